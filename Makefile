@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The only entry point: `make help` lists the targets. There is no list of source files: what lies
+# in a folder is built, and ARCH picks the architecture's folder.
+
+ARCH ?= x86
+CC := gcc
+PYTHON := /usr/bin/python3
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+.PHONY: all
+all: image agent ctl
+
+include mk/flags.mk
+include mk/setup.mk
+include mk/deps.mk
+include mk/image.mk
+include mk/unit.mk
+include mk/guest.mk
+include mk/ctl.mk
+include mk/lint.mk
+include mk/check.mk
+
+.PHONY: help clean
+help:
+	@sed -n 's/^## //p' $(sort $(MAKEFILE_LIST))
+
+## clean         remove build/ (downloads too)
+clean:
+	rm -rf build

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# The resident copy is moved by adding one number to the words that its relocation table names.
+# Refuse an image that would need anything else: another kind of relocation, a symbol from outside,
+# or a relocated word in the code.
+#   mk/check-image.sh IMAGE RELOCATION-KIND
+set -eu
+
+image=$1
+kind=$2
+bad=$(readelf -rW "$image" | awk -v kind="$kind" '$3 ~ /^R_/ && $3 != kind')
+if [ -n "$bad" ]; then
+	echo "$image: relocations other than $kind:" >&2
+	echo "$bad" | head >&2
+	exit 1
+fi
+bad=$(nm -u "$image")
+if [ -n "$bad" ]; then
+	echo "$image: undefined symbols:" >&2
+	echo "$bad" >&2
+	exit 1
+fi
+if readelf -d "$image" | grep -q TEXTREL; then
+	echo "$image: relocations in the code (TEXTREL)" >&2
+	exit 1
+fi

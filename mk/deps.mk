@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Debian source packages that are compiled into the monitor. make reads the stamp as a makefile, so
+# the sources are there before any rule below looks for them.
+DEPS := build/deps
+OFFLINE_GOALS := setup help clean
+
+ifneq ($(filter-out $(OFFLINE_GOALS),$(or $(MAKECMDGOALS),all)),)
+include $(DEPS)/ready.mk
+endif
+
+$(DEPS)/ready.mk: mk/deps.sh mk/apt.sh build/setup.stamp
+	@mk/deps.sh $(DEPS) lwip zydis
+	@echo "# sources unpacked" >$@
+
+# lwIP: IPv4 and TCP over Ethernet, one context, no operating system; lwIP's own lists of files
+LWIPDIR := $(DEPS)/lwip/src
+-include $(LWIPDIR)/Filelists.mk
+LWIP_SRC := $(if $(wildcard monitor/net/port/lwipopts.h),$(COREFILES) $(CORE4FILES) \
+	$(LWIPDIR)/netif/ethernet.c $(LWIPDIR)/apps/http/httpd.c $(LWIPDIR)/apps/http/fs.c)
+LWIP_CPPFLAGS := -Imonitor/net/port -isystem $(LWIPDIR)/include
+
+# Zydis: the decoder alone
+ZYDIS_SRC := $(addprefix $(DEPS)/zydis/src/,Decoder.c DecoderData.c MetaInfo.c Mnemonic.c \
+	Register.c Segment.c SharedData.c Utils.c Zydis.c)
+ZYDIS_CPPFLAGS := -isystem $(DEPS)/zydis/include -isystem $(DEPS)/zydis/src -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD \
+	-DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_ENCODER -DZYAN_NO_LIBC

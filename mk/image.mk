@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# suture.efi: the loader and the monitor in one position-independent image.
+include arch/$(ARCH)/arch.mk
+
+O := build/$(ARCH)/obj
+IMAGE_SRC := $(call sources,monitor arch/$(ARCH))
+IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
+IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ZYDIS_SRC))
+
+INCLUDES := -Iinclude -Imonitor
+IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
+	-include monitor/core/hidden.h -fno-stack-protector -fno-strict-aliasing -fno-common \
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
+	-fno-tree-loop-distribute-patterns $(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include
+IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(ZYDIS_CPPFLAGS)
+EFI_INCLUDES := -isystem /usr/include/efi -isystem /usr/include/efi/$(EFI_ARCH)
+EFI_LIB := /usr/lib
+
+$(O)/monitor/boot/%.o: EXTRA := $(EFI_INCLUDES) $(EFI_CFLAGS) -fshort-wchar
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "CC $<"
+	$(Q)$(CC) $(IMAGE_CFLAGS) $(WARN) $(IMAGE_CPPFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+
+$(O)/%.o: %.S
+	@mkdir -p $(@D)
+	@echo "CC $<"
+	$(Q)$(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+
+# other people's code: our flags, not our warnings
+$(O)/deps/%.o: build/deps/%.c
+	@mkdir -p $(@D)
+	@echo "CC $<"
+	$(Q)$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_CPPFLAGS) -MMD -MP -c $< -o $@
+
+build/$(ARCH)/libdeps.a: $(IMAGE_DEPS_OBJ)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+# --gc-sections keeps what the entry point reaches; the check below refuses an image that would
+# need more than adding its load address to some words
+build/$(ARCH)/suture.so: $(IMAGE_OBJ) build/$(ARCH)/libdeps.a mk/check-image.sh
+	@echo "LD $@"
+	$(Q)ld -nostdlib -shared -Bsymbolic -znocombreloc --no-undefined --gc-sections \
+		--entry _start -T $(EFI_LIB)/elf_$(EFI_ARCH)_efi.lds \
+		$(EFI_LIB)/crt0-efi-$(EFI_ARCH).o $(IMAGE_OBJ) build/$(ARCH)/libdeps.a \
+		-L$(EFI_LIB) -lefi -lgnuefi -o $@
+	$(Q)mk/check-image.sh $@ $(RELATIVE)
+
+build/$(ARCH)/suture.efi: build/$(ARCH)/suture.so
+	$(Q)objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' \
+		-j '.rela*' -j .reloc --strip-debug --target $(EFI_FORMAT) $< $@
+
+## image         build/$(ARCH)/suture.efi, the monitor
+.PHONY: image
+image: build/$(ARCH)/suture.efi
+
+-include $(IMAGE_OBJ:.o=.d) $(IMAGE_DEPS_OBJ:.o=.d)

@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Run cmocka programs, each with a time limit; show what they print, keep it in LOGDIR, and end
+# with the line `N passed, N failed` (a program that dies counts as one more failure).
+#   mk/run-unit.sh LOGDIR PROGRAM...
+set -u
+
+logs=$1/unit
+shift
+mkdir -p "$logs"
+passed=0
+failed=0
+for program in "$@"; do
+	log=$logs/$(basename "$program").log
+	timeout -k 5 120 "$program" >"$log" 2>&1
+	status=$?
+	grep -v '^\[ RUN  ' "$log" | sed "s|^|$(basename "$program"): |"
+	ok=$(grep -c '^\[       OK \]' "$log")
+	bad=$(grep "^\[  FAILED  \] [^0-9]" "$log" | sort -u | wc -l)
+	if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then
+		echo "$(basename "$program"): ended with status $status (see $log)"
+		bad=1
+	fi
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+done
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

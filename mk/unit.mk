@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake; unicorn_*.c use
+# the real architecture's sources and Unicorn. Each takes from one archive what it needs.
+HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined $(WARN)
+HOST_SRC = $(filter-out monitor/boot/% monitor/core/lib/string.c,$(call sources,monitor)) \
+	$(shell grep -L '<efi' monitor/boot/*.c 2>/dev/null)
+
+UNIT := build/unit
+# $(1): architecture whose contract the sources are compiled against
+define host_archive
+$(UNIT)/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	@echo "CC $$< (host, $(1))"
+	$$(Q)$$(CC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MMD -MP \
+		-c $$< -o $$@
+
+$(UNIT)/$(1)/deps/%.o: build/deps/%.c
+	@mkdir -p $$(@D)
+	@echo "CC $$< (host, $(1))"
+	$$(Q)$$(CC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MMD -MP \
+		-c $$< -o $$@
+
+UNIT_OBJ_$(1) := $$(call objects,$(UNIT)/$(1),$$(HOST_SRC) $$(filter %.c,$$(call sources,arch/$(1))) \
+	$$(LWIP_SRC) $$(ZYDIS_SRC))
+$(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+
+-include $$(UNIT_OBJ_$(1):.o=.d)
+endef
+$(eval $(call host_archive,fake))
+$(eval $(call host_archive,$(ARCH)))
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
+UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c))
+
+$(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
+	@echo "LD $@"
+	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -o $@
+
+$(UNICORN_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsuture.a
+	@echo "LD $@"
+	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
+
+-include $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
+	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(UNICORN_TESTS))
+
+## check-unit    unit tests on the host, with sanitizers
+.PHONY: check-unit
+check-unit: $(UNIT_TESTS) $(UNICORN_TESTS)
+	@mk/run-unit.sh build/logs $^
