@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The ABI between the monitor and the agent in the guest kernel.
+ *
+ * One hypercall instruction (x86: VMMCALL or VMCALL, arm64: HVC #0), always from the guest's kernel
+ * mode. The call number and the arguments are in registers (x86: RAX, RBX, RCX, RDX, RSI; arm64: x0
+ * to x4), the result comes back in RAX or x0: zero or positive, or a negative errno. A hypercall
+ * from user mode gets -EPERM; an unknown number gets -ENOSYS.
+ *
+ * Most work goes through a mailbox that the service CPU serves: the agent posts one message
+ * (SUTURE_HC_POST), and asks for the answer (SUTURE_HC_REPLY) until it is there. There is one
+ * mailbox: the agent serializes its users with a mutex that it holds from post to reply. Replies
+ * come in microseconds except while the guest is paused, so the mutex is never held for long.
+ *
+ * All integers are little-endian. All structures have the same layout on every architecture and
+ * carry no implicit padding. Strings are zero-terminated within their array.
+ */
+#ifndef SUTURE_ABI_H
+#define SUTURE_ABI_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+typedef __u8 su8;
+typedef __u16 su16;
+typedef __u32 su32;
+typedef __u64 su64;
+typedef __s32 ss32;
+typedef __s64 ss64;
+#else
+#include <stdint.h>
+typedef uint8_t su8;
+typedef uint16_t su16;
+typedef uint32_t su32;
+typedef uint64_t su64;
+typedef int32_t ss32;
+typedef int64_t ss64;
+#endif
+
+/* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
+ */
+#define SUTURE_ABI_VERSION 1
+
+/*
+ * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
+ * OEM table id "SUTURE  ") followed by this body. No table, no monitor: a hypercall instruction
+ * without a monitor below it is an undefined instruction.
+ */
+#define SUTURE_ACPI_SIGNATURE "SUTR"
+
+enum suture_hypercall_insn {
+	SUTURE_INSN_VMMCALL = 1, /* AMD SVM */
+	SUTURE_INSN_VMCALL = 2,	 /* Intel VMX */
+	SUTURE_INSN_HVC = 3,	 /* arm64 */
+};
+
+struct suture_acpi_body {
+	su32 abi_version;
+	su32 insn; /* enum suture_hypercall_insn; written when the monitor has taken over */
+} __attribute__((packed));
+
+/* Hypercall numbers. The upper half is a tag, so that a stray hypercall is not taken for one. */
+#define SUTURE_HC_TAG 0x53750000u
+
+enum suture_hypercall {
+	/* () -> SUTURE_ABI_VERSION of the monitor. */
+	SUTURE_HC_VERSION = SUTURE_HC_TAG | 0,
+	/*
+	 * (guest physical address, length): copy one message out of guest memory, once, and queue
+	 * it for the service CPU. The buffer is physically contiguous, 8-byte aligned, at most
+	 * SUTURE_MSG_MAX long, and begins with struct suture_msg. -> 0, -EBUSY when a message is
+	 * already queued, -EFAULT, -EMSGSIZE, -EINVAL.
+	 */
+	SUTURE_HC_POST = SUTURE_HC_TAG | 1,
+	/*
+	 * (guest physical address, length): fetch the answer to the posted message. -> the number
+	 * of bytes written, -EAGAIN while there is none yet, -ENOENT when nothing was posted.
+	 */
+	SUTURE_HC_REPLY = SUTURE_HC_TAG | 2,
+	/* () -> 0: forget the posted message and its answer (a caller that gave up). */
+	SUTURE_HC_CANCEL = SUTURE_HC_TAG | 3,
+	/*
+	 * (start, end): the text in guest virtual [start, end) is about to be freed. Runs to its
+	 * end on the calling CPU, without the service CPU: every redirect in the range and every
+	 * redirect that leads into it is gone when it returns. -> the number of redirects dropped,
+	 * or negative errno.
+	 */
+	SUTURE_HC_DROP_RANGE = SUTURE_HC_TAG | 4,
+	/* () -> as above for all redirects (reboot, kexec). */
+	SUTURE_HC_DROP_ALL = SUTURE_HC_TAG | 5,
+};
+
+#define SUTURE_MSG_MAX	65536u
+#define SUTURE_NAME_LEN 56  /* patch and module names: MODULE_NAME_LEN of the kernel */
+#define SUTURE_SYM_LEN	128 /* function names */
+#define SUTURE_TEXT_LEN 256 /* one line of text for the kernel log */
+
+/* Message types, agent to monitor. The reply has the same type. */
+enum suture_msg_type {
+	SUTURE_MSG_HELLO = 1,	/* struct suture_hello -> struct suture_hello_reply */
+	SUTURE_MSG_BYE = 2,	/* header only: the agent goes away -> header; status -EBUSY while
+				   patches are on */
+	SUTURE_MSG_POLL = 3,	/* header only -> struct suture_work: what the operator wants */
+	SUTURE_MSG_FETCH = 4,	/* struct suture_fetch -> struct suture_fetch_reply and bytes */
+	SUTURE_MSG_LOADED = 5,	/* struct suture_loaded: how a load or unload ended -> header */
+	SUTURE_MSG_DECLARE = 6, /* struct suture_declare ... -> header; status of the declaration */
+	SUTURE_MSG_STEP = 7,	/* struct suture_step -> struct suture_step_reply */
+	SUTURE_MSG_SET = 8,	/* struct suture_set: sysfs write -> header; status */
+	SUTURE_MSG_MODULE =
+		9, /* struct suture_module: a module's state changed -> header; status */
+	SUTURE_MSG_WITHDRAW = 10, /* struct suture_patch_ref: undo DECLARE -> header */
+	SUTURE_MSG_QUERY = 11,	  /* struct suture_patch_ref -> struct suture_patch_state */
+};
+
+struct suture_msg {
+	su32 type;   /* enum suture_msg_type */
+	su32 size;   /* of the whole message, this header included */
+	ss32 status; /* in replies: zero or negative errno */
+	su32 seq;    /* chosen by the agent, returned in the reply */
+};
+
+/* ---- HELLO: who the guest is and where its structures lie ---- */
+
+/*
+ * Everything that the monitor must know to read tasks and stacks, from offsetof() in the agent's
+ * build and from kallsyms at run time. Addresses are guest virtual unless they say otherwise; an
+ * offset that the kernel does not have is SUTURE_NONE.
+ */
+#define SUTURE_NONE 0xffffffffu
+
+struct suture_layout {
+	su64 text_start, text_end; /* _stext, _etext of vmlinux */
+	su64 kernel_pgd;	   /* guest PHYSICAL address of the kernel's own top page table */
+	su64 init_task;		   /* struct task_struct */
+	su64 per_cpu_offset;	   /* array of unsigned long by Linux CPU number */
+	su64 pcpu_current;	   /* per-CPU offset of the pointer to the running task */
+	su64 pcpu_idle;		   /* per-CPU offset of the pointer to the CPU's idle task */
+	su64 pcpu_irq_stack;   /* per-CPU offset of the pointer to the TOP of the IRQ stack, or 0 */
+	su64 pcpu_exc_stacks;  /* per-CPU offset of the pointer to the exception stacks' mapping, or
+				  0 */
+	su64 pcpu_entry_stack; /* per-CPU offset of the pointer to the cpu entry area, or 0 */
+	su64 modules_start, modules_end; /* where module text may lie */
+	su32 nr_cpu_ids;
+	su32 page_levels;	 /* 4 or 5; 3 on arm64 with 39 bits */
+	su32 thread_size;	 /* bytes of a task's kernel stack */
+	su32 irq_stack_size;	 /* bytes, 0 if there is none */
+	su32 exc_stacks_size;	 /* bytes of the whole mapping of one CPU */
+	su32 entry_stack_offset; /* of the entry stack in the cpu entry area */
+	su32 entry_stack_size;
+	su32 task_tasks;	 /* struct list_head: all thread-group leaders */
+	su32 task_signal;	 /* struct signal_struct * */
+	su32 signal_thread_head; /* struct list_head in signal_struct */
+	su32 task_thread_node;	 /* struct list_head on it */
+	su32 task_stack;	 /* void *: lowest address of the stack */
+	su32 task_sp;		 /* saved stack pointer of a task that does not run */
+	su32 task_pc;		 /* saved program counter, or SUTURE_NONE (x86) */
+	su32 task_on_cpu;	 /* int */
+	su32 task_pid;		 /* pid_t */
+	su32 task_comm;		 /* char[16] */
+	su32 reserved;
+};
+
+struct suture_hello {
+	struct suture_msg msg;
+	su32 abi_version;
+	su32 build_id_len;
+	su8 build_id[32]; /* GNU build-id of the running vmlinux: the monitor compares it with the
+			     notes it reads itself */
+	su64 notes_start, notes_end;   /* guest virtual: __start_notes, __stop_notes */
+	char release[SUTURE_NAME_LEN]; /* uname -r */
+	struct suture_layout layout;
+};
+
+struct suture_hello_reply {
+	struct suture_msg msg; /* status -EPROTO: abi_version is the monitor's */
+	su32 abi_version;
+	su32 poll_ms_idle;   /* how often to poll when nothing is under way */
+	su32 poll_ms_active; /* and when something is */
+	su32 guest_patches;  /* 1: patches that the guest loads by itself are accepted */
+};
+
+/* ---- POLL: work for the agent ---- */
+
+enum suture_work_kind {
+	SUTURE_WORK_NONE = 0,
+	SUTURE_WORK_LOAD = 1,	/* fetch payload `id` and have it loaded; report LOADED */
+	SUTURE_WORK_UNLOAD = 2, /* delete_module(name); report LOADED */
+	SUTURE_WORK_PUMP = 3,	/* pump STEP for this patch until DONE or WAIT */
+};
+
+struct suture_work {
+	struct suture_msg msg;
+	su32 kind;
+	su32 id;     /* of the payload or the job; returned in FETCH and LOADED */
+	su64 size;   /* of the payload, bytes */
+	su32 active; /* 1: poll every poll_ms_active from now on */
+	su32 reserved;
+	char name[SUTURE_NAME_LEN];   /* patch (module) name, '-' written as '_' */
+	char params[SUTURE_TEXT_LEN]; /* module parameters for the load */
+};
+
+struct suture_fetch {
+	struct suture_msg msg;
+	su32 id;
+	su32 length; /* at most SUTURE_MSG_MAX - sizeof(struct suture_fetch_reply) */
+	su64 offset;
+};
+
+struct suture_fetch_reply {
+	struct suture_msg msg; /* size counts the bytes that follow */
+	su32 length;
+	su32 reserved;
+	/* su8 bytes[length] */
+};
+
+struct suture_loaded {
+	struct suture_msg msg;
+	su32 id;
+	ss32 result; /* zero or negative errno of init_module or delete_module, or of the helper */
+	char text[SUTURE_TEXT_LEN]; /* one line for the operator: what failed and why, may be empty
+				     */
+};
+
+/* ---- DECLARE: the patch, as the payload's klp_patch says and the agent resolved it ---- */
+
+#define SUTURE_DECL_REPLACE 1u
+#define SUTURE_MAX_OBJECTS  64u
+#define SUTURE_MAX_FUNCS    512u
+#define SUTURE_MAX_STATES   64u
+
+/* Callbacks that an object or state has: bits of `callbacks`. */
+enum suture_callback {
+	SUTURE_CB_PRE_PATCH = 0,
+	SUTURE_CB_POST_PATCH = 1,
+	SUTURE_CB_PRE_UNPATCH = 2,
+	SUTURE_CB_POST_UNPATCH = 3,
+	SUTURE_CB_SHADOW_DTOR = 4, /* states only: free all shadow variables of the id */
+};
+
+struct suture_decl_func {
+	char name[SUTURE_SYM_LEN];
+	su32 object;   /* index into the objects */
+	su32 sympos;   /* as in klp_func: 0 means that the name must be unique */
+	su64 old_addr; /* 0 when the object is not loaded */
+	su64 old_size; /* bytes, from kallsyms */
+	su64 new_addr;
+	su64 new_size;
+};
+
+struct suture_decl_object {
+	char name[SUTURE_NAME_LEN]; /* "vmlinux" or a module's name */
+	su32 callbacks;		    /* bits of enum suture_callback */
+	su32 loaded;		    /* 1: its functions are resolved */
+	su64 text_start, text_end;  /* of the module when loaded; vmlinux: 0 */
+};
+
+struct suture_decl_state {
+	su64 id;
+	su32 version;
+	su32 callbacks;
+	su32 is_shadow;
+	su32 block_disable;
+};
+
+struct suture_declare {
+	struct suture_msg msg;
+	char name[SUTURE_NAME_LEN]; /* the payload module's name */
+	su64 text_start, text_end;  /* payload's text: new addresses must lie in it */
+	su32 flags;
+	su32 nr_objects, nr_funcs, nr_states;
+	/* struct suture_decl_object objects[nr_objects] */
+	/* struct suture_decl_func funcs[nr_funcs] */
+	/* struct suture_decl_state states[nr_states] */
+};
+
+struct suture_patch_ref {
+	struct suture_msg msg;
+	char name[SUTURE_NAME_LEN];
+};
+
+/* ---- STEP: the engine drives, the agent does ---- */
+
+enum suture_step_kind {
+	SUTURE_STEP_DONE = 0,	  /* nothing more in this call; `result` is its outcome */
+	SUTURE_STEP_CALLBACK = 1, /* run a callback; its return value is the next `result` */
+	SUTURE_STEP_WAIT =
+		2,	     /* in transition: ask again later; klp_enable_patch() returns 0 here */
+	SUTURE_STEP_LOG = 3, /* print `text` to the kernel log, then ask again */
+	SUTURE_STEP_RETIRED = 4, /* the patch is off: its module reference may be dropped, its sysfs
+				    folder removed; then ask again */
+	SUTURE_STEP_SIGNAL = 5,	 /* send the fake signal to task `pid`, then ask again */
+};
+
+/* In whose context the agent pumps: which steps it may be given. */
+enum suture_pump {
+	SUTURE_PUMP_INIT = 0,  /* klp_enable_patch() in the payload's init: until WAIT or DONE */
+	SUTURE_PUMP_SYSFS = 1, /* a write to `enabled`: until WAIT or DONE */
+	SUTURE_PUMP_MODULE =
+		2, /* the module notifier: object callbacks of a coming or going module */
+	SUTURE_PUMP_WORK = 3, /* the poll worker: after the switch, and operators' requests */
+};
+
+struct suture_step {
+	struct suture_msg msg;
+	char name[SUTURE_NAME_LEN];   /* patch */
+	char module[SUTURE_NAME_LEN]; /* SUTURE_PUMP_MODULE: the module that comes or goes */
+	su32 pump;		      /* enum suture_pump */
+	ss32 result;		      /* of the last CALLBACK, else 0 */
+};
+
+struct suture_step_reply {
+	struct suture_msg msg;
+	su32 kind;     /* enum suture_step_kind */
+	ss32 result;   /* DONE */
+	su32 is_state; /* CALLBACK: 1 `index` counts states, 0 objects */
+	su32 index;
+	su32 callback;		    /* enum suture_callback */
+	su32 wait_ms;		    /* WAIT */
+	su32 pid;		    /* SIGNAL */
+	su32 level;		    /* LOG: 0 notice, 1 warning, 2 error, 3 debug */
+	char name[SUTURE_NAME_LEN]; /* the patch whose callback is meant */
+	char text[SUTURE_TEXT_LEN];
+};
+
+/* ---- SET: a write to /sys/kernel/suture/<patch>/ ---- */
+
+enum suture_set_what {
+	SUTURE_SET_ENABLED = 0,
+	SUTURE_SET_FORCE = 1,
+};
+
+struct suture_set {
+	struct suture_msg msg;
+	char name[SUTURE_NAME_LEN];
+	su32 what;
+	su32 value;
+};
+
+struct suture_patch_state {
+	struct suture_msg msg;
+	su32 enabled;
+	su32 transition;
+	su32 forced;
+	su32 stack_order;
+};
+
+/* ---- MODULE: notifier ---- */
+
+enum suture_module_state {
+	SUTURE_MODULE_COMING = 0, /* before its init; a negative final DONE refuses the load */
+	SUTURE_MODULE_LIVE = 1,	  /* of payloads: the switch may be tried from now on */
+	SUTURE_MODULE_GOING = 2,
+};
+
+struct suture_module {
+	struct suture_msg msg;
+	char name[SUTURE_NAME_LEN];
+	su32 state;
+	su32 nr_funcs; /* COMING: functions that declared patches name in this module */
+	su64 text_start, text_end;
+	/*
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr and old_size; the rest is
+	 * zero. The engine matches them by name and sympos, for every patch that has this object.
+	 */
+};
+
+#endif

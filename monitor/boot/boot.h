@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the EFI part hands to the resident core, and how control passes.
+ *
+ * suture.efi is loaded by the firmware, allocates one range of EfiReservedMemoryType (2 MiB
+ * aligned), copies itself to its start and relocates the copy. From then on there are two images:
+ * the visible one, which runs as part of the firmware's world and is thrown away by the OS, and the
+ * hidden copy, the core. The visible one calls the core through the addresses of core_init and
+ * core_take_over in the copy. The copy has its own data: nothing but struct boot_info is shared.
+ */
+#ifndef BOOT_BOOT_H
+#define BOOT_BOOT_H
+
+#include "boot/config.h"
+#include "core/cpu.h"
+#include "guest/mem.h"
+
+struct boot_info {
+	struct config config;
+	pa_t memory; /* the monitor's memory, hidden from the guest: image copy first, pool behind
+			it */
+	u64 memory_size;
+	u64 image_size;	 /* bytes of the copy, page aligned */
+	pa_t trampoline; /* x86: one page below 1 MiB for starting CPUs (reserved, visible) */
+	u32 nr_cpus;	 /* usable CPUs, boot CPU first */
+	u64 cpu_hwid[MAX_CPUS];
+	u32 service_cpu; /* index into cpu_hwid; its MADT entry is disabled */
+	u32 nr_ram;	 /* RAM by the final memory map */
+	struct guest_ram ram[GUEST_MAX_RAM];
+	pa_t ecam; /* PCI configuration space of segment 0, 0 if none (MCFG) */
+	u32 ecam_end_bus;
+	bool nic_present;
+	u16 nic_bdf;
+	pa_t local_apic;   /* x86 */
+	pa_t acpi_body;	   /* struct suture_acpi_body of our ACPI table */
+	u64 ticks_per_us;  /* x86: TSC, measured against the firmware's Stall() */
+	char firmware[64]; /* vendor, for the log */
+};
+
+/*
+ * Check that this machine can be virtualized and set up all that needs no ExitBootServices: pool,
+ * log, host page tables, stage 2, descriptor tables. In the copy, boot CPU, firmware still alive.
+ * Changes nothing outside the monitor's memory. 0, or negative errno with `why` for the console;
+ * then the caller frees everything and boots natively.
+ */
+int core_init(struct boot_info *bi, char *why, size_t why_size);
+
+/*
+ * Virtualize the boot CPU: on success the caller goes on as the guest, and 0 is returned to it
+ * there, from the visible image. On failure negative errno, natively. In the hook, after
+ * ExitBootServices returned success; starts the service CPU. boot_info.ram must be final. arch/<a>/
+ * provides the entry that switches stacks (called with the caller's full state saved).
+ */
+int core_take_over(struct boot_info *bi);
+
+#endif

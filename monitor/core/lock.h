@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Spinlocks between CPUs that are inside the monitor.
+ *
+ * Lock order, outermost first:
+ *	pause (core/pause.h)	never waited for with another lock held
+ *	shadow			list of shadow pages and stage-2 leaves
+ *	pool			memory
+ *	log			innermost: everybody may log
+ * The mailbox has no lock: it is handed over by its state word. No lock is held while waiting for
+ *another CPU.
+ */
+#ifndef CORE_LOCK_H
+#define CORE_LOCK_H
+
+#include "core/types.h"
+#include "arch/barrier.h"
+
+struct spinlock {
+	u32 held;
+};
+
+static inline void spin_lock(struct spinlock *l)
+{
+	while (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))
+		while (READ_ONCE(l->held))
+			arch_relax();
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+	__atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}
+
+#endif

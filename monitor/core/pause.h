@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pausing the guest: all guest CPUs are held inside the monitor at once.
+ *
+ * A pause has a generation number. The initiator publishes it and kicks every guest CPU
+ * (arch_kick); each CPU that sees it acknowledges with the number, waits inside the monitor, and
+ * flushes its stage-2 TLB before it goes back. A CPU that wants a pause itself while another is
+ * under way acknowledges that one first: initiators never wait for one another with a lock held.
+ * Until pause_commit() held CPUs let themselves go at the deadline; after it they stay until
+ * pause_end(), and any of them can finish the committed work (it is idempotent).
+ */
+#ifndef CORE_PAUSE_H
+#define CORE_PAUSE_H
+
+#include "core/cpu.h"
+
+struct pause {
+	u64 generation;
+	u64 start_us;
+	u64 deadline_us;
+	u32 cpus_held; /* guest CPUs that acknowledged, the initiator not counted */
+};
+
+/*
+ * Pause the guest for at most budget_us microseconds. On success every CPU that is not absent,
+ * parked, or the caller is in CPU_HELD. -ETIMEDOUT: not all came in time; all were let go. Any CPU
+ * inside the monitor, with no lock held; the caller may be a guest CPU (in an exit) or the service
+ * CPU.
+ */
+int pause_begin(struct pause *p, u64 budget_us);
+
+/* Microseconds left until the deadline; 0 when it has passed. The holder of the pause. */
+u64 pause_left_us(const struct pause *p);
+
+/*
+ * From here on the pause cannot expire: `finish` (with `arg`) is what any held CPU may call to
+ * carry the work out if the initiator dies. Returns -ETIMEDOUT when the deadline has passed: then
+ * nothing may be changed.
+ */
+int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg);
+
+/* Let the guest go on. Also after a pause_commit() that failed. */
+void pause_end(struct pause *p);
+
+/*
+ * Called by arch code on a guest CPU inside every exit, last thing before it returns to the guest,
+ * and while it waits for anything: if a pause is under way, acknowledge it and wait for its end.
+ */
+void pause_point(struct cpu *self);
+
+/* Totals for the metrics. */
+struct pause_stats {
+	u64 count, timeouts, last_us, max_us;
+};
+void pause_stats(struct pause_stats *s);
+
+#endif

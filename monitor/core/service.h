@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The service CPU: network, engine, mailbox and timers in one loop. */
+#ifndef CORE_SERVICE_H
+#define CORE_SERVICE_H
+
+#include "boot/boot.h"
+#include "patch/engine.h"
+
+/* The engine of this monitor; exists once service_main() has begun. */
+struct engine *service_engine(void);
+
+/* The loop. Called by arch code on the service CPU, interrupts set up; never returns. */
+_Noreturn void service_main(const struct boot_info *bi);
+
+/* A queue for keys of redirects that a guest CPU dropped; the loop tells the engine. Any CPU. */
+void service_note_dropped(u64 key, void *arg);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading the guest's memory. Nothing here writes it, except guest_write_ipa() for answers that the
+ * guest asked for. Every address is untrusted: what is not RAM of the guest (device memory, the
+ * monitor's own, beyond the end) gives -EFAULT.
+ */
+#ifndef GUEST_MEM_H
+#define GUEST_MEM_H
+
+#include "core/types.h"
+
+/* Ranges of guest RAM, from the firmware's memory map. Filled at boot. */
+#define GUEST_MAX_RAM 128
+
+struct guest_ram {
+	u64 base, size;
+};
+
+/* Tell which physical ranges are RAM, and which hole in them is the monitor's. Boot CPU, once. */
+int guest_mem_init(const struct guest_ram *ram, u32 count, u64 hidden_base, u64 hidden_size);
+
+/* True if [ipa, ipa + len) is RAM of the guest. Any CPU. */
+bool guest_is_ram(ipa_t ipa, u64 len);
+
+/* Physical copies; the guest's ORIGINAL pages, never shadow copies. 0 or -EFAULT. Any CPU. */
+int guest_read_ipa(ipa_t ipa, void *buf, size_t len);
+int guest_write_ipa(ipa_t ipa, const void *buf, size_t len);
+
+/*
+ * Translate through the kernel's own page tables (of guest_kernel, not those that a CPU happens to
+ * use). 0 or -EFAULT. Needs a registered kernel. Any CPU.
+ */
+int guest_translate(gva_t va, ipa_t *ipa);
+
+/* Copy from guest virtual memory of the kernel; may cross pages. 0 or -EFAULT (buf is undefined).
+ */
+int guest_read(gva_t va, void *buf, size_t len);
+int guest_read_u64(gva_t va, u64 *v);
+int guest_read_u32(gva_t va, u32 *v);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lwIP on the management NIC. All of it runs on the service CPU, in the service loop; nobody else
+ * may call into lwIP.
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "boot/boot.h"
+
+/*
+ * Find the NIC's driver, bring lwIP up with the configured address, and listen. 0, or negative
+ * errno: logged, and the monitor goes on without a network. Listens only if the configuration says
+ * insecure=yes (until TLS is there).
+ */
+int net_init(const struct boot_info *bi);
+
+/*
+ * Move frames, run timers. Returns the arch_time_us() at which it wants to be called again at the
+ * latest. An interrupt of the NIC wakes the loop earlier where the NIC and machine can (MSI).
+ */
+u64 net_poll(void);
+
+#endif

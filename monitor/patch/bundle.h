@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A bundle in memory, checked. The format is in <suture/bundle.h>. Pure logic. */
+#ifndef PATCH_BUNDLE_H
+#define PATCH_BUNDLE_H
+
+#include "core/types.h"
+#include <suture/bundle.h>
+
+struct bundle {
+	const u8 *data; /* the whole; owned by whoever holds the struct */
+	size_t size;
+	const u8 *payload;
+	size_t payload_size;
+	struct suture_manifest manifest;	   /* copied out: alignment and lifetime are ours */
+	const u8 *objects, *funcs, *states, *cves; /* tables within data, unaligned */
+	const char *strings;
+	const struct suture_signature *signature;
+};
+
+/*
+ * Check every offset, size, count and string of [data, data + size) and fill *b; keeps pointers
+ * into data. -EBADMSG (magic, structure), -EPROTO (version), -EMSGSIZE (truncated or trailing
+ * bytes), -EFBIG, -EINVAL (names); `why` gets one line that names the field.
+ */
+int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, size_t why_size);
+
+/* The i-th entries, copied out; i must be below the manifest's count. Strings live as long as data.
+ */
+struct suture_manifest_object bundle_object(const struct bundle *b, u32 i);
+struct suture_manifest_func bundle_func(const struct bundle *b, u32 i);
+struct suture_manifest_state bundle_state(const struct bundle *b, u32 i);
+const char *bundle_cve(const struct bundle *b, u32 i);
+/* A string of the pool; bundle_parse() has checked every offset that the tables hold. */
+const char *bundle_string(const struct bundle *b, u32 offset);
+
+#endif

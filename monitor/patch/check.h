@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The consistency check: is any task inside a function that is about to change?
+ *
+ * Every word of every kernel stack from its stack pointer up is compared with the ranges of the
+ * active functions; a word w hits a function when start < w <= end. So are the instruction pointers
+ * and registers of all held CPUs. Sound first: what cannot be read or judged is not safe.
+ */
+#ifndef PATCH_CHECK_H
+#define PATCH_CHECK_H
+
+#include "core/pause.h"
+#include "patch/report.h"
+
+#define CHECK_MAX_RANGES 1024
+
+struct check_range {
+	u64 start, end; /* [start, end) of the code that must not be on a stack */
+	char name[SUTURE_SYM_LEN];
+};
+
+/*
+ * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
+ * NULL. ranges may be in any order, and are sorted in place. 0: safe. -EBUSY: r->blocker names who
+ * stands in the way. -EFAULT, -ELOOP: could not be judged, r->reason says why. -ETIMEDOUT: the
+ * pause's deadline came first. Fills tasks_checked and words_checked.
+ */
+int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
+	      struct transition_report *r);
+
+#endif

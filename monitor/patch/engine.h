@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine: patch > object > func and state, and the transitions between them. Pure logic: it
+ * knows neither pages nor CPUs; what it needs done it asks of struct engine_ops, and the agent is
+ * driven through steps. Everything runs on the service CPU, one call at a time.
+ *
+ * The order of callbacks, switches and messages is Linux's (kernel/livepatch/core.c and
+ * transition.c of 6.1), as documents 000 to 003 describe it; docs/semantics.md names the rule for
+ * each.
+ */
+#ifndef PATCH_ENGINE_H
+#define PATCH_ENGINE_H
+
+#include "patch/switch.h"
+#include "patch/bundle.h"
+#include <suture/abi.h>
+
+struct engine;
+
+struct engine_ops {
+	/* switch_try() and switch_validate(), or a test's. */
+	int (*try_switch)(void *ctx, const struct switch_set *set, u64 budget_us,
+			  struct transition_report *r);
+	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
+	/* Is [va, va+len) text of vmlinux (module false) or of the module area (true)? */
+	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
+	u64 (*now_us)(void *ctx);
+	void *(*alloc)(void *ctx, size_t size); /* zeroed; NULL when out */
+	void (*free)(void *ctx, void *p, size_t size);
+	void *ctx;
+};
+
+struct engine_config {
+	bool guest_patches;	      /* accept patches that no bundle stands behind */
+	u64 retry_us;		      /* between attempts */
+	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
+};
+
+struct engine *engine_create(const struct engine_ops *ops, const struct engine_config *config);
+void engine_destroy(struct engine *e);
+
+/* ---- the operator's side; `why` gets one line that names the thing and the way out ---- */
+
+/*
+ * Accept a bundle (validated by bundle_parse()): the engine takes ownership of *b on success. The
+ * agent is told by engine_work() to load it. -EEXIST: a patch of that name is loaded or loading;
+ * -ESRCH: no agent; -ENOMEM.
+ */
+int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
+
+/* Disable the patch and have its module unloaded. -ENOENT: no such patch; -EBUSY: in transition, or
+ * a newer patch stands on it. */
+int engine_revert(struct engine *e, const char *name, char *why, size_t why_size);
+
+/* What the API shows of a patch. */
+enum patch_phase {
+	PHASE_UPLOADED,	  /* waits for the agent to fetch it */
+	PHASE_LOADING,	  /* the guest loads the payload */
+	PHASE_ENABLING,	  /* declared; pre_patch callbacks run */
+	PHASE_PATCHING,	  /* in transition */
+	PHASE_COMPLETING, /* switched; post_patch callbacks run */
+	PHASE_APPLIED,
+	PHASE_DISABLING,    /* pre_unpatch callbacks */
+	PHASE_UNPATCHING,   /* in transition */
+	PHASE_UNCOMPLETING, /* switched back; post_unpatch callbacks */
+	PHASE_DISABLED,	    /* off, module still loaded */
+	PHASE_UNLOADING,
+	PHASE_REVERTED, /* gone; kept for its report until the next upload of that name */
+	PHASE_FAILED,	/* `error` and `why` say how; nothing of it is in force */
+};
+
+const char *patch_phase_name(enum patch_phase p); /* "uploaded", "loading", ... */
+
+struct patch_func_info {
+	char object[SUTURE_NAME_LEN];
+	char name[SUTURE_SYM_LEN];
+	u64 old_addr, old_size, new_addr;
+	bool redirected;
+};
+
+struct patch_info {
+	char name[SUTURE_NAME_LEN];
+	char version[64];
+	enum patch_phase phase;
+	bool replace, from_bundle;
+	int error;     /* 0 or negative errno of the last operation */
+	char why[192]; /* for people */
+	u32 nr_objects, nr_funcs, nr_states;
+	struct transition_report apply, revert; /* of the last of each */
+};
+
+/* The i-th patch in stack order, and its functions. 0 or -ENOENT. */
+int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info);
+int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
+
+/* ---- the agent's side: one function for each message; they fill replies whole ---- */
+
+void engine_agent_hello(
+	struct engine *e); /* an agent registered: forget what its predecessor left undone */
+int engine_agent_bye(struct engine *e); /* -EBUSY while patches are on */
+bool engine_agent_present(const struct engine *e);
+void engine_work(struct engine *e, struct suture_work *reply);
+int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_fetch_reply *reply,
+		 void *bytes, size_t room);
+int engine_loaded(struct engine *e, const struct suture_loaded *m);
+/* m is a private copy, of m->msg.size bytes. Every count, index and address in it is untrusted. */
+int engine_declare(struct engine *e, const struct suture_declare *m);
+int engine_withdraw(struct engine *e, const char *name);
+void engine_step(struct engine *e, const struct suture_step *m, struct suture_step_reply *reply);
+int engine_set(struct engine *e, const struct suture_set *m);
+int engine_module(struct engine *e, const struct suture_module *m);
+int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply);
+
+/* ---- time and mishaps ---- */
+
+/*
+ * Attempt what is due. Returns the time (now_us scale) of the next thing to do, UINT64_MAX if
+ * there is none.
+ */
+u64 engine_tick(struct engine *e);
+
+/* The redirect with this key was dropped behind the engine's back (SUTURE_HC_DROP_*). */
+void engine_dropped(struct engine *e, u64 key);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a transition did and what stood in its way: filled by the switch, shown by the API. */
+#ifndef PATCH_REPORT_H
+#define PATCH_REPORT_H
+
+#include "core/types.h"
+#include <suture/abi.h>
+
+/* The task and function that an attempt failed on. */
+struct blocker {
+	bool valid;
+	u32 pid;
+	char comm[17];
+	char func[SUTURE_SYM_LEN];
+	u64 address;	/* the word or instruction pointer that hit */
+	char where[24]; /* "stack", "ip", "register", "irq stack", ... */
+};
+
+struct transition_report {
+	u32 attempts;
+	u64 pause_last_us, pause_max_us;
+	u32 cpus_paused;
+	u64 tasks_checked, words_checked; /* of the last attempt */
+	u32 pages_shadowed;		  /* of the last attempt: pages whose leaf changed */
+	u32 functions_redirected;	  /* redirects added or removed */
+	struct blocker blocker;		  /* of the last failed attempt */
+	char reason[96];		  /* why the last attempt failed, "" if it did not */
+};
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The switch: one attempt to change a set of redirects atomically. This is where the engine's
+ * decision meets the hardware: plan, pause, check, fill, commit, apply, resume.
+ */
+#ifndef PATCH_SWITCH_H
+#define PATCH_SWITCH_H
+
+#include "patch/report.h"
+
+struct switch_func {
+	u64 key; /* the redirect's key: address of the original function */
+	char name[SUTURE_SYM_LEN];
+	u64 old_addr, old_size;	      /* the original function */
+	u64 active_addr, active_size; /* the code that runs now: must not be on a stack */
+	u64 new_addr;		      /* the code that is to run; 0: the original again */
+};
+
+struct switch_set {
+	const struct switch_func *funcs;
+	u32 count;
+};
+
+/*
+ * One attempt. 0: done, wholly. -EAGAIN: somebody stands in the way or the pause was too short;
+ * r->blocker or r->reason says so, nothing changed, try again later. Anything else will not get
+ * better by trying: -ENOSPC (a function is too short), -EILSEQ (its bytes are not a function's),
+ * -EFAULT, -ENOMEM, -ERANGE; r->reason names the function. Adds to r. Service CPU, no locks held.
+ */
+int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r);
+
+/*
+ * Would every function of the set take a redirect? The same refusals as switch_try() without
+ * pausing. For declarations. Service CPU.
+ */
+int switch_validate(const struct switch_set *set, struct transition_report *r);
+
+#endif
