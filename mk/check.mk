@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+QEMU_NEEDS := image agent ctl guest
+PYTEST = cd tests/qemu && timeout -k 10 $(1) $(PYTHON) -m pytest -p no:cacheprovider -q --tb=short
+
+## check         everything: build, lint, unit tests, QEMU tests; ends with N passed, N failed
+.PHONY: check
+check: build/setup.stamp
+	@mk/check.sh build/logs
+
+## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
+.PHONY: check-qemu
+check-qemu: $(QEMU_NEEDS)
+	@$(call PYTEST,2400) $(TESTS)
+
+## check-boot    20 boots each with 1, 2 and 4 guest CPUs
+.PHONY: check-boot
+check-boot: $(QEMU_NEEDS)
+	@SUTURE_BOOTS=20 $(call PYTEST,3600) -s test_boots.py
+
+## demo          boot a Debian kernel, patch it over the network, revert it
+.PHONY: demo
+demo: $(QEMU_NEEDS)
+	@$(PYTHON) tests/demo/demo.py

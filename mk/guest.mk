@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The guest that tests and demo boot: a Debian kernel, our module for it, and an initramfs.
+GUEST ?= 6.1-cloud-amd64
+GUEST_PACKAGE := linux-image-cloud-amd64
+GUEST_DIR := build/guest/$(GUEST)
+AGENT_DIR := build/agent/$(GUEST)
+
+$(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh build/setup.stamp
+	@mk/guest-kernel.sh $(GUEST_DIR) $(GUEST_PACKAGE)
+
+# kbuild writes beside the sources: it gets links to them in a folder of its own
+AGENT_SRC := $(wildcard guest-agent/*.[ch] guest-agent/Kbuild guest-agent/Makefile) \
+	$(shell find guest-agent/include -name '*.h' 2>/dev/null)
+$(AGENT_DIR)/suture.ko: $(AGENT_SRC) $(wildcard include/suture/*.h) $(GUEST_DIR)/release
+	@echo "KBUILD $@"
+	@mkdir -p $(@D)
+	@find $(@D) -maxdepth 1 -type l -delete
+	@ln -sf $(CURDIR)/guest-agent/* $(@D)/
+	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild M=$(CURDIR)/$(@D) \
+		KCFLAGS="-I$(CURDIR)/include" modules
+
+HELPER_SRC := $(wildcard guest-agent/helper/*.c)
+$(AGENT_DIR)/suture-helper: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h include/suture/*.h)
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	$(Q)$(CC) -std=gnu11 -O2 -g -static -D_GNU_SOURCE $(WARN) -Iinclude $(HELPER_SRC) -o $@
+
+## agent         the module and helper for the guest kernel (GUEST=$(GUEST))
+.PHONY: agent
+agent: $(AGENT_DIR)/suture.ko $(AGENT_DIR)/suture-helper
+
+# user programs of the tests
+GUEST_PROGRAMS := $(patsubst tests/guest/%.c,build/guest/bin/%,$(wildcard tests/guest/*.c))
+build/guest/bin/%: tests/guest/%.c
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	$(Q)$(CC) -std=gnu11 -O2 -static -D_GNU_SOURCE $(WARN) -pthread $< -o $@
+
+INITRAMFS := build/guest/initramfs.cpio.gz
+$(INITRAMFS): mk/initramfs.sh tests/guest/init $(GUEST_PROGRAMS)
+	@mk/initramfs.sh $@ tests/guest/init $(GUEST_PROGRAMS)
+
+## guest         the guest kernel and initramfs that the tests boot
+.PHONY: guest
+guest: $(GUEST_DIR)/release $(INITRAMFS)

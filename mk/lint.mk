@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+LINT_FILES = $(shell find include monitor arch guest-agent ctl tests examples \
+	\( -name '*.c' -o -name '*.h' \) 2>/dev/null)
+
+# What an analyzer is given for a file: the include path it is compiled with.
+LINT_MONITOR = $(INCLUDES) -Iarch/$(ARCH)/include $(IMAGE_CPPFLAGS) -ffreestanding
+LINT_BOOT = $(LINT_MONITOR) $(EFI_INCLUDES) -fshort-wchar $(filter -D%,$(EFI_CFLAGS))
+LINT_HOST = -Iinclude -D_GNU_SOURCE
+
+# One stamp for each file, so that only what changed is looked at again.
+LINT := build/lint
+TIDY_SRC = $(filter %.c,$(IMAGE_SRC)) $(wildcard ctl/*.c guest-agent/helper/*.c)
+$(LINT)/monitor/boot/%.tidy: LINT_CPPFLAGS = $(LINT_BOOT)
+$(LINT)/monitor/%.tidy $(LINT)/arch/%.tidy: LINT_CPPFLAGS = $(LINT_MONITOR)
+$(LINT)/ctl/%.tidy $(LINT)/guest-agent/%.tidy: LINT_CPPFLAGS = $(LINT_HOST)
+$(LINT)/%.tidy: %.c .clang-tidy
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- -std=gnu11 $(LINT_CPPFLAGS) -Wno-unknown-attributes \
+		2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
+.PHONY: lint lint-format lint-tree lint-cppcheck lint-tidy
+lint-format:
+	@echo "LINT format"
+	$(Q)clang-format --dry-run --Werror $(LINT_FILES)
+
+lint-tree:
+	@echo "LINT tree"
+	$(Q)mk/lint-tree.sh
+
+lint-cppcheck:
+	@echo "LINT cppcheck"
+	@mkdir -p $(LINT)/cppcheck
+	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j2 \
+		--cppcheck-build-dir=$(LINT)/cppcheck --enable=warning,portability \
+		--suppress=missingIncludeSystem --suppress=*:build/* \
+		-Iinclude -Imonitor -Iarch/$(ARCH)/include -D__x86_64__ -D__STDC_HOSTED__=0 \
+		monitor arch/$(ARCH) ctl $(wildcard guest-agent/helper)
+
+lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
+
+## lint          clang-format, clang-tidy, cppcheck, rules of the tree
+lint: lint-format lint-tree lint-cppcheck lint-tidy
+	@echo "lint: clean"

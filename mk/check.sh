@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# All stages of `make check`, each with its log in LOGDIR; a stage that fails does not stop the
+# later ones. The last line is `N passed, N failed` over all of them; the status says the same.
+#   mk/check.sh LOGDIR
+set -u
+
+logs=$1
+mkdir -p "$logs"
+passed=0
+failed=0
+
+# Run a make target. `counts`: its output has the figures; else it counts as one.
+stage() { # name, target, whether it counts
+	log=$logs/$1.log
+	echo "== $1"
+	start=$(date +%s)
+	"${MAKE:-make}" -k -j2 "$2" >"$log" 2>&1 </dev/null
+	status=$?
+	ok=0
+	bad=0
+	if [ "$3" = counts ]; then
+		# cmocka runner: "5 passed, 0 failed"; pytest: "1 failed, 4 passed, 1 error in 9.0s"
+		line=$(grep -E '^[^a-z]*[0-9]+ (passed|failed|error)' "$log" | tail -n 1)
+		ok=$(echo "$line" | sed -nE 's/.*\b([0-9]+) passed.*/\1/p')
+		bad=$(echo "$line" | sed -nE 's/.*\b([0-9]+) failed.*/\1/p')
+		errors=$(echo "$line" | sed -nE 's/.*\b([0-9]+) errors?.*/\1/p')
+		ok=${ok:-0}
+		bad=$((${bad:-0} + ${errors:-0}))
+	elif [ $status -eq 0 ]; then
+		ok=1
+	fi
+	# a stage that fails without a failed test, or runs nothing, is a failure itself
+	if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+	fi
+	if [ $((ok + bad)) -eq 0 ]; then
+		bad=1
+	fi
+	if [ "$bad" -ne 0 ]; then
+		tail -n 40 "$log"
+	elif [ "$3" = counts ]; then
+		grep -E '^measured ' "$log"
+	fi
+	echo "   $ok passed, $bad failed in $(($(date +%s) - start)) s ($log)"
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+}
+
+unset MAKEFLAGS MAKELEVEL MFLAGS
+stage build all -
+stage lint lint -
+stage unit check-unit counts
+stage qemu check-qemu counts
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Rules that no other tool knows: prints each line that breaks one.
+set -u
+status=0
+
+refuse() { # what, lines
+	[ -z "$2" ] && return
+	printf 'lint: %s:\n%s\n' "$1" "$2" >&2
+	status=1
+}
+
+list() { git ls-files --cached --others --exclude-standard -- "$@"; }
+
+refuse 'architecture asked for outside arch/' "$(list 'monitor/*.[chS]' 'include/*.h' |
+	xargs -r grep -nE '#[[:space:]]*(if|ifdef|ifndef|elif).*(__x86_64__|__aarch64__|__arm64__|CONFIG_X86|CONFIG_ARM64)')"
+
+refuse 'path of one machine' "$(list ':!mk/lint-tree.sh' |
+	xargs -r grep -nIE '(^|[^A-Za-z0-9_.$}])/(home|root|work)/')"
+
+refuse 'no SPDX line at the top' "$(list '*.[chS]' '*.py' '*.sh' '*.mk' Makefile |
+	while read -r file; do
+		[ -s "$file" ] && ! head -n 2 "$file" | grep -q SPDX-License-Identifier && echo "$file"
+	done)"
+
+exit $status

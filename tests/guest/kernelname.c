@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* What a user program gets from uname(2). */
+#include <stdio.h>
+#include <sys/utsname.h>
+
+int main(void)
+{
+	struct utsname name;
+
+	if (uname(&name) < 0) {
+		perror("uname");
+		return 1;
+	}
+	printf("uname(2) says: %s %s on %s\n", name.sysname, name.release, name.nodename);
+	return 0;
+}

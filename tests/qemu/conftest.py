@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file."""
+
+import os
+import re
+import shutil
+
+import pytest
+
+from machine import BUILD, Machine
+
+
+def starter(request, name):
+    """A function boot(**options) -> Machine in user space (wait=False: just started)."""
+    machines = []
+    logs = os.path.join(BUILD, "logs", "qemu", re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_"))
+    shutil.rmtree(logs, ignore_errors=True)
+
+    def boot(wait=True, **options):
+        folder = logs if not machines else f"{logs}.{len(machines)}"
+        machine = Machine(folder, **options)
+        machines.append(machine)
+        machine.start()
+        return machine.wait_ready() if wait else machine
+
+    def finish():
+        for machine in machines:
+            machine.stop()
+
+    request.addfinalizer(finish)
+    return boot
+
+
+@pytest.fixture
+def boot(request):
+    return starter(request, f"{request.node.module.__name__}.{request.node.name}")
+
+
+@pytest.fixture(scope="module")
+def boot_module(request):
+    return starter(request, request.node.name.rsplit("/", 1)[-1])

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine in QEMU: OVMF, Suture (or not), and a Debian kernel with the test initramfs.
+
+Every wait has a limit; the emulator is ended by its pid; everything that it wrote stays in the
+machine's log folder (console.log, monitor.log, shell.log, qemu.log).
+"""
+
+import base64
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import images
+from qmp import Qmp
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.path.join(TOP, "build")
+GUEST = os.environ.get("GUEST", "6.1-cloud-amd64")
+KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
+KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
+INITRAMFS = os.path.join(BUILD, "guest", "initramfs.cpio.gz")
+SUTURE_EFI = os.path.join(BUILD, "x86", "suture.efi")
+SUTURE = os.path.join(BUILD, "ctl", "suture")
+AGENT = os.path.join(BUILD, "agent", GUEST, "suture.ko")
+HELPER = os.path.join(BUILD, "agent", GUEST, "suture-helper")
+OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+
+NIC = "00:04.0"
+GUEST_IP = "10.0.2.15"
+API_PORT = 8443
+KERNEL_CMDLINE = "console=ttyS0 rdinit=/init panic=1"
+
+SUTURE_CONF = {
+    "next": r"\vmlinuz.efi",
+    "cmdline": KERNEL_CMDLINE + r" initrd=\initrd",
+    "nic": NIC,
+    "ip": GUEST_IP + "/24",
+    "gateway": "10.0.2.2",
+    "port": str(API_PORT),
+    "insecure": "yes",
+    "log_level": "info",
+    "debug_port": "0x402",
+}
+
+
+class GuestError(AssertionError):
+    """The guest or the emulator did not do what was asked in time."""
+
+
+class Result:
+    """What a command gave: .status, .out (its output without the last newline)."""
+
+    def __init__(self, status, out):
+        self.status = status
+        self.out = out
+
+    def __repr__(self):
+        return f"status {self.status}: {self.out!r}"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def end_with_parent():
+    """In the child, before exec: a test run that is killed leaves no emulator behind."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+class Machine:
+    """
+    cpus      CPUs that the guest is to see; under Suture the machine has one more.
+    native    boot the kernel without Suture.
+    conf      changes to suture.conf: {key: value, or None to leave the key out}; or the whole
+              file as a str.
+    cpu       QEMU's CPU model; thread: single (figures) or multi (races).
+    cmdline   more words for the kernel's command line.
+    files     {path in the guest: file of the host, or bytes}: added to the initramfs.
+    esp       {path on the ESP: file of the host, or bytes}: added to the ESP.
+    agent     put the agent module and its helper into the guest.
+    qemu      more arguments for QEMU.
+    reboot    let the machine reset itself; otherwise a reset ends QEMU.
+    """
+
+    def __init__(self, logs, cpus=1, native=False, conf=None, cpu="EPYC", thread="single",
+                 memory="1G", cmdline="", files=None, esp=None, agent=True, qemu=(),
+                 reboot=False):
+        self.logs = logs
+        self.cpus = cpus
+        self.native = native
+        self.conf = conf or {}
+        self.cpu = cpu
+        self.thread = thread
+        self.memory = memory
+        self.cmdline = cmdline
+        self.files = dict(files or {})
+        self.esp = dict(esp or {})
+        self.agent = agent
+        self.qemu = list(qemu)
+        self.reboot = reboot
+        self.process = None
+        self.port = None
+        self.shell_socket = None
+        self.qmp = None
+        self.sockets = None
+        os.makedirs(logs, exist_ok=True)
+
+    # ---- what it boots ----
+
+    def log(self, name):
+        return os.path.join(self.logs, name)
+
+    def read_log(self, name):
+        try:
+            with open(self.log(name), "rb") as f:
+                return f.read().decode(errors="replace").replace("\r", "")
+        except FileNotFoundError:
+            return ""
+
+    def suture_conf(self):
+        if isinstance(self.conf, str):
+            return self.conf
+        conf = dict(SUTURE_CONF)
+        if self.cmdline:
+            conf["cmdline"] += " " + self.cmdline
+        conf.update(self.conf)
+        return "".join(f"{k}={v}\n" for k, v in conf.items() if v is not None)
+
+    def make_initrd(self):
+        files = dict(self.files)
+        if self.agent:
+            files.setdefault("/lib/modules/suture.ko", AGENT)
+            files.setdefault("/sbin/suture-helper", HELPER)
+        path = self.log("initrd")
+        with open(INITRAMFS, "rb") as f:
+            archive = f.read()
+        if files:
+            # the archives of an initramfs each begin at a multiple of four bytes
+            archive += b"\0" * (-len(archive) % 4) + images.make_cpio(files)
+        with open(path, "wb") as f:
+            f.write(archive)
+        return path
+
+    def boot_arguments(self):
+        initrd = self.make_initrd()
+        if self.native:
+            return ["-kernel", KERNEL, "-initrd", initrd,
+                    "-append", f"{KERNEL_CMDLINE} {self.cmdline}"]
+        files = {
+            "/EFI/BOOT/BOOTX64.EFI": SUTURE_EFI,
+            "/EFI/suture/suture.conf": self.suture_conf().encode(),
+            "/vmlinuz.efi": KERNEL,
+            "/initrd": initrd,
+        }
+        files.update(self.esp)
+        esp = self.log("esp.img")
+        images.make_esp(esp, files)
+        return ["-drive", f"if=none,id=esp,format=raw,file={esp}",
+                "-device", "virtio-blk-pci,drive=esp,addr=3,bootindex=1"]
+
+    def start(self):
+        self.port = free_port()
+        self.sockets = tempfile.mkdtemp(prefix="suture-")
+        variables = self.log("vars.fd")
+        shutil.copyfile(OVMF_VARS, variables)
+        for name in ("console.log", "monitor.log", "shell.log"):
+            open(self.log(name), "wb").close()
+        command = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+            "-machine", "q35", "-cpu", self.cpu, "-accel", f"tcg,thread={self.thread}",
+            "-m", self.memory, "-smp", str(self.cpus + (0 if self.native else 1)),
+            "-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}",
+            "-drive", f"if=pflash,format=raw,file={variables}",
+            "-netdev", "user,id=n0,restrict=on,"
+            f"hostfwd=tcp:127.0.0.1:{self.port}-{GUEST_IP}:{API_PORT}",
+            "-device", "e1000e,netdev=n0,addr=4,romfile=",
+            "-serial", f"file:{self.log('console.log')}",
+            "-serial", f"unix:{self.sockets}/shell,server=on,wait=off",
+            "-qmp", f"unix:{self.sockets}/qmp,server=on,wait=off",
+            "-debugcon", f"file:{self.log('monitor.log')}",
+        ]
+        if not self.reboot:
+            command.append("-no-reboot")
+        command += self.boot_arguments() + self.qemu
+        with open(self.log("qemu.log"), "wb") as out:
+            out.write((" ".join(command) + "\n").encode())
+            out.flush()
+            self.started = time.monotonic()
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=subprocess.STDOUT, preexec_fn=end_with_parent)
+        return self
+
+    # ---- waiting ----
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def cpu_seconds(self):
+        """CPU time that the emulator has used: steadier than the clock on a busy host."""
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def fail(self, what):
+        state = "runs" if self.alive() else f"ended with status {self.process.poll()}"
+        tails = "".join(f"--- {name}\n{self.read_log(name)[-2500:]}\n"
+                        for name in ("console.log", "monitor.log", "qemu.log"))
+        raise GuestError(f"{what} (QEMU {state}; logs in {self.logs})\n{tails}")
+
+    def wait_log(self, pattern, timeout=60, name="console.log", count=1):
+        """Wait until `pattern` is in a log for the count-th time; returns that match."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = list(re.finditer(pattern, self.read_log(name)))
+            if len(found) >= count:
+                return found[count - 1]
+            if not self.alive():
+                self.fail(f"no {pattern!r} in {name}")
+            if time.monotonic() > deadline:
+                self.fail(f"no {pattern!r} in {name} within {timeout} s")
+            time.sleep(0.1)
+
+    def wait_ready(self, timeout=90, count=1):
+        """Wait for the guest's user space, for the count-th boot of this machine."""
+        self.wait_log(r"GUEST READY", timeout, count=count)
+        if self.shell_socket is None:
+            self.shell_socket = socket.socket(socket.AF_UNIX)
+            self.shell_socket.connect(f"{self.sockets}/shell")
+        return self
+
+    def wait_end(self, timeout=30):
+        """Wait until QEMU ends by itself (power-off, or a reset without reboot=True)."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.fail(f"the machine did not power off within {timeout} s")
+
+    # ---- the guest's shell ----
+
+    def shell(self, command, timeout=30):
+        """Run shell commands in the guest; returns a Result whatever their status is."""
+        line = base64.b64encode(command.encode()) + b"\n"
+        deadline = time.monotonic() + timeout
+        self.shell_socket.settimeout(timeout)
+        self.shell_socket.sendall(line)
+        answer = b""
+        with open(self.log("shell.log"), "ab") as log:
+            log.write(f"$ {command}\n".encode())
+            while not (end := re.search(rb"\n@@ (\d+)\n$", answer)):
+                left = deadline - time.monotonic()
+                try:
+                    if left <= 0:
+                        raise socket.timeout
+                    self.shell_socket.settimeout(left)
+                    data = self.shell_socket.recv(65536)
+                except socket.timeout:
+                    self.fail(f"guest command {command!r} took over {timeout} s, so far: "
+                              f"{answer.decode(errors='replace')!r}")
+                if not data:
+                    self.fail(f"the machine ended during guest command {command!r}")
+                log.write(data)
+                answer += data
+        out = answer[:end.start()].decode(errors="replace")
+        return Result(int(end[1]), out.removesuffix("\n"))
+
+    def check(self, command, timeout=30):
+        """Run shell commands in the guest that must succeed; returns their output."""
+        result = self.shell(command, timeout)
+        if result.status:
+            self.fail(f"guest command {command!r} failed: {result}")
+        return result.out
+
+    def send(self, command):
+        """Start a guest command without waiting for an answer (power-off, reboot)."""
+        self.shell_socket.sendall(base64.b64encode(command.encode()) + b"\n")
+
+    def load_agent(self):
+        return self.check("insmod /lib/modules/suture.ko")
+
+    # ---- the monitor, from outside ----
+
+    def suture(self, *arguments, timeout=60):
+        """Run the operator's command against this machine; returns a Result."""
+        command = [SUTURE, "--host", f"127.0.0.1:{self.port}", "--insecure", *arguments]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, timeout=timeout)
+        except subprocess.TimeoutExpired as late:
+            self.fail(f"suture {' '.join(arguments)} took over {timeout} s: {late.output}")
+        result = Result(done.returncode, done.stdout.decode(errors="replace").rstrip("\n"))
+        with open(self.log("suture.log"), "a") as log:
+            log.write(f"$ suture {' '.join(arguments)}\n{result.out}\n[{result.status}]\n")
+        return result
+
+    def http(self, path, method="GET", body=None, timeout=20):
+        """One request to the monitor; returns (status, body as str)."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body,
+                                         method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def json(self, path, timeout=20):
+        status, body = self.http(path, timeout=timeout)
+        if status != 200:
+            self.fail(f"GET {path}: HTTP status {status}: {body}")
+        return json.loads(body)
+
+    # ---- QEMU ----
+
+    def hmp(self, line):
+        """A line for QEMU's human monitor."""
+        if self.qmp is None:
+            self.qmp = Qmp(f"{self.sockets}/qmp")
+        return self.qmp.monitor(line)
+
+    def stop(self):
+        """End the machine, by its own pid; harmless when it has ended."""
+        if self.process is not None:
+            if self.alive():
+                self.process.terminate()
+                try:
+                    self.process.wait(5)
+                except subprocess.TimeoutExpired:
+                    self.process.kill()
+                    self.process.wait()
+        if self.shell_socket is not None:
+            self.shell_socket.close()
+        if self.qmp is not None:
+            self.qmp.close()
+        if self.sockets is not None:
+            shutil.rmtree(self.sockets, ignore_errors=True)
+            self.sockets = None
+        for name in ("esp.img", "vars.fd", "initrd"):
+            if os.path.exists(self.log(name)):
+                os.unlink(self.log(name))
