@@ -11,6 +11,6 @@ int main(void)
 		perror("uname");
 		return 1;
 	}
-	printf("uname(2) says: %s %s on %s\n", name.sysname, name.release, name.nodename);
+	printf("uname(2) says: %s %s, %s\n", name.sysname, name.release, name.version);
 	return 0;
 }

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The boot story: the monitor takes over under a Debian kernel, or says why not and stays out."""
+
+import base64
+
+import pytest
+
+import images
+from machine import KERNEL_CMDLINE, NIC
+
+
+def acpi_table(guest, name):
+    text = guest.check(f"base64 /sys/firmware/acpi/tables/{name}")
+    return base64.b64decode("".join(text.split()))
+
+
+def madt_cpus(table):
+    """{APIC ID: enabled} of the MADT's local APIC entries."""
+    assert sum(table) % 256 == 0, "MADT checksum"
+    cpus = {}
+    at = 44
+    while at < len(table):
+        kind, length = table[at], table[at + 1]
+        if kind == 0:
+            cpus[table[at + 3]] = bool(table[at + 4] & 1)
+        at += length
+    return cpus
+
+
+def under_monitor(guest):
+    """The guest sees the monitor's ACPI table, so the monitor is below it."""
+    return guest.shell("test -f /sys/firmware/acpi/tables/SUTR").status == 0
+
+
+def kernel_warnings(guest):
+    return guest.shell("dmesg | grep -E 'WARNING:|BUG:|Oops|rcu.*stall|soft lockup'").out
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_smp(boot, cpus):
+    guest = boot(cpus=cpus)
+    assert under_monitor(guest)
+    assert guest.check("nproc") == str(cpus)
+    # the service CPU is the one that the table calls disabled
+    entries = madt_cpus(acpi_table(guest, "APIC"))
+    assert sorted(entries.values()) == [False] + [True] * cpus
+    # every CPU runs user programs
+    for cpu in range(cpus):
+        assert guest.check(f"taskset -c {cpu} echo here") == "here"
+    assert kernel_warnings(guest) == ""
+    guest.send("poweroff -f")
+    guest.wait_end()
+
+
+def test_smp_multithreaded(boot):
+    """Each CPU a thread of its own: races that one thread hides."""
+    guest = boot(cpus=3, thread="multi")
+    assert guest.check("nproc") == "3"
+    assert kernel_warnings(guest) == ""
+
+
+def test_hidden(boot):
+    """The guest sees neither the management NIC nor the monitor's memory."""
+    native = boot(native=True, agent=False)
+    assert native.shell(f"test -e /sys/bus/pci/devices/0000:{NIC}").status == 0
+    ram_native = int(native.check("awk '/MemTotal/ {print $2}' /proc/meminfo"))
+    native.stop()
+    guest = boot(conf={"memory": "64M"})
+    assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{NIC}").status != 0
+    devices = guest.check("ls /sys/bus/pci/devices").split()
+    assert devices and not [d for d in devices if d.startswith("0000:00:04")]
+    ram = int(guest.check("awk '/MemTotal/ {print $2}' /proc/meminfo"))
+    assert 60 << 10 < ram_native - ram < 80 << 10, (ram_native, ram)
+
+
+def test_api_answers(boot):
+    guest = boot()
+    status, _ = guest.http("/metrics")
+    assert status == 200
+
+
+def test_cpu_offline_online(boot):
+    guest = boot(cpus=2)
+    for _ in range(5):
+        guest.check("echo 0 >/sys/devices/system/cpu/cpu1/online")
+        assert guest.check("nproc") == "1"
+        guest.check("echo 1 >/sys/devices/system/cpu/cpu1/online")
+        assert guest.check("nproc") == "2"
+        assert guest.check("taskset -c 1 echo here") == "here"
+    assert kernel_warnings(guest) == ""
+
+
+def test_reboot(boot):
+    guest = boot(cpus=2, reboot=True)
+    guest.send("reboot -f")
+    guest.wait_ready(count=2)
+    assert under_monitor(guest)
+    assert guest.check("nproc") == "2"
+
+
+def test_no_svm(boot):
+    """No virtualization: a clear message, and the machine boots natively with all its CPUs."""
+    guest = boot(cpus=1, cpu="EPYC,-svm")
+    assert guest.check("nproc") == "2"
+    assert not under_monitor(guest)
+    guest.wait_log(r"(?i)suture: .*SVM", timeout=1)
+    assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{NIC}").status == 0
+
+
+def test_no_svm_required(boot):
+    """require=yes stops the machine instead."""
+    guest = boot(wait=False, cpu="EPYC,-svm", conf={"require": "yes"})
+    guest.wait_log(r"(?i)suture: .*require")
+    with pytest.raises(AssertionError):
+        guest.wait_log(r"GUEST READY", timeout=5)
+
+
+@pytest.mark.parametrize("conf,says", [
+    ({"nic": "00:1f.9"}, r"nic"),
+    ({"ip": "10.0.2.300/24"}, r"ip"),
+    ({"colour": "blue"}, r"colour"),
+    ({"nic": "00:0a.0"}, r"(?i)nic|00:0a\.0"),
+    ({"insecure": None}, r"insecure"),
+], ids=["nic-syntax", "ip", "unknown-key", "nic-absent", "secure-not-there-yet"])
+def test_bad_configuration(boot, conf, says):
+    """A wrong line is named; the machine boots all the same, on the kernel that `next` names."""
+    guest = boot(cpus=1, conf=conf)
+    guest.wait_log(rf"(?i)suture: .*{says}", timeout=1)
+    assert guest.check("uname -s") == "Linux"
+
+
+def test_no_configuration(boot):
+    """Without a file there is no next loader either: it must say so, not hang silently."""
+    guest = boot(wait=False, esp={"/EFI/suture/suture.conf": b""})
+    guest.wait_log(r"(?i)suture: .*(next|suture\.conf)")
+
+
+def test_grub(boot, tmp_path):
+    """GRUB is the next loader; the kernel that it starts runs under the monitor."""
+    config = f"""
+        set timeout=0
+        search --no-floppy --file --set=root /vmlinuz.efi
+        linux /vmlinuz.efi {KERNEL_CMDLINE} through=grub
+        initrd /initrd
+        boot
+    """
+    grub = str(tmp_path / "grubx64.efi")
+    images.make_grub(grub, config)
+    guest = boot(cpus=2, conf={"next": r"\EFI\grub\grubx64.efi", "cmdline": None},
+                 esp={"/EFI/grub/grubx64.efi": grub})
+    assert under_monitor(guest)
+    assert "through=grub" in guest.check("cat /proc/cmdline")
+    assert guest.check("nproc") == "2"
+
+
+def boot_cost(boot, **options):
+    """CPU seconds of the emulator from the kernel's EFI stub to user space."""
+    machine = boot(wait=False, thread="single", agent=False, **options)
+    machine.wait_log(r"EFI stub", timeout=60)
+    begin = machine.cpu_seconds()
+    machine.wait_log(r"GUEST READY", timeout=90)
+    cost = machine.cpu_seconds() - begin
+    machine.stop()
+    return cost
+
+
+@pytest.mark.parametrize("cpus", [1, 3])
+def test_boot_time(boot, cpus, measured):
+    """To user space in at most 1.5 times the native time."""
+    native = min(boot_cost(boot, native=True, cpus=cpus) for _ in range(2))
+    monitor = min(boot_cost(boot, cpus=cpus) for _ in range(2))
+    measured(f"boot to user space, {cpus} guest CPUs: native {native:.1f} s, "
+             f"under the monitor {monitor:.1f} s, ratio {monitor / native:.2f}")
+    assert monitor <= 1.5 * native
