@@ -33,6 +33,7 @@
 #define EPROTO	     71
 #define EBADMSG	     74
 #define EOVERFLOW    75
+#define EILSEQ	     84
 #define EMSGSIZE     90
 #define ENOPROTOOPT  92
 #define EOPNOTSUPP   95

@@ -6,13 +6,17 @@
 #include "boot/boot.h"
 #include "patch/engine.h"
 
-/* The engine of this monitor; exists once service_main() has begun. */
+/* The engine of this monitor, and its configuration; both exist once service_main() has begun. */
 struct engine *service_engine(void);
+const struct config *service_config(void);
 
 /* The loop. Called by arch code on the service CPU, interrupts set up; never returns. */
 _Noreturn void service_main(const struct boot_info *bi);
 
-/* A queue for keys of redirects that a guest CPU dropped; the loop tells the engine. Any CPU. */
+/*
+ * The redirect with this key was dropped (signature of shadow_drop_range()'s callback); the loop
+ * tells the engine. Any CPU.
+ */
 void service_note_dropped(u64 key, void *arg);
 
 #endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/cpu.h"
+
+struct cpu cpus[MAX_CPUS];
+u32 nr_cpus;
+
+const char *const exit_class_names[EXIT_CLASSES] = {
+	[EXIT_HYPERCALL] = "hypercall", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr",
+	[EXIT_APIC] = "apic",		[EXIT_KICK] = "kick",	[EXIT_NMI] = "nmi",
+	[EXIT_STARTUP] = "startup",	[EXIT_IO] = "io",	[EXIT_STAGE2] = "stage2",
+	[EXIT_STEP] = "step",		[EXIT_OTHER] = "other",
+};

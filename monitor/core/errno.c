@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/errno.h"
+#include "core/types.h"
+
+#define NAME(e)                                                                                    \
+	{                                                                                          \
+		e, #e                                                                              \
+	}
+
+static const struct {
+	int err;
+	const char *name;
+} names[] = {
+	NAME(EPERM),	    NAME(ENOENT),      NAME(ESRCH),	   NAME(EINTR),
+	NAME(EIO),	    NAME(E2BIG),       NAME(ENOEXEC),	   NAME(EAGAIN),
+	NAME(ENOMEM),	    NAME(EACCES),      NAME(EFAULT),	   NAME(EBUSY),
+	NAME(EEXIST),	    NAME(ENODEV),      NAME(EINVAL),	   NAME(EFBIG),
+	NAME(ENOSPC),	    NAME(ERANGE),      NAME(ENAMETOOLONG), NAME(ENOSYS),
+	NAME(ELOOP),	    NAME(EPROTO),      NAME(EBADMSG),	   NAME(EOVERFLOW),
+	NAME(EMSGSIZE),	    NAME(ENOPROTOOPT), NAME(EOPNOTSUPP),   NAME(EADDRINUSE),
+	NAME(ENETDOWN),	    NAME(ETIMEDOUT),   NAME(EALREADY),	   NAME(ECANCELED),
+	NAME(EKEYREJECTED), NAME(EILSEQ),
+};
+
+const char *errno_name(int err)
+{
+	if (err < 0)
+		err = -err;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].err == err)
+			return names[i].name;
+	return "E?";
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/pause.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/lock.h"
+#include "core/log.h"
+
+/* A kick that got lost (merged with another NMI, say) must not cost the whole budget. */
+#define REKICK_US 500
+
+/*
+ * After the commit an initiator ends the pause within microseconds. One that has not after this
+ * long is taken for dead, and a held CPU carries the work out.
+ */
+#define FINISH_GRACE_US 200000
+
+/*
+ * The commit word: generation and phase in one, so that whoever changes the phase by
+ * compare-and-swap proves that it still speaks of the same pause.
+ *
+ *	IDLE -> OPEN -> COMMITTED -> IDLE	the initiator's way
+ *	        OPEN -> EXPIRED   -> IDLE	a held CPU let itself go at the deadline
+ *	                COMMITTED -> FINISHING -> IDLE	a held CPU finished for a dead initiator
+ */
+enum phase { IDLE, OPEN, COMMITTED, FINISHING, EXPIRED };
+
+#define PHASE_BITS	 3
+#define WORD(gen, phase) ((gen) << PHASE_BITS | (phase))
+#define PHASE_OF(word)	 ((enum phase)((word) & ((1u << PHASE_BITS) - 1)))
+#define GEN_OF(word)	 ((word) >> PHASE_BITS)
+
+static struct {
+	u32 owner; /* the right to initiate: CPU id + 1, or 0 */
+	u64 word;
+	u64 generation; /* the owner's */
+	u64 deadline_us;
+	void (*finish)(void *arg);
+	void *arg;
+	struct pause_stats stats;
+} now;
+
+static u64 load_word(void)
+{
+	return __atomic_load_n(&now.word, __ATOMIC_ACQUIRE);
+}
+
+static bool change_phase(u64 gen, enum phase from, enum phase to)
+{
+	u64 expected = WORD(gen, from);
+
+	return __atomic_compare_exchange_n(&now.word, &expected, WORD(gen, to), false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static bool holds(u64 word)
+{
+	enum phase phase = PHASE_OF(word);
+
+	return phase == OPEN || phase == COMMITTED || phase == FINISHING;
+}
+
+/* True while `c` can be in the guest without having acknowledged generation gen. */
+static bool is_loose(const struct cpu *c, u64 gen)
+{
+	u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
+
+	if (state != CPU_GUEST && state != CPU_HELD)
+		return false;
+	return __atomic_load_n(&c->pause_acked, __ATOMIC_ACQUIRE) != gen;
+}
+
+/* Wait for the right to initiate, held by others' pauses meanwhile. */
+static int acquire_owner(struct cpu *self, u64 give_up_us)
+{
+	u32 nobody = 0;
+
+	while (!__atomic_compare_exchange_n(&now.owner, &nobody, self->id + 1, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		nobody = 0;
+		if (self->state == CPU_GUEST)
+			pause_point(self);
+		if (arch_time_us() > give_up_us)
+			return -ETIMEDOUT;
+		arch_relax();
+	}
+	return 0;
+}
+
+static void release(u64 gen)
+{
+	while (!change_phase(gen, OPEN, IDLE) && !change_phase(gen, COMMITTED, IDLE) &&
+	       !change_phase(gen, EXPIRED, IDLE) && PHASE_OF(load_word()) != IDLE)
+		arch_relax();
+	__atomic_store_n(&now.owner, 0, __ATOMIC_RELEASE);
+}
+
+/* Wait until every guest CPU acknowledged, kicking those that did not. */
+static int gather(const struct cpu *self, const struct pause *p)
+{
+	u64 kick_us = 0;
+
+	for (;;) {
+		u64 t = arch_time_us();
+		bool kick = t >= kick_us, loose = false;
+
+		for_each_cpu (c) {
+			if (c == self || !is_loose(c, p->generation))
+				continue;
+			loose = true;
+			if (kick)
+				arch_kick(c);
+		}
+		if (!loose)
+			return 0;
+		if (t > p->deadline_us)
+			return -ETIMEDOUT;
+		if (kick)
+			kick_us = t + REKICK_US;
+		arch_relax();
+	}
+}
+
+int pause_begin(struct pause *p, u64 budget_us)
+{
+	struct cpu *self = cpu_this();
+	int r = acquire_owner(self, arch_time_us() + budget_us);
+
+	if (r)
+		return r;
+
+	p->start_us = arch_time_us();
+	p->deadline_us = p->start_us + budget_us;
+	p->generation = ++now.generation;
+	p->cpus_held = 0;
+	now.deadline_us = p->deadline_us;
+	now.finish = NULL;
+	__atomic_store_n(&now.word, WORD(p->generation, OPEN), __ATOMIC_RELEASE);
+	/* Pairs with the barrier in pause_point(): a CPU that enters the guest from elsewhere sets
+	 * its state first and looks at the word then, so that one of the two sees the other. */
+	arch_mb();
+
+	r = gather(self, p);
+	if (r) {
+		now.stats.timeouts++;
+		release(p->generation);
+		return r;
+	}
+	for_each_cpu (c)
+		p->cpus_held += c != self && READ_ONCE(c->state) == CPU_HELD;
+	return 0;
+}
+
+u64 pause_left_us(const struct pause *p)
+{
+	u64 t = arch_time_us();
+
+	return t < p->deadline_us ? p->deadline_us - t : 0;
+}
+
+int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg)
+{
+	now.finish = finish;
+	now.arg = arg;
+	if (!pause_left_us(p) || !change_phase(p->generation, OPEN, COMMITTED))
+		return -ETIMEDOUT;
+	return 0;
+}
+
+void pause_end(struct pause *p)
+{
+	u64 took = arch_time_us() - p->start_us;
+
+	now.stats.count++;
+	now.stats.last_us = took;
+	now.stats.max_us = MAX(now.stats.max_us, took);
+	release(p->generation);
+	/* Held CPUs flush in pause_point(); an initiator that is a guest CPU does it here. */
+	if (cpu_this()->state == CPU_GUEST)
+		arch_stage2_flush_local();
+}
+
+/* One look of a CPU held by generation gen: true when it may go on. */
+static bool may_go(u64 gen)
+{
+	u64 word = load_word(), t = arch_time_us();
+
+	if (GEN_OF(word) != gen || !holds(word))
+		return true;
+	if (PHASE_OF(word) == OPEN)
+		return t > now.deadline_us && change_phase(gen, OPEN, EXPIRED);
+	if (t < now.deadline_us + FINISH_GRACE_US || !change_phase(gen, COMMITTED, FINISHING))
+		return false;
+
+	if (now.finish)
+		now.finish(now.arg);
+	log_error("pause %llu: its initiator vanished after the commit; another CPU finished it",
+		  (unsigned long long)gen);
+	change_phase(gen, FINISHING, IDLE);
+	return true;
+}
+
+void pause_point(struct cpu *self)
+{
+	u64 word;
+
+	arch_mb();
+	while (word = load_word(), holds(word) && READ_ONCE(now.owner) != self->id + 1) {
+		__atomic_store_n(&self->state, CPU_HELD, __ATOMIC_RELEASE);
+		__atomic_store_n(&self->pause_acked, GEN_OF(word), __ATOMIC_RELEASE);
+		while (!may_go(GEN_OF(word)))
+			arch_relax();
+		__atomic_store_n(&self->state, CPU_GUEST, __ATOMIC_RELEASE);
+		arch_stage2_flush_local();
+		arch_mb();
+	}
+}
+
+void pause_stats(struct pause_stats *s)
+{
+	*s = now.stats;
+}
