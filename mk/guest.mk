@@ -16,7 +16,7 @@ $(AGENT_DIR)/suture.ko: $(AGENT_SRC) $(wildcard include/suture/*.h) $(GUEST_DIR)
 	@mkdir -p $(@D)
 	@find $(@D) -maxdepth 1 -type l -delete
 	@ln -sf $(CURDIR)/guest-agent/* $(@D)/
-	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild M=$(CURDIR)/$(@D) \
+	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) \
 		KCFLAGS="-I$(CURDIR)/include" modules
 
 HELPER_SRC := $(wildcard guest-agent/helper/*.c)
@@ -36,10 +36,19 @@ build/guest/bin/%: tests/guest/%.c
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -static -D_GNU_SOURCE $(WARN) -pthread $< -o $@
 
+# kernel modules of the tests, built like the agent
+GUEST_MODULES := build/guest/$(GUEST)-modules
+$(GUEST_MODULES)/built: $(wildcard tests/guest/modules/*) $(GUEST_DIR)/release
+	@echo "KBUILD $(@D)"
+	@mkdir -p $(@D)
+	@ln -sf $(CURDIR)/tests/guest/modules/* $(@D)/
+	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) modules
+	@touch $@
+
 INITRAMFS := build/guest/initramfs.cpio.gz
 $(INITRAMFS): mk/initramfs.sh tests/guest/init $(GUEST_PROGRAMS)
 	@mk/initramfs.sh $@ tests/guest/init $(GUEST_PROGRAMS)
 
-## guest         the guest kernel and initramfs that the tests boot
+## guest         the guest kernel, initramfs and modules that the tests boot
 .PHONY: guest
-guest: $(GUEST_DIR)/release $(INITRAMFS)
+guest: $(GUEST_DIR)/release $(INITRAMFS) $(GUEST_MODULES)/built

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A first patch: what /proc/cmdline shows, and what uname(2) tells a user program. Plain livepatch
- * source: the same file builds for Linux's own livepatch.
+ * source; uts_sem is a symbol of vmlinux that is not exported to modules.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>

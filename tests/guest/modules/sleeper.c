@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A module to be patched. Reading /proc/sleeper calls sleeper_value(). Writing "sleep" there
+ * starts a kernel thread that sleeps in sleeper_wait(), "wake" lets it go on and end.
+ */
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+
+static DECLARE_WAIT_QUEUE_HEAD(queue);
+static struct task_struct *thread;
+static bool awake;
+
+/* Neither inlined nor left by a tail call: the functions must be on the stack while they run. */
+static noinline int sleeper_value(int n)
+{
+	int value = n + 1;
+
+	barrier();
+	return value;
+}
+
+static noinline int sleeper_wait(void)
+{
+	wait_event(queue, READ_ONCE(awake));
+	barrier();
+	return 0;
+}
+
+static int sleeper_thread(void *unused)
+{
+	int status = sleeper_wait();
+
+	/* kthread_stop() wants to find it */
+	wait_event(queue, kthread_should_stop());
+	return status;
+}
+
+static int sleeper_show(struct seq_file *m, void *v)
+{
+	seq_printf(m, "value %d\n", sleeper_value(0));
+	return 0;
+}
+
+static int sleeper_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, sleeper_show, NULL);
+}
+
+static void sleeper_wake(void)
+{
+	if (!thread)
+		return;
+	WRITE_ONCE(awake, true);
+	wake_up_all(&queue);
+	kthread_stop(thread);
+	thread = NULL;
+}
+
+static ssize_t sleeper_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
+{
+	char word[8] = "";
+
+	if (copy_from_user(word, text, min(len, sizeof(word) - 1)))
+		return -EFAULT;
+	if (!strncmp(word, "wake", 4)) {
+		sleeper_wake();
+		return len;
+	}
+	if (strncmp(word, "sleep", 5) || thread)
+		return -EINVAL;
+	WRITE_ONCE(awake, false);
+	thread = kthread_run(sleeper_thread, NULL, "sleeper");
+	if (IS_ERR(thread)) {
+		long error = PTR_ERR(thread);
+
+		thread = NULL;
+		return error;
+	}
+	return len;
+}
+
+static const struct proc_ops sleeper_ops = {
+	.proc_open = sleeper_open,
+	.proc_read = seq_read,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+	.proc_write = sleeper_write,
+};
+
+static int __init sleeper_init(void)
+{
+	return proc_create("sleeper", 0600, NULL, &sleeper_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit sleeper_exit(void)
+{
+	remove_proc_entry("sleeper", NULL);
+	sleeper_wake();
+}
+
+module_init(sleeper_init);
+module_exit(sleeper_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("A module for tests of patches");

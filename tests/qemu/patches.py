@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Patches that the tests write: C source in livepatch style, made into bundles by `suture build`."""
+
+import os
+import subprocess
+
+from machine import KBUILD, SUTURE
+
+TEMPLATE = """// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/livepatch.h>
+#include <linux/seq_file.h>
+
+{code}
+
+{funcs}
+
+static struct klp_object objs[] = {{
+{objects}
+	{{}},
+}};
+
+static struct klp_patch patch = {{
+	.mod = THIS_MODULE,
+	.objs = objs,
+}};
+
+static int __init patch_init(void)
+{{
+	{init}
+	return klp_enable_patch(&patch);
+}}
+
+static void __exit patch_exit(void)
+{{
+}}
+
+module_init(patch_init);
+module_exit(patch_exit);
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+"""
+
+
+def livepatch_source(code, functions, init=""):
+    """C source of a patch: functions is {object (None: vmlinux): {old function: new function}}."""
+    funcs, objects = [], []
+    for n, (name, replaced) in enumerate(functions.items()):
+        lines = "".join(f'\t{{.old_name = "{old}", .new_func = {new}}},\n'
+                        for old, new in replaced.items())
+        funcs.append(f"static struct klp_func funcs{n}[] = {{\n{lines}\t{{}},\n}};")
+        field = f'.name = "{name}", ' if name else ""
+        objects.append(f"\t{{{field}.funcs = funcs{n}}},")
+    return TEMPLATE.format(code=code, funcs="\n\n".join(funcs), objects="\n".join(objects),
+                           init=init)
+
+
+def suture_build(source, bundle, timeout=120):
+    """`suture build`; returns (status, what it printed)."""
+    done = subprocess.run([SUTURE, "build", source, "--kernel", KBUILD, "-o", bundle],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def make_patch(folder, name, code, functions, init=""):
+    """Write a patch into folder/name and build it; returns the bundle's path."""
+    source = os.path.join(folder, name)
+    os.makedirs(source, exist_ok=True)
+    with open(os.path.join(source, "Kbuild"), "w") as f:
+        f.write(f"obj-m := {name}.o\n")
+    with open(os.path.join(source, f"{name}.c"), "w") as f:
+        f.write(livepatch_source(code, functions, init))
+    bundle = os.path.join(folder, f"{name}.sut")
+    status, output = suture_build(source, bundle)
+    assert status == 0, f"suture build {name}:\n{output}"
+    return bundle
