@@ -15,6 +15,11 @@
 #define PT_LEVEL_SHIFT(l) (PAGE_SHIFT + 9u * (l))
 #define PT_LEVEL_SIZE(l)  (1ull << PT_LEVEL_SHIFT(l))
 
+static inline u32 pt_index(u64 addr, u32 level)
+{
+	return addr >> PT_LEVEL_SHIFT(level) & (PT_ENTRIES - 1);
+}
+
 enum pt_attr {
 	PT_READ = 1,
 	PT_WRITE = 2,
@@ -27,7 +32,9 @@ struct pt_format {
 	const char *name;
 	u32 top_level;	    /* level of the root table: 3 for four levels */
 	u32 max_leaf_level; /* largest leaf this machine can use */
-	/* True if a walk stops or goes on through this entry. */
+	/* True if the tables can translate addr at all (canonical, within the input size). */
+	bool (*in_range)(u64 addr);
+	/* True if the entry is valid: it maps memory or points at a table. */
 	bool (*present)(u64 entry, u32 level);
 	/* True if a present entry maps memory, false if it points at a table. */
 	bool (*leaf)(u64 entry, u32 level);
@@ -54,7 +61,8 @@ struct pt_walk {
 
 /*
  * Walk the tables at root for addr. 0: mapped, *w is filled; -ENOENT: the walk ended at a
- * non-present entry, described in *w; other errors are those of `read`. Changes nothing.
+ * non-present entry, described in *w (entry, table_pa, index, level); -ERANGE: the format has no
+ * such address; other errors are those of `read`. Changes nothing.
  */
 int pt_walk(const struct pt_format *f, u64 root, u64 addr, pt_read_fn read, void *ctx,
 	    struct pt_walk *w);

@@ -27,8 +27,9 @@ int stage2_init(struct stage2 *s, const struct pt_format *format);
 void stage2_destroy(struct stage2 *s);
 
 /*
- * Map [ipa, ipa + size) to pa with the largest leaves that fit. All page aligned, nothing there yet
- * (-EEXIST). -ENOMEM. Boot CPU, before the guest runs.
+ * Map [ipa, ipa + size) to pa with the largest leaves that fit, attrs not 0. All page aligned
+ * (-EINVAL), within the format's range (-ERANGE), nothing there yet (-EEXIST). -ENOMEM. After the
+ * last two a part of the range may be mapped. Boot CPU, before the guest runs.
  */
 int stage2_map(struct stage2 *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs);
 

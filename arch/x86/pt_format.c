@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * x86-64 page tables: the guest's own, of 4 and 5 levels, and AMD's nested ones, which have the
+ * same entries (AMD APM vol. 2, 5.3 and 15.25; Intel SDM vol. 3, 4.5).
+ */
+#include "core/arch.h"
+#include <cpuid.h>
+
+#define PTE_P	 (1ull << 0)
+#define PTE_RW	 (1ull << 1)
+#define PTE_US	 (1ull << 2)
+#define PTE_PS	 (1ull << 7) /* large leaf, at levels 1 and 2; reserved above */
+#define PTE_NX	 (1ull << 63)
+#define PTE_ADDR 0x000ffffffffff000ull
+
+static bool x86_present(u64 entry, u32 level)
+{
+	return (entry & PTE_P) && !(level > 2 && (entry & PTE_PS));
+}
+
+static bool x86_leaf(u64 entry, u32 level)
+{
+	return level == 0 || (entry & PTE_PS);
+}
+
+static u64 x86_addr(u64 entry, u32 level)
+{
+	/* In a large leaf bit 12 is PAT and the bits above it are reserved. */
+	if (level > 0 && (entry & PTE_PS))
+		return entry & PTE_ADDR & ~(PT_LEVEL_SIZE(level) - 1);
+	return entry & PTE_ADDR;
+}
+
+static u32 x86_attrs(u64 entry, u32 level)
+{
+	(void)level;
+	return PT_READ | (entry & PTE_RW ? PT_WRITE : 0) | (entry & PTE_NX ? 0 : PT_EXEC);
+}
+
+/* ---- the guest's own: read only ---- */
+
+static bool canonical(u64 addr, u32 bits)
+{
+	return (u64)((s64)(addr << (64 - bits)) >> (64 - bits)) == addr;
+}
+
+static bool guest_in_range_4(u64 addr)
+{
+	return canonical(addr, 48);
+}
+
+static bool guest_in_range_5(u64 addr)
+{
+	return canonical(addr, 57);
+}
+
+static const struct pt_format guest_4_levels = {
+	.name = "x86-64, 4 levels",
+	.top_level = 3,
+	.max_leaf_level = 2,
+	.in_range = guest_in_range_4,
+	.present = x86_present,
+	.leaf = x86_leaf,
+	.addr = x86_addr,
+	.attrs = x86_attrs,
+};
+
+static const struct pt_format guest_5_levels = {
+	.name = "x86-64, 5 levels",
+	.top_level = 4,
+	.max_leaf_level = 2,
+	.in_range = guest_in_range_5,
+	.present = x86_present,
+	.leaf = x86_leaf,
+	.addr = x86_addr,
+	.attrs = x86_attrs,
+};
+
+const struct pt_format *arch_guest_format(u32 levels)
+{
+	switch (levels) {
+	case 4:
+		return &guest_4_levels;
+	case 5:
+		return &guest_5_levels;
+	default:
+		return NULL;
+	}
+}
+
+/* ---- nested ---- */
+
+static bool npt_in_range(u64 ipa)
+{
+	return ipa >> 48 == 0;
+}
+
+/*
+ * The guest's accesses count as user accesses, so U/S is set everywhere (APM 15.25.5). What is
+ * present can be read: there is no leaf for writing or executing only.
+ */
+static u64 npt_make_leaf(u64 pa, u32 level, u32 attrs)
+{
+	if (!attrs)
+		return 0;
+	return pa | PTE_P | PTE_US | (attrs & PT_WRITE ? PTE_RW : 0) |
+	       (attrs & PT_EXEC ? 0 : PTE_NX) | (level > 0 ? PTE_PS : 0);
+}
+
+/* Rights are the leaf's alone: a table grants all. */
+static u64 npt_make_table(u64 pa)
+{
+	return pa | PTE_P | PTE_RW | PTE_US;
+}
+
+#define NPT_FORMAT(max_level)                                                                      \
+	{                                                                                          \
+		.name = "AMD NPT", .top_level = 3, .max_leaf_level = (max_level),                  \
+		.in_range = npt_in_range, .present = x86_present, .leaf = x86_leaf,                \
+		.addr = x86_addr, .attrs = x86_attrs, .make_leaf = npt_make_leaf,                  \
+		.make_table = npt_make_table,                                                      \
+	}
+
+static const struct pt_format npt_2m = NPT_FORMAT(1);
+static const struct pt_format npt_1g = NPT_FORMAT(2);
+
+const struct pt_format *arch_stage2_format(void)
+{
+	u32 eax, ebx, ecx, edx;
+
+	/* CPUID 8000_0001 EDX bit 26: pages of 1 GiB. */
+	if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (edx & 1u << 26))
+		return &npt_1g;
+	return &npt_2m;
+}
