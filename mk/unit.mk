@@ -3,7 +3,7 @@
 # the real architecture's sources and Unicorn. Each takes from one archive what it needs.
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
-HOST_SRC = $(filter-out monitor/boot/% monitor/core/lib/string.c,$(call sources,monitor)) \
+HOST_SRC = $(filter-out monitor/boot/%,$(call sources,monitor)) \
 	$(shell grep -L '<efi' monitor/boot/*.c 2>/dev/null)
 
 UNIT := build/unit
