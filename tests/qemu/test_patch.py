@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Patches applied and reverted in a real guest, through the network, the monitor and the agent."""
+
+import os
+import re
+import struct
+import subprocess
+import time
+
+import pytest
+
+from machine import BUILD, GUEST, SUTURE, TOP
+from patches import make_patch, suture_build
+
+SLEEPER = os.path.join(BUILD, "guest", f"{GUEST}-modules", "sleeper.ko")
+UNAME_PATCHED = "live patched by Suture"
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="module")
+def demo(bundles):
+    """The bundle of examples/demo."""
+    bundle = os.path.join(bundles, "demo.sut")
+    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
+    assert status == 0, output
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def machine(boot_module):
+    """One guest for the tests of this file: two CPUs, agent and the module `sleeper` loaded."""
+    machine = boot_module(cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER})
+    machine.load_agent()
+    machine.check("insmod /lib/modules/sleeper.ko")
+    return machine
+
+
+@pytest.fixture
+def guest(machine):
+    """That guest, which each test must leave without patches and without kernel warnings."""
+    yield machine
+    assert machine.shell("ls /sys/kernel/suture 2>/dev/null").out == ""
+    assert machine.shell("dmesg | grep -E 'WARNING:|BUG:|Oops'").out == ""
+
+
+def apply(guest, bundle):
+    result = guest.suture("apply", bundle)
+    assert result.status == 0, result
+    return result.out
+
+
+def revert(guest, name):
+    result = guest.suture("revert", name)
+    assert result.status == 0, result
+    return result.out
+
+
+def refused(guest, *arguments, says):
+    """The command must fail, and the message hold `says`; the guest must be as it was."""
+    before = guest.check("cat /proc/cmdline /proc/sleeper; kernelname")
+    result = guest.suture(*arguments)
+    assert result.status != 0, result
+    assert re.search(says, result.out, re.IGNORECASE), result
+    assert guest.check("cat /proc/cmdline /proc/sleeper; kernelname") == before
+    return result
+
+
+# ---- the plain cases ----
+
+def test_apply_and_revert(guest, demo):
+    before = guest.check("cat /proc/cmdline; kernelname")
+    apply(guest, demo)
+    assert guest.check("cat /proc/cmdline") == "this has been live patched"
+    assert UNAME_PATCHED in guest.check("kernelname")
+    assert guest.check("cat /sys/kernel/suture/demo/enabled") == "1"
+    assert guest.check("cat /sys/kernel/suture/demo/transition") == "0"
+    assert "demo" in guest.suture("list").out
+    revert(guest, "demo")
+    assert guest.check("cat /proc/cmdline; kernelname") == before
+
+
+def test_report(guest, demo):
+    """Each apply and revert says what it did."""
+    apply(guest, demo)
+    revert(guest, "demo")
+    report = guest.suture("info", "demo").out
+    for word in ("attempts", "pause", "cpus", "tasks", "words", "pages", "functions"):
+        assert re.search(word, report, re.IGNORECASE), report
+
+
+def test_unexported(guest, bundles):
+    """A patch calls a static function of vmlinux and reads a static variable of it."""
+    bundle = make_patch(bundles, "unexported", """
+        extern int _kstrtoull(const char *s, unsigned int base, unsigned long long *res);
+        extern unsigned long tainted_mask;
+
+        static int new_cmdline_proc_show(struct seq_file *m, void *v)
+        {
+            unsigned long long number = 0;
+            int status = _kstrtoull("4711", 10, &number);
+
+            seq_printf(m, "%d %llu %lu\\n", status, number, tainted_mask);
+            return 0;
+        }
+    """, {None: {"cmdline_proc_show": "new_cmdline_proc_show"}})
+    apply(guest, bundle)
+    tainted = guest.check("cat /proc/sys/kernel/tainted")
+    assert tainted != "0"
+    assert guest.check("cat /proc/cmdline") == f"0 4711 {tainted}"
+    revert(guest, "unexported")
+
+
+def sleeper_patch(bundles, name="sleepy"):
+    return make_patch(bundles, name, """
+        static noinline int new_sleeper_value(int n)
+        {
+            return n + 2;
+        }
+
+        static noinline int new_sleeper_wait(void)
+        {
+            return 0;
+        }
+    """, {"sleeper": {"sleeper_value": "new_sleeper_value", "sleeper_wait": "new_sleeper_wait"}})
+
+
+def test_module_object(guest, bundles):
+    """Functions of a module that is loaded already."""
+    assert guest.check("cat /proc/sleeper") == "value 1"
+    apply(guest, sleeper_patch(bundles))
+    assert guest.check("cat /proc/sleeper") == "value 2"
+    revert(guest, "sleepy")
+    assert guest.check("cat /proc/sleeper") == "value 1"
+
+
+# ---- the consistency check ----
+
+def test_blocker(guest, bundles):
+    """A thread that sleeps in the function blocks the switch, is named, and lets it complete."""
+    bundle = sleeper_patch(bundles)
+    guest.check("echo sleep >/proc/sleeper")
+    applying = subprocess.Popen([SUTURE, "--host", f"127.0.0.1:{guest.port}", "--insecure",
+                                 "apply", bundle], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            status = guest.suture("status").out
+            if "sleeper_wait" in status:
+                break
+            assert time.monotonic() < deadline, status
+            time.sleep(0.2)
+        assert re.search(r"\bsleeper\b", status), status
+        assert guest.check("cat /proc/sleeper") == "value 1"
+        assert guest.check("cat /sys/kernel/suture/sleepy/transition") == "1"
+        guest.check("echo wake >/proc/sleeper")
+        output, _ = applying.communicate(timeout=30)
+        assert applying.returncode == 0, output
+    finally:
+        applying.kill()
+        applying.wait()
+    assert guest.check("cat /proc/sleeper") == "value 2"
+    revert(guest, "sleepy")
+    assert guest.check("cat /proc/sleeper") == "value 1"
+
+
+def memory_in_use(guest):
+    metric = re.search(r"^suture_memory_used_bytes(?:\{.*\})? (\d+)", guest.http("/metrics")[1],
+                       re.MULTILINE)
+    assert metric, "no suture_memory_used_bytes in /metrics"
+    return int(metric[1])
+
+
+def test_hundred(guest, demo, measured):
+    """Patch and revert 100 times while all CPUs call the function."""
+    apply(guest, demo)
+    revert(guest, "demo")
+    before = memory_in_use(guest)
+    guest.check("hammer >/tmp/hammer 2>&1 & echo $! >/tmp/hammer.pid")
+    start = time.monotonic()
+    for _ in range(100):
+        apply(guest, demo)
+        revert(guest, "demo")
+    took = time.monotonic() - start
+    guest.check("kill $(cat /tmp/hammer.pid); while kill -0 $(cat /tmp/hammer.pid) 2>/dev/null; "
+                "do sleep 0.1; done")
+    counts = guest.check("cat /tmp/hammer")
+    calls, patched, wrong = map(int, re.findall(r"\d+", counts))
+    assert wrong == 0 and 0 < patched < calls, counts
+    assert memory_in_use(guest) == before
+    measured(f"100 times applied and reverted in {took:.1f} s, {counts}")
+
+
+def test_idle_exits(guest, measured):
+    """How often an idle guest leaves for the monitor."""
+    def exits():
+        return sum(float(n) for n in re.findall(r"^suture_exits_total(?:\{.*\})? (\S+)",
+                                                guest.http("/metrics")[1], re.MULTILINE))
+
+    first, start = exits(), time.monotonic()
+    time.sleep(5)
+    rate = (exits() - first) / (time.monotonic() - start)
+    assert first > 0
+    measured(f"idle guest: {rate:.0f} exits a second")
+
+
+# ---- bad input: a clear error, and nothing changed ----
+
+def changed(bundle, path, change):
+    with open(bundle, "rb") as f:
+        data = bytearray(f.read())
+    data = change(data) or data
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def test_other_build_id(guest, demo, tmp_path):
+    def flip(data):
+        (manifest,) = struct.unpack_from("<I", data, 16)
+        data[manifest + 8] ^= 0xff
+
+    bad = changed(demo, tmp_path / "bad.sut", flip)
+    refused(guest, "apply", str(bad), says="build.id")
+
+
+@pytest.mark.parametrize("cut", [0, 10, 100, -1])
+def test_truncated(guest, demo, tmp_path, cut):
+    bad = changed(demo, tmp_path / "bad.sut", lambda data: data[:cut])
+    refused(guest, "apply", str(bad), says="truncated|too short|incomplete|size|empty")
+    # not the command's check alone: the monitor's too
+    with open(bad, "rb") as f:
+        status, _ = guest.http("/v1/patches", method="POST", body=f.read())
+    assert 400 <= status < 500
+
+
+def test_oversized(guest, demo, tmp_path):
+    bad = changed(demo, tmp_path / "bad.sut", lambda data: data + bytes(17 << 20))
+    refused(guest, "apply", str(bad), says="too large|too big|larger|exceeds|at most")
+
+
+def test_garbage(guest, tmp_path):
+    bad = tmp_path / "bad.sut"
+    bad.write_bytes(os.urandom(4096))
+    refused(guest, "apply", str(bad), says="not a .*bundle")
+
+
+def test_init_fails(guest, bundles):
+    bundle = make_patch(bundles, "failinit", """
+        static int new_show(struct seq_file *m, void *v)
+        {
+            return 0;
+        }
+    """, {None: {"cmdline_proc_show": "new_show"}}, init="return -EUCLEAN;")
+    refused(guest, "apply", bundle, says="structure needs cleaning|EUCLEAN|117")
+
+
+@pytest.mark.parametrize("name,function,says", [
+    ("nofunc", "no_such_function_anywhere", "no_such_function_anywhere"),
+    ("ambiguous", "type_show", "type_show.*(ambiguous|unique|sympos|more than one)"
+                               "|(ambiguous|unique|sympos|more than one).*type_show"),
+    ("tooshort", "secondary_startup_64", "secondary_startup_64.*short"
+                                         "|short.*secondary_startup_64"),
+])
+def test_bad_function(guest, bundles, name, function, says):
+    bundle = make_patch(bundles, name, """
+        static int new_function(void)
+        {
+            return 0;
+        }
+    """, {None: {function: "new_function"}})
+    refused(guest, "apply", bundle, says=says)
+
+
+def test_second_apply(guest, demo):
+    apply(guest, demo)
+    refused(guest, "apply", demo, says="demo.*(already|applied)")
+    revert(guest, "demo")
+
+
+def test_revert_of_nothing(guest):
+    refused(guest, "revert", "nosuchpatch", says="nosuchpatch")
+
+
+def test_unknown_host():
+    done = subprocess.run([SUTURE, "--host", "no.such.host.invalid:1", "--insecure", "status"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert done.returncode != 0
+    assert b"no.such.host.invalid" in done.stdout
+
+
+def test_unknown_port():
+    done = subprocess.run([SUTURE, "--host", "127.0.0.1:1", "--insecure", "status"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert done.returncode != 0
+    assert b"127.0.0.1" in done.stdout
+
+
+# ---- guests in another state: machines of their own ----
+
+def test_agent_absent(boot, demo):
+    guest = boot()
+    result = guest.suture("apply", demo)
+    assert result.status != 0 and "agent" in result.out, result
+    assert guest.suture("status").status == 0
+
+
+def test_agent_without_monitor(boot):
+    """On a machine without the monitor the agent refuses to load, and says why."""
+    guest = boot(native=True)
+    result = guest.shell("insmod /lib/modules/suture.ko")
+    assert result.status != 0 and "No such device" in result.out, result
+    assert "suture" in guest.check("dmesg | tail -n 5")
+
+
+def test_agent_reloaded(boot, demo):
+    guest = boot(cpus=2)
+    guest.load_agent()
+    apply(guest, demo)
+    assert guest.shell("rmmod suture").status != 0, "the agent left while its patch is on"
+    revert(guest, "demo")
+    for _ in range(3):
+        guest.check("rmmod suture")
+        guest.load_agent()
+    apply(guest, demo)
+    assert UNAME_PATCHED in guest.check("kernelname")
+
+
+def test_guest_hung(boot, demo):
+    """The kernel has crashed: the monitor still answers, and says that the guest does not."""
+    guest = boot(cpus=2, cmdline="panic=0")
+    guest.load_agent()
+    guest.send("echo c >/proc/sysrq-trigger")
+    guest.wait_log("Kernel panic")
+    assert guest.suture("status").status == 0
+    result = guest.suture("apply", demo, timeout=120)
+    assert result.status != 0 and re.search("agent|guest", result.out), result
+    assert guest.suture("status").status == 0
