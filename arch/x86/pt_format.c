@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * x86-64 page tables: the guest's own, of 4 and 5 levels, and AMD's nested ones, which have the
  * same entries (AMD APM vol. 2, 5.3 and 15.25; Intel SDM vol. 3, 4.5).
@@ -108,8 +108,9 @@ static u64 npt_make_leaf(u64 pa, u32 level, u32 attrs)
 }
 
 /* Rights are the leaf's alone: a table grants all. */
-static u64 npt_make_table(u64 pa)
+static u64 npt_make_table(u64 pa, u32 level)
 {
+	(void)level;
 	return pa | PTE_P | PTE_RW | PTE_US;
 }
 

@@ -42,9 +42,10 @@ struct pt_format {
 	u64 (*addr)(u64 entry, u32 level);
 	/* PT_* of a leaf. */
 	u32 (*attrs)(u64 entry, u32 level);
-	/* Make entries; NULL in formats that are only read. attrs 0 makes a non-present leaf. */
+	/* Make entries; NULL in formats that are only read. attrs 0 makes a non-present leaf. A
+	 * table's level is that of the entry which points at it. */
 	u64 (*make_leaf)(u64 pa, u32 level, u32 attrs);
-	u64 (*make_table)(u64 pa);
+	u64 (*make_table)(u64 pa, u32 level);
 };
 
 /* Reads one entry of a table. Returns 0 or negative errno (-EFAULT: not in memory). */

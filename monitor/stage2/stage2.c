@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/stage2.h"
 #include "core/errno.h"
 #include "core/pool.h"
@@ -93,7 +93,7 @@ static int map_leaf(struct stage2 *s, u64 ipa, u64 pa, u64 size, u32 attrs)
 
 			if (!table)
 				return -ENOMEM;
-			set_entry(entry, f->make_table(arch_pa(table).v));
+			set_entry(entry, f->make_table(arch_pa(table).v, level));
 		}
 		table_pa = f->addr(*entry, level);
 	}
@@ -143,7 +143,7 @@ int stage2_split(struct stage2 *s, ipa_t ipa)
 		for (i = 0; i < PT_ENTRIES; i++, pa += PT_LEVEL_SIZE(w.level - 1))
 			table[i] = f->make_leaf(pa, w.level - 1, w.attrs);
 		/* The release in set_entry() orders the filling before the link. */
-		set_entry(entry_at(w.table_pa, w.index), f->make_table(arch_pa(table).v));
+		set_entry(entry_at(w.table_pa, w.index), f->make_table(arch_pa(table).v, w.level));
 	}
 }
 

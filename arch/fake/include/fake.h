@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine that unit tests run on: simulated memory, time that a test can set, guest CPUs that
+ * are threads or just records, and a builder for guest page tables. For tests only; the monitor
+ * sees core/arch.h.
+ */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include "core/arch.h"
+#include "arch/memory.h"
+
+/* Simulated memory: the guest's RAM, then the monitor's pool. */
+#define FAKE_GUEST_RAM_SIZE (48ull << 20)
+#define FAKE_POOL_BASE	    (FAKE_RAM_BASE + FAKE_GUEST_RAM_SIZE)
+#define FAKE_POOL_SIZE	    (FAKE_RAM_SIZE - FAKE_GUEST_RAM_SIZE)
+
+/*
+ * Start anew: all memory zero, pool empty, real time, CPU 0 the service CPU (the calling thread)
+ * and guest CPUs 1 to guest_cpus in CPU_PARKED: so a pause does not wait for them. A test that has
+ * no threads may set their state to CPU_HELD and their context and call the check directly.
+ */
+void fake_reset(u32 guest_cpus);
+
+/* ---- time ---- */
+
+/* Freeze time at us; each reading then advances it by step (0: not at all). */
+void fake_time_set(u64 us, u64 step);
+
+/* ---- CPUs ---- */
+
+/* What arch_vcpu_context(c) will answer. */
+void fake_set_context(struct cpu *c, const struct vcpu_context *ctx);
+
+u64 fake_kicks(const struct cpu *c);
+u64 fake_flushes(const struct cpu *c);
+
+/*
+ * Let the guest CPUs run, a thread each, in state CPU_GUEST: each calls guest(c) (may be NULL) and
+ * then pause_point(c), again and again. fake_guest_stop() ends them and leaves them in CPU_PARKED.
+ */
+void fake_guest_start(void (*guest)(struct cpu *c));
+void fake_guest_stop(void);
+
+/* The calling thread is CPU c from here on: cpu_this() says so. */
+void fake_become(struct cpu *c);
+
+/* ---- guest memory and page tables ---- */
+
+/* Next free page-aligned piece of guest RAM (lasts until fake_reset()); aborts when it is full. */
+ipa_t fake_guest_alloc(u64 size);
+
+/* A guest page table, empty, in guest RAM; levels as in arch_guest_format(). Returns its root. */
+ipa_t fake_tables_new(u32 levels);
+
+/* Map [va, va + size) to ipa with leaves of `leaf_level`; attrs 0 takes the mapping away. */
+void fake_map(ipa_t root, u32 levels, u64 va, ipa_t ipa, u64 size, u32 attrs, u32 leaf_level);
+
+/*
+ * Allocate `size` bytes of guest RAM and map them at va (page aligned, 4 KiB leaves). Returns where
+ * the test can write what the guest is to hold there.
+ */
+void *fake_map_new(ipa_t root, u32 levels, u64 va, u64 size, u32 attrs);
+
+/* ---- redirects ---- */
+
+/*
+ * The fake's code: a function may begin with a tracing site of FAKE_SITE_LEN bytes, the first of
+ * which is FAKE_SITE. A redirect is FAKE_JUMP and the target, FAKE_REDIRECT_LEN bytes. A function
+ * that begins with a zero byte is none.
+ */
+#define FAKE_SITE	  0xf7
+#define FAKE_SITE_LEN	  4
+#define FAKE_JUMP	  0xeb
+#define FAKE_REDIRECT_LEN 9
+
+/* Target of the redirect at code; 0 when there is none. */
+u64 fake_redirect_target(const u8 *code);
+
+#endif
