@@ -40,17 +40,17 @@ build/$(ARCH)/libdeps.a: $(IMAGE_DEPS_OBJ)
 
 # --gc-sections keeps what the entry point reaches; the check below refuses an image that would
 # need more than adding its load address to some words
-build/$(ARCH)/suture.so: $(IMAGE_OBJ) build/$(ARCH)/libdeps.a mk/check-image.sh
+build/$(ARCH)/suture.so: $(IMAGE_OBJ) build/$(ARCH)/libdeps.a arch/$(ARCH)/image.lds mk/check-image.sh
 	@echo "LD $@"
 	$(Q)ld -nostdlib -shared -Bsymbolic -znocombreloc --no-undefined --gc-sections \
-		--entry _start -T $(EFI_LIB)/elf_$(EFI_ARCH)_efi.lds \
+		--orphan-handling=error -T arch/$(ARCH)/image.lds \
 		$(EFI_LIB)/crt0-efi-$(EFI_ARCH).o $(IMAGE_OBJ) build/$(ARCH)/libdeps.a \
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 
 build/$(ARCH)/suture.efi: build/$(ARCH)/suture.so
-	$(Q)objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' \
-		-j '.rela*' -j .reloc --strip-debug --target $(EFI_FORMAT) $< $@
+	$(Q)objcopy -j .text -j .reloc -j .data -j .dynamic -j .rela --strip-debug \
+		--target $(EFI_FORMAT) $< $@
 
 ## image         build/$(ARCH)/suture.efi, the monitor
 .PHONY: image
