@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What lwIP calls of the platform: time, randomness, assertions. */
+#include "core/arch.h"
+#include "core/log.h"
+#include "lwip/def.h"
+#include "lwip/sys.h"
+
+u8 *net_heap;
+
+/* Milliseconds; wraps, as lwIP expects. */
+u32_t sys_now(void)
+{
+	return (u32_t)(arch_time_us() / 1000);
+}
+
+u32 net_random(void)
+{
+	static u64 state;
+	u32 r;
+
+	if (!arch_random(&r, sizeof(r)))
+		return r;
+	/* net_init() has seen the source work: this bridges a moment in which it is exhausted */
+	state = (state ^ arch_time_us()) * 6364136223846793005ull + 1442695040888963407ull;
+	return (u32)(state >> 32);
+}
+
+void net_assert_failed(const char *what, const char *file, int line)
+{
+	log_error("lwIP: %s (%s:%d)", what, file, line);
+}
