@@ -134,17 +134,19 @@ struct suture_layout {
 	su64 per_cpu_offset;	   /* array of unsigned long by Linux CPU number */
 	su64 pcpu_current;	   /* per-CPU offset of the pointer to the running task */
 	su64 pcpu_idle;		   /* per-CPU offset of the pointer to the CPU's idle task */
-	su64 pcpu_irq_stack;   /* per-CPU offset of the pointer to the TOP of the IRQ stack, or 0 */
+	su64 pcpu_irq_stack;   /* per-CPU offset of the pointer to the TOP of the IRQ stack, or 0.
+				  x86: 8 below the very top; round it up to a page */
 	su64 pcpu_exc_stacks;  /* per-CPU offset of the pointer to the exception stacks' mapping, or
 				  0 */
-	su64 pcpu_entry_stack; /* per-CPU offset of the pointer to the cpu entry area, or 0 */
+	su64 pcpu_entry_stack; /* per-CPU offset of a pointer into the cpu entry area, or 0 */
 	su64 modules_start, modules_end; /* where module text may lie */
 	su32 nr_cpu_ids;
 	su32 page_levels;	 /* 4 or 5; 3 on arm64 with 39 bits */
 	su32 thread_size;	 /* bytes of a task's kernel stack */
 	su32 irq_stack_size;	 /* bytes, 0 if there is none */
 	su32 exc_stacks_size;	 /* bytes of the whole mapping of one CPU */
-	su32 entry_stack_offset; /* of the entry stack in the cpu entry area */
+	ss32 entry_stack_offset; /* of the entry stack from where that pointer points; may be
+				    negative */
 	su32 entry_stack_size;
 	su32 task_tasks;	 /* struct list_head: all thread-group leaders */
 	su32 task_signal;	 /* struct signal_struct * */
