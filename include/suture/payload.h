@@ -1,43 +1,56 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How `suture build` finds the patch in a payload (an ELF relocatable, 64-bit, little-endian)
- * without debug information: klp_enable_patch(&patch) of the agent's linux/livepatch.h leaves one
- * struct suture_payload_note in section SUTURE_PAYLOAD_SECTION, whose `patch` is relocated against
- * the struct klp_patch. From there the tables are followed through the relocations of the data
- * sections. The offsets are those of the agent's linux/livepatch.h, which asserts them; the array
- * strides are in the note, so that private fields may grow.
+ * What a payload (.ko) looks like to a program that reads it without debug information.
+ *
+ * Section SUTURE_PATCH_SECTION is written by the klp_enable_patch() of the agent's
+ * <linux/livepatch.h>. Only its RELOCATIONS mean something: each names, as symbol value plus
+ * addend, a struct klp_patch that the module enables (the same one perhaps several times). What
+ * the section's bytes say, and the type of the relocation, do not matter. No relocation: the patch
+ * is not a constant of the source, and cannot be found this way.
+ *
+ * From there on everything is pointers, that is, relocations of the data they lie in. The offsets
+ * are those of 64-bit kernels; the agent's build checks them. Arrays end with an entry of zeros:
+ * objects where name and funcs are 0, functions where old_name, new_func and old_sympos are, states
+ * where the id is.
  */
 #ifndef SUTURE_PAYLOAD_H
 #define SUTURE_PAYLOAD_H
 
-#include <suture/abi.h>
+#define SUTURE_PATCH_SECTION ".suture.patches"
 
-#define SUTURE_PAYLOAD_SECTION ".suture.patches"
+/* struct klp_patch */
+#define SUTURE_KLP_PATCH_MOD	 0  /* pointer to the module itself */
+#define SUTURE_KLP_PATCH_OBJS	 8  /* pointer to the objects */
+#define SUTURE_KLP_PATCH_STATES	 16 /* pointer to the states, or 0 */
+#define SUTURE_KLP_PATCH_REPLACE 24 /* one byte, 0 or 1 */
 
-struct suture_payload_note {
-	su64 patch; /* address of struct klp_patch */
-	su32 object_size, func_size, state_size; /* sizeof(struct klp_object) and so on */
-	su32 abi_version;			 /* SUTURE_ABI_VERSION of the header */
-};
+/* struct klp_object */
+#define SUTURE_KLP_OBJECT_NAME	    0  /* pointer to the module's name, 0 for vmlinux */
+#define SUTURE_KLP_OBJECT_FUNCS	    8  /* pointer to the functions */
+#define SUTURE_KLP_OBJECT_CALLBACKS 16 /* four pointers, in the order of enum suture_callback */
+#define SUTURE_KLP_OBJECT_SIZE	    64
 
-/* struct klp_patch: pointers but for `replace` (bool). `states` may be NULL; ends at an id of 0. */
-#define SUTURE_PATCH_OBJS    8
-#define SUTURE_PATCH_STATES  16
-#define SUTURE_PATCH_REPLACE 24
+/* struct klp_func */
+#define SUTURE_KLP_FUNC_OLD_NAME   0
+#define SUTURE_KLP_FUNC_NEW_FUNC   8
+#define SUTURE_KLP_FUNC_OLD_SYMPOS 16 /* 64-bit number */
+#define SUTURE_KLP_FUNC_SIZE	   48
 
-/* struct klp_object: a NULL name is vmlinux; the array ends at NULL name and NULL funcs. */
-#define SUTURE_OBJECT_NAME  0
-#define SUTURE_OBJECT_FUNCS 8
+/* struct klp_state */
+#define SUTURE_KLP_STATE_ID	       0  /* 64-bit number */
+#define SUTURE_KLP_STATE_VERSION       8  /* 32-bit number */
+#define SUTURE_KLP_STATE_IS_SHADOW     12 /* one byte, 0 or 1 */
+#define SUTURE_KLP_STATE_BLOCK_DISABLE 13 /* one byte, 0 or 1 */
+#define SUTURE_KLP_STATE_CALLBACKS     24 /* five pointers, in the order of enum suture_callback */
+#define SUTURE_KLP_STATE_SIZE	       64
 
-/* struct klp_func: the array ends where all three are zero. */
-#define SUTURE_FUNC_OLD_NAME 0
-#define SUTURE_FUNC_NEW	     8
-#define SUTURE_FUNC_SYMPOS   16
-
-/* struct klp_state: id (unsigned long), version (unsigned int), then two bools. */
-#define SUTURE_STATE_ID		   0
-#define SUTURE_STATE_VERSION	   8
-#define SUTURE_STATE_IS_SHADOW	   12
-#define SUTURE_STATE_BLOCK_DISABLE 13
+/*
+ * An undefined symbol of the payload means a symbol of the running kernel, exported or not. Where
+ * the bare name is not enough (several symbols have it), the payload writes
+ * SUTURE_SYMBOL_PREFIX OBJECT "." NAME "." POSITION instead: OBJECT is "vmlinux" or a module's
+ * name, POSITION counts from 1 in the order of /proc/kallsyms, 0 says that the name is unique in
+ * OBJECT.
+ */
+#define SUTURE_SYMBOL_PREFIX "__suture_sym."
 
 #endif
