@@ -3,6 +3,7 @@
 include arch/$(ARCH)/arch.mk
 
 O := build/$(ARCH)/obj
+IMAGE_RULES := mk/flags.mk mk/image.mk arch/$(ARCH)/arch.mk
 IMAGE_SRC := $(call sources,monitor arch/$(ARCH))
 IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
 IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ZYDIS_SRC))
@@ -18,18 +19,18 @@ EFI_LIB := /usr/lib
 
 $(O)/monitor/boot/%.o: EXTRA := $(EFI_INCLUDES) $(EFI_CFLAGS) -fshort-wchar
 
-$(O)/%.o: %.c
+$(O)/%.o: %.c $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
 	$(Q)$(CC) $(IMAGE_CFLAGS) $(WARN) $(IMAGE_CPPFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 
-$(O)/%.o: %.S
+$(O)/%.o: %.S $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
 	$(Q)$(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
 # other people's code: our flags, not our warnings
-$(O)/deps/%.o: build/deps/%.c
+$(O)/deps/%.o: build/deps/%.c $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
 	$(Q)$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_CPPFLAGS) -MMD -MP -c $< -o $@

@@ -5,7 +5,7 @@ LINT_FILES = $(shell find include monitor arch guest-agent ctl tests examples \
 # What an analyzer is given for a file: the include path it is compiled with.
 LINT_MONITOR = $(INCLUDES) -Iarch/$(ARCH)/include $(IMAGE_CPPFLAGS) -ffreestanding
 LINT_BOOT = $(LINT_MONITOR) $(EFI_INCLUDES) -fshort-wchar $(filter -D%,$(EFI_CFLAGS))
-LINT_HOST = -Iinclude -D_GNU_SOURCE
+LINT_HOST = $(CTL_CPPFLAGS)
 
 # One stamp for each file, so that only what changed is looked at again.
 LINT := build/lint

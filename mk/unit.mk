@@ -9,13 +9,13 @@ HOST_SRC = $(filter-out monitor/boot/%,$(call sources,monitor)) \
 UNIT := build/unit
 # $(1): architecture whose contract the sources are compiled against
 define host_archive
-$(UNIT)/$(1)/%.o: %.c
+$(UNIT)/$(1)/%.o: %.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
 	$$(Q)$$(CC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MMD -MP \
 		-c $$< -o $$@
 
-$(UNIT)/$(1)/deps/%.o: build/deps/%.c
+$(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
 	$$(Q)$$(CC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MMD -MP \

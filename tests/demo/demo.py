@@ -36,6 +36,7 @@ def suture(machine, *arguments):
     show("host$", f"suture {' '.join(arguments)}", result.out)
     if result.status:
         raise GuestError(f"suture {arguments[0]} ended with status {result.status}")
+    return result.out
 
 
 def expect(what, is_so):
@@ -66,7 +67,7 @@ def play(machine):
     status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
     show("host$", "suture build examples/demo -o build/demo.sut", output)
     expect("the patch builds", status == 0)
-    suture(machine, "apply", bundle)
+    applied = suture(machine, "apply", bundle)
 
     say("The same again, patched.")
     patched = look(machine)
@@ -74,12 +75,12 @@ def play(machine):
     expect("uname(2) is patched", "live patched by Suture" in patched[1])
 
     say("Revert it.")
-    suture(machine, "revert", "demo")
+    reverted = suture(machine, "revert", "demo")
     after = look(machine)
     expect("all is as before", after == before)
 
     say("Both reports.")
-    suture(machine, "info", "demo")
+    print(f"apply:\n{applied}\nrevert:\n{reverted}")
     say("Done: patched and reverted, with no reboot.")
 
 

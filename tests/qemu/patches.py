@@ -4,7 +4,7 @@
 import os
 import subprocess
 
-from machine import KBUILD, SUTURE
+from machine import KBUILD, KERNEL, SUTURE
 
 TEMPLATE = """// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/kernel.h>
@@ -58,7 +58,8 @@ def livepatch_source(code, functions, init=""):
 
 def suture_build(source, bundle, timeout=120):
     """`suture build`; returns (status, what it printed)."""
-    done = subprocess.run([SUTURE, "build", source, "--kernel", KBUILD, "-o", bundle],
+    done = subprocess.run([SUTURE, "build", source, "--kernel", KBUILD, "--vmlinuz", KERNEL,
+                           "-o", bundle],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
     return done.returncode, done.stdout.decode(errors="replace")
 
