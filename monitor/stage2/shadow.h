@@ -31,39 +31,55 @@ struct redirect {
 
 struct shadow_plan;
 
-/* A new plan, empty; NULL when memory is out. One at a time. Service CPU. */
+/*
+ * A new plan, which changes nothing yet; NULL when memory is out or another plan is open. This and
+ * all plan functions: service CPU, unless they say otherwise. The number of redirects and pages is
+ * limited only by the pool.
+ */
 struct shadow_plan *shadow_plan_begin(void);
 
-/* Put a redirect in force. -EEXIST: the key is. -ENOSPC: overlaps the bytes of another. -ENOMEM. */
+/*
+ * Put a redirect in force. -EEXIST: the key is. -ENOSPC: overlaps the bytes of another. -EINVAL:
+ * no length or more than REDIRECT_MAX; ipa and from differ in their offset in the page; it crosses
+ * into ipa2, and that is not the start of another page; or the plan is prepared. -ENOMEM.
+ */
 int shadow_plan_add(struct shadow_plan *p, const struct redirect *r);
 
 /* Take one out of force. -ENOENT. A plan may remove a key and add it again (another target). */
 int shadow_plan_remove(struct shadow_plan *p, u64 key);
 
-/* Allocate and split. May be called while the guest runs. -ENOMEM, -ENOENT (ipa is not memory). */
+/*
+ * Allocate and split; after it the plan takes no more changes. May be called while the guest runs.
+ * -ENOMEM, -ENOENT (stage 2 has nothing at ipa): then only shadow_plan_abort() is left.
+ */
 int shadow_plan_prepare(struct shadow_plan *p);
 
 /*
  * With the guest paused: copy originals, compare `old` of each added redirect with what is there
- * (-EILSEQ: the guest changed it since; nothing is changed), write the bytes.
+ * (-EILSEQ: the guest changed it since; nothing is changed), write the bytes. May be done again in
+ * a later pause. -EAGAIN: shadow_drop_range() has run since shadow_plan_begin(); make a new plan
+ * from what is true now.
  */
 int shadow_plan_fill(struct shadow_plan *p);
 
-/* With the guest paused, past the commit: set the leaves. Idempotent; any CPU. Signature fits
- * pause_commit(). */
+/*
+ * With the guest paused, past the commit: set the leaves. Does nothing unless the last
+ * shadow_plan_fill() returned 0. Idempotent; any CPU. The signature fits pause_commit().
+ */
 void shadow_plan_apply(void *plan);
 
-/* After the pause. The plan is gone after either. */
+/* After the pause. Both free what is not in force: the former copies or the prepared ones. The plan
+ * is gone. */
 void shadow_plan_finish(struct shadow_plan *p);
 void shadow_plan_abort(struct shadow_plan *p);
 
-/* Pages that the plan changes, for the report. */
+/* Pages whose leaf the plan changes, once it is prepared; for the report. */
 u32 shadow_plan_pages(const struct shadow_plan *p);
 
 /*
- * Take every redirect out of force whose `from` or `to` lies in guest virtual [start, end). With
- * the guest paused. Allocates nothing; pages are freed by shadow_reap() later. Returns how many,
- * their keys through `dropped` (may be NULL). Any CPU.
+ * Take every redirect out of force that stands in guest virtual [start, end) or leads into it. With
+ * the guest paused. A plan that is open can no longer be filled. Allocates nothing; pages are freed
+ * by shadow_reap() later. Returns how many, their keys through `dropped` (may be NULL). Any CPU.
  */
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg);
 
@@ -72,13 +88,24 @@ void shadow_reap(void);
 
 /*
  * A guest write to the page at ipa faulted. True if the page is shadowed: `original` is the guest's
- * own page. Any CPU.
+ * own page. The answer holds until this CPU passes pause_point() or ends its own pause. Any guest
+ * CPU inside the monitor, or the service CPU.
  */
 bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy);
 
+/*
+ * The guest's write to [ipa, ipa + len) has been carried out on the original: bring the shadow page
+ * up to date. Bytes that a redirect owns keep the redirect in the copy; and where the guest wrote
+ * back what it reads there, a byte of the redirect, the original gets its true byte (`old`) again.
+ * May cross pages. False when none of it is shadowed. With the guest paused; any CPU.
+ */
+bool shadow_write_through(ipa_t ipa, size_t len);
+
 struct shadow_stats {
-	u64 pages, redirects;
+	u64 pages, redirects; /* in force */
+	bool plan_open;	      /* more may be about to be */
 };
+/* Any CPU. */
 void shadow_stats(struct shadow_stats *s);
 
 #endif
