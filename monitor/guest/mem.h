@@ -28,9 +28,24 @@ int guest_write_ipa(ipa_t ipa, const void *buf, size_t len);
 
 /*
  * Translate through the kernel's own page tables (of guest_kernel, not those that a CPU happens to
- * use). 0 or -EFAULT. Needs a registered kernel. Any CPU.
+ * use). Addresses of the kernel's half only. 0 or -EFAULT. Needs a registered kernel. Any CPU.
  */
 int guest_translate(gva_t va, ipa_t *ipa);
+
+/*
+ * The guest's memory at va, in place: *left (never 0) says how many bytes from there on may be
+ * read, to the end of the page or of the large page. NULL when it is not mapped, or not RAM. The
+ * guest may change the bytes unless it is paused. Any CPU.
+ */
+const void *guest_at(gva_t va, size_t *left);
+
+/*
+ * Keep translations between begin and end, so that a walk is not repeated. Only for the CPU that
+ * calls begin, one CPU at a time; meant for as long as the guest is paused, because a change of the
+ * guest's tables is not seen.
+ */
+void guest_cache_begin(void);
+void guest_cache_end(void);
 
 /* Copy from guest virtual memory of the kernel; may cross pages. 0 or -EFAULT (buf is undefined).
  */

@@ -10,28 +10,46 @@ struct guest_task {
 	u64 task;  /* address of task_struct */
 	u64 stack; /* lowest address of its kernel stack */
 	u64 sp;	   /* saved stack pointer: valid when it does not run */
+	u64 pc;	   /* saved program counter: likewise; 0 where it is kept on the stack (x86) */
 	u32 pid;
 	bool on_cpu;
 	char comm[17];
 };
 
 /*
- * Call fn for every task: all threads of all processes, and the idle task of every CPU. Stops early
- * when fn returns non-zero, and returns that. -ELOOP when a list does not end (more than 4 million
- * entries or a broken link), -EFAULT when one cannot be read: then the state cannot be judged.
+ * Call fn for every task on the kernel's list: all threads of all processes. Idle tasks are not on
+ * it: guest_idle(). Stops early when fn returns non-zero, and returns that. -ELOOP when a list does
+ * not end (more than 4 million entries or a broken link), -EFAULT when one cannot be read: then the
+ * state cannot be judged.
  */
 int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *arg);
 
-/* The running task of the CPU with this per-CPU base (struct vcpu_context). 0 or -EFAULT. */
+/*
+ * The running task and the idle task of the CPU with this per-CPU base (struct vcpu_context). 0 or
+ * -EFAULT; -ELOOP when what is found is no idle task.
+ */
 int guest_current(u64 percpu_base, struct guest_task *t);
+int guest_idle(u64 percpu_base, struct guest_task *t);
 
-/* IRQ, exception and entry stacks of the CPU with this per-CPU base, as ranges; returns how many
- * were filled (at most max), or -EFAULT. */
+/*
+ * True if this is the per-CPU base of one of the kernel's CPUs. User code can load any value into
+ * x86's GS base: in the first instructions of an entry from user mode it may still be there.
+ */
+bool guest_is_percpu_base(u64 percpu_base);
+
+/* A stack of a CPU, not of a task. */
 struct guest_stack {
 	u64 low, high;
 	const char *kind; /* "irq", "exception", "entry" */
+	bool holes;	  /* has guard pages in it, which are not mapped */
 };
 
-int guest_cpu_stacks(u64 percpu_base, struct guest_stack *s, u32 max);
+#define GUEST_CPU_STACKS 3
+
+/*
+ * IRQ, exception and entry stacks of the CPU with this per-CPU base; returns how many were filled,
+ * or -EFAULT.
+ */
+int guest_cpu_stacks(u64 percpu_base, struct guest_stack s[GUEST_CPU_STACKS]);
 
 #endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/kernel.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+
+struct guest_kernel guest_kernel;
+
+/* ---- sense of the numbers ---- */
+
+#define MAX_TASK_SIZE  65536u
+#define MAX_STACK_SIZE (256u << 10)
+#define MAX_TEXT_SIZE  (1ull << 30)
+#define MAX_CPU_IDS    8192u
+#define MAX_ENTRY_AREA (16 << 20)
+#define NO_SENSE       "makes no sense in the agent's layout"
+
+#define FIELD(f, a, o)                                                                             \
+	{                                                                                          \
+		.name = #f, .at = offsetof(struct suture_layout, f), .align = (a), .optional = (o) \
+	}
+
+/* Offsets within task_struct and signal_struct. */
+static const struct {
+	const char *name;
+	size_t at;
+	u32 align;
+	bool optional;
+} offsets[] = {
+	FIELD(task_tasks, 8, false),
+	FIELD(task_signal, 8, false),
+	FIELD(signal_thread_head, 8, false),
+	FIELD(task_thread_node, 8, false),
+	FIELD(task_stack, 8, false),
+	FIELD(task_sp, 8, false),
+	FIELD(task_pc, 8, true),
+	FIELD(task_on_cpu, 4, false),
+	FIELD(task_pid, 4, false),
+	FIELD(task_comm, 1, false),
+};
+
+static const char *wrong_offset(const struct suture_layout *l)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
+		u32 v = *(const u32 *)((const u8 *)l + offsets[i].at);
+
+		if (v == SUTURE_NONE && offsets[i].optional)
+			continue;
+		if (v >= MAX_TASK_SIZE || v % offsets[i].align)
+			return offsets[i].name;
+	}
+	return NULL;
+}
+
+static bool is_kernel_range(u64 start, u64 end)
+{
+	return (s64)start < 0 && start < end;
+}
+
+static bool is_kernel_pointer(u64 va)
+{
+	return (s64)va < 0 && va % 8 == 0;
+}
+
+static bool is_stack_size(u32 size)
+{
+	return size && size % PAGE_SIZE == 0 && size <= MAX_STACK_SIZE;
+}
+
+/* A stack of each CPU is described by an offset and a size: both or neither. */
+static bool is_cpu_stack(u64 pcpu, u32 size)
+{
+	return pcpu ? is_stack_size(size) : !size;
+}
+
+/* The name of the first number that makes no sense, or NULL. */
+static const char *wrong_number(const struct suture_layout *l)
+{
+	s32 entry_offset = (s32)l->entry_stack_offset;
+
+	if (!arch_guest_format(l->page_levels))
+		return "page_levels";
+	if (l->kernel_pgd % PAGE_SIZE || !guest_is_ram(IPA(l->kernel_pgd), PAGE_SIZE))
+		return "kernel_pgd";
+	if (!is_kernel_range(l->text_start, l->text_end) ||
+	    l->text_end - l->text_start > MAX_TEXT_SIZE)
+		return "text_start, text_end";
+	if (!is_kernel_range(l->modules_start, l->modules_end))
+		return "modules_start, modules_end";
+	if (!is_kernel_pointer(l->init_task))
+		return "init_task";
+	if (!is_kernel_pointer(l->per_cpu_offset))
+		return "per_cpu_offset";
+	if (!l->nr_cpu_ids || l->nr_cpu_ids > MAX_CPU_IDS)
+		return "nr_cpu_ids";
+	if (!is_stack_size(l->thread_size) || l->thread_size & (l->thread_size - 1))
+		return "thread_size";
+	if (!is_cpu_stack(l->pcpu_irq_stack, l->irq_stack_size))
+		return "irq_stack_size";
+	if (!is_cpu_stack(l->pcpu_exc_stacks, l->exc_stacks_size))
+		return "exc_stacks_size";
+	if (l->pcpu_entry_stack ? !l->entry_stack_size || l->entry_stack_size > MAX_STACK_SIZE
+				: l->entry_stack_size)
+		return "entry_stack_size";
+	if (entry_offset < -MAX_ENTRY_AREA || entry_offset > MAX_ENTRY_AREA)
+		return "entry_stack_offset";
+	return wrong_offset(l);
+}
+
+/* ---- what must be found at the addresses ---- */
+
+#define NT_GNU_BUILD_ID 3
+#define MAX_NOTES_SIZE	65536u
+
+struct elf_note {
+	u32 namesz, descsz, type;
+};
+
+/* Find the build-id among the ELF notes in [start, end): gABI, "Note Section". */
+static int read_build_id(u64 start, u64 end, u8 *id, u32 room, u32 *len)
+{
+	while (end - start >= sizeof(struct elf_note)) {
+		struct elf_note note;
+		char name[4] = "";
+		u64 desc, next;
+
+		if (guest_read(GVA(start), &note, sizeof(note)))
+			return -EFAULT;
+		desc = sizeof(note) + ALIGN_UP((u64)note.namesz, 4);
+		next = desc + ALIGN_UP((u64)note.descsz, 4);
+		if (desc + note.descsz > end - start)
+			return -ENOENT;
+		if (note.namesz == sizeof(name) &&
+		    guest_read(GVA(start + sizeof(note)), name, sizeof(name)))
+			return -EFAULT;
+		if (note.type == NT_GNU_BUILD_ID && !memcmp(name, "GNU", 4)) {
+			if (note.descsz > room)
+				return -ENOENT;
+			*len = note.descsz;
+			return guest_read(GVA(start + desc), id, note.descsz);
+		}
+		if (next > end - start)
+			break;
+		start += next;
+	}
+	return -ENOENT;
+}
+
+struct why {
+	char *buf;
+	size_t size;
+};
+
+static int refuse(const struct why *why, int err, const char *what, const char *is)
+{
+	format(why->buf, why->size, "%s %s", what, is);
+	return err;
+}
+
+static int check_build_id(struct guest_kernel *k, const struct suture_hello *h,
+			  const struct why *why)
+{
+	int err;
+
+	if (!is_kernel_range(h->notes_start, h->notes_end) ||
+	    h->notes_end - h->notes_start > MAX_NOTES_SIZE)
+		return refuse(why, -EINVAL, "notes_start, notes_end", NO_SENSE);
+	err = read_build_id(h->notes_start, h->notes_end, k->build_id, sizeof(k->build_id),
+			    &k->build_id_len);
+	if (err == -EFAULT)
+		return refuse(why, err, "the kernel's notes", "cannot be read");
+	if (err)
+		return refuse(why, -EBADMSG, "the kernel's notes", "hold no build-id");
+	if (k->build_id_len != h->build_id_len ||
+	    memcmp(k->build_id, h->build_id, k->build_id_len) != 0)
+		return refuse(why, -EBADMSG, "the agent's build-id",
+			      "is not the one in the kernel's notes");
+	return 0;
+}
+
+static int check_init_task(const struct suture_layout *l, const struct why *why)
+{
+	char comm[8] = "";
+
+	if (guest_read(GVA(l->init_task + l->task_comm), comm, sizeof(comm) - 1))
+		return refuse(why, -EFAULT, "init_task", "cannot be read");
+	if (strcmp(comm, "swapper") != 0)
+		return refuse(why, -EINVAL, "init_task", "is not the kernel's first task");
+	return 0;
+}
+
+int guest_kernel_register(const struct suture_hello *h, char *why_buf, size_t why_size)
+{
+	const struct why why = {why_buf, why_size};
+	const char *wrong = wrong_number(&h->layout);
+	struct guest_kernel *k = &guest_kernel;
+	int err;
+
+	if (k->registered)
+		return refuse(&why, -EBUSY, k->release, "is registered already");
+	if (wrong)
+		return refuse(&why, -EINVAL, wrong, NO_SENSE);
+
+	/* Translation goes by the layout, so it must stand for the checks that read. */
+	k->layout = h->layout;
+	err = check_build_id(k, h, &why);
+	if (!err)
+		err = check_init_task(&k->layout, &why);
+	if (err) {
+		guest_kernel_forget();
+		return err;
+	}
+	memcpy(k->release, h->release, sizeof(k->release) - 1);
+	k->registered = true;
+	return 0;
+}
+
+void guest_kernel_forget(void)
+{
+	memset(&guest_kernel, 0, sizeof(guest_kernel));
+}
+
+static bool within(u64 va, u64 len, u64 start, u64 end)
+{
+	return va >= start && va < end && len <= end - va;
+}
+
+bool guest_is_kernel_text(u64 va, u64 len)
+{
+	return within(va, len, guest_kernel.layout.text_start, guest_kernel.layout.text_end);
+}
+
+bool guest_is_module_text(u64 va, u64 len)
+{
+	return within(va, len, guest_kernel.layout.modules_start, guest_kernel.layout.modules_end);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/mem.h"
+#include "arch/memory.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/lib/string.h"
+#include "guest/kernel.h"
+
+/* ---- RAM ---- */
+
+/* Sorted, apart from one another, without the monitor's memory: that splits one range in two. */
+static struct guest_ram ram[GUEST_MAX_RAM + 1];
+static u32 nr_ram;
+
+static u64 ram_end(u32 i)
+{
+	return ram[i].base + ram[i].size;
+}
+
+/* Add [base, end), merged with what it touches: firmware's maps list many small neighbours. */
+static int add_ram(u64 base, u64 end)
+{
+	u32 first = 0, next;
+
+	while (first < nr_ram && ram_end(first) < base)
+		first++;
+	for (next = first; next < nr_ram && ram[next].base <= end; next++) {
+		base = MIN(base, ram[next].base);
+		end = MAX(end, ram_end(next));
+	}
+	if (next == first && nr_ram == GUEST_MAX_RAM)
+		return -ENOSPC;
+	memmove(&ram[first + 1], &ram[next], (nr_ram - next) * sizeof(ram[0]));
+	ram[first] = (struct guest_ram){base, end - base};
+	nr_ram = nr_ram - (next - first) + 1;
+	return 0;
+}
+
+/* Take [base, end) out. */
+static void hide_ram(u64 base, u64 end)
+{
+	for (u32 i = 0; i < nr_ram; i++) {
+		u64 low = ram[i].base, high = ram_end(i);
+
+		if (high <= base || end <= low)
+			continue;
+		ram[i] = (struct guest_ram){low, low < base ? base - low : 0};
+		if (high <= end)
+			continue;
+		if (ram[i].size) {
+			i++;
+			memmove(&ram[i + 1], &ram[i], (nr_ram - i) * sizeof(ram[0]));
+			nr_ram++;
+		}
+		ram[i] = (struct guest_ram){end, high - end};
+	}
+}
+
+int guest_mem_init(const struct guest_ram *map, u32 count, u64 hidden_base, u64 hidden_size)
+{
+	nr_ram = 0;
+	for (u32 i = 0; i < count; i++) {
+		u64 base = ALIGN_UP(map[i].base, PAGE_SIZE);
+		u64 end = ALIGN_DOWN(map[i].base + map[i].size, PAGE_SIZE);
+		int err;
+
+		if (map[i].base + map[i].size < map[i].base)
+			return -EINVAL;
+		if (base >= end)
+			continue;
+		err = add_ram(base, end);
+		if (err)
+			return err;
+	}
+	if (hidden_size)
+		hide_ram(ALIGN_DOWN(hidden_base, PAGE_SIZE),
+			 ALIGN_UP(hidden_base + hidden_size, PAGE_SIZE));
+	return 0;
+}
+
+bool guest_is_ram(ipa_t ipa, u64 len)
+{
+	u32 low = 0, high = nr_ram;
+
+	while (low < high) {
+		u32 mid = (low + high) / 2;
+
+		if (ipa.v < ram[mid].base)
+			high = mid;
+		else if (ipa.v - ram[mid].base < ram[mid].size)
+			return len <= ram[mid].size - (ipa.v - ram[mid].base);
+		else
+			low = mid + 1;
+	}
+	return false;
+}
+
+/* Stage 2 is the identity for all RAM of the guest; shadow copies live in the monitor's memory. */
+static void *ram_ptr(ipa_t ipa)
+{
+	return arch_ptr(PA(ipa.v));
+}
+
+int guest_read_ipa(ipa_t ipa, void *buf, size_t len)
+{
+	if (!guest_is_ram(ipa, len))
+		return -EFAULT;
+	memcpy(buf, ram_ptr(ipa), len);
+	return 0;
+}
+
+int guest_write_ipa(ipa_t ipa, const void *buf, size_t len)
+{
+	if (!guest_is_ram(ipa, len))
+		return -EFAULT;
+	memcpy(ram_ptr(ipa), buf, len);
+	return 0;
+}
+
+/* ---- translation ---- */
+
+/*
+ * Where a virtual address leads, and how far the same offset holds: kept by the page of its size.
+ * Kernels map RAM with large pages, so that few entries cover all task_structs; stacks are in
+ * vmalloc space, in small pages.
+ */
+struct piece {
+	u64 va, ipa, size;
+};
+
+#define CACHE_SLOTS 64u
+#define LARGE	    PT_LEVEL_SIZE(1)
+
+static struct {
+	const struct cpu *owner;
+	struct piece small[CACHE_SLOTS], large[CACHE_SLOTS];
+} cache;
+
+static struct piece *cache_slot(u64 va, u64 size)
+{
+	return size == LARGE ? &cache.large[va / LARGE % CACHE_SLOTS]
+			     : &cache.small[va / PAGE_SIZE % CACHE_SLOTS];
+}
+
+void guest_cache_begin(void)
+{
+	memset(&cache, 0, sizeof(cache));
+	cache.owner = cpu_this();
+}
+
+void guest_cache_end(void)
+{
+	cache.owner = NULL;
+}
+
+static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
+{
+	(void)ctx;
+	if (!guest_is_ram(IPA(table_pa), PAGE_SIZE))
+		return -EFAULT;
+	*entry = READ_ONCE(((const u64 *)ram_ptr(IPA(table_pa)))[index]);
+	return 0;
+}
+
+static int walk(u64 va, struct piece *piece)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	const struct pt_format *f = arch_guest_format(l->page_levels);
+	struct pt_walk w;
+	u64 ipa;
+
+	/* The user's half of the kernel's own tables holds nothing that concerns us. */
+	if (!l->kernel_pgd || !f || (s64)va >= 0 ||
+	    pt_walk(f, l->kernel_pgd, va, read_entry, NULL, &w))
+		return -EFAULT;
+
+	ipa = ALIGN_DOWN(w.pa, LARGE);
+	if (w.level > 0 && guest_is_ram(IPA(ipa), LARGE)) {
+		*piece = (struct piece){ALIGN_DOWN(va, LARGE), ipa, LARGE};
+		return 0;
+	}
+	ipa = ALIGN_DOWN(w.pa, PAGE_SIZE);
+	*piece = (struct piece){ALIGN_DOWN(va, PAGE_SIZE), ipa, PAGE_SIZE};
+	return guest_is_ram(IPA(ipa), PAGE_SIZE) ? 0 : -EFAULT;
+}
+
+static bool cached(u64 va, u64 size, struct piece *piece)
+{
+	*piece = *cache_slot(va, size);
+	return piece->size && va - piece->va < size;
+}
+
+static int find_piece(u64 va, struct piece *piece)
+{
+	bool caching = cache.owner && cache.owner == cpu_this();
+	int err;
+
+	if (caching && (cached(va, LARGE, piece) || cached(va, PAGE_SIZE, piece)))
+		return 0;
+	err = walk(va, piece);
+	if (!err && caching)
+		*cache_slot(va, piece->size) = *piece;
+	return err;
+}
+
+int guest_translate(gva_t va, ipa_t *ipa)
+{
+	struct piece piece;
+	int err = find_piece(va.v, &piece);
+
+	if (!err)
+		*ipa = IPA(piece.ipa + (va.v - piece.va));
+	return err;
+}
+
+const void *guest_at(gva_t va, size_t *left)
+{
+	struct piece piece;
+	u64 offset;
+
+	if (find_piece(va.v, &piece))
+		return NULL;
+	offset = va.v - piece.va;
+	*left = piece.size - offset;
+	return (const u8 *)ram_ptr(IPA(piece.ipa)) + offset;
+}
+
+int guest_read(gva_t va, void *buf, size_t len)
+{
+	u8 *to = buf;
+
+	while (len) {
+		size_t left, n;
+		const void *from = guest_at(va, &left);
+
+		if (!from)
+			return -EFAULT;
+		n = MIN(left, len);
+		memcpy(to, from, n);
+		to += n;
+		va.v += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int guest_read_u64(gva_t va, u64 *v)
+{
+	return guest_read(va, v, sizeof(*v));
+}
+
+int guest_read_u32(gva_t va, u32 *v)
+{
+	return guest_read(va, v, sizeof(*v));
+}
