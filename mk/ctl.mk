@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The command shares with the monitor what must judge a bundle in the same way.
-CTL_SRC := $(call sources,ctl) $(wildcard monitor/patch/bundle.c monitor/core/errno.c \
-	monitor/core/lib/*.c)
+# The command judges bundles with the monitor's own parser, built for the host.
+CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/core/errno.c \
+	$(call sources,monitor/core/lib)
 CTL_OBJ := $(call objects,build/ctl/obj,$(CTL_SRC))
-CTL_CPPFLAGS := -D_GNU_SOURCE $(INCLUDES) -Iarch/$(ARCH)/include
 
 build/ctl/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) -std=gnu11 -O2 -g $(CTL_CPPFLAGS) $(WARN) -MMD -MP -c $< -o $@
+	$(Q)$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE $(WARN) -Iinclude -Imonitor -Iarch/fake/include \
+		-MMD -MP -c $< -o $@
 
 build/ctl/suture: $(CTL_OBJ)
 	@echo "LD $@"
-	$(Q)$(CC) $^ -lcurl -ljansson -lelf -llzma -lz -o $@
+	$(Q)$(CC) $^ -lcurl -ljansson -lelf -larchive -o $@
 
 ## ctl           build/ctl/suture, the operator's command
 .PHONY: ctl

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * suture: the operator's command.
+ *
+ * Exit codes: 0 it is so; 1 the monitor refused, or the operation failed; 2 the command line or a
+ * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout came.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum exit_code { EX_DONE = 0, EX_FAILED = 1, EX_BAD_USAGE = 2, EX_UNREACHABLE = 3, EX_PENDING = 4 };
+
+struct options {
+	const char *host;     /* HOST or HOST:PORT; NULL if not given */
+	bool json;	      /* print the monitor's answers as they are */
+	bool insecure;	      /* plain HTTP */
+	bool no_wait;	      /* apply, revert: do not wait for the end */
+	unsigned timeout_s;   /* apply, revert: how long to wait */
+	const char *output;   /* build: -o */
+	const char *kernel;   /* build: kernel headers */
+	const char *build_id; /* build: hexadecimal */
+	const char *vmlinuz;  /* build: take the build-id from here */
+	const char *version, *description, *params, *cves; /* build */
+	unsigned long long since;			   /* log */
+};
+
+struct command {
+	const char *name;
+	const char *args; /* for the usage line */
+	const char *help;
+	int min_args, max_args;
+	bool remote; /* needs --host */
+	int (*run)(const struct options *o, char **args);
+};
+
+/* Commands: return an exit code; messages are printed already. */
+int cmd_status(const struct options *o, char **args);
+int cmd_list(const struct options *o, char **args);
+int cmd_info(const struct options *o, char **args);
+int cmd_log(const struct options *o, char **args);
+int cmd_apply(const struct options *o, char **args);
+int cmd_revert(const struct options *o, char **args);
+int cmd_build(const struct options *o, char **args);
+int cmd_inspect(const struct options *o, char **args);
+
+/* An error for people on stderr: "suture: ...". Returns code, so that callers can return it. */
+int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Read a whole file; malloced, with a zero byte behind it. NULL with a message printed. max in
+ * bytes. */
+void *read_file(const char *path, size_t max, size_t *size);
+
+/*
+ * One request. body NULL: GET, or POST without a body if method says so. On success *answer is the
+ * parsed JSON (caller decrefs). Returns EX_DONE, or an exit code after printing why: the monitor's
+ * own error message, or what to do when it cannot be reached.
+ */
+int api_request(const struct options *o, const char *method, const char *path, const void *body,
+		size_t size, json_t **answer);
+
+/* Members of a JSON object, with defaults when they are missing or of another type. */
+const char *jstr(const json_t *o, const char *key);
+long long jint(const json_t *o, const char *key);
+bool jbool(const json_t *o, const char *key);
+
+/* Can this be a patch's name? What cannot is not put into the path of a request. */
+bool valid_name(const char *name);
+
+/* What a transition did, in words, on stdout; `what` is "apply" or "revert". */
+void print_report(const char *what, const json_t *report);
+
+/* "task kthread (pid 412) is in do_sleep (stack)" into buf; false when there is no blocker. */
+bool blocker_text(const json_t *blocker, char *buf, size_t size);
+
+#endif

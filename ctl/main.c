@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ctl.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{"status", "", "the monitor, its guest and what is under way", 0, 0, true, cmd_status},
+	{"list", "", "all patches", 0, 0, true, cmd_list},
+	{"info", "[NAME]", "the guest's kernel, or a patch with its functions and reports", 0, 1,
+	 true, cmd_info},
+	{"log", "", "the monitor's log (--since N)", 0, 0, true, cmd_log},
+	{"apply", "FILE", "apply a bundle and wait for the switch", 1, 1, true, cmd_apply},
+	{"revert", "NAME", "take a patch off again and unload it", 1, 1, true, cmd_revert},
+	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
+	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+int fail(enum exit_code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("suture: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+void *read_file(const char *path, size_t max, size_t *size)
+{
+	FILE *f = fopen(path, "rb");
+	char *data = NULL;
+	size_t have = 0, room = 0;
+
+	if (!f) {
+		fail(EX_BAD_USAGE, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	do {
+		char *more;
+
+		room = room ? room * 2 : 65536;
+		more = realloc(data, room + 1);
+		if (!more) {
+			fail(EX_FAILED, "%s: no memory for %zu bytes", path, room);
+			goto out;
+		}
+		data = more;
+		have += fread(data + have, 1, room - have, f);
+	} while (have == room && have <= max);
+	if (ferror(f)) {
+		fail(EX_BAD_USAGE, "%s: %s", path, strerror(errno));
+		goto out;
+	}
+	if (have > max) {
+		fail(EX_BAD_USAGE, "%s: larger than the %zu bytes that are allowed", path, max);
+		goto out;
+	}
+	data[have] = 0;
+	*size = have;
+	fclose(f);
+	return data;
+out:
+	fclose(f);
+	free(data);
+	return NULL;
+}
+
+static void usage(FILE *to)
+{
+	fputs("usage: suture [--host HOST[:PORT]] [--insecure] [--json] COMMAND [ARGUMENTS]\n\n",
+	      to);
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		fprintf(to, "  %-8s %-6s %s\n", commands[i].name, commands[i].args,
+			commands[i].help);
+	fputs("\n"
+	      "  --host HOST[:PORT]  the monitor (or SUTURE_HOST in the environment); port 8443\n"
+	      "  --insecure          plain HTTP, for a monitor with insecure=yes in its "
+	      "suture.conf\n"
+	      "  --json              print the monitor's answers as JSON\n"
+	      "  --timeout SECONDS   apply, revert: how long to wait for the end (60)\n"
+	      "  --no-wait           apply, revert: return as soon as the monitor has begun\n"
+	      "  build: -o FILE, --kernel HEADERS, --build-id HEX or --vmlinuz FILE, --version "
+	      "TEXT,\n"
+	      "         --description TEXT, --params TEXT, --cve ID[,ID...]\n\n"
+	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
+	      "reached, 4 still under way after --timeout.\n\n"
+	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
+	      to);
+}
+
+static bool number(const char *text, unsigned long long max, unsigned long long *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && !errno && *value <= max;
+}
+
+enum long_option {
+	OPT_INSECURE = 256,
+	OPT_NO_WAIT,
+	OPT_KERNEL,
+	OPT_BUILD_ID,
+	OPT_VMLINUZ,
+	OPT_VERSION,
+	OPT_DESCRIPTION,
+	OPT_PARAMS,
+	OPT_CVE,
+	OPT_SINCE
+};
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"host", required_argument, NULL, 'H'},
+		{"json", no_argument, NULL, 'j'},
+		{"insecure", no_argument, NULL, OPT_INSECURE},
+		{"timeout", required_argument, NULL, 't'},
+		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
+		{"output", required_argument, NULL, 'o'},
+		{"kernel", required_argument, NULL, OPT_KERNEL},
+		{"build-id", required_argument, NULL, OPT_BUILD_ID},
+		{"vmlinuz", required_argument, NULL, OPT_VMLINUZ},
+		{"version", required_argument, NULL, OPT_VERSION},
+		{"description", required_argument, NULL, OPT_DESCRIPTION},
+		{"params", required_argument, NULL, OPT_PARAMS},
+		{"cve", required_argument, NULL, OPT_CVE},
+		{"since", required_argument, NULL, OPT_SINCE},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	unsigned long long v;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "H:jt:o:h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'H':
+			o->host = optarg;
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case OPT_INSECURE:
+			o->insecure = true;
+			break;
+		case 't':
+			if (!number(optarg, 86400, &v))
+				return fail(EX_BAD_USAGE, "--timeout %s: give seconds, 0 to 86400",
+					    optarg);
+			o->timeout_s = (unsigned)v;
+			break;
+		case OPT_NO_WAIT:
+			o->no_wait = true;
+			break;
+		case 'o':
+			o->output = optarg;
+			break;
+		case OPT_KERNEL:
+			o->kernel = optarg;
+			break;
+		case OPT_BUILD_ID:
+			o->build_id = optarg;
+			break;
+		case OPT_VMLINUZ:
+			o->vmlinuz = optarg;
+			break;
+		case OPT_VERSION:
+			o->version = optarg;
+			break;
+		case OPT_DESCRIPTION:
+			o->description = optarg;
+			break;
+		case OPT_PARAMS:
+			o->params = optarg;
+			break;
+		case OPT_CVE:
+			o->cves = optarg;
+			break;
+		case OPT_SINCE:
+			if (!number(optarg, ~0ull >> 1, &o->since))
+				return fail(EX_BAD_USAGE, "--since %s: give a line number", optarg);
+			break;
+		case 'h':
+			usage(stdout);
+			exit(EX_DONE);
+		default:
+			return fail(EX_BAD_USAGE, "see suture --help");
+		}
+	}
+	return EX_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.host = getenv("SUTURE_HOST"), .timeout_s = 60};
+	const struct command *c = NULL;
+	int r = parse_options(argc, argv, &o);
+
+	if (r)
+		return r;
+	if (optind == argc) {
+		usage(stderr);
+		return EX_BAD_USAGE;
+	}
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(commands[i].name, argv[optind]))
+			c = &commands[i];
+	if (!c)
+		return fail(EX_BAD_USAGE, "no command '%s': see suture --help", argv[optind]);
+	if (argc - optind - 1 < c->min_args || argc - optind - 1 > c->max_args)
+		return fail(EX_BAD_USAGE, "usage: suture %s %s", c->name, c->args);
+	if (c->remote && (!o.host || !*o.host))
+		return fail(EX_BAD_USAGE,
+			    "%s needs to know the monitor: --host HOST[:PORT] or SUTURE_HOST",
+			    c->name);
+	return c->run(&o, argv + optind + 1);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands that only look: status, list, info, log. */
+#include "ctl.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <suture/abi.h>
+
+static int get(const struct options *o, const char *path, json_t **answer)
+{
+	int r = api_request(o, "GET", path, NULL, 0, answer);
+
+	if (!r && o->json) {
+		json_dumpf(*answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	return r;
+}
+
+bool blocker_text(const json_t *blocker, char *buf, size_t size)
+{
+	if (!json_is_object(blocker))
+		return false;
+	snprintf(buf, size, "task %s (pid %lld) is in %s (%s)", jstr(blocker, "comm"),
+		 jint(blocker, "pid"), jstr(blocker, "func"), jstr(blocker, "where"));
+	return true;
+}
+
+/* "3 guest, 1 service": CPUs by state, in the order in which the states first appear. */
+static void print_cpus(const json_t *list)
+{
+	const char *seen[8];
+	size_t nr_seen = 0, i, j;
+	json_t *c, *d;
+
+	printf("cpus      ");
+	json_array_foreach(list, i, c)
+	{
+		const char *state = jstr(c, "state");
+		unsigned count = 0;
+		bool known = false;
+
+		for (j = 0; j < nr_seen; j++)
+			known |= !strcmp(seen[j], state);
+		if (known || nr_seen == sizeof(seen) / sizeof(seen[0]))
+			continue;
+		json_array_foreach(list, j, d) count += !strcmp(jstr(d, "state"), state);
+		printf("%s%u %s", nr_seen ? ", " : "", count, state);
+		seen[nr_seen++] = state;
+	}
+	putchar('\n');
+}
+
+static void print_transition(const json_t *t)
+{
+	char text[256];
+
+	if (!json_is_object(t))
+		return;
+	printf("transition %s is %s, %lld attempts so far\n", jstr(t, "patch"), jstr(t, "phase"),
+	       jint(t, "attempts"));
+	if (blocker_text(json_object_get(t, "blocker"), text, sizeof(text)))
+		printf("blocked   %s\n", text);
+	else if (*jstr(t, "reason"))
+		printf("last try  %s\n", jstr(t, "reason"));
+}
+
+int cmd_status(const struct options *o, char **args)
+{
+	const json_t *kernel, *pauses, *memory, *v;
+	const char *phase;
+	json_t *s;
+	int r = get(o, "/v1/status", &s);
+
+	(void)args;
+	if (r)
+		return r;
+	if (o->json)
+		goto out;
+	kernel = json_object_get(s, "kernel");
+	pauses = json_object_get(s, "pauses");
+	memory = json_object_get(s, "memory");
+	printf("monitor   %s (ABI %lld), up %.1f s\n", jstr(s, "version"), jint(s, "abi"),
+	       (double)jint(s, "uptime_us") / 1e6);
+	printf("agent     %s\n",
+	       jbool(s, "agent") ? "present" : "absent: load suture.ko in the guest");
+	if (json_is_object(kernel))
+		printf("kernel    %s, build-id %s\n", jstr(kernel, "release"),
+		       jstr(kernel, "build_id"));
+	print_cpus(json_object_get(s, "cpus"));
+	printf("pauses    %lld (%lld too late), last %lld us, longest %lld us\n",
+	       jint(pauses, "count"), jint(pauses, "timeouts"), jint(pauses, "last_us"),
+	       jint(pauses, "max_us"));
+	printf("memory    %lld of %lld KiB used\n",
+	       jint(memory, "used_pages") * jint(memory, "page_size") / 1024,
+	       jint(memory, "total_pages") * jint(memory, "page_size") / 1024);
+	printf("patches   ");
+	if (!jint(json_object_get(s, "patches"), "total"))
+		printf("none");
+	json_object_foreach(json_object_get(s, "patches"), phase,
+			    v) if (strcmp(phase, "total") != 0)
+		printf("%lld %s ", (long long)json_integer_value(v), phase);
+	putchar('\n');
+	print_transition(json_object_get(s, "transition"));
+out:
+	json_decref(s);
+	return EX_DONE;
+}
+
+int cmd_list(const struct options *o, char **args)
+{
+	const json_t *list;
+	json_t *answer, *p;
+	size_t i;
+	int r = get(o, "/v1/patches", &answer);
+
+	(void)args;
+	if (r)
+		return r;
+	list = json_object_get(answer, "patches");
+	if (!o->json && !json_array_size(list))
+		puts("no patches");
+	else if (!o->json)
+		printf("%-24s %-12s %-12s %5s  %s\n", "NAME", "VERSION", "PHASE", "FUNCS", "WHY");
+	json_array_foreach(list, i, p) if (!o->json)
+		printf("%-24s %-12s %-12s %5lld  %s\n", jstr(p, "name"), jstr(p, "version"),
+		       jstr(p, "phase"), jint(p, "functions_total"), jstr(p, "why"));
+	json_decref(answer);
+	return EX_DONE;
+}
+
+void print_report(const char *what, const json_t *r)
+{
+	printf("%s: %lld attempt%s, pause %lld us (longest %lld us), %lld guest CPUs paused,\n"
+	       "  %lld tasks and %lld words checked, %lld pages shadowed, %lld functions "
+	       "redirected\n",
+	       what, jint(r, "attempts"), jint(r, "attempts") == 1 ? "" : "s",
+	       jint(r, "pause_last_us"), jint(r, "pause_max_us"), jint(r, "cpus_paused"),
+	       jint(r, "tasks_checked"), jint(r, "words_checked"), jint(r, "pages_shadowed"),
+	       jint(r, "functions_redirected"));
+}
+
+/* A patch's name as the monitor may know it: nothing that would bend the path of a request. */
+bool valid_name(const char *name)
+{
+	return *name && strlen(name) < SUTURE_NAME_LEN &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+		       strlen(name);
+}
+
+static void print_patch(const json_t *p)
+{
+	json_t *f;
+	size_t i;
+
+	printf("%s is %s", jstr(p, "name"), jstr(p, "phase"));
+	if (*jstr(p, "why"))
+		printf(": %s", jstr(p, "why"));
+	putchar('\n');
+	json_array_foreach(json_object_get(p, "functions"), i, f)
+		printf("  %s:%s %s -> %s%s\n", jstr(f, "object"), jstr(f, "name"), jstr(f, "old"),
+		       jstr(f, "new"), jbool(f, "redirected") ? "" : " (not redirected)");
+	if (jint(json_object_get(p, "apply"), "attempts"))
+		print_report("apply", json_object_get(p, "apply"));
+	if (jint(json_object_get(p, "revert"), "attempts"))
+		print_report("revert", json_object_get(p, "revert"));
+}
+
+int cmd_info(const struct options *o, char **args)
+{
+	char path[128];
+	json_t *answer;
+	int r;
+
+	if (args[0] && !valid_name(args[0]))
+		return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list",
+			    args[0]);
+	if (args[0])
+		snprintf(path, sizeof(path), "/v1/patches/%s", args[0]);
+	else
+		snprintf(path, sizeof(path), "/v1/info");
+	r = get(o, path, &answer);
+	if (r)
+		return r;
+	if (!o->json && args[0])
+		print_patch(answer);
+	else if (!o->json)
+		printf("release   %s\nbuild-id  %s\n",
+		       jstr(json_object_get(answer, "kernel"), "release"),
+		       jstr(json_object_get(answer, "kernel"), "build_id"));
+	json_decref(answer);
+	return EX_DONE;
+}
+
+int cmd_log(const struct options *o, char **args)
+{
+	unsigned long long since = o->since;
+	json_t *answer = NULL, *line;
+	const json_t *lines;
+	char path[64];
+	size_t i, n;
+	int r;
+
+	(void)args;
+	do {
+		snprintf(path, sizeof(path), "/v1/log?since=%llu", since);
+		r = get(o, path, &answer);
+		if (r)
+			return r;
+		lines = json_object_get(answer, "lines");
+		n = json_array_size(lines);
+		json_array_foreach(lines, i, line) if (!o->json)
+			printf("%6lld %12.6f %-5s %s\n", jint(line, "seq"),
+			       (double)jint(line, "time_us") / 1e6, jstr(line, "level"),
+			       jstr(line, "text"));
+		since = (unsigned long long)jint(answer, "next");
+		json_decref(answer);
+	} while (n);
+	return EX_DONE;
+}
