@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sections are those of the ACPI specification 6.5. */
+#include "boot/acpi.h"
+#include "core/errno.h"
+#include "core/lib/string.h"
+
+#define MADT_ENTRIES	44 /* 5.2.12 */
+#define MADT_ENABLED	1u
+#define MADT_CAN_ENABLE 2u
+#define MCFG_ENTRIES	44 /* PCI firmware specification 4.1.2 */
+#define MCFG_ENTRY_SIZE 16
+#define FADT_DSDT	40 /* 5.2.9 */
+#define FADT_X_DSDT	140
+#define RSDP_V1_SIZE	20 /* 5.2.5.3 */
+#define TABLE_ALIGN	64
+
+/* MADT entries that stand for CPUs. */
+static const struct madt_cpu {
+	u8 type, length, id, id_size, flags;
+} madt_cpus[] = {
+	{.type = 0, .length = 8, .id = 3, .id_size = 1, .flags = 4},	 /* 5.2.12.2 local APIC */
+	{.type = 9, .length = 16, .id = 4, .id_size = 4, .flags = 8},	 /* 5.2.12.12 x2APIC */
+	{.type = 11, .length = 76, .id = 68, .id_size = 8, .flags = 12}, /* 5.2.12.14 GICC */
+};
+
+static u64 read_le(const void *p, size_t size)
+{
+	u64 v = 0;
+
+	memcpy(&v, p, size);
+	return v;
+}
+
+static u8 sum(const void *p, size_t len)
+{
+	u8 total = 0;
+
+	for (const u8 *byte = p; len; len--)
+		total += *byte++;
+	return total;
+}
+
+void acpi_seal(struct acpi_header *table)
+{
+	table->checksum = 0;
+	table->checksum = (u8)-sum(table, table->length);
+}
+
+/* The root table: XSDT, or RSDT on firmware of ACPI 1.0; they differ in the size of their entries.
+ */
+struct root {
+	const struct acpi_header *table;
+	u32 entry_size, count;
+};
+
+static struct root root_of(const struct acpi_rsdp *rsdp)
+{
+	bool wide = rsdp->revision >= 2 && rsdp->xsdt;
+	struct root r = {.table = (const void *)(uintptr_t)(wide ? rsdp->xsdt : rsdp->rsdt),
+			 .entry_size = wide ? 8 : 4};
+
+	if (r.table && r.table->length >= sizeof(*r.table))
+		r.count = (u32)(r.table->length - sizeof(*r.table)) / r.entry_size;
+	return r;
+}
+
+static const struct acpi_header *root_entry(const struct root *r, u32 i)
+{
+	return (const void *)(uintptr_t)read_le((const u8 *)(r->table + 1) + i * r->entry_size,
+						r->entry_size);
+}
+
+static bool is(const struct acpi_header *t, const char *signature)
+{
+	return !memcmp(t->signature, signature, 4);
+}
+
+const struct acpi_header *acpi_find(const struct acpi_rsdp *rsdp, const char *signature)
+{
+	struct root r = root_of(rsdp);
+
+	for (u32 i = 0; i < r.count; i++) {
+		const struct acpi_header *t = root_entry(&r, i);
+		if (t && is(t, signature))
+			return t;
+	}
+	return NULL;
+}
+
+/* The next CPU entry of the MADT behind offset *at, which moves; NULL at the end. */
+static const u8 *next_cpu(const struct acpi_header *madt, u32 *at, const struct madt_cpu **kind)
+{
+	while (*at + 2 <= madt->length) {
+		const u8 *entry = (const u8 *)madt + *at;
+		if (entry[1] < 2 || *at + entry[1] > madt->length)
+			break;
+		*at += entry[1];
+		for (u32 i = 0; i < ARRAY_SIZE(madt_cpus); i++) {
+			*kind = &madt_cpus[i];
+			if (entry[0] == (*kind)->type && entry[1] >= (*kind)->length)
+				return entry;
+		}
+	}
+	return NULL;
+}
+
+int acpi_cpus(const struct acpi_rsdp *rsdp, u64 *hwid, u32 max)
+{
+	const struct acpi_header *madt = acpi_find(rsdp, "APIC");
+	const struct madt_cpu *kind;
+	const u8 *entry;
+	u32 at = MADT_ENTRIES, count = 0;
+
+	while (madt && (entry = next_cpu(madt, &at, &kind))) {
+		u64 id = read_le(entry + kind->id, kind->id_size);
+		if (!(read_le(entry + kind->flags, 4) & MADT_ENABLED))
+			continue;
+		bool known = false; /* as local APIC and as x2APIC */
+		for (u32 i = 0; i < count; i++)
+			known |= hwid[i] == id;
+		if (known)
+			continue;
+		if (count == max)
+			return -E2BIG;
+		hwid[count++] = id;
+	}
+	return (int)count;
+}
+
+static void disable_cpu(struct acpi_header *madt, u64 hwid)
+{
+	const struct madt_cpu *kind;
+	const u8 *entry;
+	u32 at = MADT_ENTRIES;
+
+	while ((entry = next_cpu(madt, &at, &kind)))
+		if (read_le(entry + kind->id, kind->id_size) == hwid)
+			((u8 *)madt)[entry - (u8 *)madt + kind->flags] &=
+				(u8) ~(MADT_ENABLED | MADT_CAN_ENABLE);
+	acpi_seal(madt);
+}
+
+pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus)
+{
+	const struct acpi_header *mcfg = acpi_find(rsdp, "MCFG");
+
+	*end_bus = 0;
+	for (u32 at = MCFG_ENTRIES; mcfg && at + MCFG_ENTRY_SIZE <= mcfg->length;
+	     at += MCFG_ENTRY_SIZE) {
+		const u8 *entry = (const u8 *)mcfg + at;
+		if (read_le(entry + 8, 2) == 0 && entry[10] == 0) {
+			*end_bus = entry[11];
+			return PA(read_le(entry, 8));
+		}
+	}
+	return PA(0);
+}
+
+/*
+ * The definition of \_S3 in AML: NameOp, the name with or without a root prefix (20.2.2, 20.2.5.1).
+ * Returns where the name begins, 0 if there is none.
+ */
+static u32 find_s3(const struct acpi_header *aml)
+{
+	const u8 *code = (const u8 *)aml;
+
+	for (u32 i = sizeof(*aml); i + 6 <= aml->length; i++) {
+		u32 name = i + 1 + (code[i + 1] == '\\');
+		if (code[i] == 0x08 && name + 4 <= aml->length && !memcmp(code + name, "_S3_", 4))
+			return name;
+	}
+	return 0;
+}
+
+static void rename_s3(struct acpi_header *aml)
+{
+	u32 name;
+
+	while ((name = find_s3(aml)))
+		((u8 *)aml)[name] = 'X';
+	acpi_seal(aml);
+}
+
+/* A guest that turns an IOMMU on would cut off our NIC. */
+static bool is_hidden(const struct acpi_header *t)
+{
+	return is(t, "DMAR") || is(t, "IVRS");
+}
+
+static bool is_changed(const struct acpi_header *t)
+{
+	return is(t, "APIC") || is(t, "FACP") || (is(t, "SSDT") && find_s3(t));
+}
+
+static const struct acpi_header *dsdt_of(const struct acpi_header *fadt)
+{
+	const u8 *p = (const u8 *)fadt;
+	u64 dsdt = 0;
+
+	if (fadt->length >= FADT_X_DSDT + 8)
+		dsdt = read_le(p + FADT_X_DSDT, 8);
+	if (!dsdt && fadt->length >= FADT_DSDT + 4)
+		dsdt = read_le(p + FADT_DSDT, 4);
+	return (const void *)(uintptr_t)dsdt;
+}
+
+static void set_dsdt(struct acpi_header *fadt, const struct acpi_header *dsdt)
+{
+	u64 wide = (uintptr_t)dsdt;
+	u32 narrow = wide >> 32 ? 0 : (u32)wide;
+
+	memcpy((u8 *)fadt + FADT_DSDT, &narrow, 4);
+	if (fadt->length >= FADT_X_DSDT + 8)
+		memcpy((u8 *)fadt + FADT_X_DSDT, &wide, 8);
+	acpi_seal(fadt);
+}
+
+size_t acpi_build_size(const struct acpi_rsdp *rsdp)
+{
+	struct root r = root_of(rsdp);
+	size_t size = sizeof(struct acpi_rsdp) + sizeof(struct acpi_suture) +
+		      sizeof(struct acpi_header) + (r.count + 1) * 8 + 3 * TABLE_ALIGN;
+
+	for (u32 i = 0; i < r.count; i++) {
+		const struct acpi_header *t = root_entry(&r, i);
+		if (!t || !is_changed(t))
+			continue;
+		size += t->length + TABLE_ALIGN;
+		if (is(t, "FACP") && dsdt_of(t))
+			size += dsdt_of(t)->length + TABLE_ALIGN;
+	}
+	return size;
+}
+
+/* Take len bytes from the buffer that begins at *next. */
+static void *take(u8 **next, size_t len)
+{
+	void *p = *next;
+
+	*next += ALIGN_UP(len, (size_t)TABLE_ALIGN);
+	return p;
+}
+
+static struct acpi_header *duplicate(u8 **next, const struct acpi_header *t)
+{
+	return memcpy(take(next, t->length), t, t->length);
+}
+
+static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t, u64 service_hwid)
+{
+	struct acpi_header *copy = duplicate(next, t);
+
+	if (is(t, "APIC")) {
+		disable_cpu(copy, service_hwid);
+	} else if (is(t, "SSDT")) {
+		rename_s3(copy);
+	} else if (dsdt_of(t)) {
+		struct acpi_header *dsdt = duplicate(next, dsdt_of(t));
+		rename_s3(dsdt);
+		set_dsdt(copy, dsdt);
+	}
+	return copy;
+}
+
+void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
+		struct acpi_suture **suture)
+{
+	struct root r = root_of(rsdp);
+	u8 *next = buf;
+	struct acpi_rsdp *root = take(&next, sizeof(*root));
+	struct acpi_header *xsdt = take(&next, sizeof(*xsdt) + (r.count + 1) * 8);
+	struct acpi_suture *own = take(&next, sizeof(*own));
+	u64 entry = (uintptr_t)own;
+	u8 *slot = (u8 *)(xsdt + 1);
+
+	*own = (struct acpi_suture){
+		.header = {.length = sizeof(*own),
+			   .revision = 1,
+			   .oem_revision = 1,
+			   .creator_revision = 1},
+		.body.abi_version = SUTURE_ABI_VERSION,
+	};
+	memcpy(own->header.signature, SUTURE_ACPI_SIGNATURE, 4);
+	memcpy(own->header.oem_id, "SUTURE", 6);
+	memcpy(own->header.oem_table_id, "SUTURE  ", 8);
+	memcpy(own->header.creator_id, "SUTR", 4);
+	acpi_seal(&own->header);
+	memcpy(slot, &entry, 8);
+	slot += 8;
+
+	for (u32 i = 0; i < r.count; i++) {
+		const struct acpi_header *t = root_entry(&r, i);
+		if (!t || is_hidden(t))
+			continue;
+		entry = (uintptr_t)(is_changed(t) ? changed_copy(&next, t, service_hwid) : t);
+		memcpy(slot, &entry, 8);
+		slot += 8;
+	}
+	*xsdt = *r.table; /* with the vendor's names, by which quirks are found */
+	memcpy(xsdt->signature, "XSDT", 4);
+	xsdt->revision = 1;
+	xsdt->length = (u32)(slot - (u8 *)xsdt);
+	acpi_seal(xsdt);
+
+	memcpy(root, rsdp, RSDP_V1_SIZE);
+	root->revision = 2;
+	root->rsdt = 0;
+	root->length = sizeof(*root);
+	root->xsdt = (uintptr_t)xsdt;
+	root->checksum = 0;
+	root->checksum = (u8)-sum(root, RSDP_V1_SIZE);
+	root->checksum_all = (u8)-sum(root, sizeof(*root));
+	*suture = own;
+}
