@@ -20,10 +20,17 @@ struct check_range {
 };
 
 /*
+ * Sort the ranges by start and merge those that overlap. Returns how many are left. check_run()
+ * does it too, but a large set is better sorted before the pause.
+ */
+u32 check_sort(struct check_range *ranges, u32 count);
+
+/*
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
- * NULL. ranges may be in any order, and are sorted in place. 0: safe. -EBUSY: r->blocker names who
- * stands in the way. -EFAULT, -ELOOP: could not be judged, r->reason says why. -ETIMEDOUT: the
- * pause's deadline came first. Fills tasks_checked and words_checked.
+ * NULL. ranges may be in any order, and are sorted in place. One CPU at a time, the holder of p. 0:
+ * safe. -EBUSY: r->blocker names who stands in the way. -EFAULT, -ELOOP: could not be judged,
+ * r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked and
+ * words_checked.
  */
 int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
 	      struct transition_report *r);

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* docs/consistency.md says why this is sound. */
+#include "patch/check.h"
+#include "arch/pac.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+#include "guest/task.h"
+
+/* Tasks between two looks at the clock. */
+#define TASKS_PER_LOOK 8
+
+/* A guest CPU that is held, and what it was doing. */
+struct held_cpu {
+	u32 id;
+	struct vcpu_context ctx;
+	struct guest_task current;
+	bool listed;  /* its current task has been judged */
+	bool located; /* its stack pointer lies on a stack that has been judged */
+};
+
+/* Only the holder of the pause checks: there is one. */
+static struct check {
+	const struct pause *pause;
+	const struct check_range *ranges;
+	u32 nr_ranges;
+	u64 lowest, span; /* a word that hits lies in (lowest, lowest + span] */
+	struct held_cpu cpus[MAX_CPUS];
+	u32 nr_cpus;
+	struct transition_report *r;
+} check;
+
+#define for_each_held(c, h) for (struct held_cpu *h = (c)->cpus; h < (c)->cpus + (c)->nr_cpus; h++)
+
+static int cannot_judge(struct check *c, int err, const char *fmt, ...) __printf_like(3, 4);
+
+static int cannot_judge(struct check *c, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vformat(c->r->reason, sizeof(c->r->reason), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* ---- words ---- */
+
+u32 check_sort(struct check_range *ranges, u32 count)
+{
+	u32 n = 0;
+
+	/* Sets are small and mostly in order already. */
+	for (u32 i = 1; i < count; i++) {
+		struct check_range moved = ranges[i];
+		u32 at = i;
+
+		for (; at && ranges[at - 1].start > moved.start; at--)
+			ranges[at] = ranges[at - 1];
+		if (at != i)
+			ranges[at] = moved;
+	}
+	for (u32 i = 0; i < count; i++) {
+		if (n && ranges[i].start < ranges[n - 1].end)
+			ranges[n - 1].end = MAX(ranges[n - 1].end, ranges[i].end);
+		else
+			ranges[n++] = ranges[i];
+	}
+	return n;
+}
+
+/* The range that the word hits: start < word <= end. */
+static const struct check_range *find_range(const struct check *c, u64 word)
+{
+	u32 low = 0, high = c->nr_ranges;
+
+	/* The last range that starts below the word. */
+	while (low < high) {
+		u32 mid = (low + high) / 2;
+
+		if (c->ranges[mid].start < word)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low && word <= c->ranges[low - 1].end ? &c->ranges[low - 1] : NULL;
+}
+
+/* Most words are no code addresses, and are done with here. */
+static inline bool is_far(const struct check *c, u64 word)
+{
+	return word - c->lowest - 1 >= c->span;
+}
+
+/* A word that is not far, without authentication code. */
+static int judge_near(struct check *c, u64 word, const struct guest_task *t, const char *where)
+{
+	const struct check_range *hit = find_range(c, word);
+	struct blocker *b = &c->r->blocker;
+
+	if (!hit)
+		return 0;
+	*b = (struct blocker){.valid = true, .pid = t->pid, .address = word};
+	str_copy(b->comm, t->comm, sizeof(b->comm));
+	str_copy(b->func, hit->name, sizeof(b->func));
+	str_copy(b->where, where, sizeof(b->where));
+	return -EBUSY;
+}
+
+static int judge_word(struct check *c, u64 word, const struct guest_task *t, const char *where)
+{
+	c->r->words_checked++;
+	word = arch_strip_pac(word);
+	return is_far(c, word) ? 0 : judge_near(c, word, t, where);
+}
+
+/* Every word in [low, high) of a stack that belongs to t. */
+static int judge_words(struct check *c, u64 low, u64 high, bool holes, const struct guest_task *t,
+		       const char *where)
+{
+	size_t left, n;
+
+	for (low = ALIGN_DOWN(low, 8); low < high; low += n * 8) {
+		const u64 *words = guest_at(GVA(low), &left);
+
+		if (!words && !holes)
+			return cannot_judge(c, -EFAULT, "%s of %s (%u) cannot be read at %#llx",
+					    where, t->comm, t->pid, (unsigned long long)low);
+		if (!words)
+			left = PAGE_SIZE - low % PAGE_SIZE;
+		n = MIN(left, high - low) / 8;
+		for (size_t i = 0; words && i < n; i++) {
+			u64 word = arch_strip_pac(words[i]);
+			int err = is_far(c, word) ? 0 : judge_near(c, word, t, where);
+
+			if (err)
+				return err;
+		}
+		c->r->words_checked += words ? n : 0;
+	}
+	return 0;
+}
+
+/* ---- CPUs ---- */
+
+static int collect_cpu(struct check *c, const struct cpu *cpu)
+{
+	struct held_cpu *h = &c->cpus[c->nr_cpus];
+	u64 base;
+	int err;
+
+	memset(h, 0, sizeof(*h));
+	h->id = cpu->id;
+	arch_vcpu_context(cpu, &h->ctx);
+	base = h->ctx.percpu_base;
+	if (!guest_is_percpu_base(base))
+		return cannot_judge(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
+				    h->id);
+	for_each_held(c, other) if (other->ctx.percpu_base == base) return cannot_judge(
+		c, -EFAULT, "CPU %u has the per-CPU base of CPU %u", h->id, other->id);
+	err = guest_current(base, &h->current);
+	if (err)
+		return cannot_judge(c, err, "CPU %u: its current task cannot be read", h->id);
+	c->nr_cpus++;
+	return 0;
+}
+
+/* Parked and absent CPUs run nothing, and start from scratch when they come. */
+static int collect_cpus(struct check *c, const struct cpu *self)
+{
+	for_each_cpu (cpu) {
+		u32 state = __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE);
+		int err;
+
+		if (cpu != self && state != CPU_HELD && state != CPU_GUEST)
+			continue;
+		if (cpu != self && state != CPU_HELD)
+			return cannot_judge(c, -EFAULT, "CPU %u is not held", cpu->id);
+		err = collect_cpu(c, cpu);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int judge_registers(struct check *c, const struct held_cpu *h)
+{
+	int err;
+
+	if (h->ctx.user)
+		return 0;
+	err = judge_word(c, h->ctx.ip, &h->current, "ip");
+	for (u32 i = 0; !err && i < MIN(h->ctx.nr_regs, VCPU_MAX_REGS); i++)
+		err = judge_word(c, h->ctx.regs[i], &h->current, "register");
+	return err;
+}
+
+/*
+ * The CPU's own stacks. They lie on top of one another in any order that exceptions came in: if the
+ * stack pointer is on one, any other may be underneath, and so it is looked at in full.
+ */
+static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
+{
+	struct guest_stack stacks[GUEST_CPU_STACKS];
+	const struct guest_stack *on = NULL;
+	char where[sizeof(c->r->blocker.where)];
+	int n, err = 0;
+
+	if (h->ctx.user)
+		return 0;
+	n = guest_cpu_stacks(h->ctx.percpu_base, stacks);
+	if (n < 0)
+		return cannot_judge(c, n, "CPU %u: its stacks cannot be found", h->id);
+	for (int i = 0; i < n; i++)
+		if (h->ctx.sp >= stacks[i].low && h->ctx.sp < stacks[i].high)
+			on = &stacks[i];
+	if (!on)
+		return 0;
+
+	h->located = true;
+	for (int i = 0; !err && i < n; i++) {
+		const struct guest_stack *s = &stacks[i];
+		/* A mapping with holes is several stacks: those below sp count too. */
+		u64 from = s == on && !s->holes ? h->ctx.sp : s->low;
+
+		format(where, sizeof(where), "%s stack", s->kind);
+		err = judge_words(c, from, s->high, s->holes, &h->current, where);
+	}
+	return err;
+}
+
+/* ---- tasks ---- */
+
+/*
+ * What the held CPUs say about a task: the lowest stack pointer on its stack, and whether all CPUs
+ * whose current task it is are in user mode.
+ */
+struct running {
+	bool on_stack;
+	u64 sp;
+	bool user, kernel;
+};
+
+static struct running find_running(struct check *c, const struct guest_task *t)
+{
+	struct running run = {0};
+
+	for_each_held(c, h)
+	{
+		bool current = h->current.task == t->task;
+
+		h->listed |= current;
+		run.user |= current && h->ctx.user;
+		run.kernel |= current && !h->ctx.user;
+		if (h->ctx.user || h->ctx.sp - t->stack >= guest_kernel.layout.thread_size)
+			continue;
+		h->located = true;
+		run.sp = run.on_stack ? MIN(run.sp, h->ctx.sp) : h->ctx.sp;
+		run.on_stack = true;
+	}
+	return run;
+}
+
+/*
+ * From where up the task's stack is in use. When in doubt all of it: stale words below the stack
+ * pointer can only make a false hit.
+ */
+static u64 stack_in_use(const struct guest_task *t, const struct running *run)
+{
+	u64 low = t->stack, high = low + guest_kernel.layout.thread_size;
+
+	if (t->on_cpu && run->on_stack)
+		return run->sp;
+	if (t->on_cpu && run->user && !run->kernel)
+		return high;
+	if (t->on_cpu || run->on_stack || t->sp < low || t->sp > high)
+		return low;
+	return t->sp;
+}
+
+static int judge_task(const struct guest_task *t, void *arg)
+{
+	struct check *c = arg;
+	struct running run = find_running(c, t);
+	u64 high = t->stack + guest_kernel.layout.thread_size;
+	int err = 0;
+
+	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
+		return cannot_judge(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
+				    (unsigned long long)c->r->tasks_checked - 1);
+	/* A task that has exited is listed until its parent asks; its stack is gone before. */
+	if (!t->stack && !t->on_cpu)
+		return 0;
+	if (high < t->stack)
+		return cannot_judge(c, -EFAULT, "%s (%u) has an impossible stack", t->comm, t->pid);
+	if (!t->on_cpu)
+		err = judge_word(c, t->pc, t, "saved pc");
+	if (!err)
+		err = judge_words(c, stack_in_use(t, &run), high, false, t, "stack");
+	return err;
+}
+
+static int judge_tasks(struct check *c)
+{
+	struct guest_task idle;
+	int err = guest_for_each_task(judge_task, c);
+
+	if (err && err != -EBUSY && !c->r->reason[0])
+		cannot_judge(c, err, "the list of tasks cannot be followed");
+	for_each_held(c, h)
+	{
+		if (err)
+			break;
+		err = guest_idle(h->ctx.percpu_base, &idle);
+		if (err)
+			return cannot_judge(c, err, "CPU %u: no idle task is found", h->id);
+		err = judge_task(&idle, c);
+		/* A task that exits leaves the list before it stops running. */
+		if (!err && !h->listed)
+			err = judge_task(&h->current, c);
+	}
+	return err;
+}
+
+/*
+ * A stack pointer of the user's half in kernel mode: the first instructions of a system call. The
+ * kernel's stack is empty then; judge_task() has nevertheless looked at all of it.
+ */
+static bool is_located(const struct held_cpu *h)
+{
+	return h->ctx.user || h->located || (s64)h->ctx.sp >= 0;
+}
+
+static int judge(struct check *c, const struct cpu *self)
+{
+	int err = collect_cpus(c, self);
+
+	for_each_held(c, h) if (!err) err = judge_registers(c, h);
+	if (!err)
+		err = judge_tasks(c);
+	for_each_held(c, h)
+	{
+		if (!err)
+			err = judge_cpu_stacks(c, h);
+		if (!err && !is_located(h))
+			err = cannot_judge(c, -EFAULT, "CPU %u runs on a stack that is not known",
+					   h->id);
+	}
+	return err;
+}
+
+int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
+	      struct transition_report *r)
+{
+	struct check *c = &check;
+	int err;
+
+	r->tasks_checked = r->words_checked = 0;
+	r->blocker = (struct blocker){0};
+	r->reason[0] = '\0';
+	c->pause = p;
+	c->r = r;
+	c->nr_cpus = 0;
+	c->ranges = ranges;
+	c->nr_ranges = check_sort(ranges, count);
+	if (!c->nr_ranges)
+		return 0;
+	c->lowest = ranges[0].start;
+	c->span = ranges[c->nr_ranges - 1].end - c->lowest;
+
+	guest_cache_begin();
+	err = judge(c, self);
+	guest_cache_end();
+	return err;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "patch/switch.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+#include "core/pause.h"
+#include "core/pool.h"
+#include "guest/mem.h"
+#include "patch/check.h"
+#include "stage2/shadow.h"
+
+/* As much of a function as arch_redirect_offset() wants to see. */
+#define CODE_MAX 64u
+
+static int fail(struct transition_report *r, int err, const char *fmt, ...) __printf_like(3, 4);
+
+static int fail(struct transition_report *r, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vformat(r->reason, sizeof(r->reason), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* ---- the redirect of one function ---- */
+
+static int find_ipas(const struct switch_func *f, struct redirect *redirect,
+		     struct transition_report *r)
+{
+	u64 last = redirect->from + redirect->len - 1;
+	int err = guest_translate(GVA(redirect->from), &redirect->ipa);
+
+	if (!err && ALIGN_DOWN(last, PAGE_SIZE) != ALIGN_DOWN(redirect->from, PAGE_SIZE))
+		err = guest_translate(GVA(ALIGN_DOWN(last, PAGE_SIZE)), &redirect->ipa2);
+	return err ? fail(r, err, "%s at %#llx is not mapped in the guest kernel", f->name,
+			  (unsigned long long)redirect->from)
+		   : 0;
+}
+
+/* guest_read() sees the guest's own bytes, also where a shadow page is in force. */
+static int make_redirect(const struct switch_func *f, struct redirect *redirect,
+			 struct transition_report *r)
+{
+	u8 code[CODE_MAX];
+	size_t size = MIN(f->old_size, CODE_MAX);
+	int offset, len;
+
+	if (guest_read(GVA(f->old_addr), code, size))
+		return fail(r, -EFAULT, "%s: its code at %#llx cannot be read in the guest",
+			    f->name, (unsigned long long)f->old_addr);
+	offset = arch_redirect_offset(code, size, f->old_addr, f->new_addr);
+	if (offset == -ENOSPC)
+		return fail(r, offset,
+			    "%s is too short for a jump (%llu bytes): patch its callers instead",
+			    f->name, (unsigned long long)f->old_size);
+	if (offset < 0)
+		return fail(r, offset,
+			    "%s: the bytes at %#llx are not the beginning of a function: check "
+			    "that the patch was built for this kernel",
+			    f->name, (unsigned long long)f->old_addr);
+
+	*redirect = (struct redirect){
+		.key = f->key, .from = f->old_addr + (u32)offset, .to = f->new_addr};
+	len = arch_redirect_encode(redirect->from, redirect->to, redirect->bytes);
+	if (len < 0)
+		return fail(r, len, "%s: no jump reaches from %#llx to %#llx", f->name,
+			    (unsigned long long)redirect->from, (unsigned long long)redirect->to);
+	if ((size_t)(offset + len) > size)
+		return fail(r, -ENOSPC,
+			    "%s is too short (%llu bytes, %d needed): patch its callers instead",
+			    f->name, (unsigned long long)f->old_size, offset + len);
+	redirect->len = (u32)len;
+	memcpy(redirect->old, code + offset, redirect->len);
+	return find_ipas(f, redirect, r);
+}
+
+/* ---- planning, with the guest running ---- */
+
+static bool is_redirected(const struct switch_func *f)
+{
+	return f->active_addr != f->old_addr;
+}
+
+static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
+		     struct transition_report *r)
+{
+	struct redirect redirect;
+	int err;
+
+	/* A drop came first; when the engine has heard of it, it will ask for something else. */
+	if (is_redirected(f) && shadow_plan_remove(plan, f->key))
+		return fail(r, -EAGAIN, "%s: its redirect was dropped by the guest", f->name);
+	if (!f->new_addr)
+		return 0;
+	err = make_redirect(f, &redirect, r);
+	if (err)
+		return err;
+	err = shadow_plan_add(plan, &redirect);
+	if (err == -EEXIST)
+		return fail(r, err, "%s is redirected already", f->name);
+	if (err == -ENOSPC)
+		return fail(r, err, "%s: its jump would overlap that of another function", f->name);
+	return err ? fail(r, err, "%s: no memory for its redirect", f->name) : 0;
+}
+
+static int plan_set(struct shadow_plan *plan, const struct switch_set *set,
+		    struct transition_report *r)
+{
+	int err = 0;
+
+	for (u32 i = 0; !err && i < set->count; i++)
+		err = plan_func(plan, &set->funcs[i], r);
+	return err;
+}
+
+/* ---- what must not be on a stack ---- */
+
+/* Landing pad, tracing site and jump of a redirected function. */
+#define JUMP_AREA 64u
+
+static void add_range(struct check_range *range, const struct switch_func *f, u64 start, u64 size)
+{
+	range->start = start;
+	range->end = start + size;
+	str_copy(range->name, f->name, sizeof(range->name));
+}
+
+/*
+ * The code that is active; and where a redirect stands, its bytes too: a CPU may be between two
+ * instructions of the jump. *count is what is left after sorting.
+ */
+static int make_ranges(const struct switch_set *set, struct check_range *ranges, u32 *count,
+		       struct transition_report *r)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < set->count; i++) {
+		const struct switch_func *f = &set->funcs[i];
+
+		if (!f->active_size || f->active_addr + f->active_size < f->active_addr)
+			return fail(r, -EINVAL, "%s: the size of its active code is not known",
+				    f->name);
+		add_range(&ranges[n++], f, f->active_addr, f->active_size);
+		if (is_redirected(f))
+			add_range(&ranges[n++], f, f->old_addr, MIN(f->old_size, JUMP_AREA));
+	}
+	*count = check_sort(ranges, n);
+	return 0;
+}
+
+/* ---- the pause ---- */
+
+static int describe_blocker(struct transition_report *r)
+{
+	const struct blocker *b = &r->blocker;
+
+	return fail(r, -EAGAIN, "%s (%u) is in %s (%s)", b->comm, b->pid, b->func, b->where);
+}
+
+/* Check, fill, commit, apply. Whatever fails here may be different the next time. */
+static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check_range *ranges,
+			 u32 count, struct transition_report *r)
+{
+	int err = check_run(p, NULL, ranges, count, r);
+
+	if (err == -EBUSY)
+		return describe_blocker(r);
+	if (err)
+		return -EAGAIN;
+	if (shadow_plan_fill(plan))
+		return fail(r, -EAGAIN, "the guest changed its code while the switch was prepared");
+	if (pause_commit(p, shadow_plan_apply, plan))
+		return fail(r, -EAGAIN, "the pause was too short: its deadline came at the commit");
+	shadow_plan_apply(plan);
+	return 0;
+}
+
+static int pause_and_switch(struct shadow_plan *plan, struct check_range *ranges, u32 count,
+			    u64 budget_us, struct transition_report *r)
+{
+	struct pause p;
+	u64 took_us;
+	int err = pause_begin(&p, budget_us);
+
+	if (err)
+		return fail(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
+			    (unsigned long long)budget_us);
+	err = switch_paused(&p, plan, ranges, count, r);
+	pause_end(&p);
+
+	took_us = arch_time_us() - p.start_us;
+	r->pause_last_us = took_us;
+	r->pause_max_us = MAX(r->pause_max_us, took_us);
+	r->cpus_paused = p.cpus_held;
+	return err;
+}
+
+static void clear_attempt(struct transition_report *r)
+{
+	r->tasks_checked = r->words_checked = 0;
+	r->pages_shadowed = 0;
+	r->blocker = (struct blocker){0};
+	r->reason[0] = '\0';
+}
+
+int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r)
+{
+	size_t pages = (2ull * set->count * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
+	struct check_range *ranges;
+	struct shadow_plan *plan;
+	u32 count = 0;
+	int err;
+
+	r->attempts++;
+	clear_attempt(r);
+	if (!set->count)
+		return 0;
+	if (2ull * set->count > CHECK_MAX_RANGES)
+		return fail(r, -ENOSPC, "%u functions change at once, at most %u can", set->count,
+			    CHECK_MAX_RANGES / 2);
+	ranges = pool_alloc(pages);
+	if (!ranges)
+		return fail(r, -ENOMEM, "no memory for %u functions", set->count);
+	plan = shadow_plan_begin();
+	if (!plan) {
+		err = fail(r, -ENOMEM, "no memory for a plan of shadow pages");
+		goto free_ranges;
+	}
+
+	err = make_ranges(set, ranges, &count, r);
+	if (!err)
+		err = plan_set(plan, set, r);
+	if (err)
+		goto abort;
+	err = shadow_plan_prepare(plan);
+	if (err) {
+		fail(r, err, "no shadow pages can be made (%s)", errno_name(err));
+		goto abort;
+	}
+	err = pause_and_switch(plan, ranges, count, budget_us, r);
+	if (err)
+		goto abort;
+
+	r->pages_shadowed = shadow_plan_pages(plan);
+	r->functions_redirected += set->count;
+	shadow_plan_finish(plan);
+	goto free_ranges;
+abort:
+	shadow_plan_abort(plan);
+free_ranges:
+	pool_free(ranges, pages);
+	return err;
+}
+
+int switch_validate(const struct switch_set *set, struct transition_report *r)
+{
+	struct shadow_plan *plan = shadow_plan_begin();
+	int err;
+
+	r->reason[0] = '\0';
+	if (!plan)
+		return fail(r, -ENOMEM, "no memory for a plan of shadow pages");
+	err = plan_set(plan, set, r);
+	shadow_plan_abort(plan);
+	return err;
+}
