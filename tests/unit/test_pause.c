@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The pause protocol with real threads as guest CPUs. */
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/pause.h"
+#include "arch/barrier.h"
+#include "fake.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define GUEST_CPUS 4
+#define LONG_US	   5000000 /* a deadline that only a hang reaches */
+
+static u64 work[MAX_CPUS];
+
+static void guest_works(struct cpu *c)
+{
+	WRITE_ONCE(work[c->id], work[c->id] + 1);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_reset(GUEST_CPUS);
+	for (u32 i = 0; i < MAX_CPUS; i++)
+		work[i] = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fake_guest_stop();
+	return 0;
+}
+
+static u64 total_work(void)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < MAX_CPUS; i++)
+		sum += READ_ONCE(work[i]);
+	return sum;
+}
+
+/* Until every guest CPU has worked again: an acknowledgement that came late would show. */
+static void wait_for_work(void)
+{
+	for_each_cpu (c) {
+		u64 before = READ_ONCE(work[c->id]);
+
+		while (c->state != CPU_SERVICE && READ_ONCE(work[c->id]) == before)
+			arch_relax();
+	}
+}
+
+static void holds_everybody_each_time(void **state)
+{
+	struct pause_stats s;
+	struct pause p;
+	u64 flushes = 0, before;
+
+	(void)state;
+	fake_guest_start(guest_works);
+	for (u32 i = 0; i < 1000; i++) {
+		assert_int_equal(pause_begin(&p, LONG_US), 0);
+		assert_int_equal(p.cpus_held, GUEST_CPUS);
+		before = total_work();
+		for (u32 spin = 0; spin < 100; spin++)
+			arch_relax();
+		assert_int_equal(total_work(), before);
+		assert_int_equal(pause_commit(&p, NULL, NULL), 0);
+		pause_end(&p);
+	}
+	wait_for_work();
+	for_each_cpu (c)
+		if (c->state != CPU_SERVICE)
+			flushes += fake_flushes(c);
+	pause_stats(&s);
+	/* Every CPU flushed after every pause, before it went on. */
+	assert_true(flushes >= 1000 * GUEST_CPUS);
+	printf("measured 1000 pauses of %d threads, last %llu us, longest %llu us, %llu flushes\n",
+	       GUEST_CPUS, (unsigned long long)s.last_us, (unsigned long long)s.max_us,
+	       (unsigned long long)flushes);
+}
+
+/* A guest CPU that never passes pause_point(). */
+static bool stuck;
+
+static void guest_sticks(struct cpu *c)
+{
+	while (READ_ONCE(stuck) && c->id == 1)
+		arch_relax();
+	guest_works(c);
+}
+
+static void gives_up_on_a_stuck_cpu_and_recovers(void **state)
+{
+	struct pause p;
+
+	(void)state;
+	stuck = true;
+	fake_guest_start(guest_sticks);
+	assert_int_equal(pause_begin(&p, 20000), -ETIMEDOUT);
+	/* Those that came in time were let go. */
+	while (READ_ONCE(work[2]) < 2 || READ_ONCE(work[3]) < 2)
+		arch_relax();
+	assert_true(fake_kicks(&cpus[1]) > 1);
+	WRITE_ONCE(stuck, false);
+	assert_int_equal(pause_begin(&p, LONG_US), 0);
+	assert_int_equal(p.cpus_held, GUEST_CPUS);
+	pause_end(&p);
+}
+
+static void expires_before_the_commit(void **state)
+{
+	struct pause p;
+
+	(void)state;
+	fake_guest_start(guest_works);
+	assert_int_equal(pause_begin(&p, 50000), 0);
+	/* The initiator dawdles: the CPUs go on without it, and it can change nothing any more. */
+	wait_for_work();
+	assert_int_equal(pause_left_us(&p), 0);
+	assert_int_equal(pause_commit(&p, NULL, NULL), -ETIMEDOUT);
+	pause_end(&p);
+	assert_int_equal(pause_begin(&p, LONG_US), 0);
+	pause_end(&p);
+}
+
+static u32 finished;
+
+static void finish(void *arg)
+{
+	__atomic_fetch_add((u32 *)arg, 1, __ATOMIC_RELAXED);
+}
+
+static void others_finish_for_a_dead_initiator(void **state)
+{
+	struct pause p;
+
+	(void)state;
+	finished = 0;
+	fake_guest_start(guest_works);
+	assert_int_equal(pause_begin(&p, 50000), 0);
+	assert_int_equal(pause_commit(&p, finish, &finished), 0);
+	/* No pause_end(): the initiator is gone. The guest goes on, the work done exactly once. */
+	wait_for_work();
+	assert_int_equal(READ_ONCE(finished), 1);
+	pause_end(&p);
+}
+
+static u64 pauses_by_guest;
+
+static void guest_pauses(struct cpu *c)
+{
+	struct pause p;
+
+	guest_works(c);
+	if (pause_begin(&p, LONG_US))
+		return;
+	for_each_cpu (o)
+		if (o != c && o->state == CPU_GUEST)
+			fail_msg("CPU %u runs in the pause of CPU %u", o->id, c->id);
+	pauses_by_guest++; /* only one initiator at a time: needs no atomic */
+	pause_end(&p);
+}
+
+static void several_initiators(void **state)
+{
+	struct pause p;
+	u64 mine = 0;
+
+	(void)state;
+	pauses_by_guest = 0;
+	fake_guest_start(guest_pauses);
+	for (u32 i = 0; i < 300; i++) {
+		if (pause_begin(&p, LONG_US))
+			continue;
+		assert_int_equal(p.cpus_held, GUEST_CPUS);
+		mine++;
+		pause_end(&p);
+	}
+	assert_int_equal(mine, 300);
+	while (READ_ONCE(pauses_by_guest) < 300)
+		arch_relax();
+	printf("measured %llu pauses by guest CPUs while the service CPU made 300\n",
+	       (unsigned long long)READ_ONCE(pauses_by_guest));
+}
+
+static void parked_cpus_are_not_waited_for(void **state)
+{
+	struct pause p;
+
+	(void)state;
+	assert_int_equal(pause_begin(&p, LONG_US), 0);
+	assert_int_equal(p.cpus_held, 0);
+	for_each_cpu (c)
+		assert_int_equal(fake_kicks(c), 0);
+	pause_end(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(holds_everybody_each_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(gives_up_on_a_stuck_cpu_and_recovers, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(expires_before_the_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_finish_for_a_dead_initiator, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(several_initiators, setup, teardown),
+		cmocka_unit_test_setup_teardown(parked_cpus_are_not_waited_for, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
