@@ -7,6 +7,7 @@
 #define MADT_ENTRIES	44 /* 5.2.12 */
 #define MADT_ENABLED	1u
 #define MADT_CAN_ENABLE 2u
+#define MADT_DISABLE	((u8) ~(MADT_ENABLED | MADT_CAN_ENABLE)) /* a mask */
 #define MCFG_ENTRIES	44 /* PCI firmware specification 4.1.2 */
 #define MCFG_ENTRY_SIZE 16
 #define FADT_DSDT	40 /* 5.2.9 */
@@ -135,8 +136,7 @@ static void disable_cpu(struct acpi_header *madt, u64 hwid)
 
 	while ((entry = next_cpu(madt, &at, &kind)))
 		if (read_le(entry + kind->id, kind->id_size) == hwid)
-			((u8 *)madt)[entry - (u8 *)madt + kind->flags] &=
-				(u8) ~(MADT_ENABLED | MADT_CAN_ENABLE);
+			((u8 *)madt)[entry - (u8 *)madt + kind->flags] &= MADT_DISABLE;
 	acpi_seal(madt);
 }
 
@@ -156,28 +156,51 @@ pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus)
 	return PA(0);
 }
 
-/*
- * The definition of \_S3 in AML: NameOp, the name with or without a root prefix (20.2.2, 20.2.5.1).
- * Returns where the name begins, 0 if there is none.
- */
-static u32 find_s3(const struct acpi_header *aml)
+/* Where a pattern begins in AML, at offset `from` or behind it; 0 if nowhere. */
+static u32 find_bytes(const struct acpi_header *aml, u32 from, const void *pattern, u32 len)
 {
-	const u8 *code = (const u8 *)aml;
-
-	for (u32 i = sizeof(*aml); i + 6 <= aml->length; i++) {
-		u32 name = i + 1 + (code[i + 1] == '\\');
-		if (code[i] == 0x08 && name + 4 <= aml->length && !memcmp(code + name, "_S3_", 4))
-			return name;
-	}
+	for (u32 at = MAX(from, (u32)sizeof(*aml)); at + len <= aml->length; at++)
+		if (!memcmp((const u8 *)aml + at, pattern, len))
+			return at;
 	return 0;
 }
 
-static void rename_s3(struct acpi_header *aml)
+/* Take the definition of \_S3 away by its name: NameOp, root prefix or none (20.2.2, 20.2.5.1). */
+static void hide_s3(struct acpi_header *aml)
 {
-	u32 name;
+	u32 at;
 
-	while ((name = find_s3(aml)))
-		((u8 *)aml)[name] = 'X';
+	while ((at = find_bytes(aml, 0, "\x08_S3_", 5)))
+		((u8 *)aml)[at + 1] = 'X';
+	while ((at = find_bytes(aml, 0, "\x08\\_S3_", 6)))
+		((u8 *)aml)[at + 2] = 'X';
+}
+
+/*
+ * A CPU's device may give its MADT entry once more, as a constant buffer that _MAT returns
+ * (6.2.10), and is hot-added by it: disable it there too. In AML a buffer's bytes stand behind its
+ * size, here a ByteConst (20.2.5.4).
+ */
+static void hide_cpu(struct acpi_header *aml, const struct acpi_header *madt, u64 hwid)
+{
+	const struct madt_cpu *kind;
+	const u8 *entry;
+	u32 at = MADT_ENTRIES, hit;
+
+	while ((entry = next_cpu(madt, &at, &kind))) {
+		u8 pattern[2 + UINT8_MAX] = {0x0a, entry[1]};
+		if (read_le(entry + kind->id, kind->id_size) != hwid)
+			continue;
+		memcpy(pattern + 2, entry, entry[1]);
+		for (hit = 0; (hit = find_bytes(aml, hit + 1, pattern, 2u + entry[1]));)
+			((u8 *)aml)[hit + 2 + kind->flags] &= MADT_DISABLE;
+	}
+}
+
+static void edit_aml(struct acpi_header *aml, const struct acpi_header *madt, u64 hwid)
+{
+	hide_s3(aml);
+	hide_cpu(aml, madt, hwid);
 	acpi_seal(aml);
 }
 
@@ -189,7 +212,7 @@ static bool is_hidden(const struct acpi_header *t)
 
 static bool is_changed(const struct acpi_header *t)
 {
-	return is(t, "APIC") || is(t, "FACP") || (is(t, "SSDT") && find_s3(t));
+	return is(t, "APIC") || is(t, "FACP") || is(t, "SSDT");
 }
 
 static const struct acpi_header *dsdt_of(const struct acpi_header *fadt)
@@ -246,17 +269,18 @@ static struct acpi_header *duplicate(u8 **next, const struct acpi_header *t)
 	return memcpy(take(next, t->length), t, t->length);
 }
 
-static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t, u64 service_hwid)
+static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t,
+					const struct acpi_header *madt, u64 service_hwid)
 {
 	struct acpi_header *copy = duplicate(next, t);
 
 	if (is(t, "APIC")) {
 		disable_cpu(copy, service_hwid);
 	} else if (is(t, "SSDT")) {
-		rename_s3(copy);
+		edit_aml(copy, madt, service_hwid);
 	} else if (dsdt_of(t)) {
 		struct acpi_header *dsdt = duplicate(next, dsdt_of(t));
-		rename_s3(dsdt);
+		edit_aml(dsdt, madt, service_hwid);
 		set_dsdt(copy, dsdt);
 	}
 	return copy;
@@ -271,6 +295,7 @@ void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
 	struct acpi_header *xsdt = take(&next, sizeof(*xsdt) + (r.count + 1) * 8);
 	struct acpi_suture *own = take(&next, sizeof(*own));
 	u64 entry = (uintptr_t)own;
+	const struct acpi_header *madt = acpi_find(rsdp, "APIC");
 	u8 *slot = (u8 *)(xsdt + 1);
 
 	*own = (struct acpi_suture){
@@ -292,7 +317,7 @@ void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
 		const struct acpi_header *t = root_entry(&r, i);
 		if (!t || is_hidden(t))
 			continue;
-		entry = (uintptr_t)(is_changed(t) ? changed_copy(&next, t, service_hwid) : t);
+		entry = (uintptr_t)(is_changed(t) ? changed_copy(&next, t, madt, service_hwid) : t);
 		memcpy(slot, &entry, 8);
 		slot += 8;
 	}

@@ -53,8 +53,8 @@ size_t acpi_build_size(const struct acpi_rsdp *rsdp);
 
 /*
  * Build in buf the tables that the guest is to see: the firmware's, but CPU service_hwid disabled,
- * no DMAR and IVRS, no sleep state S3, and our own table added. buf must be zeroed. The new RSDP
- * lies at its start; *suture is our table in it.
+ * no DMAR and IVRS, no sleep state S3, and our own table added. buf must be zeroed, and acpi_cpus()
+ * have found some. The new RSDP lies at its start; *suture is our table in it.
  */
 void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
 		struct acpi_suture **suture);

@@ -130,7 +130,7 @@ static bool set_memory(const struct key *k, struct config *c, const char *value)
 		v <<= 30;
 	else
 		return false;
-	return !value[1] && store(k, c, ALIGN_UP(v, 2ull << 20));
+	return !value[1] && v >= k->min && store(k, c, ALIGN_UP(v, 2ull << 20));
 }
 
 static bool set_level(const struct key *k, struct config *c, const char *value)
