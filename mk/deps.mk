@@ -8,7 +8,7 @@ ifneq ($(filter-out $(OFFLINE_GOALS),$(or $(MAKECMDGOALS),all)),)
 include $(DEPS)/ready.mk
 endif
 
-$(DEPS)/ready.mk: mk/deps.sh mk/apt.sh build/setup.stamp
+$(DEPS)/ready.mk: mk/deps.sh mk/apt.sh | build/setup.stamp
 	@mk/deps.sh $(DEPS) lwip zydis
 	@echo "# sources unpacked" >$@
 

@@ -5,7 +5,7 @@ GUEST_PACKAGE := linux-image-cloud-amd64
 GUEST_DIR := build/guest/$(GUEST)
 AGENT_DIR := build/agent/$(GUEST)
 
-$(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh build/setup.stamp
+$(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | build/setup.stamp
 	@mk/guest-kernel.sh $(GUEST_DIR) $(GUEST_PACKAGE)
 
 # kbuild writes beside the sources: it gets links to them in a folder of its own

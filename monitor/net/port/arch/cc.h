@@ -4,6 +4,7 @@
 #define NET_PORT_ARCH_CC_H
 
 #include <stdint.h>
+#include <sys/types.h> /* ssize_t: <limits.h> says that there is one */
 
 /* The heap of MEM_SIZE bytes and lwIP's bookkeeping; set by net_init() before lwip_init(). */
 extern uint8_t *net_heap;
