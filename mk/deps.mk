@@ -16,7 +16,7 @@ $(DEPS)/ready.mk: mk/deps.sh mk/apt.sh | build/setup.stamp
 LWIPDIR := $(DEPS)/lwip/src
 -include $(LWIPDIR)/Filelists.mk
 LWIP_SRC := $(if $(wildcard monitor/net/port/lwipopts.h),$(COREFILES) $(CORE4FILES) \
-	$(LWIPDIR)/netif/ethernet.c $(LWIPDIR)/apps/http/httpd.c $(LWIPDIR)/apps/http/fs.c)
+	$(LWIPDIR)/netif/ethernet.c)
 LWIP_CPPFLAGS := -Imonitor/net/port -isystem $(LWIPDIR)/include
 
 # Zydis: the decoder alone

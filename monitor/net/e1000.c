@@ -111,9 +111,9 @@ struct e1000 {
 	u8 tx_buf[RING][BUF_SIZE];
 	volatile u8 *regs;
 	struct pci_device pci;
-	u32 rx_next;  /* the descriptor that the card fills next */
-	u32 tx_next;  /* the one that we fill next */
-	u32 tx_clean; /* the oldest that the card may still own */
+	u32 rx_next;   /* the descriptor that the card fills next */
+	u32 tx_next;   /* the one that we fill next */
+	u32 tx_clean;  /* the oldest that the card may still own */
 	bool skipping; /* in the middle of a frame that spans descriptors */
 };
 
@@ -285,7 +285,8 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 		log_error("e1000: the card has no MAC address");
 		goto fail;
 	}
-	ctrl = reg_read(e, CTRL) & ~(CTRL_LRST | CTRL_ILOS | CTRL_VME | CTRL_PHY_RST);
+	ctrl = reg_read(e, CTRL) &
+	       ~(CTRL_MASTER_OFF | CTRL_LRST | CTRL_ILOS | CTRL_VME | CTRL_PHY_RST);
 	reg_write(e, CTRL, ctrl | CTRL_SLU | CTRL_ASDE);
 	start_receive(e);
 	start_transmit(e);

@@ -21,4 +21,8 @@ int net_init(const struct boot_info *bi);
  */
 u64 net_poll(void);
 
+/* The management NIC, for what the API shows of it; NULL while there is none. */
+struct nic;
+const struct nic *net_nic(void);
+
 #endif

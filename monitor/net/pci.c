@@ -13,11 +13,11 @@
 #define COMMAND_INTX_OFF (1u << 10)
 #define STATUS_CAP_LIST	 (1u << 20)
 
-#define CAP_MSI	       0x05
-#define MSI_ENABLE     (1u << 16)
-#define MSI_MULTIPLE   (7u << 20) /* how many messages we grant: one */
-#define MSI_64BIT      (1u << 23)
-#define MAX_CAPS       48 /* more do not fit into configuration space: the list is a loop */
+#define CAP_MSI	     0x05
+#define MSI_ENABLE   (1u << 16)
+#define MSI_MULTIPLE (7u << 20) /* how many messages we grant: one */
+#define MSI_64BIT    (1u << 23)
+#define MAX_CAPS     48 /* more do not fit into configuration space: the list is a loop */
 
 static void set_command(u16 bdf, u32 bits)
 {

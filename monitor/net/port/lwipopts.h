@@ -13,19 +13,19 @@
 #define LWIP_SINGLE_NETIF    1
 
 /* Protocols */
-#define LWIP_IPV4	1
-#define LWIP_IPV6	0
-#define LWIP_ARP	1
-#define LWIP_ICMP	1
-#define LWIP_UDP	0
-#define LWIP_RAW	0
-#define LWIP_TCP	1
-#define LWIP_ALTCP	1
-#define IP_FORWARD	0
-#define IP_FRAG		0
-#define IP_REASSEMBLY	0
-#define LWIP_STATS	0
-#define LWIP_NETIF_API	0
+#define LWIP_IPV4      1
+#define LWIP_IPV6      0
+#define LWIP_ARP       1
+#define LWIP_ICMP      1
+#define LWIP_UDP       0
+#define LWIP_RAW       0
+#define LWIP_TCP       1
+#define LWIP_ALTCP     1
+#define IP_FORWARD     0
+#define IP_FRAG	       0
+#define IP_REASSEMBLY  0
+#define LWIP_STATS     0
+#define LWIP_NETIF_API 0
 
 /*
  * Memory. Received frames and queued segments come from one heap, which lies in the pool

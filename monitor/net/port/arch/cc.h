@@ -15,8 +15,8 @@ uint32_t net_random(void);
 /* An assertion of lwIP failed: logged. */
 void net_assert_failed(const char *what, const char *file, int line);
 
-#define LWIP_RAND()	       net_random()
-#define LWIP_PLATFORM_DIAG(x)  ((void)0)
+#define LWIP_RAND()		net_random()
+#define LWIP_PLATFORM_DIAG(x)	((void)0)
 #define LWIP_PLATFORM_ASSERT(x) net_assert_failed(x, __FILE__, __LINE__)
 
 #define LWIP_NO_UNISTD_H   1

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Routing, refusals, and the routes that change something. */
+#include "net/api.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+#include "core/log.h"
+#include "core/service.h"
+#include "guest/kernel.h"
+#include "patch/bundle.h"
+
+typedef void handler_fn(const struct http_request *rq, const char *name, struct api_reply *reply);
+
+static void upload(struct api_body *body, struct api_reply *reply);
+static void revert(const struct http_request *rq, const char *name, struct api_reply *reply);
+
+/* A path is compared literally; a `*` in it stands for one name. */
+struct api_route {
+	enum http_method method;
+	const char *path;
+	handler_fn *answer;					      /* either this */
+	void (*take)(struct api_body *body, struct api_reply *reply); /* or, with a body, this */
+};
+
+static const struct api_route routes[] = {
+	{HTTP_GET, "/v1/status", api_status, NULL},
+	{HTTP_GET, "/v1/info", api_info, NULL},
+	{HTTP_GET, "/v1/patches", api_patches, NULL},
+	{HTTP_POST, "/v1/patches", NULL, upload},
+	{HTTP_GET, "/v1/patches/*", api_patch, NULL},
+	{HTTP_POST, "/v1/patches/*/revert", revert, NULL},
+	{HTTP_GET, "/v1/log", api_log, NULL},
+	{HTTP_GET, "/metrics", api_metrics, NULL},
+};
+
+void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ...)
+{
+	struct json j = {&reply->out, false};
+	char message[640];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vformat(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	reply->status = status;
+	reply->type = "application/json";
+	reply->out.len = 0;
+	json_object(&j, NULL);
+	json_object(&j, "error");
+	json_str(&j, "code", errno_name(err));
+	json_str(&j, "message", message);
+	json_object_end(&j);
+	json_object_end(&j);
+	out_bytes(&reply->out, "\n", 1);
+}
+
+/* What the engine and the bundle's parser return, as HTTP knows it; anything else is 500. */
+static const struct {
+	int err;
+	u16 status;
+} statuses[] = {
+	{EINVAL, 400}, {EBADMSG, 400},	{EPROTO, 400},	     {EMSGSIZE, 400}, {ENAMETOOLONG, 400},
+	{EPERM, 403},  {EACCES, 403},	{EKEYREJECTED, 403}, {ENOENT, 404},   {EEXIST, 409},
+	{EBUSY, 409},  {EALREADY, 409}, {ENOEXEC, 409},	     {EFBIG, 413},    {ESRCH, 503},
+	{EAGAIN, 503}, {ENOMEM, 507},	{ENOSPC, 507},
+};
+
+static void refuse(struct api_reply *reply, int err, const char *why)
+{
+	u16 status = 500;
+
+	for (u32 i = 0; i < ARRAY_SIZE(statuses); i++)
+		if (statuses[i].err == -err)
+			status = statuses[i].status;
+	api_error(reply, status, err, "%s", why);
+}
+
+/* Does the path fit the pattern? What stands for its * goes to name. */
+static bool path_fits(const char *pattern, const char *path, char *name, size_t name_size)
+{
+	size_t n = 0;
+
+	for (; *pattern; pattern++) {
+		if (*pattern != '*') {
+			if (*path++ != *pattern)
+				return false;
+			continue;
+		}
+		for (; *path && *path != '/'; path++) {
+			if (n + 1 >= name_size)
+				return false;
+			name[n++] = *path;
+		}
+		if (!n)
+			return false;
+	}
+	name[n] = 0;
+	return !*path;
+}
+
+static const char *method_name(const struct api_route *r)
+{
+	return r->method == HTTP_POST ? "POST" : "GET";
+}
+
+static void no_such_path(const struct http_request *rq, struct api_reply *reply)
+{
+	char known[320] = "";
+	size_t len = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(routes); i++)
+		len += (size_t)format(known + len, sizeof(known) - len, "%s%s %s", i ? ", " : "",
+				      method_name(&routes[i]), routes[i].path);
+	api_error(reply, 404, -ENOENT, "no such path: %.120s; there are %s", rq->path, known);
+}
+
+/* May this request have the body that it announces? Refused before a byte of it is read. */
+static bool body_allowed(const struct api_route *r, const struct http_request *rq,
+			 struct api_reply *reply)
+{
+	if (rq->chunked || (r->take && !rq->has_length))
+		api_error(reply, 411, -EINVAL,
+			  "send the body with Content-Length, not in chunks: %s %s",
+			  rq->method_name, r->path);
+	else if (!r->take && rq->content_length)
+		api_error(reply, 413, -EFBIG, "%s %s takes no body", rq->method_name, r->path);
+	else if (rq->content_length > SUTURE_BUNDLE_MAX)
+		api_error(reply, 413, -EFBIG,
+			  "the body has %llu bytes: a bundle has at most %u; strip the payload's "
+			  "debug information",
+			  (unsigned long long)rq->content_length, SUTURE_BUNDLE_MAX);
+	else if (r->take && !rq->content_length)
+		api_error(reply, 400, -EMSGSIZE, "the body is empty: send a bundle");
+	else if (r->take && *rq->content_type &&
+		 !http_token_is(rq->content_type, "application/octet-stream"))
+		api_error(reply, 415, -EINVAL,
+			  "a bundle is sent as Content-Type: application/octet-stream, not %.60s",
+			  rq->content_type);
+	else
+		return true;
+	return false;
+}
+
+const struct api_route *api_route(const struct http_request *rq, struct api_reply *reply)
+{
+	enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
+	const struct api_route *found = NULL;
+	bool get = false, post = false;
+	char name[SUTURE_NAME_LEN];
+
+	for (const struct api_route *r = routes; r < routes + ARRAY_SIZE(routes); r++) {
+		if (!path_fits(r->path, rq->path, name, sizeof(name)))
+			continue;
+		get |= r->method == HTTP_GET;
+		post |= r->method == HTTP_POST;
+		if (r->method == method)
+			found = r;
+	}
+	if (!get && !post) {
+		no_such_path(rq, reply);
+		return NULL;
+	}
+	if (!found) {
+		reply->allow = get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST";
+		api_error(reply, 405, -EOPNOTSUPP, "%.20s is not for %.120s: use %s",
+			  rq->method_name, rq->path, reply->allow);
+		return NULL;
+	}
+	/* a browser would add the operator's certificate to a request of any page */
+	if (rq->origin) {
+		api_error(reply, 403, -EPERM, "requests of web pages (Origin header) are refused");
+		return NULL;
+	}
+	if (rq->expect_other) {
+		api_error(reply, 417, -EINVAL, "the only Expect known here is 100-continue");
+		return NULL;
+	}
+	return body_allowed(found, rq, reply) ? found : NULL;
+}
+
+void api_answer(const struct api_route *route, const struct http_request *rq, struct api_body *body,
+		struct api_reply *reply)
+{
+	char name[SUTURE_NAME_LEN];
+
+	reply->status = 200;
+	reply->type = "application/json";
+	path_fits(route->path, rq->path, name, sizeof(name));
+	if (route->take)
+		route->take(body, reply);
+	else
+		route->answer(rq, name, reply);
+}
+
+bool api_repeatable(const struct api_route *route)
+{
+	return route->method == HTTP_GET;
+}
+
+/* 202: the engine has begun; the rest is seen at the patch's own path. */
+static void accepted(struct api_reply *reply, const char *name)
+{
+	struct json j = {&reply->out, false};
+
+	reply->status = 202;
+	format(reply->location, sizeof(reply->location), "/v1/patches/%s", name);
+	json_object(&j, NULL);
+	json_str(&j, "name", name);
+	json_object_end(&j);
+	out_bytes(&reply->out, "\n", 1);
+}
+
+static void hex(char *to, size_t size, const u8 *bytes, size_t len)
+{
+	for (size_t i = 0; i < len && 2 * i + 2 < size; i++)
+		format(to + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* Is the bundle for the kernel that runs? An absent agent is the engine's to refuse. */
+static bool for_this_kernel(const struct bundle *b, struct api_reply *reply)
+{
+	const struct suture_manifest *m = &b->manifest;
+	char theirs[65] = "", ours[65] = "";
+
+	if (!guest_kernel.registered ||
+	    (m->build_id_len == guest_kernel.build_id_len &&
+	     !memcmp(m->build_id, guest_kernel.build_id, m->build_id_len)))
+		return true;
+	hex(theirs, sizeof(theirs), m->build_id, MIN(m->build_id_len, sizeof(m->build_id)));
+	hex(ours, sizeof(ours), guest_kernel.build_id, guest_kernel.build_id_len);
+	api_error(
+		reply, 409, -ENOEXEC,
+		"patch %s is for the kernel with build-id %s; the guest runs %s with build-id %s: "
+		"build it against that kernel",
+		m->name, theirs, guest_kernel.release, ours);
+	return false;
+}
+
+static void upload(struct api_body *body, struct api_reply *reply)
+{
+	char why[192] = "";
+	struct bundle b;
+	int err;
+
+	err = bundle_parse(&b, body->data, body->size, why, sizeof(why));
+	if (err) {
+		refuse(reply, err, why);
+		return;
+	}
+	if (!for_this_kernel(&b, reply))
+		return;
+	err = engine_upload(service_engine(), &b, why, sizeof(why));
+	if (err) {
+		refuse(reply, err, why);
+		return;
+	}
+	body->data = NULL; /* the engine's from here on */
+	log_info("patch %s uploaded, %zu bytes", b.manifest.name, body->size);
+	accepted(reply, b.manifest.name);
+}
+
+static void revert(const struct http_request *rq, const char *name, struct api_reply *reply)
+{
+	char why[192] = "";
+	int err = engine_revert(service_engine(), name, why, sizeof(why));
+
+	(void)rq;
+	if (err) {
+		refuse(reply, err, why);
+		return;
+	}
+	log_info("patch %s: revert asked for", name);
+	accepted(reply, name);
+}

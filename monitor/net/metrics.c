@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* GET /metrics: the Prometheus text exposition format, version 0.0.4. */
+#include "net/api.h"
+#include "core/arch.h"
+#include "core/pause.h"
+#include "core/pool.h"
+#include "core/service.h"
+#include "core/version.h"
+#include "net/http.h"
+#include "net/net.h"
+#include "net/nic.h"
+
+/* The lines that stand before the samples of a metric. */
+static void family(struct out *o, const char *name, const char *type, const char *help)
+{
+	out_format(o, "# HELP suture_%s %s\n# TYPE suture_%s %s\n", name, help, name, type);
+}
+
+/* A metric of one sample without labels. */
+static void single(struct out *o, const char *name, const char *type, const char *help, u64 value)
+{
+	family(o, name, type, help);
+	out_format(o, "suture_%s %llu\n", name, (unsigned long long)value);
+}
+
+static void seconds(struct out *o, const char *name, const char *help, u64 us)
+{
+	family(o, name, "gauge", help);
+	out_format(o, "suture_%s %llu.%06llu\n", name, (unsigned long long)(us / 1000000),
+		   (unsigned long long)(us % 1000000));
+}
+
+/* A sample with one label. */
+static void sample(struct out *o, const char *name, const char *label, const char *which, u64 value)
+{
+	out_format(o, "suture_%s{%s=\"%s\"} %llu\n", name, label, which, (unsigned long long)value);
+}
+
+static void show_cpus(struct out *o)
+{
+	u32 counts[API_CPU_STATES] = {0};
+
+	for_each_cpu (c) {
+		u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
+
+		if (state < API_CPU_STATES)
+			counts[state]++;
+	}
+	family(o, "cpus", "gauge", "CPUs in each state.");
+	for (u32 i = 0; i < API_CPU_STATES; i++)
+		sample(o, "cpus", "state", api_cpu_state_names[i], counts[i]);
+
+	family(o, "exits_total", "counter", "Exits from the guest into the monitor.");
+	for_each_cpu (c) {
+		if (c->state == CPU_SERVICE)
+			continue;
+		for (u32 i = 0; i < EXIT_CLASSES; i++)
+			out_format(o, "suture_exits_total{cpu=\"%u\",class=\"%s\"} %llu\n", c->id,
+				   exit_class_names[i], (unsigned long long)READ_ONCE(c->exits[i]));
+	}
+}
+
+static void show_pauses(struct out *o)
+{
+	struct pause_stats s;
+
+	pause_stats(&s);
+	single(o, "pauses_total", "counter", "Pauses of the guest.", s.count);
+	single(o, "pause_timeouts_total", "counter",
+	       "Pauses that not all guest CPUs reached in time.", s.timeouts);
+	seconds(o, "pause_last_seconds", "How long the last pause took.", s.last_us);
+	seconds(o, "pause_max_seconds", "How long the longest pause took.", s.max_us);
+}
+
+static void show_pool(struct out *o)
+{
+	struct pool_stats s;
+
+	pool_stats(&s);
+	family(o, "pool_pages", "gauge", "The monitor's memory, 4 KiB pages.");
+	sample(o, "pool_pages", "state", "used", s.used_pages);
+	sample(o, "pool_pages", "state", "free", s.total_pages - s.used_pages);
+	single(o, "pool_peak_pages", "gauge", "Most pages in use at once.", s.peak_pages);
+}
+
+static void show_patches(struct out *o)
+{
+	u32 counts[PHASE_FAILED + 1] = {0};
+	struct patch_info p;
+
+	for (u32 i = 0; !engine_patch_info(service_engine(), i, &p); i++)
+		counts[p.phase]++;
+	single(o, "agent_present", "gauge", "1 while the agent in the guest is registered.",
+	       engine_agent_present(service_engine()));
+	family(o, "patches", "gauge", "Patches in each phase.");
+	for (u32 i = 0; i <= PHASE_FAILED; i++)
+		sample(o, "patches", "phase", patch_phase_name(i), counts[i]);
+}
+
+static void show_net(struct out *o)
+{
+	const struct nic *n = net_nic();
+	struct http_stats h;
+
+	if (n) {
+		family(o, "nic_packets_total", "counter", "Frames of the management NIC.");
+		sample(o, "nic_packets_total", "direction", "receive", n->rx_packets);
+		sample(o, "nic_packets_total", "direction", "transmit", n->tx_packets);
+		family(o, "nic_dropped_total", "counter", "Frames that were dropped.");
+		sample(o, "nic_dropped_total", "direction", "receive", n->rx_dropped);
+		sample(o, "nic_dropped_total", "direction", "transmit", n->tx_dropped);
+		single(o, "nic_link_up", "gauge", "1 while the management NIC has a link.",
+		       n->link_up);
+	}
+	http_stats(&h);
+	family(o, "http_requests_total", "counter", "Answers of the API, by class of status.");
+	sample(o, "http_requests_total", "status", "2xx", h.good);
+	sample(o, "http_requests_total", "status", "4xx", h.refused);
+	sample(o, "http_requests_total", "status", "5xx", h.failed);
+	single(o, "http_connections", "gauge", "Connections that are open.", h.connections);
+}
+
+void api_metrics(const struct http_request *rq, const char *name, struct api_reply *reply)
+{
+	struct out *o = &reply->out;
+
+	(void)rq, (void)name;
+	reply->type = "text/plain; version=0.0.4; charset=utf-8";
+	family(o, "info", "gauge", "The monitor's version.");
+	out_format(o, "suture_info{version=\"%s\",abi=\"%u\"} 1\n", MONITOR_VERSION,
+		   SUTURE_ABI_VERSION);
+	seconds(o, "uptime_seconds", "Since the monitor's start.", arch_time_us());
+	show_cpus(o);
+	show_pauses(o);
+	show_pool(o);
+	show_patches(o);
+	show_net(o);
+}
