@@ -87,7 +87,8 @@ static void every_key(void **state)
 static void nic_by_mac(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("next=\\a\nnic=52:54:00:aB:34:56\nip=192.168.1.9/30\n"), 0);
+	assert_int_equal(
+		parse("next=\\a\nnic=52:54:00:aB:34:56\nip=192.168.1.9/30\ninsecure=yes\n"), 0);
 	assert_true(c.nic_by_mac);
 	assert_false(c.nic_none);
 	assert_memory_equal(c.nic_mac, "\x52\x54\x00\xab\x34\x56", 6);
@@ -198,8 +199,9 @@ static void checks_across_keys(void **state)
 	assert_non_null(strstr(why, "next= is missing"));
 	assert_int_equal(parse("next=\\a\nnic=00:04.0"), -EINVAL);
 	assert_non_null(strstr(why, "nic= needs ip="));
-	assert_int_equal(parse("next=\\a\nnic=00:04.0\nip=10.0.2.15/24\ngateway=10.0.3.1"),
-			 -EINVAL);
+	assert_int_equal(parse("next=\\a\nnic=00:04.0\nip=10.0.2.15/24"), -EINVAL);
+	assert_non_null(strstr(why, "insecure=yes"));
+	assert_int_equal(parse("next=\\a\nip=10.0.2.15/24\ngateway=10.0.3.1"), -EINVAL);
 	assert_non_null(strstr(why, "not in the network"));
 	assert_int_equal(parse("next=\\a\npause_budget_us=2000\npause_limit_us=1000"), -EINVAL);
 	assert_non_null(strstr(why, "is less than"));
