@@ -468,28 +468,28 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy)
 	return true;
 }
 
-/* Owned bytes among [offset, offset + len) of the page: see shadow_write_through(). */
-static void keep_owned(struct shadow_page *pg, size_t offset, size_t len)
+/*
+ * After a guest write that touched redirect e. Where the guest's memory now holds, byte for byte,
+ * either what was there before the redirect or what the guest reads of it, the guest has written
+ * back what it read (disarming a breakpoint, say); anything else is new code of its own.
+ */
+static void settle_owned(struct entry *e)
 {
-	u8 *original = arch_ptr(pg->original);
+	u8 *original[REDIRECT_MAX];
+	bool written_back = true;
 
-	set_for_each_entry (current, e) {
-		for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
-			struct part part = part_of(&e->r, i);
+	for (u32 i = 0; i < nr_parts(&e->r); i++) {
+		struct shadow_page *pg = page_of(current, e->page[i]);
+		struct part part = part_of(&e->r, i);
 
-			if (part.ipa != pg->ipa.v)
-				continue;
-			for (size_t k = 0; k < part.len; k++) {
-				size_t b = part.offset + k;
-
-				if (b < offset || b >= offset + len)
-					continue;
-				if (original[b] == e->r.bytes[part.at + k])
-					original[b] = e->r.old[part.at + k];
-				pg->copy[b] = e->r.bytes[part.at + k];
-			}
-		}
+		memcpy(pg->copy + part.offset, e->r.bytes + part.at, part.len);
+		for (size_t k = 0; k < part.len; k++)
+			original[part.at + k] = (u8 *)arch_ptr(pg->original) + part.offset + k;
 	}
+	for (u32 k = 0; k < e->r.len; k++)
+		written_back &= *original[k] == e->r.old[k] || *original[k] == e->r.bytes[k];
+	for (u32 k = 0; written_back && k < e->r.len; k++)
+		*original[k] = e->r.old[k];
 }
 
 bool shadow_write_through(ipa_t ipa, size_t len)
@@ -498,15 +498,23 @@ bool shadow_write_through(ipa_t ipa, size_t len)
 
 	while (len) {
 		size_t offset = ipa.v % PAGE_SIZE, n = MIN(len, PAGE_SIZE - offset);
+		struct part written = {ipa.v - offset, offset, 0, n};
 		struct shadow_page *pg = find_page(current, ipa.v);
 
-		if (pg) {
-			memcpy(pg->copy + offset, (u8 *)arch_ptr(pg->original) + offset, n);
-			keep_owned(pg, offset, n);
-			shadowed = true;
-		}
 		ipa.v += n;
 		len -= n;
+		if (!pg)
+			continue;
+		shadowed = true;
+		memcpy(pg->copy + offset, (u8 *)arch_ptr(pg->original) + offset, n);
+		set_for_each_entry (current, e) {
+			for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
+				struct part part = part_of(&e->r, i);
+
+				if (parts_overlap(&part, &written))
+					settle_owned(e);
+			}
+		}
 	}
 	return shadowed;
 }

@@ -95,9 +95,10 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy);
 
 /*
  * The guest's write to [ipa, ipa + len) has been carried out on the original: bring the shadow page
- * up to date. Bytes that a redirect owns keep the redirect in the copy; and where the guest wrote
- * back what it reads there, a byte of the redirect, the original gets its true byte (`old`) again.
- * May cross pages. False when none of it is shadowed. With the guest paused; any CPU.
+ * up to date. Bytes that a redirect owns keep the redirect in the copy; and when all of them hold
+ * either `old` or what the guest reads there, the guest has written back what it read, and the
+ * original gets its true bytes (`old`) again. May cross pages. False when none of it is shadowed.
+ * With the guest paused; any CPU.
  */
 bool shadow_write_through(ipa_t ipa, size_t len);
 
