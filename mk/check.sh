@@ -40,7 +40,7 @@ stage() { # name, target, whether it counts
 	if [ "$bad" -ne 0 ]; then
 		tail -n 40 "$log"
 	elif [ "$3" = counts ]; then
-		grep -E '^measured ' "$log"
+		grep -h 'measured ' "$log"
 	fi
 	echo "   $ok passed, $bad failed in $(($(date +%s) - start)) s ($log)"
 	passed=$((passed + ok))

@@ -3,12 +3,12 @@
 CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/core/errno.c \
 	$(call sources,monitor/core/lib)
 CTL_OBJ := $(call objects,build/ctl/obj,$(CTL_SRC))
+CTL_CPPFLAGS := -D_GNU_SOURCE $(INCLUDES) -Iarch/fake/include
 
-build/ctl/obj/%.o: %.c
+build/ctl/obj/%.o: %.c mk/flags.mk mk/ctl.mk
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE $(WARN) -Iinclude -Imonitor -Iarch/fake/include \
-		-MMD -MP -c $< -o $@
+	$(Q)$(CC) -std=gnu11 -O2 -g $(CTL_CPPFLAGS) $(WARN) -MMD -MP -c $< -o $@
 
 build/ctl/suture: $(CTL_OBJ)
 	@echo "LD $@"

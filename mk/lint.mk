@@ -33,9 +33,9 @@ lint-cppcheck:
 	@mkdir -p $(LINT)/cppcheck
 	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j2 \
 		--cppcheck-build-dir=$(LINT)/cppcheck --enable=warning,portability \
-		--suppress=missingIncludeSystem --suppress=*:build/* \
-		-Iinclude -Imonitor -Iarch/$(ARCH)/include -D__x86_64__ -D__STDC_HOSTED__=0 \
-		monitor arch/$(ARCH) ctl $(wildcard guest-agent/helper)
+		$(addprefix --suppress=,comparePointers '*:build/*' '*:/usr/include/*') \
+		$(INCLUDES) -Iarch/$(ARCH)/include -I/usr/include -D__x86_64__ \
+		monitor arch/$(ARCH) arch/fake ctl $(wildcard guest-agent/helper)
 
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
 

@@ -3,8 +3,14 @@
 #ifndef NET_PORT_ARCH_CC_H
 #define NET_PORT_ARCH_CC_H
 
+#include <limits.h>
 #include <stdint.h>
-#include <sys/types.h> /* ssize_t: <limits.h> says that there is one */
+#include <sys/types.h>
+
+/* lwIP defines ssize_t unless this is there; <sys/types.h> has it. */
+#ifndef SSIZE_MAX
+#define SSIZE_MAX LONG_MAX
+#endif
 
 /* The heap of MEM_SIZE bytes and lwIP's bookkeeping; set by net_init() before lwip_init(). */
 extern uint8_t *net_heap;
