@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The agent's parts and what they offer each other.
+ *
+ * Locks, in the order in which they are taken:
+ *	agent_lock	patches and the engine's steps; what klp_mutex is to Linux's livepatch. Held
+ *			while callbacks run.
+ *	job_lock	(loader.c) the job of the helper
+ *	mailbox_lock	(mailbox.c) from the posting of a message to its answer
+ * A patch's sysfs folder is removed, and its module put, without agent_lock: see patch_retire().
+ */
+#ifndef SUTURE_AGENT_H
+#define SUTURE_AGENT_H
+
+#include <linux/kobject.h>
+#include <linux/mutex.h>
+#include <linux/printk.h>
+#include <linux/workqueue.h>
+#include <suture/abi.h>
+#include "include/linux/livepatch.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) "suture: " fmt
+
+/* ---- main.c ---- */
+
+extern struct mutex agent_lock;
+extern struct kobject *agent_kobj;	    /* /sys/kernel/suture */
+extern struct workqueue_struct *agent_work; /* where retired patches are taken apart */
+extern char *log_prefix;		    /* module parameter: of messages that are livepatch's */
+
+/* Messages with the texts of Linux's livepatch, under its prefix. */
+#define klp_log(level, fmt, ...) printk(level "%s: " fmt, log_prefix, ##__VA_ARGS__)
+
+/* ---- mailbox.c ---- */
+
+/* Find the monitor and agree on the ABI. -ENODEV: there is none; -EPROTO: another version. */
+int mailbox_init(void);
+void mailbox_exit(void);
+
+/*
+ * Send the message (request->type and size are the caller's, seq is filled in) and wait for its
+ * answer, of which reply_size bytes are copied out. 0: there is an answer, look at its status (what
+ * it does not fill is zero). -ETIMEDOUT: none within ten seconds. -EPROTO: not an answer to this
+ * message. Sleeps.
+ */
+int mailbox_call(struct suture_msg *request, void *reply, size_t reply_size);
+
+/* The same for messages whose answer is its status: returns that. */
+int mailbox_send(struct suture_msg *request);
+
+/* Drop all redirects in and into [start, end), or all there are, on this CPU and at once. */
+void mailbox_drop_range(unsigned long start, unsigned long end);
+void mailbox_drop_all(void);
+
+/* ---- layout.c ---- */
+
+/* Describe this kernel. -ENOENT: it lacks a symbol, which the log names. */
+int layout_fill(struct suture_hello *hello);
+
+/* ---- symbols.c ---- */
+
+struct symbol {
+	const char *object; /* "vmlinux", a module's name, or NULL: anywhere */
+	const char *name;
+	unsigned long position; /* as klp_func's old_sympos */
+	/* answers */
+	unsigned long address;
+	unsigned long count;
+	bool exported;
+};
+
+/* Look them all up in one pass over the kernel's symbols. -ENOMEM. Sleeps. */
+int symbols_find(struct symbol *symbols, unsigned int count);
+
+/* ---- patch.c ---- */
+
+/* A declared patch: from klp_enable_patch() until it is retired. */
+struct patch {
+	struct list_head list; /* on `patches`, oldest first */
+	struct kobject kobj;
+	struct klp_patch *klp;
+	struct module *mod; /* we hold a reference */
+	char name[SUTURE_NAME_LEN];
+	struct completion released;
+	struct work_struct retire;
+};
+
+extern struct list_head patches; /* under agent_lock */
+
+/* agent_lock held. */
+struct patch *patch_find(const char *name);
+
+/*
+ * The patch is off: take it from the list, and have its sysfs folder removed, its module put and
+ * itself freed by agent_work (a writer of the folder's files may wait for agent_lock, which is
+ * held).
+ */
+void patch_retire(struct patch *p);
+
+/* Why the last klp_enable_patch() failed, for people; "" if it did not. */
+void patch_error(char *text, size_t size);
+__printf(1, 2) void patch_set_error(const char *fmt, ...);
+
+/* ---- declare.c ---- */
+
+/* Does klp_patch make sense by itself, by Linux's rules? agent_lock held. */
+int declare_check(const struct klp_patch *klp);
+/* Resolve its functions and declare it to the monitor. agent_lock held. */
+int declare_patch(struct patch *p);
+/*
+ * Tell the monitor that a module changed its state, and for a coming one where the functions lie
+ * that patches name in it. Negative: the monitor's refusal, or they cannot be resolved. agent_lock
+ * held.
+ */
+int declare_module(struct module *mod, enum suture_module_state state);
+/* True if a patch has this module as an object. agent_lock held. */
+bool declare_names(const char *module);
+/* Fill in, or forget, the module of all objects of that name. agent_lock held. */
+void declare_set_module(const char *name, struct module *mod);
+
+/* ---- steps.c ---- */
+
+/*
+ * Do what the engine says until it has no more for now. `name` is the patch, `module` the module
+ * that comes or goes, either may be "". 0 or what the engine says is the outcome. agent_lock held.
+ */
+int steps_pump(enum suture_pump pump, const char *name, const char *module);
+
+/* ---- sysfs.c ---- */
+
+extern struct kobj_type sysfs_patch_type;
+
+/* ---- poll.c ---- */
+
+/* The thread that asks the monitor for work, as often as the monitor said, in milliseconds. */
+int poll_start(u32 idle_ms, u32 active_ms);
+void poll_stop(void);
+/* Ask for work now, not when it is due. */
+void poll_kick(void);
+
+/* ---- loader.c ---- */
+
+int loader_init(void);
+void loader_exit(void);
+/* Have a payload loaded or unloaded by the helper. The monitor is told how it ended. Poll thread.
+ */
+void loader_start(const struct suture_work *work);
+/* Give up a job whose helper takes too long. Poll thread. */
+void loader_check(void);
+
+/* ---- notifier.c ---- */
+
+int notifier_init(void);
+void notifier_exit(void);
+/* True if the module can be patched: it is live, or coming and past our notifier. agent_lock. */
+bool notifier_is_present(const struct module *mod);
+
+/* ---- shadow.c ---- */
+
+/* As klp_shadow_free_all(), but dtor may sleep: no lock is held when it runs. */
+void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor);
+/* Free all that is left, without destructors. */
+void shadow_exit(void);
+
+#endif

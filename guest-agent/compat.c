@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/percpu.h>
+#include <linux/sched/signal.h>
+#include <linux/version.h>
+#include "agent.h"
+#include "compat.h"
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#error "The agent knows Linux 6.1 so far"
+#endif
+
+static unsigned long (*lookup_name)(const char *name);
+static int (*lookup_size_offset)(unsigned long addr, unsigned long *size, unsigned long *offset);
+static int (*on_each_symbol)(int (*fn)(void *, const char *, struct module *, unsigned long),
+			     void *data);
+static int (*module_on_each_symbol)(int (*fn)(void *, const char *, struct module *, unsigned long),
+				    void *data);
+static struct module *(*lookup_module)(const char *name);
+static void (*signal_wake)(struct task_struct *task, unsigned int state);
+static int (*wake_state)(struct task_struct *task, unsigned int state);
+
+static const struct {
+	const char *name;
+	void *function; /* where its address goes */
+} needed[] = {
+	{"kallsyms_lookup_size_offset", &lookup_size_offset},
+	{"kallsyms_on_each_symbol", &on_each_symbol},
+	{"module_kallsyms_on_each_symbol", &module_on_each_symbol},
+	{"find_module", &lookup_module},
+	{"signal_wake_up_state", &signal_wake},
+	{"wake_up_state", &wake_state},
+};
+
+/* kallsyms_lookup_name() is not exported, but kprobes find it by its name. */
+static int find_lookup_name(void)
+{
+	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
+	char text[KSYM_SYMBOL_LEN], *plus;
+	unsigned long address, offset = 0;
+	int err;
+
+	err = register_kprobe(&probe);
+	if (err) {
+		pr_err("cannot find kallsyms_lookup_name through a kprobe (error %d): is this "
+		       "kernel built without CONFIG_KPROBES or CONFIG_KALLSYMS?\n",
+		       err);
+		return err;
+	}
+	address = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+
+	/* the probe may sit behind a landing pad (ENDBR64, BTI): go back to where it begins */
+	sprint_symbol(text, address);
+	plus = strchr(text, '+');
+	if (plus && sscanf(plus, "+%lx", &offset) == 1)
+		address -= offset;
+	lookup_name = (void *)address;
+	return 0;
+}
+
+int compat_init(void)
+{
+	unsigned int i;
+	int err = find_lookup_name();
+
+	for (i = 0; !err && i < ARRAY_SIZE(needed); i++) {
+		unsigned long address = lookup_name(needed[i].name);
+
+		if (!address) {
+			pr_err("this kernel has no function '%s', which the agent needs\n",
+			       needed[i].name);
+			err = -ENOENT;
+		}
+		*(unsigned long *)needed[i].function = address;
+	}
+	return err;
+}
+
+unsigned long compat_symbol(const char *name)
+{
+	return lookup_name(name);
+}
+
+struct each_symbol {
+	compat_symbol_fn fn;
+	void *data;
+};
+
+static int one_symbol(void *data, const char *name, struct module *mod, unsigned long address)
+{
+	struct each_symbol *each = data;
+
+	each->fn(each->data, mod ? mod->name : "vmlinux", name, address);
+	return 0;
+}
+
+void compat_for_each_symbol(compat_symbol_fn fn, void *data)
+{
+	struct each_symbol each = {fn, data};
+
+	on_each_symbol(one_symbol, &each);
+	module_on_each_symbol(one_symbol, &each);
+}
+
+unsigned long compat_symbol_size(unsigned long address)
+{
+	unsigned long size, offset;
+
+	if (!lookup_size_offset(address, &size, &offset) || offset)
+		return 0;
+	return size;
+}
+
+struct module *compat_find_module(const char *name)
+{
+	struct module *mod;
+
+	preempt_disable();
+	mod = lookup_module(name);
+	preempt_enable();
+	return mod;
+}
+
+bool compat_is_payload(const char *name)
+{
+	const struct module_use *use;
+	struct module *mod;
+	bool found = false;
+
+	preempt_disable();
+	mod = lookup_module(name);
+	if (mod) {
+		list_for_each_entry(use, &mod->target_list, target_list) found |=
+			use->target == THIS_MODULE;
+	}
+	preempt_enable();
+	return found;
+}
+
+void compat_module_text(const struct module *mod, unsigned long *start, unsigned long *end)
+{
+	*start = (unsigned long)mod->core_layout.base;
+	*end = *start + mod->core_layout.text_size;
+}
+
+unsigned long compat_pcpu_current(void)
+{
+	return lookup_name("current_task");
+}
+
+unsigned long compat_pcpu_irq_stack(void)
+{
+	return lookup_name("hardirq_stack_ptr");
+}
+
+/* As Linux's livepatch does it: a pending signal that is gone when somebody looks for it. */
+void compat_fake_signal(struct task_struct *task)
+{
+	struct sighand_struct *sighand;
+
+	if (task->flags & PF_KTHREAD) {
+		wake_state(task, TASK_INTERRUPTIBLE);
+		return;
+	}
+	rcu_read_lock();
+	sighand = rcu_dereference(task->sighand);
+	if (sighand) { /* not exiting */
+		spin_lock_irq(&sighand->siglock);
+		if (task->sighand == sighand)
+			signal_wake(task, 0);
+		spin_unlock_irq(&sighand->siglock);
+	}
+	rcu_read_unlock();
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * All that differs between kernels, and what kernels do not export. compat.c knows how; nothing
+ * else in the agent asks for a kernel's version.
+ */
+#ifndef SUTURE_COMPAT_H
+#define SUTURE_COMPAT_H
+
+#include <linux/module.h>
+#include <linux/sched.h>
+
+/* Find the kernel's unexported functions. -ENOENT: one is missing, the log names it. */
+int compat_init(void);
+
+/* The address of a symbol of vmlinux, per-CPU ones as their offset; 0 if there is none. */
+unsigned long compat_symbol(const char *name);
+
+/* Call fn for each symbol of vmlinux (object "vmlinux") and of all modules, in order. Sleeps. */
+typedef void (*compat_symbol_fn)(void *data, const char *object, const char *name,
+				 unsigned long address);
+void compat_for_each_symbol(compat_symbol_fn fn, void *data);
+
+/* Bytes of the function at that address, 0 if none begins there. */
+unsigned long compat_symbol_size(unsigned long address);
+
+/*
+ * The module of that name, in whatever state. Nothing keeps it but that its going would first have
+ * to pass our notifier: agent_lock must be held for as long as it is used.
+ */
+struct module *compat_find_module(const char *name);
+
+/* True if the module of that name links to the agent, that is, if it is a payload. */
+bool compat_is_payload(const char *name);
+
+/* The module's text: the part that stays after its init. */
+void compat_module_text(const struct module *mod, unsigned long *start, unsigned long *end);
+
+/* Per-CPU offsets of the pointers to the running task and to the IRQ stack; 0: none. */
+unsigned long compat_pcpu_current(void);
+unsigned long compat_pcpu_irq_stack(void);
+
+/* Make a task pass through the kernel's exit to user mode, without a signal that it could see. */
+void compat_fake_signal(struct task_struct *task);
+
+#endif

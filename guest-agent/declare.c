@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* From klp_patch to what the monitor is told: checked, and with its functions resolved. */
+#include <linux/kallsyms.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "agent.h"
+#include "compat.h"
+
+/* Say why a patch is refused: to the log, and to whoever applies it. */
+#define refuse(fmt, ...)                                                                           \
+	do {                                                                                       \
+		klp_log(KERN_ERR, fmt "\n", ##__VA_ARGS__);                                        \
+		patch_set_error(fmt, ##__VA_ARGS__);                                               \
+	} while (0)
+
+#define for_each_state(klp, state) for (state = (klp)->states; state && state->id; state++)
+
+static const char *object_name(const struct klp_object *obj)
+{
+	return obj->name ? obj->name : "vmlinux";
+}
+
+static bool same_object(const struct klp_object *a, const struct klp_object *b)
+{
+	return !strcmp(object_name(a), object_name(b));
+}
+
+/* Positions 0 and 1 are the same function. */
+static bool same_func(const struct klp_func *a, const struct klp_func *b)
+{
+	return !strcmp(a->old_name, b->old_name) && (a->old_sympos ?: 1) == (b->old_sympos ?: 1);
+}
+
+static int check_object(const struct klp_object *obj)
+{
+	const struct klp_func *func, *other;
+
+	if (obj->name && strlen(obj->name) >= SUTURE_NAME_LEN) {
+		refuse("object name '%s' is too long", obj->name);
+		return -EINVAL;
+	}
+	klp_for_each_func_static(obj, func)
+	{
+		if (!func->old_name || !func->new_func) {
+			refuse("a function of object '%s' has no old name or no new function",
+			       object_name(obj));
+			return -EINVAL;
+		}
+		if (strlen(func->old_name) >= SUTURE_SYM_LEN) {
+			refuse("function name '%s' is too long", func->old_name);
+			return -EINVAL;
+		}
+		for (other = obj->funcs; other != func; other++) {
+			if (!same_func(func, other))
+				continue;
+			refuse("function '%s' of object '%s' is named twice", func->old_name,
+			       object_name(obj));
+			return -EEXIST;
+		}
+	}
+	return 0;
+}
+
+int declare_check(const struct klp_patch *klp)
+{
+	const struct klp_object *obj, *other;
+	int err;
+
+	klp_for_each_object_static(klp, obj)
+	{
+		if (!obj->funcs) {
+			refuse("object '%s' has no array of functions", object_name(obj));
+			return -EINVAL;
+		}
+		for (other = klp->objs; other != obj; other++) {
+			if (same_object(obj, other)) {
+				refuse("object '%s' is named twice", object_name(obj));
+				return -EEXIST;
+			}
+		}
+		err = check_object(obj);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- resolving ---- */
+
+struct lookup {
+	unsigned int count;
+	struct klp_func **funcs;
+	struct symbol *symbols;
+};
+
+static int lookup_init(struct lookup *l, unsigned int max)
+{
+	l->count = 0;
+	l->funcs = kvcalloc(max + 1, sizeof(*l->funcs), GFP_KERNEL);
+	l->symbols = kvcalloc(max + 1, sizeof(*l->symbols), GFP_KERNEL);
+	return l->funcs && l->symbols ? 0 : -ENOMEM;
+}
+
+static void lookup_free(struct lookup *l)
+{
+	kvfree(l->funcs);
+	kvfree(l->symbols);
+}
+
+static void lookup_add(struct lookup *l, const struct klp_object *obj)
+{
+	struct klp_func *func;
+
+	klp_for_each_func_static(obj, func)
+	{
+		l->symbols[l->count].object = object_name(obj);
+		l->symbols[l->count].name = func->old_name;
+		l->symbols[l->count].position = func->old_sympos;
+		l->funcs[l->count++] = func;
+	}
+}
+
+/* The texts are Linux's. */
+static int lookup_judge(struct klp_func *func, const struct symbol *s)
+{
+	if (!s->count) {
+		refuse("symbol '%s' not found in symbol table", s->name);
+		return -EINVAL;
+	}
+	if (!s->position && s->count > 1) {
+		refuse("unresolvable ambiguity for symbol '%s' in object '%s'", s->name, s->object);
+		return -EINVAL;
+	}
+	if (!s->address) {
+		refuse("symbol position %lu for symbol '%s' in object '%s' not found", s->position,
+		       s->name, s->object);
+		return -EINVAL;
+	}
+	func->old_func = (void *)s->address;
+	func->old_size = compat_symbol_size(s->address);
+	if (!func->old_size) {
+		refuse("kallsyms size lookup failed for '%s'", func->old_name);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static int lookup_run(struct lookup *l)
+{
+	unsigned int i;
+	int err = symbols_find(l->symbols, l->count);
+
+	for (i = 0; !err && i < l->count; i++)
+		err = lookup_judge(l->funcs[i], &l->symbols[i]);
+	return err;
+}
+
+static void describe_func(struct suture_decl_func *d, const struct klp_func *func)
+{
+	strscpy(d->name, func->old_name, sizeof(d->name));
+	d->sympos = func->old_sympos;
+	d->old_addr = (unsigned long)func->old_func;
+	d->old_size = func->old_size;
+}
+
+/* ---- DECLARE ---- */
+
+static void count_parts(const struct klp_patch *klp, struct suture_declare *d)
+{
+	const struct klp_object *obj;
+	const struct klp_func *func;
+	const struct klp_state *state;
+
+	klp_for_each_object_static(klp, obj)
+	{
+		d->nr_objects++;
+		klp_for_each_func_static(obj, func) d->nr_funcs++;
+	}
+	for_each_state(klp, state) d->nr_states++;
+}
+
+static void describe_object(struct suture_decl_object *d, const struct klp_object *obj)
+{
+	const struct klp_callbacks *cb = &obj->callbacks;
+	unsigned long start = 0, end = 0;
+
+	strscpy(d->name, object_name(obj), sizeof(d->name));
+	d->callbacks = !!cb->pre_patch << SUTURE_CB_PRE_PATCH |
+		       !!cb->post_patch << SUTURE_CB_POST_PATCH |
+		       !!cb->pre_unpatch << SUTURE_CB_PRE_UNPATCH |
+		       !!cb->post_unpatch << SUTURE_CB_POST_UNPATCH;
+	d->loaded = !obj->name || obj->mod;
+	if (obj->mod)
+		compat_module_text(obj->mod, &start, &end);
+	d->text_start = start;
+	d->text_end = end;
+}
+
+static void describe_state(struct suture_decl_state *d, const struct klp_state *state)
+{
+	const struct klp_state_callbacks *cb = &state->callbacks;
+
+	d->id = state->id;
+	d->version = state->version;
+	d->callbacks = !!cb->pre_patch << SUTURE_CB_PRE_PATCH |
+		       !!cb->post_patch << SUTURE_CB_POST_PATCH |
+		       !!cb->pre_unpatch << SUTURE_CB_PRE_UNPATCH |
+		       !!cb->post_unpatch << SUTURE_CB_POST_UNPATCH |
+		       !!cb->shadow_dtor << SUTURE_CB_SHADOW_DTOR;
+	d->is_shadow = state->is_shadow;
+	d->block_disable = state->block_disable;
+}
+
+/* Find the objects that are loaded, and their functions. */
+static int resolve_patch(struct klp_patch *klp, unsigned int nr_funcs)
+{
+	struct klp_object *obj;
+	struct klp_func *func;
+	struct lookup lookup;
+	int err = lookup_init(&lookup, nr_funcs);
+
+	klp_for_each_object_static(klp, obj)
+	{
+		obj->mod = obj->name ? compat_find_module(obj->name) : NULL;
+		if (obj->mod && !notifier_is_present(obj->mod))
+			obj->mod = NULL;
+		klp_for_each_func_static(obj, func)
+		{
+			func->old_func = NULL;
+			func->old_size = 0;
+			func->new_size = compat_symbol_size((unsigned long)func->new_func);
+			if (!func->new_size && !err) {
+				refuse("kallsyms size lookup failed for '%s' replacement",
+				       func->old_name);
+				err = -ENOENT;
+			}
+		}
+		if (!err && (!obj->name || obj->mod))
+			lookup_add(&lookup, obj);
+	}
+	if (!err)
+		err = lookup_run(&lookup);
+	lookup_free(&lookup);
+	return err;
+}
+
+static void describe_patch(struct suture_declare *d, const struct patch *p)
+{
+	struct suture_decl_object *object = (void *)(d + 1);
+	struct suture_decl_func *f = (void *)(object + d->nr_objects);
+	struct suture_decl_state *s = (void *)(f + d->nr_funcs);
+	const struct klp_object *obj;
+	const struct klp_func *func;
+	const struct klp_state *state;
+	unsigned long start, end;
+	u32 index = 0;
+
+	strscpy(d->name, p->name, sizeof(d->name));
+	compat_module_text(p->mod, &start, &end);
+	d->text_start = start;
+	d->text_end = end;
+	d->flags = p->klp->replace ? SUTURE_DECL_REPLACE : 0;
+	klp_for_each_object_static(p->klp, obj)
+	{
+		describe_object(object++, obj);
+		klp_for_each_func_static(obj, func)
+		{
+			describe_func(f, func);
+			f->object = index;
+			f->new_addr = (unsigned long)func->new_func;
+			f->new_size = func->new_size;
+			f++;
+		}
+		index++;
+	}
+	for_each_state(p->klp, state) describe_state(s++, state);
+}
+
+int declare_patch(struct patch *p)
+{
+	struct suture_declare parts = {}, *d;
+	size_t size;
+	int err;
+
+	count_parts(p->klp, &parts);
+	size = sizeof(*d) + parts.nr_objects * sizeof(struct suture_decl_object) +
+	       parts.nr_funcs * sizeof(struct suture_decl_func) +
+	       parts.nr_states * sizeof(struct suture_decl_state);
+	if (parts.nr_objects > SUTURE_MAX_OBJECTS || parts.nr_funcs > SUTURE_MAX_FUNCS ||
+	    parts.nr_states > SUTURE_MAX_STATES || size > SUTURE_MSG_MAX) {
+		refuse("patch '%s' has %u objects, %u functions and %u states: more than the "
+		       "monitor takes; split it",
+		       p->name, parts.nr_objects, parts.nr_funcs, parts.nr_states);
+		return -E2BIG;
+	}
+	err = resolve_patch(p->klp, parts.nr_funcs);
+	if (err)
+		return err;
+
+	d = kvzalloc(size, GFP_KERNEL);
+	if (!d)
+		return -ENOMEM;
+	*d = parts;
+	d->msg.type = SUTURE_MSG_DECLARE;
+	d->msg.size = size;
+	describe_patch(d, p);
+	err = mailbox_send(&d->msg);
+	kvfree(d);
+	if (err)
+		pr_err("the monitor does not take patch '%s' (error %d)%s\n", p->name, err,
+		       err == -EPERM ? ": it takes only patches that came to it as a bundle" : "");
+	return err;
+}
+
+/* ---- MODULE ---- */
+
+static struct klp_object *find_object(const struct patch *p, const char *module)
+{
+	struct klp_object *obj;
+
+	klp_for_each_object_static(p->klp, obj)
+	{
+		if (obj->name && !strcmp(obj->name, module))
+			return obj;
+	}
+	return NULL;
+}
+
+bool declare_names(const char *module)
+{
+	struct patch *p;
+
+	list_for_each_entry(p, &patches, list)
+	{
+		if (find_object(p, module))
+			return true;
+	}
+	return false;
+}
+
+void declare_set_module(const char *name, struct module *mod)
+{
+	struct klp_object *obj;
+	struct patch *p;
+
+	list_for_each_entry(p, &patches, list)
+	{
+		obj = find_object(p, name);
+		if (obj)
+			obj->mod = mod;
+	}
+}
+
+/* Resolve what patches name in the coming module. */
+static int lookup_module(struct lookup *l, const char *module)
+{
+	unsigned int count = 0;
+	struct klp_object *obj;
+	struct klp_func *func;
+	struct patch *p;
+	int err;
+
+	list_for_each_entry(p, &patches, list)
+	{
+		obj = find_object(p, module);
+		if (obj)
+			klp_for_each_func_static(obj, func) count++;
+	}
+	err = lookup_init(l, count);
+	if (err)
+		return err;
+	list_for_each_entry(p, &patches, list)
+	{
+		obj = find_object(p, module);
+		if (obj)
+			lookup_add(l, obj);
+	}
+	return lookup_run(l);
+}
+
+int declare_module(struct module *mod, enum suture_module_state state)
+{
+	struct lookup lookup = {};
+	struct suture_module *m = NULL;
+	struct suture_decl_func *f;
+	unsigned long start, end;
+	unsigned int i;
+	size_t size;
+	int err = 0;
+
+	if (state == SUTURE_MODULE_COMING)
+		err = lookup_module(&lookup, mod->name);
+	size = sizeof(*m) + lookup.count * sizeof(*f);
+	if (!err && size > SUTURE_MSG_MAX)
+		err = -E2BIG;
+	if (!err) {
+		m = kvzalloc(size, GFP_KERNEL);
+		err = m ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		m->msg.type = SUTURE_MSG_MODULE;
+		m->msg.size = size;
+		strscpy(m->name, mod->name, sizeof(m->name));
+		m->state = state;
+		m->nr_funcs = lookup.count;
+		compat_module_text(mod, &start, &end);
+		m->text_start = start;
+		m->text_end = end;
+		f = (void *)(m + 1);
+		for (i = 0; i < lookup.count; i++)
+			describe_func(f++, lookup.funcs[i]);
+		err = mailbox_send(&m->msg);
+	}
+	kvfree(m);
+	lookup_free(&lookup);
+	return err;
+}

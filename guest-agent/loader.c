@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Payloads are loaded and unloaded by a helper program: only user space may call init_module(2)
+ * and delete_module(2). The agent starts it and goes on; it comes back through /dev/suture.
+ */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/miscdevice.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/umh.h>
+#include <linux/vmalloc.h>
+#include <suture/bundle.h>
+#include "agent.h"
+#include "uapi.h"
+
+#define HELPER_DEADLINE_MS 30000
+
+static char helper[256] = "/usr/lib/suture/suture-load";
+module_param_string(helper, helper, sizeof(helper), 0644);
+MODULE_PARM_DESC(helper, "program that loads payloads");
+
+static DEFINE_MUTEX(job_lock);
+static struct {
+	bool active;
+	bool opened;
+	u32 number; /* tells a helper whether the job is still the one it came for */
+	struct suture_job info;
+	void *payload;
+	ktime_t deadline;
+} job;
+
+/* job_lock held, the job active. */
+static void finish(int result, const char *text)
+{
+	struct suture_loaded loaded = {
+		.msg = {.type = SUTURE_MSG_LOADED, .size = sizeof(loaded)},
+		.id = job.info.id,
+		.result = result,
+	};
+	char reason[SUTURE_TEXT_LEN];
+
+	patch_error(reason, sizeof(reason));
+	if (result && *reason)
+		scnprintf(loaded.text, sizeof(loaded.text), "%s: %s", text, reason);
+	else
+		strscpy(loaded.text, text, sizeof(loaded.text));
+	if (result)
+		pr_err("%s '%s': %s (error %d)\n",
+		       job.info.kind == SUTURE_WORK_LOAD ? "load" : "unload", job.info.name,
+		       loaded.text, result);
+	job.active = false;
+	vfree(job.payload);
+	job.payload = NULL;
+	mailbox_send(&loaded.msg);
+	poll_kick();
+}
+
+/* ---- the payload, from the monitor ---- */
+
+static int fetch_part(struct suture_fetch_reply *part, u64 offset, u32 length)
+{
+	struct suture_fetch fetch = {
+		.msg = {.type = SUTURE_MSG_FETCH, .size = sizeof(fetch)},
+		.id = job.info.id,
+		.length = length,
+		.offset = offset,
+	};
+	int err = mailbox_call(&fetch.msg, part, sizeof(*part) + length);
+
+	if (err)
+		return err;
+	if (part->msg.status)
+		return part->msg.status;
+	return part->length == 0 || part->length > length ? -EPROTO : 0;
+}
+
+static int fetch_payload(void)
+{
+	const u32 most = SUTURE_MSG_MAX - sizeof(struct suture_fetch_reply);
+	struct suture_fetch_reply *part;
+	u64 offset = 0;
+	int err = 0;
+
+	if (job.info.size == 0 || job.info.size > SUTURE_BUNDLE_MAX)
+		return -EFBIG;
+	job.payload = vmalloc(job.info.size);
+	part = vmalloc(SUTURE_MSG_MAX);
+	if (!job.payload || !part)
+		err = -ENOMEM;
+	while (!err && offset < job.info.size) {
+		err = fetch_part(part, offset, min_t(u64, most, job.info.size - offset));
+		if (!err) {
+			memcpy(job.payload + offset, part + 1, part->length);
+			offset += part->length;
+		}
+	}
+	vfree(part);
+	return err;
+}
+
+static int start_helper(void)
+{
+	char *argv[] = {helper, NULL};
+	char *envp[] = {"HOME=/", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+
+	return call_usermodehelper(helper, argv, envp, UMH_WAIT_EXEC);
+}
+
+void loader_start(const struct suture_work *work)
+{
+	char text[sizeof(helper) + 64];
+	int err = 0;
+
+	mutex_lock(&job_lock);
+	if (job.active) {
+		pr_warn("the monitor has job %u for us while job %u is not done\n", work->id,
+			job.info.id);
+		goto out;
+	}
+	job.active = true;
+	job.opened = false;
+	job.number++;
+	job.info.id = work->id;
+	job.info.kind = work->kind;
+	job.info.size = work->size;
+	strscpy(job.info.name, work->name, sizeof(job.info.name));
+	strscpy(job.info.params, work->params, sizeof(job.info.params));
+	job.deadline = ktime_add_ms(ktime_get(), HELPER_DEADLINE_MS);
+	patch_set_error("%s", "");
+
+	if (work->kind == SUTURE_WORK_LOAD) {
+		err = fetch_payload();
+		if (err)
+			finish(err, "the agent could not fetch the payload");
+	}
+	if (!err) {
+		err = start_helper();
+		if (err) {
+			scnprintf(text, sizeof(text), "the agent could not start its helper %s",
+				  helper);
+			finish(err, text);
+		}
+	}
+out:
+	mutex_unlock(&job_lock);
+}
+
+void loader_check(void)
+{
+	mutex_lock(&job_lock);
+	if (job.active && ktime_after(ktime_get(), job.deadline))
+		finish(-EIO, job.opened ? "the helper did not finish within 30 s"
+					: "the helper did not open " SUTURE_DEVICE " within 30 s");
+	mutex_unlock(&job_lock);
+}
+
+/* ---- /dev/suture ---- */
+
+/* job_lock held. */
+static bool is_current(const struct file *file)
+{
+	return job.active && job.number == (u32)(unsigned long)file->private_data;
+}
+
+static int device_open(struct inode *inode, struct file *file)
+{
+	int err = 0;
+
+	if (!capable(CAP_SYS_MODULE))
+		return -EPERM;
+	mutex_lock(&job_lock);
+	if (!job.active) {
+		err = -ENODATA;
+	} else if (job.opened) {
+		err = -EBUSY;
+	} else {
+		job.opened = true;
+		file->private_data = (void *)(unsigned long)job.number;
+	}
+	mutex_unlock(&job_lock);
+	return err;
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+	mutex_lock(&job_lock);
+	if (is_current(file))
+		finish(-EIO, "the helper ended without a result");
+	mutex_unlock(&job_lock);
+	return 0;
+}
+
+static ssize_t device_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
+{
+	ssize_t done = -ESTALE;
+
+	mutex_lock(&job_lock);
+	if (is_current(file))
+		done = simple_read_from_buffer(buf, count, pos, job.payload,
+					       job.payload ? job.info.size : 0);
+	mutex_unlock(&job_lock);
+	return done;
+}
+
+static long give_job(struct file *file, void __user *arg)
+{
+	long err = -ESTALE;
+
+	mutex_lock(&job_lock);
+	if (is_current(file))
+		err = copy_to_user(arg, &job.info, sizeof(job.info)) ? -EFAULT : 0;
+	mutex_unlock(&job_lock);
+	return err;
+}
+
+static long take_result(struct file *file, const void __user *arg)
+{
+	struct suture_result result;
+	long err = -ESTALE;
+
+	if (copy_from_user(&result, arg, sizeof(result)))
+		return -EFAULT;
+	result.text[sizeof(result.text) - 1] = 0;
+	if (result.result > 0 || result.result < -MAX_ERRNO)
+		return -EINVAL;
+	mutex_lock(&job_lock);
+	if (is_current(file)) {
+		finish(result.result, result.text);
+		err = 0;
+	}
+	mutex_unlock(&job_lock);
+	return err;
+}
+
+static int resolve(struct suture_symbol *asked, u32 count)
+{
+	struct symbol *symbols = kvcalloc(count, sizeof(*symbols), GFP_KERNEL);
+	int err;
+	u32 i;
+
+	if (!symbols)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		asked[i].object[sizeof(asked[i].object) - 1] = 0;
+		asked[i].name[sizeof(asked[i].name) - 1] = 0;
+		symbols[i].object = *asked[i].object ? asked[i].object : NULL;
+		symbols[i].name = asked[i].name;
+		symbols[i].position = asked[i].position;
+	}
+	err = symbols_find(symbols, count);
+	for (i = 0; !err && i < count; i++) {
+		asked[i].address = symbols[i].address;
+		asked[i].count = symbols[i].count;
+		asked[i].exported = symbols[i].exported;
+	}
+	kvfree(symbols);
+	return err;
+}
+
+static long resolve_symbols(const void __user *arg)
+{
+	struct suture_resolve request;
+	struct suture_symbol *symbols;
+	void __user *list;
+	size_t size;
+	long err;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	if (request.count == 0 || request.count > SUTURE_MAX_SYMBOLS)
+		return -EINVAL;
+	list = u64_to_user_ptr(request.symbols);
+	size = request.count * sizeof(*symbols);
+	symbols = vmemdup_user(list, size);
+	if (IS_ERR(symbols))
+		return PTR_ERR(symbols);
+	err = resolve(symbols, request.count);
+	if (!err && copy_to_user(list, symbols, size))
+		err = -EFAULT;
+	kvfree(symbols);
+	return err;
+}
+
+static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	switch (command) {
+	case SUTURE_IOC_JOB:
+		return give_job(file, (void __user *)arg);
+	case SUTURE_IOC_RESOLVE:
+		return resolve_symbols((void __user *)arg);
+	case SUTURE_IOC_RESULT:
+		return take_result(file, (void __user *)arg);
+	}
+	return -ENOTTY;
+}
+
+static const struct file_operations device_operations = {
+	.owner = THIS_MODULE,
+	.open = device_open,
+	.release = device_release,
+	.read = device_read,
+	.unlocked_ioctl = device_ioctl,
+};
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "suture",
+	.fops = &device_operations,
+	.mode = 0600,
+};
+
+int loader_init(void)
+{
+	return misc_register(&device);
+}
+
+void loader_exit(void)
+{
+	misc_deregister(&device);
+	vfree(job.payload);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The mailbox: one message at a time to the monitor, and its answer. */
+#include <linux/acpi.h>
+#include <linux/delay.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/ktime.h>
+#include "agent.h"
+#include "arch.h"
+
+#define ANSWER_DEADLINE_MS 10000
+
+static DEFINE_MUTEX(mailbox_lock);
+static struct suture_msg *buffer; /* SUTURE_MSG_MAX bytes, physically contiguous */
+static u32 insn;		  /* enum suture_hypercall_insn */
+static u32 seq;
+
+static long hypercall(enum suture_hypercall nr, unsigned long a0, unsigned long a1)
+{
+	return arch_hypercall(insn, nr, a0, a1);
+}
+
+/* The monitor's ABI version and hypercall instruction, from its ACPI table. */
+static int find_monitor(u32 *version)
+{
+	struct acpi_table_header *table;
+	const struct suture_acpi_body *body;
+	int err = 0;
+
+	if (acpi_disabled ||
+	    ACPI_FAILURE(acpi_get_table((char *)SUTURE_ACPI_SIGNATURE, 0, &table))) {
+		pr_err("no monitor below this kernel: there is no ACPI table %s. Boot the machine "
+		       "through suture.efi\n",
+		       SUTURE_ACPI_SIGNATURE);
+		return -ENODEV;
+	}
+	body = (const void *)(table + 1);
+	if (table->length < sizeof(*table) + sizeof(*body)) {
+		pr_err("the monitor's ACPI table has %u bytes, too few\n", table->length);
+		err = -EPROTO;
+	} else {
+		*version = body->abi_version;
+		insn = body->insn;
+	}
+	acpi_put_table(table);
+	return err;
+}
+
+int mailbox_init(void)
+{
+	u32 version;
+	long answer;
+	int err = find_monitor(&version);
+
+	if (err)
+		return err;
+	if (version == SUTURE_ABI_VERSION) {
+		answer = hypercall(SUTURE_HC_VERSION, 0, 0);
+		if (answer < 0) {
+			pr_err("the monitor's ACPI table is there, but the monitor does not "
+			       "answer (error %ld)\n",
+			       answer);
+			return -ENODEV;
+		}
+		version = answer;
+	}
+	if (version != SUTURE_ABI_VERSION) {
+		pr_err("the monitor speaks ABI version %u, this agent version %u: install the "
+		       "agent and the monitor of one release, and boot again\n",
+		       version, SUTURE_ABI_VERSION);
+		return -EPROTO;
+	}
+	buffer = (void *)__get_free_pages(GFP_KERNEL, get_order(SUTURE_MSG_MAX));
+	return buffer ? 0 : -ENOMEM;
+}
+
+void mailbox_exit(void)
+{
+	free_pages((unsigned long)buffer, get_order(SUTURE_MSG_MAX));
+}
+
+/* Bytes of the answer now in the buffer, or negative errno. */
+static long await_answer(phys_addr_t where)
+{
+	ktime_t deadline = ktime_add_ms(ktime_get(), ANSWER_DEADLINE_MS);
+	unsigned int pause_us = 5;
+	long length;
+
+	for (;;) {
+		length = hypercall(SUTURE_HC_REPLY, where, SUTURE_MSG_MAX);
+		if (length != -EAGAIN)
+			return length;
+		if (ktime_after(ktime_get(), deadline)) {
+			hypercall(SUTURE_HC_CANCEL, 0, 0);
+			return -ETIMEDOUT;
+		}
+		if (pause_us < 20)
+			udelay(pause_us);
+		else
+			usleep_range(pause_us, pause_us * 2);
+		pause_us = min(pause_us * 2, 1000u);
+	}
+}
+
+/* mailbox_lock held. */
+static int exchange(const struct suture_msg *request, void *reply, size_t reply_size)
+{
+	phys_addr_t where = virt_to_phys(buffer);
+	long length;
+
+	memcpy(buffer, request, request->size);
+	length = hypercall(SUTURE_HC_POST, where, request->size);
+	if (length == -EBUSY) {
+		/* left by a caller that gave up, or by an agent before us */
+		hypercall(SUTURE_HC_CANCEL, 0, 0);
+		length = hypercall(SUTURE_HC_POST, where, request->size);
+	}
+	if (length == 0)
+		length = await_answer(where);
+	if (length < 0)
+		return length;
+	if (length < (long)sizeof(*buffer) || length > SUTURE_MSG_MAX ||
+	    buffer->type != request->type || buffer->seq != request->seq)
+		return -EPROTO;
+
+	memset(reply, 0, reply_size);
+	memcpy(reply, buffer, min_t(size_t, length, reply_size));
+	return 0;
+}
+
+int mailbox_call(struct suture_msg *request, void *reply, size_t reply_size)
+{
+	u32 type = request->type;
+	int err;
+
+	if (request->size < sizeof(*request) || request->size > SUTURE_MSG_MAX)
+		return -EMSGSIZE;
+	mutex_lock(&mailbox_lock);
+	request->seq = ++seq;
+	request->status = 0;
+	err = exchange(request, reply, reply_size);
+	mutex_unlock(&mailbox_lock);
+	if (err == -ETIMEDOUT)
+		pr_warn_ratelimited("the monitor did not answer message %u within %u s\n", type,
+				    ANSWER_DEADLINE_MS / 1000);
+	else if (err)
+		pr_warn_ratelimited("message %u to the monitor failed (error %d)\n", type, err);
+	return err;
+}
+
+int mailbox_send(struct suture_msg *request)
+{
+	struct suture_msg reply;
+	int err = mailbox_call(request, &reply, sizeof(reply));
+
+	return err ? err : reply.status;
+}
+
+void mailbox_drop_range(unsigned long start, unsigned long end)
+{
+	long dropped = hypercall(SUTURE_HC_DROP_RANGE, start, end);
+
+	if (dropped < 0)
+		pr_err("the monitor could not drop the redirects of %lx-%lx (error %ld)\n", start,
+		       end, dropped);
+}
+
+void mailbox_drop_all(void)
+{
+	hypercall(SUTURE_HC_DROP_ALL, 0, 0);
+}

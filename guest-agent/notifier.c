@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Modules that come and go, and the end of the kernel. */
+#include <linux/notifier.h>
+#include <linux/reboot.h>
+#include <linux/slab.h>
+#include "agent.h"
+#include "compat.h"
+
+/* Modules whose init runs, or is about to: they passed our notifier and can be patched. */
+struct coming {
+	struct list_head list;
+	const struct module *mod;
+};
+
+static LIST_HEAD(coming); /* under agent_lock */
+
+static struct coming *find_coming(const struct module *mod)
+{
+	struct coming *c;
+
+	list_for_each_entry(c, &coming, list)
+	{
+		if (c->mod == mod)
+			return c;
+	}
+	return NULL;
+}
+
+static void forget_coming(const struct module *mod)
+{
+	struct coming *c = find_coming(mod);
+
+	if (c) {
+		list_del(&c->list);
+		kfree(c);
+	}
+}
+
+bool notifier_is_present(const struct module *mod)
+{
+	return mod->state == MODULE_STATE_LIVE || find_coming(mod);
+}
+
+/* Patch the module before its init runs. agent_lock held. */
+static int module_coming(struct module *mod)
+{
+	struct coming *c = kmalloc(sizeof(*c), GFP_KERNEL);
+	int err = 0;
+
+	if (!c)
+		return -ENOMEM;
+	if (declare_names(mod->name)) {
+		declare_set_module(mod->name, mod);
+		err = declare_module(mod, SUTURE_MODULE_COMING);
+		if (!err)
+			err = steps_pump(SUTURE_PUMP_MODULE, "", mod->name);
+		if (err)
+			declare_set_module(mod->name, NULL);
+	}
+	if (err) {
+		kfree(c);
+		return err;
+	}
+	c->mod = mod;
+	list_add(&c->list, &coming);
+	return 0;
+}
+
+/* A payload's init has succeeded: from now on the switch may come. agent_lock held. */
+static void module_live(struct module *mod)
+{
+	struct patch *p = patch_find(mod->name);
+
+	forget_coming(mod);
+	if (p && p->mod == mod) {
+		declare_module(mod, SUTURE_MODULE_LIVE);
+		poll_kick();
+	}
+}
+
+/*
+ * The module's memory will be freed when the notifier returns. agent_lock held. Returns true if a
+ * patch may wait for being taken apart: its module must be put before.
+ */
+static bool module_going(struct module *mod)
+{
+	bool is_payload = patch_find(mod->name);
+	unsigned long start, end;
+	struct patch *p;
+
+	forget_coming(mod);
+	if (!is_payload && !declare_names(mod->name))
+		return false;
+
+	compat_module_text(mod, &start, &end);
+	/*
+	 * A payload with a patch goes only when its init fails after klp_enable_patch(): nothing
+	 * may lead into it from here on, whether the service CPU hears of it or not. A target keeps
+	 * its redirects until the callbacks before the unpatching have run.
+	 */
+	if (is_payload)
+		mailbox_drop_range(start, end);
+	declare_module(mod, SUTURE_MODULE_GOING);
+	steps_pump(SUTURE_PUMP_MODULE, "", mod->name);
+	mailbox_drop_range(start, end);
+	declare_set_module(mod->name, NULL);
+
+	p = patch_find(mod->name); /* unless a step retired it */
+	if (p)
+		patch_retire(p);
+	return is_payload;
+}
+
+static int module_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct module *mod = data;
+	bool wait = false;
+	int err = 0;
+
+	mutex_lock(&agent_lock);
+	switch (event) {
+	case MODULE_STATE_COMING:
+		err = module_coming(mod);
+		break;
+	case MODULE_STATE_LIVE:
+		module_live(mod);
+		break;
+	case MODULE_STATE_GOING:
+		wait = module_going(mod);
+		break;
+	}
+	mutex_unlock(&agent_lock);
+	if (wait)
+		flush_workqueue(agent_work);
+	return notifier_from_errno(err);
+}
+
+static struct notifier_block module_notifier = {.notifier_call = module_event};
+
+/* The next kernel's text is not ours to redirect. */
+static int reboot_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	mailbox_drop_all();
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_notifier = {.notifier_call = reboot_event};
+
+int notifier_init(void)
+{
+	int err = register_module_notifier(&module_notifier);
+
+	if (err)
+		return err;
+	err = register_reboot_notifier(&reboot_notifier);
+	if (err)
+		unregister_module_notifier(&module_notifier);
+	return err;
+}
+
+void notifier_exit(void)
+{
+	struct coming *c, *next;
+
+	unregister_reboot_notifier(&reboot_notifier);
+	unregister_module_notifier(&module_notifier);
+	list_for_each_entry_safe(c, next, &coming, list) kfree(c);
+	INIT_LIST_HEAD(&coming);
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The life of a patch in the guest: from klp_enable_patch() until the engine retires it. */
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "agent.h"
+#include "compat.h"
+
+LIST_HEAD(patches);
+
+static DEFINE_SPINLOCK(error_lock);
+static char error_text[SUTURE_TEXT_LEN];
+
+void patch_set_error(const char *fmt, ...)
+{
+	va_list args;
+
+	spin_lock(&error_lock);
+	va_start(args, fmt);
+	vscnprintf(error_text, sizeof(error_text), fmt, args);
+	va_end(args);
+	spin_unlock(&error_lock);
+}
+
+void patch_error(char *text, size_t size)
+{
+	spin_lock(&error_lock);
+	strscpy(text, error_text, size);
+	spin_unlock(&error_lock);
+}
+
+struct patch *patch_find(const char *name)
+{
+	struct patch *p;
+
+	list_for_each_entry(p, &patches, list)
+	{
+		if (!strcmp(p->name, name))
+			return p;
+	}
+	return NULL;
+}
+
+/* Without agent_lock: a writer of `enabled` holds the folder until it has had the lock. */
+static void take_apart(struct work_struct *work)
+{
+	struct patch *p = container_of(work, struct patch, retire);
+
+	kobject_put(&p->kobj);
+	wait_for_completion(&p->released);
+	/* the module may be unloaded from here on: the last look at it */
+	module_put(p->mod);
+	kfree(p);
+}
+
+void patch_retire(struct patch *p)
+{
+	list_del(&p->list);
+	queue_work(agent_work, &p->retire);
+}
+
+/* A patch on the list, with its module held and its folder in sysfs. agent_lock held. */
+static int patch_create(struct klp_patch *klp, struct patch **created)
+{
+	struct patch *p;
+	int err;
+
+	if (patch_find(klp->mod->name)) {
+		patch_set_error("patch '%s' is enabled already", klp->mod->name);
+		return -EEXIST;
+	}
+	if (!try_module_get(klp->mod))
+		return -ENODEV;
+	p = kzalloc(sizeof(*p), GFP_KERNEL);
+	if (!p) {
+		module_put(klp->mod);
+		return -ENOMEM;
+	}
+	p->klp = klp;
+	p->mod = klp->mod;
+	strscpy(p->name, klp->mod->name, sizeof(p->name));
+	init_completion(&p->released);
+	INIT_WORK(&p->retire, take_apart);
+	list_add_tail(&p->list, &patches);
+
+	err = kobject_init_and_add(&p->kobj, &sysfs_patch_type, agent_kobj, "%s", p->name);
+	if (err) {
+		patch_set_error("no folder '%s' in sysfs (error %d)", p->name, err);
+		patch_retire(p);
+		return err;
+	}
+	*created = p;
+	return 0;
+}
+
+/* The monitor may have heard of the patch, but we do not know: make sure that nothing is left. */
+static void patch_abandon(struct patch *p)
+{
+	struct suture_patch_ref withdraw = {
+		.msg = {.type = SUTURE_MSG_WITHDRAW, .size = sizeof(withdraw)},
+	};
+	unsigned long start, end;
+
+	compat_module_text(p->mod, &start, &end);
+	mailbox_drop_range(start, end);
+	strscpy(withdraw.name, p->name, sizeof(withdraw.name));
+	mailbox_send(&withdraw.msg);
+}
+
+/* agent_lock held. */
+static int patch_enable(struct klp_patch *klp)
+{
+	struct patch *p;
+	int err = declare_check(klp);
+
+	if (!err)
+		err = patch_create(klp, &p);
+	if (err)
+		return err;
+
+	err = declare_patch(p);
+	if (!err)
+		err = steps_pump(SUTURE_PUMP_INIT, p->name, "");
+	/* a patch that failed may have been retired by a step already: p is gone then */
+	if (err && patch_find(klp->mod->name)) {
+		if (err == -ETIMEDOUT || err == -EPROTO)
+			patch_abandon(p);
+		patch_retire(p);
+	}
+	return err;
+}
+
+int suture_klp_enable_patch(struct klp_patch *klp)
+{
+	int err;
+
+	if (!klp || !klp->mod || !klp->objs)
+		return -EINVAL;
+	patch_set_error("%s", "");
+	mutex_lock(&agent_lock);
+	err = patch_enable(klp);
+	mutex_unlock(&agent_lock);
+	/* the module is freed as soon as its init has failed: nothing of ours may still use it */
+	if (err)
+		flush_workqueue(agent_work);
+	return err;
+}
+EXPORT_SYMBOL_GPL(suture_klp_enable_patch);
+
+struct klp_state *suture_klp_get_state(struct klp_patch *klp, unsigned long id)
+{
+	struct klp_state *state;
+
+	for (state = klp->states; state && state->id; state++) {
+		if (state->id == id)
+			return state;
+	}
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(suture_klp_get_state);

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Looking up symbols by name, many at a time: one pass over 200,000 of them is slow enough. */
+#include <linux/bsearch.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/string.h>
+#include "agent.h"
+#include "compat.h"
+
+#define EXPORT_PREFIX "__ksymtab_"
+
+struct index {
+	struct symbol **sorted; /* by name; equal names stand together */
+	unsigned int count;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(struct symbol *const *)a)->name, (*(struct symbol *const *)b)->name);
+}
+
+static int key_to_name(const void *key, const void *entry)
+{
+	return strcmp(key, (*(struct symbol *const *)entry)->name);
+}
+
+/* The first of the symbols of that name; the others follow. */
+static struct symbol **first_of(const struct index *index, const char *name)
+{
+	struct symbol **s = bsearch(name, index->sorted, index->count, sizeof(*s), key_to_name);
+
+	while (s && s > index->sorted && !strcmp(s[-1]->name, name))
+		s--;
+	return s;
+}
+
+#define for_each_of(s, index, wanted)                                                              \
+	for (s = first_of(index, wanted);                                                          \
+	     s && s < (index)->sorted + (index)->count && !strcmp((*s)->name, wanted); s++)
+
+static void match(void *data, const char *object, const char *name, unsigned long address)
+{
+	const struct index *index = data;
+	struct symbol **s;
+
+	for_each_of(s, index, name)
+	{
+		struct symbol *want = *s;
+
+		/* payloads often keep the names of what they replace */
+		if (want->object ? strcmp(want->object, object) : compat_is_payload(object))
+			continue;
+		want->count++;
+		if (want->count == (want->position ?: 1))
+			want->address = address;
+	}
+	if (strncmp(name, EXPORT_PREFIX, strlen(EXPORT_PREFIX)))
+		return;
+	name += strlen(EXPORT_PREFIX);
+	for_each_of(s, index, name)(*s)->exported = true;
+}
+
+int symbols_find(struct symbol *symbols, unsigned int count)
+{
+	struct index index = {.count = count};
+	unsigned int i;
+
+	if (!count)
+		return 0;
+	index.sorted = kvmalloc_array(count, sizeof(*index.sorted), GFP_KERNEL);
+	if (!index.sorted)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		symbols[i].address = 0;
+		symbols[i].count = 0;
+		symbols[i].exported = false;
+		index.sorted[i] = &symbols[i];
+	}
+	sort(index.sorted, count, sizeof(*index.sorted), by_name, NULL);
+	compat_for_each_symbol(match, &index);
+	kvfree(index.sorted);
+	return 0;
+}
