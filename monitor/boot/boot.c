@@ -127,7 +127,7 @@ static int start_core(struct boot *b)
 
 	err = IN_COPY(b, core_init)(b->info, why, sizeof(why));
 	if (err)
-		return fail(b, err, "this machine cannot be virtualized: %s", why);
+		return fail(b, err, "%s", why);
 	return 0;
 }
 

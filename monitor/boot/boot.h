@@ -6,7 +6,8 @@
  * aligned), copies itself to its start and relocates the copy. From then on there are two images:
  * the visible one, which runs as part of the firmware's world and is thrown away by the OS, and the
  * hidden copy, the core. The visible one calls the core through the addresses of core_init and
- * core_take_over in the copy. The copy has its own data: nothing but struct boot_info is shared.
+ * core_take_over in the copy. The copy has its own data: nothing but struct boot_info is shared. It
+ * lies in the monitor's memory, in the image_size bytes before the pool, and stays there.
  */
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H
@@ -20,7 +21,7 @@ struct boot_info {
 	pa_t memory; /* the monitor's memory, hidden from the guest: image copy first, pool behind
 			it */
 	u64 memory_size;
-	u64 image_size;	 /* bytes of the copy, page aligned */
+	u64 image_size;	 /* bytes of the copy and of this structure, page aligned */
 	pa_t trampoline; /* x86: one page below 1 MiB for starting CPUs (reserved, visible) */
 	u32 nr_cpus;	 /* usable CPUs, boot CPU first */
 	u64 cpu_hwid[MAX_CPUS];
@@ -48,8 +49,9 @@ int core_init(struct boot_info *bi, char *why, size_t why_size);
 /*
  * Virtualize the boot CPU: on success the caller goes on as the guest, and 0 is returned to it
  * there, from the visible image. On failure negative errno, natively. In the hook, after
- * ExitBootServices returned success; starts the service CPU. boot_info.ram must be final. arch/<a>/
- * provides the entry that switches stacks (called with the caller's full state saved).
+ * ExitBootServices returned success; starts the service CPU. boot_info.ram and acpi_body are final
+ * now, not before. arch/<a>/ provides the entry that switches stacks (called with the caller's full
+ * state saved).
  */
 int core_take_over(struct boot_info *bi);
 

@@ -133,6 +133,7 @@ static const EFI_MEMORY_DESCRIPTOR *next_ram(const struct boot *b, UINTN size, U
 
 int memory_fetch_ram(struct boot *b)
 {
+	struct guest_ram *ram = b->info->ram;
 	const EFI_MEMORY_DESCRIPTOR *d;
 	UINTN size = b->map_size, key, stride;
 	UINT32 version;
@@ -142,16 +143,15 @@ int memory_fetch_ram(struct boot *b)
 	if (b->bs->GetMemoryMap(&size, b->map, &key, &stride, &version))
 		return -EIO;
 	while ((d = next_ram(b, size, stride, end))) {
-		struct guest_ram *last = count ? &b->info->ram[count - 1] : NULL;
 		u64 start = MAX(d->PhysicalStart, end);
 		end = d->PhysicalStart + d->NumberOfPages * PAGE_SIZE;
-		if (last && start == last->base + last->size) {
-			last->size += end - start;
+		if (count && start == ram[count - 1].base + ram[count - 1].size) {
+			ram[count - 1].size += end - start;
 			continue;
 		}
 		if (count == GUEST_MAX_RAM)
 			return -E2BIG;
-		b->info->ram[count++] = (struct guest_ram){.base = start, .size = end - start};
+		ram[count++] = (struct guest_ram){.base = start, .size = end - start};
 	}
 	b->info->nr_ram = count;
 	return 0;

@@ -129,7 +129,7 @@ static int find(struct boot *b, struct function *f)
 
 int nic_find(struct boot *b)
 {
-	struct function f;
+	struct function f = {0};
 	int err;
 
 	if (b->config.nic_none)
