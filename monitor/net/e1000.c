@@ -100,6 +100,27 @@ struct tx_desc { /* SDM 3.3.3 */
 	u16 special;
 };
 
+static const struct model {
+	u16 vendor, device;
+	bool pcie;
+} models[] = {
+	{0x8086, 0x100e, false}, /* 82540EM: QEMU's and Bochs's e1000 */
+	{0x8086, 0x10d3, true},	 /* 82574L: QEMU's e1000e */
+};
+
+static const struct model *find_model(const struct pci_device *d)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(models); i++)
+		if (d->vendor == models[i].vendor && d->device == models[i].device)
+			return &models[i];
+	return NULL;
+}
+
+static bool e1000_match(const struct pci_device *d)
+{
+	return find_model(d);
+}
+
 #define RING	 128u
 #define BUF_SIZE 2048u
 
@@ -111,6 +132,7 @@ struct e1000 {
 	u8 tx_buf[RING][BUF_SIZE];
 	volatile u8 *regs;
 	struct pci_device pci;
+	const struct model *model;
 	u32 rx_next;   /* the descriptor that the card fills next */
 	u32 tx_next;   /* the one that we fill next */
 	u32 tx_clean;  /* the oldest that the card may still own */
@@ -156,10 +178,12 @@ static int reset(const struct e1000 *e)
 	reg_write(e, IMC, ~0u);
 	reg_write(e, RCTL, 0);
 	reg_write(e, TCTL, TCTL_PSP);
-	/* requests under way must end before the reset, or PCIe waits for them for ever */
-	reg_write(e, CTRL, reg_read(e, CTRL) | CTRL_MASTER_OFF);
-	if (!wait_clear(e, STATUS, STATUS_MASTER_ON))
-		log_warn("e1000: DMA is still under way at reset");
+	if (e->model->pcie) {
+		/* requests under way must end before the reset, or the bus waits for them */
+		reg_write(e, CTRL, reg_read(e, CTRL) | CTRL_MASTER_OFF);
+		if (!wait_clear(e, STATUS, STATUS_MASTER_ON))
+			log_warn("e1000: DMA is still under way at reset");
+	}
 	delay_us(10);
 	reg_write(e, CTRL, reg_read(e, CTRL) | CTRL_RST);
 	/* not to be touched for a moment, and its EEPROM is read anew: the MAC address comes from
@@ -221,21 +245,6 @@ static void start_transmit(struct e1000 *e)
 	reg_write(e, TCTL, TCTL_EN | TCTL_PSP | TCTL_CT | TCTL_COLD);
 }
 
-static const struct {
-	u16 vendor, device;
-} known[] = {
-	{0x8086, 0x100e}, /* 82540EM: QEMU's and Bochs's e1000 */
-	{0x8086, 0x10d3}, /* 82574L: QEMU's e1000e */
-};
-
-static bool e1000_match(const struct pci_device *d)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(known); i++)
-		if (d->vendor == known[i].vendor && d->device == known[i].device)
-			return true;
-	return false;
-}
-
 static void e1000_stop(struct nic *n)
 {
 	struct e1000 *e = n->priv;
@@ -274,6 +283,7 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 	if (!e)
 		return -ENOMEM;
 	e->pci = *d;
+	e->model = find_model(d);
 	e->regs = arch_mmio(PA(d->bar[0]), d->bar_size[0]);
 	n->priv = e;
 	pci_enable(d);
