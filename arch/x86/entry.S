@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * int core_take_over(struct boot_info *bi): saves what the calling convention keeps, so that the
+ * guest can be entered as if the call had returned. On failure the call does return.
+ */
+	.section .text.core_take_over, "ax"
+	.globl	core_take_over
+	.hidden	core_take_over
+core_take_over:
+	/* struct native_frame, from its end */
+	pushfq
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	cli
+	mov	%rsp, %rsi
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	call	take_over
+	mov	%rbp, %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	popfq
+	ret
+
+/* _Noreturn void call_on_stack(u64 stack_top, void (*f)(struct cpu *), struct cpu *c) */
+	.globl	call_on_stack
+	.hidden	call_on_stack
+call_on_stack:
+	mov	%rdi, %rsp
+	xor	%ebp, %ebp
+	mov	%rdx, %rdi
+	call	*%rsi
+	ud2
+
+	.section .note.GNU-stack, "", @progbits

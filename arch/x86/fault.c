@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Accesses that stage 2 refuses: the local APIC, hidden memory, shadowed pages. */
+#include "hv.h"
+#include "icr.h"
+#include "insn.h"
+#include "map.h"
+#include "core/arch.h"
+#include "core/log.h"
+#include "core/pause.h"
+#include "stage2/shadow.h"
+#include "stage2/stage2.h"
+
+/* To stop the others for one instruction. When it does not work out the guest's write faults again,
+ * and all is tried again. */
+#define WRITE_BUDGET_US 1000000
+
+/* The write to shadowed pages that is under way: one, for the guest is paused. */
+static struct {
+	struct pause pause;
+	u32 count;
+	ipa_t page[2]; /* an unaligned write can cross into the next */
+} write;
+
+/* ---- writes that are emulated ---- */
+
+/* Decode what faulted; on failure the guest gets an exception. */
+static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_insn *insn)
+{
+	if (!f->table_walk && !f->fetch && !vcpu_decode(c, insn))
+		return true;
+	log_error("guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
+		  c->id,
+		  f->table_walk ? "page table"
+		  : f->fetch	? "instruction fetch"
+				: "access",
+		  (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+	hv->inject_fault(c, VEC_GP, true, 0);
+	return false;
+}
+
+static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
+{
+	struct guest_insn insn;
+
+	if (!decode(c, f, &insn))
+		return EXIT_APIC;
+	/* Other widths are undefined (APM vol. 2, 16.3.2). */
+	if (insn.store && insn.size == 4 && !(f->ipa.v & 3))
+		apic_guest_write(c, f->ipa.v & ~PAGE_MASK, (u32)insn.value);
+	else
+		log_error("guest CPU %u: strange write to its local APIC at %#llx", c->id,
+			  (unsigned long long)c->arch->vcpu.rip);
+	hv->skip(c, insn.len);
+	return EXIT_APIC;
+}
+
+static void hidden_access(struct cpu *c, const struct stage2_fault *f)
+{
+	struct guest_insn insn;
+
+	/* Nothing to write to. (REP forms are over with their first write: as good as any.) */
+	if (decode(c, f, &insn))
+		hv->skip(c, insn.len);
+}
+
+/* ---- writes to shadowed pages ---- */
+
+/* Idempotent, so that another CPU may do it for us: signature of pause_commit(). */
+static void restore_leaves(void *arg)
+{
+	pa_t original, copy;
+
+	(void)arg;
+	for (u32 i = 0; i < write.count; i++) {
+		shadow_write_through(write.page[i], PAGE_SIZE);
+		if (shadow_lookup(write.page[i], &original, &copy))
+			stage2_set_leaf(&stage2, write.page[i], copy, PT_READ | PT_EXEC);
+	}
+}
+
+static void open_page(struct cpu *c, ipa_t page, pa_t original)
+{
+	write.page[write.count++] = page;
+	stage2_set_leaf(&stage2, page, original, PT_READ | PT_WRITE | PT_EXEC);
+	c->arch->flush = true;
+}
+
+/* True if the page is shadowed: then the instruction will run again, alone, on the original. */
+static bool shadow_access(struct cpu *c, const struct stage2_fault *f)
+{
+	ipa_t page = IPA(ALIGN_DOWN(f->ipa.v, PAGE_SIZE));
+	pa_t original, copy;
+
+	if (!f->write || !shadow_lookup(page, &original, &copy))
+		return false;
+	if (c->arch->step == STEP_WRITE) {
+		if (write.count < ARRAY_SIZE(write.page))
+			open_page(c, page, original);
+		return true;
+	}
+	if (pause_begin(&write.pause, WRITE_BUDGET_US))
+		return true;
+	/* It may have changed while others' pauses were waited for. */
+	write.count = 0;
+	if (!shadow_lookup(page, &original, &copy) ||
+	    pause_commit(&write.pause, restore_leaves, NULL)) {
+		pause_end(&write.pause);
+		return true;
+	}
+	open_page(c, page, original);
+	c->arch->step = STEP_WRITE;
+	hv->step_begin(c);
+	return true;
+}
+
+static void end_write(void)
+{
+	restore_leaves(NULL);
+	pause_end(&write.pause);
+}
+
+/* ---- steps ---- */
+
+void vcpu_step_done(struct cpu *c, bool completed)
+{
+	enum step_reason reason = c->arch->step;
+
+	c->arch->step = STEP_NONE;
+	hv->step_end(c, completed && reason == STEP_IRET);
+	/* An IRET that faults has unblocked NMIs all the same (APM vol. 2, 8.2.3). */
+	if (reason == STEP_IRET)
+		nmi_iret_done(c);
+	else if (reason == STEP_WRITE)
+		end_write();
+}
+
+enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
+{
+	pa_t apic = machine->local_apic;
+
+	if (f->write && ALIGN_DOWN(f->ipa.v, PAGE_SIZE) == apic.v)
+		return apic_access(c, f);
+	if (shadow_access(c, f))
+		return EXIT_STAGE2;
+	if (layout_is_hidden(f->ipa)) {
+		hidden_access(c, f);
+		return EXIT_STAGE2;
+	}
+	log_error("guest CPU %u: stage 2 has nothing at %#llx for %#llx", c->id,
+		  (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+	hv->inject_fault(c, VEC_GP, true, 0);
+	return EXIT_STAGE2;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv.h"
+#include "insn.h"
+#include "map.h"
+#include "pci.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/lib/string.h"
+#include "core/pool.h"
+#include "arch/memory.h"
+
+#define PTE_P	(1ull << 0)
+#define PTE_RW	(1ull << 1)
+#define PTE_PWT (1ull << 3)
+#define PTE_PCD (1ull << 4)
+#define PTE_PS	(1ull << 7)
+#define PTE_NX	(1ull << 63)
+
+#define STACK_PAGES	    4
+#define SERVICE_STACK_PAGES 16
+#define IST_STACKS	    3
+
+/* ---- page tables: the walker of stage 2 serves them too ---- */
+
+static struct stage2 host_tables;
+static struct pt_format host_format; /* the guest's 4-level format, and how to make entries */
+
+static u64 host_make_leaf(u64 pa, u32 level, u32 attrs)
+{
+	return pa | PTE_P | (attrs & PT_WRITE ? PTE_RW : 0) | (attrs & PT_EXEC ? 0 : PTE_NX) |
+	       (attrs & PT_DEVICE ? PTE_PCD | PTE_PWT : 0) | (level > 0 ? PTE_PS : 0);
+}
+
+static u64 host_make_table(u64 pa, u32 level)
+{
+	(void)level;
+	return pa | PTE_P | PTE_RW;
+}
+
+static int map_devices(struct map *m)
+{
+	const u32 device = PT_READ | PT_WRITE | PT_DEVICE;
+	struct pci_window w;
+	int err =
+		map_add(m, machine->local_apic.v, PAGE_SIZE, machine->local_apic.v, device, false);
+
+	if (!err && machine->ecam.v)
+		err = map_add(m, machine->ecam.v, (machine->ecam_end_bus + 1ull) << 20,
+			      machine->ecam.v, device, false);
+	for (u32 i = 0; !err && pci_nic_window(i, &w); i++)
+		if (!w.io)
+			err = map_add(m, w.base, w.size, w.base, device, false);
+	return err;
+}
+
+int host_init(void)
+{
+	const u32 all = PT_READ | PT_WRITE | PT_EXEC;
+	struct map m = {0};
+	int err;
+
+	host_format = *arch_guest_format(4);
+	host_format.name = "monitor";
+	host_format.max_leaf_level = arch_stage2_format()->max_leaf_level;
+	host_format.make_leaf = host_make_leaf;
+	host_format.make_table = host_make_table;
+
+	/* Only the image and the trampoline can be executed. */
+	err = map_add(&m, machine->memory.v, machine->image_size, machine->memory.v, all, false);
+	if (!err)
+		err = map_add(&m, machine->trampoline.v, PAGE_SIZE, machine->trampoline.v, all,
+			      false);
+	if (!err)
+		err = map_devices(&m);
+	if (!err)
+		err = stage2_init(&host_tables, &host_format);
+	if (!err)
+		err = map_build(&m, &host_tables, map_limit(), PT_READ | PT_WRITE);
+	trap_init();
+	return err;
+}
+
+u64 host_root(void)
+{
+	return host_tables.root.v;
+}
+
+/* ---- segments and stacks ---- */
+
+static u64 alloc_stack(size_t pages)
+{
+	u8 *p = pool_alloc(pages);
+
+	return p ? (u64)p + pages * PAGE_SIZE : 0;
+}
+
+int host_init_cpu(struct cpu *c)
+{
+	struct host_cpu *h = &c->arch->host;
+	bool service = c->id == machine->service_cpu;
+	u64 tss = (u64)&h->tss;
+
+	h->stack_top = alloc_stack(service ? SERVICE_STACK_PAGES : STACK_PAGES);
+	if (!h->stack_top)
+		return -ENOMEM;
+	for (u32 i = 0; i < IST_STACKS; i++) {
+		h->tss.ist[i] = alloc_stack(1);
+		if (!h->tss.ist[i])
+			return -ENOMEM;
+	}
+	h->tss.iomap = sizeof(h->tss);
+	h->gdt[HOST_CS / 8] = 0x00af9b000000ffffull;
+	h->gdt[HOST_DS / 8] = 0x00cf93000000ffffull;
+	h->gdt[HOST_TR / 8] = (sizeof(h->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 |
+			      (tss >> 24 & 0xff) << 56;
+	h->gdt[HOST_TR / 8 + 1] = tss >> 32;
+	return 0;
+}
+
+static void load_segments(struct host_cpu *h)
+{
+	struct descriptor_table gdt = {.limit = sizeof(h->gdt) - 1, .base = (u64)h->gdt};
+
+	/* LTR marks it busy, and refuses a busy one: this CPU may have been here before. */
+	h->gdt[HOST_TR / 8] &= ~(2ull << 40);
+	__asm__ volatile("lgdt %0\n"
+			 "pushq %1\n"
+			 "leaq 1f(%%rip), %%rax\n"
+			 "pushq %%rax\n"
+			 "lretq\n"
+			 "1: mov %2, %%ds\n"
+			 "mov %2, %%es\n"
+			 "mov %2, %%ss\n"
+			 "mov %3, %%fs\n"
+			 "mov %3, %%gs\n"
+			 "ltr %w4\n"
+			 "lidt %5\n" ::"m"(gdt),
+			 "i"(HOST_CS), "r"(HOST_DS), "r"(0), "r"(HOST_TR), "m"(host_idt)
+			 : "rax", "memory");
+}
+
+void host_load(struct cpu *c)
+{
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+	write_cr3(host_root());
+	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
+	write_cr4(CR4_PAE | CR4_MCE);
+	wrmsr(MSR_PAT, PAT_RESET);
+	/* Again with the memory types that this PAT gives. */
+	write_cr3(host_root());
+	load_segments(&c->arch->host);
+	wrmsr(MSR_GS_BASE, (u64)c->arch);
+}
+
+struct cpu *cpu_this(void)
+{
+	struct cpu *c;
+
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(c));
+	return c;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The monitor's own environment on a CPU: page tables, GDT, IDT, TSS, stacks, interrupts. */
+#ifndef X86_HOST_H
+#define X86_HOST_H
+
+/* selectors in each CPU's GDT */
+#define HOST_CS 0x08
+#define HOST_DS 0x10
+#define HOST_TR 0x18
+
+/* vectors on the service CPU */
+#define VEC_TIMER    0xe0
+#define VEC_WAKE     0xe1
+#define VEC_NIC	     0xe2
+#define VEC_SPURIOUS 0xff
+
+#ifndef __ASSEMBLY__
+#include "core/cpu.h"
+
+struct tss {
+	u32 reserved0;
+	u64 rsp[3];
+	u64 reserved1;
+	u64 ist[7]; /* IST n is ist[n - 1] */
+	u64 reserved2;
+	u16 reserved3, iomap;
+} __attribute__((packed));
+
+struct host_cpu {
+	u64 gdt[5];
+	struct tss tss;
+	u64 stack_top; /* 16-byte aligned */
+};
+
+/* What isr.S saves. */
+struct trap_frame {
+	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	u64 vector, error;
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+/* Build the IDT and the page tables. -ENOMEM. Boot CPU, in core_init. */
+int host_init(void);
+
+/* Build a CPU's GDT, TSS and stacks. -ENOMEM. Boot CPU, in core_init. */
+int host_init_cpu(struct cpu *c);
+
+/* Make this CPU run in the monitor's environment; CR3 and EFER.NXE are there already when it comes
+ * from the trampoline. On that CPU, interrupts off. */
+void host_load(struct cpu *c);
+
+/* The root of the page tables, below 4 GiB. */
+u64 host_root(void);
+
+/* trap.c */
+void trap_init(void);
+extern struct descriptor_table host_idt;
+
+/* Read or write an MSR that may not exist: 0 or -EIO. Any CPU on the monitor's tables. */
+int rdmsr_safe(u32 msr, u64 *value);
+int wrmsr_safe(u32 msr, u64 value);
+
+/* Reset the machine. Any CPU. */
+_Noreturn void machine_reset(void);
+#endif
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NMIs: our kicks, the guest's own, and those from outside.
+ *
+ * NMIs carry no reason and merge in the hardware, so the reason is in memory. `kick` is set before
+ * the NMI is sent and cleared after it was drained, and nobody sends a second one while it is set:
+ * so each of our NMIs meets a set flag, and one that meets a cleared flag came from outside. (One
+ * from outside that meets our flag is taken for the kick, and the kick's own NMI, which comes
+ * then, for the one from outside: the count is right.)
+ */
+#include "apic.h"
+#include "hv.h"
+#include "core/arch.h"
+#include "core/log.h"
+
+/* A kick that took this long was lost (the firmware's SMM can swallow NMIs). */
+#define KICK_LOST_US 20000
+
+void arch_kick(struct cpu *c)
+{
+	struct arch_cpu *a = c->arch;
+	u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
+	u64 now = arch_time_us();
+
+	/* Others are in the monitor, or in the trampoline with no descriptor tables for an NMI. */
+	if (state != CPU_GUEST && state != CPU_HELD)
+		return;
+	if (__atomic_exchange_n(&a->kick, 1, __ATOMIC_SEQ_CST) &&
+	    now - READ_ONCE(a->kick_us) < KICK_LOST_US)
+		return;
+	WRITE_ONCE(a->kick_us, now);
+	apic_send(c->hwid, APIC_NMI | APIC_ASSERT);
+}
+
+void nmi_send_guest(struct cpu *self, struct cpu *c)
+{
+	__atomic_store_n(&c->arch->guest_nmi, 1, __ATOMIC_SEQ_CST);
+	if (c != self)
+		arch_kick(c);
+}
+
+enum exit_class nmi_exit(struct cpu *c)
+{
+	struct arch_cpu *a = c->arch;
+	u8 code;
+
+	/*
+	 * An NMI between STI and HLT, which Linux's idle loop relies on being one: the processor
+	 * may forget that STI held interrupts back, take one before the HLT, and then sleep
+	 * although it was the wake-up. A HLT that ends early is always allowed.
+	 */
+	if (a->vcpu.shadow && vcpu_fetch(c, 0, &code, 1) == 1 && code == 0xf4)
+		hv->skip(c, 1);
+
+	if (__atomic_exchange_n(&a->kick, 0, __ATOMIC_SEQ_CST))
+		return EXIT_KICK;
+	a->nmi_pending = true;
+	return EXIT_OTHER;
+}
+
+void nmi_deliver(struct cpu *c)
+{
+	struct arch_cpu *a = c->arch;
+
+	if (READ_ONCE(a->guest_nmi) && __atomic_exchange_n(&a->guest_nmi, 0, __ATOMIC_SEQ_CST))
+		a->nmi_pending = true;
+	if (!a->nmi_pending || a->nmi_blocked || a->step)
+		return;
+	if (!hv->inject_nmi(c)) {
+		/* The event in its way is delivered first: come back right after it. */
+		arch_kick(c);
+		return;
+	}
+	a->nmi_pending = false;
+	a->nmi_blocked = true;
+	c->exits[EXIT_NMI]++;
+}
+
+/* The handler's IRET ends the block, but only once it is done (APM vol. 2, 15.21.6 has no window
+ * for it): step over it. */
+void nmi_iret_exit(struct cpu *c)
+{
+	c->arch->step = STEP_IRET;
+	hv->step_begin(c);
+}
+
+void nmi_iret_done(struct cpu *c)
+{
+	c->arch->nmi_blocked = false;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PCI configuration space: the monitor's access, and the filter on the guest's. */
+#ifndef X86_PCI_H
+#define X86_PCI_H
+
+#include "core/types.h"
+
+struct pci_window {
+	bool io; /* I/O ports, not memory */
+	u64 base, size;
+};
+
+/* Read the NIC's BARs. Boot CPU, in core_init, firmware's driver detached. */
+void pci_find_nic_windows(void);
+
+/* The i-th window of the management NIC; false when there is none. */
+bool pci_nic_window(u32 i, struct pci_window *w);
+
+/* The guest's access to port CF8h or CFCh to CFFh; value is IN's result or OUT's data. Any CPU. */
+u32 pci_guest_port(u16 port, u32 size, bool in, u32 value);
+
+#define PCI_ADDRESS_PORT 0xcf8
+#define PCI_DATA_PORT	 0xcfc
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "service.h"
+#include "apic.h"
+#include "hv.h"
+#include "insn.h"
+#include "arch/barrier.h"
+#include "core/arch.h"
+#include "core/log.h"
+#include "core/service.h"
+#include "net/nic.h"
+
+#define DIVIDE_BY_16 0x3u
+#define CALIBRATE_US 10000
+#define MSI_ADDRESS  0xfee00000ull
+#define MSI_MAX_HWID 0xfeu
+
+static struct {
+	u32 woken; /* something came since arch_service_idle() last returned */
+	u64 timer_per_ms;
+} service;
+
+/* ---- waking and sleeping ---- */
+
+void arch_service_wake(void)
+{
+	if (__atomic_exchange_n(&service.woken, 1, __ATOMIC_SEQ_CST))
+		return;
+	if (cpu_this()->id != machine->service_cpu)
+		apic_send(cpus[machine->service_cpu].hwid, APIC_FIXED | APIC_ASSERT | VEC_WAKE);
+}
+
+void service_interrupt(u32 vector)
+{
+	__atomic_store_n(&service.woken, 1, __ATOMIC_SEQ_CST);
+	/* A spurious interrupt is not in service (APM vol. 2, 16.4.7). */
+	if (vector != VEC_SPURIOUS)
+		apic_write(APIC_EOI, 0);
+}
+
+static void arm_timer(u64 until_us)
+{
+	u64 now = arch_time_us(), left = until_us > now ? until_us - now : 1, count;
+
+	if (until_us == UINT64_MAX) {
+		apic_write(APIC_TIMER_COUNT, 0);
+		return;
+	}
+	/* Too far for 32 bits of microseconds: waking early is harmless. */
+	left = MIN(left, 0xffffffffull);
+	count = left * service.timer_per_ms / 1000;
+	apic_write(APIC_TIMER_COUNT, (u32)MIN(MAX(count, 1ull), 0xffffffffull));
+}
+
+void arch_service_idle(u64 until_us)
+{
+	/* Interrupts are off but for the halt: what comes now is pending and ends it at once. */
+	if (!__atomic_load_n(&service.woken, __ATOMIC_SEQ_CST)) {
+		arm_timer(until_us);
+		idle_halt();
+	}
+	__atomic_store_n(&service.woken, 0, __ATOMIC_SEQ_CST);
+}
+
+bool arch_service_msi(u64 *address, u32 *data)
+{
+	u64 hwid = cpus[machine->service_cpu].hwid;
+
+	if (hwid > MSI_MAX_HWID)
+		return false;
+	/* APM vol. 2, 16.10: physical destination, fixed, edge. */
+	*address = MSI_ADDRESS | hwid << 12;
+	*data = VEC_NIC;
+	return true;
+}
+
+/* ---- the start ---- */
+
+static void init_apic(void)
+{
+	if (!apic_is_x2()) {
+		apic_write(APIC_DFR, ~0u);
+		apic_write(APIC_LDR, 0); /* no logical destination of the guest's means us */
+	}
+	apic_write(APIC_TPR, 0);
+	apic_write(APIC_LVT_THERMAL, APIC_LVT_MASKED);
+	apic_write(APIC_LVT_PERF, APIC_LVT_MASKED);
+	apic_write(APIC_LVT_LINT0, APIC_LVT_MASKED);
+	apic_write(APIC_LVT_LINT1, APIC_LVT_MASKED);
+	apic_write(APIC_LVT_ERROR, APIC_LVT_MASKED);
+	apic_write(APIC_SVR, APIC_SVR_ENABLE | VEC_SPURIOUS);
+}
+
+/* The timer's rate is announced nowhere that can be relied on: measure it against the TSC. */
+static void calibrate_timer(void)
+{
+	u64 end;
+	u32 left;
+
+	apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_16);
+	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED | VEC_TIMER);
+	apic_write(APIC_TIMER_COUNT, ~0u);
+	end = arch_time_us() + CALIBRATE_US;
+	while (arch_time_us() < end)
+		arch_relax();
+	left = apic_read(APIC_TIMER_NOW);
+	apic_write(APIC_TIMER_COUNT, 0);
+	service.timer_per_ms = MAX((u64)(~0u - left) * 1000 / CALIBRATE_US, 1ull);
+	apic_write(APIC_LVT_TIMER, VEC_TIMER);
+}
+
+_Noreturn void service_start(struct cpu *c)
+{
+	__atomic_store_n(&c->state, CPU_SERVICE, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->arch->alive, 1, __ATOMIC_RELEASE);
+	init_apic();
+	calibrate_timer();
+	log_info("CPU %u (APIC ID %llu) is the service CPU, timer %llu kHz", c->id,
+		 (unsigned long long)c->hwid, (unsigned long long)service.timer_per_ms);
+	service_main(machine);
+}

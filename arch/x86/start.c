@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The start of the monitor on x86, top to bottom: core_init() while the firmware lives, take_over()
+ * in the ExitBootServices hook. Until hv->enable() on the boot CPU every failure leaves the machine
+ * as it was.
+ */
+#include "hv.h"
+#include "insn.h"
+#include "map.h"
+#include "pci.h"
+#include "service.h"
+#include "smp.h"
+#include "apic.h"
+#include "time.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/log.h"
+#include "core/mailbox.h"
+#include "core/pool.h"
+#include "arch/memory.h"
+
+struct boot_info *machine;
+const struct hv_ops *hv;
+
+int take_over(struct boot_info *bi, const struct native_frame *frame);
+_Noreturn void call_on_stack(u64 stack_top, void (*f)(struct cpu *), struct cpu *c);
+
+static const struct hv_ops *const vendors[] = {&svm_ops};
+
+/* The one that this machine has; else the reason of the one that came nearest. */
+static int find_vendor(char *why, size_t why_size)
+{
+	int err = -ENODEV;
+
+	for (u32 i = 0; i < ARRAY_SIZE(vendors) && err; i++) {
+		err = vendors[i]->probe(why, why_size);
+		if (!err)
+			hv = vendors[i];
+		if (err != -ENODEV)
+			break;
+	}
+	return err;
+}
+
+static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
+{
+	const char *wrong = NULL;
+
+	if (bi->nr_cpus < 2 || bi->nr_cpus > MAX_CPUS)
+		wrong = "it needs 2 to 64 CPUs, one of them for itself";
+	else if (!bi->service_cpu || bi->service_cpu >= bi->nr_cpus)
+		wrong = "the service CPU must be one of the machine's, and not the boot CPU";
+	else if (bi->memory.v + bi->memory_size > 1ull << 32)
+		wrong = "its memory must lie below 4 GiB";
+	else if (!bi->trampoline.v || bi->trampoline.v >= 1 << 20 || bi->trampoline.v % PAGE_SIZE)
+		wrong = "it needs a page below 1 MiB to start CPUs from";
+	else if (!bi->ticks_per_us)
+		wrong = "the time stamp counter does not count";
+	else if (read_cr4() & CR4_LA57)
+		wrong = "the firmware uses page tables of five levels";
+	if (!wrong)
+		return 0;
+	format(why, why_size, "the monitor cannot start: %s", wrong);
+	return -EINVAL;
+}
+
+static int init_cpus(void)
+{
+	int err = 0;
+
+	nr_cpus = machine->nr_cpus;
+	for_each_cpu (c) {
+		size_t pages = ALIGN_UP(sizeof(struct arch_cpu), PAGE_SIZE) / PAGE_SIZE;
+
+		c->id = (u32)(c - cpus);
+		c->hwid = machine->cpu_hwid[c->id];
+		c->state = CPU_ABSENT;
+		c->arch = pool_alloc(pages);
+		if (!c->arch)
+			return -ENOMEM;
+		c->arch->self = c;
+		c->arch->dfr = ~0u;
+		err = host_init_cpu(c);
+		if (!err && c->id != machine->service_cpu)
+			err = hv->setup_cpu(c);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void intercept_ports(void)
+{
+	struct pci_window w;
+
+	if (!machine->nic_present)
+		return;
+	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
+	hv->intercept_ports(PCI_DATA_PORT, 4);
+	for (u32 i = 0; pci_nic_window(i, &w); i++)
+		if (w.io)
+			hv->intercept_ports((u16)w.base, (u16)w.size);
+}
+
+int core_init(struct boot_info *bi, char *why, size_t why_size)
+{
+	int err;
+
+	machine = bi;
+	err = check_boot_info(bi, why, why_size);
+	if (err)
+		return err;
+	time_init();
+	log_set_level((enum log_level)bi->config.log_level);
+	err = find_vendor(why, why_size);
+	if (err)
+		return err;
+
+	pool_init(PA(bi->memory.v + bi->image_size), bi->memory_size - bi->image_size);
+	pci_find_nic_windows();
+	err = hv->setup();
+	if (!err)
+		err = init_cpus();
+	if (!err)
+		err = host_init();
+	if (!err)
+		err = layout_stage2();
+	if (!err)
+		err = mailbox_init();
+	if (err == -ENOMEM)
+		format(why, why_size, "memory=%lluM is too small for the monitor on this machine",
+		       (unsigned long long)(bi->memory_size >> 20));
+	else if (err)
+		format(why, why_size,
+		       "the monitor's memory, its NIC and the local APIC overlap (%s)",
+		       errno_name(err));
+	if (err)
+		return err;
+
+	intercept_ports();
+	log_info("%s, %u CPUs, firmware %s", hv->name, nr_cpus, bi->firmware);
+	return 0;
+}
+
+/* What the guest's logical destinations mean was settled by the firmware for the boot CPU. */
+static void read_logical_id(struct arch_cpu *a)
+{
+	a->ldr = apic_read(APIC_LDR);
+	a->dfr = apic_is_x2() ? ~0u : apic_read(APIC_DFR);
+}
+
+/* Called by entry.S, on the firmware's tables and stack, interrupts off. */
+int take_over(struct boot_info *bi, const struct native_frame *frame)
+{
+	struct suture_acpi_body *acpi = arch_ptr(bi->acpi_body);
+	struct cpu *c = &cpus[0];
+	int err;
+
+	err = guest_mem_init(bi->ram, bi->nr_ram, bi->memory.v, bi->memory_size);
+	if (err)
+		return err;
+	err = smp_start(NULL, &cpus[bi->service_cpu]);
+	if (err) {
+		smp_abandon(&cpus[bi->service_cpu]);
+		log_error("the service CPU (APIC ID %llu) does not start",
+			  (unsigned long long)cpus[bi->service_cpu].hwid);
+		return err;
+	}
+
+	read_logical_id(c->arch);
+	hv->capture(c, frame);
+	acpi->insn = hv->hypercall_insn;
+	host_load(c);
+	hv->enable(c);
+	__atomic_store_n(&c->state, CPU_GUEST, __ATOMIC_SEQ_CST);
+	log_info("the boot CPU goes on as a guest");
+	call_on_stack(c->arch->host.stack_top, vcpu_loop, c);
+}

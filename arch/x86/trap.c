@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exceptions and interrupts that hit the monitor itself. */
+#include "hv.h"
+#include "insn.h"
+#include "service.h"
+#include "arch/barrier.h"
+#include "core/arch.h"
+#include "core/lib/format.h"
+#include "core/log.h"
+
+struct gate {
+	u16 offset_low, selector;
+	u8 ist, type;
+	u16 offset_mid;
+	u32 offset_high, reserved;
+};
+
+#define GATE_INTERRUPT 0x8e /* present, DPL 0: interrupts stay off */
+#define STUB_SIZE      16
+
+extern const char isr_stubs[];
+extern const char rdmsr_safe_insn[], wrmsr_safe_insn[], msr_failed[], idle_halt_insn[];
+void trap_handle(struct trap_frame *f);
+
+static struct gate idt[256];
+struct descriptor_table host_idt;
+
+void trap_init(void)
+{
+	for (u32 v = 0; v < ARRAY_SIZE(idt); v++) {
+		u64 to = (u64)isr_stubs + v * STUB_SIZE;
+
+		idt[v] = (struct gate){
+			.offset_low = (u16)to,
+			.offset_mid = (u16)(to >> 16),
+			.offset_high = (u32)(to >> 32),
+			.selector = HOST_CS,
+			.type = GATE_INTERRUPT,
+		};
+	}
+	/* These may come when the stack is not to be trusted, or in the middle of anything. */
+	idt[VEC_NMI].ist = 1;
+	idt[VEC_DF].ist = 2;
+	idt[VEC_MC].ist = 3;
+	host_idt = (struct descriptor_table){.limit = sizeof(idt) - 1, .base = (u64)idt};
+}
+
+/* To the debug port alone: the log's lock may be held by whoever faulted. */
+static void emergency(const char *text)
+{
+	while (*text)
+		arch_debug_putc(*text++);
+	arch_debug_putc('\n');
+}
+
+/* Return addresses, probably: enough to find the way with addr2line. */
+static void dump_stack(const struct trap_frame *f)
+{
+	const u64 *sp = (const u64 *)f->rsp;
+	u64 base = machine->memory.v;
+	char line[64];
+
+	for (u32 i = 0, shown = 0; i < 256 && shown < 12 && ((u64)(sp + i) & 0xfff); i++) {
+		if (sp[i] - base >= machine->image_size)
+			continue;
+		format(line, sizeof(line), "  stack +%#x: image+%#llx", i * 8,
+		       (unsigned long long)(sp[i] - base));
+		emergency(line);
+		shown++;
+	}
+}
+
+static _Noreturn void fatal(const struct trap_frame *f)
+{
+	struct cpu *c = cpu_this();
+	char line[LOG_LINE_MAX];
+
+	format(line, sizeof(line),
+	       "monitor fault on CPU %u: vector %llu, error %#llx, image+%#llx, cr2 %#llx, rsp "
+	       "%#llx",
+	       c->id, (unsigned long long)f->vector, (unsigned long long)f->error,
+	       (unsigned long long)(f->rip - machine->memory.v), (unsigned long long)read_cr2(),
+	       (unsigned long long)f->rsp);
+	emergency(line);
+	format(line, sizeof(line), "  rax %llx rbx %llx rcx %llx rdx %llx rsi %llx rdi %llx",
+	       (unsigned long long)f->rax, (unsigned long long)f->rbx, (unsigned long long)f->rcx,
+	       (unsigned long long)f->rdx, (unsigned long long)f->rsi, (unsigned long long)f->rdi);
+	emergency(line);
+	dump_stack(f);
+	if (c->state != CPU_SERVICE)
+		machine_reset();
+	/* The guest goes on without the service CPU. */
+	for (;;)
+		__asm__ volatile("cli; hlt" ::: "memory");
+}
+
+/* Called by isr.S, interrupts off. */
+void trap_handle(struct trap_frame *f)
+{
+	if (f->vector >= 32) {
+		service_interrupt((u32)f->vector);
+	} else if (f->vector == VEC_DB) {
+		/* The guest's breakpoints can stay armed in the host (seen in QEMU 7.2). */
+		write_dr7(DR7_RESET);
+	} else if (f->vector == VEC_GP &&
+		   (f->rip == (u64)rdmsr_safe_insn || f->rip == (u64)wrmsr_safe_insn)) {
+		f->rip = (u64)msr_failed;
+	} else if (f->vector != VEC_NMI) {
+		/* An NMI has done its work by coming: who sent it has said why in memory. */
+		fatal(f);
+	}
+	if (f->rip == (u64)idle_halt_insn)
+		f->rip++;
+}
+
+/* PCI reset control of all chipsets of the last decades, then the keyboard controller's line, then
+ * a triple fault. */
+_Noreturn void machine_reset(void)
+{
+	static const struct descriptor_table none;
+
+	outb(0xcf9, 0x02);
+	outb(0xcf9, 0x06);
+	for (u32 i = 0; i < 1000000; i++)
+		arch_relax();
+	outb(0x64, 0xfe);
+	for (u32 i = 0; i < 1000000; i++)
+		arch_relax();
+	__asm__ volatile("lidt %0; int3" ::"m"(none));
+	for (;;)
+		arch_relax();
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a guest CPU, and the exits that need no file of their own. */
+#include "hv.h"
+#include "insn.h"
+#include "smp.h"
+#include "core/arch.h"
+#include "core/errno.h"
+#include "core/log.h"
+#include "core/mailbox.h"
+#include "core/pause.h"
+
+_Noreturn void vcpu_loop(struct cpu *c)
+{
+	for (;;) {
+		pause_point(c);
+		smp_check_init(c);
+		nmi_deliver(c);
+		c->exits[hv->run(c)]++;
+	}
+}
+
+/* Kernel addresses are those with the top bit set. */
+static bool is_kernel(u64 va)
+{
+	return va >> 63;
+}
+
+void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+	u32 n = 0;
+
+	*ctx = (struct vcpu_context){.ip = v->rip, .sp = v->gpr[RSP], .user = v->cpl == 3};
+	/*
+	 * In user mode the kernel's base is the one that SWAPGS will bring. In kernel mode it is
+	 * the active one, except between entry and SWAPGS: then the one that looks like the
+	 * kernel's.
+	 */
+	ctx->percpu_base = !ctx->user && is_kernel(v->gs_base) ? v->gs_base : v->kernel_gs_base;
+	for (u32 r = 0; r < NR_GPRS; r++)
+		if (r != RSP)
+			ctx->regs[n++] = v->gpr[r];
+	ctx->nr_regs = n;
+}
+
+void arch_stage2_flush_local(void)
+{
+	cpu_this()->arch->flush = true;
+}
+
+/* ---- CPUID: as the hardware, without virtualization (APM vol. 3, appendix E) ---- */
+
+#define FN1_ECX_OSXSAVE	      (1u << 27)
+#define FN1_ECX_VMX	      (1u << 5)
+#define FN7_ECX_OSPKE	      (1u << 4)
+#define FN80000001_ECX_SVM    (1u << 2)
+#define FN80000001_ECX_SKINIT (1u << 12)
+
+static u32 set_if(u32 word, u32 bit, u64 condition)
+{
+	return condition ? word | bit : word & ~bit;
+}
+
+void vcpu_cpuid(struct cpu *c, u32 len)
+{
+	struct vcpu *v = &c->arch->vcpu;
+	u32 leaf = (u32)v->gpr[RAX];
+	struct cpuid r = cpuid(leaf, (u32)v->gpr[RCX]);
+
+	switch (leaf) {
+	case 1:
+		/* Two bits mirror CR4, which is the monitor's now. */
+		r.ecx = set_if(r.ecx, FN1_ECX_OSXSAVE, v->cr4 & CR4_OSXSAVE) & ~FN1_ECX_VMX;
+		break;
+	case 7:
+		if ((u32)v->gpr[RCX] == 0)
+			r.ecx = set_if(r.ecx, FN7_ECX_OSPKE, v->cr4 & CR4_PKE);
+		break;
+	case 0x80000001:
+		r.ecx &= ~(FN80000001_ECX_SVM | FN80000001_ECX_SKINIT);
+		break;
+	case 0x8000000a:
+		r = (struct cpuid){0};
+		break;
+	}
+	v->gpr[RAX] = r.eax;
+	v->gpr[RBX] = r.ebx;
+	v->gpr[RCX] = r.ecx;
+	v->gpr[RDX] = r.edx;
+	hv->skip(c, len);
+}
+
+void vcpu_hypercall(struct cpu *c, u32 len)
+{
+	struct vcpu *v = &c->arch->vcpu;
+
+	hv->skip(c, len);
+	v->gpr[RAX] =
+		v->cpl ? (u64)-EPERM
+		       : (u64)hypercall(c, v->gpr[RAX], v->gpr[RBX], v->gpr[RCX], v->gpr[RDX]);
+}
+
+_Noreturn void vcpu_shutdown(struct cpu *c)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+
+	log_info("guest CPU %u shut down (triple fault) at %#llx, cr3 %#llx: machine reset", c->id,
+		 (unsigned long long)v->rip, (unsigned long long)v->cr3);
+	machine_reset();
+}
+
+_Noreturn void vcpu_panic(struct cpu *c, const char *what, u64 a, u64 b)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+
+	log_error("guest CPU %u: %s (%#llx, %#llx) at %#llx, cr0 %#llx cr3 %#llx cr4 %#llx efer "
+		  "%#llx: "
+		  "machine reset",
+		  c->id, what, (unsigned long long)a, (unsigned long long)b,
+		  (unsigned long long)v->rip, (unsigned long long)v->cr0,
+		  (unsigned long long)v->cr3, (unsigned long long)v->cr4,
+		  (unsigned long long)v->efer);
+	machine_reset();
+}
