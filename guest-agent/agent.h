@@ -73,6 +73,30 @@ struct symbol {
 /* Look them all up in one pass over the kernel's symbols. -ENOMEM. Sleeps. */
 int symbols_find(struct symbol *symbols, unsigned int count);
 
+/* ---- resolve.c ---- */
+
+/* The functions of loaded objects, to be resolved together. */
+struct lookup {
+	unsigned int count;
+	struct klp_func **funcs;
+	struct symbol *symbols;
+};
+
+/* Room for so many functions. -ENOMEM: lookup_free() is due all the same. */
+int lookup_init(struct lookup *l, unsigned int max);
+void lookup_free(struct lookup *l);
+void lookup_add(struct lookup *l, const struct klp_object *obj);
+/*
+ * Fill in old_func and old_size. What cannot be resolved is left at 0, and said by refuse().
+ * -ENOMEM, or why the first one cannot be resolved. Sleeps.
+ */
+int lookup_run(struct lookup *l);
+
+static inline const char *object_name(const struct klp_object *obj)
+{
+	return obj->name ? obj->name : "vmlinux";
+}
+
 /* ---- patch.c ---- */
 
 /* A declared patch: from klp_enable_patch() until it is retired. */
@@ -102,6 +126,13 @@ void patch_retire(struct patch *p);
 void patch_error(char *text, size_t size);
 __printf(1, 2) void patch_set_error(const char *fmt, ...);
 
+/* Say why a patch is refused: to the log, and to whoever applies it. */
+#define refuse(fmt, ...)                                                                           \
+	do {                                                                                       \
+		klp_log(KERN_ERR, fmt "\n", ##__VA_ARGS__);                                        \
+		patch_set_error(fmt, ##__VA_ARGS__);                                               \
+	} while (0)
+
 /* ---- declare.c ---- */
 
 /* Does klp_patch make sense by itself, by Linux's rules? agent_lock held. */
@@ -110,8 +141,8 @@ int declare_check(const struct klp_patch *klp);
 int declare_patch(struct patch *p);
 /*
  * Tell the monitor that a module changed its state, and for a coming one where the functions lie
- * that patches name in it. Negative: the monitor's refusal, or they cannot be resolved. agent_lock
- * held.
+ * that patches name in it (at 0 if they cannot be resolved: the engine refuses the module then).
+ * Negative: it could not be told, or does not want to hear it. agent_lock held.
  */
 int declare_module(struct module *mod, enum suture_module_state state);
 /* True if a patch has this module as an object. agent_lock held. */
@@ -123,7 +154,8 @@ void declare_set_module(const char *name, struct module *mod);
 
 /*
  * Do what the engine says until it has no more for now. `name` is the patch, `module` the module
- * that comes or goes, either may be "". 0 or what the engine says is the outcome. agent_lock held.
+ * that comes or goes, either may be "". 0 or what the engine says is the outcome. agent_lock held;
+ * SUTURE_PUMP_MODULE lets go of it while it waits.
  */
 int steps_pump(enum suture_pump pump, const char *name, const char *module);
 

@@ -6,19 +6,7 @@
 #include "agent.h"
 #include "compat.h"
 
-/* Say why a patch is refused: to the log, and to whoever applies it. */
-#define refuse(fmt, ...)                                                                           \
-	do {                                                                                       \
-		klp_log(KERN_ERR, fmt "\n", ##__VA_ARGS__);                                        \
-		patch_set_error(fmt, ##__VA_ARGS__);                                               \
-	} while (0)
-
 #define for_each_state(klp, state) for (state = (klp)->states; state && state->id; state++)
-
-static const char *object_name(const struct klp_object *obj)
-{
-	return obj->name ? obj->name : "vmlinux";
-}
 
 static bool same_object(const struct klp_object *a, const struct klp_object *b)
 {
@@ -83,76 +71,6 @@ int declare_check(const struct klp_patch *klp)
 			return err;
 	}
 	return 0;
-}
-
-/* ---- resolving ---- */
-
-struct lookup {
-	unsigned int count;
-	struct klp_func **funcs;
-	struct symbol *symbols;
-};
-
-static int lookup_init(struct lookup *l, unsigned int max)
-{
-	l->count = 0;
-	l->funcs = kvcalloc(max + 1, sizeof(*l->funcs), GFP_KERNEL);
-	l->symbols = kvcalloc(max + 1, sizeof(*l->symbols), GFP_KERNEL);
-	return l->funcs && l->symbols ? 0 : -ENOMEM;
-}
-
-static void lookup_free(struct lookup *l)
-{
-	kvfree(l->funcs);
-	kvfree(l->symbols);
-}
-
-static void lookup_add(struct lookup *l, const struct klp_object *obj)
-{
-	struct klp_func *func;
-
-	klp_for_each_func_static(obj, func)
-	{
-		l->symbols[l->count].object = object_name(obj);
-		l->symbols[l->count].name = func->old_name;
-		l->symbols[l->count].position = func->old_sympos;
-		l->funcs[l->count++] = func;
-	}
-}
-
-/* The texts are Linux's. */
-static int lookup_judge(struct klp_func *func, const struct symbol *s)
-{
-	if (!s->count) {
-		refuse("symbol '%s' not found in symbol table", s->name);
-		return -EINVAL;
-	}
-	if (!s->position && s->count > 1) {
-		refuse("unresolvable ambiguity for symbol '%s' in object '%s'", s->name, s->object);
-		return -EINVAL;
-	}
-	if (!s->address) {
-		refuse("symbol position %lu for symbol '%s' in object '%s' not found", s->position,
-		       s->name, s->object);
-		return -EINVAL;
-	}
-	func->old_func = (void *)s->address;
-	func->old_size = compat_symbol_size(s->address);
-	if (!func->old_size) {
-		refuse("kallsyms size lookup failed for '%s'", func->old_name);
-		return -ENOENT;
-	}
-	return 0;
-}
-
-static int lookup_run(struct lookup *l)
-{
-	unsigned int i;
-	int err = symbols_find(l->symbols, l->count);
-
-	for (i = 0; !err && i < l->count; i++)
-		err = lookup_judge(l->funcs[i], &l->symbols[i]);
-	return err;
 }
 
 static void describe_func(struct suture_decl_func *d, const struct klp_func *func)
@@ -351,7 +269,7 @@ void declare_set_module(const char *name, struct module *mod)
 	}
 }
 
-/* Resolve what patches name in the coming module. */
+/* Resolve what patches name in the coming module. Only -ENOMEM is an error. */
 static int lookup_module(struct lookup *l, const char *module)
 {
 	unsigned int count = 0;
@@ -375,7 +293,7 @@ static int lookup_module(struct lookup *l, const char *module)
 		if (obj)
 			lookup_add(l, obj);
 	}
-	return lookup_run(l);
+	return lookup_run(l) == -ENOMEM ? -ENOMEM : 0;
 }
 
 int declare_module(struct module *mod, enum suture_module_state state)

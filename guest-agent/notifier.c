@@ -49,21 +49,20 @@ static int module_coming(struct module *mod)
 
 	if (!c)
 		return -ENOMEM;
-	if (declare_names(mod->name)) {
-		declare_set_module(mod->name, mod);
-		err = declare_module(mod, SUTURE_MODULE_COMING);
-		if (!err)
-			err = steps_pump(SUTURE_PUMP_MODULE, "", mod->name);
-		if (err)
-			declare_set_module(mod->name, NULL);
-	}
-	if (err) {
-		kfree(c);
-		return err;
-	}
 	c->mod = mod;
 	list_add(&c->list, &coming);
-	return 0;
+	if (!declare_names(mod->name))
+		return 0;
+
+	declare_set_module(mod->name, mod);
+	err = declare_module(mod, SUTURE_MODULE_COMING);
+	if (!err)
+		err = steps_pump(SUTURE_PUMP_MODULE, "", mod->name);
+	if (err) {
+		declare_set_module(mod->name, NULL);
+		forget_coming(mod);
+	}
+	return err;
 }
 
 /* A payload's init has succeeded: from now on the switch may come. agent_lock held. */

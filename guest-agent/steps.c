@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The engine says what comes next, we do it: callbacks, messages, retiring. */
+#include <linux/delay.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/task.h>
 #include <linux/string.h>
@@ -147,7 +148,13 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 		case SUTURE_STEP_DONE:
 			return reply.result;
 		case SUTURE_STEP_WAIT:
-			return 0;
+			if (pump != SUTURE_PUMP_MODULE)
+				return 0;
+			/* the loader of modules must have an outcome; let others do their steps */
+			mutex_unlock(&agent_lock);
+			msleep(clamp(reply.wait_ms, 1u, 1000u));
+			mutex_lock(&agent_lock);
+			break;
 		case SUTURE_STEP_CALLBACK:
 			step.result = run_callback(&reply);
 			break;

@@ -10,7 +10,7 @@ $(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | build/setup.stamp
 
 # kbuild writes beside the sources: it gets links to them in a folder of its own
 AGENT_SRC := $(wildcard guest-agent/*.[ch] guest-agent/Kbuild guest-agent/Makefile) \
-	$(shell find guest-agent/include -name '*.h' 2>/dev/null)
+	$(shell find guest-agent/include guest-agent/arch -name '*.h' 2>/dev/null)
 $(AGENT_DIR)/suture.ko: $(AGENT_SRC) $(wildcard include/suture/*.h) $(GUEST_DIR)/release
 	@echo "KBUILD $@"
 	@mkdir -p $(@D)
@@ -20,14 +20,14 @@ $(AGENT_DIR)/suture.ko: $(AGENT_SRC) $(wildcard include/suture/*.h) $(GUEST_DIR)
 		KCFLAGS="-I$(CURDIR)/include" modules
 
 HELPER_SRC := $(wildcard guest-agent/helper/*.c)
-$(AGENT_DIR)/suture-helper: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h include/suture/*.h)
+$(AGENT_DIR)/suture-load: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h include/suture/*.h)
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -g -static -D_GNU_SOURCE $(WARN) -Iinclude $(HELPER_SRC) -o $@
 
 ## agent         the module and helper for the guest kernel (GUEST=$(GUEST))
 .PHONY: agent
-agent: $(AGENT_DIR)/suture.ko $(AGENT_DIR)/suture-helper
+agent: $(AGENT_DIR)/suture.ko $(AGENT_DIR)/suture-load
 
 # user programs of the tests
 GUEST_PROGRAMS := $(patsubst tests/guest/%.c,build/guest/bin/%,$(wildcard tests/guest/*.c))

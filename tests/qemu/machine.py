@@ -31,7 +31,7 @@ INITRAMFS = os.path.join(BUILD, "guest", "initramfs.cpio.gz")
 SUTURE_EFI = os.path.join(BUILD, "x86", "suture.efi")
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "suture.ko")
-HELPER = os.path.join(BUILD, "agent", GUEST, "suture-helper")
+HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
@@ -143,7 +143,7 @@ class Machine:
         files = dict(self.files)
         if self.agent:
             files.setdefault("/lib/modules/suture.ko", AGENT)
-            files.setdefault("/sbin/suture-helper", HELPER)
+            files.setdefault("/usr/lib/suture/suture-load", HELPER)
         path = self.log("initrd")
         with open(INITRAMFS, "rb") as f:
             archive = f.read()

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The functions that patches replace: where they are, by Linux's rules and in its words. */
+#include <linux/mm.h>
+#include "agent.h"
+#include "compat.h"
+
+int lookup_init(struct lookup *l, unsigned int max)
+{
+	l->count = 0;
+	l->funcs = kvcalloc(max + 1, sizeof(*l->funcs), GFP_KERNEL);
+	l->symbols = kvcalloc(max + 1, sizeof(*l->symbols), GFP_KERNEL);
+	return l->funcs && l->symbols ? 0 : -ENOMEM;
+}
+
+void lookup_free(struct lookup *l)
+{
+	kvfree(l->funcs);
+	kvfree(l->symbols);
+}
+
+void lookup_add(struct lookup *l, const struct klp_object *obj)
+{
+	struct klp_func *func;
+
+	klp_for_each_func_static(obj, func)
+	{
+		l->symbols[l->count].object = object_name(obj);
+		l->symbols[l->count].name = func->old_name;
+		l->symbols[l->count].position = func->old_sympos;
+		l->funcs[l->count++] = func;
+	}
+}
+
+/* The texts are Linux's. */
+static int lookup_judge(struct klp_func *func, const struct symbol *s)
+{
+	if (!s->count) {
+		refuse("symbol '%s' not found in symbol table", s->name);
+		return -EINVAL;
+	}
+	if (!s->position && s->count > 1) {
+		refuse("unresolvable ambiguity for symbol '%s' in object '%s'", s->name, s->object);
+		return -EINVAL;
+	}
+	if (!s->address) {
+		refuse("symbol position %lu for symbol '%s' in object '%s' not found", s->position,
+		       s->name, s->object);
+		return -EINVAL;
+	}
+	func->old_size = compat_symbol_size(s->address);
+	if (!func->old_size) {
+		refuse("kallsyms size lookup failed for '%s'", func->old_name);
+		return -ENOENT;
+	}
+	func->old_func = (void *)s->address;
+	return 0;
+}
+
+int lookup_run(struct lookup *l)
+{
+	unsigned int i;
+	int err = symbols_find(l->symbols, l->count);
+
+	if (err)
+		return err;
+	for (i = 0; i < l->count; i++) {
+		int bad;
+
+		l->funcs[i]->old_func = NULL;
+		l->funcs[i]->old_size = 0;
+		bad = lookup_judge(l->funcs[i], &l->symbols[i]);
+		if (!err)
+			err = bad;
+	}
+	return err;
+}
