@@ -184,45 +184,52 @@ static int walk(u64 va, struct piece *piece)
 	return guest_is_ram(IPA(ipa), PAGE_SIZE) ? 0 : -EFAULT;
 }
 
-static bool cached(u64 va, u64 size, struct piece *piece)
+static const struct piece *cached(u64 va, u64 size)
 {
-	*piece = *cache_slot(va, size);
-	return piece->size && va - piece->va < size;
+	const struct piece *piece = cache_slot(va, size);
+
+	return va - piece->va < piece->size ? piece : NULL;
 }
 
-static int find_piece(u64 va, struct piece *piece)
+/* The piece that holds va, or NULL; `fresh` is room for one that is not kept. */
+static const struct piece *find_piece(u64 va, struct piece *fresh)
 {
 	bool caching = cache.owner && cache.owner == cpu_this();
-	int err;
+	const struct piece *piece = caching ? cached(va, LARGE) : NULL;
 
-	if (caching && (cached(va, LARGE, piece) || cached(va, PAGE_SIZE, piece)))
-		return 0;
-	err = walk(va, piece);
-	if (!err && caching)
-		*cache_slot(va, piece->size) = *piece;
-	return err;
+	if (!piece && caching)
+		piece = cached(va, PAGE_SIZE);
+	if (piece)
+		return piece;
+	if (walk(va, fresh))
+		return NULL;
+	if (caching)
+		*cache_slot(va, fresh->size) = *fresh;
+	return fresh;
 }
 
 int guest_translate(gva_t va, ipa_t *ipa)
 {
-	struct piece piece;
-	int err = find_piece(va.v, &piece);
+	struct piece fresh;
+	const struct piece *piece = find_piece(va.v, &fresh);
 
-	if (!err)
-		*ipa = IPA(piece.ipa + (va.v - piece.va));
-	return err;
+	if (!piece)
+		return -EFAULT;
+	*ipa = IPA(piece->ipa + (va.v - piece->va));
+	return 0;
 }
 
 const void *guest_at(gva_t va, size_t *left)
 {
-	struct piece piece;
+	struct piece fresh;
+	const struct piece *piece = find_piece(va.v, &fresh);
 	u64 offset;
 
-	if (find_piece(va.v, &piece))
+	if (!piece)
 		return NULL;
-	offset = va.v - piece.va;
-	*left = piece.size - offset;
-	return (const u8 *)ram_ptr(IPA(piece.ipa)) + offset;
+	offset = va.v - piece->va;
+	*left = piece->size - offset;
+	return (const u8 *)ram_ptr(IPA(piece->ipa)) + offset;
 }
 
 int guest_read(gva_t va, void *buf, size_t len)

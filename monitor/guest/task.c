@@ -5,101 +5,138 @@
 
 #define MAX_TASKS (4u << 20)
 
-static int read_task(u64 task, struct guest_task *t)
+/*
+ * A window on the guest's memory, which moves only when an address lies outside of it. Task
+ * structures lie in large pages, so that one translation serves many reads.
+ */
+struct window {
+	u64 va;
+	const u8 *at;
+	size_t len;
+};
+
+static bool in_window(const struct window *w, u64 va, size_t len)
+{
+	return va - w->va < w->len && w->len - (va - w->va) >= len;
+}
+
+static void move_window(struct window *w, u64 va)
+{
+	w->va = va;
+	w->at = guest_at(GVA(va), &w->len);
+	if (!w->at)
+		w->len = 0;
+}
+
+/* Inline, so that a copy of constant length is a load. */
+static inline __attribute__((always_inline)) int read_at(struct window *w, u64 va, void *buf,
+							 size_t len)
+{
+	if (!in_window(w, va, len)) {
+		move_window(w, va);
+		if (w->len < len)
+			return guest_read(GVA(va), buf, len);
+	}
+	memcpy(buf, w->at + (va - w->va), len);
+	return 0;
+}
+
+static int read_u64(struct window *w, u64 va, u64 *v)
+{
+	return read_at(w, va, v, sizeof(*v));
+}
+
+static int read_task(struct window *w, u64 task, struct guest_task *t)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
 	u32 on_cpu;
 
-	memset(t, 0, sizeof(*t));
-	t->task = task;
-	if (guest_read_u64(GVA(task + l->task_stack), &t->stack) ||
-	    guest_read_u64(GVA(task + l->task_sp), &t->sp) ||
-	    guest_read_u32(GVA(task + l->task_on_cpu), &on_cpu) ||
-	    guest_read_u32(GVA(task + l->task_pid), &t->pid) ||
-	    guest_read(GVA(task + l->task_comm), t->comm, sizeof(t->comm) - 1))
+	if (!in_window(w, task, 1))
+		move_window(w, task);
+	*t = (struct guest_task){.task = task};
+	if (read_u64(w, task + l->task_stack, &t->stack) ||
+	    read_u64(w, task + l->task_sp, &t->sp) ||
+	    read_at(w, task + l->task_on_cpu, &on_cpu, sizeof(on_cpu)) ||
+	    read_at(w, task + l->task_pid, &t->pid, sizeof(t->pid)) ||
+	    read_at(w, task + l->task_comm, t->comm, sizeof(t->comm) - 1))
 		return -EFAULT;
 	t->on_cpu = on_cpu;
 	if (l->task_pc == SUTURE_NONE)
 		return 0;
-	return guest_read_u64(GVA(task + l->task_pc), &t->pc);
+	return read_u64(w, task + l->task_pc, &t->pc);
 }
 
-/* ---- lists: struct list_head { next, prev } ---- */
+/* ---- lists ---- */
 
-struct list {
-	u64 head, at;
-	u32 *left; /* how many more entries may come, in all lists together */
+struct walk {
+	struct window window;
+	u32 left; /* how many more entries may come, in all lists together */
+	int (*fn)(const struct guest_task *t, void *arg);
+	void *arg;
 };
 
 /*
- * Step to the next entry; `at` is the head again when there is none. An entry whose `prev` does not
- * lead back is in the middle of a change, or no list at all.
+ * The entry after `at`, a struct list_head { next, prev }. One whose `prev` does not lead back is
+ * in the middle of a change, or no list at all.
  */
-static int list_next(struct list *list)
+static int list_next(struct walk *walk, u64 at, u64 *next)
 {
-	u64 next, back;
+	u64 back;
 
-	if (guest_read_u64(GVA(list->at), &next) || guest_read_u64(GVA(next + 8), &back))
+	if (read_u64(&walk->window, at, next) || read_u64(&walk->window, *next + 8, &back))
 		return -EFAULT;
-	if (back != list->at || !(*list->left)--)
+	if (back != at || !walk->left)
 		return -ELOOP;
-	list->at = next;
+	walk->left--;
 	return 0;
 }
 
-static int for_each_thread(u64 leader, u32 *left, int (*fn)(const struct guest_task *t, void *arg),
-			   void *arg)
+static int for_each_thread(struct walk *walk, u64 leader)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
 	struct guest_task t;
-	struct list threads;
-	u64 signal;
+	u64 signal, head, at;
 	int r;
 
-	if (guest_read_u64(GVA(leader + l->task_signal), &signal))
+	if (read_u64(&walk->window, leader + l->task_signal, &signal))
 		return -EFAULT;
-	threads.head = threads.at = signal + l->signal_thread_head;
-	threads.left = left;
-	for (;;) {
-		r = list_next(&threads);
-		if (r || threads.at == threads.head)
-			return r;
-		r = read_task(threads.at - l->task_thread_node, &t);
+	head = signal + l->signal_thread_head;
+	r = list_next(walk, head, &at);
+	while (!r && at != head) {
+		r = read_task(&walk->window, at - l->task_thread_node, &t);
 		if (!r)
-			r = fn(&t, arg);
-		if (r)
-			return r;
+			r = walk->fn(&t, walk->arg);
+		if (!r)
+			r = list_next(walk, at, &at);
 	}
+	return r;
 }
 
 int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *arg)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	u32 left = MAX_TASKS;
-	struct list leaders;
-	int r;
+	struct walk walk = {.left = MAX_TASKS, .fn = fn, .arg = arg};
+	u64 head = l->init_task + l->task_tasks, at;
+	int r = list_next(&walk, head, &at);
 
-	leaders.head = leaders.at = l->init_task + l->task_tasks;
-	leaders.left = &left;
-	for (;;) {
-		r = list_next(&leaders);
-		if (r || leaders.at == leaders.head)
-			return r;
-		r = for_each_thread(leaders.at - l->task_tasks, &left, fn, arg);
-		if (r)
-			return r;
+	while (!r && at != head) {
+		r = for_each_thread(&walk, at - l->task_tasks);
+		if (!r)
+			r = list_next(&walk, at, &at);
 	}
+	return r;
 }
 
 /* ---- what a CPU has ---- */
 
 static int read_task_of_cpu(u64 pointer, struct guest_task *t)
 {
+	struct window w = {0};
 	u64 task;
 
 	if (guest_read_u64(GVA(pointer), &task))
 		return -EFAULT;
-	return read_task(task, t);
+	return read_task(&w, task, t);
 }
 
 int guest_current(u64 percpu_base, struct guest_task *t)

@@ -64,8 +64,8 @@ u32 check_sort(struct check_range *ranges, u32 count)
 	for (u32 i = 0; i < count; i++) {
 		if (n && ranges[i].start < ranges[n - 1].end)
 			ranges[n - 1].end = MAX(ranges[n - 1].end, ranges[i].end);
-		else
-			ranges[n++] = ranges[i];
+		else if (n++ != i)
+			ranges[n - 1] = ranges[i];
 	}
 	return n;
 }

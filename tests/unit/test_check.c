@@ -151,6 +151,22 @@ static void many_ranges_in_any_order(void **state)
 	}
 }
 
+/* Between two ranges it is not enough to lie within the lowest and the highest. */
+static void between_ranges(void **state)
+{
+	u64 sp = syn_sleep(sleeper, 8);
+
+	(void)state;
+	add_range(FUNC_END + 0x100, FUNC_END + 0x200, "second");
+	syn_set(sp, FUNC_END + 1);
+	assert_safe();
+	syn_set(sp, FUNC_END + 0x100);
+	assert_safe();
+	syn_set(sp, FUNC_END + 0x101);
+	assert_blocked(100, "stack");
+	assert_string_equal(report.blocker.func, "second");
+}
+
 static void ranges_that_overlap(void **state)
 {
 	u64 sp = syn_sleep(sleeper, 8);
@@ -310,6 +326,13 @@ static void user_mode_has_an_empty_kernel_stack(void **state)
 	syn_put_context(2);
 	assert_unseen(sp);
 	assert_seen(syn.cpus[3].ctx.sp, 0, "stack");
+	ctx->sp = syn.cpus[2].irq + 0x100;
+	syn_put_context(2);
+	assert_unseen(ctx->sp);
+	/* a task that is not running, whatever its CPU does */
+	syn_sleep(sleeper, 0x80);
+	assert_seen(syn_stack_end(sleeper) - 0x80, 100, "stack");
+	syn_set32(sleeper + TASK_ON_CPU, 1);
 	/* but then not for a task that is only said to run */
 	syn_set(syn.cpus[2].base + PCPU_CURRENT, syn.cpus[2].idle);
 	assert_seen(sp, 100, "stack");
@@ -469,7 +492,10 @@ static void every_other_cpu_must_be_held(void **state)
 
 static void per_cpu_bases_must_be_known(void **state)
 {
+	u64 copy = syn_alloc(PAGE_SIZE);
+
 	(void)state;
+	memcpy(syn_at(copy), syn_at(syn.cpus[2].base), PAGE_SIZE);
 	for (int user = 0; user < 2; user++) {
 		struct vcpu_context *ctx = &syn.cpus[2].ctx;
 
@@ -477,7 +503,7 @@ static void per_cpu_bases_must_be_known(void **state)
 		ctx->percpu_base = 0;
 		syn_put_context(2);
 		assert_not_judged(-EFAULT, "CPU 2");
-		ctx->percpu_base = syn.cpus[2].base + 8;
+		ctx->percpu_base = copy;
 		syn_put_context(2);
 		assert_not_judged(-EFAULT, "CPU 2");
 		ctx->percpu_base = syn.cpus[1].base;
@@ -691,6 +717,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(start_is_out_and_end_is_in),
 		TEST(many_ranges_in_any_order),
+		TEST(between_ranges),
 		TEST(ranges_that_overlap),
 		TEST(no_range_is_safe),
 		TEST(authentication_codes_are_stripped),
