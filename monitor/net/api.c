@@ -4,10 +4,10 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
-#include "core/log.h"
 #include "core/service.h"
-#include "guest/kernel.h"
 #include "patch/bundle.h"
+
+#define WHY_SIZE 384 /* for one line of the engine: a name, two build-ids, and what to do */
 
 typedef void handler_fn(const struct http_request *rq, const char *name, struct api_reply *reply);
 
@@ -210,35 +210,9 @@ static void accepted(struct api_reply *reply, const char *name)
 	out_bytes(&reply->out, "\n", 1);
 }
 
-static void hex(char *to, size_t size, const u8 *bytes, size_t len)
-{
-	for (size_t i = 0; i < len && 2 * i + 2 < size; i++)
-		format(to + 2 * i, 3, "%02x", bytes[i]);
-}
-
-/* Is the bundle for the kernel that runs? An absent agent is the engine's to refuse. */
-static bool for_this_kernel(const struct bundle *b, struct api_reply *reply)
-{
-	const struct suture_manifest *m = &b->manifest;
-	char theirs[65] = "", ours[65] = "";
-
-	if (!guest_kernel.registered ||
-	    (m->build_id_len == guest_kernel.build_id_len &&
-	     !memcmp(m->build_id, guest_kernel.build_id, m->build_id_len)))
-		return true;
-	hex(theirs, sizeof(theirs), m->build_id, MIN(m->build_id_len, sizeof(m->build_id)));
-	hex(ours, sizeof(ours), guest_kernel.build_id, guest_kernel.build_id_len);
-	api_error(
-		reply, 409, -ENOEXEC,
-		"patch %s is for the kernel with build-id %s; the guest runs %s with build-id %s: "
-		"build it against that kernel",
-		m->name, theirs, guest_kernel.release, ours);
-	return false;
-}
-
 static void upload(struct api_body *body, struct api_reply *reply)
 {
-	char why[192] = "";
+	char why[WHY_SIZE] = "";
 	struct bundle b;
 	int err;
 
@@ -247,21 +221,18 @@ static void upload(struct api_body *body, struct api_reply *reply)
 		refuse(reply, err, why);
 		return;
 	}
-	if (!for_this_kernel(&b, reply))
-		return;
 	err = engine_upload(service_engine(), &b, why, sizeof(why));
 	if (err) {
 		refuse(reply, err, why);
 		return;
 	}
 	body->data = NULL; /* the engine's from here on */
-	log_info("patch %s uploaded, %zu bytes", b.manifest.name, body->size);
 	accepted(reply, b.manifest.name);
 }
 
 static void revert(const struct http_request *rq, const char *name, struct api_reply *reply)
 {
-	char why[192] = "";
+	char why[WHY_SIZE] = "";
 	int err = engine_revert(service_engine(), name, why, sizeof(why));
 
 	(void)rq;
@@ -269,6 +240,5 @@ static void revert(const struct http_request *rq, const char *name, struct api_r
 		refuse(reply, err, why);
 		return;
 	}
-	log_info("patch %s: revert asked for", name);
 	accepted(reply, name);
 }
