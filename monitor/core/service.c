@@ -82,6 +82,13 @@ static bool op_is_text(void *ctx, bool module, u64 va, u64 len)
 	return module ? guest_is_module_text(va, len) : guest_is_kernel_text(va, len);
 }
 
+static const u8 *op_build_id(void *ctx, u32 *len)
+{
+	(void)ctx;
+	*len = guest_kernel.build_id_len;
+	return guest_kernel.registered ? guest_kernel.build_id : NULL;
+}
+
 static u64 op_now(void *ctx)
 {
 	(void)ctx;
@@ -106,6 +113,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 		.try_switch = op_switch,
 		.validate = op_validate,
 		.is_text = op_is_text,
+		.build_id = op_build_id,
 		.now_us = op_now,
 		.alloc = op_alloc,
 		.free = op_free,

@@ -24,6 +24,8 @@ struct engine_ops {
 	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
 	/* Is [va, va+len) text of vmlinux (module false) or of the module area (true)? */
 	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
+	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
+	const u8 *(*build_id)(void *ctx, u32 *len);
 	u64 (*now_us)(void *ctx);
 	void *(*alloc)(void *ctx, size_t size); /* zeroed; NULL when out */
 	void (*free)(void *ctx, void *p, size_t size);
@@ -42,14 +44,20 @@ void engine_destroy(struct engine *e);
 /* ---- the operator's side; `why` gets one line that names the thing and the way out ---- */
 
 /*
- * Accept a bundle (validated by bundle_parse()): the engine takes ownership of *b on success. The
- * agent is told by engine_work() to load it. -EEXIST: a patch of that name is loaded or loading;
- * -ESRCH: no agent; -ENOMEM.
+ * Accept a bundle (validated by bundle_parse()): on success the engine takes over *b and its data,
+ * which it returns with ops->free(ctx, data, size). The agent is told by engine_work() to load it.
+ * -EEXIST: a patch of that name is loaded or loading; -ESRCH: no agent, or it has been silent for
+ * 10 s; -ENOEXEC: for another build-id than the guest's; -EBUSY: another patch is being loaded or
+ * in transition; -ENOMEM. Whatever it is, `why` says it, and nothing has changed.
  */
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
-/* Disable the patch and have its module unloaded. -ENOENT: no such patch; -EBUSY: in transition, or
- * a newer patch stands on it. */
+/*
+ * Disable the patch and have its module unloaded; a patch that is still being switched on is
+ * reversed. Patches may be reverted in any order, as in Linux. -ENOENT: not applied; -EBUSY: it, or
+ * another patch, is under way, or it was forced; -EALREADY: it is being reverted; -EINVAL: one of
+ * its states is marked block_disable; -ESRCH: as above.
+ */
 int engine_revert(struct engine *e, const char *name, char *why, size_t why_size);
 
 /* What the API shows of a patch. */
@@ -84,7 +92,8 @@ struct patch_info {
 	enum patch_phase phase;
 	bool replace, from_bundle;
 	int error;     /* 0 or negative errno of the last operation */
-	char why[192]; /* for people */
+	char why[192]; /* for people: with error what went wrong, without it what is worth knowing
+			*/
 	u32 nr_objects, nr_funcs, nr_states;
 	struct transition_report apply, revert; /* of the last of each */
 };
@@ -93,21 +102,52 @@ struct patch_info {
 int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info);
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
 
-/* ---- the agent's side: one function for each message; they fill replies whole ---- */
+/*
+ * ---- the agent's side: one function for each message ----
+ *
+ * Replies come zeroed with their header filled; these fill in the rest. -EAGAIN of any of them
+ * means that somebody else's steps are under way: post the message again in a millisecond, as Linux
+ * would wait for its mutex.
+ */
 
-void engine_agent_hello(
-	struct engine *e); /* an agent registered: forget what its predecessor left undone */
-int engine_agent_bye(struct engine *e); /* -EBUSY while patches are on */
+/*
+ * An agent registered. What its predecessor left undone is failed; patches that are on stay on, and
+ * are reported as having lost their agent: reverting one runs no callbacks and unloads nothing.
+ */
+void engine_agent_hello(struct engine *e);
+int engine_agent_bye(struct engine *e); /* -EBUSY while patches are declared or loading */
 bool engine_agent_present(const struct engine *e);
 void engine_work(struct engine *e, struct suture_work *reply);
 int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_fetch_reply *reply,
 		 void *bytes, size_t room);
 int engine_loaded(struct engine *e, const struct suture_loaded *m);
 /* m is a private copy, of m->msg.size bytes. Every count, index and address in it is untrusted. */
+/*
+ * 0: pump it with SUTURE_PUMP_INIT. -EPERM: no bundle stands behind it and guest_patches is off;
+ * -EBUSY: another patch is in transition; -EEXIST; -EBADMSG: not what the manifest says; -EINVAL,
+ * -E2BIG, -EMSGSIZE, -ENOENT, -EFAULT: malformed; or what switch_validate() says. The reason is in
+ * the patch's `why` and the log.
+ */
 int engine_declare(struct engine *e, const struct suture_declare *m);
+/*
+ * The payload's text is about to go, before its redirects were on; no callback runs. A negative
+ * DONE to SUTURE_PUMP_INIT has done this already. -ENOENT; -EBUSY: it is on.
+ */
 int engine_withdraw(struct engine *e, const char *name);
+/*
+ * The next step for the pump that m describes. Each pump gets the steps of its own work only, and
+ * WAIT while another's are under way (SUTURE_PUMP_MODULE must then ask again; for SUTURE_PUMP_INIT
+ * and _SYSFS WAIT is the end: the poll worker goes on). RETIRED and CALLBACK name their patch in
+ * the reply. A negative DONE to SUTURE_PUMP_INIT implies RETIRED.
+ */
 void engine_step(struct engine *e, const struct suture_step *m, struct suture_step_reply *reply);
+/* 0: pump SUTURE_PUMP_SYSFS. -EINVAL: as Linux, it is so already; -EBUSY; -ENOENT. */
 int engine_set(struct engine *e, const struct suture_set *m);
+/*
+ * COMING and GOING: 0, then pump SUTURE_PUMP_MODULE with the module's name until DONE (a negative
+ * one refuses a COMING module). After GOING the agent makes sure with SUTURE_HC_DROP_RANGE. LIVE
+ * and GOING matter for payloads too: GOING of a payload that was not retired undoes its patch.
+ */
 int engine_module(struct engine *e, const struct suture_module *m);
 int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply);
 
@@ -119,7 +159,7 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
  */
 u64 engine_tick(struct engine *e);
 
-/* The redirect with this key was dropped behind the engine's back (SUTURE_HC_DROP_*). */
+/* The redirect with this key was dropped behind the engine's back (SUTURE_HC_DROP_*). Any phase. */
 void engine_dropped(struct engine *e, u64 key);
 
 #endif

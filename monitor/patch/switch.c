@@ -130,21 +130,23 @@ static void add_range(struct check_range *range, const struct switch_func *f, u6
 
 /*
  * The code that is active; and where a redirect stands, its bytes too: a CPU may be between two
- * instructions of the jump. *count is what is left after sorting.
+ * instructions of the jump. *count is what is left after sorting; with SWITCH_OFFLINE nothing.
  */
 static int make_ranges(const struct switch_set *set, struct check_range *ranges, u32 *count,
 		       struct transition_report *r)
 {
 	u32 n = 0;
 
-	for (u32 i = 0; i < set->count; i++) {
+	for (u32 i = 0; i < set->count && set->care != SWITCH_OFFLINE; i++) {
 		const struct switch_func *f = &set->funcs[i];
+		bool forced = set->care == SWITCH_FORCED;
 
 		if (!f->active_size || f->active_addr + f->active_size < f->active_addr)
 			return fail(r, -EINVAL, "%s: the size of its active code is not known",
 				    f->name);
-		add_range(&ranges[n++], f, f->active_addr, f->active_size);
-		if (is_redirected(f))
+		if (!forced)
+			add_range(&ranges[n++], f, f->active_addr, f->active_size);
+		if (forced || is_redirected(f))
 			add_range(&ranges[n++], f, f->old_addr, MIN(f->old_size, JUMP_AREA));
 	}
 	*count = check_sort(ranges, n);
@@ -164,7 +166,7 @@ static int describe_blocker(struct transition_report *r)
 static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check_range *ranges,
 			 u32 count, struct transition_report *r)
 {
-	int err = check_run(p, NULL, ranges, count, r);
+	int err = count ? check_run(p, NULL, ranges, count, r) : 0;
 
 	if (err == -EBUSY)
 		return describe_blocker(r);

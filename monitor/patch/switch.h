@@ -16,9 +16,17 @@ struct switch_func {
 	u64 new_addr;		      /* the code that is to run; 0: the original again */
 };
 
+enum switch_care {
+	SWITCH_SAFE,	/* nobody may be in the active code */
+	SWITCH_FORCED,	/* nobody may be in the bytes that change; the operator takes the rest */
+	SWITCH_OFFLINE, /* nobody can be there: the module's init has not begun, or its exit is over
+			 */
+};
+
 struct switch_set {
 	const struct switch_func *funcs;
 	u32 count;
+	enum switch_care care;
 };
 
 /*

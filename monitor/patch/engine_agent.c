@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The agent's side: who is there, sysfs, modules, and what is undone. DECLARE has its own file. */
+#include "patch/engine_types.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+#include "core/log.h"
+
+/* ---- the agent comes and goes ---- */
+
+bool engine_agent_present(const struct engine *e)
+{
+	return e->agent;
+}
+
+int engine_agent_bye(struct engine *e)
+{
+	const struct patch *p;
+
+	for (p = e->patches; p; p = p->next)
+		if ((p->installed && !p->orphan) || p->phase == PHASE_LOADING)
+			return -EBUSY;
+	e->agent = false;
+	return 0;
+}
+
+/* The agent that ran this patch is gone without a word: its kernel has started anew, or it died. */
+static void lose_agent(struct engine *e, struct patch *p)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_objects; i++) {
+		p->objects[i].callbacks = 0;
+		p->objects[i].event = EVENT_NONE;
+	}
+	for (i = 0; i < p->nr_states; i++) {
+		p->states[i].callbacks = 0;
+		p->states[i].is_shadow = false;
+	}
+	p->orphan = true;
+	p->todo = TODO_NOTHING;
+	if (p->on) {
+		/* what is on stays on: half an answer would be worse */
+		p->enabled = true;
+		p->live = true;
+		p->unload = false;
+		for (i = 0; i < p->nr_objects; i++)
+			p->objects[i].post_patched = p->objects[i].patched;
+		patch_set_phase(p, PHASE_APPLIED);
+		str_copy(p->why,
+			 "in force, but the agent that ran it is gone: a revert will run no "
+			 "callbacks and leave its module loaded",
+			 sizeof(p->why));
+		log_warn("patch '%s': %s", p->name, p->why);
+		return;
+	}
+	patch_blame(p, -ECANCELED, "the agent was lost before the patch was on: apply it again");
+	engine_forget(e, p);
+	patch_set_phase(p, PHASE_FAILED);
+}
+
+void engine_agent_hello(struct engine *e)
+{
+	struct patch *p;
+
+	e->run.kind = SCRIPT_NONE;
+	e->transition = NULL;
+	e->agent = true;
+	e->heard_us = e->ops.now_us(e->ops.ctx);
+	for (p = e->patches; p; p = p->next) {
+		p->job_given = false;
+		if (p->phase == PHASE_UPLOADED)
+			continue; /* for the new agent */
+		engine_free_bundle(e, p);
+		if (p->installed) {
+			lose_agent(e, p);
+		} else if (p->phase == PHASE_LOADING) {
+			patch_blame(
+				p, -ECANCELED,
+				"the agent was lost while it loaded the payload: apply it again");
+			patch_set_phase(p, PHASE_FAILED);
+		} else if (p->phase == PHASE_DISABLED || p->phase == PHASE_UNLOADING) {
+			patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_REVERTED);
+		}
+	}
+}
+
+/* ---- sysfs ---- */
+
+static int set_force(struct engine *e, struct patch *p, bool on)
+{
+	if (!on)
+		return 0;
+	if (p != e->transition)
+		return -EINVAL;
+	engine_begin(e, SCRIPT_FORCE, SUTURE_PUMP_SYSFS, p);
+	return 0;
+}
+
+static int set_enabled(struct engine *e, struct patch *p, bool on)
+{
+	u64 state;
+
+	if (on == p->enabled)
+		return -EINVAL;
+	if (p == e->transition) {
+		engine_begin(e, SCRIPT_REVERSE, SUTURE_PUMP_SYSFS, p);
+		return 0;
+	}
+	if (on) /* Linux does not enable again what is disabled, and it is not in the list */
+		return -EINVAL;
+	if (e->transition) {
+		log_warn("patch '%s' cannot be disabled now: '%s' is in transition", p->name,
+			 e->transition->name);
+		return -EBUSY;
+	}
+	state = engine_blocked_state(e, p);
+	if (state) {
+		log_warn("patch '%s' cannot be disabled: its state %llu is marked block_disable",
+			 p->name, (unsigned long long)state);
+		return -EINVAL;
+	}
+	p->revert = (struct transition_report){0};
+	p->error = 0;
+	p->why[0] = 0;
+	engine_start_transition(e, p, false);
+	engine_begin(e, SCRIPT_DISABLE, SUTURE_PUMP_SYSFS, p);
+	return 0;
+}
+
+int engine_set(struct engine *e, const struct suture_set *m)
+{
+	struct patch *p = engine_find(e, m->name);
+
+	if (!p || !p->installed || p->orphan)
+		return -ENOENT;
+	if (m->value > 1)
+		return -EINVAL;
+	if (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo != TODO_NOTHING))
+		return -EAGAIN;
+	switch (m->what) {
+	case SUTURE_SET_ENABLED:
+		return set_enabled(e, p, m->value);
+	case SUTURE_SET_FORCE:
+		return set_force(e, p, m->value);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* ---- what is undone ---- */
+
+int engine_withdraw(struct engine *e, const char *name)
+{
+	struct patch *p = engine_find(e, name);
+
+	if (!p || !p->installed)
+		return -ENOENT;
+	if (p->on)
+		return -EBUSY;
+	if (e->run.kind != SCRIPT_NONE && e->run.patch != p)
+		return -EAGAIN;
+	e->run.kind = SCRIPT_NONE;
+	patch_blame(p, -ECANCELED, "the agent withdrew it: see the guest's kernel log");
+	engine_forget(e, p);
+	return 0;
+}
+
+void engine_dropped(struct engine *e, u64 key)
+{
+	struct patch *p;
+	u32 i;
+
+	for (p = e->patches; p; p = p->next) {
+		for (i = 0; i < p->nr_funcs; i++) {
+			struct func *f = &p->funcs[i];
+
+			if (!f->on || f->old_addr != key)
+				continue;
+			f->on = false;
+			if (strcmp(p->objects[f->object].name, "vmlinux"))
+				continue; /* its module goes: the patch is as good as before */
+			format(p->why, sizeof(p->why),
+			       "the guest dropped the redirect of '%s' (reboot, kexec, or its "
+			       "payload's memory was freed)",
+			       f->name);
+			log_warn("patch '%s': %s", p->name, p->why);
+		}
+	}
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * DECLARE: the patch, as the agent read it from the payload. Nothing in it is believed before it
+ * has been compared with the kernel's text, the manifest, and the patches that are there.
+ */
+#include "patch/engine_types.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+#include "core/log.h"
+
+/* Sizes in kallsyms reach to the next symbol: padding behind the function is counted. */
+#define PADDING_MAX 64
+
+struct declaration {
+	const struct suture_declare *m;
+	const struct suture_decl_object *objects;
+	const struct suture_decl_func *funcs;
+	const struct suture_decl_state *states;
+	char why[160];
+};
+
+#define refuse(d, error, ...) (format((d)->why, sizeof((d)->why), __VA_ARGS__), -(error))
+
+/* ---- the message in itself ---- */
+
+static bool terminated(const char *s, size_t size)
+{
+	return s[0] && memchr(s, 0, size);
+}
+
+static int parse(struct declaration *d, const struct suture_declare *m)
+{
+	u64 size;
+
+	d->m = m;
+	if (m->msg.size < sizeof(*m) || m->msg.size > SUTURE_MSG_MAX)
+		return refuse(d, EMSGSIZE, "a declaration of %u bytes", m->msg.size);
+	if (!terminated(m->name, sizeof(m->name)))
+		return refuse(d, EINVAL, "a declaration without a name");
+	if (!m->nr_objects || m->nr_objects > SUTURE_MAX_OBJECTS ||
+	    m->nr_funcs > SUTURE_MAX_FUNCS || m->nr_states > SUTURE_MAX_STATES)
+		return refuse(d, E2BIG,
+			      "%u objects, %u functions and %u states; the limits are %u, %u, %u",
+			      m->nr_objects, m->nr_funcs, m->nr_states, SUTURE_MAX_OBJECTS,
+			      SUTURE_MAX_FUNCS, SUTURE_MAX_STATES);
+	if (m->flags & ~SUTURE_DECL_REPLACE)
+		return refuse(d, EINVAL, "unknown flags %#x", m->flags);
+	d->objects = (const void *)(m + 1);
+	d->funcs = (const void *)(d->objects + m->nr_objects);
+	d->states = (const void *)(d->funcs + m->nr_funcs);
+	size = sizeof(*m) + m->nr_objects * sizeof(*d->objects) + m->nr_funcs * sizeof(*d->funcs) +
+	       m->nr_states * sizeof(*d->states);
+	if (size != m->msg.size)
+		return refuse(d, EMSGSIZE, "its tables take %u bytes, the message has %u",
+			      (unsigned int)size, m->msg.size);
+	return 0;
+}
+
+/* ---- against the kernel's text ---- */
+
+static bool inside(u64 start, u64 end, u64 addr, u64 size)
+{
+	return size && addr >= start && addr < end && size <= end - addr;
+}
+
+static bool is_text(const struct engine *e, bool module, u64 start, u64 end)
+{
+	return start < end && e->ops.is_text(e->ops.ctx, module, start, end - start);
+}
+
+static int check_objects(const struct engine *e, struct declaration *d)
+{
+	u32 i, j;
+
+	for (i = 0; i < d->m->nr_objects; i++) {
+		const struct suture_decl_object *o = &d->objects[i];
+
+		if (!terminated(o->name, sizeof(o->name)) || o->loaded > 1 ||
+		    o->callbacks >> (SUTURE_CB_POST_UNPATCH + 1))
+			return refuse(d, EINVAL, "object %u is malformed", i);
+		for (j = 0; j < i; j++)
+			if (!strcmp(d->objects[j].name, o->name))
+				return refuse(d, EINVAL, "object '%s' is there twice", o->name);
+		if (!strcmp(o->name, "vmlinux")) {
+			if (!o->loaded)
+				return refuse(d, EINVAL, "vmlinux is said not to be loaded");
+		} else if (o->loaded && !is_text(e, true, o->text_start, o->text_end)) {
+			return refuse(d, EFAULT, "the text of module '%s' is not where modules are",
+				      o->name);
+		}
+	}
+	return 0;
+}
+
+static int check_old(const struct engine *e, struct declaration *d,
+		     const struct suture_decl_func *f)
+{
+	const struct suture_decl_object *o = &d->objects[f->object];
+
+	if (!o->loaded)
+		return f->old_addr || f->old_size
+			       ? refuse(d, EINVAL,
+					"function '%s' has an address, its module '%s' "
+					"is not loaded",
+					f->name, o->name)
+			       : 0;
+	if (!f->old_addr)
+		return refuse(d, ENOENT, "function '%s' is not in '%s'", f->name, o->name);
+	if (!strcmp(o->name, "vmlinux")
+		    ? !f->old_size || f->old_addr + f->old_size < f->old_addr ||
+			      !is_text(e, false, f->old_addr, f->old_addr + f->old_size)
+		    : !inside(o->text_start, o->text_end, f->old_addr, f->old_size))
+		return refuse(d, EFAULT, "function '%s' is not in the text of '%s'", f->name,
+			      o->name);
+	return 0;
+}
+
+static int check_funcs(const struct engine *e, struct declaration *d)
+{
+	u32 i, j;
+	int r;
+
+	if (!is_text(e, true, d->m->text_start, d->m->text_end))
+		return refuse(d, EFAULT, "the payload's text is not where modules are");
+	for (i = 0; i < d->m->nr_funcs; i++) {
+		const struct suture_decl_func *f = &d->funcs[i];
+
+		if (!terminated(f->name, sizeof(f->name)) || f->object >= d->m->nr_objects)
+			return refuse(d, EINVAL, "function %u is malformed", i);
+		r = check_old(e, d, f);
+		if (r)
+			return r;
+		if (!inside(d->m->text_start, d->m->text_end, f->new_addr, f->new_size))
+			return refuse(d, EFAULT, "the new '%s' is not in the payload's text",
+				      f->name);
+		for (j = 0; j < i; j++)
+			if ((f->old_addr && f->old_addr == d->funcs[j].old_addr) ||
+			    (f->object == d->funcs[j].object && f->sympos == d->funcs[j].sympos &&
+			     !strcmp(f->name, d->funcs[j].name)))
+				return refuse(d, EINVAL, "function '%s' is there twice", f->name);
+	}
+	return 0;
+}
+
+static int check_states(struct declaration *d)
+{
+	u32 i, j;
+
+	for (i = 0; i < d->m->nr_states; i++) {
+		const struct suture_decl_state *st = &d->states[i];
+
+		if (!st->id || st->is_shadow > 1 || st->block_disable > 1 ||
+		    st->callbacks >> (SUTURE_CB_SHADOW_DTOR + 1))
+			return refuse(d, EINVAL, "state %u is malformed", i);
+		for (j = 0; j < i; j++)
+			if (d->states[j].id == st->id)
+				return refuse(d, EINVAL, "state %llu is there twice",
+					      (unsigned long long)st->id);
+	}
+	return 0;
+}
+
+/* ---- against the manifest ---- */
+
+static int match_func(struct declaration *d, const struct bundle *b, u32 object, u32 index)
+{
+	struct suture_manifest_func want = bundle_func(b, index);
+	const char *name = bundle_string(b, want.name);
+	u32 i;
+
+	for (i = 0; i < d->m->nr_funcs; i++) {
+		const struct suture_decl_func *f = &d->funcs[i];
+
+		if (f->object != object || f->sympos != want.sympos || strcmp(f->name, name))
+			continue;
+		if (want.size && f->old_size &&
+		    (f->old_size < want.size || f->old_size - want.size >= PADDING_MAX))
+			return refuse(d, EBADMSG,
+				      "function '%s' has %llu bytes in this kernel, %u in the one "
+				      "that the bundle was built for",
+				      name, (unsigned long long)f->old_size, want.size);
+		return 0;
+	}
+	return refuse(d, EBADMSG,
+		      "the payload does not declare function '%s' (sympos %u) of the "
+		      "manifest",
+		      name, want.sympos);
+}
+
+static int match_object(struct declaration *d, const struct bundle *b, u32 index, u32 *func)
+{
+	struct suture_manifest_object want = bundle_object(b, index);
+	const char *name = bundle_string(b, want.name);
+	u32 i, n;
+	int r;
+
+	for (i = 0; i < d->m->nr_objects; i++)
+		if (!strcmp(d->objects[i].name, name))
+			break;
+	if (i == d->m->nr_objects)
+		return refuse(d, EBADMSG,
+			      "the payload does not declare object '%s' of the manifest", name);
+	for (n = 0; n < want.nr_funcs; n++) {
+		r = match_func(d, b, i, (*func)++);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int match_state(struct declaration *d, const struct bundle *b, u32 index)
+{
+	struct suture_manifest_state want = bundle_state(b, index);
+	u32 i;
+
+	for (i = 0; i < d->m->nr_states; i++) {
+		const struct suture_decl_state *st = &d->states[i];
+
+		if (st->id == want.id && st->version == want.version &&
+		    (st->is_shadow | st->block_disable << 1) == want.flags)
+			return 0;
+	}
+	return refuse(d, EBADMSG, "the payload does not declare state %llu as the manifest does",
+		      (unsigned long long)want.id);
+}
+
+/* Names are unique on both sides: equal counts and every one found make equal sets. */
+static int match_manifest(struct declaration *d, const struct bundle *b)
+{
+	const struct suture_manifest *want = &b->manifest;
+	u32 i, func = 0;
+	int r = 0;
+
+	if (want->nr_objects != d->m->nr_objects || want->nr_funcs != d->m->nr_funcs ||
+	    want->nr_states != d->m->nr_states)
+		return refuse(d, EBADMSG,
+			      "the payload declares %u objects, %u functions, %u states, the "
+			      "manifest %u, %u, %u",
+			      d->m->nr_objects, d->m->nr_funcs, d->m->nr_states, want->nr_objects,
+			      want->nr_funcs, want->nr_states);
+	if (!(want->flags & SUTURE_MANIFEST_REPLACE) != !(d->m->flags & SUTURE_DECL_REPLACE))
+		return refuse(d, EBADMSG, "payload and manifest differ in the replace flag");
+	for (i = 0; !r && i < want->nr_objects; i++)
+		r = match_object(d, b, i, &func);
+	for (i = 0; !r && i < want->nr_states; i++)
+		r = match_state(d, b, i);
+	return r;
+}
+
+/* ---- against the patches that are there ---- */
+
+static const struct suture_decl_state *declared_state(const struct declaration *d, u64 id)
+{
+	u32 i;
+
+	for (i = 0; i < d->m->nr_states; i++)
+		if (d->states[i].id == id)
+			return &d->states[i];
+	return NULL;
+}
+
+/*
+ * States with a version follow the older API's rule, the others that of document 002: see
+ * docs/semantics.md.
+ */
+static int check_compatible(struct engine *e, struct declaration *d)
+{
+	bool replace = d->m->flags & SUTURE_DECL_REPLACE;
+	const struct suture_decl_state *mine;
+	struct patch *owner;
+	struct state *st;
+	u32 n;
+
+	for (n = 0; (st = engine_nth_state(e, n, &owner)); n++) {
+		mine = declared_state(d, st->id);
+		if (!mine && replace && st->block_disable)
+			return refuse(d, EINVAL,
+				      "it would remove state %llu of patch '%s', which is marked "
+				      "block_disable",
+				      (unsigned long long)st->id, owner->name);
+		if (!mine && replace && st->version)
+			return refuse(d, EINVAL,
+				      "it replaces patch '%s' without having its state "
+				      "%llu",
+				      owner->name, (unsigned long long)st->id);
+		if (mine && mine->version < st->version)
+			return refuse(d, EINVAL,
+				      "its state %llu has version %u, that of patch '%s' has %u",
+				      (unsigned long long)st->id, mine->version, owner->name,
+				      st->version);
+	}
+	return 0;
+}
+
+/* ---- taking it over ---- */
+
+static int copy_tables(struct engine *e, struct patch *p, const struct declaration *d)
+{
+	const struct suture_declare *m = d->m;
+	size_t objects = m->nr_objects * sizeof(struct object);
+	size_t funcs = m->nr_funcs * sizeof(struct func);
+	size_t size = objects + funcs + m->nr_states * sizeof(struct state);
+	char *tables = e->ops.alloc(e->ops.ctx, size);
+	u32 i;
+
+	if (!tables)
+		return -ENOMEM;
+	if (p->objects)
+		e->ops.free(e->ops.ctx, p->objects, p->tables_size);
+	p->tables_size = size;
+	p->objects = (void *)tables;
+	p->funcs = (void *)(tables + objects);
+	p->states = (void *)(tables + objects + funcs);
+	p->nr_objects = m->nr_objects;
+	p->nr_funcs = m->nr_funcs;
+	p->nr_states = m->nr_states;
+	p->replace = m->flags & SUTURE_DECL_REPLACE;
+	p->text_start = m->text_start;
+	p->text_end = m->text_end;
+	for (i = 0; i < m->nr_objects; i++) {
+		p->objects[i] = (struct object){
+			.callbacks = d->objects[i].callbacks,
+			.loaded = d->objects[i].loaded,
+			.text_start = d->objects[i].text_start,
+			.text_end = d->objects[i].text_end,
+		};
+		copy_text(p->objects[i].name, sizeof(p->objects[i].name), d->objects[i].name,
+			  sizeof(d->objects[i].name));
+	}
+	for (i = 0; i < m->nr_funcs; i++) {
+		p->funcs[i] = (struct func){
+			.object = d->funcs[i].object,
+			.sympos = d->funcs[i].sympos,
+			.old_addr = d->funcs[i].old_addr,
+			.old_size = d->funcs[i].old_size,
+			.new_addr = d->funcs[i].new_addr,
+			.new_size = d->funcs[i].new_size,
+		};
+		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,
+			  sizeof(d->funcs[i].name));
+	}
+	for (i = 0; i < m->nr_states; i++)
+		p->states[i] = (struct state){
+			.id = d->states[i].id,
+			.version = d->states[i].version,
+			.callbacks = d->states[i].callbacks,
+			.is_shadow = d->states[i].is_shadow,
+			.block_disable = d->states[i].block_disable,
+		};
+	return 0;
+}
+
+/* The record of a bundle that is being loaded, or a new one for a patch of the guest's own. */
+static int find_record(struct engine *e, struct declaration *d, struct patch **out)
+{
+	const char *name = d->m->name;
+	struct patch *p = engine_find(e, name);
+
+	if (p && p->phase == PHASE_LOADING && p->has_bundle && !p->error) {
+		*out = p;
+		return match_manifest(d, &p->bundle);
+	}
+	if (!e->config.guest_patches)
+		return refuse(d, EPERM,
+			      "no bundle stands behind it, and suture.conf does not say "
+			      "guest_patches=yes");
+	/* a module of that name can only be loaded if the last one is gone */
+	if (p && p->phase == PHASE_DISABLED && !p->forced)
+		patch_set_phase(p, PHASE_REVERTED);
+	if (p && !patch_is_finished(p))
+		return refuse(d, EEXIST, "a patch of that name is %s", patch_phase_name(p->phase));
+	*out = engine_add_patch(e, name);
+	if (!*out)
+		return refuse(d, ENOMEM, "no memory for it");
+	(*out)->from_bundle = false;
+	patch_set_phase(*out, PHASE_LOADING);
+	return 0;
+}
+
+static int take(struct engine *e, struct declaration *d, struct patch *p)
+{
+	struct transition_report report = {0};
+	int r = copy_tables(e, p, d);
+
+	if (r)
+		return refuse(d, ENOMEM, "no memory for its tables");
+	r = engine_validate(e, p, &report);
+	if (r)
+		return refuse(d, -r, "%s",
+			      report.reason[0] ? report.reason : "a function takes no redirect");
+	engine_move_last(e, p);
+	r = check_compatible(e, d);
+	if (r) {
+		patch_blame(p, r, "%s", d->why);
+		engine_begin(e, SCRIPT_REFUSE, SUTURE_PUMP_INIT, p);
+		return 0;
+	}
+	p->installed = true;
+	p->apply = (struct transition_report){0};
+	engine_start_transition(e, p, true);
+	engine_begin(e, SCRIPT_ENABLE, SUTURE_PUMP_INIT, p);
+	patch_set_phase(p, PHASE_ENABLING);
+	return 0;
+}
+
+int engine_declare(struct engine *e, const struct suture_declare *m)
+{
+	struct declaration d = {0};
+	struct patch *p = NULL;
+	char name[SUTURE_NAME_LEN];
+	int r;
+
+	e->heard_us = e->ops.now_us(e->ops.ctx);
+	/* what comes in a moment is no reason to fail: Linux would wait for its mutex */
+	if (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo == TODO_COMPLETE))
+		return -EAGAIN;
+	r = parse(&d, m);
+	if (!r)
+		r = check_objects(e, &d);
+	if (!r)
+		r = check_funcs(e, &d);
+	if (!r)
+		r = check_states(&d);
+	if (!r && e->transition)
+		r = refuse(&d, EBUSY, "patch '%s' is in transition: one at a time",
+			   e->transition->name);
+	if (!r)
+		r = find_record(e, &d, &p);
+	if (!r)
+		r = take(e, &d, p);
+	if (!r)
+		return 0;
+
+	copy_text(name, sizeof(name), m->name, sizeof(m->name));
+	if (!p)
+		p = engine_find(e, name);
+	if (p && p->phase == PHASE_LOADING && !p->installed) {
+		patch_blame(p, r, "%s", d.why);
+		if (!p->has_bundle)
+			patch_set_phase(p, PHASE_FAILED);
+	} else {
+		log_warn("patch '%s' refused: %s (%s)", name, d.why, errno_name(r));
+	}
+	return r;
+}

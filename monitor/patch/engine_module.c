@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Modules that come and go, payloads among them. */
+#include "patch/engine_script.h"
+#include "core/errno.h"
+#include "core/lib/string.h"
+#include "core/log.h"
+
+/* To switch one object of a module that comes or goes, one a millisecond. */
+#define OBJECT_TRIES 2000
+
+struct object *patch_event_object(struct patch *p, const char *module, enum object_event event)
+{
+	struct object *o = p->installed ? patch_object(p, module) : NULL;
+
+	return o && o->event == event ? o : NULL;
+}
+
+/* ---- the message: what the notifier says ---- */
+
+static const struct suture_decl_func *resolved(const struct suture_module *m, const struct func *f)
+{
+	const struct suture_decl_func *funcs = (const void *)(m + 1);
+	u32 i;
+
+	for (i = 0; i < m->nr_funcs; i++)
+		if (!strcmp(funcs[i].name, f->name) && funcs[i].sympos == f->sympos)
+			return &funcs[i];
+	return NULL;
+}
+
+/* Take over the addresses of a module that comes. The payload's code waits for it already. */
+static int resolve(struct engine *e, struct patch *p, struct object *o,
+		   const struct suture_module *m)
+{
+	const struct suture_decl_func *d;
+	u32 i, j;
+
+	o->text_start = m->text_start;
+	o->text_end = m->text_end;
+	for (i = 0; i < p->nr_funcs; i++) {
+		struct func *f = &p->funcs[i];
+
+		if (&p->objects[f->object] != o)
+			continue;
+		d = resolved(m, f);
+		if (!d || !d->old_addr) {
+			log_warn("patch '%s': module '%s' has no function '%s' (sympos %u)",
+				 p->name, o->name, f->name, f->sympos);
+			return -EINVAL; /* what Linux prints */
+		}
+		if (!d->old_size || d->old_addr < m->text_start || d->old_addr >= m->text_end ||
+		    d->old_size > m->text_end - d->old_addr ||
+		    !e->ops.is_text(e->ops.ctx, true, d->old_addr, d->old_size)) {
+			log_warn("patch '%s': function '%s' is not in the text of module '%s'",
+				 p->name, f->name, o->name);
+			return -EFAULT;
+		}
+		for (j = 0; j < p->nr_funcs; j++)
+			if (j != i && p->funcs[j].old_addr == d->old_addr)
+				return -EINVAL;
+		f->old_addr = d->old_addr;
+		f->old_size = d->old_size;
+	}
+	return 0;
+}
+
+static void forget_addresses(struct patch *p, const struct object *o)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		if (&p->objects[p->funcs[i].object] == o)
+			p->funcs[i].old_addr = p->funcs[i].old_size = 0;
+}
+
+static void module_coming(struct engine *e, const struct suture_module *m)
+{
+	struct patch *p;
+	struct object *o;
+
+	for (p = e->patches; p; p = p->next) {
+		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
+		if (!o || o->loaded)
+			continue;
+		forget_addresses(p, o);
+		o->event = EVENT_COMING;
+		o->event_error = resolve(e, p, o, m);
+	}
+}
+
+static void module_going(struct engine *e, const char *name)
+{
+	struct patch *p;
+	struct object *o;
+
+	for (p = e->patches; p; p = p->next) {
+		o = p->installed ? patch_object(p, name) : NULL;
+		if (o)
+			o->event = o->loaded ? EVENT_GOING : EVENT_NONE;
+	}
+}
+
+/* The payload itself is about to be freed. */
+static void payload_going(struct engine *e, struct patch *p)
+{
+	if (!p->installed) {
+		if (p->phase == PHASE_DISABLED || p->phase == PHASE_UNLOADING)
+			patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_REVERTED);
+		return;
+	}
+	p->gone = true;
+	patch_blame(p, -ECANCELED,
+		    p->live ? "its module was unloaded by force while the patch was on"
+			    : "the payload's init failed after klp_enable_patch(): see the guest's "
+			      "kernel log");
+	if (e->run.kind != SCRIPT_NONE && e->run.patch == p)
+		e->run.kind = SCRIPT_NONE;
+	if (e->transition && e->transition != p) {
+		/* one transition at a time, and the memory goes now: without its callbacks */
+		if (engine_switch_off(e, p))
+			log_error("patch '%s': its redirects are left to the agent", p->name);
+		patch_forget_redirects(p, NULL);
+		engine_forget(e, p);
+		patch_set_phase(p, PHASE_FAILED);
+		return;
+	}
+	engine_start_transition(e, p, false);
+	p->todo = TODO_ABANDON;
+}
+
+int engine_module(struct engine *e, const struct suture_module *m)
+{
+	const struct suture_decl_func *funcs = (const void *)(m + 1);
+	struct patch *p;
+	u32 i;
+
+	e->heard_us = e->ops.now_us(e->ops.ctx);
+	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
+	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) ||
+	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs))
+		return -EINVAL;
+	for (i = 0; i < m->nr_funcs; i++)
+		if (!memchr(funcs[i].name, 0, sizeof(funcs[i].name)))
+			return -EINVAL;
+	p = engine_find(e, m->name);
+	switch (m->state) {
+	case SUTURE_MODULE_COMING:
+		if (m->text_start >= m->text_end)
+			return -EINVAL;
+		module_coming(e, m);
+		return 0;
+	case SUTURE_MODULE_LIVE:
+		if (p && (p->installed || p->phase == PHASE_LOADING))
+			p->live = true;
+		return 0;
+	case SUTURE_MODULE_GOING:
+		if (p)
+			payload_going(e, p);
+		module_going(e, m->name);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* ---- the steps: what Linux does in klp_module_coming() and klp_module_going() ---- */
+
+static void forget_event(struct engine *e, const char *module, enum object_event event)
+{
+	struct patch *p;
+	struct object *o;
+
+	for (p = e->patches; p; p = p->next) {
+		o = patch_event_object(p, module, event);
+		if (o)
+			o->event = EVENT_NONE;
+	}
+}
+
+bool script_coming(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	SCRIPT_BEGIN(s)
+	for (s->p = e->patches; s->p; s->p = s->p->next) {
+		s->o = patch_event_object(s->p, s->module, EVENT_COMING);
+		if (!s->o)
+			continue;
+		s->o->event = EVENT_NONE;
+		s->o->loaded = true;
+		s->error = s->o->event_error;
+		if (s->error) {
+			GIVE(s, script_say(r, SAY_WARN,
+					   "failed to initialize patch '%s' for module '%s' (%d)",
+					   s->p->name, s->module, s->error));
+			goto fail;
+		}
+		GIVE(s, script_say(r, SAY_NOTICE, "applying patch '%s' to loading module '%s'",
+				   s->p->name, s->module));
+
+		CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_PRE_PATCH);
+		s->error = s->result;
+		if (s->error) {
+			GIVE(s, script_say(r, SAY_WARN, "pre-patch callback failed for object '%s'",
+					   s->module));
+			goto fail;
+		}
+		s->o->pre_patched = true;
+
+		/* it joins what is in force now; of a patch under way the switch takes it along */
+		for (s->tries = 0; s->p->on; s->tries++) {
+			s->error = engine_switch_object(e, s->p, s->o, true);
+			if (s->error != -EAGAIN || s->tries >= OBJECT_TRIES)
+				break;
+			GIVE(s, script_wait(r));
+		}
+		if (s->error) {
+			GIVE(s, script_say(r, SAY_WARN,
+					   "failed to apply patch '%s' to module '%s' (%d)",
+					   s->p->name, s->module, s->error));
+			s->o->pre_patched = false;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_UNPATCH);
+			goto fail;
+		}
+		s->o->patched = true;
+		if (s->p != e->transition) {
+			s->o->post_patched = true;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_PATCH);
+		}
+	}
+	return script_finish(e, r, SUTURE_STEP_DONE, 0);
+
+fail:
+	GIVE(s, script_say(r, SAY_WARN,
+			   "patch '%s' failed for module '%s', refusing to load module '%s'",
+			   s->p->name, s->module, s->module));
+	SCRIPT_END
+	s->o->loaded = false;
+	forget_event(e, s->module, EVENT_COMING);
+	s->limit = s->p;
+	return script_become(s, SCRIPT_GOING);
+}
+
+/* Also: a module that was refused goes from the patches that had taken it already. */
+bool script_going(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	SCRIPT_BEGIN(s)
+	for (s->p = e->patches; s->p != s->limit; s->p = s->p->next) {
+		s->o = s->p->installed ? patch_object(s->p, s->module) : NULL;
+		if (!s->o || !s->o->loaded)
+			continue;
+		s->o->event = EVENT_NONE;
+		if (s->o->post_patched) {
+			s->o->post_patched = false;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_PRE_UNPATCH);
+		}
+		GIVE(s, script_say(r, SAY_NOTICE, "reverting patch '%s' on unloading module '%s'",
+				   s->p->name, s->module));
+		/* what fails here for good is dropped by the agent's SUTURE_HC_DROP_RANGE */
+		for (s->tries = 0; s->tries < OBJECT_TRIES; s->tries++) {
+			if (engine_switch_object(e, s->p, s->o, false) != -EAGAIN)
+				break;
+			GIVE(s, script_wait(r));
+		}
+		patch_forget_redirects(s->p, s->o);
+		s->o->patched = false;
+		if (s->o->pre_patched) {
+			s->o->pre_patched = false;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_UNPATCH);
+		}
+		s->o->loaded = false;
+	}
+	SCRIPT_END
+	return script_finish(e, r, SUTURE_STEP_DONE, s->error);
+}
+
+/* ---- the payload goes: its init failed behind klp_enable_patch(), or it was forced out ---- */
+
+bool script_abandon(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	struct patch *p = s->patch;
+
+	SCRIPT_BEGIN(s)
+	p->todo = TODO_NOTHING;
+	p->enabled = false;
+	GIVE(s, script_say(r, SAY_DEBUG, "'%s': canceling patching transition, going to unpatch",
+			   p->name));
+	for (s->tries = 0; s->tries < OBJECT_TRIES; s->tries++) {
+		if (engine_switch_off(e, p) != -EAGAIN)
+			break;
+		GIVE(s, script_wait(r));
+	}
+	SCRIPT_END
+	patch_forget_redirects(p, NULL);
+	p->on = false;
+	e->target_on = false;
+	return script_become(s, SCRIPT_COMPLETE_UNPATCHING);
+}

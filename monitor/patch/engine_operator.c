@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The operator's side: upload, revert, and the loads and unloads that the agent is asked for. */
+#include "patch/engine_types.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+#include "core/log.h"
+
+#define LOAD_TIMEOUT_US 60000000ull
+#define SILENCE_US	10000000ull /* an agent that has not polled for so long does not answer */
+#define UNLOAD_TRIES	20
+#define UNLOAD_PAUSE_US 250000
+#define SECONDS(us)	((unsigned int)((us) / 1000000))
+#define PAYLOAD_HINT	"see `suture log`, and the guest's kernel log"
+#define why_line(...)	format(why, why_size, __VA_ARGS__)
+
+static u64 now(const struct engine *e)
+{
+	return e->ops.now_us(e->ops.ctx);
+}
+
+/* ---- what stands in the way ---- */
+
+static int check_agent(const struct engine *e, char *why, size_t why_size)
+{
+	u64 silent_us = now(e) - e->heard_us;
+
+	if (!e->agent) {
+		why_line("no agent in the guest: load its module there (modprobe suture)");
+		return -ESRCH;
+	}
+	if (silent_us > SILENCE_US) {
+		why_line("the agent in the guest has not been heard for %u s: the guest hangs, or "
+			 "is stopped",
+			 SECONDS(silent_us));
+		return -ESRCH;
+	}
+	return 0;
+}
+
+/* One load or transition at a time. */
+static int check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size)
+{
+	const struct patch *p;
+
+	for (p = e->patches; p; p = p->next) {
+		if (p == me ||
+		    (p != e->transition && p->phase != PHASE_UPLOADED && p->phase != PHASE_LOADING))
+			continue;
+		why_line("patch '%s' is %s: wait for it, or `suture revert %s`", p->name,
+			 patch_phase_name(p->phase), p->name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static void hex(char *out, size_t size, const u8 *bytes, u32 len)
+{
+	u32 i;
+
+	out[0] = 0;
+	for (i = 0; i < len && 2 * i + 2 < size; i++)
+		format(out + (size_t)2 * i, size - (size_t)2 * i, "%02x", bytes[i]);
+}
+
+static int check_build_id(const struct engine *e, const struct suture_manifest *m, char *why,
+			  size_t why_size)
+{
+	u32 len = 0;
+	const u8 *id = e->ops.build_id(e->ops.ctx, &len);
+	char theirs[2 * sizeof(m->build_id) + 1], ours[sizeof(theirs)];
+
+	if (id && len == m->build_id_len && !memcmp(id, m->build_id, len))
+		return 0;
+	hex(theirs, sizeof(theirs), m->build_id, m->build_id_len);
+	hex(ours, sizeof(ours), id, id ? len : 0);
+	why_line("patch '%s' is for the kernel with build-id %s, the guest runs %s: build it "
+		 "against the guest's kernel",
+		 m->name, theirs, id ? ours : "one that is not known yet");
+	return -ENOEXEC;
+}
+
+/* ---- upload ---- */
+
+static void ask_for_job(struct engine *e, struct patch *p, u64 due_us)
+{
+	p->job = ++e->last_job;
+	p->job_given = false;
+	p->job_due_us = due_us;
+}
+
+int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size)
+{
+	const char *name = b->manifest.name;
+	struct patch *p = engine_find(e, name);
+	int r;
+
+	if (p && !patch_is_finished(p)) {
+		why_line("patch '%s' is %s already: `suture revert %s` first", name,
+			 patch_phase_name(p->phase), name);
+		return -EEXIST;
+	}
+	r = check_agent(e, why, why_size);
+	if (!r)
+		r = check_build_id(e, &b->manifest, why, why_size);
+	if (!r)
+		r = check_idle(e, p, why, why_size);
+	if (r)
+		return r;
+	p = engine_add_patch(e, name);
+	if (!p) {
+		why_line("no memory for patch '%s': memory= in suture.conf is too small", name);
+		return -ENOMEM;
+	}
+	p->from_bundle = p->has_bundle = true;
+	p->bundle = *b;
+	p->since_us = now(e);
+	copy_text(p->version, sizeof(p->version), bundle_string(b, b->manifest.version),
+		  sizeof(p->version));
+	ask_for_job(e, p, 0);
+	patch_set_phase(p, PHASE_UPLOADED);
+	log_info("patch '%s' uploaded: %zu bytes of payload", name, b->payload_size);
+	return 0;
+}
+
+/* ---- revert ---- */
+
+void engine_start_transition(struct engine *e, struct patch *p, bool on)
+{
+	e->transition = p;
+	e->target_on = on;
+	e->force = false;
+	e->budget_us = e->config.budget_us;
+	e->next_attempt_us = 0;
+}
+
+static void start_unload(struct engine *e, struct patch *p)
+{
+	patch_set_phase(p, PHASE_UNLOADING);
+	engine_free_bundle(e, p);
+	p->unload = true;
+	p->tries = 0;
+	p->since_us = now(e);
+	ask_for_job(e, p, 0);
+}
+
+static int revert_applied(struct engine *e, struct patch *p, char *why, size_t why_size)
+{
+	u64 state = engine_blocked_state(e, p);
+	int r = check_idle(e, p, why, why_size);
+
+	if (r)
+		return r;
+	if (state) {
+		why_line("patch '%s' cannot be reverted: its state %llu is marked block_disable; "
+			 "replace it by a patch that has the state",
+			 p->name, (unsigned long long)state);
+		return -EINVAL;
+	}
+	p->revert = (struct transition_report){0};
+	engine_start_transition(e, p, false);
+	p->todo = TODO_DISABLE;
+	patch_set_phase(p, PHASE_DISABLING);
+	return 0;
+}
+
+static int revert_disabled(struct engine *e, struct patch *p, char *why, size_t why_size)
+{
+	if (p->forced) {
+		why_line("patch '%s' was forced: its module stays loaded until the guest boots "
+			 "again, since a task may still be in its code",
+			 p->name);
+		return -EBUSY;
+	}
+	start_unload(e, p);
+	return 0;
+}
+
+static int revert(struct engine *e, struct patch *p, char *why, size_t why_size)
+{
+	switch (p->phase) {
+	case PHASE_UPLOADED:
+		engine_free_bundle(e, p);
+		patch_set_phase(p, PHASE_REVERTED);
+		return 0;
+	case PHASE_APPLIED:
+		return revert_applied(e, p, why, why_size);
+	case PHASE_DISABLED:
+		return revert_disabled(e, p, why, why_size);
+	case PHASE_PATCHING:
+		if (p->todo != TODO_NOTHING)
+			break;
+		p->todo = TODO_REVERSE;
+		return 0;
+	case PHASE_DISABLING:
+	case PHASE_UNPATCHING:
+	case PHASE_UNCOMPLETING:
+		if (!p->unload)
+			return 0; /* sysfs disabled it: now it will be unloaded as well */
+		why_line("patch '%s' is being reverted already (%s)", p->name,
+			 patch_phase_name(p->phase));
+		return -EALREADY;
+	case PHASE_UNLOADING:
+		why_line("patch '%s' is being unloaded already", p->name);
+		return -EALREADY;
+	default:
+		break;
+	}
+	why_line("patch '%s' is %s: ask again when that is done", p->name,
+		 patch_phase_name(p->phase));
+	return -EBUSY;
+}
+
+int engine_revert(struct engine *e, const char *name, char *why, size_t why_size)
+{
+	struct patch *p = engine_find(e, name);
+	int r;
+
+	if (!p || patch_is_finished(p)) {
+		why_line("patch '%s' is not applied; `suture list` shows what is", name);
+		return -ENOENT;
+	}
+	if (!p->orphan) {
+		r = check_agent(e, why, why_size);
+		if (r)
+			return r;
+	}
+	r = revert(e, p, why, why_size);
+	if (r)
+		return r;
+	log_info("patch '%s': revert asked for", name);
+	p->unload = true;
+	p->error = 0;
+	p->why[0] = 0;
+	return 0;
+}
+
+/* ---- the end ---- */
+
+void engine_forget(struct engine *e, struct patch *p)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_objects; i++) {
+		p->objects[i].patched = false;
+		p->objects[i].pre_patched = p->objects[i].post_patched = false;
+		p->objects[i].event = EVENT_NONE;
+	}
+	for (i = 0; i < p->nr_states; i++)
+		p->states[i].pre_patched = p->states[i].post_patched = false;
+	p->installed = p->enabled = p->on = false;
+	p->todo = TODO_NOTHING;
+	if (e->transition == p)
+		e->transition = NULL;
+	/* a bundle's load is still to be reported; a patch of the guest's own ends here */
+	patch_set_phase(p, p->has_bundle ? PHASE_LOADING : PHASE_FAILED);
+}
+
+void engine_after_off(struct engine *e, struct patch *p)
+{
+	struct patch *transition = e->transition;
+
+	engine_forget(e, p);
+	e->transition = transition;
+	if (p->gone || p->orphan)
+		patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_REVERTED);
+	else if (e->run.patch == p && e->run.pump == SUTURE_PUMP_INIT)
+		return;
+	else if (p->unload && !p->forced)
+		start_unload(e, p);
+	else
+		patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_DISABLED);
+	if (p->forced)
+		str_copy(p->why,
+			 "off by force: its module stays loaded until the guest boots again",
+			 sizeof(p->why));
+}
+
+/* ---- loads and unloads ---- */
+
+static bool is_active(const struct engine *e)
+{
+	const struct patch *p;
+
+	for (p = e->patches; p; p = p->next)
+		if (p->phase == PHASE_UPLOADED || p->phase == PHASE_LOADING ||
+		    p->phase == PHASE_UNLOADING)
+			return true;
+	return e->transition || e->run.kind != SCRIPT_NONE;
+}
+
+static void give_job(struct engine *e, struct patch *p, struct suture_work *reply)
+{
+	reply->id = p->job;
+	str_copy(reply->name, p->name, sizeof(reply->name));
+	p->job_given = true;
+	p->since_us = now(e);
+	if (p->phase == PHASE_UNLOADING) {
+		reply->kind = SUTURE_WORK_UNLOAD;
+		return;
+	}
+	reply->kind = SUTURE_WORK_LOAD;
+	reply->size = p->bundle.payload_size;
+	str_copy(reply->params, bundle_string(&p->bundle, p->bundle.manifest.params),
+		 sizeof(reply->params));
+	patch_set_phase(p, PHASE_LOADING);
+}
+
+void engine_work(struct engine *e, struct suture_work *reply)
+{
+	struct patch *p = e->transition;
+
+	e->heard_us = now(e);
+	reply->kind = SUTURE_WORK_NONE;
+	reply->active = is_active(e);
+	if (p && p->todo != TODO_NOTHING && p->todo != TODO_ABANDON && e->run.kind == SCRIPT_NONE) {
+		reply->kind = SUTURE_WORK_PUMP;
+		str_copy(reply->name, p->name, sizeof(reply->name));
+		return;
+	}
+	for (p = e->patches; p; p = p->next) {
+		if ((p->phase != PHASE_UPLOADED && p->phase != PHASE_UNLOADING) || p->job_given ||
+		    e->heard_us < p->job_due_us)
+			continue;
+		give_job(e, p, reply);
+		return;
+	}
+}
+
+static struct patch *find_job(struct engine *e, u32 id)
+{
+	struct patch *p;
+
+	for (p = e->patches; p; p = p->next)
+		if (p->job == id && p->job_given)
+			return p;
+	return NULL;
+}
+
+int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_fetch_reply *reply,
+		 void *bytes, size_t room)
+{
+	struct patch *p = find_job(e, m->id);
+
+	reply->length = 0;
+	if (!p || p->phase != PHASE_LOADING || !p->has_bundle)
+		return -ENOENT;
+	if (m->offset >= p->bundle.payload_size)
+		return -EINVAL;
+	reply->length =
+		(u32)MIN(MIN((u64)m->length, (u64)room), p->bundle.payload_size - m->offset);
+	memcpy(bytes, p->bundle.payload + m->offset, reply->length);
+	return 0;
+}
+
+static void load_ended(struct engine *e, struct patch *p, s32 result, const char *text)
+{
+	engine_free_bundle(e, p);
+	if (!result) {
+		p->live = true;
+		if (p->phase != PHASE_LOADING)
+			return;
+		patch_blame(p, -ENOEXEC, "its module loaded, but did not call klp_enable_patch()");
+		start_unload(e, p);
+		return;
+	}
+	/* Its own steps have said why, if it came so far: that is closer to the cause. */
+	patch_blame(p, result, "the guest did not load the payload: %s; " PAYLOAD_HINT,
+		    text[0] ? text : errno_name(result));
+	if (p->installed && (p->on || p->live))
+		log_error("patch '%s' is in force, and its load is reported as failed", p->name);
+	else if (p->installed || p->phase == PHASE_LOADING) {
+		if (e->run.kind != SCRIPT_NONE && e->run.patch == p)
+			e->run.kind = SCRIPT_NONE;
+		engine_forget(e, p);
+	}
+}
+
+static void unload_ended(struct engine *e, struct patch *p, s32 result, const char *text)
+{
+	if (!result || result == -ENOENT) {
+		patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_REVERTED);
+		return;
+	}
+	if (++p->tries < UNLOAD_TRIES) {
+		ask_for_job(e, p, now(e) + UNLOAD_PAUSE_US);
+		return;
+	}
+	if (p->error) {
+		patch_set_phase(p, PHASE_FAILED);
+		return;
+	}
+	patch_blame(p, result,
+		    "off, but the guest does not unload its module: %s; `suture revert %s` tries "
+		    "again",
+		    text[0] ? text : errno_name(result), p->name);
+	patch_set_phase(p, PHASE_DISABLED);
+}
+
+int engine_loaded(struct engine *e, const struct suture_loaded *m)
+{
+	struct patch *p = find_job(e, m->id);
+	char text[SUTURE_TEXT_LEN];
+	s32 result = m->result > 0 ? -EINVAL : m->result;
+
+	e->heard_us = now(e);
+	if (!p)
+		return -ENOENT;
+	p->job_given = false;
+	copy_text(text, sizeof(text), m->text, sizeof(m->text));
+	log_info("patch '%s': guest reports %s%s%s", p->name, result ? errno_name(result) : "done",
+		 text[0] ? ": " : "", text);
+	if (p->phase == PHASE_UNLOADING)
+		unload_ended(e, p, result, text);
+	else if (p->has_bundle)
+		load_ended(e, p, result, text);
+	return 0;
+}
+
+/* ---- what takes too long ---- */
+
+static void load_timed_out(struct engine *e, struct patch *p)
+{
+	engine_free_bundle(e, p);
+	p->job_given = false;
+	patch_blame(p, -ETIMEDOUT,
+		    "the guest did not load the payload in %u s: is /usr/lib/suture/ there? see "
+		    "`suture log`",
+		    SECONDS(LOAD_TIMEOUT_US));
+	patch_set_phase(p, PHASE_FAILED);
+}
+
+static void unload_timed_out(struct patch *p)
+{
+	enum patch_phase phase = p->error ? PHASE_FAILED : PHASE_DISABLED;
+
+	p->job_given = false;
+	patch_blame(p, -ETIMEDOUT,
+		    "off, but the guest did not unload its module in %u s; `suture revert %s` "
+		    "tries again",
+		    SECONDS(LOAD_TIMEOUT_US), p->name);
+	patch_set_phase(p, phase);
+}
+
+u64 engine_timeouts(struct engine *e, u64 time)
+{
+	u64 next = UINT64_MAX;
+	struct patch *p;
+
+	for (p = e->patches; p; p = p->next) {
+		bool unloading = p->phase == PHASE_UNLOADING;
+
+		if (p->phase != PHASE_UPLOADED && p->phase != PHASE_LOADING && !unloading)
+			continue;
+		if (time - p->since_us < LOAD_TIMEOUT_US)
+			next = MIN(next, p->since_us + LOAD_TIMEOUT_US);
+		else if (unloading)
+			unload_timed_out(p);
+		else
+			load_timed_out(e, p);
+	}
+	return next;
+}
+
+u64 engine_tick(struct engine *e)
+{
+	u64 time = now(e), next = engine_timeouts(e, time);
+	struct patch *p = e->transition;
+
+	if (p && p->orphan && p->todo != TODO_NOTHING)
+		engine_pump_orphan(e, p);
+	next = MIN(next, engine_attempt(e, time));
+	p = e->transition;
+	return p && p->orphan && p->todo != TODO_NOTHING ? time : next;
+}

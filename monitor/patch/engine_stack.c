@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which code is active, and the switches that change it.
+ *
+ * All patches that name the same original form that function's stack, in the order in which they
+ * were enabled; the newest that is on is the code that runs. A change turns functions on or off;
+ * what the switch has to do is the difference between the tops before and after it.
+ */
+#include "patch/engine_types.h"
+#include "core/errno.h"
+#include "core/lib/format.h"
+#include "core/lib/string.h"
+#include "core/log.h"
+
+struct change {
+	struct patch *patch;
+	struct object *object; /* NULL: all of the patch */
+	bool on;
+	bool replace; /* and all other patches off */
+};
+
+static bool on_after(const struct change *c, const struct patch *p, const struct func *f)
+{
+	const struct object *o = &p->objects[f->object];
+
+	if (p != c->patch)
+		return f->on && !c->replace;
+	if (c->object && c->object != o)
+		return f->on;
+	return c->on && o->loaded && (c->object || o->patched);
+}
+
+/* The function that is (c == NULL) or will be on top of the stack of the original at key. */
+static const struct func *top(const struct engine *e, u64 key, const struct change *c)
+{
+	const struct func *found = NULL;
+	const struct patch *p;
+	u32 i;
+
+	for (p = e->patches; p; p = p->next)
+		for (i = 0; p->installed && i < p->nr_funcs; i++)
+			if (p->funcs[i].old_addr == key &&
+			    (c ? on_after(c, p, &p->funcs[i]) : p->funcs[i].on))
+				found = &p->funcs[i];
+	return found;
+}
+
+static void fill(struct switch_func *s, const struct func *f, const struct func *before,
+		 const struct func *after)
+{
+	*s = (struct switch_func){
+		.key = f->old_addr,
+		.old_addr = f->old_addr,
+		.old_size = f->old_size,
+		.active_addr = before ? before->new_addr : f->old_addr,
+		.active_size = before ? before->new_size : f->old_size,
+		.new_addr = after ? after->new_addr : 0,
+	};
+	str_copy(s->name, f->name, sizeof(s->name));
+}
+
+/* Each key once: at the first function of the list that changes its stack. */
+static bool is_first(const struct engine *e, const struct patch *p, u32 i, const struct change *c)
+{
+	const struct patch *q;
+	u32 j;
+
+	for (q = e->patches; q != p; q = q->next)
+		for (j = 0; q->installed && j < q->nr_funcs; j++)
+			if (q->funcs[j].old_addr == p->funcs[i].old_addr &&
+			    q->funcs[j].on != on_after(c, q, &q->funcs[j]))
+				return false;
+	return true;
+}
+
+/* Count the redirects that the change touches, and fill them in if `out` is there. */
+static u32 difference(const struct engine *e, const struct change *c, struct switch_func *out)
+{
+	const struct func *before, *after, *f;
+	const struct patch *p;
+	u32 i, n = 0;
+
+	for (p = e->patches; p; p = p->next) {
+		for (i = 0; p->installed && i < p->nr_funcs; i++) {
+			f = &p->funcs[i];
+			if (f->on == on_after(c, p, f) || !is_first(e, p, i, c))
+				continue;
+			before = top(e, f->old_addr, NULL);
+			after = top(e, f->old_addr, c);
+			if (before == after)
+				continue;
+			if (out)
+				fill(&out[n], f, before, after);
+			n++;
+		}
+	}
+	return n;
+}
+
+static void commit(struct engine *e, const struct change *c)
+{
+	struct patch *p;
+	u32 i;
+
+	for (p = e->patches; p; p = p->next)
+		for (i = 0; p->installed && i < p->nr_funcs; i++)
+			p->funcs[i].on = on_after(c, p, &p->funcs[i]);
+	if (!c->object)
+		c->patch->on = c->on;
+	if (!c->replace)
+		return;
+	for (p = e->patches; p; p = p->next)
+		if (p != c->patch)
+			p->on = false;
+}
+
+static int try_change(struct engine *e, const struct change *c, enum switch_care care,
+		      u64 budget_us, struct transition_report *r)
+{
+	u32 count = difference(e, c, NULL);
+	struct switch_func *funcs;
+	struct switch_set set;
+	int ret;
+
+	if (count) {
+		funcs = e->ops.alloc(e->ops.ctx, count * sizeof(*funcs));
+		if (!funcs) {
+			str_copy(r->reason, "no memory for the list of functions",
+				 sizeof(r->reason));
+			return -EAGAIN;
+		}
+		difference(e, c, funcs);
+		set = (struct switch_set){.funcs = funcs, .count = count, .care = care};
+		ret = e->ops.try_switch(e->ops.ctx, &set, budget_us, r);
+		e->ops.free(e->ops.ctx, funcs, count * sizeof(*funcs));
+		if (ret)
+			return ret;
+	}
+	commit(e, c);
+	return 0;
+}
+
+int engine_switch_object(struct engine *e, struct patch *p, struct object *o, bool on)
+{
+	struct change c = {.patch = p, .object = o, .on = on};
+	struct transition_report r = {0};
+	int ret = try_change(e, &c, SWITCH_OFFLINE, e->config.budget_max_us, &r);
+
+	if (ret && ret != -EAGAIN)
+		log_error("patch '%s', object '%s': %s (%s)", p->name, o->name, r.reason,
+			  errno_name(ret));
+	return ret;
+}
+
+int engine_switch_off(struct engine *e, struct patch *p)
+{
+	struct change c = {.patch = p};
+	struct transition_report r = {0};
+
+	return try_change(e, &c, SWITCH_OFFLINE, e->config.budget_max_us, &r);
+}
+
+void patch_forget_redirects(struct patch *p, const struct object *o)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		if (!o || o == &p->objects[p->funcs[i].object])
+			p->funcs[i].on = false;
+}
+
+int engine_validate(struct engine *e, struct patch *p, struct transition_report *r)
+{
+	struct switch_func *funcs;
+	struct switch_set set;
+	size_t size = p->nr_funcs * sizeof(*funcs);
+	u32 i, n = 0;
+	int ret;
+
+	if (!p->nr_funcs)
+		return 0;
+	funcs = e->ops.alloc(e->ops.ctx, size);
+	if (!funcs) {
+		str_copy(r->reason, "no memory for the list of functions", sizeof(r->reason));
+		return -ENOMEM;
+	}
+	for (i = 0; i < p->nr_funcs; i++)
+		if (p->objects[p->funcs[i].object].loaded)
+			fill(&funcs[n++], &p->funcs[i], top(e, p->funcs[i].old_addr, NULL),
+			     &p->funcs[i]);
+	set = (struct switch_set){.funcs = funcs, .count = n};
+	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;
+	e->ops.free(e->ops.ctx, funcs, size);
+	return ret;
+}
+
+/* ---- the transition ---- */
+
+/* It will not get better by trying. */
+static void give_up(struct engine *e, struct patch *p, int error, const struct transition_report *r)
+{
+	if (e->target_on) {
+		patch_blame(p, error, "cannot be switched on: %s",
+			    r->reason[0] ? r->reason : errno_name(error));
+		p->unload = p->from_bundle;
+		p->todo = TODO_REVERSE;
+		return;
+	}
+	/* Off is where it must get: somebody may mend what is wrong (memory, for one). */
+	log_error("patch '%s' cannot be switched off: %s (%s); tried again every second", p->name,
+		  r->reason, errno_name(error));
+	e->next_attempt_us += 1000000;
+}
+
+static void attempt(struct engine *e, u64 now)
+{
+	struct patch *p = e->transition;
+	struct transition_report *r = e->target_on ? &p->apply : &p->revert;
+	struct change c = {.patch = p, .on = e->target_on, .replace = e->target_on && p->replace};
+	u32 attempts = r->attempts + 1;
+	int ret;
+
+	r->blocker.valid = false;
+	r->reason[0] = 0;
+	ret = try_change(e, &c, e->force ? SWITCH_FORCED : SWITCH_SAFE, e->budget_us, r);
+	r->attempts = attempts;
+	e->next_attempt_us = now + e->config.retry_us;
+	if (!ret) {
+		patch_set_phase(p, e->target_on ? PHASE_COMPLETING : PHASE_UNCOMPLETING);
+		p->todo = TODO_COMPLETE;
+	} else if (ret != -EAGAIN) {
+		give_up(e, p, ret, r);
+	} else if (!r->blocker.valid) {
+		/* nobody stood in the way: the pause was too short */
+		e->budget_us = MIN(e->budget_us * 2, e->config.budget_max_us);
+	}
+}
+
+u64 engine_attempt(struct engine *e, u64 now)
+{
+	struct patch *p = e->transition;
+
+	if (!p || p->todo != TODO_NOTHING || e->run.kind != SCRIPT_NONE ||
+	    (p->phase != PHASE_PATCHING && p->phase != PHASE_UNPATCHING))
+		return UINT64_MAX;
+	if (!p->live) {
+		/* a failing init frees a module whatever its references */
+		str_copy((e->target_on ? &p->apply : &p->revert)->reason,
+			 "the payload's init has not ended yet", sizeof(p->apply.reason));
+		return UINT64_MAX;
+	}
+	if (now >= e->next_attempt_us)
+		attempt(e, now);
+	return p->todo == TODO_NOTHING ? e->next_attempt_us : UINT64_MAX;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine's own types: patch > object > func, and state. Private to monitor/patch/engine*.c;
+ * everything runs on the service CPU, one call at a time.
+ */
+#ifndef PATCH_ENGINE_TYPES_H
+#define PATCH_ENGINE_TYPES_H
+
+#include "patch/engine.h"
+
+struct func {
+	char name[SUTURE_SYM_LEN];
+	u32 object; /* index into the patch's objects */
+	u32 sympos;
+	u64 old_addr, old_size; /* of the original; its address is the redirect's key */
+	u64 new_addr, new_size;
+	bool on; /* on its function's stack: runs, unless a newer patch's stands on it */
+};
+
+/* What the module notifier said of an object, until the pump of that notifier comes for it. */
+enum object_event { EVENT_NONE, EVENT_COMING, EVENT_GOING };
+
+struct object {
+	char name[SUTURE_NAME_LEN];
+	u32 callbacks;
+	u64 text_start, text_end; /* of a loaded module */
+	bool loaded;
+	bool patched;	   /* takes part in its patch: on, or to be on with the switch under way */
+	bool pre_patched;  /* pre_patch passed (or there is none): post_unpatch is owed */
+	bool post_patched; /* post_patch passed (or there is none): pre_unpatch is owed */
+	enum object_event event;
+	int event_error; /* COMING: why its functions could not be resolved */
+};
+
+/*
+ * Of all enabled patches that support the same state exactly one owns it: the one with pre_patched
+ * set. When that one leaves, the newest that stays inherits the flags, and no callback runs.
+ */
+struct state {
+	u64 id;
+	u32 version, callbacks;
+	bool is_shadow, block_disable;
+	bool pre_patched, post_patched;
+};
+
+/* What is to be done with a patch when its pump comes. */
+enum todo { TODO_NOTHING, TODO_DISABLE, TODO_REVERSE, TODO_COMPLETE, TODO_ABANDON };
+
+struct patch {
+	struct patch *next; /* in stack order: the newest is last */
+	char name[SUTURE_NAME_LEN];
+	char version[64];
+	enum patch_phase phase;
+	int error;
+	char why[192];
+
+	bool from_bundle;
+	bool has_bundle; /* until the load has ended */
+	struct bundle bundle;
+
+	u32 job;	/* id of the load or unload that the agent is asked for */
+	bool job_given; /* the agent has been told */
+	u64 job_due_us; /* not before */
+	u64 since_us;	/* when the load or unload was asked for */
+	u32 tries;
+
+	enum todo todo;
+	bool replace;
+	bool installed; /* declared and not retired: part of every stack */
+	bool enabled;	/* what sysfs shows */
+	bool on;	/* its redirects are in force */
+	bool live;	/* the payload's init has succeeded */
+	bool forced;	/* a transition away from it was forced: it stays loaded for ever */
+	bool unload;	/* unload the payload when it is off */
+	bool gone;	/* the payload is being freed */
+	bool orphan;	/* its agent is gone: no callbacks, the engine pumps for itself */
+
+	u64 text_start, text_end; /* of the payload */
+	u32 nr_objects, nr_funcs, nr_states;
+	struct object *objects;
+	struct func *funcs;
+	struct state *states;
+	size_t tables_size; /* one allocation that begins at objects */
+
+	struct transition_report apply, revert;
+};
+
+/*
+ * The script under way: what kernel/livepatch does under its mutex is here a function that gives
+ * one step after the other to the pump that it was begun for. There is one slot: others wait.
+ */
+enum script_kind {
+	SCRIPT_NONE,
+	SCRIPT_ENABLE,
+	SCRIPT_REFUSE,
+	SCRIPT_DISABLE,
+	SCRIPT_REVERSE,
+	SCRIPT_FORCE,
+	SCRIPT_COMPLETE_PATCHING,
+	SCRIPT_COMPLETE_UNPATCHING,
+	SCRIPT_COMING,
+	SCRIPT_GOING,
+	SCRIPT_ABANDON,
+};
+
+struct script {
+	enum script_kind kind;
+	enum suture_pump pump;
+	struct patch *patch; /* whose life it tells; NULL in a module's */
+	char module[SUTURE_NAME_LEN];
+	int at;		     /* where to go on: a source line of the script */
+	u32 i;		     /* its loops' counter */
+	u32 tries;	     /* attempts at a switch that must not wait for long */
+	struct patch *p;     /* coming, going, retiring: the patch whose turn it is */
+	struct object *o;    /* and its object */
+	struct patch *limit; /* going: stop before this one */
+	s32 result;	     /* of the callback that was run last */
+	s32 error;	     /* how it all ends */
+};
+
+struct engine {
+	struct engine_ops ops;
+	struct engine_config config;
+	struct patch *patches;
+	struct patch *transition; /* at most one */
+	bool target_on;		  /* its direction */
+	bool force;		  /* do not look at stacks, only at the bytes that change */
+	u64 next_attempt_us, budget_us;
+	struct script run;
+	u32 last_job;
+	bool agent;
+	u64 heard_us; /* when the agent was last heard */
+};
+
+/* ---- engine.c ---- */
+
+struct patch *engine_find(struct engine *e, const char *name);
+/* Nothing of it is in force or under way; its record may go. */
+bool patch_is_finished(const struct patch *p);
+/* Append a record; a finished one of the same name goes. NULL when out of memory. */
+struct patch *engine_add_patch(struct engine *e, const char *name);
+void engine_free_bundle(struct engine *e, struct patch *p);
+/* Put the patch last: the order of enabling is the order of the stack. */
+void engine_move_last(struct engine *e, struct patch *p);
+void patch_set_phase(struct patch *p, enum patch_phase phase);
+/* error and why, for people; the first of an operation stays, since what follows follows from it.
+ */
+void patch_blame(struct patch *p, int error, const char *fmt, ...) __printf_like(3, 4);
+/* Copy text of the guest: terminated, printable. size bytes at most from src. */
+void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size);
+struct object *patch_object(struct patch *p, const char *name);
+
+/* ---- engine_states.c ---- */
+
+struct state *patch_state(struct patch *p, u64 id);
+u32 patch_state_index(const struct patch *p, const struct state *st);
+/* Of all installed patches, n-th state in stack order, or NULL; *owner is its patch. */
+struct state *engine_nth_state(struct engine *e, u32 n, struct patch **owner);
+u32 engine_count_states(struct engine *e);
+/* Is p on when the transition under way is done? */
+bool patch_stays(const struct engine *e, const struct patch *p);
+/* Does another installed patch have it? */
+bool state_has_other(const struct engine *e, const struct patch *me, u64 id);
+/* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
+struct state *state_leaving(struct engine *e, u32 n, struct patch **owner);
+/* The n-th state if it stays and its post_patch is owed: new, or back after a reversal. */
+struct state *state_arriving(struct engine *e, u32 n, struct patch **owner);
+/* Hand the states of patches that leave to those that stay. No callback runs for these. */
+void states_inherit(struct engine *e);
+/* A state that turning p off would remove though it is marked block_disable: its id, or 0. */
+u64 engine_blocked_state(struct engine *e, struct patch *p);
+
+/* ---- engine_stack.c: which code is active, and the switches that change it ---- */
+
+/*
+ * Put one object of a patch on or off now, without looking at stacks: its module's text is not
+ * running yet, or no longer. 0, -EAGAIN (pause too short, again in a moment), or what switch_try()
+ * says.
+ */
+int engine_switch_object(struct engine *e, struct patch *p, struct object *o, bool on);
+/* All of a patch off, likewise: its payload is about to be freed. */
+int engine_switch_off(struct engine *e, struct patch *p);
+/*
+ * What could not be switched off has gone, or goes with SUTURE_HC_DROP_RANGE, since its memory
+ * does: count it as off. o NULL: all of p.
+ */
+void patch_forget_redirects(struct patch *p, const struct object *o);
+/* Ask ops->validate whether every function of p whose object is loaded would take its redirect. */
+int engine_validate(struct engine *e, struct patch *p, struct transition_report *r);
+/* Attempt the transition under way if it is due. Returns when to come again. */
+u64 engine_attempt(struct engine *e, u64 now);
+
+/* ---- engine_module.c ---- */
+
+/* p's object for the module, if this event waits for its pump; else NULL. */
+struct object *patch_event_object(struct patch *p, const char *module, enum object_event event);
+
+/* ---- engine_step.c ---- */
+
+/* Take the slot for a script of p. It must be free. */
+void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump, struct patch *p);
+/* An orphan has no agent: run what is to be done with it. */
+void engine_pump_orphan(struct engine *e, struct patch *p);
+
+/* ---- engine_operator.c ---- */
+
+/* Begin the transition that turns p off; the caller has checked that there is none. */
+void engine_start_transition(struct engine *e, struct patch *p, bool on);
+/* p is off and retired: on to unloading it, or to its end. */
+void engine_after_off(struct engine *e, struct patch *p);
+/* Nothing of p is in force and no step of it will come: forget that it was declared. */
+void engine_forget(struct engine *e, struct patch *p);
+u64 engine_timeouts(struct engine *e, u64 now);
+
+#endif
