@@ -29,6 +29,13 @@ extern struct kobject *agent_kobj;	    /* /sys/kernel/suture */
 extern struct workqueue_struct *agent_work; /* where retired patches are taken apart */
 extern char *log_prefix;		    /* module parameter: of messages that are livepatch's */
 
+/*
+ * The engine is busy with another module or patch (-EAGAIN, SUTURE_STEP_WAIT), whose pump needs
+ * agent_lock: let go of it for so long. At most BUSY_DEADLINE_MS in all.
+ */
+#define BUSY_DEADLINE_MS 10000
+void agent_yield(unsigned int ms);
+
 /* Messages with the texts of Linux's livepatch, under its prefix. */
 #define klp_log(level, fmt, ...) printk(level "%s: " fmt, log_prefix, ##__VA_ARGS__)
 

@@ -4,6 +4,7 @@
  * keeps its tasks and stacks, and then does what the monitor asks: has payloads loaded, declares
  * their patches, runs their callbacks, keeps their shadow variables.
  */
+#include <linux/delay.h>
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -38,6 +39,13 @@ struct workqueue_struct *agent_work;
 char *log_prefix = "livepatch";
 module_param(log_prefix, charp, 0444);
 MODULE_PARM_DESC(log_prefix, "what livepatch's messages in the kernel log begin with");
+
+void agent_yield(unsigned int ms)
+{
+	mutex_unlock(&agent_lock);
+	msleep(clamp(ms, 1u, 1000u));
+	mutex_lock(&agent_lock);
+}
 
 /* Introduce ourselves to the monitor. */
 static int hello(struct suture_hello_reply *reply)

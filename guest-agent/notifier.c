@@ -83,7 +83,7 @@ static void module_live(struct module *mod)
  */
 static bool module_going(struct module *mod)
 {
-	bool is_payload = patch_find(mod->name);
+	bool is_payload = compat_is_payload(mod->name);
 	unsigned long start, end;
 	struct patch *p;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of a patch in the guest: from klp_enable_patch() until the engine retires it. */
+#include <linux/ktime.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "agent.h"
@@ -54,46 +55,34 @@ static void take_apart(struct work_struct *work)
 
 void patch_retire(struct patch *p)
 {
-	list_del(&p->list);
-	queue_work(agent_work, &p->retire);
+	list_del_init(&p->list);
+	queue_work(agent_work, &p->retire); /* does nothing the second time */
 }
 
-/* A patch on the list, with its module held and its folder in sysfs. agent_lock held. */
-static int patch_create(struct klp_patch *klp, struct patch **created)
+/* A record that holds the payload; on no list yet. */
+static struct patch *patch_create(struct klp_patch *klp)
 {
 	struct patch *p;
-	int err;
 
-	if (patch_find(klp->mod->name)) {
-		patch_set_error("patch '%s' is enabled already", klp->mod->name);
-		return -EEXIST;
-	}
 	if (!try_module_get(klp->mod))
-		return -ENODEV;
+		return NULL;
 	p = kzalloc(sizeof(*p), GFP_KERNEL);
 	if (!p) {
 		module_put(klp->mod);
-		return -ENOMEM;
+		return NULL;
 	}
 	p->klp = klp;
 	p->mod = klp->mod;
 	strscpy(p->name, klp->mod->name, sizeof(p->name));
 	init_completion(&p->released);
+	INIT_LIST_HEAD(&p->list);
 	INIT_WORK(&p->retire, take_apart);
-	list_add_tail(&p->list, &patches);
-
-	err = kobject_init_and_add(&p->kobj, &sysfs_patch_type, agent_kobj, "%s", p->name);
-	if (err) {
-		patch_set_error("no folder '%s' in sysfs (error %d)", p->name, err);
-		patch_retire(p);
-		return err;
-	}
-	*created = p;
-	return 0;
+	kobject_init(&p->kobj, &sysfs_patch_type);
+	return p;
 }
 
-/* The monitor may have heard of the patch, but we do not know: make sure that nothing is left. */
-static void patch_abandon(struct patch *p)
+/* The monitor knows the patch, and it has come to nothing: make sure that nothing is left of it. */
+static void patch_withdraw(struct patch *p)
 {
 	struct suture_patch_ref withdraw = {
 		.msg = {.type = SUTURE_MSG_WITHDRAW, .size = sizeof(withdraw)},
@@ -106,26 +95,50 @@ static void patch_abandon(struct patch *p)
 	mailbox_send(&withdraw.msg);
 }
 
+/* agent_lock held. -EAGAIN: again in a moment, without the lock. */
+static int patch_declare(struct patch *p)
+{
+	int err;
+
+	if (patch_find(p->name)) {
+		patch_set_error("patch '%s' is enabled already", p->name);
+		return -EEXIST;
+	}
+	err = declare_patch(p);
+	if (err == -ETIMEDOUT)
+		patch_withdraw(p); /* perhaps it came through */
+	if (err)
+		return err;
+	list_add_tail(&p->list, &patches);
+	err = kobject_add(&p->kobj, agent_kobj, "%s", p->name);
+	if (err) {
+		patch_set_error("no folder '%s' in sysfs (error %d)", p->name, err);
+		patch_withdraw(p);
+	}
+	return err;
+}
+
 /* agent_lock held. */
 static int patch_enable(struct klp_patch *klp)
 {
+	ktime_t deadline = ktime_add_ms(ktime_get(), BUSY_DEADLINE_MS);
 	struct patch *p;
 	int err = declare_check(klp);
 
-	if (!err)
-		err = patch_create(klp, &p);
 	if (err)
 		return err;
-
-	err = declare_patch(p);
-	if (!err)
+	p = patch_create(klp);
+	if (!p)
+		return -ENODEV;
+	while ((err = patch_declare(p)) == -EAGAIN && ktime_before(ktime_get(), deadline))
+		agent_yield(1);
+	if (!err) {
 		err = steps_pump(SUTURE_PUMP_INIT, p->name, "");
-	/* a patch that failed may have been retired by a step already: p is gone then */
-	if (err && patch_find(klp->mod->name)) {
 		if (err == -ETIMEDOUT || err == -EPROTO)
-			patch_abandon(p);
-		patch_retire(p);
+			patch_withdraw(p);
 	}
+	if (err)
+		patch_retire(p);
 	return err;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The engine says what comes next, we do it: callbacks, messages, retiring. */
-#include <linux/delay.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/task.h>
 #include <linux/string.h>
@@ -151,9 +150,7 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 			if (pump != SUTURE_PUMP_MODULE)
 				return 0;
 			/* the loader of modules must have an outcome; let others do their steps */
-			mutex_unlock(&agent_lock);
-			msleep(clamp(reply.wait_ms, 1u, 1000u));
-			mutex_lock(&agent_lock);
+			agent_yield(reply.wait_ms);
 			break;
 		case SUTURE_STEP_CALLBACK:
 			step.result = run_callback(&reply);
@@ -162,8 +159,9 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 			print_text(&reply);
 			break;
 		case SUTURE_STEP_RETIRED:
+			/* klp_enable_patch() takes its own patch apart when it fails */
 			p = patch_find(reply.name);
-			if (p)
+			if (p && (pump != SUTURE_PUMP_INIT || strcmp(reply.name, name)))
 				patch_retire(p);
 			break;
 		case SUTURE_STEP_SIGNAL:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /sys/kernel/suture/<patch>/: modes and meanings are those of /sys/kernel/livepatch. */
 #include <linux/kstrtox.h>
+#include <linux/ktime.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include "agent.h"
@@ -38,6 +39,7 @@ static ssize_t enabled_store(struct kobject *kobj, struct kobj_attribute *attr, 
 		.msg = {.type = SUTURE_MSG_SET, .size = sizeof(set)},
 		.what = SUTURE_SET_ENABLED,
 	};
+	ktime_t deadline = ktime_add_ms(ktime_get(), BUSY_DEADLINE_MS);
 	bool enabled;
 	int err = kstrtobool(buf, &enabled);
 
@@ -47,8 +49,13 @@ static ssize_t enabled_store(struct kobject *kobj, struct kobj_attribute *attr, 
 	strscpy(set.name, to_patch(kobj)->name, sizeof(set.name));
 
 	mutex_lock(&agent_lock);
-	/* retired while we waited for the lock: off, and cannot be enabled again */
-	err = patch_find(set.name) == to_patch(kobj) ? mailbox_send(&set.msg) : -EINVAL;
+	for (;;) {
+		/* retired while we waited for the lock: off, and cannot be enabled again */
+		err = patch_find(set.name) == to_patch(kobj) ? mailbox_send(&set.msg) : -EINVAL;
+		if (err != -EAGAIN || ktime_after(ktime_get(), deadline))
+			break;
+		agent_yield(1);
+	}
 	if (!err)
 		err = steps_pump(SUTURE_PUMP_SYSFS, set.name, "");
 	mutex_unlock(&agent_lock);
