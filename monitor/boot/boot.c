@@ -97,7 +97,7 @@ static int prepare(struct boot *b)
 
 	hooked = b;
 	hook_install(b, leave_firmware);
-	say(b, "%u CPUs for the guest; for the monitor CPU ID %lu and %lu MiB at 0x%lx",
+	say(b, "guest CPUs: %u; the monitor has CPU ID %lu and %lu MiB at 0x%lx",
 	    b->info->nr_cpus - 1, b->info->cpu_hwid[b->info->service_cpu],
 	    b->info->memory_size >> 20, b->info->memory.v);
 	return 0;
