@@ -126,6 +126,8 @@ static int build_module(const char *dir, const char *kernel, const char *work, c
 		nostdinc[2 * PATH_MAX], from[PATH_MAX];
 	const char *cp[] = {"cp", "-rL", "--", from, copy, NULL};
 	const char *make[] = {"make", "-C", kernel, m, nostdinc, "CONFIG_DEBUG_INFO_BTF_MODULES=",
+			      /* Debug information would be most of the bundle. */
+			      "KCFLAGS=-g0",
 			      /* Unexported symbols are resolved when the payload is loaded. */
 			      "KBUILD_MODPOST_WARN=1", "modules", NULL};
 	int r = find_include(include, sizeof(include));
