@@ -269,7 +269,6 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 	struct suture_layout *l = &syn.hello.layout;
 
 	fake_reset(count);
-	fake_time_set(1000, 0);
 	guest_kernel_forget();
 	memset(&syn, 0, sizeof(syn));
 	assert_int_equal(guest_mem_init(&ram, 1, 0, 0), 0);

@@ -34,6 +34,7 @@ static int setup(void **state)
 {
 	(void)state;
 	syn_new(3);
+	fake_time_set(1000, 0);
 	sleeper = syn_task(100, "sleeper");
 	nr_ranges = 0;
 	add_range(FUNC_START, FUNC_END, "func");
