@@ -33,7 +33,7 @@ def under_monitor(guest):
 
 
 def kernel_warnings(guest):
-    return guest.shell("dmesg | grep -E 'WARNING:|BUG:|Oops|rcu.*stall|soft lockup'").out
+    return guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall|soft lockup'").out
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
