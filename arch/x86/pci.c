@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Configuration space through the memory window (PCI Express 5.0, 7.2.2) or ports CF8h and CFCh
- * (PCI 3.0, 3.2.2.3.2). The guest's writes of CF8h stay in a shadow of it, so that the real one is
- * free for whoever holds the lock.
+ * Configuration space through the memory window (PCI Express 5.0, 7.2.2), or, where there is none,
+ * ports CF8h and CFCh (PCI 3.0, 3.2.2.3.2). The guest's writes of CF8h are seen, so that it cannot
+ * address the NIC. Its data accesses are seen only where the monitor uses the ports too: then CF8h
+ * is set anew for each.
  */
 #include "pci.h"
 #include "hv.h"
@@ -134,6 +135,12 @@ static void port_out(u16 port, u32 size, u32 value)
 		outl(port, value);
 }
 
+static bool names_nic(u32 address)
+{
+	return machine->nic_present && (address & ADDRESS_ENABLE) &&
+	       (u16)(address >> 8) == machine->nic_bdf;
+}
+
 u32 pci_guest_port(u16 port, u32 size, bool in, u32 value)
 {
 	u32 result = ~0u;
@@ -144,14 +151,14 @@ u32 pci_guest_port(u16 port, u32 size, bool in, u32 value)
 			result = pci.guest_address;
 		else
 			pci.guest_address = value;
-	} else if (!machine->nic_present || !(pci.guest_address & ADDRESS_ENABLE) ||
-		   (u16)(pci.guest_address >> 8) != machine->nic_bdf) {
-		outl(PCI_ADDRESS_PORT, pci.guest_address);
-		if (in)
-			result = port_in(port, size);
-		else
-			port_out(port, size, value);
 	}
+	/* Without the enable bit nobody answers at the data port. */
+	outl(PCI_ADDRESS_PORT, names_nic(pci.guest_address) ? pci.guest_address & ~ADDRESS_ENABLE
+							    : pci.guest_address);
+	if (port != PCI_ADDRESS_PORT && in)
+		result = port_in(port, size);
+	else if (port != PCI_ADDRESS_PORT)
+		port_out(port, size, value);
 	spin_unlock(&pci.lock);
 	return result;
 }

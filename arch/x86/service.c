@@ -9,10 +9,11 @@
 #include "core/service.h"
 #include "net/nic.h"
 
-#define DIVIDE_BY_16 0x3u
-#define CALIBRATE_US 10000
-#define MSI_ADDRESS  0xfee00000ull
-#define MSI_MAX_HWID 0xfeu
+#define DIVIDE_BY_16	 0x3u
+#define CALIBRATE_US	 2000
+#define CALIBRATE_ROUNDS 3
+#define MSI_ADDRESS	 0xfee00000ull
+#define MSI_MAX_HWID	 0xfeu
 
 static struct {
 	u32 woken; /* something came since arch_service_idle() last returned */
@@ -90,21 +91,31 @@ static void init_apic(void)
 	apic_write(APIC_SVR, APIC_SVR_ENABLE | VEC_SPURIOUS);
 }
 
-/* The timer's rate is announced nowhere that can be relied on: measure it against the TSC. */
+/*
+ * The timer's rate is announced nowhere that can be relied on: measure it against the TSC. Of a few
+ * rounds the shortest was disturbed least.
+ */
 static void calibrate_timer(void)
 {
-	u64 end;
-	u32 left;
+	u64 best = UINT64_MAX;
 
 	apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_16);
 	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED | VEC_TIMER);
-	apic_write(APIC_TIMER_COUNT, ~0u);
-	end = arch_time_us() + CALIBRATE_US;
-	while (arch_time_us() < end)
-		arch_relax();
-	left = apic_read(APIC_TIMER_NOW);
+	for (u32 i = 0; i < CALIBRATE_ROUNDS; i++) {
+		u64 start, took, ticks;
+
+		apic_write(APIC_TIMER_COUNT, ~0u);
+		start = arch_time_us();
+		do {
+			arch_relax();
+			ticks = ~0u - apic_read(APIC_TIMER_NOW);
+			took = arch_time_us() - start;
+		} while (took < CALIBRATE_US);
+		if (took < best)
+			service.timer_per_ms = MAX(ticks * 1000 / took, 1ull);
+		best = MIN(best, took);
+	}
 	apic_write(APIC_TIMER_COUNT, 0);
-	service.timer_per_ms = MAX((u64)(~0u - left) * 1000 / CALIBRATE_US, 1ull);
 	apic_write(APIC_LVT_TIMER, VEC_TIMER);
 }
 

@@ -97,7 +97,8 @@ static void intercept_ports(void)
 	if (!machine->nic_present)
 		return;
 	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
-	hv->intercept_ports(PCI_DATA_PORT, 4);
+	if (!machine->ecam.v)
+		hv->intercept_ports(PCI_DATA_PORT, 4);
 	for (u32 i = 0; pci_nic_window(i, &w); i++)
 		if (w.io)
 			hv->intercept_ports((u16)w.base, (u16)w.size);
@@ -108,6 +109,7 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 	int err;
 
 	machine = bi;
+	bi->local_apic = PA(rdmsr(MSR_APIC_BASE) & APIC_BASE_ADDR);
 	err = check_boot_info(bi, why, why_size);
 	if (err)
 		return err;
