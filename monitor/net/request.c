@@ -85,7 +85,7 @@ static u16 parse_request_line(struct http_request *rq, char *line, const char **
 		return 400;
 	if (strcmp(version, "HTTP/1.1") && strcmp(version, "HTTP/1.0")) {
 		*why = "only HTTP/1.1 and HTTP/1.0 are spoken here";
-		return strncmp(version, "HTTP/", 5) ? 400 : 505;
+		return strncmp(version, "HTTP/", 5) || strlen(version) != 8 ? 400 : 505;
 	}
 	rq->minor = (u8)(version[7] - '0');
 	rq->keep_alive = rq->minor == 1;

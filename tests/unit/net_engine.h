@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * For tests of the API: the real engine over operations of the test, an agent that speaks to it,
+ * and a good bundle to upload. One program includes this once.
+ */
+#ifndef NET_ENGINE_H
+#define NET_ENGINE_H
+
+#include "core/errno.h"
+#include "core/lib/string.h"
+#include "core/pool.h"
+#include "core/service.h"
+#include "fake.h"
+#include "guest/kernel.h"
+#include <stdio.h>
+
+#define OLD_ADDR 0xffffffff81000100ull
+#define NEW_ADDR 0xffffffffc0400010ull
+
+/* What the next attempt to switch returns and reports. */
+static struct {
+	int result;
+	struct transition_report report;
+} attempt;
+
+static struct engine *engine;
+
+struct engine *service_engine(void)
+{
+	return engine;
+}
+
+static int try_switch(void *ctx, const struct switch_set *set, u64 budget_us,
+		      struct transition_report *r)
+{
+	(void)ctx, (void)set, (void)budget_us;
+	attempt.report.attempts = r->attempts + 1;
+	*r = attempt.report;
+	return attempt.result;
+}
+
+static int validate(void *ctx, const struct switch_set *set, struct transition_report *r)
+{
+	(void)ctx, (void)set, (void)r;
+	return 0;
+}
+
+static bool is_text(void *ctx, bool module, u64 va, u64 len)
+{
+	(void)ctx, (void)module, (void)va, (void)len;
+	return true;
+}
+
+static const u8 *build_id(void *ctx, u32 *len)
+{
+	(void)ctx;
+	*len = guest_kernel.build_id_len;
+	return guest_kernel.registered ? guest_kernel.build_id : NULL;
+}
+
+static u64 now_us(void *ctx)
+{
+	(void)ctx;
+	return arch_time_us();
+}
+
+static void *alloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	return pool_alloc(ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+}
+
+static void release(void *ctx, void *p, size_t size)
+{
+	(void)ctx;
+	pool_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+}
+
+static void engine_setup(void)
+{
+	static const struct engine_ops ops = {
+		.try_switch = try_switch,
+		.validate = validate,
+		.is_text = is_text,
+		.build_id = build_id,
+		.now_us = now_us,
+		.alloc = alloc,
+		.free = release,
+	};
+	static const struct engine_config config = {
+		.retry_us = 10, .budget_us = 1000, .budget_max_us = 2000};
+
+	fake_reset(2);
+	fake_time_set(1000000, 100);
+	memset(&guest_kernel, 0, sizeof(guest_kernel));
+	memset(&attempt, 0, sizeof(attempt));
+	engine = engine_create(&ops, &config);
+}
+
+/* An agent registers, of a kernel whose build-id is 20 bytes of 0xab. */
+static void agent_arrives(void)
+{
+	guest_kernel.registered = true;
+	guest_kernel.build_id_len = 20;
+	memset(guest_kernel.build_id, 0xab, 20);
+	strcpy(guest_kernel.release, "6.1.0-test");
+	engine_agent_hello(engine);
+}
+
+static u64 pool_used(void)
+{
+	struct pool_stats s;
+
+	pool_stats(&s);
+	return s.used_pages;
+}
+
+/* A bundle with one function, `f` of vmlinux, and a payload of so many bytes. Returns its size. */
+static size_t make_bundle(u8 *to, const char *name, size_t payload_size)
+{
+	static const char strings[24] = "\0vmlinux\0f\0one";
+	struct suture_manifest m = {.build_id_len = 20,
+				    .version = 11,
+				    .nr_objects = 1,
+				    .nr_funcs = 1,
+				    .strings_size = sizeof(strings)};
+	struct suture_manifest_object object = {1, 1};
+	struct suture_manifest_func func = {.name = 9};
+	struct suture_bundle b = {.magic = SUTURE_BUNDLE_MAGIC,
+				  .version = SUTURE_BUNDLE_VERSION,
+				  .manifest_offset = sizeof(b),
+				  .payload_size = (su32)payload_size,
+				  .signature_size = sizeof(struct suture_signature)};
+	u8 *at = to + sizeof(b);
+
+	memset(m.build_id, 0xab, 20);
+	strcpy(m.name, name);
+	b.manifest_size = sizeof(m) + sizeof(object) + sizeof(func) + sizeof(strings);
+	b.payload_offset = (su32)ALIGN_UP(b.manifest_offset + b.manifest_size, 8ul);
+	b.signature_offset = (su32)ALIGN_UP(b.payload_offset + payload_size, 8ul);
+	b.total_size = b.signature_offset + b.signature_size;
+	memset(to, 0, b.total_size);
+	memcpy(to, &b, sizeof(b));
+	memcpy(at, &m, sizeof(m));
+	memcpy(at += sizeof(m), &object, sizeof(object));
+	memcpy(at += sizeof(object), &func, sizeof(func));
+	memcpy(at += sizeof(func), strings, sizeof(strings));
+	memset(to + b.payload_offset, 0x5a, payload_size);
+	return b.total_size;
+}
+
+static void agent_pumps(const struct suture_step *step)
+{
+	struct suture_step_reply reply;
+
+	do {
+		memset(&reply, 0, sizeof(reply));
+		engine_step(engine, step, &reply);
+	} while (reply.kind != SUTURE_STEP_WAIT && reply.kind != SUTURE_STEP_DONE);
+}
+
+/* The agent does what an uploaded patch needs, up to its declaration: then it is in transition. */
+static int agent_loads(const char *name)
+{
+	struct {
+		struct suture_declare m;
+		struct suture_decl_object object;
+		struct suture_decl_func func;
+	} d = {.m = {.text_start = NEW_ADDR,
+		     .text_end = NEW_ADDR + 0x100,
+		     .nr_objects = 1,
+		     .nr_funcs = 1},
+	       .object = {.name = "vmlinux", .loaded = 1},
+	       .func = {.name = "f",
+			.old_addr = OLD_ADDR,
+			.old_size = 32,
+			.new_addr = NEW_ADDR,
+			.new_size = 32}};
+	struct suture_module live = {.msg.size = sizeof(live), .state = SUTURE_MODULE_LIVE};
+	struct suture_step step = {.pump = SUTURE_PUMP_INIT};
+	struct suture_work work = {0};
+	struct suture_loaded loaded = {0};
+	int r;
+
+	engine_work(engine, &work);
+	if (work.kind != SUTURE_WORK_LOAD)
+		return -ENOENT;
+	d.m.msg.size = sizeof(d);
+	strcpy(d.m.name, name);
+	strcpy(step.name, name);
+	strcpy(live.name, name);
+	r = engine_declare(engine, &d.m);
+	if (!r)
+		agent_pumps(&step);
+	loaded.id = work.id;
+	if (!r)
+		r = engine_module(engine, &live);
+	if (!r)
+		r = engine_loaded(engine, &loaded);
+	return r;
+}
+
+/* The agent does what the engine wants of it, until it wants no more. */
+static void agent_works(const char *name)
+{
+	struct suture_step step = {.pump = SUTURE_PUMP_WORK};
+
+	strcpy(step.name, name);
+	for (int i = 0; i < 100; i++) {
+		struct suture_work work = {0};
+		struct suture_loaded loaded = {0};
+
+		engine_tick(engine);
+		engine_work(engine, &work);
+		loaded.id = work.id;
+		if (work.kind == SUTURE_WORK_UNLOAD)
+			engine_loaded(engine, &loaded);
+		if (work.kind == SUTURE_WORK_PUMP)
+			agent_pumps(&step);
+	}
+}
+
+#endif

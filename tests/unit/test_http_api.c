@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The routes over a real engine: what each answers, and what each refuses. */
+#include "net_engine.h"
+#include "core/log.h"
+#include "net/api.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static char text[65536];
+static char head[HTTP_HEAD_MAX];
+static struct api_reply reply;
+static u8 bundle[65536];
+
+static int setup(void **state)
+{
+	(void)state;
+	engine_setup();
+	return 0;
+}
+
+/* Every page that a test took must be back when the engine is gone. */
+static int teardown(void **state)
+{
+	(void)state;
+	engine_destroy(engine);
+	return (int)pool_used();
+}
+
+/* One request; body NULL: none. Returns the status; the answer is in text. */
+static u16 ask(const char *request_head, const void *bytes, size_t size)
+{
+	const struct api_route *route;
+	struct api_body body = {0};
+	struct http_request rq;
+	const char *why = "";
+
+	strcpy(head, request_head);
+	assert_int_equal(http_parse(&rq, head, strlen(head), &why), 0);
+	reply = (struct api_reply){.out = {text, sizeof(text) - 1, 0}};
+	route = api_route(&rq, &reply);
+	if (route) {
+		if (bytes) {
+			body.size = size;
+			body.data = pool_alloc(ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+			memcpy(body.data, bytes, size);
+		}
+		api_answer(route, &rq, &body, &reply);
+		if (body.data)
+			pool_free(body.data, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+	}
+	assert_true(out_fits(&reply.out));
+	text[reply.out.len] = 0;
+	return reply.status;
+}
+
+static u16 request(const char *method, const char *path)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "%s %s HTTP/1.1\r\nHost: a\r\n\r\n", method, path);
+	return ask(line, NULL, 0);
+}
+
+static u16 upload(const void *bytes, size_t size)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line),
+		 "POST /v1/patches HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n"
+		 "Content-Type: application/octet-stream\r\n\r\n",
+		 size);
+	return ask(line, bytes, size);
+}
+
+static void assert_has(const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no %s in %s", part, text);
+}
+
+static void assert_lacks(const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("%s in %s", part, text);
+}
+
+static void knows_its_paths(void **state)
+{
+	(void)state;
+	assert_int_equal(request("GET", "/"), 404);
+	assert_has("\"code\":\"ENOENT\"");
+	assert_has("no such path: /; there are GET /v1/status, ");
+	assert_has("GET /metrics");
+	assert_int_equal(request("GET", "/v1/statusx"), 404);
+	assert_int_equal(request("GET", "/v1/patches/"), 404);
+	assert_int_equal(request("GET", "/v1/patches/a/b"), 404);
+	assert_int_equal(request("GET", "/v1/patches/"
+					"a2345678901234567890123456789012345678901234567890123456"),
+			 404);
+	assert_int_equal(request("DELETE", "/v1/patches/a"), 405);
+	assert_string_equal(reply.allow, "GET, HEAD");
+	assert_has("\"code\":\"EOPNOTSUPP\"");
+	assert_int_equal(request("PUT", "/v1/patches"), 405);
+	assert_string_equal(reply.allow, "GET, HEAD, POST");
+	assert_int_equal(request("GET", "/v1/patches/a/revert"), 405);
+	assert_string_equal(reply.allow, "POST");
+	assert_int_equal(request("HEAD", "/v1/status"), 200);
+	assert_int_equal(request("GET", "/v1/status?x=1"), 200);
+}
+
+static void escapes_a_path_in_its_answer(void **state)
+{
+	(void)state;
+	assert_int_equal(request("GET", "/\"\xff<>\\"), 404);
+	assert_has("no such path: /\\\"\\u00ff<>\\\\;");
+}
+
+#define POST(path, headers) "POST " path " HTTP/1.1\r\nHost: a\r\n" headers "\r\n"
+
+static void refuses_bodies_before_they_come(void **state)
+{
+	(void)state;
+	assert_int_equal(ask(POST("/v1/patches", ""), NULL, 0), 411);
+	assert_int_equal(ask(POST("/v1/patches", "Transfer-Encoding: chunked\r\n"), NULL, 0), 411);
+	assert_int_equal(ask(POST("/v1/patches", "Content-Length: 0\r\n"), NULL, 0), 400);
+	assert_int_equal(ask(POST("/v1/patches", "Content-Length: 16777217\r\n"), NULL, 0), 413);
+	assert_has("16777217 bytes");
+	assert_int_equal(
+		ask(POST("/v1/patches", "Content-Length: 9\r\nContent-Type: text/plain\r\n"), NULL,
+		    0),
+		415);
+	assert_has("application/octet-stream, not text/plain");
+	assert_int_equal(ask(POST("/v1/patches/a/revert", "Content-Length: 1\r\n"), NULL, 0), 413);
+	assert_int_equal(
+		ask("GET /v1/status HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n", NULL, 0),
+		413);
+	assert_int_equal(ask(POST("/v1/patches/a/revert", "Origin: http://evil\r\n"), NULL, 0),
+			 403);
+	assert_int_equal(ask(POST("/v1/patches/a/revert", "Expect: money\r\n"), NULL, 0), 417);
+}
+
+static void shows_status_before_anything_has_happened(void **state)
+{
+	(void)state;
+	cpus[1].exits[EXIT_CPUID] = 340;
+	cpus[2].state = CPU_GUEST;
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_string_equal(reply.type, "application/json");
+	assert_has("\"abi\":1,");
+	assert_has("{\"id\":0,\"hwid\":0,\"state\":\"service\",");
+	assert_has("{\"id\":1,\"hwid\":1,\"state\":\"parked\",\"exits\":{\"hypercall\":0,"
+		   "\"cpuid\":340,");
+	assert_has("{\"id\":2,\"hwid\":2,\"state\":\"guest\",");
+	assert_has("\"agent\":false,\"kernel\":null,\"transition\":null,\"patches\":{\"total\":0}");
+	assert_has("\"nic\":null");
+	assert_int_equal(request("GET", "/v1/info"), 503);
+	assert_has("\"code\":\"ESRCH\"");
+	agent_arrives();
+	assert_int_equal(request("GET", "/v1/info"), 200);
+	assert_string_equal(text, "{\"kernel\":{\"release\":\"6.1.0-test\",\"build_id\":"
+				  "\"abababababababababababababababababababab\"}}\n");
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"agent\":true,\"kernel\":{\"release\":\"6.1.0-test\",");
+}
+
+static void refuses_bundles(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	assert_int_equal(upload(bundle, size), 503); /* no agent */
+	assert_has("\"code\":\"ESRCH\"");
+	agent_arrives();
+	assert_int_equal(upload(bundle, size - 1), 400);
+	assert_has("\"code\":\"EMSGSIZE\"");
+	assert_int_equal(upload(bundle, 7), 400);
+	bundle[0] ^= 1;
+	assert_int_equal(upload(bundle, size), 400);
+	assert_has("\"code\":\"EBADMSG\"");
+	bundle[0] ^= 1;
+	guest_kernel.build_id[19] = 0;
+	assert_int_equal(upload(bundle, size), 409);
+	assert_has("\"code\":\"ENOEXEC\"");
+	assert_has("abababababababababababababababababababab,");
+	assert_has("ababababababababababababababababababab00");
+	assert_int_equal(request("GET", "/v1/patches"), 200);
+	assert_string_equal(text, "{\"patches\":[]}\n");
+}
+
+static void accepts_a_bundle_once(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 20000);
+	u64 before = pool_used();
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(upload(bundle, size), 202);
+	assert_string_equal(text, "{\"name\":\"fix\"}\n");
+	assert_string_equal(reply.location, "/v1/patches/fix");
+	assert_true(pool_used() > before + size / PAGE_SIZE);
+	assert_int_equal(upload(bundle, size), 409);
+	assert_has("\"code\":\"EEXIST\"");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("{\"name\":\"fix\",\"version\":\"one\",\"phase\":\"uploaded\",\"final\":false,");
+	assert_has("\"error\":null,\"why\":\"\"");
+	assert_int_equal(request("GET", "/v1/patches/fi"), 404);
+	assert_has("no patch fi;");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 202);
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"reverted\",\"final\":true,");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 404);
+	assert_has("\"code\":\"ENOENT\"");
+}
+
+/* The whole life of a patch, with a task whose name is made to break readers in its way. */
+static void shows_a_transition_and_who_blocks_it(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(upload(bundle, size), 202);
+	attempt.result = -EAGAIN;
+	attempt.report = (struct transition_report){.pause_last_us = 41,
+						    .pause_max_us = 66,
+						    .cpus_paused = 2,
+						    .tasks_checked = 71,
+						    .words_checked = 10433,
+						    .blocker = {.valid = true,
+								.pid = 412,
+								.comm = "x\",\"pid\":0,\"\n",
+								.func = "f",
+								.address = 0xffffffffc0301044,
+								.where = "stack"},
+						    .reason = "task 412 is in f"};
+	assert_int_equal(agent_loads("fix"), 0);
+	engine_tick(engine);
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has(
+		"\"transition\":{\"patch\":\"fix\",\"phase\":\"patching\",\"attempts\":1,"
+		"\"reason\":\"task 412 is in f\",\"blocker\":{\"pid\":412,"
+		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
+		"\"address\":\"0xffffffffc0301044\"}},\"patches\":{\"total\":1,\"patching\":1}");
+	assert_int_equal(request("GET", "/metrics"), 200);
+	assert_has("suture_patches{phase=\"patching\"} 1\n");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"apply\":{\"attempts\":1,\"pause_last_us\":41,\"pause_max_us\":66,"
+		   "\"cpus_paused\":2,\"tasks_checked\":71,\"words_checked\":10433,");
+	assert_has("\"redirected\":false}]}");
+
+	attempt.result = 0;
+	attempt.report.blocker.valid = false;
+	attempt.report.reason[0] = 0;
+	attempt.report.pages_shadowed = 2;
+	attempt.report.functions_redirected = 1;
+	agent_works("fix");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"applied\",\"final\":true,");
+	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"blocker\":"
+		   "null}");
+	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
+		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
+		   "\"redirected\":true}]}");
+	assert_int_equal(request("GET", "/v1/patches"), 200);
+	assert_lacks("\"functions\":");
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"transition\":null,\"patches\":{\"total\":1,\"applied\":1}");
+
+	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 202);
+	agent_works("fix");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"reverted\",\"final\":true,");
+}
+
+/* An answer that does not fit says how much it needs, and then it fits. */
+static void says_how_much_room_it_needs(void **state)
+{
+	struct http_request rq;
+	const struct api_route *route;
+	struct api_body body = {0};
+	const char *why;
+	char small[16];
+	size_t need;
+
+	(void)state;
+	strcpy(head, "GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(http_parse(&rq, head, strlen(head), &why), 0);
+	reply = (struct api_reply){.out = {small, sizeof(small), 0}};
+	route = api_route(&rq, &reply);
+	assert_true(api_repeatable(route));
+	fake_time_set(1000000, 0);
+	api_answer(route, &rq, &body, &reply);
+	assert_false(out_fits(&reply.out));
+	need = reply.out.len;
+	reply.out = (struct out){text, need, 0};
+	api_answer(route, &rq, &body, &reply);
+	assert_true(out_fits(&reply.out));
+	assert_int_equal(reply.out.len, need);
+	assert_int_equal(text[need - 2], '}');
+}
+
+static void pages_through_the_log(void **state)
+{
+	struct log_entry e;
+	u64 first = 1;
+	char path[64], expect[64];
+
+	(void)state;
+	while (log_read(first, &e))
+		first = e.seq + 1;
+	for (int i = 0; i < 300; i++)
+		log_warn("line %d \"of\" the log\t.", i);
+	snprintf(path, sizeof(path), "/v1/log?since=%llu", (unsigned long long)first);
+	assert_int_equal(request("GET", path), 200);
+	assert_has("\"level\":\"warn\",\"text\":\"line 0 \\\"of\\\" the log\\u0009.\"}");
+	assert_has("line 255 ");
+	assert_lacks("line 256 ");
+	snprintf(expect, sizeof(expect), "],\"next\":%llu}", (unsigned long long)first + 256);
+	assert_has(expect);
+	snprintf(path, sizeof(path), "/v1/log?limit=2&since=%llu", (unsigned long long)first + 256);
+	assert_int_equal(request("GET", path), 200);
+	assert_lacks("line 255 ");
+	assert_has("line 256 ");
+	assert_has("line 257 ");
+	assert_lacks("line 258 ");
+	assert_int_equal(request("GET", "/v1/log?since=100000"), 200);
+	assert_string_equal(text, "{\"lines\":[],\"next\":100000}\n");
+	assert_int_equal(request("GET", "/v1/log?since=x"), 400);
+	assert_has("\"code\":\"EINVAL\"");
+	assert_int_equal(request("GET", "/v1/log?limit=-1"), 400);
+}
+
+/* Each line is a comment or a sample of a metric that was announced, with a number. */
+static void metrics_are_well_formed(void **state)
+{
+	char family[128] = "";
+	u32 samples = 0;
+
+	(void)state;
+	cpus[1].exits[EXIT_MSR] = 17;
+	fake_time_set(12345678, 0);
+	assert_int_equal(request("GET", "/metrics"), 200);
+	assert_string_equal(reply.type, "text/plain; version=0.0.4; charset=utf-8");
+	assert_has("\nsuture_exits_total{cpu=\"1\",class=\"msr\"} 17\n");
+	assert_has("\nsuture_uptime_seconds 12.345678\n");
+	assert_has("\nsuture_cpus{state=\"parked\"} 2\n");
+	assert_has("\nsuture_pool_pages{state=\"used\"} ");
+	assert_has("\nsuture_patches{phase=\"failed\"} 0\n");
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		size_t name = strcspn(line, "{ ");
+		char *end;
+
+		if (!strncmp(line, "# TYPE ", 7)) {
+			assert_int_equal(sscanf(line + 7, "%127s", family), 1);
+			assert_true(strstr(line, " counter") || strstr(line, " gauge"));
+			continue;
+		}
+		if (!strncmp(line, "# HELP ", 7))
+			continue;
+		assert_int_equal(strlen(family), name);
+		assert_memory_equal(line, family, name);
+		strtod(strrchr(line, ' ') + 1, &end);
+		assert_int_equal(*end, 0);
+		samples++;
+	}
+	assert_in_range(samples, 50, 100);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(knows_its_paths),
+		T(escapes_a_path_in_its_answer),
+		T(refuses_bodies_before_they_come),
+		T(shows_status_before_anything_has_happened),
+		T(refuses_bundles),
+		T(accepts_a_bundle_once),
+		T(shows_a_transition_and_who_blocks_it),
+		T(says_how_much_room_it_needs),
+		T(pages_through_the_log),
+		T(metrics_are_well_formed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
