@@ -21,7 +21,7 @@ static s64 drop(u64 start, u64 end)
 	int r = 0;
 
 	shadow_stats(&stats);
-	if (!stats.redirects)
+	if (!stats.redirects && !stats.plan_open)
 		return 0;
 	for (int i = 0; i < DROP_TRIES; i++) {
 		r = pause_begin(&p, DROP_BUDGET_US);

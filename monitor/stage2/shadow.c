@@ -468,28 +468,43 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy)
 	return true;
 }
 
-/*
- * After a guest write that touched redirect e. Where the guest's memory now holds, byte for byte,
- * either what was there before the redirect or what the guest reads of it, the guest has written
- * back what it read (disarming a breakpoint, say); anything else is new code of its own.
- */
-static void settle_owned(struct entry *e)
+static u8 *original_of(const struct entry *e, u32 i, const struct part *part)
 {
-	u8 *original[REDIRECT_MAX];
-	bool written_back = true;
+	return (u8 *)arch_ptr(page_of(current, e->page[i])->original) + part->offset;
+}
+
+/*
+ * True if the guest's memory holds, byte for byte, either what was there before the redirect or
+ * what the guest reads of it: then the guest has written back what it read (disarming a
+ * breakpoint, say). Anything else is new code of its own.
+ */
+static bool is_written_back(const struct entry *e)
+{
+	for (u32 i = 0; i < nr_parts(&e->r); i++) {
+		struct part part = part_of(&e->r, i);
+		const u8 *original = original_of(e, i, &part);
+
+		for (size_t k = 0; k < part.len; k++)
+			if (original[k] != e->r.old[part.at + k] &&
+			    original[k] != e->r.bytes[part.at + k])
+				return false;
+	}
+	return true;
+}
+
+/* After a guest write that touched redirect e. */
+static void settle_owned(const struct entry *e)
+{
+	bool restore = is_written_back(e);
 
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
-		struct shadow_page *pg = page_of(current, e->page[i]);
 		struct part part = part_of(&e->r, i);
+		u8 *copy = page_of(current, e->page[i])->copy + part.offset;
 
-		memcpy(pg->copy + part.offset, e->r.bytes + part.at, part.len);
-		for (size_t k = 0; k < part.len; k++)
-			original[part.at + k] = (u8 *)arch_ptr(pg->original) + part.offset + k;
+		memcpy(copy, e->r.bytes + part.at, part.len);
+		if (restore)
+			memcpy(original_of(e, i, &part), e->r.old + part.at, part.len);
 	}
-	for (u32 k = 0; k < e->r.len; k++)
-		written_back &= *original[k] == e->r.old[k] || *original[k] == e->r.bytes[k];
-	for (u32 k = 0; written_back && k < e->r.len; k++)
-		*original[k] = e->r.old[k];
 }
 
 bool shadow_write_through(ipa_t ipa, size_t len)
