@@ -49,6 +49,7 @@ static int setup(void **state)
 		c->state = c->id ? CPU_PARKED : CPU_SERVICE;
 	fake_guest_start(NULL);
 	set.count = 0;
+	set.care = SWITCH_SAFE;
 	memset(&report, 0, sizeof(report));
 	pool_stats(&pool_before);
 	return 0;
@@ -298,6 +299,7 @@ static void the_active_code_blocks(void **state)
 	add_func("a", A, NEW_A, 0);
 	syn_set(word, NEW_A + SIZE);
 	assert_fails(-EAGAIN, "is in a");
+	assert_int_equal(report.pages_shadowed, 0);
 	assert_int_equal(target(A), NEW_A);
 	syn_set(word, A + SIZE); /* stale: the old code has not run since */
 	assert_done();
@@ -318,6 +320,39 @@ static void the_jump_itself_blocks(void **state)
 	set.count = 0;
 	add_func("a", A, NEW_A, NEW_2);
 	assert_fails(-EAGAIN, "is in a");
+	assert_int_equal(target(A), NEW_A);
+}
+
+/* Forced: whoever is further on in the old code may go on in it. */
+static void forced_looks_at_the_jump_only(void **state)
+{
+	u64 word = syn_stack_end(sleeper) - 32;
+
+	(void)state;
+	set.care = SWITCH_FORCED;
+	add_func("a", A, A, NEW_A);
+	syn_set(word, A + 4);
+	assert_fails(-EAGAIN, "is in a");
+	syn_set(word, A + 0x80);
+	assert_done();
+	set.count = 0;
+	add_func("a", A, NEW_A, 0);
+	syn_set(word, A + 4);
+	assert_fails(-EAGAIN, "is in a");
+	syn_set(word, NEW_A + 4);
+	assert_done();
+	assert_original(A);
+}
+
+static void offline_looks_at_nothing(void **state)
+{
+	(void)state;
+	set.care = SWITCH_OFFLINE;
+	add_func("a", A, A, NEW_A);
+	funcs[0].active_size = 0;
+	syn_set(syn_stack_end(sleeper) - 32, A + 4);
+	assert_done();
+	assert_int_equal(report.tasks_checked, 0);
 	assert_int_equal(target(A), NEW_A);
 }
 
@@ -342,6 +377,29 @@ static void the_pause_is_too_short(void **state)
 	assert_true(report.reason[0]);
 	assert_nothing_changed();
 	assert_done();
+}
+
+/* The deadline comes at every moment in turn, up to the commit; past it nothing can stop. */
+static void a_deadline_at_every_step(void **state)
+{
+	bool at_check = false, at_commit = false;
+	u64 budget;
+
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	fake_guest_stop();
+	for (budget = 0; budget < 100; budget++) {
+		fake_time_set(1000, 1);
+		if (!switch_try(&set, budget, &report))
+			break;
+		at_check |= !!strstr(report.reason, "tasks checked");
+		at_commit |= !!strstr(report.reason, "at the commit");
+		assert_nothing_changed();
+	}
+	assert_true(at_check);
+	assert_true(at_commit);
+	assert_int_equal(target(A), NEW_A);
+	assert_int_equal(report.attempts, budget + 1);
 }
 
 static void a_cpu_that_does_not_stop(void **state)
@@ -525,8 +583,11 @@ int main(void)
 		TEST(blocked_and_then_not),
 		TEST(the_active_code_blocks),
 		TEST(the_jump_itself_blocks),
+		TEST(forced_looks_at_the_jump_only),
+		TEST(offline_looks_at_nothing),
 		TEST(what_cannot_be_judged_is_tried_again),
 		TEST(the_pause_is_too_short),
+		TEST(a_deadline_at_every_step),
 		TEST(a_cpu_that_does_not_stop),
 		TEST(the_guest_changes_its_code),
 		TEST(dropped_behind_the_engines_back),
