@@ -14,9 +14,6 @@
 #include "guest/kernel.h"
 #include <stdio.h>
 
-#define OLD_ADDR 0xffffffff81000100ull
-#define NEW_ADDR 0xffffffffc0400010ull
-
 /* What the next attempt to switch returns and reports. */
 static struct {
 	int result;
@@ -147,77 +144,6 @@ static size_t make_bundle(u8 *to, const char *name, size_t payload_size)
 	memcpy(at += sizeof(func), strings, sizeof(strings));
 	memset(to + b.payload_offset, 0x5a, payload_size);
 	return b.total_size;
-}
-
-static void agent_pumps(const struct suture_step *step)
-{
-	struct suture_step_reply reply;
-
-	do {
-		memset(&reply, 0, sizeof(reply));
-		engine_step(engine, step, &reply);
-	} while (reply.kind != SUTURE_STEP_WAIT && reply.kind != SUTURE_STEP_DONE);
-}
-
-/* The agent does what an uploaded patch needs, up to its declaration: then it is in transition. */
-static int agent_loads(const char *name)
-{
-	struct {
-		struct suture_declare m;
-		struct suture_decl_object object;
-		struct suture_decl_func func;
-	} d = {.m = {.text_start = NEW_ADDR,
-		     .text_end = NEW_ADDR + 0x100,
-		     .nr_objects = 1,
-		     .nr_funcs = 1},
-	       .object = {.name = "vmlinux", .loaded = 1},
-	       .func = {.name = "f",
-			.old_addr = OLD_ADDR,
-			.old_size = 32,
-			.new_addr = NEW_ADDR,
-			.new_size = 32}};
-	struct suture_module live = {.msg.size = sizeof(live), .state = SUTURE_MODULE_LIVE};
-	struct suture_step step = {.pump = SUTURE_PUMP_INIT};
-	struct suture_work work = {0};
-	struct suture_loaded loaded = {0};
-	int r;
-
-	engine_work(engine, &work);
-	if (work.kind != SUTURE_WORK_LOAD)
-		return -ENOENT;
-	d.m.msg.size = sizeof(d);
-	strcpy(d.m.name, name);
-	strcpy(step.name, name);
-	strcpy(live.name, name);
-	r = engine_declare(engine, &d.m);
-	if (!r)
-		agent_pumps(&step);
-	loaded.id = work.id;
-	if (!r)
-		r = engine_module(engine, &live);
-	if (!r)
-		r = engine_loaded(engine, &loaded);
-	return r;
-}
-
-/* The agent does what the engine wants of it, until it wants no more. */
-static void agent_works(const char *name)
-{
-	struct suture_step step = {.pump = SUTURE_PUMP_WORK};
-
-	strcpy(step.name, name);
-	for (int i = 0; i < 100; i++) {
-		struct suture_work work = {0};
-		struct suture_loaded loaded = {0};
-
-		engine_tick(engine);
-		engine_work(engine, &work);
-		loaded.id = work.id;
-		if (work.kind == SUTURE_WORK_UNLOAD)
-			engine_loaded(engine, &loaded);
-		if (work.kind == SUTURE_WORK_PUMP)
-			agent_pumps(&step);
-	}
 }
 
 #endif
