@@ -123,13 +123,13 @@ static void show_log(const char *path)
 static int build_module(const char *dir, const char *kernel, const char *work, char **ko)
 {
 	char include[PATH_MAX], log[PATH_MAX], source[PATH_MAX], copy[PATH_MAX], m[PATH_MAX],
-		nostdinc[2 * PATH_MAX], from[PATH_MAX];
+		nostdinc[2 * PATH_MAX], from[PATH_MAX], symvers[2 * PATH_MAX];
 	const char *cp[] = {"cp", "-rL", "--", from, copy, NULL};
 	const char *make[] = {"make", "-C", kernel, m, nostdinc, "CONFIG_DEBUG_INFO_BTF_MODULES=",
 			      /* Debug information would be most of the bundle. */
 			      "KCFLAGS=-g0",
 			      /* Unexported symbols are resolved when the payload is loaded. */
-			      "KBUILD_MODPOST_WARN=1", "modules", NULL};
+			      "KBUILD_MODPOST_WARN=1", symvers, "modules", NULL};
 	int r = find_include(include, sizeof(include));
 
 	if (r)
@@ -151,6 +151,8 @@ static int build_module(const char *dir, const char *kernel, const char *work, c
 		return fail(EX_BAD_USAGE, "%s: path too long", dir);
 	/* NOSTDINC_FLAGS comes before the kernel's own include folders; nothing else does. */
 	snprintf(nostdinc, sizeof(nostdinc), "NOSTDINC_FLAGS=-nostdinc -I%s", include);
+	/* What the agent exports; with modversions its checksums are looked at. */
+	snprintf(symvers, sizeof(symvers), "KBUILD_EXTRA_SYMBOLS=%s/Module.symvers", include);
 	if (mkdir(copy, 0700) || run(cp, log))
 		return fail(EX_FAILED, "%s: cannot copy it to %s", dir, copy);
 	if (run(make, log)) {

@@ -157,7 +157,6 @@ int suture_klp_enable_patch(struct klp_patch *klp)
 		flush_workqueue(agent_work);
 	return err;
 }
-EXPORT_SYMBOL_GPL(suture_klp_enable_patch);
 
 struct klp_state *suture_klp_get_state(struct klp_patch *klp, unsigned long id)
 {
@@ -169,4 +168,3 @@ struct klp_state *suture_klp_get_state(struct klp_patch *klp, unsigned long id)
 	}
 	return NULL;
 }
-EXPORT_SYMBOL_GPL(suture_klp_get_state);

@@ -44,7 +44,6 @@ void *suture_klp_shadow_get(void *obj, unsigned long id)
 	rcu_read_unlock();
 	return s ? s->data : NULL;
 }
-EXPORT_SYMBOL_GPL(suture_klp_shadow_get);
 
 /* table_lock held. NULL: the constructor refused. */
 static struct shadow *add(struct shadow *s, klp_shadow_ctor_t ctor, void *ctor_data)
@@ -103,7 +102,6 @@ void *suture_klp_shadow_alloc(void *obj, unsigned long id, size_t size, gfp_t gf
 		return NULL;
 	return s ? s->data : NULL;
 }
-EXPORT_SYMBOL_GPL(suture_klp_shadow_alloc);
 
 void *suture_klp_shadow_get_or_alloc(void *obj, unsigned long id, size_t size, gfp_t gfp,
 				     klp_shadow_ctor_t ctor, void *ctor_data)
@@ -113,7 +111,6 @@ void *suture_klp_shadow_get_or_alloc(void *obj, unsigned long id, size_t size, g
 
 	return s ? s->data : NULL;
 }
-EXPORT_SYMBOL_GPL(suture_klp_shadow_get_or_alloc);
 
 /* table_lock held. */
 static void remove(struct shadow *s, klp_shadow_dtor_t dtor)
@@ -135,7 +132,6 @@ void suture_klp_shadow_free(void *obj, unsigned long id, klp_shadow_dtor_t dtor)
 		remove(s, dtor);
 	spin_unlock_irqrestore(&table_lock, flags);
 }
-EXPORT_SYMBOL_GPL(suture_klp_shadow_free);
 
 void suture_klp_shadow_free_all(unsigned long id, klp_shadow_dtor_t dtor)
 {
@@ -152,7 +148,6 @@ void suture_klp_shadow_free_all(unsigned long id, klp_shadow_dtor_t dtor)
 	}
 	spin_unlock_irqrestore(&table_lock, flags);
 }
-EXPORT_SYMBOL_GPL(suture_klp_shadow_free_all);
 
 void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor)
 {

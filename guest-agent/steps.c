@@ -192,4 +192,3 @@ struct klp_state *suture_klp_get_prev_state(unsigned long id)
 	}
 	return last;
 }
-EXPORT_SYMBOL_GPL(suture_klp_get_prev_state);

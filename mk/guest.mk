@@ -16,8 +16,7 @@ $(AGENT_DIR)/suture.ko: $(AGENT_SRC) $(wildcard include/suture/*.h) $(GUEST_DIR)
 	@mkdir -p $(@D)
 	@find $(@D) -maxdepth 1 -type l -delete
 	@ln -sf $(CURDIR)/guest-agent/* $(@D)/
-	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) \
-		KCFLAGS="-I$(CURDIR)/include" modules
+	$(Q)$(MAKE) -s -C $(@D) KDIR=$(CURDIR)/$(GUEST_DIR)/kbuild INCLUDE=$(CURDIR)/include
 
 HELPER_SRC := $(wildcard guest-agent/helper/*.c)
 $(AGENT_DIR)/suture-load: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h include/suture/*.h)
