@@ -38,8 +38,9 @@ struct arch_cpu {
 	void *hv; /* the vendor's part */
 
 	/* nmi.c. Written by any CPU: */
-	u32 kick;      /* an NMI of ours is on its way */
-	u32 guest_nmi; /* the guest sent this CPU an NMI */
+	u32 kick;	 /* an NMI of ours is on its way */
+	u32 kicks_again; /* sent although one was on its way */
+	u32 guest_nmi;	 /* the guest sent this CPU an NMI */
 	u64 kick_us;
 	/* by this CPU: */
 	bool nmi_pending; /* to be injected */

@@ -13,8 +13,11 @@
 #include "core/arch.h"
 #include "core/log.h"
 
-/* A kick that took this long was lost (the firmware's SMM can swallow NMIs). */
-#define KICK_LOST_US 20000
+/*
+ * A kick that took this long may be lost (the firmware's SMM can swallow NMIs), and is sent again.
+ * When it was only late, one of the two meets a cleared flag: that is what `kicks_again` is for.
+ */
+#define KICK_LOST_US 100000
 
 void arch_kick(struct cpu *c)
 {
@@ -25,9 +28,11 @@ void arch_kick(struct cpu *c)
 	/* Others are in the monitor, or in the trampoline with no descriptor tables for an NMI. */
 	if (state != CPU_GUEST && state != CPU_HELD)
 		return;
-	if (__atomic_exchange_n(&a->kick, 1, __ATOMIC_SEQ_CST) &&
-	    now - READ_ONCE(a->kick_us) < KICK_LOST_US)
-		return;
+	if (__atomic_exchange_n(&a->kick, 1, __ATOMIC_SEQ_CST)) {
+		if (now - READ_ONCE(a->kick_us) < KICK_LOST_US)
+			return;
+		__atomic_fetch_add(&a->kicks_again, 1, __ATOMIC_SEQ_CST);
+	}
 	WRITE_ONCE(a->kick_us, now);
 	apic_send(c->hwid, APIC_NMI | APIC_ASSERT);
 }
@@ -54,6 +59,10 @@ enum exit_class nmi_exit(struct cpu *c)
 
 	if (__atomic_exchange_n(&a->kick, 0, __ATOMIC_SEQ_CST))
 		return EXIT_KICK;
+	if (READ_ONCE(a->kicks_again)) {
+		__atomic_fetch_sub(&a->kicks_again, 1, __ATOMIC_SEQ_CST);
+		return EXIT_KICK;
+	}
 	a->nmi_pending = true;
 	return EXIT_OTHER;
 }

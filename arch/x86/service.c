@@ -92,8 +92,8 @@ static void init_apic(void)
 }
 
 /*
- * The timer's rate is announced nowhere that can be relied on: measure it against the TSC. Of a few
- * rounds the shortest was disturbed least.
+ * The timer's rate is announced nowhere that can be relied on: measure it against the TSC. Counted
+ * is the round whose readings took the least time: it was disturbed least.
  */
 static void calibrate_timer(void)
 {
@@ -102,18 +102,22 @@ static void calibrate_timer(void)
 	apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_16);
 	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED | VEC_TIMER);
 	for (u32 i = 0; i < CALIBRATE_ROUNDS; i++) {
-		u64 start, took, ticks;
+		u64 t[4], ticks, blur;
 
+		t[0] = rdtsc();
 		apic_write(APIC_TIMER_COUNT, ~0u);
-		start = arch_time_us();
-		do {
+		t[1] = rdtsc();
+		while (rdtsc() - t[1] < CALIBRATE_US * machine->ticks_per_us)
 			arch_relax();
-			ticks = ~0u - apic_read(APIC_TIMER_NOW);
-			took = arch_time_us() - start;
-		} while (took < CALIBRATE_US);
-		if (took < best)
-			service.timer_per_ms = MAX(ticks * 1000 / took, 1ull);
-		best = MIN(best, took);
+		t[2] = rdtsc();
+		ticks = ~0u - apic_read(APIC_TIMER_NOW);
+		t[3] = rdtsc();
+		blur = t[1] - t[0] + t[3] - t[2];
+		if (blur >= best)
+			continue;
+		best = blur;
+		service.timer_per_ms =
+			MAX(ticks * 1000 * machine->ticks_per_us / (t[2] - t[1]), 1ull);
 	}
 	apic_write(APIC_TIMER_COUNT, 0);
 	apic_write(APIC_LVT_TIMER, VEC_TIMER);

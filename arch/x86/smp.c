@@ -178,7 +178,7 @@ _Noreturn void ap_main(struct cpu *c)
 	if (c->id == machine->service_cpu)
 		service_start(c);
 
-	a->kick = 0;
+	a->kick = a->kicks_again = 0;
 	a->guest_nmi = 0;
 	a->init_request = 0;
 	a->nmi_pending = a->nmi_blocked = false;
