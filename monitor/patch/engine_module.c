@@ -276,13 +276,29 @@ bool script_going(struct engine *e, struct script *s, struct suture_step_reply *
 
 bool script_abandon(struct engine *e, struct script *s, struct suture_step_reply *r)
 {
-	struct patch *p = s->patch;
+	struct patch *p = s->patch, *owner;
+	struct state *st;
 
 	SCRIPT_BEGIN(s)
 	p->todo = TODO_NOTHING;
 	p->enabled = false;
-	GIVE(s, script_say(r, SAY_DEBUG, "'%s': canceling patching transition, going to unpatch",
-			   p->name));
+	if (!p->on)
+		GIVE(s,
+		     script_say(r, SAY_DEBUG,
+				"'%s': canceling patching transition, going to unpatch", p->name));
+	for (s->i = 0; s->i < p->nr_objects; s->i++) {
+		if (!p->objects[s->i].post_patched)
+			continue;
+		p->objects[s->i].post_patched = false;
+		CALL_OBJECT(s, r, p, s->i, SUTURE_CB_PRE_UNPATCH);
+	}
+	for (s->i = engine_count_states(e); s->i-- > 0;) {
+		st = state_leaving(e, s->i, &owner);
+		if (!st)
+			continue;
+		st->post_patched = false;
+		CALL_STATE(s, r, owner, st, SUTURE_CB_PRE_UNPATCH);
+	}
 	for (s->tries = 0; s->tries < OBJECT_TRIES; s->tries++) {
 		if (engine_switch_off(e, p) != -EAGAIN)
 			break;
@@ -291,6 +307,5 @@ bool script_abandon(struct engine *e, struct script *s, struct suture_step_reply
 	SCRIPT_END
 	patch_forget_redirects(p, NULL);
 	p->on = false;
-	e->target_on = false;
 	return script_become(s, SCRIPT_COMPLETE_UNPATCHING);
 }
