@@ -134,11 +134,11 @@ struct suture_layout {
 	su64 per_cpu_offset;	   /* array of unsigned long by Linux CPU number */
 	su64 pcpu_current;	   /* per-CPU offset of the pointer to the running task */
 	su64 pcpu_idle;		   /* per-CPU offset of the pointer to the CPU's idle task */
-	su64 pcpu_irq_stack;   /* per-CPU offset of the pointer to the TOP of the IRQ stack, or 0.
-				  x86: 8 below the very top; round it up to a page */
-	su64 pcpu_exc_stacks;  /* per-CPU offset of the pointer to the exception stacks' mapping, or
-				  0 */
-	su64 pcpu_entry_stack; /* per-CPU offset of a pointer into the cpu entry area, or 0 */
+	su64 pcpu_irq_stack;	   /* per-CPU offset of the pointer to the IRQ stack, or 0.
+				      x86: 8 below the very top; round it up to a page */
+	su64 pcpu_exc_stacks;	   /* per-CPU offset of the pointer to the exception stacks' mapping
+				      (lowest address), or 0 */
+	su64 pcpu_entry_stack;	   /* per-CPU offset of a pointer into the cpu entry area, or 0 */
 	su64 modules_start, modules_end; /* where module text may lie */
 	su32 nr_cpu_ids;
 	su32 page_levels;	 /* 4 or 5; 3 on arm64 with 39 bits */
@@ -158,7 +158,8 @@ struct suture_layout {
 	su32 task_on_cpu;	 /* int */
 	su32 task_pid;		 /* pid_t */
 	su32 task_comm;		 /* char[16] */
-	su32 reserved;
+	su32 irq_stack_offset;	 /* signed: from what the pointer holds, rounded up to 16, to the
+				    lowest address of the IRQ stack */
 };
 
 struct suture_hello {

@@ -13,7 +13,7 @@ struct guest_kernel guest_kernel;
 #define MAX_STACK_SIZE (256u << 10)
 #define MAX_TEXT_SIZE  (1ull << 30)
 #define MAX_CPU_IDS    8192u
-#define MAX_ENTRY_AREA (16 << 20)
+#define MAX_STACK_AWAY (16 << 20)
 #define NO_SENSE       "makes no sense in the agent's layout"
 
 #define FIELD(f, a, o)                                                                             \
@@ -74,11 +74,16 @@ static bool is_cpu_stack(u64 pcpu, u32 size)
 	return pcpu ? is_stack_size(size) : !size;
 }
 
+static bool is_near(u32 signed_offset)
+{
+	s32 offset = (s32)signed_offset;
+
+	return offset >= -MAX_STACK_AWAY && offset <= MAX_STACK_AWAY;
+}
+
 /* The name of the first number that makes no sense, or NULL. */
 static const char *wrong_number(const struct suture_layout *l)
 {
-	s32 entry_offset = (s32)l->entry_stack_offset;
-
 	if (!arch_guest_format(l->page_levels))
 		return "page_levels";
 	if (l->kernel_pgd % PAGE_SIZE || !guest_is_ram(IPA(l->kernel_pgd), PAGE_SIZE))
@@ -103,7 +108,9 @@ static const char *wrong_number(const struct suture_layout *l)
 	if (l->pcpu_entry_stack ? !l->entry_stack_size || l->entry_stack_size > MAX_STACK_SIZE
 				: l->entry_stack_size)
 		return "entry_stack_size";
-	if (entry_offset < -MAX_ENTRY_AREA || entry_offset > MAX_ENTRY_AREA)
+	if (!is_near(l->irq_stack_offset))
+		return "irq_stack_offset";
+	if (!is_near(l->entry_stack_offset))
 		return "entry_stack_offset";
 	return wrong_offset(l);
 }

@@ -169,35 +169,39 @@ bool guest_is_percpu_base(u64 percpu_base)
 	return found == 1;
 }
 
-static struct guest_stack stack_below(const char *kind, u64 top, u64 size)
+/*
+ * The stack that a per-CPU pointer leads to: its lowest address is `offset` (signed) away from what
+ * the pointer holds, rounded up to a multiple of `align`.
+ */
+static int find_stack(struct guest_stack *s, const char *kind, u64 pointer, u64 align, u32 offset,
+		      u32 size)
 {
-	return (struct guest_stack){.low = top - size, .high = top, .kind = kind};
+	u64 at;
+
+	if (guest_read_u64(GVA(pointer), &at))
+		return -EFAULT;
+	s->low = ALIGN_UP(at, align) + (u64)(s64)(s32)offset;
+	s->high = s->low + size;
+	s->kind = kind;
+	s->holes = false;
+	return 0;
 }
 
 int guest_cpu_stacks(u64 percpu_base, struct guest_stack s[GUEST_CPU_STACKS])
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	u64 at;
-	int n = 0;
+	int n = 0, err = 0;
 
-	if (l->irq_stack_size) {
-		if (guest_read_u64(GVA(percpu_base + l->pcpu_irq_stack), &at))
-			return -EFAULT;
-		/* x86 points at the last word, where the interrupted stack pointer is kept. */
-		s[n++] = stack_below("irq", ALIGN_UP(at, PAGE_SIZE), l->irq_stack_size);
-	}
-	if (l->exc_stacks_size) {
-		if (guest_read_u64(GVA(percpu_base + l->pcpu_exc_stacks), &at))
-			return -EFAULT;
-		s[n] = stack_below("exception", at + l->exc_stacks_size, l->exc_stacks_size);
+	if (l->irq_stack_size)
+		err = find_stack(&s[n++], "irq", percpu_base + l->pcpu_irq_stack, 16,
+				 l->irq_stack_offset, l->irq_stack_size);
+	if (!err && l->exc_stacks_size) {
+		err = find_stack(&s[n], "exception", percpu_base + l->pcpu_exc_stacks, 1, 0,
+				 l->exc_stacks_size);
 		s[n++].holes = true;
 	}
-	if (l->entry_stack_size) {
-		if (guest_read_u64(GVA(percpu_base + l->pcpu_entry_stack), &at))
-			return -EFAULT;
-		/* Signed: what the pointer points at may lie behind the stack. */
-		at += (u64)(s64)(s32)l->entry_stack_offset;
-		s[n++] = stack_below("entry", at + l->entry_stack_size, l->entry_stack_size);
-	}
-	return n;
+	if (!err && l->entry_stack_size)
+		err = find_stack(&s[n++], "entry", percpu_base + l->pcpu_entry_stack, 1,
+				 l->entry_stack_offset, l->entry_stack_size);
+	return err ? err : n;
 }

@@ -222,7 +222,16 @@ static void stacks_of_a_cpu(void **state)
 	assert_int_equal(s[2].low, c->entry);
 	assert_int_equal(s[2].high, c->entry + SYN_ENTRY_SIZE);
 
-	/* the pointer may lie behind the stack */
+	/* the pointer may be to the very top, or to the bottom */
+	syn_set(c->base + PCPU_IRQ, c->irq + SYN_IRQ_SIZE);
+	assert_int_equal(guest_cpu_stacks(c->base, s), 3);
+	assert_int_equal(s[0].low, c->irq);
+	syn_set(c->base + PCPU_IRQ, c->irq);
+	guest_kernel.layout.irq_stack_offset = 0;
+	assert_int_equal(guest_cpu_stacks(c->base, s), 3);
+	assert_int_equal(s[0].low, c->irq);
+
+	/* and it may lie behind the stack */
 	syn_set(c->base + PCPU_ENTRY, c->entry + SYN_ENTRY_SIZE);
 	guest_kernel.layout.entry_stack_offset = (u32)-SYN_ENTRY_SIZE;
 	assert_int_equal(guest_cpu_stacks(c->base, s), 3);

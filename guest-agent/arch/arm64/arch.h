@@ -39,6 +39,7 @@ static inline const char *arch_layout(struct suture_layout *l)
 	l->pcpu_irq_stack = compat_symbol("irq_stack_ptr");
 	if (!l->pcpu_irq_stack)
 		return "irq_stack_ptr";
+	l->irq_stack_offset = 0;
 	l->irq_stack_size = IRQ_STACK_SIZE;
 	l->task_pc = offsetof(struct task_struct, thread.cpu_context.pc);
 	l->task_sp = offsetof(struct task_struct, thread.cpu_context.sp);

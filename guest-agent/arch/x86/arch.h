@@ -53,6 +53,8 @@ static inline const char *arch_layout(struct suture_layout *l)
 	l->pcpu_irq_stack = compat_pcpu_irq_stack();
 	if (!l->pcpu_irq_stack)
 		return "hardirq_stack_ptr";
+	/* points at the top, or at the last word below it (from 5.12 on) */
+	l->irq_stack_offset = -(s32)IRQ_STACK_SIZE;
 	l->irq_stack_size = IRQ_STACK_SIZE;
 
 	l->pcpu_exc_stacks = compat_symbol("cea_exception_stacks");
