@@ -2,124 +2,17 @@
 #include "net/http.h"
 #include "core/arch.h"
 #include "core/errno.h"
-#include "core/lib/string.h"
-#include "core/pool.h"
-#include "net/api.h"
-#include "lwip/altcp.h"
+#include "net/connection.h"
 #include "lwip/altcp_tcp.h"
 
 #define CONNECTIONS 8
 
-/* Time limits, in microseconds */
-#define HEAD_US	     10000000u	/* to send request line and headers, or to stay idle */
-#define BODY_STEP_US 10000000u	/* between two pieces of a body */
-#define BODY_US	     120000000u /* for all of it */
-#define SEND_STEP_US 20000000u	/* between two acknowledgements of an answer */
-#define LINGER_US    5000000u	/* for the client to close after a refusal */
-
-/* An answer begins with this much memory, and is asked for again with more if it needs it. */
-#define REPLY_PAGES	16u
-#define REPLY_PAGES_MAX 512u
-
-/*
- * A connection goes round HEAD -> (BODY ->) SEND -> HEAD, or ends in LINGER: the answer is sent and
- * our direction is closed, but what the client still sends is taken and thrown away, because a
- * reset would overtake the answer.
- */
-enum state { FREE, HEAD, BODY, SEND, LINGER };
-
-struct connection {
-	enum state state;
-	struct altcp_pcb *pcb;
-	bool aborted;	  /* lwIP must be told in the callback's return value */
-	bool last;	  /* close after this answer */
-	bool peer_closed; /* the client sends no more */
-	u64 deadline_us, body_until_us;
-	struct pbuf *rx; /* received, not yet looked at; its bytes stay in the TCP window */
-
-	char head[HTTP_HEAD_MAX];
-	size_t head_len;
-	struct http_request rq;
-	const struct api_route *route;
-	struct api_body body;
-	size_t body_got;
-
-	char *reply; /* headers and body, reply_pages of the pool */
-	size_t reply_pages, reply_len, reply_sent;
-};
-
 static struct connection connections[CONNECTIONS];
 static struct http_stats stats;
 
-#define for_each_connection(c)                                                                     \
-	for (struct connection *c = connections; c < connections + CONNECTIONS; c++)
+#define END (connections + CONNECTIONS)
 
-static size_t pages(size_t bytes)
-{
-	return ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE;
-}
-
-static void limit(struct connection *c, u64 us)
-{
-	c->deadline_us = arch_time_us() + us;
-}
-
-/* ---- memory of a connection: whatever ends it comes through release() ---- */
-
-static void free_body(struct connection *c)
-{
-	if (c->body.data)
-		pool_free(c->body.data, pages(c->body.size));
-	c->body = (struct api_body){0};
-	c->body_got = 0;
-}
-
-static void free_reply(struct connection *c)
-{
-	if (c->reply)
-		pool_free(c->reply, c->reply_pages);
-	c->reply = NULL;
-	c->reply_pages = c->reply_len = c->reply_sent = 0;
-}
-
-static void release(struct connection *c)
-{
-	free_body(c);
-	free_reply(c);
-	if (c->rx)
-		pbuf_free(c->rx);
-	c->rx = NULL;
-	c->pcb = NULL;
-	c->state = FREE;
-	stats.connections--;
-}
-
-/* End the connection with a reset: nothing more of it is kept. */
-static void cut_off(struct connection *c)
-{
-	struct altcp_pcb *pcb = c->pcb;
-
-	release(c);
-	altcp_arg(pcb, NULL); /* or on_error() would release it again */
-	altcp_abort(pcb);
-	c->aborted = true;
-}
-
-/* Close the connection; lwIP delivers what is queued. */
-static void hang_up(struct connection *c)
-{
-	struct altcp_pcb *pcb = c->pcb;
-
-	altcp_arg(pcb, NULL);
-	if (altcp_close(pcb) == ERR_OK)
-		release(c);
-	else
-		cut_off(c);
-}
-
-/* ---- answers ---- */
-
-static void count_answer(u16 status)
+void http_count(u16 status)
 {
 	if (status < 400)
 		stats.good++;
@@ -129,230 +22,12 @@ static void count_answer(u16 status)
 		stats.failed++;
 }
 
-/* Hand what is left of the answer to TCP as it has room. */
-static void push(struct connection *c)
+bool http_upload_under_way(void)
 {
-	while (c->reply_sent < c->reply_len) {
-		size_t left = c->reply_len - c->reply_sent;
-		size_t n = MIN(left, (size_t)altcp_sndbuf(c->pcb));
-		u8_t flags = TCP_WRITE_FLAG_COPY | (n < left ? TCP_WRITE_FLAG_MORE : 0);
-
-		if (!n || altcp_write(c->pcb, c->reply + c->reply_sent, (u16_t)n, flags) != ERR_OK)
-			break; /* the next acknowledgement makes room */
-		c->reply_sent += n;
-	}
-	altcp_output(c->pcb);
-	if (c->reply_sent < c->reply_len)
-		return;
-	free_reply(c);
-	if (!c->last) {
-		c->state = HEAD;
-		c->head_len = 0;
-		limit(c, HEAD_US);
-		return;
-	}
-	c->state = LINGER;
-	limit(c, LINGER_US);
-	if (altcp_shutdown(c->pcb, 0, 1) != ERR_OK)
-		hang_up(c);
-}
-
-/* Room for an answer of `room` bytes behind its headers. False: there is none. */
-static bool make_room(struct connection *c, size_t room, struct api_reply *r)
-{
-	free_reply(c);
-	c->reply_pages = pages(HTTP_HEADERS_MAX + room);
-	c->reply = c->reply_pages <= REPLY_PAGES_MAX ? pool_alloc(c->reply_pages) : NULL;
-	if (!c->reply)
-		c->reply_pages = 0;
-	*r = (struct api_reply){
-		.out = {.buf = c->reply + HTTP_HEADERS_MAX,
-			.size = c->reply ? c->reply_pages * PAGE_SIZE - HTTP_HEADERS_MAX : 0},
-	};
-	return c->reply;
-}
-
-/*
- * Put the headers before the text, which stands at HTTP_HEADERS_MAX, and begin to send. The text's
- * place is fixed before its length is known: so the headers are moved up against it.
- */
-static void send_reply(struct connection *c, const struct api_reply *r)
-{
-	char headers[HTTP_HEADERS_MAX];
-	size_t body = c->rq.method == HTTP_HEAD ? 0 : r->out.len;
-	size_t len = http_headers(headers, sizeof(headers), r, !c->last);
-
-	memmove(c->reply + len, c->reply + HTTP_HEADERS_MAX, body);
-	memcpy(c->reply, headers, len);
-	c->reply_len = len + body;
-	c->state = SEND;
-	count_answer(r->status);
-	free_body(c);
-	limit(c, SEND_STEP_US);
-	push(c);
-}
-
-/* Refuse the request and end the connection: there may be a body on its way that we do not want. */
-static void refuse(struct connection *c, u16 status, int err, const char *why)
-{
-	struct api_reply r;
-
-	c->last = true;
-	if (!make_room(c, PAGE_SIZE, &r)) {
-		hang_up(c);
-		return;
-	}
-	api_error(&r, status, err, "%s", why);
-	send_reply(c, &r);
-}
-
-static void answer(struct connection *c)
-{
-	size_t room = REPLY_PAGES * PAGE_SIZE - HTTP_HEADERS_MAX;
-	struct api_reply r;
-
-	for (;;) {
-		if (!make_room(c, room, &r)) {
-			refuse(c, 507, -ENOMEM,
-			       "no memory for the answer: memory= in suture.conf is too small");
-			return;
-		}
-		api_answer(c->route, &c->rq, &c->body, &r);
-		if (out_fits(&r.out))
-			break;
-		room = r.out.len;
-		if (!api_repeatable(c->route)) { /* it has happened, only the words are lost */
-			r.out.len = r.out.size;
-			break;
-		}
-	}
-	send_reply(c, &r);
-}
-
-/* ---- requests ---- */
-
-static bool upload_under_way(void)
-{
-	for_each_connection(c) if (c->body.data) return true;
+	for (const struct connection *c = connections; c < END; c++)
+		if (c->body.data)
+			return true;
 	return false;
-}
-
-/*
- * Memory for a body. One at a time, and an eighth of the pool is left for the monitor's own work:
- * an operator who sends too much must not keep it from patching.
- */
-static bool begin_body(struct connection *c)
-{
-	size_t need = pages(c->rq.content_length);
-	struct pool_stats s;
-
-	if (upload_under_way()) {
-		refuse(c, 503, -EAGAIN, "another upload is under way: try again in a moment");
-		return false;
-	}
-	pool_stats(&s);
-	if (s.used_pages + need <= s.total_pages - s.total_pages / 8)
-		c->body.data = pool_alloc(need);
-	if (!c->body.data) {
-		refuse(c, 507, -ENOMEM,
-		       "no memory for the bundle: revert patches, or boot with a larger memory= in "
-		       "suture.conf");
-		return false;
-	}
-	c->body.size = c->rq.content_length;
-	c->body_got = 0;
-	c->state = BODY;
-	c->body_until_us = arch_time_us() + BODY_US;
-	limit(c, BODY_STEP_US);
-	return true;
-}
-
-static void begin_request(struct connection *c)
-{
-	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	struct api_reply r;
-	const char *why;
-	u16 status = http_parse(&c->rq, c->head, c->head_len, &why);
-
-	if (status) {
-		refuse(c, status, status == 505 ? -EPROTO : -EINVAL, why);
-		return;
-	}
-	c->last = !c->rq.keep_alive;
-	if (!make_room(c, PAGE_SIZE, &r)) {
-		hang_up(c);
-		return;
-	}
-	c->route = api_route(&c->rq, &r);
-	if (!c->route) {
-		if (c->rq.content_length || c->rq.chunked)
-			c->last = true;
-		send_reply(c, &r);
-		return;
-	}
-	free_reply(c);
-	if (!c->rq.content_length) {
-		answer(c);
-	} else if (begin_body(c) && c->rq.expect_continue && !c->rx) {
-		/* no more than a hint: a client goes on by itself after a while */
-		altcp_write(c->pcb, go_on, sizeof(go_on) - 1, TCP_WRITE_FLAG_COPY);
-		altcp_output(c->pcb);
-	}
-}
-
-/* Drop n received bytes, and let the peer send as many more. */
-static void consume(struct connection *c, size_t n)
-{
-	c->rx = pbuf_free_header(c->rx, (u16_t)n);
-	altcp_recved(c->pcb, (u16_t)n);
-}
-
-static void take_head(struct connection *c)
-{
-	size_t before = c->head_len, end;
-	size_t n = MIN((size_t)c->rx->tot_len, sizeof(c->head) - before);
-
-	if (!before)
-		limit(c, HEAD_US);
-	pbuf_copy_partial(c->rx, c->head + before, (u16_t)n, 0);
-	for (end = MAX(before, 3) + 1; end <= before + n; end++)
-		if (!memcmp(c->head + end - 4, "\r\n\r\n", 4))
-			break;
-	c->head_len = MIN(end, before + n);
-	consume(c, c->head_len - before);
-	if (end <= before + n)
-		begin_request(c);
-	else if (c->head_len == sizeof(c->head))
-		refuse(c, 431, -E2BIG, "request line and headers are larger than 4 KiB");
-}
-
-static void take_body(struct connection *c)
-{
-	size_t n = MIN((size_t)c->rx->tot_len, c->body.size - c->body_got);
-
-	pbuf_copy_partial(c->rx, (u8 *)c->body.data + c->body_got, (u16_t)n, 0);
-	c->body_got += n;
-	consume(c, n);
-	c->deadline_us = MIN(arch_time_us() + BODY_STEP_US, c->body_until_us);
-	if (c->body_got == c->body.size)
-		answer(c);
-}
-
-/* Work on what was received, as far as it goes. Returns what the callback of lwIP returns. */
-static err_t process(struct connection *c)
-{
-	while (c->rx && c->state != SEND) {
-		if (c->state == HEAD)
-			take_head(c);
-		else if (c->state == BODY)
-			take_body(c);
-		else
-			consume(c, c->rx->tot_len);
-	}
-	/* an answer that is under way is still wanted by a client that only closed its own side */
-	if (c->peer_closed && c->state != SEND && c->state != FREE)
-		hang_up(c);
-	return c->aborted ? ERR_ABRT : ERR_OK;
 }
 
 /* ---- lwIP's callbacks ---- */
@@ -368,37 +43,25 @@ static err_t on_receive(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t 
 		pbuf_cat(c->rx, p);
 	else
 		c->rx = p;
-	return process(c);
+	return connection_work(c);
 }
 
 static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
 {
-	struct connection *c = arg;
-
 	(void)pcb, (void)len;
-	if (c->state == SEND) {
-		limit(c, SEND_STEP_US);
-		push(c);
-	}
-	return process(c);
+	connection_progress(arg);
+	return connection_work(arg);
 }
 
 /* Twice a second */
 static err_t on_poll(void *arg, struct altcp_pcb *pcb)
 {
 	struct connection *c = arg;
-	bool late = arch_time_us() >= c->deadline_us;
 
 	(void)pcb;
-	if (late && ((c->state == HEAD && c->head_len) || c->state == BODY))
-		refuse(c, 408, -ETIMEDOUT, "the request did not arrive in time");
-	else if (late && c->state == SEND)
-		cut_off(c);
-	else if (late)
-		hang_up(c);
-	else if (c->state == SEND)
-		push(c);
-	return process(c);
+	if (arch_time_us() >= c->deadline_us)
+		return connection_timeout(c);
+	return connection_work(c);
 }
 
 /* The connection is gone: reset by the peer, or given up by TCP. */
@@ -406,7 +69,7 @@ static void on_error(void *arg, err_t err)
 {
 	(void)err;
 	if (arg)
-		release(arg);
+		connection_release(arg);
 }
 
 /* A free place, if need be that of the connection that has been idle the longest. */
@@ -414,8 +77,7 @@ static struct connection *find_place(void)
 {
 	struct connection *idle = NULL;
 
-	for_each_connection(c)
-	{
+	for (struct connection *c = connections; c < END; c++) {
 		if (c->state == FREE)
 			return c;
 		if (c->state == HEAD && !c->head_len && !c->rx &&
@@ -423,7 +85,7 @@ static struct connection *find_place(void)
 			idle = c;
 	}
 	if (idle)
-		hang_up(idle);
+		connection_close(idle);
 	return idle;
 }
 
@@ -441,15 +103,11 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 		return ERR_VAL;
 	c = find_place();
 	if (!c) {
-		count_answer(503);
+		http_count(503);
 		altcp_write(pcb, full, sizeof(full) - 1, TCP_WRITE_FLAG_COPY);
 		return altcp_close(pcb) == ERR_OK ? ERR_OK : ERR_MEM;
 	}
-	memset(c, 0, sizeof(*c));
-	c->pcb = pcb;
-	c->state = HEAD;
-	limit(c, HEAD_US);
-	stats.connections++;
+	connection_open(c, pcb);
 	altcp_arg(pcb, c);
 	altcp_recv(pcb, on_receive);
 	altcp_sent(pcb, on_sent);
@@ -481,4 +139,7 @@ int http_listen(u16 port)
 void http_stats(struct http_stats *s)
 {
 	*s = stats;
+	s->connections = 0;
+	for (const struct connection *c = connections; c < END; c++)
+		s->connections += c->state != FREE;
 }
