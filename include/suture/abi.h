@@ -134,8 +134,7 @@ struct suture_layout {
 	su64 per_cpu_offset;	   /* array of unsigned long by Linux CPU number */
 	su64 pcpu_current;	   /* per-CPU offset of the pointer to the running task */
 	su64 pcpu_idle;		   /* per-CPU offset of the pointer to the CPU's idle task */
-	su64 pcpu_irq_stack;	   /* per-CPU offset of the pointer to the IRQ stack, or 0.
-				      x86: 8 below the very top; round it up to a page */
+	su64 pcpu_irq_stack;	   /* per-CPU offset of the pointer to the IRQ stack, or 0 */
 	su64 pcpu_exc_stacks;	   /* per-CPU offset of the pointer to the exception stacks' mapping
 				      (lowest address), or 0 */
 	su64 pcpu_entry_stack;	   /* per-CPU offset of a pointer into the cpu entry area, or 0 */
