@@ -157,8 +157,8 @@ struct suture_layout {
 	su32 task_on_cpu;	 /* int */
 	su32 task_pid;		 /* pid_t */
 	su32 task_comm;		 /* char[16] */
-	su32 irq_stack_offset;	 /* signed: from what the pointer holds, rounded up to 16, to the
-				    lowest address of the IRQ stack */
+	ss32 irq_stack_offset;	 /* from what the pointer holds, rounded up to 16, to the IRQ
+				    stack's lowest address; may be negative */
 };
 
 struct suture_hello {

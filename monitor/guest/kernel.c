@@ -74,10 +74,8 @@ static bool is_cpu_stack(u64 pcpu, u32 size)
 	return pcpu ? is_stack_size(size) : !size;
 }
 
-static bool is_near(u32 signed_offset)
+static bool is_near(s32 offset)
 {
-	s32 offset = (s32)signed_offset;
-
 	return offset >= -MAX_STACK_AWAY && offset <= MAX_STACK_AWAY;
 }
 

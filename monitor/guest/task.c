@@ -170,17 +170,17 @@ bool guest_is_percpu_base(u64 percpu_base)
 }
 
 /*
- * The stack that a per-CPU pointer leads to: its lowest address is `offset` (signed) away from what
+ * The stack that a per-CPU pointer leads to: its lowest address is `offset` away from what
  * the pointer holds, rounded up to a multiple of `align`.
  */
-static int find_stack(struct guest_stack *s, const char *kind, u64 pointer, u64 align, u32 offset,
+static int find_stack(struct guest_stack *s, const char *kind, u64 pointer, u64 align, s32 offset,
 		      u32 size)
 {
 	u64 at;
 
 	if (guest_read_u64(GVA(pointer), &at))
 		return -EFAULT;
-	s->low = ALIGN_UP(at, align) + (u64)(s64)(s32)offset;
+	s->low = ALIGN_UP(at, align) + (u64)(s64)offset;
 	s->high = s->low + size;
 	s->kind = kind;
 	s->holes = false;

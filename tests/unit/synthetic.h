@@ -295,7 +295,7 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 		.page_levels = levels,
 		.thread_size = SYN_THREAD_SIZE,
 		.irq_stack_size = SYN_IRQ_SIZE,
-		.irq_stack_offset = (u32)-SYN_IRQ_SIZE,
+		.irq_stack_offset = -(s32)SYN_IRQ_SIZE,
 		.exc_stacks_size = SYN_EXC_SIZE,
 		.entry_stack_offset = SYN_EXC_SIZE + PAGE_SIZE,
 		.entry_stack_size = SYN_ENTRY_SIZE,

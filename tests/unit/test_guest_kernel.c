@@ -102,9 +102,9 @@ static void numbers_without_sense(void **state)
 	BAD(exc_stacks_size, 1u << 30);
 	BAD(entry_stack_size, 0);
 	BAD(entry_stack_size, 1u << 30);
-	BAD(irq_stack_offset, 1u << 30);
-	BAD(entry_stack_offset, 1u << 30);
-	BAD(entry_stack_offset, (u32) - (1 << 30));
+	BAD(irq_stack_offset, 1 << 30);
+	BAD(entry_stack_offset, 1 << 30);
+	BAD(entry_stack_offset, -(1 << 30));
 	BAD(task_tasks, 65536);
 	BAD(task_tasks, SUTURE_NONE);
 	BAD(task_signal, TASK_SIGNAL + 4);

@@ -233,7 +233,7 @@ static void stacks_of_a_cpu(void **state)
 
 	/* and it may lie behind the stack */
 	syn_set(c->base + PCPU_ENTRY, c->entry + SYN_ENTRY_SIZE);
-	guest_kernel.layout.entry_stack_offset = (u32)-SYN_ENTRY_SIZE;
+	guest_kernel.layout.entry_stack_offset = -(s32)SYN_ENTRY_SIZE;
 	assert_int_equal(guest_cpu_stacks(c->base, s), 3);
 	assert_int_equal(s[2].low, c->entry);
 
