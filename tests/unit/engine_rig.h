@@ -88,6 +88,7 @@ struct rig {
 	u32 switches;
 	u32 shadow_dtors;
 	long allocated;
+	u32 fail_alloc; /* the n-th allocation from now on fails */
 	char *log[RIG_LINES];
 	u32 nr_lines;
 	bool stopped; /* the agent does not poll */
@@ -341,7 +342,11 @@ static RIG_UNUSED u64 rig_now(void *ctx)
 
 static RIG_UNUSED void *rig_alloc(void *ctx, size_t size)
 {
-	((struct rig *)ctx)->allocated += (long)size;
+	struct rig *rig = ctx;
+
+	if (rig->fail_alloc && !--rig->fail_alloc)
+		return NULL;
+	rig->allocated += (long)size;
 	return calloc(1, size);
 }
 

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* DECLARE: everything in it is untrusted. Each refusal, and that nothing is left of it. */
+#include "engine_rig.h"
+
+static const struct def def = {
+	.name = "fix",
+	.objects = {{"vmlinux", ALL_CALLBACKS}, {"ext4", 0}, {"absent", 0}},
+	.funcs = {{0, "cmdline_proc_show"}, {1, "ext4_map_blocks"}, {2, "absent_func"}},
+	.states = {{.id = 3, .version = 1}, {.id = 4, .is_shadow = 1}},
+};
+
+static struct rig rig;
+static struct suture_declare *m;
+static struct suture_decl_object *objects;
+static struct suture_decl_func *funcs;
+static struct suture_decl_state *states;
+
+static void fresh(void)
+{
+	free(m);
+	m = make_declaration(&rig, rig_payload(&rig, "fix"));
+	objects = (void *)(m + 1);
+	funcs = (void *)(objects + m->nr_objects);
+	states = (void *)(funcs + m->nr_funcs);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	rig_start(&rig);
+	rig_add(&rig, &def)->state = COMING;
+	assert_int_equal(insmod(&rig, "ext4"), 0);
+	fresh();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(m);
+	m = NULL;
+	rig_stop(&rig);
+	return 0;
+}
+
+static void assert_no_patch(void)
+{
+	struct patch_info i;
+	u32 n;
+
+	for (n = 0; !engine_patch_info(rig.e, n, &i); n++)
+		assert_true(i.phase == PHASE_FAILED || i.phase == PHASE_LOADING);
+}
+
+#define REFUSED(error, change)                                                                     \
+	do {                                                                                       \
+		change;                                                                            \
+		assert_int_equal(engine_declare(rig.e, m), -(error));                              \
+		assert_no_patch();                                                                 \
+		fresh();                                                                           \
+	} while (0)
+
+static void test_good(void **state)
+{
+	struct patch_func_info f;
+
+	(void)state;
+	assert_int_equal(engine_declare(rig.e, m), 0);
+	assert_phase(&rig, "fix", PHASE_ENABLING);
+	assert_int_equal(engine_patch_func(rig.e, 0, 1, &f), 0);
+	assert_string_equal(f.object, "ext4");
+	assert_int_equal(f.old_addr, symbol(&rig, "ext4", "ext4_map_blocks"));
+	assert_int_equal(engine_declare(rig.e, m), -EAGAIN);
+}
+
+static void test_sizes(void **state)
+{
+	(void)state;
+	REFUSED(EMSGSIZE, m->msg.size = sizeof(struct suture_msg));
+	REFUSED(EMSGSIZE, m->msg.size--);
+	REFUSED(EMSGSIZE, m->msg.size++);
+	REFUSED(EMSGSIZE, m->msg.size = SUTURE_MSG_MAX + 8);
+	REFUSED(EMSGSIZE, m->nr_funcs++);
+	REFUSED(EMSGSIZE, m->nr_objects--);
+	REFUSED(EMSGSIZE, m->nr_states = 0);
+	REFUSED(E2BIG, m->nr_objects = 0);
+	REFUSED(E2BIG, m->nr_objects = SUTURE_MAX_OBJECTS + 1);
+	REFUSED(E2BIG, m->nr_funcs = 0xffffffff);
+	REFUSED(E2BIG, m->nr_funcs = SUTURE_MAX_FUNCS + 1);
+	REFUSED(E2BIG, m->nr_states = 0x80000000);
+	/* counts whose tables would wrap around to the right size in 32 bits */
+	REFUSED(E2BIG, m->nr_funcs += 0x80000000u / sizeof(*funcs) * 2);
+	REFUSED(EINVAL, m->flags = 2);
+	REFUSED(EINVAL, m->name[0] = 0);
+	REFUSED(EINVAL, memset(m->name, 'a', sizeof(m->name)));
+}
+
+static void test_objects(void **state)
+{
+	(void)state;
+	REFUSED(EINVAL, objects[0].name[0] = 0);
+	REFUSED(EINVAL, memset(objects[1].name, 'a', SUTURE_NAME_LEN));
+	REFUSED(EINVAL, objects[0].callbacks = 0x10);
+	REFUSED(EINVAL, objects[0].loaded = 2);
+	REFUSED(EINVAL, objects[0].loaded = 0);
+	REFUSED(EINVAL, strcpy(objects[2].name, "ext4"));
+	REFUSED(EFAULT, objects[1].text_start = VMLINUX);
+	REFUSED(EFAULT, objects[1].text_end = objects[1].text_start);
+	REFUSED(EFAULT, objects[1].text_end = ~0ull);
+	REFUSED(EFAULT, objects[1].text_start += MODULE_TEXT / 2 + 0x4000;
+		objects[1].text_end = objects[1].text_start + 0x10);
+}
+
+static void test_funcs(void **state)
+{
+	(void)state;
+	REFUSED(EINVAL, funcs[0].name[0] = 0);
+	REFUSED(EINVAL, memset(funcs[0].name, 'a', SUTURE_SYM_LEN));
+	REFUSED(EINVAL, funcs[0].object = 3);
+	REFUSED(EINVAL, funcs[0].object = 0xffffffff);
+	REFUSED(ENOENT, funcs[0].old_addr = 0);
+	REFUSED(EFAULT, funcs[0].old_addr = 0x1000);
+	REFUSED(EFAULT, funcs[0].old_addr = MODULES);
+	REFUSED(EFAULT, funcs[0].old_size = 0);
+	REFUSED(EFAULT, funcs[0].old_size = ~0ull);
+	REFUSED(EFAULT, funcs[0].old_addr = VMLINUX + VMLINUX_SIZE - 0x10);
+	REFUSED(EFAULT, funcs[1].old_addr = symbol(&rig, "vmlinux", "cmdline_proc_show") + 0x20);
+	REFUSED(EFAULT, funcs[1].old_addr = objects[1].text_end);
+	REFUSED(EFAULT, funcs[1].old_size = MODULE_TEXT + 1);
+	REFUSED(EINVAL, funcs[2].old_addr = MODULES);
+	REFUSED(EINVAL, funcs[2].old_size = 4);
+	REFUSED(EFAULT, funcs[0].new_addr = funcs[0].old_addr);
+	REFUSED(EFAULT, funcs[0].new_addr = m->text_end);
+	REFUSED(EFAULT, funcs[0].new_size = 0);
+	REFUSED(EFAULT, funcs[0].new_size = MODULE_TEXT + 1);
+	REFUSED(EFAULT, m->text_start = VMLINUX);
+	REFUSED(EFAULT, m->text_end = m->text_start);
+	REFUSED(EFAULT, m->text_end = 0);
+	/* twice: by name, and by address under another name */
+	REFUSED(EINVAL, funcs[1] = funcs[0]);
+	REFUSED(EINVAL, strcpy(funcs[1].name, "alias"); funcs[1].object = 0;
+		funcs[1].old_addr = funcs[0].old_addr);
+}
+
+static void test_states(void **state)
+{
+	(void)state;
+	REFUSED(EINVAL, states[0].id = 0);
+	REFUSED(EINVAL, states[1].id = 3);
+	REFUSED(EINVAL, states[0].is_shadow = 2);
+	REFUSED(EINVAL, states[0].block_disable = 7);
+	REFUSED(EINVAL, states[0].callbacks = 0x20);
+}
+
+static void test_redirectability(void **state)
+{
+	(void)state;
+	rig.validate_error = -ENOSPC;
+	assert_int_equal(engine_declare(rig.e, m), -ENOSPC);
+	assert_phase(&rig, "fix", PHASE_FAILED);
+	assert_text(info(&rig, "fix").why, "cmdline_proc_show is too short");
+	rig.validate_error = 0;
+	assert_int_equal(engine_declare(rig.e, m), 0);
+}
+
+/* Any byte of it flipped: refused or taken, never out of bounds, and never both. */
+static void test_every_byte(void **state)
+{
+	u32 size = m->msg.size, at, bit;
+
+	(void)state;
+	for (at = 0; at < size; at++) {
+		for (bit = 0; bit < 8; bit += 3) {
+			((u8 *)m)[at] ^= (u8)(1u << bit);
+			if (m->msg.size <= size && !engine_declare(rig.e, m)) {
+				/* taken: under whatever name */
+				assert_int_equal(engine_withdraw(rig.e, m->name), 0);
+			}
+			assert_no_patch();
+			((u8 *)m)[at] ^= (u8)(1u << bit);
+		}
+	}
+}
+
+/* ---- against the manifest ---- */
+
+static struct suture_work work;
+
+static void start_load(void)
+{
+	work = (struct suture_work){0};
+	assert_int_equal(upload(&rig, &def), 0);
+	engine_work(rig.e, &work);
+	assert_int_equal(work.kind, SUTURE_WORK_LOAD);
+}
+
+/* The declaration is refused, the load reported as failed: the reason stays the first one. */
+static void refused_by_manifest(const char *text)
+{
+	struct suture_loaded l = {.id = work.id, .result = -EBADMSG, .text = "init_module failed"};
+
+	assert_int_equal(engine_declare(rig.e, m), -EBADMSG);
+	assert_phase(&rig, "fix", PHASE_LOADING);
+	assert_int_equal(engine_loaded(rig.e, &l), 0);
+	assert_phase(&rig, "fix", PHASE_FAILED);
+	assert_text(info(&rig, "fix").why, text);
+	assert_int_equal(info(&rig, "fix").error, -EBADMSG);
+	fresh();
+}
+
+static void shrink(u32 by)
+{
+	m->msg.size -= by;
+}
+
+static void test_manifest(void **state)
+{
+	(void)state;
+	start_load();
+	funcs[0].sympos = 1;
+	refused_by_manifest("does not declare function 'cmdline_proc_show' (sympos 0)");
+
+	start_load();
+	strcpy(funcs[2].name, "another");
+	refused_by_manifest("does not declare function 'absent_func'");
+
+	start_load();
+	funcs[0].object = 1;
+	funcs[0].old_addr = objects[1].text_start + 0x4000;
+	refused_by_manifest("does not declare function 'cmdline_proc_show'");
+
+	start_load();
+	strcpy(objects[2].name, "another");
+	refused_by_manifest("does not declare object 'absent'");
+
+	start_load();
+	funcs[0].old_size = 0x60;
+	refused_by_manifest("has 96 bytes in this kernel, 112 in the one");
+
+	start_load();
+	funcs[0].old_size = 0x70 + 64;
+	refused_by_manifest("has 176 bytes in this kernel");
+
+	start_load();
+	m->flags = SUTURE_DECL_REPLACE;
+	refused_by_manifest("differ in the replace flag");
+
+	start_load();
+	states[0].version = 2;
+	refused_by_manifest("does not declare state 3 as the manifest does");
+
+	start_load();
+	states[1].is_shadow = 0;
+	refused_by_manifest("does not declare state 4");
+
+	start_load();
+	m->nr_states = 1;
+	shrink(sizeof(*states));
+	refused_by_manifest("declares 3 objects, 3 functions, 1 states");
+
+	start_load();
+	assert_int_equal(engine_declare(rig.e, m), 0);
+}
+
+static void test_only_bundles(void **state)
+{
+	struct engine_config config = {.retry_us = 1000, .budget_us = 1, .budget_max_us = 1};
+	struct engine_ops ops = {
+		.try_switch = rig_try_switch,
+		.validate = rig_validate,
+		.is_text = rig_is_text,
+		.build_id = rig_build_id,
+		.now_us = rig_now,
+		.alloc = rig_alloc,
+		.free = rig_free,
+		.ctx = &rig,
+	};
+
+	(void)state;
+	engine_destroy(rig.e);
+	rig.e = engine_create(&ops, &config);
+	engine_agent_hello(rig.e);
+	assert_int_equal(engine_declare(rig.e, m), -EPERM);
+	start_load();
+	assert_int_equal(engine_declare(rig.e, m), 0);
+}
+
+/* Whichever allocation fails: the patch is on, or it failed and says why; then it works. */
+static void test_out_of_memory(void **state)
+{
+	struct rig_payload *p = rig_payload(&rig, "fix");
+	struct bundle b;
+	size_t size;
+	u32 n;
+	int r;
+
+	(void)state;
+	p->state = ABSENT;
+	for (n = 1; n < 12; n++) {
+		u8 *data = make_bundle(&rig, &def, &size);
+
+		assert_int_equal(bundle_parse(&b, data, size, rig.why, sizeof(rig.why)), 0);
+		rig.fail_alloc = n;
+		r = engine_upload(rig.e, &b, rig.why, sizeof(rig.why));
+		if (r) {
+			assert_int_equal(r, -ENOMEM);
+			assert_why(&rig, "no memory for patch 'fix'");
+			rig_free(&rig, data, size);
+			continue;
+		}
+		settle(&rig, 100);
+		if (info(&rig, "fix").phase != PHASE_APPLIED) {
+			assert_phase(&rig, "fix", PHASE_FAILED);
+			assert_int_equal(info(&rig, "fix").error, -ENOMEM);
+			assert_int_equal(p->state, ABSENT);
+			continue;
+		}
+		rig.fail_alloc = 0;
+		assert_int_equal(revert(&rig, "fix"), 0);
+		settle(&rig, 100);
+		assert_phase(&rig, "fix", PHASE_REVERTED);
+	}
+	assert_int_equal(rig.fail_alloc, 0);
+	rig_clear(&rig);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_good),	      T(test_sizes),	       T(test_objects),	   T(test_funcs),
+		T(test_states),	      T(test_redirectability), T(test_every_byte), T(test_manifest),
+		T(test_only_bundles), T(test_out_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
