@@ -224,9 +224,9 @@ int declare_patch(struct patch *p)
 	describe_patch(d, p);
 	err = mailbox_send(&d->msg);
 	kvfree(d);
-	if (err)
-		pr_err("the monitor does not take patch '%s' (error %d)%s\n", p->name, err,
-		       err == -EPERM ? ": it takes only patches that came to it as a bundle" : "");
+	if (err && err != -EAGAIN)
+		refuse("patch '%s' is refused by the monitor (error %d)%s", p->name, err,
+		       err == -EPERM ? ": it did not come as a bundle" : "");
 	return err;
 }
 

@@ -43,10 +43,8 @@ static void finish(int result, const char *text)
 	char reason[SUTURE_TEXT_LEN];
 
 	patch_error(reason, sizeof(reason));
-	if (result && *reason)
-		scnprintf(loaded.text, sizeof(loaded.text), "%s: %s", text, reason);
-	else
-		strscpy(loaded.text, text, sizeof(loaded.text));
+	/* klp_enable_patch() knows better what was wrong than the error of init_module(2) says */
+	strscpy(loaded.text, result && *reason ? reason : text, sizeof(loaded.text));
 	if (result)
 		pr_err("%s '%s': %s (error %d)\n",
 		       job.info.kind == SUTURE_WORK_LOAD ? "load" : "unload", job.info.name,

@@ -39,7 +39,7 @@ void module_define(struct module *m, size_t i, unsigned long long address);
 
 /*
  * Give every undefined symbol that the kernel does not export its address, so that the kernel's
- * loader has nothing left to look up but what is exported. -ENOENT, -ENOTUNIQ, -EINVAL, -ENOMEM or
+ * loader has nothing left to look up but what is exported. -ENOENT, -EINVAL, -ENOMEM or
  * what the device says. `device` is /dev/suture.
  */
 int resolve_module(struct module *m, int device, struct failure *f);

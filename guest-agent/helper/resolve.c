@@ -51,7 +51,7 @@ static int judge(const struct suture_symbol *s, struct failure *f)
 	if (!s->count)
 		return fail(f, -ENOENT, "symbol '%s' is not in %s", s->name, where);
 	if (!s->position && s->count > 1)
-		return fail(f, -ENOTUNIQ,
+		return fail(f, -EINVAL,
 			    "symbol '%s' is ambiguous: %s has %u; say which one with "
 			    "SUTURE_SYMBOL(object, %s, position)",
 			    s->name, where, s->count, s->name);
