@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The API of a running monitor under fire from the network: no agent, no patches, only peers."""
+
+import contextlib
+import json
+import os
+import random
+import socket
+import struct
+import time
+
+import pytest
+
+OCTETS = b"Content-Type: application/octet-stream\r\n"
+
+
+@pytest.fixture(scope="module")
+def guest(boot_module):
+    return boot_module(cpus=1, agent=False)
+
+
+@contextlib.contextmanager
+def connection(guest, timeout=20):
+    with socket.create_connection(("127.0.0.1", guest.port)) as s:
+        s.settimeout(timeout)
+        yield s
+
+
+def read_all(s):
+    data = b""
+    while block := s.recv(65536):
+        data += block
+    return data
+
+
+def exchange(guest, request):
+    """Send these bytes; returns all that came back until the monitor closed."""
+    with connection(guest) as s:
+        s.sendall(request)
+        return read_all(s)
+
+
+def head(method, path, *lines, close=True):
+    lines = (b"Host: a",) + lines + ((b"Connection: close",) if close else ())
+    return method + b" " + path + b" HTTP/1.1\r\n" + b"".join(x + b"\r\n" for x in lines) + b"\r\n"
+
+
+def status_of(answer):
+    return int(answer.split(b" ", 2)[1])
+
+
+def pages_in_use(guest):
+    return guest.json("/v1/status")["memory"]["used_pages"]
+
+
+@pytest.fixture
+def same_memory(guest):
+    """Whatever the test did, the monitor has no page more in use afterwards."""
+    before = pages_in_use(guest)
+    yield
+    deadline = time.monotonic() + 15
+    while pages_in_use(guest) != before:
+        assert time.monotonic() < deadline, f"{before} pages before, {pages_in_use(guest)} now"
+        time.sleep(0.5)
+
+
+def test_status(guest):
+    status = guest.json("/v1/status")
+    assert [c["state"] for c in status["cpus"]] == ["guest", "service"]
+    assert status["agent"] is False and status["kernel"] is None
+    assert status["nic"]["link"] is True and status["nic"]["interrupt"] is True
+    assert status["nic"]["rx_dropped"] == 0
+    assert sum(status["cpus"][0]["exits"].values()) > 0
+    assert status["uptime_us"] < guest.json("/v1/status")["uptime_us"]
+
+
+def test_no_agent(guest):
+    assert guest.http("/v1/info")[0] == 503
+    assert guest.json("/v1/patches") == {"patches": []}
+
+
+def test_log_is_paged(guest):
+    first = guest.json("/v1/log?limit=2")
+    assert [line["seq"] for line in first["lines"]] == [1, 2]
+    rest = guest.json(f"/v1/log?since={first['next']}")
+    assert rest["lines"][0]["seq"] == 3
+    assert any("listening on port" in line["text"] for line in rest["lines"])
+
+
+@pytest.mark.parametrize("request_bytes, status", [
+    (head(b"GET", b"/nope"), 404),
+    (head(b"DELETE", b"/v1/patches/x"), 405),
+    (head(b"POST", b"/v1/patches/x/revert"), 404),
+    (head(b"POST", b"/v1/patches/x/revert", b"Origin: http://page"), 403),
+    (head(b"POST", b"/v1/patches"), 411),
+    (head(b"POST", b"/v1/patches", b"Transfer-Encoding: chunked"), 411),
+    (head(b"POST", b"/v1/patches", b"Content-Length: 99999999"), 413),
+    (head(b"POST", b"/v1/patches", b"Content-Length: 1", b"Content-Type: text/html"), 415),
+    (head(b"POST", b"/v1/patches", b"Content-Length: 3") + b"abc", 400),
+    (head(b"GET", b"/v1/log?since=x"), 400),
+    (b"GET / HTTP/1.1\r\n\r\n", 400),
+    (b"GET / HTTP/3\r\nHost: a\r\n\r\n", 400),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nX: " + b"a" * 5000, 431),
+])
+def test_refusals(guest, same_memory, request_bytes, status):
+    answer = exchange(guest, request_bytes)
+    assert status_of(answer) == status
+    error = json.loads(answer.split(b"\r\n\r\n", 1)[1])["error"]
+    assert error["code"].startswith("E") and len(error["message"]) > 10
+
+
+def test_refusal_is_read_though_the_body_comes(guest, same_memory):
+    """A client that sends 4 MB without asking still learns why they are not wanted."""
+    answer = exchange(guest, head(b"POST", b"/v1/nope", b"Content-Length: 4000000") +
+                      bytes(4000000))
+    assert status_of(answer) == 404
+
+
+def test_upload_is_quick(guest, same_memory, measured):
+    """2 MB that turn out to be no bundle, refused only when all of them are there."""
+    start = time.monotonic()
+    answer = exchange(guest, head(b"POST", b"/v1/patches", b"Content-Length: 2000000",
+                                  OCTETS.strip()) + os.urandom(2000000))
+    took = time.monotonic() - start
+    assert status_of(answer) == 400 and b"EBADMSG" in answer
+    measured(f"upload of 2 MB: {took:.2f} s")
+    assert took < 5
+
+
+def test_uploads_that_break_off(guest, same_memory):
+    for reset in True, False:
+        with connection(guest) as s:
+            s.sendall(head(b"POST", b"/v1/patches", b"Content-Length: 9000000") + bytes(1000000))
+            time.sleep(0.3)
+            assert pages_in_use(guest) > 2000
+            if reset:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_connections_that_do_nothing(guest, same_memory):
+    """They are ended in time, and do not keep others out."""
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connection(guest)) for _ in range(12)]
+        assert guest.http("/v1/patches")[0] == 200
+        start = time.monotonic()
+        for s in idle:
+            with contextlib.suppress(ConnectionResetError):
+                assert s.recv(1) == b""
+        assert time.monotonic() - start < 15
+
+
+def test_noise(guest, same_memory):
+    """Damaged requests, cut off anywhere, by peers that close or reset at any time."""
+    chance = random.Random(2)
+    good = [head(b"GET", b"/v1/status", close=False), head(b"GET", b"/metrics"),
+            head(b"POST", b"/v1/patches", b"Content-Length: 30") + b"0123456789"]
+    for _ in range(150):
+        request = bytearray(b"".join(chance.choices(good, k=3)))
+        for _ in range(chance.randrange(6)):
+            request[chance.randrange(len(request))] = chance.randrange(256)
+        with connection(guest, timeout=0.02) as s, contextlib.suppress(OSError):
+            s.sendall(request[:chance.randrange(len(request))])
+            if chance.random() < 0.5:
+                s.recv(1000)
+            if chance.random() < 0.3:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert guest.http("/v1/patches")[0] == 200
+    assert guest.check("echo alive") == "alive"
