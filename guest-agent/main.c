@@ -80,8 +80,8 @@ static void bye(void)
 	struct suture_msg bye = {.type = SUTURE_MSG_BYE, .size = sizeof(bye)};
 	int err = mailbox_send(&bye);
 
-	if (err)
-		pr_warn("the monitor says that patches are still on (error %d)\n", err);
+	if (err == -EBUSY)
+		pr_warn("the monitor says that patches are still on\n");
 }
 
 static int __init agent_init(void)
