@@ -328,6 +328,20 @@ static void sends_a_long_answer_whole(void **state)
 	assert_true(body && length);
 	assert_int_equal(c.in_len - (size_t)(body + 4 - c.in), strtoul(length + 16, NULL, 10));
 	assert_true(c.in_len > 200000);
+	assert_int_equal(answers_in(&c, "\"level\":\"error\""), 256);
+	assert_string_equal(c.in + c.in_len - 2, "}\n");
+	assert_true(c.closed);
+	leave(&c);
+
+	/* also to a client that closed its own side at once */
+	call(&c);
+	c.out = (const u8 *)GET("/v1/log?since=1");
+	c.out_len = strlen((const char *)c.out);
+	client_send(&c);
+	tcp_shutdown(c.pcb, 0, 1);
+	settle(&c);
+	assert_true(c.in_len > 200000);
+	assert_string_equal(c.in + c.in_len - 2, "}\n");
 	assert_true(c.closed);
 	leave(&c);
 }
@@ -365,6 +379,23 @@ static void takes_an_upload(void **state)
 	assert_answer(&c, "Location: /v1/patches/fix\r\n");
 	say_text(&c, GET("/v1/patches/fix"));
 	assert_answer(&c, "\"phase\":\"uploaded\"");
+	leave(&c);
+}
+
+/* The refused one's memory is free again although its connection lives on. */
+static void takes_another_after_a_bad_one(void **state)
+{
+	u64 before = pool_used();
+	struct client c;
+
+	(void)state;
+	begin_upload(&c, 50000, "");
+	say(&c, body + 1, 50000);
+	assert_answer(&c, "HTTP/1.1 400 ");
+	assert_int_equal(pool_used(), before);
+	assert_false(c.closed);
+	say_text(&c, "POST /v1/patches HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+	assert_int_equal(answers_in(&c, "HTTP/1.1 400 "), 2);
 	leave(&c);
 }
 
@@ -616,6 +647,7 @@ int main(void)
 		T(head_has_a_body_of_no_bytes),
 		T(sends_a_long_answer_whole),
 		T(takes_an_upload),
+		T(takes_another_after_a_bad_one),
 		T(says_when_to_go_on),
 		T(refuses_without_a_reset),
 		T(forgets_uploads_that_break_off),
