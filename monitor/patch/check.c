@@ -115,21 +115,24 @@ static int judge_word(struct check *c, u64 word, const struct guest_task *t, con
 	return is_far(c, word) ? 0 : judge_near(c, word, t, where);
 }
 
-/* Every word in [low, high) of a stack that belongs to t. */
+/*
+ * Every word that has a byte in [low, high) of a stack that belongs to t. A stack with holes may
+ * lack pages, but not all.
+ */
 static int judge_words(struct check *c, u64 low, u64 high, bool holes, const struct guest_task *t,
 		       const char *where)
 {
-	size_t left, n;
+	u64 at = ALIGN_DOWN(low, 8), todo = (high - at + 7) / 8, checked = 0;
 
-	for (low = ALIGN_DOWN(low, 8); low < high; low += n * 8) {
-		const u64 *words = guest_at(GVA(low), &left);
+	while (todo) {
+		size_t left, n;
+		const u64 *words = guest_at(GVA(at), &left);
 
 		if (!words && !holes)
-			return cannot_judge(c, -EFAULT, "%s of %s (%u) cannot be read at %#llx",
-					    where, t->comm, t->pid, (unsigned long long)low);
+			break;
 		if (!words)
-			left = PAGE_SIZE - low % PAGE_SIZE;
-		n = MIN(left, high - low) / 8;
+			left = PAGE_SIZE - at % PAGE_SIZE;
+		n = MIN(left / 8, todo);
 		for (size_t i = 0; words && i < n; i++) {
 			u64 word = arch_strip_pac(words[i]);
 			int err = is_far(c, word) ? 0 : judge_near(c, word, t, where);
@@ -137,8 +140,14 @@ static int judge_words(struct check *c, u64 low, u64 high, bool holes, const str
 			if (err)
 				return err;
 		}
-		c->r->words_checked += words ? n : 0;
+		checked += words ? n : 0;
+		at += n * 8;
+		todo -= n;
 	}
+	c->r->words_checked += checked;
+	if (todo || (holes && !checked))
+		return cannot_judge(c, -EFAULT, "%s of %s (%u) cannot be read at %#llx", where,
+				    t->comm, t->pid, (unsigned long long)at);
 	return 0;
 }
 

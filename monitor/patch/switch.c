@@ -68,7 +68,7 @@ static int make_redirect(const struct switch_func *f, struct redirect *redirect,
 	if (len < 0)
 		return fail(r, len, "%s: no jump reaches from %#llx to %#llx", f->name,
 			    (unsigned long long)redirect->from, (unsigned long long)redirect->to);
-	if ((size_t)(offset + len) > size)
+	if ((size_t)offset + (size_t)len > size)
 		return fail(r, -ENOSPC,
 			    "%s is too short (%llu bytes, %d needed): patch its callers instead",
 			    f->name, (unsigned long long)f->old_size, offset + len);

@@ -278,6 +278,22 @@ static void a_saved_pc(void **state)
 	assert_safe();
 }
 
+/* Nonsense, but it must have an end; the last bytes count. */
+static void a_stack_that_is_not_aligned(void **state)
+{
+	u64 low = syn_vmap(SYN_THREAD_SIZE + PAGE_SIZE);
+
+	(void)state;
+	syn_set(sleeper + TASK_STACK, low + 4);
+	syn_set(sleeper + TASK_SP, low + SYN_THREAD_SIZE - 64);
+	assert_seen(low + SYN_THREAD_SIZE, 100, "stack");
+	assert_unseen(low + SYN_THREAD_SIZE + 8);
+	syn_set(sleeper + TASK_STACK, 0 - (u64)SYN_THREAD_SIZE - 1);
+	assert_not_judged(-EFAULT, "sleeper");
+	syn_set(sleeper + TASK_SP, ~0ull - 3);
+	assert_not_judged(-EFAULT, "sleeper");
+}
+
 static void a_zombie_has_no_stack(void **state)
 {
 	(void)state;
@@ -636,6 +652,14 @@ static void an_irq_stack_that_cannot_be_read(void **state)
 	assert_safe();
 	syn_unmap(c->irq + 2 * PAGE_SIZE);
 	assert_not_judged(-EFAULT, "irq stack");
+	/* guard pages are expected among the exception stacks, but not only these */
+	c->ctx.sp = c->entry + 0x100;
+	syn_put_context(2);
+	syn_set(c->base + PCPU_IRQ, syn.cpus[1].irq + SYN_IRQ_SIZE);
+	assert_safe();
+	for (u64 page = 0; page < SYN_EXC_SIZE; page += PAGE_SIZE)
+		syn_unmap(c->exc + page);
+	assert_not_judged(-EFAULT, "exception stack");
 }
 
 static void a_list_that_is_broken(void **state)
@@ -661,6 +685,64 @@ static void the_deadline(void **state)
 	/* has passed */
 	fake_time_set(pause_.deadline_us, 0);
 	assert_not_judged(-ETIMEDOUT, "too short");
+}
+
+static u64 random_state = 88172645463325252ull;
+
+static u64 any(u64 below)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state % below;
+}
+
+/*
+ * Whatever stands in the guest's memory: an answer, and no access outside of it (the fake machine
+ * and the sanitizers abort on one).
+ */
+static void any_memory_gets_an_answer(void **state)
+{
+	u32 safe = 0, not_safe = 0;
+
+	for (u32 round = 0; round < 300; round++) {
+		u64 places[16], words[16];
+
+		setup(state);
+		syn_sleep(syn_thread(sleeper, 101, "thread"), 0x300);
+		for (u32 i = 0; i < 3; i++) {
+			places[i] = syn.cpus[i + 1].base + PCPU_CURRENT;
+			places[i + 3] = syn.cpus[i + 1].idle;
+			places[i + 6] = syn_get(sleeper + TASK_SIGNAL);
+			places[i + 9] = syn.hello.layout.per_cpu_offset;
+			places[i + 12] = sleeper + TASK_TASKS;
+		}
+		places[15] = sleeper;
+		for (u32 i = 0; i < 16; i++)
+			words[i] = places[i];
+		words[1] = 0;
+		words[2] = ~0ull;
+		words[3] = SYN_DIRECT + FAKE_POOL_BASE - 8;
+		words[4] = INSIDE;
+		words[5] = SYN_VMAP + any(1u << 20);
+		words[6] = SYN_DIRECT + FAKE_RAM_BASE + any(FAKE_GUEST_RAM_SIZE);
+		for (u32 i = 0; i < 20; i++) {
+			const u32 span[] = {0x40, SYN_TASK_SIZE};
+			u64 offset = any(span[any(2)]) & ~7ull;
+			int err;
+
+			syn_set(ALIGN_DOWN(places[any(16)], 8) + offset,
+				words[any(16)] + any(2) * 8);
+			err = run();
+			safe += !err;
+			not_safe += !!err;
+			assert_true(!err || err == -EBUSY || err == -EFAULT || err == -ELOOP);
+			assert_true(err != -EBUSY || report.blocker.valid);
+			assert_true(!err || err == -EBUSY || report.reason[0]);
+		}
+	}
+	assert_true(safe > 100);
+	assert_true(not_safe > 100);
 }
 
 /* ---- figures ---- */
@@ -727,6 +809,7 @@ int main(void)
 		TEST(a_stack_pointer_outside_the_stack),
 		TEST(all_threads_are_looked_at),
 		TEST(a_saved_pc),
+		TEST(a_stack_that_is_not_aligned),
 		TEST(a_zombie_has_no_stack),
 		TEST(from_the_cpus_stack_pointer),
 		TEST(user_mode_has_an_empty_kernel_stack),
@@ -750,6 +833,7 @@ int main(void)
 		TEST(an_irq_stack_that_cannot_be_read),
 		TEST(a_list_that_is_broken),
 		TEST(the_deadline),
+		TEST(any_memory_gets_an_answer),
 		TEST(what_was_checked_is_counted),
 		TEST(speed),
 	};
