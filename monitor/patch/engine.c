@@ -120,6 +120,13 @@ void engine_move_last(struct engine *e, struct patch *p)
 	*link = p;
 }
 
+bool patch_is_older(const struct patch *p, const struct patch *than)
+{
+	while (p && p != than)
+		p = p->next;
+	return p;
+}
+
 void patch_set_phase(struct patch *p, enum patch_phase phase)
 {
 	if (p->phase != phase)

@@ -24,6 +24,26 @@ int engine_agent_bye(struct engine *e)
 	return 0;
 }
 
+static bool has_redirect(const struct patch *p)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		if (p->funcs[i].on)
+			return true;
+	return false;
+}
+
+/* An orphan of which nothing is in force: the guest has started anew, or it was half-way. */
+static void bury(struct engine *e, struct patch *p)
+{
+	p->error = 0;
+	patch_blame(p, -ECANCELED,
+		    "the agent that ran it is gone, and nothing of it is in force: apply it again");
+	engine_forget(e, p);
+	patch_set_phase(p, PHASE_FAILED);
+}
+
 /* The agent that ran this patch is gone without a word: its kernel has started anew, or it died. */
 static void lose_agent(struct engine *e, struct patch *p)
 {
@@ -39,10 +59,9 @@ static void lose_agent(struct engine *e, struct patch *p)
 	}
 	p->orphan = true;
 	p->todo = TODO_NOTHING;
-	if (p->on) {
+	if (has_redirect(p)) {
 		/* what is on stays on: half an answer would be worse */
-		p->enabled = true;
-		p->live = true;
+		p->enabled = p->on = p->live = true;
 		p->unload = false;
 		for (i = 0; i < p->nr_objects; i++)
 			p->objects[i].post_patched = p->objects[i].patched;
@@ -54,9 +73,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 		log_warn("patch '%s': %s", p->name, p->why);
 		return;
 	}
-	patch_blame(p, -ECANCELED, "the agent was lost before the patch was on: apply it again");
-	engine_forget(e, p);
-	patch_set_phase(p, PHASE_FAILED);
+	bury(e, p);
 }
 
 void engine_agent_hello(struct engine *e)
@@ -186,5 +203,7 @@ void engine_dropped(struct engine *e, u64 key)
 			       f->name);
 			log_warn("patch '%s': %s", p->name, p->why);
 		}
+		if (p->orphan && p->installed && p != e->transition && !has_redirect(p))
+			bury(e, p);
 	}
 }

@@ -127,8 +127,8 @@ bool script_complete_patching(struct engine *e, struct script *s, struct suture_
 
 	patch_set_phase(p, PHASE_APPLIED);
 	p->unload = false; /* a revert that was reversed */
-	for (s->p = p->replace ? e->patches : NULL; s->p; s->p = s->p->next) {
-		if (s->p == p || !s->p->installed)
+	for (s->p = p->replace ? e->patches : p; s->p != p; s->p = s->p->next) {
+		if (!s->p->installed)
 			continue;
 		format(s->p->why, sizeof(s->p->why), "replaced by patch '%s'", p->name);
 		engine_after_off(e, s->p);

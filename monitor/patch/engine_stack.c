@@ -16,7 +16,7 @@ struct change {
 	struct patch *patch;
 	struct object *object; /* NULL: all of the patch */
 	bool on;
-	bool replace; /* and all other patches off */
+	bool replace; /* and all older patches off */
 };
 
 static bool on_after(const struct change *c, const struct patch *p, const struct func *f)
@@ -24,7 +24,7 @@ static bool on_after(const struct change *c, const struct patch *p, const struct
 	const struct object *o = &p->objects[f->object];
 
 	if (p != c->patch)
-		return f->on && !c->replace;
+		return f->on && !(c->replace && patch_is_older(p, c->patch));
 	if (c->object && c->object != o)
 		return f->on;
 	return c->on && o->loaded && (c->object || o->patched);
@@ -109,9 +109,8 @@ static void commit(struct engine *e, const struct change *c)
 		c->patch->on = c->on;
 	if (!c->replace)
 		return;
-	for (p = e->patches; p; p = p->next)
-		if (p != c->patch)
-			p->on = false;
+	for (p = e->patches; p != c->patch; p = p->next)
+		p->on = false;
 }
 
 static int try_change(struct engine *e, const struct change *c, enum switch_care care,

@@ -48,7 +48,7 @@ bool patch_stays(const struct engine *e, const struct patch *p)
 {
 	if (p == e->transition)
 		return e->target_on;
-	return !(e->target_on && e->transition->replace);
+	return !(e->target_on && e->transition->replace && patch_is_older(p, e->transition));
 }
 
 /* Of the patches that stay the newest with the state, or NULL: then it leaves. */

@@ -142,6 +142,9 @@ struct patch *engine_add_patch(struct engine *e, const char *name);
 void engine_free_bundle(struct engine *e, struct patch *p);
 /* Put the patch last: the order of enabling is the order of the stack. */
 void engine_move_last(struct engine *e, struct patch *p);
+/* Does p (another one) stand below it? A replacement replaces what is older: not what came later.
+ */
+bool patch_is_older(const struct patch *p, const struct patch *than);
 void patch_set_phase(struct patch *p, enum patch_phase phase);
 /* error and why, for people; the first of an operation stays, since what follows follows from it.
  */

@@ -30,6 +30,7 @@
 #define RIG_MODULES	8
 #define RIG_FUNCS	8
 #define RIG_STATES	4
+#define RIG_IDS		16
 #define RIG_REDIRECTS	64
 #define RIG_PAYLOAD	5000 /* bytes of a payload in a bundle */
 #define RIG_UNUSED	__attribute__((unused))
@@ -69,7 +70,6 @@ struct rig_payload {
 	bool no_patch;	 /* its init does not call klp_enable_patch() */
 	s32 load_error;
 	bool pre[RIG_MODULES], post[RIG_MODULES];
-	bool state_pre[RIG_STATES], state_post[RIG_STATES];
 };
 
 struct rig {
@@ -86,7 +86,9 @@ struct rig {
 	bool short_pause;
 	u64 last_budget_us;
 	u32 switches;
+	bool state_pre[RIG_IDS], state_post[RIG_IDS]; /* by id: a state is introduced once */
 	u32 shadow_dtors;
+	void (*hook)(struct rig *rig); /* between any two steps */
 	long allocated;
 	u32 fail_alloc; /* the n-th allocation from now on fails */
 	char *log[RIG_LINES];
@@ -472,31 +474,20 @@ static RIG_UNUSED const char *state_text(struct rig *rig, const char *object)
 }
 
 /* Callbacks come in pairs, each unpatch callback after its patch callback, once. */
-static RIG_UNUSED void check_pair(enum suture_callback cb, bool *pre, bool *post)
+static RIG_UNUSED void check_pair(struct rig *rig, enum suture_callback cb, bool *pre, bool *post)
 {
-	switch (cb) {
-	case SUTURE_CB_PRE_PATCH:
-		assert_false(*pre);
-		assert_false(*post);
-		*pre = true;
-		break;
-	case SUTURE_CB_POST_PATCH:
-		assert_true(*pre);
-		assert_false(*post);
-		*post = true;
-		break;
-	case SUTURE_CB_PRE_UNPATCH:
-		assert_true(*post);
-		*post = false;
-		break;
-	case SUTURE_CB_POST_UNPATCH:
-		assert_true(*pre);
-		assert_false(*post);
-		*pre = false;
-		break;
-	default:
-		break;
+	bool good[] = {!*pre && !*post, *pre && !*post, *post, *pre && !*post, true};
+	u32 i;
+
+	if (!good[cb]) {
+		for (i = 0; i < rig->nr_lines; i++)
+			print_error("  log: %s\n", rig->log[i]);
+		fail_msg("the last callback has no counterpart");
 	}
+	if (cb == SUTURE_CB_PRE_PATCH || cb == SUTURE_CB_POST_UNPATCH)
+		*pre = cb == SUTURE_CB_PRE_PATCH;
+	else if (cb != SUTURE_CB_SHADOW_DTOR)
+		*post = cb == SUTURE_CB_POST_PATCH;
 }
 
 static RIG_UNUSED s32 run_callback(struct rig *rig, const struct suture_step_reply *r)
@@ -507,6 +498,7 @@ static RIG_UNUSED s32 run_callback(struct rig *rig, const struct suture_step_rep
 	struct rig_payload *p = rig_payload(rig, r->name);
 	s32 ret = r->callback == SUTURE_CB_PRE_PATCH ? p->pre_patch_ret : 0;
 	const char *object;
+	u64 id;
 
 	assert_non_null(p);
 	assert_int_not_equal(p->state, ABSENT);
@@ -515,8 +507,9 @@ static RIG_UNUSED s32 run_callback(struct rig *rig, const struct suture_step_rep
 			 (unsigned long long)p->def->states[r->index].id);
 		if (r->callback == SUTURE_CB_SHADOW_DTOR)
 			rig->shadow_dtors++;
+		id = p->def->states[r->index].id;
 		if (!ret)
-			check_pair(r->callback, &p->state_pre[r->index], &p->state_post[r->index]);
+			check_pair(rig, r->callback, &rig->state_pre[id], &rig->state_post[id]);
 		return ret;
 	}
 	object = p->def->objects[r->index].name;
@@ -526,7 +519,7 @@ static RIG_UNUSED s32 run_callback(struct rig *rig, const struct suture_step_rep
 	rig_line(rig, "%s: %s: %s%s", p->def->name, names[r->callback], object,
 		 state_text(rig, object));
 	if (!ret && p->def->objects[r->index].callbacks == ALL_CALLBACKS)
-		check_pair(r->callback, &p->pre[r->index], &p->post[r->index]);
+		check_pair(rig, r->callback, &p->pre[r->index], &p->post[r->index]);
 	return ret;
 }
 
@@ -541,6 +534,19 @@ static RIG_UNUSED void give_step(struct rig *rig, enum suture_pump pump, const c
 	engine_step(rig->e, &m, r);
 }
 
+static int pump(struct rig *rig, enum suture_pump pump, const char *name, const char *module);
+
+/* While the loader of a module waits, the poll worker goes on with what must come first. */
+static RIG_UNUSED void complete_transition(struct rig *rig)
+{
+	struct patch_info i;
+	u32 n;
+
+	for (n = 0; !engine_patch_info(rig->e, n, &i); n++)
+		if (i.phase == PHASE_COMPLETING || i.phase == PHASE_UNCOMPLETING)
+			pump(rig, SUTURE_PUMP_WORK, i.name, "");
+}
+
 static RIG_UNUSED int pump(struct rig *rig, enum suture_pump pump, const char *name,
 			   const char *module)
 {
@@ -549,6 +555,8 @@ static RIG_UNUSED int pump(struct rig *rig, enum suture_pump pump, const char *n
 	int waits = 0;
 
 	for (;;) {
+		if (rig->hook)
+			rig->hook(rig);
 		give_step(rig, pump, name, module, result, &r);
 		result = 0;
 		switch (r.kind) {
@@ -557,8 +565,9 @@ static RIG_UNUSED int pump(struct rig *rig, enum suture_pump pump, const char *n
 		case SUTURE_STEP_WAIT:
 			if (pump != SUTURE_PUMP_MODULE)
 				return 0;
-			assert_true(waits++ < 3000);
+			assert_true(waits++ < 10000);
 			rig->now_us += 1000;
+			complete_transition(rig);
 			break;
 		case SUTURE_STEP_LOG:
 			rig_line(rig, "livepatch: %s", r.text);

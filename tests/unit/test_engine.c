@@ -695,7 +695,7 @@ static void test_new_agent_fails_what_is_half_way(void **state)
 	assert_phase(rig, "fix", PHASE_PATCHING);
 	engine_agent_hello(rig->e);
 	assert_phase(rig, "fix", PHASE_FAILED);
-	assert_text(info(rig, "fix").why, "the agent was lost");
+	assert_text(info(rig, "fix").why, "the agent that ran it is gone");
 	settle(rig, 100);
 	assert_int_equal(count_redirects(rig), 0);
 
