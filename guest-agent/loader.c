@@ -318,5 +318,8 @@ int loader_init(void)
 void loader_exit(void)
 {
 	misc_deregister(&device);
-	vfree(job.payload);
+	mutex_lock(&job_lock);
+	if (job.active)
+		finish(-ECANCELED, "the agent was unloaded");
+	mutex_unlock(&job_lock);
 }

@@ -16,7 +16,7 @@ struct shadow {
 	void *obj;
 	unsigned long id;
 	size_t size;
-	unsigned long data[]; /* aligned for whatever the caller puts there */
+	char data[] __aligned(__alignof__(u64)); /* for whatever the caller puts there */
 };
 
 static DEFINE_HASHTABLE(table, 12); /* by object */
@@ -74,7 +74,7 @@ static struct shadow *get_or_add(void *obj, unsigned long id, size_t size, gfp_t
 		return s;
 
 	/* not under the lock: it may sleep */
-	fresh = kzalloc(struct_size(fresh, data, DIV_ROUND_UP(size, sizeof(*fresh->data))), gfp);
+	fresh = kzalloc(struct_size(fresh, data, size), gfp);
 	if (!fresh)
 		return NULL;
 	fresh->obj = obj;
@@ -181,14 +181,17 @@ void shadow_exit(void)
 	struct shadow *s;
 	struct hlist_node *next;
 	unsigned int left = 0;
+	size_t bytes = 0;
 	int bucket;
 
 	hash_for_each_safe(table, bucket, next, s, node)
 	{
 		hash_del_rcu(&s->node);
-		kfree_rcu(s, rcu);
 		left++;
+		bytes += s->size;
+		kfree_rcu(s, rcu);
 	}
 	if (left)
-		pr_warn("%u shadow variables were left by their patches\n", left);
+		pr_warn("%u shadow variables (%zu bytes) were left by their patches\n", left,
+			bytes);
 }
