@@ -130,7 +130,7 @@ struct e1000 {
 	struct tx_desc tx[RING];
 	u8 rx_buf[RING][BUF_SIZE];
 	u8 tx_buf[RING][BUF_SIZE];
-	volatile u8 *regs;
+	volatile void *regs;
 	struct pci_device pci;
 	const struct model *model;
 	u32 rx_next;   /* the descriptor that the card fills next */
@@ -143,12 +143,12 @@ struct e1000 {
 
 static u32 reg_read(const struct e1000 *e, u32 reg)
 {
-	return *(volatile u32 *)(e->regs + reg);
+	return mmio_read(e->regs, reg);
 }
 
 static void reg_write(const struct e1000 *e, u32 reg, u32 value)
 {
-	*(volatile u32 *)(e->regs + reg) = value;
+	mmio_write(e->regs, reg, value);
 }
 
 static void delay_us(u64 us)

@@ -81,4 +81,9 @@ bool arch_service_msi(u64 *address, u32 *data);
 /* Mapped device memory: the monitor maps all BARs of its NIC uncached at their physical address. */
 void *arch_mmio(pa_t pa, u64 size);
 
+/* A register of 32 bits, `reg` bytes into such memory. Functions, so that a test can be the card.
+ */
+u32 mmio_read(const volatile void *base, u32 reg);
+void mmio_write(volatile void *base, u32 reg, u32 value);
+
 #endif
