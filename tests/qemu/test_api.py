@@ -125,7 +125,7 @@ def test_upload_is_quick(guest, same_memory, measured):
     took = time.monotonic() - start
     assert status_of(answer) == 400 and b"EBADMSG" in answer
     measured(f"upload of 2 MB: {took:.2f} s")
-    assert took < 5
+    assert took < 10  # seconds, on a machine that is busy with other tests as well
 
 
 def test_uploads_that_break_off(guest, same_memory):
