@@ -31,20 +31,29 @@ void lookup_add(struct lookup *l, const struct klp_object *obj)
 	}
 }
 
-/* The texts are Linux's. */
+/* To the log go Linux's texts, to the operator what to do. */
 static int lookup_judge(struct klp_func *func, const struct symbol *s)
 {
 	if (!s->count) {
-		refuse("symbol '%s' not found in symbol table", s->name);
+		klp_log(KERN_ERR, "symbol '%s' not found in symbol table\n", s->name);
+		patch_set_error("there is no function '%s' in '%s'", s->name, s->object);
 		return -EINVAL;
 	}
 	if (!s->position && s->count > 1) {
-		refuse("unresolvable ambiguity for symbol '%s' in object '%s'", s->name, s->object);
+		klp_log(KERN_ERR, "unresolvable ambiguity for symbol '%s' in object '%s'\n",
+			s->name, s->object);
+		patch_set_error("function '%s' is ambiguous: '%s' has %lu of that name; say which "
+				"one with old_sympos",
+				s->name, s->object, s->count);
 		return -EINVAL;
 	}
 	if (!s->address) {
-		refuse("symbol position %lu for symbol '%s' in object '%s' not found", s->position,
-		       s->name, s->object);
+		klp_log(KERN_ERR, "symbol position %lu for symbol '%s' in object '%s' not found\n",
+			s->position, s->name, s->object);
+		patch_set_error(
+			"there is no function '%s' at position %lu in '%s', which has %lu of "
+			"that name",
+			s->name, s->position, s->object, s->count);
 		return -EINVAL;
 	}
 	func->old_size = compat_symbol_size(s->address);
