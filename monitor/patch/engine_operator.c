@@ -430,6 +430,17 @@ static void load_timed_out(struct engine *e, struct patch *p)
 	patch_set_phase(p, PHASE_FAILED);
 }
 
+/* Nobody fetched it: a guest that hangs is named long before a load would be given up. */
+static void fetch_timed_out(struct engine *e, struct patch *p, u64 silent_us)
+{
+	engine_free_bundle(e, p);
+	patch_blame(p, -ESRCH,
+		    "the agent in the guest has not been heard for %u s: the guest hangs, or is "
+		    "stopped; nothing was loaded",
+		    SECONDS(silent_us));
+	patch_set_phase(p, PHASE_FAILED);
+}
+
 static void unload_timed_out(struct patch *p)
 {
 	enum patch_phase phase = p->error ? PHASE_FAILED : PHASE_DISABLED;
@@ -452,7 +463,11 @@ u64 engine_timeouts(struct engine *e, u64 time)
 
 		if (p->phase != PHASE_UPLOADED && p->phase != PHASE_LOADING && !unloading)
 			continue;
-		if (time - p->since_us < LOAD_TIMEOUT_US)
+		if (p->phase == PHASE_UPLOADED && time - e->heard_us >= SILENCE_US)
+			fetch_timed_out(e, p, time - e->heard_us);
+		else if (p->phase == PHASE_UPLOADED)
+			next = MIN(next, e->heard_us + SILENCE_US);
+		else if (time - p->since_us < LOAD_TIMEOUT_US)
 			next = MIN(next, p->since_us + LOAD_TIMEOUT_US);
 		else if (unloading)
 			unload_timed_out(p);

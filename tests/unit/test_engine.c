@@ -490,14 +490,34 @@ static void test_load_fails(void **state)
 	apply(rig, &fix);
 }
 
-static void test_load_never_reported(void **state)
+/* The guest hangs between upload and fetch: the operator hears of it in seconds. */
+static void test_load_never_fetched(void **state)
 {
 	struct rig *rig = *state;
 
 	rig->stopped = true;
 	assert_int_equal(upload(rig, &fix), 0);
-	settle(rig, 59000);
+	settle(rig, 9000);
 	assert_phase(rig, "fix", PHASE_UPLOADED);
+	settle(rig, 2000);
+	assert_phase(rig, "fix", PHASE_FAILED);
+	assert_int_equal(info(rig, "fix").error, -ESRCH);
+	assert_text(info(rig, "fix").why, "the agent in the guest has not been heard for 10 s: the "
+					  "guest hangs, or is stopped; nothing was loaded");
+}
+
+static void test_load_never_reported(void **state)
+{
+	struct rig *rig = *state;
+	struct suture_work w = {0};
+
+	rig->stopped = true;
+	assert_int_equal(upload(rig, &fix), 0);
+	engine_work(rig->e, &w);
+	assert_int_equal(w.kind, SUTURE_WORK_LOAD);
+	fetch_payload(rig, &w);
+	settle(rig, 59000);
+	assert_phase(rig, "fix", PHASE_LOADING);
 	settle(rig, 2000);
 	assert_phase(rig, "fix", PHASE_FAILED);
 	assert_int_equal(info(rig, "fix").error, -ETIMEDOUT);
@@ -839,6 +859,7 @@ int main(void)
 		T(test_revert_of_another_in_transition),
 		T(test_revert_before_load),
 		T(test_load_fails),
+		T(test_load_never_fetched),
 		T(test_load_never_reported),
 		T(test_payload_without_patch),
 		T(test_pre_patch_refuses),
