@@ -38,7 +38,7 @@ def boot(request):
 
 @pytest.fixture(scope="module")
 def boot_module(request):
-    return starter(request, request.node.name.rsplit("/", 1)[-1])
+    return starter(request, os.path.splitext(os.path.basename(request.node.name))[0])
 
 
 MEASURED = []

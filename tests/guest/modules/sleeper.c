@@ -14,8 +14,8 @@ static DECLARE_WAIT_QUEUE_HEAD(queue);
 static struct task_struct *thread;
 static bool awake;
 
-/* Neither inlined nor left by a tail call: the functions must be on the stack while they run. */
-static noinline int sleeper_value(int n)
+/* The functions must be there under their names, and be on the stack while they run. */
+static __attribute__((noipa)) int sleeper_value(int n)
 {
 	int value = n + 1;
 
@@ -23,7 +23,7 @@ static noinline int sleeper_value(int n)
 	return value;
 }
 
-static noinline int sleeper_wait(void)
+static __attribute__((noipa)) int sleeper_wait(void)
 {
 	wait_event(queue, READ_ONCE(awake));
 	barrier();
