@@ -42,15 +42,32 @@ int map_add(struct map *m, u64 base, u64 size, u64 pa, u32 attrs, bool repeat)
 	return 0;
 }
 
+/*
+ * Where memory types change from piece to piece (fixed MTRRs, the hole for devices below 4 GiB), a
+ * leaf must not span several (APM vol. 2, 7.7.1 and 7.8): end of the piece that `at` is in.
+ */
+static u64 piece_end(u64 at, u64 end)
+{
+	u64 size = at < PT_LEVEL_SIZE(1) ? PT_LEVEL_SIZE(0) : PT_LEVEL_SIZE(1);
+
+	return at < 1ull << 32 ? MIN(ALIGN_DOWN(at, size) + size, end) : end;
+}
+
 static int map_range(struct stage2 *s, const struct map_range *r)
 {
 	int err = 0;
 
-	if (!r->repeat)
-		return stage2_map(s, IPA(r->base), PA(r->pa), r->end - r->base, r->attrs);
-	for (u64 at = r->base; at < r->end && !err; at += PAGE_SIZE)
-		err = stage2_map(s, IPA(at), PA(r->pa), PAGE_SIZE, r->attrs);
+	for (u64 at = r->base, end; at < r->end && !err; at = end) {
+		end = r->repeat ? at + PAGE_SIZE : piece_end(at, r->end);
+		err = stage2_map(s, IPA(at), PA(r->repeat ? r->pa : r->pa + (at - r->base)),
+				 end - at, r->attrs);
+	}
 	return err;
+}
+
+static int map_to_itself(struct stage2 *s, u64 base, u64 end, u32 attrs)
+{
+	return map_range(s, &(struct map_range){base, end, base, attrs, false});
 }
 
 int map_build(const struct map *m, struct stage2 *s, u64 limit, u32 attrs)
@@ -63,15 +80,12 @@ int map_build(const struct map *m, struct stage2 *s, u64 limit, u32 attrs)
 
 		if (r->end > limit)
 			return -EINVAL;
-		if (r->base > at)
-			err = stage2_map(s, IPA(at), PA(at), r->base - at, attrs);
+		err = map_to_itself(s, at, r->base, attrs);
 		if (!err)
 			err = map_range(s, r);
 		at = r->end;
 	}
-	if (!err && at < limit)
-		err = stage2_map(s, IPA(at), PA(at), limit - at, attrs);
-	return err;
+	return err ? err : map_to_itself(s, at, limit, attrs);
 }
 
 u64 map_limit(void)

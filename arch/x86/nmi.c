@@ -28,6 +28,8 @@ void arch_kick(struct cpu *c)
 	/* Others are in the monitor, or in the trampoline with no descriptor tables for an NMI. */
 	if (state != CPU_GUEST && state != CPU_HELD)
 		return;
+	if (!READ_ONCE(a->kick))
+		WRITE_ONCE(a->kick_us, now);
 	if (__atomic_exchange_n(&a->kick, 1, __ATOMIC_SEQ_CST)) {
 		if (now - READ_ONCE(a->kick_us) < KICK_LOST_US)
 			return;

@@ -102,7 +102,6 @@ static bool call_out(struct cpu *self, struct cpu *c)
 {
 	u64 end = arch_time_us() + LEAVE_LIMIT_US;
 
-	__atomic_store_n(&c->arch->init_request, 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) != CPU_PARKED) {
 		/* Two CPUs that INIT each other: the one that gives way is the one that was asked.
 		 */
@@ -117,7 +116,7 @@ static bool call_out(struct cpu *self, struct cpu *c)
 
 void smp_guest_init(struct cpu *self, struct cpu *c)
 {
-	u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
+	u32 state;
 	int err;
 
 	if (c == self || c->id == 0) {
@@ -125,6 +124,9 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 		log_warn("guest CPU %u sends INIT to CPU %u: ignored", self->id, c->id);
 		return;
 	}
+	/* Request first: a CPU that just enters the guest sees it, or we see its state. */
+	__atomic_store_n(&c->arch->init_request, 1, __ATOMIC_SEQ_CST);
+	state = __atomic_load_n(&c->state, __ATOMIC_SEQ_CST);
 	if ((state == CPU_GUEST || state == CPU_HELD) && !call_out(self, c)) {
 		log_error("CPU %u did not leave the guest for INIT", c->id);
 		return;
@@ -155,16 +157,24 @@ void smp_check_init(struct cpu *self)
 	}
 }
 
-/* Wait in the monitor until the guest wants this CPU. No locks, no log: INIT may come at any time.
+/*
+ * Wait in the monitor until the guest wants this CPU. INIT may come at any time, so there are no
+ * locks and no log here, nor if it is on its way when the guest wants it.
  */
 static u8 wait_for_sipi(struct cpu *c)
 {
+	struct arch_cpu *a = c->arch;
 	u32 sipi;
 
-	while (!((sipi = __atomic_load_n(&c->arch->sipi, __ATOMIC_ACQUIRE)) & SIPI_VALID))
+	while (!((sipi = __atomic_load_n(&a->sipi, __ATOMIC_ACQUIRE)) & SIPI_VALID))
 		arch_relax();
 	/* State first: a second SIPI must find this CPU started. */
 	__atomic_store_n(&c->state, CPU_GUEST, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&a->init_request, __ATOMIC_SEQ_CST)) {
+		__atomic_store_n(&c->state, CPU_PARKED, __ATOMIC_SEQ_CST);
+		for (;;)
+			arch_relax();
+	}
 	return (u8)sipi;
 }
 

@@ -50,11 +50,12 @@ void arch_stage2_flush_local(void)
 
 /* ---- CPUID: as the hardware, without virtualization (APM vol. 3, appendix E) ---- */
 
-#define FN1_ECX_OSXSAVE	      (1u << 27)
-#define FN1_ECX_VMX	      (1u << 5)
-#define FN7_ECX_OSPKE	      (1u << 4)
-#define FN80000001_ECX_SVM    (1u << 2)
-#define FN80000001_ECX_SKINIT (1u << 12)
+#define FN1_ECX_OSXSAVE	       (1u << 27)
+#define FN1_ECX_VMX	       (1u << 5)
+#define FN7_ECX_OSPKE	       (1u << 4)
+#define FN80000008_EBX_INVLPGB (1u << 3)
+#define FN80000001_ECX_SVM     (1u << 2)
+#define FN80000001_ECX_SKINIT  (1u << 12)
 
 static u32 set_if(u32 word, u32 bit, u64 condition)
 {
@@ -79,7 +80,12 @@ void vcpu_cpuid(struct cpu *c, u32 len)
 	case 0x80000001:
 		r.ecx &= ~(FN80000001_ECX_SVM | FN80000001_ECX_SKINIT);
 		break;
-	case 0x8000000a:
+	case 0x80000008:
+		/* In a guest that instruction needs an intercept or a permission. */
+		r.ebx &= ~FN80000008_EBX_INVLPGB;
+		break;
+	case 0x8000000a: /* SVM */
+	case 0x8000001f: /* memory encryption: a guest's page tables have no bit for it */
 		r = (struct cpuid){0};
 		break;
 	}
