@@ -301,8 +301,6 @@ static int judge_task(const struct guest_task *t, void *arg)
 	/* A task that has exited is listed until its parent asks; its stack is gone before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
-	if (high < t->stack)
-		return cannot_judge(c, -EFAULT, "%s (%u) has an impossible stack", t->comm, t->pid);
 	if (!t->on_cpu)
 		err = judge_word(c, t->pc, t, "saved pc");
 	if (!err)
