@@ -125,8 +125,6 @@ bool script_complete_patching(struct engine *e, struct script *s, struct suture_
 	}
 	GIVE(s, script_say(r, SAY_NOTICE, "'%s': patching complete", p->name));
 
-	patch_set_phase(p, PHASE_APPLIED);
-	p->unload = false; /* a revert that was reversed */
 	for (s->p = p->replace ? e->patches : p; s->p != p; s->p = s->p->next) {
 		if (!s->p->installed)
 			continue;
@@ -136,6 +134,8 @@ bool script_complete_patching(struct engine *e, struct script *s, struct suture_
 			GIVE(s, script_retired(r, s->p));
 	}
 	SCRIPT_END
+	patch_set_phase(p, PHASE_APPLIED);
+	p->unload = false; /* a revert that was reversed */
 	e->transition = NULL;
 	return script_finish(e, r, SUTURE_STEP_DONE, 0);
 }

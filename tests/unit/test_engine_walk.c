@@ -307,6 +307,8 @@ static void take_everything_off(void)
 		}
 	}
 	compare_with_model();
+	if (count_redirects(&rig))
+		explain(0);
 	assert_int_equal(count_redirects(&rig), 0);
 	for (i = 0; i < RIG_MODULES; i++) {
 		u32 j;
