@@ -104,7 +104,8 @@ static void module_going(struct engine *e, const char *name)
 static void payload_going(struct engine *e, struct patch *p)
 {
 	if (!p->installed) {
-		if (p->phase == PHASE_DISABLED || p->phase == PHASE_UNLOADING)
+		/* a job that is under way ends with its report: until then the agent is busy */
+		if (p->phase == PHASE_DISABLED || (p->phase == PHASE_UNLOADING && !p->job_given))
 			patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_REVERTED);
 		return;
 	}
