@@ -82,6 +82,7 @@ void engine_agent_hello(struct engine *e)
 
 	e->run.kind = SCRIPT_NONE;
 	e->transition = NULL;
+	e->job_out = 0;
 	e->agent = true;
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	for (p = e->patches; p; p = p->next) {

@@ -295,6 +295,8 @@ static void give_job(struct engine *e, struct patch *p, struct suture_work *repl
 	str_copy(reply->name, p->name, sizeof(reply->name));
 	p->job_given = true;
 	p->since_us = now(e);
+	e->job_out = p->job;
+	e->job_out_us = p->since_us;
 	if (p->phase == PHASE_UNLOADING) {
 		reply->kind = SUTURE_WORK_UNLOAD;
 		return;
@@ -318,6 +320,8 @@ void engine_work(struct engine *e, struct suture_work *reply)
 		str_copy(reply->name, p->name, sizeof(reply->name));
 		return;
 	}
+	if (e->job_out && e->heard_us - e->job_out_us < LOAD_TIMEOUT_US)
+		return;
 	for (p = e->patches; p; p = p->next) {
 		if ((p->phase != PHASE_UPLOADED && p->phase != PHASE_UNLOADING) || p->job_given ||
 		    e->heard_us < p->job_due_us)
@@ -404,7 +408,9 @@ int engine_loaded(struct engine *e, const struct suture_loaded *m)
 	s32 result = m->result > 0 ? -EINVAL : m->result;
 
 	e->heard_us = now(e);
-	if (!p)
+	if (e->job_out == m->id)
+		e->job_out = 0;
+	if (!p) /* it took too long, or the patch was reverted before this report came */
 		return -ENOENT;
 	p->job_given = false;
 	copy_text(text, sizeof(text), m->text, sizeof(m->text));

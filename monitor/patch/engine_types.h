@@ -128,6 +128,8 @@ struct engine {
 	u64 next_attempt_us, budget_us;
 	struct script run;
 	u32 last_job;
+	u32 job_out; /* the agent takes one at a time: this one is not reported yet; 0 none */
+	u64 job_out_us;
 	bool agent;
 	u64 heard_us; /* when the agent was last heard */
 };

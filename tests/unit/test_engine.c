@@ -618,6 +618,31 @@ static void test_withdraw(void **state)
 	assert_int_equal(count_redirects(rig), 2);
 }
 
+/* The agent takes one job at a time: no unload before the load has been reported. */
+static void test_revert_before_load_is_reported(void **state)
+{
+	struct rig *rig = *state;
+	struct suture_work w = {0}, next = {0};
+	struct suture_loaded l = {0};
+
+	assert_int_equal(upload(rig, &fix), 0);
+	engine_work(rig->e, &w);
+	assert_int_equal(w.kind, SUTURE_WORK_LOAD);
+	assert_int_equal(insmod_payload(rig, &fix), 0);
+	settle(rig, 50);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 50);
+	assert_phase(rig, "fix", PHASE_UNLOADING);
+	engine_work(rig->e, &next);
+	assert_int_equal(next.kind, SUTURE_WORK_NONE);
+	assert_int_equal(next.active, 1);
+	l.id = w.id;
+	assert_int_equal(engine_loaded(rig->e, &l), -ENOENT);
+	settle(rig, 50);
+	assert_phase(rig, "fix", PHASE_REVERTED);
+}
+
 static void test_switch_cannot_succeed(void **state)
 {
 	struct rig *rig = *state;
@@ -866,6 +891,7 @@ int main(void)
 		T(test_init_fails),
 		T(test_load_error_after_declare),
 		T(test_withdraw),
+		T(test_revert_before_load_is_reported),
 		T(test_switch_cannot_succeed),
 		T(test_unload_fails),
 		T(test_payload_forced_out),
