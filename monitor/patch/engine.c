@@ -68,8 +68,7 @@ static bool in_use(const struct engine *e, const struct patch *p)
 {
 	const struct script *s = &e->run;
 
-	return !patch_is_finished(p) ||
-	       (s->kind != SCRIPT_NONE && (s->patch == p || s->p == p || s->limit == p));
+	return !patch_is_finished(p) || (s->kind != SCRIPT_NONE && (s->patch == p || s->p == p));
 }
 
 static void forget_oldest(struct engine *e)

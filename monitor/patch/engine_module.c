@@ -236,15 +236,14 @@ fail:
 	SCRIPT_END
 	s->o->loaded = false;
 	forget_event(e, s->module, EVENT_COMING);
-	s->limit = s->p;
 	return script_become(s, SCRIPT_GOING);
 }
 
-/* Also: a module that was refused goes from the patches that had taken it already. */
+/* Also: a module that was refused goes from the patches that had taken it: there it is loaded. */
 bool script_going(struct engine *e, struct script *s, struct suture_step_reply *r)
 {
 	SCRIPT_BEGIN(s)
-	for (s->p = e->patches; s->p != s->limit; s->p = s->p->next) {
+	for (s->p = e->patches; s->p; s->p = s->p->next) {
 		s->o = s->p->installed ? patch_object(s->p, s->module) : NULL;
 		if (!s->o || !s->o->loaded)
 			continue;

@@ -108,14 +108,13 @@ struct script {
 	enum suture_pump pump;
 	struct patch *patch; /* whose life it tells; NULL in a module's */
 	char module[SUTURE_NAME_LEN];
-	int at;		     /* where to go on: a source line of the script */
-	u32 i;		     /* its loops' counter */
-	u32 tries;	     /* attempts at a switch that must not wait for long */
-	struct patch *p;     /* coming, going, retiring: the patch whose turn it is */
-	struct object *o;    /* and its object */
-	struct patch *limit; /* going: stop before this one */
-	s32 result;	     /* of the callback that was run last */
-	s32 error;	     /* how it all ends */
+	int at;		  /* where to go on: a source line of the script */
+	u32 i;		  /* its loops' counter */
+	u32 tries;	  /* attempts at a switch that must not wait for long */
+	struct patch *p;  /* coming, going, retiring: the patch whose turn it is */
+	struct object *o; /* and its object */
+	s32 result;	  /* of the callback that was run last */
+	s32 error;	  /* how it all ends */
 };
 
 struct engine {

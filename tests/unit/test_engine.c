@@ -320,6 +320,120 @@ static void test_force(void **state)
 	assert_phase(rig, "fix", PHASE_DISABLED);
 }
 
+/* The operator's revert, forced: off, but never unloaded. */
+static void test_forced_revert(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	rig->busy = "do_sys_open";
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_int_equal(echo(rig, "fix", SUTURE_SET_FORCE, 1), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_DISABLED);
+	assert_text(info(rig, "fix").why, "off by force");
+	assert_int_equal(count_redirects(rig), 0);
+	assert_int_equal(rig_payload(rig, "fix")->state, LIVE);
+	assert_true(rig_payload(rig, "fix")->known);
+}
+
+/* A replacement, forced: somebody may still be in the replaced code. */
+static void test_forced_replacement(void **state)
+{
+	static const struct def all = {.name = "all",
+				       .replace = true,
+				       .objects = {{"vmlinux", 0}},
+				       .funcs = {{0, "vfs_read"}}};
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	rig->busy = "do_sys_open";
+	assert_int_equal(upload(rig, &all), 0);
+	settle(rig, 100);
+	assert_phase(rig, "all", PHASE_PATCHING);
+	assert_int_equal(echo(rig, "all", SUTURE_SET_FORCE, 1), 0);
+	settle(rig, 100);
+	assert_phase(rig, "all", PHASE_APPLIED);
+	assert_int_equal(query(rig, "all").forced, 0);
+	assert_phase(rig, "fix", PHASE_DISABLED);
+	assert_int_equal(query(rig, "fix").forced, 1);
+	assert_int_equal(rmmod_payload(rig, "fix"), -EBUSY);
+	/* what replaced it is not forced */
+	rig->busy = NULL;
+	assert_int_equal(revert(rig, "all"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "all", PHASE_REVERTED);
+}
+
+/* ---- modules that come while a transition waits ---- */
+
+static const struct def both = {
+	.name = "both",
+	.objects = {{"vmlinux", ALL_CALLBACKS}, {"m", ALL_CALLBACKS}},
+	.funcs = {{0, "do_sys_open"}, {1, "mf"}},
+};
+
+/* The world is the old one until the switch: so is the module. */
+static void test_module_comes_while_patching(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->busy = "do_sys_open";
+	assert_int_equal(upload(rig, &both), 0);
+	settle(rig, 100);
+	assert_int_equal(insmod(rig, "m"), 0);
+	assert_int_equal(rig->switches, 0);
+	assert_int_equal(runs(rig, "m", "mf"), 0);
+	rig->busy = NULL;
+	settle(rig, 100);
+	assert_phase(rig, "both", PHASE_APPLIED);
+	assert_int_equal(rig->switches, 1);
+	assert_int_not_equal(runs(rig, "m", "mf"), 0);
+	assert_true(rig_payload(rig, "both")->post[1]);
+}
+
+/* And the patched one until it is switched back. */
+static void test_module_comes_while_unpatching(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &both);
+	rig->busy = "do_sys_open";
+	assert_int_equal(revert(rig, "both"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "both", PHASE_UNPATCHING);
+	assert_int_equal(insmod(rig, "m"), 0);
+	assert_int_not_equal(runs(rig, "m", "mf"), 0);
+	assert_false(rig_payload(rig, "both")->post[1]);
+	rig->busy = NULL;
+	settle(rig, 100);
+	assert_phase(rig, "both", PHASE_REVERTED);
+	assert_int_equal(count_redirects(rig), 0);
+	assert_false(rig_payload(rig, "both")->pre[1]);
+}
+
+/* A pause that does not come about for seconds: the load is refused, and all is as it was. */
+static void test_module_cannot_be_switched(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &both);
+	rig->short_pause = true;
+	assert_int_equal(insmod(rig, "m"), -EAGAIN);
+	assert_false(rig_payload(rig, "both")->pre[1]);
+	rig->short_pause = false;
+	assert_int_equal(insmod(rig, "m"), 0);
+	assert_int_not_equal(runs(rig, "m", "mf"), 0);
+	/* nothing stops it from going: what is left is dropped by the agent */
+	rig->short_pause = true;
+	rmmod(rig, "m");
+	assert_false(rig_payload(rig, "both")->pre[1]);
+	rig->short_pause = false;
+	assert_int_equal(insmod(rig, "m"), 0);
+	assert_int_not_equal(runs(rig, "m", "mf"), 0);
+}
+
 /* ---- stacks ---- */
 
 static void test_stack(void **state)
@@ -877,6 +991,11 @@ int main(void)
 		T(test_reverse_disable),
 		T(test_reverse_twice),
 		T(test_force),
+		T(test_forced_revert),
+		T(test_forced_replacement),
+		T(test_module_comes_while_patching),
+		T(test_module_comes_while_unpatching),
+		T(test_module_cannot_be_switched),
 		T(test_stack),
 		T(test_replace),
 		T(test_upload_refusals),
