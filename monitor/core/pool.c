@@ -81,11 +81,12 @@ void *pool_alloc(size_t count)
 
 void pool_free(void *p, size_t count)
 {
-	size_t first = (size_t)((u8 *)p - pool.base) / PAGE_SIZE;
+	size_t first;
 	bool sane;
 
 	if (!p)
 		return;
+	first = (size_t)((u8 *)p - pool.base) / PAGE_SIZE;
 	spin_lock(&pool.lock);
 	sane = (u8 *)p >= pool.base && count && first < pool.pages && count <= pool.pages - first;
 	for (size_t i = first; sane && i < first + count; i++)

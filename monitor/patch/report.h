@@ -24,7 +24,7 @@ struct transition_report {
 	u32 pages_shadowed;		  /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected;	  /* redirects added or removed */
 	struct blocker blocker;		  /* of the last failed attempt */
-	char reason[192];	  /* why the last attempt failed, "" if it did not */
+	char reason[192];		  /* why the last attempt failed, "" if it did not */
 };
 
 #endif
