@@ -93,7 +93,8 @@ struct rig {
 	u32 fail_alloc; /* the n-th allocation from now on fails */
 	char *log[RIG_LINES];
 	u32 nr_lines;
-	bool stopped; /* the agent does not poll */
+	bool stopped;	  /* the agent does not poll */
+	bool silent_drop; /* dropping a range is not told: the queue is full */
 	int unload_error;
 	char why[192];
 };
@@ -690,7 +691,8 @@ static RIG_UNUSED void drop_range(struct rig *rig, u64 start)
 		if (!to || (key - start >= MODULE_TEXT && to - start >= MODULE_TEXT))
 			continue;
 		rig->redirects[i].to = 0;
-		engine_dropped(rig->e, key);
+		if (!rig->silent_drop)
+			engine_dropped(rig->e, key);
 	}
 }
 

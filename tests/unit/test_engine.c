@@ -278,6 +278,24 @@ static void test_reverse_disable(void **state)
 	assert_int_equal(count_redirects(rig), 2);
 }
 
+/* A revert that was reversed is forgotten: the next disable unloads nothing. */
+static void test_reverse_revert(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	rig->busy = "do_sys_open";
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_int_equal(echo(rig, "fix", SUTURE_SET_ENABLED, 1), 0);
+	rig->busy = NULL;
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(disable(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_DISABLED);
+}
+
 static void test_reverse_twice(void **state)
 {
 	struct rig *rig = *state;
@@ -426,7 +444,7 @@ static void test_module_cannot_be_switched(void **state)
 	assert_int_equal(insmod(rig, "m"), 0);
 	assert_int_not_equal(runs(rig, "m", "mf"), 0);
 	/* nothing stops it from going: what is left is dropped by the agent */
-	rig->short_pause = true;
+	rig->short_pause = rig->silent_drop = true;
 	rmmod(rig, "m");
 	assert_false(rig_payload(rig, "both")->pre[1]);
 	rig->short_pause = false;
@@ -738,6 +756,7 @@ static void test_revert_before_load_is_reported(void **state)
 	struct rig *rig = *state;
 	struct suture_work w = {0}, next = {0};
 	struct suture_loaded l = {0};
+	long before;
 
 	assert_int_equal(upload(rig, &fix), 0);
 	engine_work(rig->e, &w);
@@ -746,8 +765,10 @@ static void test_revert_before_load_is_reported(void **state)
 	settle(rig, 50);
 	assert_phase(rig, "fix", PHASE_APPLIED);
 	assert_int_equal(revert(rig, "fix"), 0);
+	before = rig->allocated;
 	settle(rig, 50);
 	assert_phase(rig, "fix", PHASE_UNLOADING);
+	assert_true(rig->allocated < before); /* nobody needs the bundle any more */
 	engine_work(rig->e, &next);
 	assert_int_equal(next.kind, SUTURE_WORK_NONE);
 	assert_int_equal(next.active, 1);
@@ -989,6 +1010,7 @@ int main(void)
 		T(test_not_before_live),
 		T(test_revert_while_patching),
 		T(test_reverse_disable),
+		T(test_reverse_revert),
 		T(test_reverse_twice),
 		T(test_force),
 		T(test_forced_revert),
