@@ -36,6 +36,12 @@ extern char *log_prefix;		    /* module parameter: of messages that are livepatc
 #define BUSY_DEADLINE_MS 10000
 void agent_yield(unsigned int ms);
 
+/*
+ * The monitor has taken this kernel for gone (after hibernation, say), and knows no agent:
+ * introduce ourselves again. Poll thread.
+ */
+void agent_again(void);
+
 /* Messages with the texts of Linux's livepatch, under its prefix. */
 #define klp_log(level, fmt, ...) printk(level "%s: " fmt, log_prefix, ##__VA_ARGS__)
 
@@ -56,9 +62,10 @@ int mailbox_call(struct suture_msg *request, void *reply, size_t reply_size);
 /* The same for messages whose answer is its status: returns that. */
 int mailbox_send(struct suture_msg *request);
 
-/* Drop all redirects in and into [start, end), or all there are, on this CPU and at once. */
+/* Drop all redirects in and into [start, end), on this CPU and at once. */
 void mailbox_drop_range(unsigned long start, unsigned long end);
-void mailbox_drop_all(void);
+/* The kernel ends: drop all there are, likewise, and send no message any more (-ESHUTDOWN). */
+void mailbox_close(void);
 
 /* ---- layout.c ---- */
 
@@ -192,6 +199,8 @@ void loader_check(void);
 
 int notifier_init(void);
 void notifier_exit(void);
+/* True while the kernel is being hibernated: no patch can be enabled. agent_lock held. */
+bool notifier_hibernates(void);
 /* True if the module can be patched: it is live, or coming and past our notifier. agent_lock. */
 bool notifier_is_present(const struct module *mod);
 

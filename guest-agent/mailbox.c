@@ -14,6 +14,7 @@ static DEFINE_MUTEX(mailbox_lock);
 static struct suture_msg *buffer; /* SUTURE_MSG_MAX bytes, physically contiguous */
 static u32 insn;		  /* enum suture_hypercall_insn */
 static u32 seq;
+static bool closed;
 
 static long hypercall(enum suture_hypercall nr, unsigned long a0, unsigned long a1)
 {
@@ -138,12 +139,12 @@ int mailbox_call(struct suture_msg *request, void *reply, size_t reply_size)
 	mutex_lock(&mailbox_lock);
 	request->seq = ++seq;
 	request->status = 0;
-	err = exchange(request, reply, reply_size);
+	err = READ_ONCE(closed) ? -ESHUTDOWN : exchange(request, reply, reply_size);
 	mutex_unlock(&mailbox_lock);
 	if (err == -ETIMEDOUT)
 		pr_warn_ratelimited("the monitor did not answer message %u within %u s\n", type,
 				    ANSWER_DEADLINE_MS / 1000);
-	else if (err)
+	else if (err && err != -ESHUTDOWN)
 		pr_warn_ratelimited("message %u to the monitor failed (error %d)\n", type, err);
 	return err;
 }
@@ -165,7 +166,8 @@ void mailbox_drop_range(unsigned long start, unsigned long end)
 		       end, dropped);
 }
 
-void mailbox_drop_all(void)
+void mailbox_close(void)
 {
+	WRITE_ONCE(closed, true);
 	hypercall(SUTURE_HC_DROP_ALL, 0, 0);
 }

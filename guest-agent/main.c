@@ -75,6 +75,19 @@ static int hello(struct suture_hello_reply *reply)
 	return err;
 }
 
+void agent_again(void)
+{
+	struct suture_hello_reply monitor;
+
+	mutex_lock(&agent_lock);
+	if (!list_empty(&patches))
+		pr_err_ratelimited("the monitor has dropped the patches of this kernel: boot it "
+				   "again\n");
+	else if (!hello(&monitor))
+		pr_info("registered with the monitor again\n");
+	mutex_unlock(&agent_lock);
+}
+
 static void bye(void)
 {
 	struct suture_msg bye = {.type = SUTURE_MSG_BYE, .size = sizeof(bye)};

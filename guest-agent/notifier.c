@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Modules that come and go, and the end of the kernel. */
+/* Modules that come and go, hibernation, and the end of the kernel. */
 #include <linux/notifier.h>
 #include <linux/reboot.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include "agent.h"
 #include "compat.h"
 
@@ -136,10 +137,47 @@ static int module_event(struct notifier_block *nb, unsigned long event, void *da
 
 static struct notifier_block module_notifier = {.notifier_call = module_event};
 
+/*
+ * An image of this kernel would hold its text as it reads it, redirects included, and there would
+ * be no monitor below that image that knows of them.
+ */
+static bool hibernates; /* under agent_lock */
+
+bool notifier_hibernates(void)
+{
+	return hibernates;
+}
+
+static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	int err = 0;
+
+	mutex_lock(&agent_lock);
+	switch (event) {
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		if (list_empty(&patches)) {
+			hibernates = true;
+			break;
+		}
+		pr_err("hibernation is refused while patches are on: revert them first\n");
+		err = -EBUSY;
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		hibernates = false;
+		break;
+	}
+	mutex_unlock(&agent_lock);
+	return notifier_from_errno(err);
+}
+
+static struct notifier_block pm_notifier = {.notifier_call = pm_event};
+
 /* The next kernel's text is not ours to redirect. */
 static int reboot_event(struct notifier_block *nb, unsigned long event, void *data)
 {
-	mailbox_drop_all();
+	mailbox_close();
 	return NOTIFY_DONE;
 }
 
@@ -153,7 +191,16 @@ int notifier_init(void)
 		return err;
 	err = register_reboot_notifier(&reboot_notifier);
 	if (err)
-		unregister_module_notifier(&module_notifier);
+		goto no_reboot;
+	err = register_pm_notifier(&pm_notifier);
+	if (err)
+		goto no_pm;
+	return 0;
+
+no_pm:
+	unregister_reboot_notifier(&reboot_notifier);
+no_reboot:
+	unregister_module_notifier(&module_notifier);
 	return err;
 }
 
@@ -161,6 +208,7 @@ void notifier_exit(void)
 {
 	struct coming *c, *next;
 
+	unregister_pm_notifier(&pm_notifier);
 	unregister_reboot_notifier(&reboot_notifier);
 	unregister_module_notifier(&module_notifier);
 	list_for_each_entry_safe(c, next, &coming, list) kfree(c);

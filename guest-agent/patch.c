@@ -127,6 +127,10 @@ static int patch_enable(struct klp_patch *klp)
 
 	if (err)
 		return err;
+	if (notifier_hibernates()) {
+		patch_set_error("the guest is being hibernated");
+		return -EBUSY;
+	}
 	p = patch_create(klp);
 	if (!p)
 		return -ENODEV;

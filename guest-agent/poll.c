@@ -23,7 +23,11 @@ static u32 poll_once(void)
 	struct suture_msg poll = {.type = SUTURE_MSG_POLL, .size = sizeof(poll)};
 	struct suture_work work;
 
-	if (mailbox_call(&poll, &work, sizeof(work)) || work.msg.status)
+	if (mailbox_call(&poll, &work, sizeof(work)))
+		return idle_ms;
+	if (work.msg.status == -EPERM)
+		agent_again();
+	if (work.msg.status)
 		return idle_ms;
 	work.name[sizeof(work.name) - 1] = 0;
 	work.params[sizeof(work.params) - 1] = 0;

@@ -98,6 +98,9 @@ static bool shadow_access(struct cpu *c, const struct stage2_fault *f)
 			open_page(c, page, original);
 		return true;
 	}
+	/* Another kernel's writes go to the original, and all of them. */
+	if (newkernel_check(c))
+		return true;
 	if (pause_begin(&write.pause, WRITE_BUDGET_US))
 		return true;
 	/* It may have changed while others' pauses were waited for. */

@@ -55,6 +55,10 @@ struct arch_cpu {
 	/* icr.c: logical destination, as the guest set it in this CPU's local APIC */
 	u32 ldr, dfr;
 
+	/* newkernel.c: where system calls enter the kernel that runs here, 0: none has said so */
+	u64 entry_va;
+	ipa_t entry_ipa;
+
 	enum step_reason step;
 	bool flush; /* drop stage-2 translations at the next entry */
 };
@@ -103,6 +107,8 @@ struct hv_ops {
 	void (*step_end)(struct cpu *c, bool loaded_flags);
 	/* EFER as the guest is to see it; written values are checked by the caller. */
 	void (*set_efer)(struct cpu *c, u64 efer);
+	/* LSTAR, where SYSCALL goes in 64-bit mode; a canonical address. */
+	void (*set_lstar)(struct cpu *c, u64 lstar);
 };
 
 extern const struct hv_ops svm_ops;
@@ -159,6 +165,16 @@ struct guest_insn {
 int vcpu_decode(struct cpu *c, struct guest_insn *insn);
 /* Copy up to `len` bytes at the CPU's RIP + offset; returns how many could be read. */
 size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len);
+
+/* ---- newkernel.c ---- */
+
+/* The guest is about to set its system call entry. On that CPU, in its exit, no lock held. */
+void newkernel_entry(struct cpu *c, u64 va);
+/*
+ * If the kernel that ran on this CPU has given way to another one (kexec, kdump): drop all
+ * redirects, and stop the other guest CPUs for the new kernel's INIT. As above. True if it has.
+ */
+bool newkernel_check(struct cpu *c);
 
 /* ---- nmi.c ---- */
 

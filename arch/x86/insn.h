@@ -40,6 +40,7 @@
 #define MSR_PAT		0x277
 #define MSR_X2APIC	0x800 /* + register offset / 16 */
 #define MSR_EFER	0xc0000080
+#define MSR_LSTAR	0xc0000082
 #define MSR_GS_BASE	0xc0000101
 #define MSR_VM_CR	0xc0010114
 #define MSR_VM_HSAVE_PA 0xc0010117

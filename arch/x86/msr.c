@@ -45,6 +45,17 @@ static int write_apic_base(struct cpu *c, u64 value)
 	return wrmsr_safe(MSR_APIC_BASE, value);
 }
 
+static int write_lstar(struct cpu *c, u64 value)
+{
+	u32 unused = c->arch->vcpu.cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+
+	if ((u64)((s64)(value << unused) >> unused) != value)
+		return -EIO;
+	newkernel_entry(c, value);
+	hv->set_lstar(c, value);
+	return 0;
+}
+
 static int write_msr(struct cpu *c, u32 msr, u64 value)
 {
 	switch (msr) {
@@ -53,6 +64,8 @@ static int write_msr(struct cpu *c, u32 msr, u64 value)
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 		return -EIO;
+	case MSR_LSTAR:
+		return write_lstar(c, value);
 	case MSR_APIC_BASE:
 		return write_apic_base(c, value);
 	case MSR_X2APIC + APIC_ICR / 16:

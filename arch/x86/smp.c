@@ -138,6 +138,16 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 			  (unsigned long long)c->hwid);
 }
 
+void smp_stop_others(struct cpu *self)
+{
+	for_each_cpu (c) {
+		if (c == self || c->id == machine->service_cpu)
+			continue;
+		__atomic_store_n(&c->arch->init_request, 1, __ATOMIC_SEQ_CST);
+		arch_kick(c);
+	}
+}
+
 void smp_guest_sipi(struct cpu *c, u8 vector)
 {
 	/* Only a CPU that waits for it takes a SIPI (APM vol. 2, 16.5). */
@@ -193,6 +203,7 @@ _Noreturn void ap_main(struct cpu *c)
 	a->init_request = 0;
 	a->nmi_pending = a->nmi_blocked = false;
 	a->step = STEP_NONE;
+	a->entry_va = 0;
 	a->ldr = 0;
 	a->dfr = ~0u;
 	__atomic_store_n(&c->state, CPU_PARKED, __ATOMIC_RELEASE);

@@ -21,6 +21,12 @@ void smp_guest_init(struct cpu *self, struct cpu *c);
 /* The guest sent SIPI to c. Any guest CPU. */
 void smp_guest_sipi(struct cpu *c, u8 vector);
 
+/*
+ * Have all other guest CPUs leave guest state and wait for INIT. Guest CPU, in its exit; they have
+ * left when it next holds a pause.
+ */
+void smp_stop_others(struct cpu *self);
+
 /* If another CPU wants to INIT this one: leave guest state and wait for it. In the guest loop. */
 void smp_check_init(struct cpu *self);
 

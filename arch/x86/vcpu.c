@@ -68,6 +68,8 @@ void vcpu_cpuid(struct cpu *c, u32 len)
 	u32 leaf = (u32)v->gpr[RAX];
 	struct cpuid r = cpuid(leaf, (u32)v->gpr[RCX]);
 
+	/* Every kernel asks on its first way, and hardly one later. */
+	newkernel_check(c);
 	switch (leaf) {
 	case 1:
 		/* Two bits mirror CR4, which is the monitor's now. */

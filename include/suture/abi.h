@@ -85,7 +85,10 @@ enum suture_hypercall {
 	 * or negative errno.
 	 */
 	SUTURE_HC_DROP_RANGE = SUTURE_HC_TAG | 4,
-	/* () -> as above for all redirects (reboot, kexec). */
+	/*
+	 * () -> as above for all redirects: the kernel ends (reboot, power-off, kexec). No switch
+	 * succeeds after it, and the monitor knows neither the kernel nor its agent any more.
+	 */
 	SUTURE_HC_DROP_ALL = SUTURE_HC_TAG | 5,
 };
 

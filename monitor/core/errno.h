@@ -39,6 +39,7 @@
 #define EOPNOTSUPP   95
 #define EADDRINUSE   98
 #define ENETDOWN     100
+#define ESHUTDOWN    108
 #define ETIMEDOUT    110
 #define EALREADY     114
 #define ECANCELED    125

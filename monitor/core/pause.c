@@ -24,13 +24,19 @@
  */
 enum phase { IDLE, OPEN, COMMITTED, FINISHING, EXPIRED };
 
+/* Who may initiate, and until when: also the deadline of a pause that it begins. */
+#define OWNER_BITS	      8
+#define OWNER(c, until_us)    ((until_us) << OWNER_BITS | ((c)->id + 1))
+#define OWNER_ID(owner)	      ((u32)((owner) & ((1u << OWNER_BITS) - 1)))
+#define OWNER_UNTIL_US(owner) ((owner) >> OWNER_BITS)
+
 #define PHASE_BITS	 3
 #define WORD(gen, phase) ((gen) << PHASE_BITS | (phase))
 #define PHASE_OF(word)	 ((enum phase)((word) & ((1u << PHASE_BITS) - 1)))
 #define GEN_OF(word)	 ((word) >> PHASE_BITS)
 
 static struct {
-	u32 owner; /* the right to initiate: CPU id + 1, or 0 */
+	u64 owner; /* the right to initiate: OWNER(), or 0 */
 	u64 word;
 	u64 generation; /* the owner's */
 	u64 deadline_us;
@@ -69,29 +75,51 @@ static bool is_loose(const struct cpu *c, u64 gen)
 	return __atomic_load_n(&c->pause_acked, __ATOMIC_ACQUIRE) != gen;
 }
 
-/* Wait for the right to initiate, held by others' pauses meanwhile. */
-static int acquire_owner(struct cpu *self, u64 give_up_us)
+static bool change_owner(u64 from, u64 to)
 {
-	u32 nobody = 0;
+	return __atomic_compare_exchange_n(&now.owner, &from, to, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
 
-	while (!__atomic_compare_exchange_n(&now.owner, &nobody, self->id + 1, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-		nobody = 0;
+/*
+ * Nobody is held any more, and the owner should have given the right back long ago: it is taken
+ * for dead. (If it is not, the generation tells it that its pause is over.)
+ */
+static bool owner_is_dead(u64 owner, u64 time_us)
+{
+	return owner && !holds(load_word()) && time_us > OWNER_UNTIL_US(owner) + FINISH_GRACE_US;
+}
+
+/* Wait for the right to initiate, held by others' pauses meanwhile. */
+static int acquire_owner(struct cpu *self, u64 budget_us, u64 *right)
+{
+	u64 give_up_us = arch_time_us() + budget_us;
+
+	for (;;) {
+		u64 owner = __atomic_load_n(&now.owner, __ATOMIC_ACQUIRE), t = arch_time_us();
+
+		*right = OWNER(self, t + budget_us);
+		if (!owner && change_owner(0, *right))
+			return 0;
+		if (owner_is_dead(owner, t) && change_owner(owner, *right)) {
+			log_error("CPU %u has not ended its pause: CPU %u goes on without it",
+				  OWNER_ID(owner) - 1, self->id);
+			return 0;
+		}
 		if (self->state == CPU_GUEST)
 			pause_point(self);
-		if (arch_time_us() > give_up_us)
+		if (t > give_up_us)
 			return -ETIMEDOUT;
 		arch_relax();
 	}
-	return 0;
 }
 
-static void release(u64 gen)
+static void release(u64 gen, u64 right)
 {
 	while (!change_phase(gen, OPEN, IDLE) && !change_phase(gen, COMMITTED, IDLE) &&
-	       !change_phase(gen, EXPIRED, IDLE) && PHASE_OF(load_word()) != IDLE)
+	       !change_phase(gen, EXPIRED, IDLE) && load_word() == WORD(gen, FINISHING))
 		arch_relax();
-	__atomic_store_n(&now.owner, 0, __ATOMIC_RELEASE);
+	change_owner(right, 0);
 }
 
 /* Wait until every guest CPU acknowledged, kicking those that did not. */
@@ -123,14 +151,14 @@ static int gather(const struct cpu *self, const struct pause *p)
 int pause_begin(struct pause *p, u64 budget_us)
 {
 	struct cpu *self = cpu_this();
-	int r = acquire_owner(self, arch_time_us() + budget_us);
+	int r = acquire_owner(self, budget_us, &p->right);
 
 	if (r)
 		return r;
 
 	p->start_us = arch_time_us();
 	p->deadline_us = p->start_us + budget_us;
-	p->generation = ++now.generation;
+	p->generation = __atomic_add_fetch(&now.generation, 1, __ATOMIC_ACQ_REL);
 	p->cpus_held = 0;
 	now.deadline_us = p->deadline_us;
 	now.finish = NULL;
@@ -142,7 +170,7 @@ int pause_begin(struct pause *p, u64 budget_us)
 	r = gather(self, p);
 	if (r) {
 		now.stats.timeouts++;
-		release(p->generation);
+		release(p->generation, p->right);
 		return r;
 	}
 	for_each_cpu (c)
@@ -173,7 +201,7 @@ void pause_end(struct pause *p)
 	now.stats.count++;
 	now.stats.last_us = took;
 	now.stats.max_us = MAX(now.stats.max_us, took);
-	release(p->generation);
+	release(p->generation, p->right);
 	/* Held CPUs flush in pause_point(); an initiator that is a guest CPU does it here. */
 	if (cpu_this()->state == CPU_GUEST)
 		arch_stage2_flush_local();
@@ -204,7 +232,7 @@ void pause_point(struct cpu *self)
 	u64 word;
 
 	arch_mb();
-	while (word = load_word(), holds(word) && READ_ONCE(now.owner) != self->id + 1) {
+	while (word = load_word(), holds(word) && OWNER_ID(READ_ONCE(now.owner)) != self->id + 1) {
 		__atomic_store_n(&self->state, CPU_HELD, __ATOMIC_RELEASE);
 		__atomic_store_n(&self->pause_acked, GEN_OF(word), __ATOMIC_RELEASE);
 		while (!may_go(GEN_OF(word)))

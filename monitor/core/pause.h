@@ -16,6 +16,7 @@
 
 struct pause {
 	u64 generation;
+	u64 right; /* to initiate: pause.c's */
 	u64 start_us;
 	u64 deadline_us;
 	u32 cpus_held; /* guest CPUs that acknowledged, the initiator not counted */

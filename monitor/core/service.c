@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/service.h"
 #include "core/arch.h"
+#include "core/drop.h"
 #include "core/errno.h"
 #include "core/lock.h"
 #include "core/log.h"
@@ -61,6 +62,30 @@ static void tell_dropped(void)
 		if (any)
 			engine_dropped(service.engine, key);
 	} while (any);
+}
+
+/* The guest's kernel is no more: nothing that is known of it is true any longer. */
+static void forget_kernel(void)
+{
+	enum kernel_end how = kernel_end_take();
+
+	if (how == KERNEL_STAYS)
+		return;
+	spin_lock(&dropped.lock);
+	dropped.count = 0;
+	spin_unlock(&dropped.lock);
+	engine_kernel_gone(service.engine, how == KERNEL_REPLACED
+						   ? "the guest's kernel was replaced"
+						   : "the guest's kernel has shut down");
+	guest_kernel_forget();
+	shadow_open();
+}
+
+/* True if there was a message. None may be served for a kernel that is taken for another one. */
+static bool serve_agent(void)
+{
+	forget_kernel();
+	return mailbox_serve();
 }
 
 static int op_switch(void *ctx, const struct switch_set *set, u64 budget_us,
@@ -143,7 +168,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 		u64 next_us = UINT64_MAX;
 
 		/* The guest waits for its answer: before the network's turn. */
-		while (mailbox_serve())
+		while (serve_agent())
 			;
 		tell_dropped();
 		if (!r)

@@ -9,6 +9,7 @@
 #include "net/http.h"
 #include "net/net.h"
 #include "net/nic.h"
+#include "stage2/shadow.h"
 
 /* The lines that stand before the samples of a metric. */
 static void family(struct out *o, const char *name, const char *type, const char *help)
@@ -97,6 +98,15 @@ static void show_patches(struct out *o)
 		sample(o, "patches", "phase", patch_phase_name(i), counts[i]);
 }
 
+static void show_shadow(struct out *o)
+{
+	struct shadow_stats s;
+
+	shadow_stats(&s);
+	single(o, "redirects", "gauge", "Functions that are redirected now.", s.redirects);
+	single(o, "shadow_pages", "gauge", "Pages that carry redirects.", s.pages);
+}
+
 static void show_net(struct out *o)
 {
 	const struct nic *n = net_nic();
@@ -134,5 +144,6 @@ void api_metrics(const struct http_request *rq, const char *name, struct api_rep
 	show_pauses(o);
 	show_pool(o);
 	show_patches(o);
+	show_shadow(o);
 	show_net(o);
 }

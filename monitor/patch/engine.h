@@ -159,6 +159,12 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
  */
 u64 engine_tick(struct engine *e);
 
+/*
+ * The guest's kernel is no more, and every redirect with it: its patches have failed, `why` says of
+ * what; there is no agent. Any phase.
+ */
+void engine_kernel_gone(struct engine *e, const char *why);
+
 /* The redirect with this key was dropped behind the engine's back (SUTURE_HC_DROP_*). Any phase. */
 void engine_dropped(struct engine *e, u64 key);
 

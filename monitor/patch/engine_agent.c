@@ -103,6 +103,27 @@ void engine_agent_hello(struct engine *e)
 	}
 }
 
+void engine_kernel_gone(struct engine *e, const char *why)
+{
+	struct patch *p;
+
+	e->run.kind = SCRIPT_NONE;
+	e->transition = NULL;
+	e->agent = false;
+	e->job_out = 0;
+	for (p = e->patches; p; p = p->next) {
+		p->job_given = false;
+		if (patch_is_finished(p))
+			continue;
+		engine_free_bundle(e, p);
+		patch_forget_redirects(p, NULL);
+		p->error = 0;
+		patch_blame(p, -ESHUTDOWN, "%s: nothing of it is in force, apply it again", why);
+		engine_forget(e, p);
+		patch_set_phase(p, PHASE_FAILED);
+	}
+}
+
 /* ---- sysfs ---- */
 
 static int set_force(struct engine *e, struct patch *p, bool on)

@@ -56,6 +56,7 @@ struct shadow_plan {
 static struct set sets[2];
 static struct set *current = &sets[0];
 static u64 generation; /* counts drops */
+static bool closed;
 static struct shadow_plan the_plan;
 
 /* ---- arrays ---- */
@@ -326,7 +327,7 @@ int shadow_plan_fill(struct shadow_plan *p)
 	if (!p->prepared)
 		return -EINVAL;
 	p->filled = false;
-	if (__atomic_load_n(&generation, __ATOMIC_ACQUIRE) != p->generation)
+	if (READ_ONCE(closed) || __atomic_load_n(&generation, __ATOMIC_ACQUIRE) != p->generation)
 		return -EAGAIN;
 	set_for_each_page (p->next, pg)
 		if (pg->fresh && pg->live)
@@ -437,6 +438,17 @@ int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), v
 		n++;
 	}
 	return n;
+}
+
+int shadow_close(void (*dropped)(u64 key, void *arg), void *arg)
+{
+	WRITE_ONCE(closed, true);
+	return shadow_drop_range(0, UINT64_MAX, dropped, arg);
+}
+
+void shadow_open(void)
+{
+	WRITE_ONCE(closed, false);
 }
 
 void shadow_reap(void)

@@ -83,6 +83,14 @@ u32 shadow_plan_pages(const struct shadow_plan *p);
  */
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg);
 
+/*
+ * The guest's kernel is at its end: take all out of force likewise, and from then on no plan can be
+ * filled, also one that begins later, until shadow_open() says that nobody wants to any more. The
+ * service CPU opens.
+ */
+int shadow_close(void (*dropped)(u64 key, void *arg), void *arg);
+void shadow_open(void);
+
 /* Free pages that shadow_drop_range() left behind. Service CPU, guest running. */
 void shadow_reap(void);
 

@@ -906,6 +906,38 @@ static void test_new_agent_during_unpatching(void **state)
 	assert_int_equal(count_redirects(rig), 0);
 }
 
+/* The kernel is gone, with the redirects, whatever was under way: the next one starts afresh. */
+static void test_kernel_gone(void **state)
+{
+	struct rig *rig = *state;
+	struct suture_work w = {0};
+	u32 phase;
+
+	for (phase = 0; phase < 4; phase++) {
+		rig->busy = phase ? "do_sys_open" : NULL;
+		rig->payloads[0] = (struct rig_payload){0};
+		assert_int_equal(upload(rig, &fix), 0);
+		if (phase < 2)
+			settle(rig, 100); /* applied, in transition */
+		else if (phase == 2)
+			engine_work(rig->e, &w); /* loading; else uploaded */
+		memset(rig->redirects, 0, sizeof(rig->redirects));
+		engine_kernel_gone(rig->e, "the kernel was replaced");
+		assert_phase(rig, "fix", PHASE_FAILED);
+		assert_text(info(rig, "fix").why, "the kernel was replaced");
+		assert_false(engine_agent_present(rig->e));
+		assert_true(engine_tick(rig->e) == UINT64_MAX);
+		assert_int_equal(count_redirects(rig), 0);
+		rig->busy = NULL;
+		rig->payloads[0] = (struct rig_payload){0};
+		engine_agent_hello(rig->e);
+		apply(rig, &fix);
+		assert_int_equal(revert(rig, "fix"), 0);
+		settle(rig, 100);
+		assert_phase(rig, "fix", PHASE_REVERTED);
+	}
+}
+
 static void test_dropped(void **state)
 {
 	struct rig *rig = *state;
@@ -1039,6 +1071,7 @@ int main(void)
 		T(test_new_agent_keeps_what_is_on),
 		T(test_new_agent_fails_what_is_half_way),
 		T(test_new_agent_during_unpatching),
+		T(test_kernel_gone),
 		T(test_dropped),
 		T(test_one_script_at_a_time),
 		T(test_odd_messages),

@@ -153,6 +153,39 @@ static void others_finish_for_a_dead_initiator(void **state)
 	pause_end(&p);
 }
 
+/* An initiator that dies before the commit, or after it, must not keep all others from pausing. */
+static void the_right_of_a_dead_initiator_is_taken(void **state)
+{
+	struct cpu *dead = &cpus[0];
+	struct pause p, q;
+
+	(void)state;
+	for (u32 committed = 0; committed < 2; committed++) {
+		finished = 0;
+		fake_guest_start(guest_works);
+		fake_become(dead);
+		assert_int_equal(pause_begin(&p, 20000), 0);
+		if (committed)
+			assert_int_equal(pause_commit(&p, finish, &finished), 0);
+		wait_for_work();
+		fake_guest_stop();
+		assert_int_equal(finished, committed);
+
+		/* a guest CPU's drop, say; too early it must wait */
+		cpus[1].state = CPU_GUEST;
+		fake_become(&cpus[1]);
+		assert_int_equal(pause_begin(&q, LONG_US), 0);
+		/* the dead one comes back: its pause is over, and it does not end the other's */
+		assert_int_equal(pause_commit(&p, finish, &finished), -ETIMEDOUT);
+		pause_end(&p);
+		assert_int_equal(pause_commit(&q, NULL, NULL), 0);
+		assert_int_equal(finished, committed);
+		pause_end(&q);
+		cpus[1].state = CPU_PARKED;
+		fake_become(dead);
+	}
+}
+
 static u64 pauses_by_guest;
 
 static void guest_pauses(struct cpu *c)
@@ -211,6 +244,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(expires_before_the_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_finish_for_a_dead_initiator, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_right_of_a_dead_initiator_is_taken, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(several_initiators, setup, teardown),
 		cmocka_unit_test_setup_teardown(parked_cpus_are_not_waited_for, setup, teardown),

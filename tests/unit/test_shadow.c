@@ -553,6 +553,26 @@ static void a_drop_overtakes_an_open_plan(void **state)
 	add(&b);
 }
 
+static void nothing_is_switched_on_at_the_end_of_a_kernel(void **state)
+{
+	struct redirect a = redirect_at(1, 2, 0, 5), b = redirect_at(2, 2, 50, 5);
+
+	(void)state;
+	add(&a);
+	assert_int_equal(shadow_close(note_dropped, &world), 1);
+	check_world();
+	/* also with a plan that begins after it */
+	plan_begin();
+	assert_int_equal(shadow_plan_add(world.plan, &b), 0);
+	assert_int_equal(shadow_plan_prepare(world.plan), 0);
+	assert_int_equal(shadow_plan_fill(world.plan), -EAGAIN);
+	shadow_plan_apply(world.plan);
+	check_world();
+	plan_abort();
+	shadow_open();
+	add(&b);
+}
+
 /* ---- writes of the guest to shadowed pages ---- */
 
 static void writes_reach_the_copy_but_not_owned_bytes(void **state)
@@ -936,6 +956,7 @@ int main(void)
 		TEST(apply_may_be_repeated),
 		TEST(a_range_is_dropped_without_memory),
 		TEST(a_drop_overtakes_an_open_plan),
+		TEST(nothing_is_switched_on_at_the_end_of_a_kernel),
 		TEST(writes_reach_the_copy_but_not_owned_bytes),
 		TEST(what_the_guest_reads_it_may_write_back),
 		TEST(writes_may_cross_pages),

@@ -79,6 +79,7 @@ static int svm_setup(void)
 	intercept_msr(MSR_EFER, true, true);
 	intercept_msr(MSR_VM_CR, true, true);
 	intercept_msr(MSR_VM_HSAVE_PA, true, true);
+	intercept_msr(MSR_LSTAR, false, true);
 	intercept_msr(MSR_APIC_BASE, false, true);
 	intercept_msr(MSR_X2APIC + APIC_ICR / 16, false, true);
 	return 0;
@@ -357,6 +358,12 @@ static void svm_set_efer(struct cpu *c, u64 efer)
 	c->arch->flush = true;
 }
 
+/* VMLOAD brings it at the next entry. */
+static void svm_set_lstar(struct cpu *c, u64 lstar)
+{
+	svm_of(c)->guest->lstar = lstar;
+}
+
 const struct hv_ops svm_ops = {
 	.name = "AMD SVM",
 	.hypercall_insn = SUTURE_INSN_VMMCALL,
@@ -375,4 +382,5 @@ const struct hv_ops svm_ops = {
 	.step_begin = svm_step_begin,
 	.step_end = svm_step_end,
 	.set_efer = svm_set_efer,
+	.set_lstar = svm_set_lstar,
 };

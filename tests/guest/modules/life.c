@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the tests of a machine's life need from inside of the kernel. Written to /proc/life:
+ *
+ *	deaf		reboot and kexec tell nobody, as if the agent were dead
+ *	count N		have the monitor pause the guest N times from each CPU, while each CPU gets
+ *a known number of timer interrupts and of interrupts from each other CPU; it takes a while.
+ *Reading /proc/life shows what came. A patch must be on.
+ */
+#include <linux/cpu.h>
+#include <linux/delay.h>
+#include <linux/hrtimer.h>
+#include <linux/kprobes.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+#include <linux/smp.h>
+#include <linux/uaccess.h>
+
+#define HC_DROP_RANGE	0x53750004ul
+#define TICK_US		500
+#define TICKS_PER_PAUSE 1
+#define LIMIT_MS	240000
+
+struct counter {
+	struct hrtimer timer;
+	struct task_struct *pauser, *sender;
+	unsigned int ticks_left, ticks;
+	unsigned int pauses, failed;
+	atomic_t got, done;
+	unsigned int sent;
+};
+
+static DEFINE_PER_CPU(struct counter, counters);
+static unsigned int rounds;
+
+static void *symbol(const char *name)
+{
+	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
+	unsigned long (*lookup)(const char *name);
+
+	if (register_kprobe(&probe))
+		return NULL;
+	lookup = (void *)probe.addr;
+	unregister_kprobe(&probe);
+	return (void *)lookup(name);
+}
+
+static int deaf(void)
+{
+	struct blocking_notifier_head *chain = symbol("reboot_notifier_list");
+
+	if (!chain)
+		return -ENOENT;
+	down_write(&chain->rwsem);
+	rcu_assign_pointer(chain->head, NULL);
+	up_write(&chain->rwsem);
+	return 0;
+}
+
+/* Nothing is in that range: the monitor pauses all CPUs to see that. */
+static long pause_guest(void)
+{
+	long result = HC_DROP_RANGE;
+
+	asm volatile("vmmcall" : "+a"(result) : "b"(1ul), "c"(2ul), "d"(0ul) : "memory");
+	return result;
+}
+
+static enum hrtimer_restart tick(struct hrtimer *timer)
+{
+	struct counter *c = container_of(timer, struct counter, timer);
+
+	c->ticks++;
+	if (!--c->ticks_left)
+		return HRTIMER_NORESTART;
+	hrtimer_forward_now(timer, ns_to_ktime(TICK_US * NSEC_PER_USEC));
+	return HRTIMER_RESTART;
+}
+
+static void start_ticks(void *unused)
+{
+	struct counter *c = this_cpu_ptr(&counters);
+
+	hrtimer_start(&c->timer, ns_to_ktime(TICK_US * NSEC_PER_USEC),
+		      HRTIMER_MODE_REL_PINNED_HARD);
+}
+
+static int pauser(void *arg)
+{
+	struct counter *c = arg;
+	unsigned int n;
+
+	for (n = 0; n < rounds; n++) {
+		c->failed += pause_guest() != 0;
+		c->pauses++;
+		cond_resched();
+	}
+	atomic_inc(&c->done);
+	return 0;
+}
+
+static void got(void *unused)
+{
+	atomic_inc(&this_cpu_ptr(&counters)->got);
+}
+
+static int sender(void *arg)
+{
+	struct counter *c = arg;
+	unsigned int n;
+	int cpu;
+
+	for (n = 0; n < rounds; n++) {
+		for_each_online_cpu(cpu)
+		{
+			if (cpu != raw_smp_processor_id()) {
+				smp_call_function_single(cpu, got, NULL, 0);
+				c->sent++;
+			}
+		}
+		cond_resched();
+	}
+	atomic_inc(&c->done);
+	return 0;
+}
+
+static int count(void)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(LIMIT_MS);
+	struct counter *c;
+	bool done;
+	int cpu;
+
+	cpus_read_lock();
+	for_each_online_cpu(cpu)
+	{
+		c = per_cpu_ptr(&counters, cpu);
+		memset(c, 0, sizeof(*c));
+		hrtimer_init(&c->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+		c->timer.function = tick;
+		c->ticks_left = rounds * TICKS_PER_PAUSE;
+	}
+	for_each_online_cpu(cpu)
+	{
+		c = per_cpu_ptr(&counters, cpu);
+		smp_call_function_single(cpu, start_ticks, NULL, 1);
+		c->pauser = kthread_create_on_cpu(pauser, c, cpu, "pauser/%u");
+		c->sender = kthread_create_on_cpu(sender, c, cpu, "sender/%u");
+		wake_up_process(c->pauser);
+		wake_up_process(c->sender);
+	}
+	do {
+		msleep(50);
+		done = true;
+		for_each_online_cpu(cpu)
+		{
+			c = per_cpu_ptr(&counters, cpu);
+			done = done && atomic_read(&c->done) == 2 && !READ_ONCE(c->ticks_left);
+		}
+	} while (!done && time_before(jiffies, end));
+	msleep(100);
+	for_each_online_cpu(cpu) hrtimer_cancel(&per_cpu_ptr(&counters, cpu)->timer);
+	cpus_read_unlock();
+	return done ? 0 : -ETIMEDOUT;
+}
+
+static int life_show(struct seq_file *m, void *v)
+{
+	int cpu;
+
+	for_each_online_cpu(cpu)
+	{
+		struct counter *c = per_cpu_ptr(&counters, cpu);
+
+		seq_printf(m, "cpu %d pauses %u failed %u ticks %u sent %u got %d\n", cpu,
+			   c->pauses, c->failed, c->ticks, c->sent, atomic_read(&c->got));
+	}
+	return 0;
+}
+
+static int life_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, life_show, NULL);
+}
+
+static ssize_t life_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
+{
+	char line[32] = "";
+	int err = -EINVAL;
+
+	if (copy_from_user(line, text, min(len, sizeof(line) - 1)))
+		return -EFAULT;
+	if (!strncmp(line, "deaf", 4))
+		err = deaf();
+	else if (sscanf(line, "count %u", &rounds) == 1)
+		err = count();
+	return err ? err : len;
+}
+
+static const struct proc_ops life_ops = {
+	.proc_open = life_open,
+	.proc_read = seq_read,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+	.proc_write = life_write,
+};
+
+static int __init life_init(void)
+{
+	return proc_create("life", 0600, NULL, &life_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit life_exit(void)
+{
+	remove_proc_entry("life", NULL);
+}
+
+module_init(life_init);
+module_exit(life_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("For tests of a machine's life");

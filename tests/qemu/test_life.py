@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Life around the patch: modules, CPUs and kernels come and go while it is on.
+
+SUTURE_KEXECS, SUTURE_KDUMPS, SUTURE_REBOOTS and SUTURE_PAUSES are counts: small ones in make check,
+those of `make check-life` are large.
+"""
+
+import os
+import re
+import time
+
+import pytest
+
+import images
+from machine import AGENT, BUILD, GUEST, HELPER, INITRAMFS, KERNEL, KERNEL_CMDLINE, NIC, TOP
+from patches import make_patch, suture_build
+
+MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
+SLEEPER = os.path.join(MODULES, "sleeper.ko")
+LIFE = os.path.join(MODULES, "life.ko")
+KEXECS = int(os.environ.get("SUTURE_KEXECS", "2"))
+KDUMPS = int(os.environ.get("SUTURE_KDUMPS", "1"))
+REBOOTS = int(os.environ.get("SUTURE_REBOOTS", "1"))
+PAUSES = int(os.environ.get("SUTURE_PAUSES", "1000"))
+
+PATCHED = "this has been live patched"
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="module")
+def demo(bundles):
+    bundle = os.path.join(bundles, "demo.sut")
+    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
+    assert status == 0, output
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def sleepy(bundles):
+    """A patch of the module `sleeper` and of vmlinux."""
+    return make_patch(bundles, "sleepy", """
+        static noinline int new_sleeper_value(int n)
+        {
+            return n + 2;
+        }
+
+        static noinline int new_cmdline_proc_show(struct seq_file *m, void *v)
+        {
+            seq_puts(m, "sleepy\\n");
+            return 0;
+        }
+    """, {"sleeper": {"sleeper_value": "new_sleeper_value"},
+          None: {"cmdline_proc_show": "new_cmdline_proc_show"}})
+
+
+def apply(guest, bundle):
+    result = guest.suture("apply", bundle)
+    assert result.status == 0, result
+
+
+def revert(guest, name):
+    result = guest.suture("revert", name)
+    assert result.status == 0, result
+
+
+def is_patched(guest):
+    """Both functions of the demo, which must agree."""
+    cmdline = guest.check("cat /proc/cmdline") == PATCHED
+    uname = "live patched by Suture" in guest.check("kernelname")
+    assert cmdline == uname, "one half of the patch is on"
+    return cmdline
+
+
+def unharmed(guest):
+    assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall|soft lockup'").out == ""
+
+
+def patch_named(guest, name):
+    return next(p for p in guest.json("/v1/patches")["patches"] if p["name"] == name)
+
+
+def redirects(guest):
+    text = guest.http("/metrics")[1]
+    return int(float(re.search(r"^suture_redirects(?:\{.*\})? (\S+)", text, re.MULTILINE)[1]))
+
+
+# ---- modules ----
+
+def test_module_unload(boot, sleepy):
+    """A patched module goes, comes back and is patched again; the rest of the patch stays on."""
+    guest = boot(cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER})
+    guest.load_agent()
+    guest.check("insmod /lib/modules/sleeper.ko")
+    apply(guest, sleepy)
+    before = redirects(guest)
+    assert before == 2
+    for _ in range(5):
+        assert guest.check("cat /proc/sleeper") == "value 2"
+        # what takes the freed memory next must not meet the redirect
+        guest.check("rmmod sleeper; echo 3 >/proc/sys/vm/drop_caches")
+        assert redirects(guest) == before - 1
+        assert guest.check("cat /proc/cmdline") == "sleepy"
+        guest.check("insmod /lib/modules/sleeper.ko")
+        assert redirects(guest) == before
+    assert guest.check("cat /proc/sleeper") == "value 2"
+    revert(guest, "sleepy")
+    assert guest.check("cat /proc/sleeper") == "value 1"
+    unharmed(guest)
+
+
+# ---- reboot, power-off ----
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
+def test_reboot(boot, demo, deaf):
+    """The machine starts anew with a patch on, whether the agent hears of it or not."""
+    guest = boot(cpus=2, reboot=True, files={"/lib/modules/life.ko": LIFE})
+    for n in range(REBOOTS):
+        guest.load_agent()
+        apply(guest, demo)
+        if deaf:
+            guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+        guest.send("reboot -f")
+        guest.wait_ready(count=n + 2)
+        assert not is_patched(guest)
+        assert redirects(guest) == 0
+        unharmed(guest)
+    guest.load_agent()
+    apply(guest, demo)
+    assert is_patched(guest)
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
+def test_poweroff(boot, demo, deaf):
+    for _ in range(REBOOTS):
+        guest = boot(cpus=2, files={"/lib/modules/life.ko": LIFE})
+        guest.load_agent()
+        apply(guest, demo)
+        if deaf:
+            guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+        guest.send("poweroff -f")
+        guest.wait_end()
+
+
+# ---- kexec, kdump ----
+
+@pytest.fixture(scope="module")
+def next_kernel(tmp_path_factory):
+    """Files for the guest: what `kexec` starts, which has the same files again."""
+    initrd = str(tmp_path_factory.mktemp("kexec") / "initrd")
+    with open(INITRAMFS, "rb") as f:
+        archive = f.read()
+    archive += b"\0" * (-len(archive) % 512)
+    archive += images.make_cpio({"/lib/modules/suture.ko": AGENT, "/lib/modules/life.ko": LIFE,
+                                 "/usr/lib/suture/suture-load": HELPER})
+    archive += b"\0" * (-len(archive) % 512)
+    with open(initrd, "wb") as f:
+        f.write(archive)
+    return {"/lib/modules/life.ko": LIFE, "/boot/vmlinuz": KERNEL, "/boot/initrd": initrd}
+
+
+def load_kexec(guest, how, cmdline=""):
+    guest.check("cd / && (cat boot/initrd; find boot | cpio -o -H newc 2>/dev/null) >/tmp/next && "
+                f"kexec {how} /boot/vmlinuz /tmp/next '{KERNEL_CMDLINE} {cmdline}' && "
+                "rm /tmp/next", timeout=120)
+
+
+def replaced(guest, why):
+    """The new kernel is not patched, and the monitor has forgotten the old one."""
+    assert not is_patched(guest)
+    assert redirects(guest) == 0
+    patch = patch_named(guest, "demo")
+    assert patch["phase"] == "failed" and why in patch["why"], patch
+    unharmed(guest)
+
+
+@pytest.mark.parametrize("cmdline", ["", "nokaslr"], ids=["random", "same-place"])
+@pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
+def test_kexec(boot, demo, next_kernel, deaf, cmdline):
+    """A new kernel takes the machine over, at another or the same place in memory; the monitor
+    notices by itself when the agent does not say so."""
+    guest = boot(cpus=3, files=next_kernel, cmdline=cmdline)
+    for n in range(KEXECS):
+        guest.load_agent()
+        apply(guest, demo)
+        assert is_patched(guest)
+        load_kexec(guest, "load", cmdline)
+        if deaf:
+            guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+        guest.send("kexec run")
+        guest.wait_ready(count=n + 2, timeout=120)
+        assert guest.check("nproc") == "3"
+        replaced(guest, "was replaced" if deaf else "has shut down")
+    guest.load_agent()
+    apply(guest, demo)
+    assert is_patched(guest)
+    revert(guest, "demo")
+    assert not is_patched(guest)
+    unharmed(guest)
+
+
+def test_kexec_one_cpu(boot, demo, next_kernel):
+    """The new kernel leaves the other CPUs alone: they must not run on in the old one's memory."""
+    guest = boot(cpus=3, files=next_kernel)
+    guest.load_agent()
+    apply(guest, demo)
+    load_kexec(guest, "load", "maxcpus=1")
+    guest.send("kexec run")
+    guest.wait_ready(count=2, timeout=120)
+    guest.load_agent()
+    # some of what was the old kernel's memory is overwritten
+    guest.check("dd if=/dev/urandom of=/tmp/fill bs=1M count=300 && rm /tmp/fill", timeout=60)
+    for _ in range(3):
+        apply(guest, demo)
+        assert is_patched(guest)
+        revert(guest, "demo")
+    guest.check("echo 1 >/sys/devices/system/cpu/cpu1/online")
+    assert guest.check("taskset -c 1 echo here") == "here"
+    apply(guest, demo)
+    unharmed(guest)
+
+
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_kdump(boot, demo, next_kernel, cpu):
+    """A panic with a patch on, on either CPU; the crash kernel runs, and can be patched itself."""
+    for _ in range(KDUMPS):
+        guest = boot(cpus=2, files=next_kernel, cmdline="crashkernel=256M")
+        guest.load_agent()
+        apply(guest, demo)
+        load_kexec(guest, "panic", "nr_cpus=1 irqpoll")
+        guest.send(f"taskset -c {cpu} sh -c 'echo c >/proc/sysrq-trigger'")
+        guest.wait_ready(count=2, timeout=120)
+        assert guest.check("test -s /proc/vmcore && echo yes") == "yes"
+        replaced(guest, "was replaced")
+        guest.load_agent()
+        apply(guest, demo)
+        assert is_patched(guest)
+        revert(guest, "demo")
+        guest.send("poweroff -f")
+        guest.wait_end()
+
+
+# ---- CPUs ----
+
+@pytest.mark.parametrize("thread", ["single", "multi"])
+def test_hotplug(boot, demo, thread):
+    """A CPU goes and comes all the time, while the patch is applied and reverted."""
+    guest = boot(cpus=3, thread=thread)
+    guest.load_agent()
+    guest.check("""
+        (while [ ! -e /tmp/stop ]; do
+            echo 0 >/sys/devices/system/cpu/cpu1/online
+            echo 1 >/sys/devices/system/cpu/cpu1/online
+            echo x >>/tmp/cycles
+        done; : >/tmp/stopped) >/tmp/hotplug.log 2>&1 &""")
+    for _ in range(15):
+        apply(guest, demo)
+        assert is_patched(guest)
+        revert(guest, "demo")
+        assert not is_patched(guest)
+    guest.check(": >/tmp/stop; while [ ! -e /tmp/stopped ]; do usleep 100000; done", timeout=30)
+    assert guest.check("cat /tmp/hotplug.log") == ""
+    assert int(guest.check("wc -l </tmp/cycles")) > 5
+    assert guest.check("nproc") == "3"
+    unharmed(guest)
+
+
+def test_nothing_lost(boot, demo, measured):
+    """A known number of timer interrupts and of interrupts between CPUs, across many pauses."""
+    cpus = 2
+    guest = boot(cpus=cpus, files={"/lib/modules/life.ko": LIFE})
+    guest.load_agent()
+    apply(guest, demo)
+    each = PAUSES // cpus
+    guest.check("insmod /lib/modules/life.ko")
+
+    def pauses():
+        return int(re.search(r"^suture_pauses_total(?:\{.*\})? (\d+)", guest.http("/metrics")[1],
+                             re.MULTILINE)[1])
+
+    before, start = pauses(), time.monotonic()
+    guest.check(f"echo count {each} >/proc/life", timeout=300)
+    took = time.monotonic() - start
+    assert pauses() - before >= each * cpus
+    for line in guest.check("cat /proc/life").split("\n"):
+        assert re.fullmatch(rf"cpu \d+ pauses {each} failed 0 ticks {each} sent {each * (cpus - 1)}"
+                            rf" got {each * (cpus - 1)}", line), line
+    assert is_patched(guest)
+    unharmed(guest)
+    measured(f"{each * cpus} pauses in {took:.1f} s, no interrupt lost")
+
+
+def test_nmi_from_outside(boot, demo):
+    """An NMI that QEMU injects reaches the guest while it is patched."""
+    guest = boot(cpus=2)
+    guest.load_agent()
+    apply(guest, demo)
+    for n in range(5):
+        guest.hmp("nmi")
+        guest.check("for i in 1 2 3 4 5 6 7 8 9 10; do [ $(dmesg | grep -c 'Uhhuh. NMI received') "
+                    f"-gt {n} ] && exit; usleep 100000; done; exit 1")
+    assert is_patched(guest)
+    unharmed(guest)
+
+
+# ---- the agent ----
+
+def test_agent_again(boot, demo):
+    """The agent is removed and loaded again, also when a helper has crashed before."""
+    guest = boot(cpus=2)
+    guest.load_agent()
+    guest.check("printf '#!/bin/sh\\nexec 3<>/dev/suture\\nkill -SEGV $$\\n' >/tmp/dies;"
+                "chmod 755 /tmp/dies; printf /tmp/dies >/sys/module/suture/parameters/helper")
+    for _ in range(3):
+        result = guest.suture("apply", demo)
+        assert result.status != 0 and "helper" in result.out, result
+        guest.check("for i in 1 2 3 4 5 6 7 8 9 10; do rmmod suture && exit; usleep 200000; done;"
+                    "exit 1")
+        guest.load_agent()
+        apply(guest, demo)
+        assert is_patched(guest)
+        revert(guest, "demo")
+        guest.check("printf /tmp/dies >/sys/module/suture/parameters/helper")
+    unharmed(guest)
+
+
+# ---- sleep ----
+
+def test_suspend(boot, demo):
+    """There is no suspend to RAM; suspend to idle is harmless; hibernation is refused."""
+    guest = boot(cpus=2)
+    guest.load_agent()
+    apply(guest, demo)
+    assert "deep" not in guest.check("cat /sys/power/mem_sleep")
+    for state in "freeze", "mem":
+        guest.check("echo 0 >/sys/class/rtc/rtc0/wakealarm;"
+                    "echo +3 >/sys/class/rtc/rtc0/wakealarm;"
+                    f"echo {state} >/sys/power/state", timeout=60)
+        assert is_patched(guest)
+    result = guest.shell("echo test_resume >/sys/power/disk; echo disk >/sys/power/state",
+                         timeout=60)
+    assert result.status != 0 and "busy" in result.out.lower(), result
+    assert "hibernation is refused" in guest.check("dmesg")
+    assert is_patched(guest)
+    revert(guest, "demo")
+    apply(guest, demo)
+    unharmed(guest)
+
+
+# ---- IOMMU ----
+
+@pytest.mark.parametrize("device,table,cmdline", [
+    ("intel-iommu", "DMAR", "intel_iommu=on iommu=force"),
+    ("amd-iommu", "IVRS", "amd_iommu=on iommu=force"),
+])
+def test_iommu(boot, demo, device, table, cmdline):
+    """The guest wants the machine's IOMMU, and finds none: the monitor's NIC goes on working."""
+    native = boot(native=True, agent=False, qemu=["-device", device])
+    assert native.shell(f"test -e /sys/firmware/acpi/tables/{table}").status == 0
+    native.stop()
+    guest = boot(cpus=2, cmdline=cmdline, qemu=["-device", device])
+    assert guest.shell(f"test -e /sys/firmware/acpi/tables/{table}").status != 0
+    assert guest.check("ls /sys/class/iommu 2>/dev/null; true") == ""
+    guest.load_agent()
+    apply(guest, demo)
+    assert is_patched(guest)
+    revert(guest, "demo")
+    unharmed(guest)
