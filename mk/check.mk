@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 QEMU_NEEDS := image agent ctl guest
-PYTEST = cd tests/qemu && timeout -k 10 $(1) $(PYTHON) -m pytest -p no:cacheprovider -q --tb=short
+# two machines at a time, the tests of one file behind one another
+PYTEST = cd tests/qemu && PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $(1) \
+	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short -n 2 --dist loadfile
 
 ## check         everything: build, lint, unit tests, QEMU tests; ends with N passed, N failed
 .PHONY: check
@@ -15,7 +17,7 @@ check-qemu: $(QEMU_NEEDS)
 ## check-boot    20 boots each with 1, 2 and 4 guest CPUs
 .PHONY: check-boot
 check-boot: $(QEMU_NEEDS)
-	@SUTURE_BOOTS=20 $(call PYTEST,3600) -s test_boots.py
+	@SUTURE_BOOTS=20 $(call PYTEST,3600) test_boots.py
 
 ## demo          boot a Debian kernel, patch it over the network, revert it
 .PHONY: demo

@@ -41,15 +41,15 @@ def boot_module(request):
     return starter(request, os.path.splitext(os.path.basename(request.node.name))[0])
 
 
-MEASURED = []
-
-
 @pytest.fixture
-def measured():
+def measured(record_property):
     """A function that takes one line with a figure; all are printed at the end."""
-    return MEASURED.append
+    return lambda line: record_property("measured", line)
 
 
 def pytest_terminal_summary(terminalreporter):
-    for line in MEASURED:
-        terminalreporter.write_line(f"measured {line}")
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, line in report.user_properties:
+                    terminalreporter.write_line(f"{name} {line}")
