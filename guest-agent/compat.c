@@ -155,6 +155,39 @@ unsigned long compat_pcpu_irq_stack(void)
 	return lookup_name("hardirq_stack_ptr");
 }
 
+#ifdef CONFIG_UNWINDER_ORC
+/* 6.4 gave the type names of its own; 6.3 had a layout that no other kernel has. */
+#ifdef ORC_TYPE_END_OF_STACK
+#define ORC_FORMAT SUTURE_ORC_6_4
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define ORC_FORMAT SUTURE_ORC_6_1
+#else
+#define ORC_FORMAT SUTURE_ORC_NONE
+#endif
+
+void compat_unwind_tables(struct suture_layout *l)
+{
+	l->orc_ip_start = lookup_name("__start_orc_unwind_ip");
+	l->orc_ip_end = lookup_name("__stop_orc_unwind_ip");
+	l->orc_start = lookup_name("__start_orc_unwind");
+	l->orc_end = lookup_name("__stop_orc_unwind");
+	if (!l->orc_ip_start || !l->orc_ip_end || !l->orc_start || !l->orc_end)
+		return;
+	l->orc_format = ORC_FORMAT;
+	l->modules_entry = (unsigned long)&THIS_MODULE->list;
+	l->module_list = offsetof(struct module, list);
+	l->module_text = offsetof(struct module, core_layout.base);
+	l->module_text_size = offsetof(struct module, core_layout.text_size);
+	l->module_orc_ip = offsetof(struct module, arch.orc_unwind_ip);
+	l->module_orc = offsetof(struct module, arch.orc_unwind);
+	l->module_nr_orcs = offsetof(struct module, arch.num_orcs);
+}
+#else
+void compat_unwind_tables(struct suture_layout *l)
+{
+}
+#endif
+
 /* As Linux's livepatch does it: a pending signal that is gone when somebody looks for it. */
 void compat_fake_signal(struct task_struct *task)
 {

@@ -8,6 +8,7 @@
 
 #include <linux/module.h>
 #include <linux/sched.h>
+#include <suture/abi.h>
 
 /* Find the kernel's unexported functions. -ENOENT: one is missing, the log names it. */
 int compat_init(void);
@@ -38,6 +39,9 @@ void compat_module_text(const struct module *mod, unsigned long *start, unsigned
 /* Per-CPU offsets of the pointers to the running task and to the IRQ stack; 0: none. */
 unsigned long compat_pcpu_current(void);
 unsigned long compat_pcpu_irq_stack(void);
+
+/* Where the unwind tables of the kernel and of modules are; leaves zeros when there are none. */
+void compat_unwind_tables(struct suture_layout *l);
 
 /* Make a task pass through the kernel's exit to user mode, without a signal that it could see. */
 void compat_fake_signal(struct task_struct *task);

@@ -130,6 +130,13 @@ struct suture_msg {
  */
 #define SUTURE_NONE 0xffffffffu
 
+/* How the kernel's ORC tables (x86) are to be read. */
+enum suture_orc_format {
+	SUTURE_ORC_NONE = 0, /* there are none, or of a layout that is not one of these */
+	SUTURE_ORC_6_1 = 1,  /* Linux up to 6.2: type in two bits, `end` */
+	SUTURE_ORC_6_4 = 2,  /* from 6.4 on: type in three bits, `signal` */
+};
+
 struct suture_layout {
 	su64 text_start, text_end; /* _stext, _etext of vmlinux */
 	su64 kernel_pgd;	   /* guest PHYSICAL address of the kernel's own top page table */
@@ -142,6 +149,9 @@ struct suture_layout {
 				      (lowest address), or 0 */
 	su64 pcpu_entry_stack;	   /* per-CPU offset of a pointer into the cpu entry area, or 0 */
 	su64 modules_start, modules_end; /* where module text may lie */
+	su64 orc_ip_start, orc_ip_end;	 /* __start_orc_unwind_ip, __stop_orc_unwind_ip; 0: none */
+	su64 orc_start, orc_end;	 /* __start_orc_unwind, __stop_orc_unwind */
+	su64 modules_entry; /* a struct list_head in the list of modules: the agent's; or 0 */
 	su32 nr_cpu_ids;
 	su32 page_levels;	 /* 4 or 5; 3 on arm64 with 39 bits */
 	su32 thread_size;	 /* bytes of a task's kernel stack */
@@ -162,6 +172,14 @@ struct suture_layout {
 	su32 task_comm;		 /* char[16] */
 	ss32 irq_stack_offset;	 /* from what the pointer holds, rounded up to 16, to the IRQ
 				    stack's lowest address; may be negative */
+	su32 orc_format;	 /* enum suture_orc_format; of modules' tables too */
+	su32 module_list;	 /* struct list_head in struct module */
+	su32 module_text;	 /* void *: text that stays after init */
+	su32 module_text_size;	 /* unsigned int */
+	su32 module_orc_ip;	 /* pointers to a module's ORC tables */
+	su32 module_orc;
+	su32 module_nr_orcs; /* unsigned int: entries in each */
+	su32 reserved;
 };
 
 struct suture_hello {

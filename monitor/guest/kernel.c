@@ -14,6 +14,7 @@ struct guest_kernel guest_kernel;
 #define MAX_TEXT_SIZE  (1ull << 30)
 #define MAX_CPU_IDS    8192u
 #define MAX_STACK_AWAY (16 << 20)
+#define MAX_ORC_SIZE   (64u << 20)
 #define NO_SENSE       "makes no sense in the agent's layout"
 
 #define FIELD(f, a, o)                                                                             \
@@ -22,7 +23,7 @@ struct guest_kernel guest_kernel;
 	}
 
 /* Offsets within task_struct and signal_struct. */
-static const struct {
+static const struct field {
 	const char *name;
 	size_t at;
 	u32 align;
@@ -40,15 +41,22 @@ static const struct {
 	FIELD(task_comm, 1, false),
 };
 
-static const char *wrong_offset(const struct suture_layout *l)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
-		u32 v = *(const u32 *)((const u8 *)l + offsets[i].at);
+/* Within struct module; only when there is a list of modules. */
+static const struct field module_offsets[] = {
+	FIELD(module_list, 8, false),	   FIELD(module_text, 8, false),
+	FIELD(module_text_size, 4, false), FIELD(module_orc_ip, 8, false),
+	FIELD(module_orc, 8, false),	   FIELD(module_nr_orcs, 4, false),
+};
 
-		if (v == SUTURE_NONE && offsets[i].optional)
+static const char *wrong_offset(const struct suture_layout *l, const struct field *f, size_t count)
+{
+	for (; count; f++, count--) {
+		u32 v = *(const u32 *)((const u8 *)l + f->at);
+
+		if (v == SUTURE_NONE && f->optional)
 			continue;
-		if (v >= MAX_TASK_SIZE || v % offsets[i].align)
-			return offsets[i].name;
+		if (v >= MAX_TASK_SIZE || v % f->align)
+			return f->name;
 	}
 	return NULL;
 }
@@ -79,9 +87,36 @@ static bool is_near(s32 offset)
 	return offset >= -MAX_STACK_AWAY && offset <= MAX_STACK_AWAY;
 }
 
+/* One entry of 6 bytes for each address of 4. */
+static bool are_orc_tables(const struct suture_layout *l)
+{
+	u64 ips = l->orc_ip_end - l->orc_ip_start;
+
+	return is_kernel_range(l->orc_ip_start, l->orc_ip_end) &&
+	       is_kernel_range(l->orc_start, l->orc_end) && ips <= MAX_ORC_SIZE && ips % 4 == 0 &&
+	       l->orc_end - l->orc_start == ips / 4 * 6;
+}
+
+static const char *wrong_orc(const struct suture_layout *l)
+{
+	if (l->orc_format == SUTURE_ORC_NONE)
+		return NULL;
+	if (l->orc_format > SUTURE_ORC_6_4)
+		return "orc_format";
+	if (!are_orc_tables(l))
+		return "orc_ip_start, orc_ip_end, orc_start, orc_end";
+	if (!l->modules_entry)
+		return NULL;
+	if (!is_kernel_pointer(l->modules_entry))
+		return "modules_entry";
+	return wrong_offset(l, module_offsets, ARRAY_SIZE(module_offsets));
+}
+
 /* The name of the first number that makes no sense, or NULL. */
 static const char *wrong_number(const struct suture_layout *l)
 {
+	const char *wrong;
+
 	if (!arch_guest_format(l->page_levels))
 		return "page_levels";
 	if (l->kernel_pgd % PAGE_SIZE || !guest_is_ram(IPA(l->kernel_pgd), PAGE_SIZE))
@@ -110,7 +145,8 @@ static const char *wrong_number(const struct suture_layout *l)
 		return "irq_stack_offset";
 	if (!is_near(l->entry_stack_offset))
 		return "entry_stack_offset";
-	return wrong_offset(l);
+	wrong = wrong_offset(l, offsets, ARRAY_SIZE(offsets));
+	return wrong ? wrong : wrong_orc(l);
 }
 
 /* ---- what must be found at the addresses ---- */

@@ -45,6 +45,14 @@ static void show_blocker(struct json *j, const struct blocker *b)
 	json_strn(j, "func", b->func, sizeof(b->func));
 	json_strn(j, "where", b->where, sizeof(b->where));
 	json_address(j, "address", b->address);
+	json_array(j, "stack");
+	for (u32 i = 0; i < MIN(b->nr_stack, BLOCKER_STACK); i++) {
+		json_object(j, NULL);
+		json_address(j, "address", b->stack[i].address);
+		json_strn(j, "func", b->stack[i].func, sizeof(b->stack[i].func));
+		json_object_end(j);
+	}
+	json_array_end(j);
 	json_object_end(j);
 }
 
@@ -57,6 +65,7 @@ static void show_report(struct json *j, const char *key, const struct transition
 	json_u64(j, "cpus_paused", r->cpus_paused);
 	json_u64(j, "tasks_checked", r->tasks_checked);
 	json_u64(j, "words_checked", r->words_checked);
+	json_u64(j, "words_cleared", r->words_cleared);
 	json_u64(j, "pages_shadowed", r->pages_shadowed);
 	json_u64(j, "functions_redirected", r->functions_redirected);
 	json_strn(j, "reason", r->reason, sizeof(r->reason));

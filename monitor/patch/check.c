@@ -6,7 +6,8 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
-#include "guest/task.h"
+#include "guest/module.h"
+#include "guest/unwind.h"
 
 /* Tasks between two looks at the clock. */
 #define TASKS_PER_LOOK 8
@@ -20,6 +21,14 @@ struct held_cpu {
 	bool located; /* its stack pointer lies on a stack that has been judged */
 };
 
+/* Whose stack is being looked at, and what is known of it: only asked for when a word hits. */
+struct stack_owner {
+	const struct guest_task *task; /* sleeps, unless: */
+	const struct held_cpu *cpu;    /* runs there */
+	bool can_unwind, unwound;
+	bool inside; /* it was unwound, and is inside a function */
+};
+
 /* Only the holder of the pause checks: there is one. */
 static struct check {
 	const struct pause *pause;
@@ -28,6 +37,8 @@ static struct check {
 	u64 lowest, span; /* a word that hits lies in (lowest, lowest + span] */
 	struct held_cpu cpus[MAX_CPUS];
 	u32 nr_cpus;
+	struct stack_owner owner;
+	struct unwind_trace trace; /* of the owner, once unwound */
 	struct transition_report *r;
 } check;
 
@@ -93,18 +104,82 @@ static inline bool is_far(const struct check *c, u64 word)
 	return word - c->lowest - 1 >= c->span;
 }
 
-/* A word that is not far, without authentication code. */
-static int judge_near(struct check *c, u64 word, const struct guest_task *t, const char *where)
+/* ---- hits ---- */
+
+static void own_stacks(struct check *c, const struct guest_task *t, const struct held_cpu *h,
+		       bool can_unwind)
+{
+	c->owner = (struct stack_owner){.task = t, .cpu = h, .can_unwind = can_unwind};
+}
+
+static void unwind_owner(struct check *c)
+{
+	struct stack_owner *o = &c->owner;
+	const struct unwind_trace *trace = &c->trace;
+
+	if (o->unwound || !o->can_unwind)
+		return;
+	o->unwound = true;
+	if (o->cpu)
+		unwind_running(&o->cpu->ctx, o->task, &c->trace);
+	else
+		unwind_sleeping(o->task, &c->trace);
+	for (u32 i = 0; i < trace->nr_frames; i++)
+		o->inside |= find_range(c, arch_strip_pac(trace->frames[i].ip)) != NULL;
+}
+
+/*
+ * The word at that address hits, but its owner has been unwound completely, is inside none of the
+ * functions, and will not return by this word.
+ */
+static bool is_stale(const struct check *c, u64 at)
+{
+	const struct stack_owner *o = &c->owner;
+
+	return at && o->unwound && c->trace.reliable && !o->inside &&
+	       !unwind_is_live(&c->trace, at);
+}
+
+static void report_stack(const struct check *c, struct blocker *b)
+{
+	u32 count = c->owner.unwound ? MIN(c->trace.nr_frames, BLOCKER_STACK) : 0;
+
+	for (u32 i = 0; i < count; i++) {
+		u64 address = arch_strip_pac(c->trace.frames[i].ip);
+		const struct check_range *hit = find_range(c, address);
+
+		b->stack[i].address = address;
+		str_copy(b->stack[i].func, hit ? hit->name : "", sizeof(b->stack[i].func));
+	}
+	b->nr_stack = count;
+}
+
+/*
+ * A word that is not far, without authentication code, from that address of a stack; `at` is 0 for
+ * a register.
+ */
+static int judge_near(struct check *c, u64 word, u64 at, const struct guest_task *t,
+		      const char *where)
 {
 	const struct check_range *hit = find_range(c, word);
 	struct blocker *b = &c->r->blocker;
 
 	if (!hit)
 		return 0;
+	/* Rare, but dear when many stacks have one. */
+	if (c->owner.can_unwind && !c->owner.unwound && !pause_left_us(c->pause))
+		return cannot_judge(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
+				    (unsigned long long)c->r->tasks_checked);
+	unwind_owner(c);
+	if (is_stale(c, at)) {
+		c->r->words_cleared++;
+		return 0;
+	}
 	*b = (struct blocker){.valid = true, .pid = t->pid, .address = word};
 	str_copy(b->comm, t->comm, sizeof(b->comm));
 	str_copy(b->func, hit->name, sizeof(b->func));
 	str_copy(b->where, where, sizeof(b->where));
+	report_stack(c, b);
 	return -EBUSY;
 }
 
@@ -112,7 +187,7 @@ static int judge_word(struct check *c, u64 word, const struct guest_task *t, con
 {
 	c->r->words_checked++;
 	word = arch_strip_pac(word);
-	return is_far(c, word) ? 0 : judge_near(c, word, t, where);
+	return is_far(c, word) ? 0 : judge_near(c, word, 0, t, where);
 }
 
 /*
@@ -135,7 +210,7 @@ static int judge_words(struct check *c, u64 low, u64 high, bool holes, const str
 		n = MIN(left / 8, todo);
 		for (size_t i = 0; words && i < n; i++) {
 			u64 word = arch_strip_pac(words[i]);
-			int err = is_far(c, word) ? 0 : judge_near(c, word, t, where);
+			int err = is_far(c, word) ? 0 : judge_near(c, word, at + i * 8, t, where);
 
 			if (err)
 				return err;
@@ -199,6 +274,7 @@ static int judge_registers(struct check *c, const struct held_cpu *h)
 
 	if (h->ctx.user)
 		return 0;
+	own_stacks(c, &h->current, h, true);
 	err = judge_word(c, h->ctx.ip, &h->current, "ip");
 	for (u32 i = 0; !err && i < MIN(h->ctx.nr_regs, VCPU_MAX_REGS); i++)
 		err = judge_word(c, h->ctx.regs[i], &h->current, "register");
@@ -228,6 +304,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 		return 0;
 
 	h->located = true;
+	own_stacks(c, &h->current, h, true);
 	for (int i = 0; !err && i < n; i++) {
 		const struct guest_stack *s = &stacks[i];
 		/* A mapping with holes is several stacks: those below sp count too. */
@@ -249,6 +326,8 @@ struct running {
 	bool on_stack;
 	u64 sp;
 	bool user, kernel;
+	const struct held_cpu *cpu; /* the one that it runs on, in kernel mode */
+	u32 claims;		    /* CPUs that it is the current task of, or that use its stack */
 };
 
 static struct running find_running(struct check *c, const struct guest_task *t)
@@ -258,11 +337,16 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 	for_each_held(c, h)
 	{
 		bool current = h->current.task == t->task;
+		bool on_stack =
+			!h->ctx.user && h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
 
+		run.claims += current || on_stack;
+		if (current && !h->ctx.user)
+			run.cpu = h;
 		h->listed |= current;
 		run.user |= current && h->ctx.user;
 		run.kernel |= current && !h->ctx.user;
-		if (h->ctx.user || h->ctx.sp - t->stack >= guest_kernel.layout.thread_size)
+		if (!on_stack)
 			continue;
 		h->located = true;
 		run.sp = run.on_stack ? MIN(run.sp, h->ctx.sp) : h->ctx.sp;
@@ -288,6 +372,12 @@ static u64 stack_in_use(const struct guest_task *t, const struct running *run)
 	return t->sp;
 }
 
+/* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
+static bool is_clear(const struct guest_task *t, const struct running *run)
+{
+	return t->on_cpu ? run->cpu && run->claims == 1 : !run->claims;
+}
+
 static int judge_task(const struct guest_task *t, void *arg)
 {
 	struct check *c = arg;
@@ -301,6 +391,7 @@ static int judge_task(const struct guest_task *t, void *arg)
 	/* A task that has exited is listed until its parent asks; its stack is gone before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
+	own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(t, &run));
 	if (!t->on_cpu)
 		err = judge_word(c, t->pc, t, "saved pc");
 	if (!err)
@@ -363,7 +454,7 @@ int check_run(const struct pause *p, const struct cpu *self, struct check_range 
 	struct check *c = &check;
 	int err;
 
-	r->tasks_checked = r->words_checked = 0;
+	r->tasks_checked = r->words_checked = r->words_cleared = 0;
 	r->blocker = (struct blocker){0};
 	r->reason[0] = '\0';
 	c->pause = p;
@@ -377,6 +468,7 @@ int check_run(const struct pause *p, const struct cpu *self, struct check_range 
 	c->span = ranges[c->nr_ranges - 1].end - c->lowest;
 
 	guest_cache_begin();
+	guest_modules_forget();
 	err = judge(c, self);
 	guest_cache_end();
 	return err;

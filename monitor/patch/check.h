@@ -4,7 +4,8 @@
  *
  * Every word of every kernel stack from its stack pointer up is compared with the ranges of the
  * active functions; a word w hits a function when start < w <= end. So are the instruction pointers
- * and registers of all held CPUs. Sound first: what cannot be read or judged is not safe.
+ * and registers of all held CPUs. Sound first: what cannot be read or judged is not safe. A hit on
+ * a stack that can be unwound completely is cleared when it turns out to be a stale word.
  */
 #ifndef PATCH_CHECK_H
 #define PATCH_CHECK_H
@@ -29,8 +30,8 @@ u32 check_sort(struct check_range *ranges, u32 count);
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
  * NULL. ranges may be in any order, and are sorted in place. One CPU at a time, the holder of p. 0:
  * safe. -EBUSY: r->blocker names who stands in the way. -EFAULT, -ELOOP: could not be judged,
- * r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked and
- * words_checked.
+ * r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked,
+ * words_checked and words_cleared.
  */
 int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
 	      struct transition_report *r);

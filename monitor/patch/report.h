@@ -6,6 +6,8 @@
 #include "core/types.h"
 #include <suture/abi.h>
 
+#define BLOCKER_STACK 16
+
 /* The task and function that an attempt failed on. */
 struct blocker {
 	bool valid;
@@ -14,6 +16,12 @@ struct blocker {
 	char func[SUTURE_SYM_LEN];
 	u64 address;	/* the word or instruction pointer that hit */
 	char where[24]; /* "stack", "ip", "register", "irq stack", ... */
+	/* What its stack holds as far as it could be unwound, innermost first. */
+	u32 nr_stack;
+	struct {
+		u64 address;
+		char func[SUTURE_SYM_LEN]; /* if that is a function that changes, else "" */
+	} stack[BLOCKER_STACK];
 };
 
 struct transition_report {
@@ -21,6 +29,7 @@ struct transition_report {
 	u64 pause_last_us, pause_max_us;
 	u32 cpus_paused;
 	u64 tasks_checked, words_checked; /* of the last attempt */
+	u64 words_cleared;		  /* of these: hits that were stale */
 	u32 pages_shadowed;		  /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected;	  /* redirects added or removed */
 	struct blocker blocker;		  /* of the last failed attempt */

@@ -202,7 +202,7 @@ static int pause_and_switch(struct shadow_plan *plan, struct check_range *ranges
 
 static void clear_attempt(struct transition_report *r)
 {
-	r->tasks_checked = r->words_checked = 0;
+	r->tasks_checked = r->words_checked = r->words_cleared = 0;
 	r->pages_shadowed = 0;
 	r->blocker = (struct blocker){0};
 	r->reason[0] = '\0';

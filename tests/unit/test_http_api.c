@@ -301,18 +301,22 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	agent_arrives();
 	assert_int_equal(upload(bundle, size), 202);
 	attempt.result = -EAGAIN;
-	attempt.report = (struct transition_report){.pause_last_us = 41,
-						    .pause_max_us = 66,
-						    .cpus_paused = 2,
-						    .tasks_checked = 71,
-						    .words_checked = 10433,
-						    .blocker = {.valid = true,
-								.pid = 412,
-								.comm = "x\",\"pid\":0,\"\n",
-								.func = "f",
-								.address = 0xffffffffc0301044,
-								.where = "stack"},
-						    .reason = "task 412 is in f"};
+	attempt.report = (struct transition_report){
+		.pause_last_us = 41,
+		.pause_max_us = 66,
+		.cpus_paused = 2,
+		.tasks_checked = 71,
+		.words_checked = 10433,
+		.words_cleared = 3,
+		.blocker = {.valid = true,
+			    .pid = 412,
+			    .comm = "x\",\"pid\":0,\"\n",
+			    .func = "f",
+			    .address = 0xffffffffc0301044,
+			    .where = "stack",
+			    .nr_stack = 2,
+			    .stack = {{0xffffffff8171f0a2, ""}, {0xffffffffc0301044, "f"}}},
+		.reason = "task 412 is in f"};
 	assert_int_equal(agent_loads("fix"), 0);
 	engine_tick(engine);
 	assert_int_equal(request("GET", "/v1/status"), 200);
@@ -320,12 +324,15 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		"\"transition\":{\"patch\":\"fix\",\"phase\":\"patching\",\"attempts\":1,"
 		"\"reason\":\"task 412 is in f\",\"blocker\":{\"pid\":412,"
 		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
-		"\"address\":\"0xffffffffc0301044\"}},\"patches\":{\"total\":1,\"patching\":1}");
+		"\"address\":\"0xffffffffc0301044\",\"stack\":[{\"address\":"
+		"\"0xffffffff8171f0a2\",\"func\":\"\"},{\"address\":\"0xffffffffc0301044\","
+		"\"func\":\"f\"}]}},\"patches\":{\"total\":1,\"patching\":1}");
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_has("suture_patches{phase=\"patching\"} 1\n");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"apply\":{\"attempts\":1,\"pause_last_us\":41,\"pause_max_us\":66,"
-		   "\"cpus_paused\":2,\"tasks_checked\":71,\"words_checked\":10433,");
+		   "\"cpus_paused\":2,\"tasks_checked\":71,\"words_checked\":10433,"
+		   "\"words_cleared\":3,");
 	assert_has("\"redirected\":false}]}");
 
 	attempt.result = 0;

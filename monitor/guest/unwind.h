@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Precise unwinding of the guest's stacks: which words of a stack are return addresses. Everything
+ * is read from the guest and untrusted; an answer is "reliable" only when the unwinding came to the
+ * stack's end by rules that leave nothing out. Only while the guest is paused, one CPU at a time.
+ */
+#ifndef GUEST_UNWIND_H
+#define GUEST_UNWIND_H
+
+#include "core/cpu.h"
+#include "guest/task.h"
+
+#define UNWIND_MAX_FRAMES 512
+#define UNWIND_MAX_SAVED  16
+#define UNWIND_STACKS	  (1 + GUEST_CPU_STACKS)
+
+enum unwind_step {
+	UNWIND_FRAME,	   /* the state is that of the next function outwards */
+	UNWIND_DONE,	   /* there is none: the stack ends here, as stacks do */
+	UNWIND_UNRELIABLE, /* it cannot be told how to go on */
+};
+
+/* A function on a stack, and what its caller's state is found by. */
+struct unwind_state {
+	u64 ip, sp, fp;
+	u64 slot;   /* address of the word that holds ip; 0: a register or none does */
+	bool exact; /* execution goes on at ip; else ip is behind a call that has not returned */
+	u64 saved_low, saved_high; /* registers saved with ip when kernel code was interrupted */
+	bool has_regs; /* regs[] is what the registers (in struct vcpu_context's order) were at ip
+			*/
+	u64 regs[VCPU_MAX_REGS];
+	struct guest_stack stacks[UNWIND_STACKS]; /* what may be read; [0] is the task's */
+	u32 nr_stacks;
+};
+
+struct unwind_frame {
+	u64 slot, ip; /* as in struct unwind_state */
+};
+
+struct unwind_trace {
+	bool reliable; /* complete: to the stack's end, and nothing left out */
+	u32 nr_frames, nr_saved;
+	struct unwind_frame frames[UNWIND_MAX_FRAMES]; /* innermost first */
+	struct {
+		u64 low, high;
+	} saved[UNWIND_MAX_SAVED]; /* registers of interrupted kernel code */
+};
+
+/* Unwind a task that does not run and is in nobody's way: from its saved stack pointer. */
+void unwind_sleeping(const struct guest_task *t, struct unwind_trace *trace);
+
+/* Unwind a held CPU that is in kernel mode and whose current task is t. */
+void unwind_running(const struct vcpu_context *ctx, const struct guest_task *t,
+		    struct unwind_trace *trace);
+
+/*
+ * True if the word at that address of a stack may be where execution goes on: a return address
+ * that was found, or a register of interrupted code. Of a reliable trace.
+ */
+bool unwind_is_live(const struct unwind_trace *trace, u64 at);
+
+/* For arch_unwind_*(): the stack that holds [at, at + len), or NULL; a word of a stack, or -EFAULT.
+ */
+const struct guest_stack *unwind_stack(const struct unwind_state *s, u64 at, u64 len);
+int unwind_word(const struct unwind_state *s, u64 at, u64 *word);
+
+/* ---- the architecture's part ---- */
+
+/* Fill ip, sp, fp and slot (the rest is zero) of a task that sleeps. Returns false if it cannot. */
+bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t);
+
+/* The same of a CPU; also regs. */
+void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx);
+
+/*
+ * Go to the caller, or to the code that was interrupted. Reads stacks through unwind_word() only.
+ * UNWIND_DONE is a promise that no return address is further up on the task's stack.
+ */
+enum unwind_step arch_unwind_next(struct unwind_state *s);
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Stacks with stale words on them. Writing "sleep" to /proc/stale starts a kernel thread that
+ * calls stale_value() once, and then sleeps in stale_wait() with the return address that was in
+ * stale_value() on its stack; "spin" the same, but it runs instead; "wake" ends it. Reading calls
+ * stale_value().
+ */
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+
+static DECLARE_WAIT_QUEUE_HEAD(queue);
+static struct task_struct *thread;
+static bool awake, spins;
+
+static __attribute__((noipa)) void *stale_address(void)
+{
+	return __builtin_return_address(0);
+}
+
+/* Gives an address in itself, as a frame that is gone would leave it. */
+static __attribute__((noipa)) int stale_value(int n, void **address)
+{
+	*address = stale_address();
+	barrier();
+	return n + 1;
+}
+
+static __attribute__((noipa)) int stale_wait(void *address)
+{
+	void *volatile words[16];
+	int i;
+
+	for (i = 0; i < 16; i++)
+		words[i] = address;
+	if (spins)
+		while (!READ_ONCE(awake))
+			cond_resched();
+	wait_event(queue, READ_ONCE(awake));
+	return words[3] == address;
+}
+
+static int stale_thread(void *unused)
+{
+	void *address;
+	int status;
+
+	stale_value(0, &address);
+	status = stale_wait(address);
+
+	/* kthread_stop() wants to find it */
+	wait_event(queue, kthread_should_stop());
+	return status;
+}
+
+static int stale_show(struct seq_file *m, void *v)
+{
+	void *address;
+
+	seq_printf(m, "value %d\n", stale_value(0, &address));
+	return 0;
+}
+
+static int stale_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, stale_show, NULL);
+}
+
+static void stale_wake(void)
+{
+	if (!thread)
+		return;
+	WRITE_ONCE(awake, true);
+	wake_up_all(&queue);
+	kthread_stop(thread);
+	thread = NULL;
+}
+
+static ssize_t stale_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
+{
+	char word[8] = "";
+
+	if (copy_from_user(word, text, min(len, sizeof(word) - 1)))
+		return -EFAULT;
+	if (!strncmp(word, "wake", 4)) {
+		stale_wake();
+		return len;
+	}
+	spins = !strncmp(word, "spin", 4);
+	if ((strncmp(word, "sleep", 5) && !spins) || thread)
+		return -EINVAL;
+	WRITE_ONCE(awake, false);
+	thread = kthread_run(stale_thread, NULL, "stale");
+	if (IS_ERR(thread)) {
+		long error = PTR_ERR(thread);
+
+		thread = NULL;
+		return error;
+	}
+	return len;
+}
+
+static const struct proc_ops stale_ops = {
+	.proc_open = stale_open,
+	.proc_read = seq_read,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+	.proc_write = stale_write,
+};
+
+static int __init stale_init(void)
+{
+	return proc_create("stale", 0600, NULL, &stale_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit stale_exit(void)
+{
+	remove_proc_entry("stale", NULL);
+	stale_wake();
+}
+
+module_init(stale_init);
+module_exit(stale_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Stale words, for tests of the consistency check");

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Stale words on stacks do not stand in a patch's way; a function that is really there does."""
+
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from machine import BUILD, GUEST, SUTURE
+from patches import make_patch
+
+STALE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "stale.ko")
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="module")
+def value_patch(bundles):
+    return make_patch(bundles, "stalevalue", """
+        static noinline int new_stale_value(int n, void **address)
+        {
+            *address = NULL;
+            return n + 2;
+        }
+    """, {"stale": {"stale_value": "new_stale_value"}})
+
+
+@pytest.fixture(scope="module")
+def wait_patch(bundles):
+    return make_patch(bundles, "stalewait", """
+        static noinline int new_stale_wait(void *address)
+        {
+            return 0;
+        }
+    """, {"stale": {"stale_wait": "new_stale_wait"}})
+
+
+@pytest.fixture(scope="module")
+def guest(boot_module):
+    guest = boot_module(cpus=2, files={"/lib/modules/stale.ko": STALE})
+    guest.load_agent()
+    guest.check("insmod /lib/modules/stale.ko")
+    return guest
+
+
+def report(guest, patch, what):
+    return guest.json(f"/v1/patches/{patch}")[what]
+
+
+@pytest.mark.parametrize("mode", ["sleep", "spin"])
+def test_stale_words_are_cleared(guest, value_patch, mode, measured):
+    """
+    A thread has the address of a call in the patched function in 16 words of its stack, where it
+    sleeps or runs. Without unwinding this patch could never be switched.
+    """
+    guest.check(f"echo {mode} >/proc/stale")
+    try:
+        for _ in range(5):
+            result = guest.suture("apply", value_patch)
+            assert result.status == 0, result
+            assert guest.check("cat /proc/stale") == "value 2"
+            applied = report(guest, "stalevalue", "apply")
+            assert applied["words_cleared"] >= 16, applied
+            result = guest.suture("revert", "stalevalue")
+            assert result.status == 0, result
+            assert guest.check("cat /proc/stale") == "value 1"
+        measured(f"stale words of a thread that {mode}s: {applied['words_cleared']} cleared, "
+                 f"pause {applied['pause_last_us']} us, {applied['attempts']} attempts")
+    finally:
+        guest.check("echo wake >/proc/stale")
+
+
+@pytest.mark.parametrize("mode", ["sleep", "spin"])
+def test_who_is_there_is_named_with_its_stack(guest, wait_patch, mode):
+    guest.check(f"echo {mode} >/proc/stale")
+    applying = subprocess.Popen([SUTURE, "--host", f"127.0.0.1:{guest.port}", "--insecure",
+                                 "apply", wait_patch], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 30
+        blocker = None
+        while blocker is None or blocker["func"] != "stale_wait" or not blocker["stack"]:
+            assert time.monotonic() < deadline, blocker
+            time.sleep(0.1)
+            transition = guest.json("/v1/status")["transition"]
+            blocker = transition and transition["blocker"]
+        assert blocker["comm"] == "stale", blocker
+        stack = [frame["func"] for frame in blocker["stack"]]
+        assert stack.count("stale_wait") == 1 and "" in stack, blocker
+        assert all(re.fullmatch("0x[0-9a-f]{16}", frame["address"])
+                   for frame in blocker["stack"]), blocker
+        guest.check("echo wake >/proc/stale")
+        output, _ = applying.communicate(timeout=30)
+        assert applying.returncode == 0, output
+    finally:
+        applying.kill()
+        applying.wait()
+    result = guest.suture("revert", "stalewait")
+    assert result.status == 0, result
