@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake; unicorn_*.c use
-# the real architecture's sources and Unicorn. Each takes from one archive what it needs.
+# Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake; unicorn_*.c and
+# <arch>_*.c use the real architecture's sources and Unicorn. Each takes from one archive what it needs.
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
 HOST_SRC = $(filter-out monitor/boot/%,$(call sources,monitor)) \
@@ -33,7 +33,7 @@ $(eval $(call host_archive,fake))
 $(eval $(call host_archive,$(ARCH)))
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
-UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c))
+UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c tests/unit/$(ARCH)_*.c))
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
