@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The consistency check against the truth: random code with known call trees runs in Unicorn, with
+ * interrupts on two stacks, and is stopped at random instructions. What the check says then, with
+ * and without unwinding, is compared with the functions that have really been called and have not
+ * returned.
+ */
+#include "orc_guest.h"
+#include "patch/check.h"
+
+#define CHECKS	  100000u /* in each format */
+#define PROGRAMS  24u
+#define FUNCTIONS 70u /* of each */
+#define MAX_DEPTH 512
+#define MAX_IRQS  3
+
+/* ---- a run, and what is true ---- */
+
+/* Somebody will go on at ip, exactly there or after a call. */
+struct active {
+	u64 ip;
+	u16 func;
+	bool interrupted;
+};
+
+static struct {
+	uc_engine *uc;
+	struct program programs[PROGRAMS];
+	const struct program *program;
+	struct active active[MAX_DEPTH];
+	u32 depth, irqs, countdown;
+	enum insn stopped;
+	u64 stopped_at;
+	bool interrupt; /* stopped for one */
+	u32 checks, inside, hits, cleared, running, sleeping, on_irq_stack, interrupted;
+	u32 without, with; /* false hits */
+	u32 frames;
+} run;
+
+static const int registers[] = {
+	UC_X86_REG_RAX, UC_X86_REG_RCX, UC_X86_REG_RDX, UC_X86_REG_RBX, UC_X86_REG_RBP,
+	UC_X86_REG_RSI, UC_X86_REG_RDI, UC_X86_REG_R8,	UC_X86_REG_R9,	UC_X86_REG_R10,
+	UC_X86_REG_R11, UC_X86_REG_R12, UC_X86_REG_R13, UC_X86_REG_R14, UC_X86_REG_R15,
+};
+
+/* Where struct pt_regs has them. */
+static const u32 pt_regs[] = {80, 88, 96, 40, 32, 104, 112, 72, 64, 56, 48, 24, 16, 8, 0};
+
+static u64 read_reg(int reg)
+{
+	u64 v = 0;
+
+	assert_int_equal(uc_reg_read(run.uc, reg, &v), UC_ERR_OK);
+	return v;
+}
+
+static void write_reg(int reg, u64 v)
+{
+	assert_int_equal(uc_reg_write(run.uc, reg, &v), UC_ERR_OK);
+}
+
+static const struct text *text_of(u64 ip)
+{
+	return ip - TEXT < TEXT_SIZE ? &texts[0] : &texts[1];
+}
+
+static u16 func_at(u64 ip)
+{
+	const struct text *t = text_of(ip);
+
+	return t->func[ip - t->base];
+}
+
+static bool is_inside(u32 func, u64 ip, bool sleeps)
+{
+	if (!sleeps && func_at(ip) == func && ip != funcs[func].start)
+		return true;
+	for (u32 i = 0; i < run.depth; i++)
+		if (run.active[i].func == func &&
+		    !(run.active[i].interrupted && run.active[i].ip == funcs[func].start))
+			return true;
+	return false;
+}
+
+static void compare(u64 ip, bool sleeps)
+{
+	static struct transition_report report;
+	struct check_range ranges[3];
+	struct pause pause = {0};
+	u32 count = 1 + (u32)rnd(3), format = guest_kernel.layout.orc_format;
+	bool inside = false;
+	int err;
+
+	for (u32 i = 0; i < count; i++) {
+		u32 func = run.program->first + (u32)rnd(FUNCTIONS);
+
+		/* As often one that is there. */
+		if (run.depth && rnd(4) == 0)
+			func = run.active[rnd(run.depth)].func;
+		ranges[i] = (struct check_range){funcs[func].start, funcs[func].end, "f"};
+		inside |= is_inside(func, ip, sleeps);
+	}
+	run.checks++;
+	run.inside += inside;
+
+	guest_kernel.layout.orc_format = SUTURE_ORC_NONE;
+	err = check_run(&pause, NULL, ranges, count, &report);
+	guest_kernel.layout.orc_format = format;
+	if (err && err != -EBUSY)
+		fail_msg("%s", report.reason);
+	if (inside && !err)
+		fail_msg("not seen: ip %#llx, depth %u", (unsigned long long)ip, run.depth);
+	assert_int_equal(report.words_cleared, 0);
+	if (!err)
+		return;
+	run.hits++;
+	run.without += !inside;
+
+	err = check_run(&pause, NULL, ranges, count, &report);
+	assert_true(!err || err == -EBUSY);
+	if (inside && !err)
+		fail_msg("cleared: ip %#llx, depth %u", (unsigned long long)ip, run.depth);
+	run.with += !inside && err;
+	run.cleared += !err;
+	run.frames += report.blocker.nr_stack;
+	assert_true(err || report.words_cleared);
+}
+
+static void check_running(u64 ip)
+{
+	u64 sp = read_reg(UC_X86_REG_RSP);
+
+	context = (struct vcpu_context){
+		.ip = ip, .sp = sp, .percpu_base = DATA + PERCPU, .nr_regs = ARRAY_SIZE(registers)};
+	for (u32 i = 0; i < ARRAY_SIZE(registers); i++)
+		context.regs[i] = read_reg(registers[i]);
+	set(DATA + PERCPU + F_CURRENT, DATA + TASK);
+	set32(DATA + TASK + T_ON_CPU, 1);
+	set32(DATA + IDLE + T_ON_CPU, 0);
+	set(DATA + IDLE + T_SP, IDLE_STACK + THREAD_SIZE);
+	run.running++;
+	run.on_irq_stack += sp >= IRQ_TOP - IRQ_SIZE;
+	compare(ip, false);
+}
+
+/* The task sleeps: its CPU runs the idle task, for which user mode stands here. */
+static void check_sleeping(u64 ip)
+{
+	u64 sp = read_reg(UC_X86_REG_RSP);
+
+	if (sp < TASK_STACK || sp >= STACK_TOP)
+		return;
+	context = (struct vcpu_context){.percpu_base = DATA + PERCPU, .user = true};
+	set(DATA + PERCPU + F_CURRENT, DATA + IDLE);
+	set32(DATA + TASK + T_ON_CPU, 0);
+	set32(DATA + IDLE + T_ON_CPU, 1);
+	set(DATA + TASK + T_SP, sp);
+	run.sleeping++;
+	compare(ip, true);
+}
+
+static void push_active(u64 ip, u16 func, bool interrupted)
+{
+	assert_true(run.depth < MAX_DEPTH);
+	run.active[run.depth++] = (struct active){ip, func, interrupted};
+}
+
+static void stop(u64 ip, enum insn kind, bool interrupt)
+{
+	run.stopped_at = ip;
+	run.stopped = kind;
+	run.interrupt = interrupt;
+	uc_emu_stop(run.uc);
+}
+
+/* Before each instruction. */
+static void step(uc_engine *uc, uint64_t ip, uint32_t size, void *arg)
+{
+	const struct text *t = text_of(ip);
+	enum insn kind = (enum insn)t->insn[ip - t->base];
+
+	(void)uc, (void)arg;
+	assert_int_not_equal(kind, INSN_NONE);
+	if (kind == INSN_END || kind == INSN_IRQ_END) {
+		stop(ip, kind, false);
+		return;
+	}
+	if (run.irqs < MAX_IRQS && !rnd(200)) {
+		stop(ip, kind, true);
+		return;
+	}
+	if (!--run.countdown) {
+		run.countdown = 1 + (u32)rnd(60);
+		check_running(ip);
+	}
+	switch (kind) {
+	case INSN_SLEEP:
+		check_sleeping(ip);
+		break;
+	case INSN_CALL:
+		push_active(ip + size, func_at(ip), false);
+		break;
+	case INSN_RET:
+		assert_true(run.depth);
+		assert_int_equal(get(read_reg(UC_X86_REG_RSP)), run.active[--run.depth].ip);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- between instructions ---- */
+
+/* A kernel thread, or a task that came from user mode, begins. */
+static void restart(void)
+{
+	run.program = &run.programs[rnd(PROGRAMS)];
+	run.depth = run.irqs = 0;
+	write_reg(UC_X86_REG_RSP, STACK_TOP - REGS_SIZE);
+	write_reg(UC_X86_REG_RIP, run.program->kthread);
+	for (u32 i = 0; i < REGS_SIZE; i += 8)
+		set(STACK_TOP - REGS_SIZE + i, some_address());
+	if (!rnd(2))
+		return;
+	write_reg(UC_X86_REG_RIP, run.program->user);
+	set(STACK_TOP - 32, 0x33);
+}
+
+/* As the CPU and the entry code do it. */
+static void interrupt(void)
+{
+	u64 rip = read_reg(UC_X86_REG_RIP), rsp = read_reg(UC_X86_REG_RSP);
+	u64 at = ALIGN_DOWN(rsp, 16) - REGS_SIZE;
+	bool nested = run.irqs; /* then the other stack may be in use */
+
+	for (u32 i = 0; i < ARRAY_SIZE(registers); i++)
+		set(at + pt_regs[i], read_reg(registers[i]));
+	set(at + 120, ~0ull);
+	set(at + 128, rip);
+	set(at + 136, 0x10);
+	set(at + 144, read_reg(UC_X86_REG_RFLAGS));
+	set(at + 152, rsp);
+	set(at + 160, 0x18);
+	push_active(rip, func_at(rip), true);
+	run.irqs++;
+	run.interrupted++;
+	write_reg(UC_X86_REG_RSP, at);
+	write_reg(UC_X86_REG_RIP, nested || rnd(2) ? run.program->irq : run.program->irq_stack);
+}
+
+static void return_from_interrupt(void)
+{
+	u64 at = read_reg(UC_X86_REG_RSP);
+
+	for (u32 i = 0; i < ARRAY_SIZE(registers); i++)
+		write_reg(registers[i], get(at + pt_regs[i]));
+	write_reg(UC_X86_REG_RFLAGS, get(at + 144));
+	write_reg(UC_X86_REG_RSP, get(at + 152));
+	write_reg(UC_X86_REG_RIP, get(at + 128));
+	run.irqs--;
+	assert_true(run.depth && run.active[run.depth - 1].interrupted);
+	assert_int_equal(get(at + 128), run.active[--run.depth].ip);
+}
+
+static int setup(void **state)
+{
+	uc_hook hook;
+
+	(void)state;
+	for (u32 i = 0; i < PROGRAMS; i++)
+		make_program(&run.programs[i], FUNCTIONS);
+	make_guest();
+	if (uc_open(UC_ARCH_X86, UC_MODE_64, &run.uc) ||
+	    uc_hook_add(run.uc, &hook, UC_HOOK_CODE, (void *)step, NULL, 1, 0))
+		return -1;
+	for (u32 i = 0; i < ARRAY_SIZE(memory); i++)
+		if (uc_mem_map_ptr(run.uc, memory[i].base, memory[i].size, memory[i].prot,
+				   memory[i].bytes))
+			return -1;
+	run.countdown = 1;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return uc_close(run.uc);
+}
+
+static void run_and_compare(u32 checks)
+{
+	restart();
+	while (run.checks < checks) {
+		u64 rip = read_reg(UC_X86_REG_RIP);
+		uc_err err;
+
+		run.stopped = INSN_NONE;
+		err = uc_emu_start(run.uc, rip, 0, 0, 0);
+		rip = read_reg(UC_X86_REG_RIP);
+		if (err || run.stopped == INSN_NONE)
+			fail_msg("%s at %#llx", uc_strerror(err), (unsigned long long)rip);
+		assert_int_equal(rip, run.stopped_at);
+		if (run.interrupt)
+			interrupt();
+		else if (run.stopped == INSN_IRQ_END)
+			return_from_interrupt();
+		else
+			restart();
+	}
+}
+
+static void never_safe_when_it_is_not(void **state)
+{
+	static const struct {
+		u32 format;
+		const char *name;
+	} formats[] = {{SUTURE_ORC_6_1, "6.1"}, {SUTURE_ORC_6_4, "6.4"}};
+
+	(void)state;
+	for (u32 i = 0; i < 2; i++) {
+		make_tables(formats[i].format);
+		run.checks = run.inside = run.hits = run.cleared = run.running = run.sleeping = 0;
+		run.on_irq_stack = run.interrupted = run.without = run.with = run.frames = 0;
+		run_and_compare(CHECKS);
+		print_message("ORC of %s: %u stops (%u running, %u of them on the interrupt stack, "
+			      "%u asleep; %u interrupts), really inside %u times, all seen; "
+			      "false hits in %u (%.1f %%), after unwinding %u (%.1f %%)\n",
+			      formats[i].name, run.checks, run.running, run.on_irq_stack,
+			      run.sleeping, run.interrupted, run.inside, run.without,
+			      100.0 * run.without / run.checks, run.with,
+			      100.0 * run.with / run.checks);
+		assert_true(run.inside > CHECKS / 10);
+		assert_true(run.sleeping > CHECKS / 50);
+		assert_true(run.on_irq_stack > CHECKS / 50);
+		assert_true(run.cleared == run.without - run.with);
+		assert_true(run.with < run.without / 2);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(never_safe_when_it_is_not, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
