@@ -72,6 +72,14 @@ void mailbox_close(void);
 /* Describe this kernel. -ENOENT: it lacks a symbol, which the log names. */
 int layout_fill(struct suture_hello *hello);
 
+/* ---- btf.c ---- */
+
+/*
+ * Offset in bytes of a member of a structure of this kernel, private ones too. SUTURE_NONE: it has
+ * no BTF, or that does not tell.
+ */
+u32 btf_offset(const char *structure, const char *member);
+
 /* ---- symbols.c ---- */
 
 struct symbol {
@@ -84,25 +92,38 @@ struct symbol {
 	bool exported;
 };
 
-/* Look them all up in one pass over the kernel's symbols. -ENOMEM. Sleeps. */
-int symbols_find(struct symbol *symbols, unsigned int count);
+/* A part of the symbol's function, at that address: name.cold, name.part.N and the like. */
+typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, unsigned long address);
+
+/*
+ * Look them all up in one pass over the kernel's symbols, and call fn (if not NULL) for each part
+ * in the same object. -ENOMEM. Sleeps.
+ */
+int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data);
 
 /* ---- resolve.c ---- */
 
 /* The functions of loaded objects, to be resolved together. */
 struct lookup {
-	unsigned int count;
+	unsigned int count, nr_new, nr_parts;
 	struct klp_func **funcs;
-	struct symbol *symbols;
+	struct symbol *symbols;	       /* of the originals, then of the new functions */
+	char (*names)[SUTURE_SYM_LEN]; /* of the new functions */
+	u32 *index;		       /* of each symbol: its function's in the message */
+	struct suture_decl_part *parts;
+	int error; /* of a part */
 };
 
 /* Room for so many functions. -ENOMEM: lookup_free() is due all the same. */
 int lookup_init(struct lookup *l, unsigned int max);
 void lookup_free(struct lookup *l);
-void lookup_add(struct lookup *l, const struct klp_object *obj);
+/* The object's functions; `first` is the index of the first one in the message. */
+void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
+/* The payload's function, for its parts. After all lookup_add(). */
+void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index);
 /*
- * Fill in old_func and old_size. What cannot be resolved is left at 0, and said by refuse().
- * -ENOMEM, or why the first one cannot be resolved. Sleeps.
+ * Fill in old_func and old_size, and l->parts. What cannot be resolved is left at 0, and said by
+ * refuse(). -ENOMEM, or why the first one cannot be resolved. Sleeps.
  */
 int lookup_run(struct lookup *l);
 

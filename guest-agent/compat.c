@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/kallsyms.h>
+#include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include <linux/percpu.h>
+#include <linux/rethook.h>
 #include <linux/sched/signal.h>
 #include <linux/version.h>
 #include "agent.h"
@@ -153,6 +155,77 @@ unsigned long compat_pcpu_current(void)
 unsigned long compat_pcpu_irq_stack(void)
 {
 	return lookup_name("hardirq_stack_ptr");
+}
+
+static void layout_run_queues(struct suture_layout *l)
+{
+	u32 rt = btf_offset("rq", "rt"), active = btf_offset("rt_rq", "active");
+	u32 queue = btf_offset("rt_prio_array", "queue");
+	u32 dl = btf_offset("rq", "dl"), root = btf_offset("dl_rq", "root");
+
+	l->rq_cfs_tasks = btf_offset("rq", "cfs_tasks");
+	l->rq_rt_queue = l->rq_dl_root = SUTURE_NONE;
+	l->task_group_node = offsetof(struct task_struct, se.group_node);
+	l->task_rt_run_list = offsetof(struct task_struct, rt.run_list);
+	l->task_dl_node = offsetof(struct task_struct, dl.rb_node);
+	l->rt_prios = MAX_RT_PRIO;
+	l->pcpu_rq = lookup_name("runqueues");
+	/* with groups of real-time tasks, what is queued may be a group */
+	if (IS_ENABLED(CONFIG_RT_GROUP_SCHED) || rt == SUTURE_NONE || active == SUTURE_NONE ||
+	    queue == SUTURE_NONE || dl == SUTURE_NONE || root == SUTURE_NONE ||
+	    l->rq_cfs_tasks == SUTURE_NONE || !l->pcpu_rq) {
+		pr_warn("the run queues of this kernel cannot be read (it has no BTF, or groups of "
+			"real-time tasks): tasks that are preempted while they exit are not "
+			"seen\n");
+		l->pcpu_rq = 0;
+		return;
+	}
+	l->rq_rt_queue = rt + active + queue;
+	l->rq_dl_root = dl + root;
+}
+
+static void layout_hooks(struct suture_layout *l)
+{
+	l->task_rethooks = l->rethook_ret_addr = SUTURE_NONE;
+	l->task_ret_stack = l->task_curr_ret_stack = SUTURE_NONE;
+#ifdef CONFIG_RETHOOK
+	l->task_rethooks = offsetof(struct task_struct, rethooks);
+	l->rethook_ret_addr =
+		offsetof(struct rethook_node, ret_addr) - offsetof(struct rethook_node, llist);
+	l->rethook_hook = lookup_name("rethook_hook");
+	l->rethook_hook_size = l->rethook_hook ? compat_symbol_size(l->rethook_hook) : 0;
+#endif
+#ifdef CONFIG_FUNCTION_GRAPH_TRACER
+	l->task_ret_stack = offsetof(struct task_struct, ret_stack);
+	l->task_curr_ret_stack = offsetof(struct task_struct, curr_ret_stack);
+	l->ret_stack_entry = sizeof(struct ftrace_ret_stack);
+	l->ret_stack_ret = offsetof(struct ftrace_ret_stack, ret);
+	l->ret_stack_depth = FTRACE_RETFUNC_DEPTH;
+#endif
+}
+
+static u64 slot_pages(const char *cache)
+{
+	unsigned long at = lookup_name(cache);
+
+	return at ? at + offsetof(struct kprobe_insn_cache, pages) : 0;
+}
+
+static void layout_slots(struct suture_layout *l)
+{
+	l->slot_page_insns = btf_offset("kprobe_insn_page", "insns");
+	/* no BTF: first the list_head, then this, ever since there are slots */
+	if (l->slot_page_insns == SUTURE_NONE)
+		l->slot_page_insns = sizeof(struct list_head);
+	l->kprobe_slots = slot_pages("kprobe_insn_slots");
+	l->optprobe_slots = slot_pages("kprobe_optinsn_slots");
+}
+
+void compat_layout(struct suture_layout *layout)
+{
+	layout_run_queues(layout);
+	layout_hooks(layout);
+	layout_slots(layout);
 }
 
 #ifdef CONFIG_UNWINDER_ORC

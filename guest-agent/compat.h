@@ -36,6 +36,12 @@ bool compat_is_payload(const char *name);
 /* The module's text: the part that stays after its init. */
 void compat_module_text(const struct module *mod, unsigned long *start, unsigned long *end);
 
+/*
+ * Where this kernel keeps return addresses and instructions that probes and tracers took, and its
+ * run queues: what it lacks is SUTURE_NONE or 0.
+ */
+void compat_layout(struct suture_layout *layout);
+
 /* Per-CPU offsets of the pointers to the running task and to the IRQ stack; 0: none. */
 unsigned long compat_pcpu_current(void);
 unsigned long compat_pcpu_irq_stack(void);

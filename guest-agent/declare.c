@@ -83,7 +83,7 @@ static void describe_func(struct suture_decl_func *d, const struct klp_func *fun
 
 /* ---- DECLARE ---- */
 
-static void count_parts(const struct klp_patch *klp, struct suture_declare *d)
+static void count_tables(const struct klp_patch *klp, struct suture_declare *d)
 {
 	const struct klp_object *obj;
 	const struct klp_func *func;
@@ -130,13 +130,16 @@ static void describe_state(struct suture_decl_state *d, const struct klp_state *
 }
 
 /* Find the objects that are loaded, and their functions. */
-static int resolve_patch(struct klp_patch *klp, unsigned int nr_funcs)
+static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lookup *lookup)
 {
+	struct klp_patch *klp = p->klp;
 	struct klp_object *obj;
 	struct klp_func *func;
-	struct lookup lookup;
-	int err = lookup_init(&lookup, nr_funcs);
+	u32 first = 0, index = 0;
+	int err = lookup_init(lookup, nr_funcs);
 
+	if (err)
+		return err;
 	klp_for_each_object_static(klp, obj)
 	{
 		obj->mod = obj->name ? compat_find_module(obj->name) : NULL;
@@ -153,16 +156,19 @@ static int resolve_patch(struct klp_patch *klp, unsigned int nr_funcs)
 				err = -ENOENT;
 			}
 		}
-		if (!err && (!obj->name || obj->mod))
-			lookup_add(&lookup, obj);
+		if (!obj->name || obj->mod)
+			lookup_add(lookup, obj, first);
+		klp_for_each_func_static(obj, func) first++;
 	}
-	if (!err)
-		err = lookup_run(&lookup);
-	lookup_free(&lookup);
-	return err;
+	klp_for_each_object_static(klp, obj)
+	{
+		klp_for_each_func_static(obj, func) lookup_add_new(lookup, func, p->name, index++);
+	}
+	return err ? err : lookup_run(lookup);
 }
 
-static void describe_patch(struct suture_declare *d, const struct patch *p)
+static void describe_patch(struct suture_declare *d, const struct patch *p,
+			   const struct lookup *lookup)
 {
 	struct suture_decl_object *object = (void *)(d + 1);
 	struct suture_decl_func *f = (void *)(object + d->nr_objects);
@@ -192,41 +198,50 @@ static void describe_patch(struct suture_declare *d, const struct patch *p)
 		index++;
 	}
 	for_each_state(p->klp, state) describe_state(s++, state);
+	memcpy(s, lookup->parts, lookup->nr_parts * sizeof(*lookup->parts));
 }
 
 int declare_patch(struct patch *p)
 {
-	struct suture_declare parts = {}, *d;
+	struct suture_declare counts = {}, *d;
+	struct lookup lookup;
 	size_t size;
 	int err;
 
-	count_parts(p->klp, &parts);
-	size = sizeof(*d) + parts.nr_objects * sizeof(struct suture_decl_object) +
-	       parts.nr_funcs * sizeof(struct suture_decl_func) +
-	       parts.nr_states * sizeof(struct suture_decl_state);
-	if (parts.nr_objects > SUTURE_MAX_OBJECTS || parts.nr_funcs > SUTURE_MAX_FUNCS ||
-	    parts.nr_states > SUTURE_MAX_STATES || size > SUTURE_MSG_MAX) {
-		refuse("patch '%s' has %u objects, %u functions and %u states: more than the "
-		       "monitor takes; split it",
-		       p->name, parts.nr_objects, parts.nr_funcs, parts.nr_states);
-		return -E2BIG;
-	}
-	err = resolve_patch(p->klp, parts.nr_funcs);
+	count_tables(p->klp, &counts);
+	err = resolve_patch(p, counts.nr_funcs, &lookup);
 	if (err)
-		return err;
+		goto free_lookup;
+	counts.nr_parts = lookup.nr_parts;
+	size = sizeof(*d) + counts.nr_objects * sizeof(struct suture_decl_object) +
+	       counts.nr_funcs * sizeof(struct suture_decl_func) +
+	       counts.nr_states * sizeof(struct suture_decl_state) +
+	       counts.nr_parts * sizeof(struct suture_decl_part);
+	err = -E2BIG;
+	if (counts.nr_objects > SUTURE_MAX_OBJECTS || counts.nr_funcs > SUTURE_MAX_FUNCS ||
+	    counts.nr_states > SUTURE_MAX_STATES || size > SUTURE_MSG_MAX) {
+		refuse("patch '%s' has %u objects, %u functions with %u parts, and %u states: more "
+		       "than the monitor takes; split it",
+		       p->name, counts.nr_objects, counts.nr_funcs, counts.nr_parts,
+		       counts.nr_states);
+		goto free_lookup;
+	}
 
+	err = -ENOMEM;
 	d = kvzalloc(size, GFP_KERNEL);
 	if (!d)
-		return -ENOMEM;
-	*d = parts;
+		goto free_lookup;
+	*d = counts;
 	d->msg.type = SUTURE_MSG_DECLARE;
 	d->msg.size = size;
-	describe_patch(d, p);
+	describe_patch(d, p, &lookup);
 	err = mailbox_send(&d->msg);
 	kvfree(d);
 	if (err && err != -EAGAIN)
 		refuse("patch '%s' is refused by the monitor (error %d)%s", p->name, err,
 		       err == -EPERM ? ": it did not come as a bundle" : "");
+free_lookup:
+	lookup_free(&lookup);
 	return err;
 }
 
@@ -291,7 +306,7 @@ static int lookup_module(struct lookup *l, const char *module)
 	{
 		obj = find_object(p, module);
 		if (obj)
-			lookup_add(l, obj);
+			lookup_add(l, obj, l->count);
 	}
 	return lookup_run(l) == -ENOMEM ? -ENOMEM : 0;
 }
@@ -308,7 +323,7 @@ int declare_module(struct module *mod, enum suture_module_state state)
 
 	if (state == SUTURE_MODULE_COMING)
 		err = lookup_module(&lookup, mod->name);
-	size = sizeof(*m) + lookup.count * sizeof(*f);
+	size = sizeof(*m) + lookup.count * sizeof(*f) + lookup.nr_parts * sizeof(*lookup.parts);
 	if (!err && size > SUTURE_MSG_MAX)
 		err = -E2BIG;
 	if (!err) {
@@ -321,12 +336,15 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		strscpy(m->name, mod->name, sizeof(m->name));
 		m->state = state;
 		m->nr_funcs = lookup.count;
+		m->nr_parts = lookup.nr_parts;
 		compat_module_text(mod, &start, &end);
 		m->text_start = start;
 		m->text_end = end;
 		f = (void *)(m + 1);
 		for (i = 0; i < lookup.count; i++)
 			describe_func(f++, lookup.funcs[i]);
+		if (lookup.nr_parts)
+			memcpy(f, lookup.parts, lookup.nr_parts * sizeof(*lookup.parts));
 		err = mailbox_send(&m->msg);
 	}
 	kvfree(m);

@@ -99,6 +99,7 @@ int layout_fill(struct suture_hello *h)
 	l->task_on_cpu = offsetof(struct task_struct, on_cpu);
 	l->task_pid = offsetof(struct task_struct, pid);
 	l->task_comm = offsetof(struct task_struct, comm);
+	compat_layout(l);
 	compat_unwind_tables(l);
 	return 0;
 }

@@ -248,7 +248,7 @@ static int resolve(struct suture_symbol *asked, u32 count)
 		symbols[i].name = asked[i].name;
 		symbols[i].position = asked[i].position;
 	}
-	err = symbols_find(symbols, count);
+	err = symbols_find(symbols, count, NULL, NULL);
 	for (i = 0; !err && i < count; i++) {
 		asked[i].address = symbols[i].address;
 		asked[i].count = symbols[i].count;

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The functions that patches replace: where they are, by Linux's rules and in its words. */
 #include <linux/mm.h>
+#include <linux/string.h>
 #include "agent.h"
 #include "compat.h"
 
 int lookup_init(struct lookup *l, unsigned int max)
 {
-	l->count = 0;
+	*l = (struct lookup){};
 	l->funcs = kvcalloc(max + 1, sizeof(*l->funcs), GFP_KERNEL);
-	l->symbols = kvcalloc(max + 1, sizeof(*l->symbols), GFP_KERNEL);
-	return l->funcs && l->symbols ? 0 : -ENOMEM;
+	l->symbols = kvcalloc(2 * max + 1, sizeof(*l->symbols), GFP_KERNEL);
+	l->index = kvcalloc(2 * max + 1, sizeof(*l->index), GFP_KERNEL);
+	l->names = kvcalloc(max + 1, sizeof(*l->names), GFP_KERNEL);
+	l->parts = kvcalloc(SUTURE_MAX_PARTS, sizeof(*l->parts), GFP_KERNEL);
+	return l->funcs && l->symbols && l->index && l->names && l->parts ? 0 : -ENOMEM;
 }
 
 void lookup_free(struct lookup *l)
 {
 	kvfree(l->funcs);
 	kvfree(l->symbols);
+	kvfree(l->index);
+	kvfree(l->names);
+	kvfree(l->parts);
 }
 
-void lookup_add(struct lookup *l, const struct klp_object *obj)
+void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first)
 {
 	struct klp_func *func;
 
@@ -27,7 +34,68 @@ void lookup_add(struct lookup *l, const struct klp_object *obj)
 		l->symbols[l->count].object = object_name(obj);
 		l->symbols[l->count].name = func->old_name;
 		l->symbols[l->count].position = func->old_sympos;
+		l->index[l->count] = first++;
 		l->funcs[l->count++] = func;
+	}
+}
+
+void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index)
+{
+	unsigned int i = l->count + l->nr_new;
+	char *name = l->names[l->nr_new++];
+
+	/* a name, and the module's in brackets */
+	snprintf(name, SUTURE_SYM_LEN, "%ps", func->new_func);
+	name[strcspn(name, " +")] = 0;
+	l->symbols[i].object = payload;
+	l->symbols[i].name = name;
+	l->index[i] = index;
+}
+
+/* What is only there while a module's (or the kernel's) init runs is nobody's any more. */
+static bool stays(const char *object, unsigned long address)
+{
+	static unsigned long stext, etext; /* looking them up takes milliseconds */
+	unsigned long start, end;
+	struct module *mod;
+
+	if (!stext) {
+		stext = compat_symbol("_stext");
+		etext = compat_symbol("_etext");
+	}
+	start = stext;
+	end = etext;
+	if (strcmp(object, "vmlinux")) {
+		mod = compat_find_module(object);
+		if (!mod)
+			return false;
+		compat_module_text(mod, &start, &end);
+	}
+	return address >= start && address < end;
+}
+
+static void lookup_part(void *data, const struct symbol *s, unsigned long address)
+{
+	struct lookup *l = data;
+	unsigned int i = s - l->symbols;
+	struct suture_decl_part *part;
+
+	if (l->error || !stays(s->object, address))
+		return;
+	if (l->nr_parts == SUTURE_MAX_PARTS) {
+		refuse("the functions have over %u split-off parts: more than the monitor takes",
+		       SUTURE_MAX_PARTS);
+		l->error = -E2BIG;
+		return;
+	}
+	part = &l->parts[l->nr_parts++];
+	part->func = l->index[i];
+	part->is_new = i >= l->count;
+	part->addr = address;
+	part->size = compat_symbol_size(address);
+	if (!part->size) {
+		refuse("kallsyms size lookup failed for a part of '%s'", s->name);
+		l->error = -ENOENT;
 	}
 }
 
@@ -68,8 +136,10 @@ static int lookup_judge(struct klp_func *func, const struct symbol *s)
 int lookup_run(struct lookup *l)
 {
 	unsigned int i;
-	int err = symbols_find(l->symbols, l->count);
+	int err = symbols_find(l->symbols, l->count + l->nr_new, lookup_part, l);
 
+	if (!err)
+		err = l->error;
 	if (err)
 		return err;
 	for (i = 0; i < l->count; i++) {

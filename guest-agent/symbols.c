@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Looking up symbols by name, many at a time: one pass over 200,000 of them is slow enough. */
 #include <linux/bsearch.h>
+#include <linux/kallsyms.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/string.h>
@@ -12,6 +13,8 @@
 struct index {
 	struct symbol **sorted; /* by name; equal names stand together */
 	unsigned int count;
+	symbol_part_fn fn;
+	void *data;
 };
 
 static int by_name(const void *a, const void *b)
@@ -38,6 +41,36 @@ static struct symbol **first_of(const struct index *index, const char *name)
 	for (s = first_of(index, wanted);                                                          \
 	     s && s < (index)->sorted + (index)->count && !strcmp((*s)->name, wanted); s++)
 
+/* How long the function's name is of which this is a part; 0: it is none. */
+static size_t part_of(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	for (; dot; dot = strchr(dot + 1, '.'))
+		if (!strncmp(dot, ".part.", 6) ||
+		    (!strncmp(dot, ".cold", 5) && (!dot[5] || dot[5] == '.')))
+			return dot - name;
+	return 0;
+}
+
+static void match_part(const struct index *index, const char *object, const char *name,
+		       unsigned long address)
+{
+	size_t len = part_of(name);
+	char base[KSYM_NAME_LEN];
+	struct symbol **s;
+
+	if (!len || len >= sizeof(base))
+		return;
+	memcpy(base, name, len);
+	base[len] = 0;
+	for_each_of(s, index, base)
+	{
+		if ((*s)->object && !strcmp((*s)->object, object))
+			index->fn(index->data, *s, address);
+	}
+}
+
 static void match(void *data, const char *object, const char *name, unsigned long address)
 {
 	const struct index *index = data;
@@ -54,15 +87,17 @@ static void match(void *data, const char *object, const char *name, unsigned lon
 		if (want->count == (want->position ?: 1))
 			want->address = address;
 	}
+	if (index->fn)
+		match_part(index, object, name, address);
 	if (strncmp(name, EXPORT_PREFIX, strlen(EXPORT_PREFIX)))
 		return;
 	name += strlen(EXPORT_PREFIX);
 	for_each_of(s, index, name)(*s)->exported = true;
 }
 
-int symbols_find(struct symbol *symbols, unsigned int count)
+int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data)
 {
-	struct index index = {.count = count};
+	struct index index = {.count = count, .fn = fn, .data = data};
 	unsigned int i;
 
 	if (!count)

@@ -180,6 +180,39 @@ struct suture_layout {
 	su32 module_orc;
 	su32 module_nr_orcs; /* unsigned int: entries in each */
 	su32 reserved;
+
+	/* Copied instructions of kprobes: struct list_head of the pages, or 0 if there are none. */
+	su64 kprobe_slots, optprobe_slots;
+	/* The function that takes a return address from the stack to the rethooks, or 0. */
+	su64 rethook_hook, rethook_hook_size;
+
+	/*
+	 * Run queues, where tasks are that have left the task list but not yet stopped running.
+	 * pcpu_rq 0: not known (a kernel without BTF), they are not looked at.
+	 */
+	su64 pcpu_rq;	   /* per-CPU offset of struct rq */
+	su32 rq_cfs_tasks; /* in struct rq, struct list_head: all queued tasks of the fair class */
+	su32 rq_rt_queue;  /* in struct rq, struct list_head[rt_prios]: real-time tasks */
+	su32 rq_dl_root;   /* in struct rq, struct rb_node *: deadline tasks */
+	su32 rt_prios;	   /* lists at rq_rt_queue */
+	su32 task_group_node;  /* struct list_head on cfs_tasks */
+	su32 task_rt_run_list; /* struct list_head on one of rt_queue's */
+	su32 task_dl_node;     /* struct rb_node under dl_root */
+
+	/*
+	 * Return addresses that are not on the stack: kretprobes (rethook) and the function-graph
+	 * tracer put their own in their place. SUTURE_NONE: this kernel has none of the kind.
+	 */
+	su32 task_rethooks;	  /* pointer to the first struct llist_node */
+	su32 rethook_ret_addr;	  /* from the llist_node to the address */
+	su32 task_ret_stack;	  /* pointer to an array of struct ftrace_ret_stack, or NULL */
+	su32 task_curr_ret_stack; /* int: index of its newest entry, -1: none */
+	su32 ret_stack_entry;	  /* bytes of an entry */
+	su32 ret_stack_ret;	  /* in an entry: the address */
+	su32 ret_stack_depth;	  /* entries in the array */
+	su32 slot_page_insns;	  /* in struct kprobe_insn_page: pointer to the page; its first
+				     member is the list */
+	su32 reserved2;
 };
 
 struct suture_hello {
@@ -249,6 +282,7 @@ struct suture_loaded {
 #define SUTURE_MAX_OBJECTS  64u
 #define SUTURE_MAX_FUNCS    512u
 #define SUTURE_MAX_STATES   64u
+#define SUTURE_MAX_PARTS    512u
 
 /* Callbacks that an object or state has: bits of `callbacks`. */
 enum suture_callback {
@@ -267,6 +301,17 @@ struct suture_decl_func {
 	su64 old_size; /* bytes, from kallsyms */
 	su64 new_addr;
 	su64 new_size;
+};
+
+/*
+ * A piece that the compiler split off a function (name.cold, name.part.N): whoever is in it is in
+ * the function. The agent gives all of that name in the function's object.
+ */
+struct suture_decl_part {
+	su32 func;   /* index into the functions */
+	su32 is_new; /* 0: of the original, 1: of the payload's function */
+	su64 addr;
+	su64 size;
 };
 
 struct suture_decl_object {
@@ -290,9 +335,12 @@ struct suture_declare {
 	su64 text_start, text_end;  /* payload's text: new addresses must lie in it */
 	su32 flags;
 	su32 nr_objects, nr_funcs, nr_states;
+	su32 nr_parts;
+	su32 reserved;
 	/* struct suture_decl_object objects[nr_objects] */
 	/* struct suture_decl_func funcs[nr_funcs] */
 	/* struct suture_decl_state states[nr_states] */
+	/* struct suture_decl_part parts[nr_parts] */
 };
 
 struct suture_patch_ref {
@@ -380,9 +428,12 @@ struct suture_module {
 	su32 state;
 	su32 nr_funcs; /* COMING: functions that declared patches name in this module */
 	su64 text_start, text_end;
+	su32 nr_parts;
+	su32 reserved;
 	/*
 	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr and old_size; the rest is
 	 * zero. The engine matches them by name and sympos, for every patch that has this object.
+	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
 	 */
 };
 

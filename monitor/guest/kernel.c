@@ -22,7 +22,7 @@ struct guest_kernel guest_kernel;
 		.name = #f, .at = offsetof(struct suture_layout, f), .align = (a), .optional = (o) \
 	}
 
-/* Offsets within task_struct and signal_struct. */
+/* Offsets within the kernel's structures. */
 static const struct field {
 	const char *name;
 	size_t at;
@@ -39,6 +39,17 @@ static const struct field {
 	FIELD(task_on_cpu, 4, false),
 	FIELD(task_pid, 4, false),
 	FIELD(task_comm, 1, false),
+	FIELD(rq_cfs_tasks, 8, true),
+	FIELD(rq_rt_queue, 8, true),
+	FIELD(rq_dl_root, 8, true),
+	FIELD(task_group_node, 8, true),
+	FIELD(task_rt_run_list, 8, true),
+	FIELD(task_dl_node, 8, true),
+	FIELD(task_rethooks, 8, true),
+	FIELD(rethook_ret_addr, 8, true),
+	FIELD(task_ret_stack, 8, true),
+	FIELD(task_curr_ret_stack, 4, true),
+	FIELD(slot_page_insns, 8, true),
 };
 
 /* Within struct module; only when there is a list of modules. */
@@ -85,6 +96,38 @@ static bool is_cpu_stack(u64 pcpu, u32 size)
 static bool is_near(s32 offset)
 {
 	return offset >= -MAX_STACK_AWAY && offset <= MAX_STACK_AWAY;
+}
+
+#define MAX_RT_PRIOS	 1024u
+#define MAX_RETURN_DEPTH 1024u
+#define MAX_RETURN_ENTRY 256u
+
+/* Parts that a kernel may lack: all of one, or nothing. */
+static const char *wrong_option(const struct suture_layout *l)
+{
+	if (l->pcpu_rq && (l->rq_cfs_tasks == SUTURE_NONE || l->task_group_node == SUTURE_NONE ||
+			   l->rq_rt_queue == SUTURE_NONE || l->task_rt_run_list == SUTURE_NONE ||
+			   l->rq_dl_root == SUTURE_NONE || l->task_dl_node == SUTURE_NONE ||
+			   l->rt_prios > MAX_RT_PRIOS))
+		return "pcpu_rq";
+	if (l->task_rethooks != SUTURE_NONE && l->rethook_ret_addr == SUTURE_NONE)
+		return "rethook_ret_addr";
+	if (l->task_ret_stack != SUTURE_NONE &&
+	    (l->task_curr_ret_stack == SUTURE_NONE || l->ret_stack_entry > MAX_RETURN_ENTRY ||
+	     l->ret_stack_entry % 8 || l->ret_stack_ret % 8 ||
+	     l->ret_stack_ret >= l->ret_stack_entry || l->ret_stack_depth > MAX_RETURN_DEPTH))
+		return "ret_stack";
+	if (l->kprobe_slots &&
+	    (!is_kernel_pointer(l->kprobe_slots) || l->slot_page_insns == SUTURE_NONE))
+		return "kprobe_slots";
+	if (l->optprobe_slots &&
+	    (!is_kernel_pointer(l->optprobe_slots) || l->slot_page_insns == SUTURE_NONE))
+		return "optprobe_slots";
+	if (l->rethook_hook &&
+	    (!is_kernel_range(l->rethook_hook, l->rethook_hook + l->rethook_hook_size) ||
+	     l->rethook_hook_size > MAX_TASK_SIZE))
+		return "rethook_hook";
+	return NULL;
 }
 
 /* One entry of 6 bytes for each address of 4. */
@@ -146,6 +189,8 @@ static const char *wrong_number(const struct suture_layout *l)
 	if (!is_near(l->entry_stack_offset))
 		return "entry_stack_offset";
 	wrong = wrong_offset(l, offsets, ARRAY_SIZE(offsets));
+	if (!wrong)
+		wrong = wrong_option(l);
 	return wrong ? wrong : wrong_orc(l);
 }
 

@@ -1,52 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/task.h"
 #include "core/errno.h"
-#include "core/lib/string.h"
+#include "guest/walk.h"
 
 #define MAX_TASKS (4u << 20)
 
-/*
- * A window on the guest's memory, which moves only when an address lies outside of it. Task
- * structures lie in large pages, so that one translation serves many reads.
- */
-struct window {
-	u64 va;
-	const u8 *at;
-	size_t len;
-};
-
-static bool in_window(const struct window *w, u64 va, size_t len)
-{
-	return va - w->va < w->len && w->len - (va - w->va) >= len;
-}
-
-static void move_window(struct window *w, u64 va)
-{
-	w->va = va;
-	w->at = guest_at(GVA(va), &w->len);
-	if (!w->at)
-		w->len = 0;
-}
-
-/* Inline, so that a copy of constant length is a load. */
-static inline __attribute__((always_inline)) int read_at(struct window *w, u64 va, void *buf,
-							 size_t len)
-{
-	if (!in_window(w, va, len)) {
-		move_window(w, va);
-		if (w->len < len)
-			return guest_read(GVA(va), buf, len);
-	}
-	memcpy(buf, w->at + (va - w->va), len);
-	return 0;
-}
-
-static int read_u64(struct window *w, u64 va, u64 *v)
-{
-	return read_at(w, va, v, sizeof(*v));
-}
-
-static int read_task(struct window *w, u64 task, struct guest_task *t)
+int guest_read_task(struct window *w, u64 task, struct guest_task *t)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
 	u32 on_cpu;
@@ -66,31 +25,6 @@ static int read_task(struct window *w, u64 task, struct guest_task *t)
 	return read_u64(w, task + l->task_pc, &t->pc);
 }
 
-/* ---- lists ---- */
-
-struct walk {
-	struct window window;
-	u32 left; /* how many more entries may come, in all lists together */
-	int (*fn)(const struct guest_task *t, void *arg);
-	void *arg;
-};
-
-/*
- * The entry after `at`, a struct list_head { next, prev }. One whose `prev` does not lead back is
- * in the middle of a change, or no list at all.
- */
-static int list_next(struct walk *walk, u64 at, u64 *next)
-{
-	u64 back;
-
-	if (read_u64(&walk->window, at, next) || read_u64(&walk->window, *next + 8, &back))
-		return -EFAULT;
-	if (back != at || !walk->left)
-		return -ELOOP;
-	walk->left--;
-	return 0;
-}
-
 static int for_each_thread(struct walk *walk, u64 leader)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
@@ -103,7 +37,7 @@ static int for_each_thread(struct walk *walk, u64 leader)
 	head = signal + l->signal_thread_head;
 	r = list_next(walk, head, &at);
 	while (!r && at != head) {
-		r = read_task(&walk->window, at - l->task_thread_node, &t);
+		r = guest_read_task(&walk->window, at - l->task_thread_node, &t);
 		if (!r)
 			r = walk->fn(&t, walk->arg);
 		if (!r)
@@ -136,7 +70,7 @@ static int read_task_of_cpu(u64 pointer, struct guest_task *t)
 
 	if (guest_read_u64(GVA(pointer), &task))
 		return -EFAULT;
-	return read_task(&w, task, t);
+	return guest_read_task(&w, task, t);
 }
 
 int guest_current(u64 percpu_base, struct guest_task *t)

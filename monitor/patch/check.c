@@ -6,6 +6,7 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
+#include "guest/hooks.h"
 #include "guest/module.h"
 #include "guest/unwind.h"
 
@@ -34,6 +35,9 @@ static struct check {
 	const struct pause *pause;
 	const struct check_range *ranges;
 	u32 nr_ranges;
+	/* code that probes run in place of functions': nobody may be in it, whatever changes */
+	struct check_range probes[2 * GUEST_MAX_SLOT_PAGES + 1];
+	u32 nr_probes;
 	u64 lowest, span; /* a word that hits lies in (lowest, lowest + span] */
 	struct held_cpu cpus[MAX_CPUS];
 	u32 nr_cpus;
@@ -82,26 +86,46 @@ u32 check_sort(struct check_range *ranges, u32 count)
 }
 
 /* The range that the word hits: start < word <= end. */
-static const struct check_range *find_range(const struct check *c, u64 word)
+static const struct check_range *find_range(const struct check_range *ranges, u32 count, u64 word)
 {
-	u32 low = 0, high = c->nr_ranges;
+	u32 low = 0, high = count;
 
 	/* The last range that starts below the word. */
 	while (low < high) {
 		u32 mid = (low + high) / 2;
 
-		if (c->ranges[mid].start < word)
+		if (ranges[mid].start < word)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low && word <= c->ranges[low - 1].end ? &c->ranges[low - 1] : NULL;
+	return low && word <= ranges[low - 1].end ? &ranges[low - 1] : NULL;
 }
 
 /* Most words are no code addresses, and are done with here. */
 static inline bool is_far(const struct check *c, u64 word)
 {
 	return word - c->lowest - 1 >= c->span;
+}
+
+/*
+ * Between taking a return address from the stack and listing it, rethook_hook() has it nowhere
+ * where we look. It cannot be preempted: what sleeping tasks have of it are old words.
+ */
+static const struct check_range *find_probe(const struct check *c, u64 word,
+					    const struct guest_task *t)
+{
+	const struct check_range *hit = find_range(c->probes, c->nr_probes, word);
+
+	return hit && (t->on_cpu || hit->start != guest_kernel.layout.rethook_hook) ? hit : NULL;
+}
+
+static const struct check_range *find_hit(const struct check *c, u64 word,
+					  const struct guest_task *t)
+{
+	const struct check_range *hit = find_range(c->ranges, c->nr_ranges, word);
+
+	return hit ? hit : find_probe(c, word, t);
 }
 
 /* ---- hits ---- */
@@ -125,7 +149,7 @@ static void unwind_owner(struct check *c)
 	else
 		unwind_sleeping(o->task, &c->trace);
 	for (u32 i = 0; i < trace->nr_frames; i++)
-		o->inside |= find_range(c, arch_strip_pac(trace->frames[i].ip)) != NULL;
+		o->inside |= find_hit(c, arch_strip_pac(trace->frames[i].ip), o->task) != NULL;
 }
 
 /*
@@ -146,7 +170,7 @@ static void report_stack(const struct check *c, struct blocker *b)
 
 	for (u32 i = 0; i < count; i++) {
 		u64 address = arch_strip_pac(c->trace.frames[i].ip);
-		const struct check_range *hit = find_range(c, address);
+		const struct check_range *hit = find_hit(c, address, c->owner.task);
 
 		b->stack[i].address = address;
 		str_copy(b->stack[i].func, hit ? hit->name : "", sizeof(b->stack[i].func));
@@ -161,7 +185,7 @@ static void report_stack(const struct check *c, struct blocker *b)
 static int judge_near(struct check *c, u64 word, u64 at, const struct guest_task *t,
 		      const char *where)
 {
-	const struct check_range *hit = find_range(c, word);
+	const struct check_range *hit = find_hit(c, word, t);
 	struct blocker *b = &c->r->blocker;
 
 	if (!hit)
@@ -372,6 +396,18 @@ static u64 stack_in_use(const struct guest_task *t, const struct running *run)
 	return t->sp;
 }
 
+struct hooked {
+	struct check *c;
+	const struct guest_task *t;
+};
+
+static int judge_hooked(u64 address, const char *kind, void *arg)
+{
+	const struct hooked *h = arg;
+
+	return judge_word(h->c, address, h->t, kind);
+}
+
 /* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
 static bool is_clear(const struct guest_task *t, const struct running *run)
 {
@@ -382,6 +418,7 @@ static int judge_task(const struct guest_task *t, void *arg)
 {
 	struct check *c = arg;
 	struct running run = find_running(c, t);
+	struct hooked hooked = {c, t};
 	u64 high = t->stack + guest_kernel.layout.thread_size;
 	int err = 0;
 
@@ -396,6 +433,23 @@ static int judge_task(const struct guest_task *t, void *arg)
 		err = judge_word(c, t->pc, t, "saved pc");
 	if (!err)
 		err = judge_words(c, stack_in_use(t, &run), high, false, t, "stack");
+	if (!err)
+		err = guest_for_each_hooked_return(t, judge_hooked, &hooked);
+	if (err && err != -EBUSY && !c->r->reason[0])
+		cannot_judge(c, err,
+			     "the return addresses that probes took from %s (%u) cannot be "
+			     "read",
+			     t->comm, t->pid);
+	return err;
+}
+
+/* Tasks that exit have left the list, and may be preempted before they are done. */
+static int judge_queue(struct check *c, const struct held_cpu *h)
+{
+	int err = guest_for_each_queued(h->ctx.percpu_base, judge_task, c);
+
+	if (err && err != -EBUSY && !c->r->reason[0])
+		cannot_judge(c, err, "CPU %u: its run queue cannot be followed", h->id);
 	return err;
 }
 
@@ -417,6 +471,8 @@ static int judge_tasks(struct check *c)
 		/* A task that exits leaves the list before it stops running. */
 		if (!err && !h->listed)
 			err = judge_task(&h->current, c);
+		if (!err)
+			err = judge_queue(c, h);
 	}
 	return err;
 }
@@ -430,10 +486,49 @@ static bool is_located(const struct held_cpu *h)
 	return h->ctx.user || h->located || (s64)h->ctx.sp >= 0;
 }
 
+static void add_probe(struct check *c, u64 start, u64 end, const char *name)
+{
+	struct check_range *p = &c->probes[c->nr_probes++];
+
+	*p = (struct check_range){.start = start, .end = end};
+	str_copy(p->name, name, sizeof(p->name));
+}
+
+static int add_slot_page(u64 page, void *arg)
+{
+	/* The page begins with an instruction: one who has jumped there is in the function. */
+	add_probe(arg, page - 1, page + PAGE_SIZE, "a kprobe's copy of instructions");
+	return 0;
+}
+
+static int collect_probes(struct check *c)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u64 end;
+	int err;
+
+	c->nr_probes = 0;
+	err = guest_for_each_slot_page(add_slot_page, c);
+	if (err)
+		return cannot_judge(c, err, "the copied instructions of kprobes cannot be found");
+	if (l->rethook_hook)
+		add_probe(c, l->rethook_hook, l->rethook_hook + l->rethook_hook_size,
+			  "rethook_hook");
+	c->nr_probes = check_sort(c->probes, c->nr_probes);
+	if (!c->nr_probes)
+		return 0;
+	end = MAX(c->lowest + c->span, c->probes[c->nr_probes - 1].end);
+	c->lowest = MIN(c->lowest, c->probes[0].start);
+	c->span = end - c->lowest;
+	return 0;
+}
+
 static int judge(struct check *c, const struct cpu *self)
 {
 	int err = collect_cpus(c, self);
 
+	if (!err)
+		err = collect_probes(c);
 	for_each_held(c, h) if (!err) err = judge_registers(c, h);
 	if (!err)
 		err = judge_tasks(c);

@@ -13,7 +13,7 @@
 #include "core/pause.h"
 #include "patch/report.h"
 
-#define CHECK_MAX_RANGES 1024
+#define CHECK_MAX_RANGES 4096
 
 struct check_range {
 	u64 start, end; /* [start, end) of the code that must not be on a stack */

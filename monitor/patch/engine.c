@@ -38,6 +38,7 @@ static void free_patch(struct engine *e, struct patch *p)
 	engine_free_bundle(e, p);
 	if (p->objects)
 		e->ops.free(e->ops.ctx, p->objects, p->tables_size);
+	engine_free_parts(e, p);
 	e->ops.free(e->ops.ctx, p, sizeof(*p));
 }
 

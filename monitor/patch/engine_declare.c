@@ -17,6 +17,7 @@ struct declaration {
 	const struct suture_decl_object *objects;
 	const struct suture_decl_func *funcs;
 	const struct suture_decl_state *states;
+	const struct suture_decl_part *parts;
 	char why[160];
 };
 
@@ -39,18 +40,22 @@ static int parse(struct declaration *d, const struct suture_declare *m)
 	if (!terminated(m->name, sizeof(m->name)))
 		return refuse(d, EINVAL, "a declaration without a name");
 	if (!m->nr_objects || m->nr_objects > SUTURE_MAX_OBJECTS ||
-	    m->nr_funcs > SUTURE_MAX_FUNCS || m->nr_states > SUTURE_MAX_STATES)
+	    m->nr_funcs > SUTURE_MAX_FUNCS || m->nr_states > SUTURE_MAX_STATES ||
+	    m->nr_parts > SUTURE_MAX_PARTS)
 		return refuse(d, E2BIG,
-			      "%u objects, %u functions and %u states; the limits are %u, %u, %u",
-			      m->nr_objects, m->nr_funcs, m->nr_states, SUTURE_MAX_OBJECTS,
-			      SUTURE_MAX_FUNCS, SUTURE_MAX_STATES);
+			      "%u objects, %u functions, %u states and %u parts of functions; the "
+			      "limits are %u, %u, %u, %u",
+			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_parts,
+			      SUTURE_MAX_OBJECTS, SUTURE_MAX_FUNCS, SUTURE_MAX_STATES,
+			      SUTURE_MAX_PARTS);
 	if (m->flags & ~SUTURE_DECL_REPLACE)
 		return refuse(d, EINVAL, "unknown flags %#x", m->flags);
 	d->objects = (const void *)(m + 1);
 	d->funcs = (const void *)(d->objects + m->nr_objects);
 	d->states = (const void *)(d->funcs + m->nr_funcs);
+	d->parts = (const void *)(d->states + m->nr_states);
 	size = sizeof(*m) + m->nr_objects * sizeof(*d->objects) + m->nr_funcs * sizeof(*d->funcs) +
-	       m->nr_states * sizeof(*d->states);
+	       m->nr_states * sizeof(*d->states) + m->nr_parts * sizeof(*d->parts);
 	if (size != m->msg.size)
 		return refuse(d, EMSGSIZE, "its tables take %u bytes, the message has %u",
 			      (unsigned int)size, m->msg.size);
@@ -93,6 +98,15 @@ static int check_objects(const struct engine *e, struct declaration *d)
 	return 0;
 }
 
+/* Is it in the text of a loaded object? */
+static bool in_object(const struct engine *e, const struct suture_decl_object *o, u64 addr,
+		      u64 size)
+{
+	if (!strcmp(o->name, "vmlinux"))
+		return size && addr + size > addr && is_text(e, false, addr, addr + size);
+	return inside(o->text_start, o->text_end, addr, size);
+}
+
 static int check_old(const struct engine *e, struct declaration *d,
 		     const struct suture_decl_func *f)
 {
@@ -107,10 +121,7 @@ static int check_old(const struct engine *e, struct declaration *d,
 			       : 0;
 	if (!f->old_addr)
 		return refuse(d, ENOENT, "function '%s' is not in '%s'", f->name, o->name);
-	if (!strcmp(o->name, "vmlinux")
-		    ? !f->old_size || f->old_addr + f->old_size < f->old_addr ||
-			      !is_text(e, false, f->old_addr, f->old_addr + f->old_size)
-		    : !inside(o->text_start, o->text_end, f->old_addr, f->old_size))
+	if (!in_object(e, o, f->old_addr, f->old_size))
 		return refuse(d, EFAULT, "function '%s' is not in the text of '%s'", f->name,
 			      o->name);
 	return 0;
@@ -139,6 +150,26 @@ static int check_funcs(const struct engine *e, struct declaration *d)
 			    (f->object == d->funcs[j].object && f->sympos == d->funcs[j].sympos &&
 			     !strcmp(f->name, d->funcs[j].name)))
 				return refuse(d, EINVAL, "function '%s' is there twice", f->name);
+	}
+	return 0;
+}
+
+static int check_parts(const struct engine *e, struct declaration *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->m->nr_parts; i++) {
+		const struct suture_decl_part *part = &d->parts[i];
+		const struct suture_decl_object *o;
+
+		if (part->func >= d->m->nr_funcs || part->is_new > 1)
+			return refuse(d, EINVAL, "part %u of a function is malformed", i);
+		o = &d->objects[d->funcs[part->func].object];
+		if (part->is_new ? !inside(d->m->text_start, d->m->text_end, part->addr, part->size)
+				 : !o->loaded || !in_object(e, o, part->addr, part->size))
+			return refuse(
+				d, EFAULT, "a part of function '%s' is not in the text of '%s'",
+				d->funcs[part->func].name, part->is_new ? d->m->name : o->name);
 	}
 	return 0;
 }
@@ -348,6 +379,16 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.is_shadow = d->states[i].is_shadow,
 			.block_disable = d->states[i].block_disable,
 		};
+	engine_free_parts(e, p);
+	if (engine_grow_parts(e, p, m->nr_parts))
+		return -ENOMEM;
+	for (i = 0; i < m->nr_parts; i++)
+		p->parts[p->nr_parts++] = (struct part){
+			.func = d->parts[i].func,
+			.is_new = d->parts[i].is_new,
+			.addr = d->parts[i].addr,
+			.size = d->parts[i].size,
+		};
 	return 0;
 }
 
@@ -422,6 +463,8 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 		r = check_funcs(e, &d);
 	if (!r)
 		r = check_states(&d);
+	if (!r)
+		r = check_parts(e, &d);
 	if (!r && e->transition)
 		r = refuse(&d, EBUSY, "patch '%s' is in transition: one at a time",
 			   e->transition->name);

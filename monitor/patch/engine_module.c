@@ -28,12 +28,46 @@ static const struct suture_decl_func *resolved(const struct suture_module *m, co
 	return NULL;
 }
 
+static const struct suture_decl_part *parts_of(const struct suture_module *m)
+{
+	return (const void *)((const struct suture_decl_func *)(m + 1) + m->nr_funcs);
+}
+
+static bool in_module(const struct engine *e, const struct suture_module *m, u64 addr, u64 size)
+{
+	return size && addr >= m->text_start && addr < m->text_end && size <= m->text_end - addr &&
+	       e->ops.is_text(e->ops.ctx, true, addr, size);
+}
+
+/* What was split off function i of the patch, which is function `index` of the message. */
+static int resolve_parts(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
+			 u32 index)
+{
+	const struct suture_decl_part *parts = parts_of(m);
+	u32 j, n = 0;
+	int err;
+
+	for (j = 0; j < m->nr_parts; j++)
+		n += parts[j].func == index;
+	err = engine_grow_parts(e, p, n);
+	for (j = 0; !err && j < m->nr_parts; j++) {
+		if (parts[j].func != index)
+			continue;
+		if (!in_module(e, m, parts[j].addr, parts[j].size))
+			return -EFAULT;
+		p->parts[p->nr_parts++] =
+			(struct part){.func = i, .addr = parts[j].addr, .size = parts[j].size};
+	}
+	return err;
+}
+
 /* Take over the addresses of a module that comes. The payload's code waits for it already. */
 static int resolve(struct engine *e, struct patch *p, struct object *o,
 		   const struct suture_module *m)
 {
 	const struct suture_decl_func *d;
 	u32 i, j;
+	int err;
 
 	o->text_start = m->text_start;
 	o->text_end = m->text_end;
@@ -48,9 +82,7 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 				 p->name, o->name, f->name, f->sympos);
 			return -EINVAL; /* what Linux prints */
 		}
-		if (!d->old_size || d->old_addr < m->text_start || d->old_addr >= m->text_end ||
-		    d->old_size > m->text_end - d->old_addr ||
-		    !e->ops.is_text(e->ops.ctx, true, d->old_addr, d->old_size)) {
+		if (!in_module(e, m, d->old_addr, d->old_size)) {
 			log_warn("patch '%s': function '%s' is not in the text of module '%s'",
 				 p->name, f->name, o->name);
 			return -EFAULT;
@@ -60,6 +92,10 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 				return -EINVAL;
 		f->old_addr = d->old_addr;
 		f->old_size = d->old_size;
+		err = resolve_parts(e, p, i, m,
+				    (u32)(d - (const struct suture_decl_func *)(m + 1)));
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -71,6 +107,7 @@ static void forget_addresses(struct patch *p, const struct object *o)
 	for (i = 0; i < p->nr_funcs; i++)
 		if (&p->objects[p->funcs[i].object] == o)
 			p->funcs[i].old_addr = p->funcs[i].old_size = 0;
+	patch_forget_parts(p, o);
 }
 
 static void module_coming(struct engine *e, const struct suture_module *m)
@@ -137,8 +174,9 @@ int engine_module(struct engine *e, const struct suture_module *m)
 
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
-	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) ||
-	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs))
+	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
+	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs) +
+				   m->nr_parts * sizeof(struct suture_decl_part))
 		return -EINVAL;
 	for (i = 0; i < m->nr_funcs; i++)
 		if (!memchr(funcs[i].name, 0, sizeof(funcs[i].name)))

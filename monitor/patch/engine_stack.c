@@ -30,8 +30,12 @@ static bool on_after(const struct change *c, const struct patch *p, const struct
 	return c->on && o->loaded && (c->object || o->patched);
 }
 
-/* The function that is (c == NULL) or will be on top of the stack of the original at key. */
-static const struct func *top(const struct engine *e, u64 key, const struct change *c)
+/*
+ * The function that is (c == NULL) or will be on top of the stack of the original at key; *owner is
+ * its patch, and stays as it is if there is none.
+ */
+static const struct func *top(const struct engine *e, u64 key, const struct change *c,
+			      const struct patch **owner)
 {
 	const struct func *found = NULL;
 	const struct patch *p;
@@ -40,8 +44,10 @@ static const struct func *top(const struct engine *e, u64 key, const struct chan
 	for (p = e->patches; p; p = p->next)
 		for (i = 0; p->installed && i < p->nr_funcs; i++)
 			if (p->funcs[i].old_addr == key &&
-			    (c ? on_after(c, p, &p->funcs[i]) : p->funcs[i].on))
+			    (c ? on_after(c, p, &p->funcs[i]) : p->funcs[i].on)) {
 				found = &p->funcs[i];
+				*owner = p;
+			}
 	return found;
 }
 
@@ -73,28 +79,78 @@ static bool is_first(const struct engine *e, const struct patch *p, u32 i, const
 	return true;
 }
 
-/* Count the redirects that the change touches, and fill them in if `out` is there. */
-static u32 difference(const struct engine *e, const struct change *c, struct switch_func *out)
+/* What the change touches. Counted only, where there is no room for it. */
+struct difference {
+	struct switch_func *funcs;
+	struct check_range *also;
+	u32 nr_funcs, nr_also;
+	enum switch_care care;
+};
+
+static void add_also(struct difference *d, const char *name, u64 start, u64 size)
+{
+	struct check_range *also;
+
+	if (d->care != SWITCH_SAFE)
+		return;
+	also = d->also ? &d->also[d->nr_also] : NULL;
+	d->nr_also++;
+	if (!also)
+		return;
+	*also = (struct check_range){.start = start, .end = start + size};
+	str_copy(also->name, name, sizeof(also->name));
+}
+
+/* What was split off the code that is active: f of p, or the original that f names. */
+static void add_parts(struct difference *d, const struct patch *p, const struct func *f,
+		      bool is_new)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_parts; i++) {
+		const struct part *part = &p->parts[i];
+
+		if (&p->funcs[part->func] == f && part->is_new == is_new && part->size)
+			add_also(d, f->name, part->addr, part->size);
+	}
+}
+
+/* A payload that goes off may be freed: nobody may be anywhere in it. */
+static void add_payloads(const struct engine *e, const struct change *c, struct difference *d)
+{
+	const struct patch *p;
+
+	for (p = e->patches; p && !c->object; p = p->next)
+		if (p->installed && p->on &&
+		    (p == c->patch ? !c->on : c->replace && patch_is_older(p, c->patch)))
+			add_also(d, p->name, p->text_start, p->text_end - p->text_start);
+}
+
+static void find_difference(const struct engine *e, const struct change *c, struct difference *d)
 {
 	const struct func *before, *after, *f;
-	const struct patch *p;
-	u32 i, n = 0;
+	const struct patch *p, *active, *later;
+	u32 i;
+
+	d->nr_funcs = d->nr_also = 0;
 
 	for (p = e->patches; p; p = p->next) {
 		for (i = 0; p->installed && i < p->nr_funcs; i++) {
 			f = &p->funcs[i];
 			if (f->on == on_after(c, p, f) || !is_first(e, p, i, c))
 				continue;
-			before = top(e, f->old_addr, NULL);
-			after = top(e, f->old_addr, c);
+			active = p;
+			before = top(e, f->old_addr, NULL, &active);
+			after = top(e, f->old_addr, c, &later);
 			if (before == after)
 				continue;
-			if (out)
-				fill(&out[n], f, before, after);
-			n++;
+			if (d->funcs)
+				fill(&d->funcs[d->nr_funcs], f, before, after);
+			d->nr_funcs++;
+			add_parts(d, active, before ? before : f, before);
 		}
 	}
-	return n;
+	add_payloads(e, c, d);
 }
 
 static void commit(struct engine *e, const struct change *c)
@@ -116,22 +172,32 @@ static void commit(struct engine *e, const struct change *c)
 static int try_change(struct engine *e, const struct change *c, enum switch_care care,
 		      u64 budget_us, struct transition_report *r)
 {
-	u32 count = difference(e, c, NULL);
-	struct switch_func *funcs;
+	struct difference d = {.care = care};
 	struct switch_set set;
+	size_t funcs, size;
+	void *memory;
 	int ret;
 
-	if (count) {
-		funcs = e->ops.alloc(e->ops.ctx, count * sizeof(*funcs));
-		if (!funcs) {
+	find_difference(e, c, &d);
+	funcs = d.nr_funcs * sizeof(*d.funcs);
+	size = funcs + d.nr_also * sizeof(*d.also);
+	if (size) {
+		memory = e->ops.alloc(e->ops.ctx, size);
+		if (!memory) {
 			str_copy(r->reason, "no memory for the list of functions",
 				 sizeof(r->reason));
 			return -EAGAIN;
 		}
-		difference(e, c, funcs);
-		set = (struct switch_set){.funcs = funcs, .count = count, .care = care};
+		d.funcs = memory;
+		d.also = (void *)((char *)memory + funcs);
+		find_difference(e, c, &d);
+		set = (struct switch_set){.funcs = d.funcs,
+					  .count = d.nr_funcs,
+					  .care = care,
+					  .also = d.also,
+					  .nr_also = d.nr_also};
 		ret = e->ops.try_switch(e->ops.ctx, &set, budget_us, r);
-		e->ops.free(e->ops.ctx, funcs, count * sizeof(*funcs));
+		e->ops.free(e->ops.ctx, memory, size);
 		if (ret)
 			return ret;
 	}
@@ -171,6 +237,7 @@ void patch_forget_redirects(struct patch *p, const struct object *o)
 int engine_validate(struct engine *e, struct patch *p, struct transition_report *r)
 {
 	struct switch_func *funcs;
+	const struct patch *owner;
 	struct switch_set set;
 	size_t size = p->nr_funcs * sizeof(*funcs);
 	u32 i, n = 0;
@@ -185,7 +252,7 @@ int engine_validate(struct engine *e, struct patch *p, struct transition_report 
 	}
 	for (i = 0; i < p->nr_funcs; i++)
 		if (p->objects[p->funcs[i].object].loaded)
-			fill(&funcs[n++], &p->funcs[i], top(e, p->funcs[i].old_addr, NULL),
+			fill(&funcs[n++], &p->funcs[i], top(e, p->funcs[i].old_addr, NULL, &owner),
 			     &p->funcs[i]);
 	set = (struct switch_set){.funcs = funcs, .count = n};
 	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;

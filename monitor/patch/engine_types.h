@@ -17,6 +17,13 @@ struct func {
 	bool on; /* on its function's stack: runs, unless a newer patch's stands on it */
 };
 
+/* What the compiler split off a function. size 0: no longer there. */
+struct part {
+	u32 func; /* index into the patch's functions */
+	bool is_new;
+	u64 addr, size;
+};
+
 /* What the module notifier said of an object, until the pump of that notifier comes for it. */
 enum object_event { EVENT_NONE, EVENT_COMING, EVENT_GOING };
 
@@ -76,11 +83,13 @@ struct patch {
 	bool orphan;	/* its agent is gone: no callbacks, the engine pumps for itself */
 
 	u64 text_start, text_end; /* of the payload */
-	u32 nr_objects, nr_funcs, nr_states;
+	u32 nr_objects, nr_funcs, nr_states, nr_parts;
 	struct object *objects;
 	struct func *funcs;
 	struct state *states;
 	size_t tables_size; /* one allocation that begins at objects */
+	struct part *parts;
+	size_t parts_size;
 
 	struct transition_report apply, revert;
 };
@@ -173,6 +182,14 @@ struct state *state_arriving(struct engine *e, u32 n, struct patch **owner);
 void states_inherit(struct engine *e);
 /* A state that turning p off would remove though it is marked block_disable: its id, or 0. */
 u64 engine_blocked_state(struct engine *e, struct patch *p);
+
+/* ---- engine_parts.c ---- */
+
+/* Room for so many more parts behind p->nr_parts. -ENOMEM: nothing changed. */
+int engine_grow_parts(struct engine *e, struct patch *p, u32 more);
+void engine_free_parts(struct engine *e, struct patch *p);
+/* The object's module has gone, and with it the parts of its functions. */
+void patch_forget_parts(struct patch *p, const struct object *o);
 
 /* ---- engine_stack.c: which code is active, and the switches that change it ---- */
 

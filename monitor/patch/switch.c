@@ -149,6 +149,8 @@ static int make_ranges(const struct switch_set *set, struct check_range *ranges,
 		if (forced || is_redirected(f))
 			add_range(&ranges[n++], f, f->old_addr, MIN(f->old_size, JUMP_AREA));
 	}
+	for (u32 i = 0; i < set->nr_also; i++)
+		ranges[n++] = set->also[i];
 	*count = check_sort(ranges, n);
 	return 0;
 }
@@ -210,7 +212,8 @@ static void clear_attempt(struct transition_report *r)
 
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r)
 {
-	size_t pages = (2ull * set->count * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
+	u64 max = 2ull * set->count + set->nr_also;
+	size_t pages = (max * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
 	struct check_range *ranges;
 	struct shadow_plan *plan;
 	u32 count = 0;
@@ -218,11 +221,14 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 
 	r->attempts++;
 	clear_attempt(r);
-	if (!set->count)
+	if (!max)
 		return 0;
-	if (2ull * set->count > CHECK_MAX_RANGES)
-		return fail(r, -ENOSPC, "%u functions change at once, at most %u can", set->count,
-			    CHECK_MAX_RANGES / 2);
+	if (max > CHECK_MAX_RANGES)
+		return fail(
+			r, -ENOSPC,
+			"%u functions and %u of their parts change at once: at most %u can, where "
+			"a function counts twice",
+			set->count, set->nr_also, CHECK_MAX_RANGES);
 	ranges = pool_alloc(pages);
 	if (!ranges)
 		return fail(r, -ENOMEM, "no memory for %u functions", set->count);

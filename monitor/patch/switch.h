@@ -6,6 +6,7 @@
 #ifndef PATCH_SWITCH_H
 #define PATCH_SWITCH_H
 
+#include "patch/check.h"
 #include "patch/report.h"
 
 struct switch_func {
@@ -27,6 +28,12 @@ struct switch_set {
 	const struct switch_func *funcs;
 	u32 count;
 	enum switch_care care;
+	/*
+	 * More code that nobody may be in: split-off parts of active functions, and the whole text
+	 * of payloads that are off after the switch. Empty unless SWITCH_SAFE.
+	 */
+	const struct check_range *also;
+	u32 nr_also;
 };
 
 /*

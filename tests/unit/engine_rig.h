@@ -40,6 +40,7 @@
 struct def {
 	const char *name;
 	bool replace;
+	bool parts; /* every function has a part, in the original and in the payload */
 	struct {
 		const char *name;
 		u32 callbacks;
@@ -86,6 +87,8 @@ struct rig {
 	bool short_pause;
 	u64 last_budget_us;
 	u32 switches;
+	struct check_range also[RIG_FUNCS * 2]; /* of the last attempt */
+	u32 nr_also;
 	bool state_pre[RIG_IDS], state_post[RIG_IDS]; /* by id: a state is introduced once */
 	u32 shadow_dtors;
 	void (*hook)(struct rig *rig); /* between any two steps */
@@ -276,7 +279,10 @@ static RIG_UNUSED int rig_try_switch(void *ctx, const struct switch_set *set, u6
 
 	r->attempts++;
 	rig->last_budget_us = budget_us;
-	assert_true(set->count > 0);
+	rig->nr_also = MIN(set->nr_also, (u32)ARRAY_SIZE(rig->also));
+	if (rig->nr_also)
+		memcpy(rig->also, set->also, rig->nr_also * sizeof(rig->also[0]));
+	assert_true(set->count + set->nr_also > 0);
 	for (i = 0; i < set->count; i++) {
 		const struct switch_func *f = &set->funcs[i];
 		u64 now = *redirect_slot(rig, f->key);
@@ -592,11 +598,13 @@ static RIG_UNUSED struct suture_declare *make_declaration(struct rig *rig, struc
 	u32 no = count_objects(d), nf = count_funcs(d), ns = count_states(d), i;
 	u32 slot = (u32)(p - rig->payloads);
 	size_t size = sizeof(struct suture_declare) + no * sizeof(struct suture_decl_object) +
-		      nf * sizeof(struct suture_decl_func) + ns * sizeof(struct suture_decl_state);
+		      nf * sizeof(struct suture_decl_func) + ns * sizeof(struct suture_decl_state) +
+		      (d->parts ? 2 * nf : 0) * sizeof(struct suture_decl_part);
 	struct suture_declare *m = calloc(1, size);
 	struct suture_decl_object *o = (void *)(m + 1);
 	struct suture_decl_func *f = (void *)(o + no);
 	struct suture_decl_state *s = (void *)(f + nf);
+	struct suture_decl_part *part = (void *)(s + ns);
 
 	m->msg.size = (su32)size;
 	strcpy(m->name, d->name);
@@ -627,7 +635,16 @@ static RIG_UNUSED struct suture_declare *make_declaration(struct rig *rig, struc
 		}
 		f[i].new_addr = m->text_start + 0x100 * (i + 1);
 		f[i].new_size = 0x90;
+		if (!d->parts)
+			continue;
+		if (f[i].old_addr)
+			part[m->nr_parts++] = (struct suture_decl_part){
+				.func = i, .addr = f[i].old_addr + 0xa0, .size = 0x10};
+		part[m->nr_parts++] = (struct suture_decl_part){
+			.func = i, .is_new = 1, .addr = f[i].new_addr + 0xa0, .size = 0x20};
 	}
+	if (d->parts)
+		m->msg.size -= (2 * nf - m->nr_parts) * (su32)sizeof(*part);
 	for (i = 0; i < ns; i++) {
 		s[i].id = d->states[i].id;
 		s[i].version = d->states[i].version;
@@ -653,7 +670,9 @@ static RIG_UNUSED int tell_module(struct rig *rig, const char *name, enum suture
 	struct {
 		struct suture_module m;
 		struct suture_decl_func funcs[RIG_MODULES * RIG_FUNCS];
+		struct suture_decl_part parts[RIG_MODULES * RIG_FUNCS];
 	} *msg = calloc(1, sizeof(*msg));
+	struct suture_decl_part *parts;
 	u32 i, j, n = 0;
 	int r;
 
@@ -674,7 +693,13 @@ static RIG_UNUSED int tell_module(struct rig *rig, const char *name, enum suture
 	msg->m.nr_funcs = n;
 	msg->m.text_start = text;
 	msg->m.text_end = text + MODULE_TEXT;
-	msg->m.msg.size = (su32)(sizeof(msg->m) + n * sizeof(msg->funcs[0]));
+	parts = (void *)&msg->funcs[n];
+	for (i = 0; i < n; i++)
+		if (msg->funcs[i].old_addr)
+			parts[msg->m.nr_parts++] = (struct suture_decl_part){
+				.func = i, .addr = msg->funcs[i].old_addr + 0xc0, .size = 0x10};
+	msg->m.msg.size = (su32)(sizeof(msg->m) + n * sizeof(msg->funcs[0]) +
+				 msg->m.nr_parts * sizeof(*parts));
 	r = engine_module(rig->e, &msg->m);
 	free(msg);
 	return r;

@@ -29,6 +29,10 @@
 #define SYN_ENTRY_SIZE	0x1000u
 #define SYN_TASK_SIZE	0x2400u
 #define SYN_MAX_CPU_IDS 8
+#define SYN_RT_PRIOS	8u
+#define SYN_RET_DEPTH	50u
+#define SYN_HOOK	(SYN_TEXT + 0xf0000)
+#define SYN_HOOK_SIZE	0x100ull
 
 /* Places in the per-CPU area, task_struct and signal_struct. */
 enum {
@@ -47,6 +51,20 @@ enum {
 	TASK_SP = 0x1458,
 	TASK_PC = 0x1460,
 	SIGNAL_THREAD_HEAD = 0x10,
+	PCPU_RQ = 0x200,
+	RQ_CFS_TASKS = 0x40,
+	RQ_RT_QUEUE = 0x80,
+	RQ_DL_ROOT = 0x180,
+	TASK_GROUP_NODE = 0xa8,
+	TASK_RT_RUN_LIST = 0x200,
+	TASK_DL_NODE = 0x240,
+	TASK_RETHOOKS = 0x1300,
+	TASK_RET_STACK = 0x1310,
+	TASK_CURR_RET_STACK = 0x131c,
+	RETHOOK_RET_ADDR = 16,
+	RET_STACK_ENTRY = 40,
+	RET_STACK_RET = 8,
+	SLOT_PAGE_INSNS = 16,
 	LIST_PREV = 8,
 };
 
@@ -146,6 +164,7 @@ static inline u64 syn_loose_task(u32 pid, const char *comm)
 	syn_set(task + TASK_STACK, stack);
 	syn_set(task + TASK_SP, stack + SYN_THREAD_SIZE);
 	syn_set32(task + TASK_PID, pid);
+	syn_set32(task + TASK_CURR_RET_STACK, ~0u);
 	strncpy(syn_at(task + TASK_COMM), comm, 16);
 	return task;
 }
@@ -238,6 +257,9 @@ static inline void syn_make_cpu(u32 cpu)
 	syn_set(c->base + PCPU_IRQ, c->irq + SYN_IRQ_SIZE - 8);
 	syn_set(c->base + PCPU_EXC, c->exc);
 	syn_set(c->base + PCPU_ENTRY, c->exc);
+	syn_list_init(c->base + PCPU_RQ + RQ_CFS_TASKS);
+	for (u32 i = 0; i < SYN_RT_PRIOS; i++)
+		syn_list_init(c->base + PCPU_RQ + RQ_RT_QUEUE + 16 * i);
 	/* As if the entry stack were behind the exception stacks. */
 	c->ctx.percpu_base = c->base;
 	cpus[cpu].state = CPU_HELD;
@@ -309,7 +331,29 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 		.task_on_cpu = TASK_ON_CPU,
 		.task_pid = TASK_PID,
 		.task_comm = TASK_COMM,
+		.pcpu_rq = PCPU_RQ,
+		.rq_cfs_tasks = RQ_CFS_TASKS,
+		.rq_rt_queue = RQ_RT_QUEUE,
+		.rq_dl_root = RQ_DL_ROOT,
+		.rt_prios = SYN_RT_PRIOS,
+		.task_group_node = TASK_GROUP_NODE,
+		.task_rt_run_list = TASK_RT_RUN_LIST,
+		.task_dl_node = TASK_DL_NODE,
+		.task_rethooks = TASK_RETHOOKS,
+		.rethook_ret_addr = RETHOOK_RET_ADDR,
+		.task_ret_stack = TASK_RET_STACK,
+		.task_curr_ret_stack = TASK_CURR_RET_STACK,
+		.ret_stack_entry = RET_STACK_ENTRY,
+		.ret_stack_ret = RET_STACK_RET,
+		.ret_stack_depth = SYN_RET_DEPTH,
+		.slot_page_insns = SLOT_PAGE_INSNS,
+		.rethook_hook = SYN_HOOK,
+		.rethook_hook_size = SYN_HOOK_SIZE,
 	};
+	l->kprobe_slots = syn_alloc(64);
+	l->optprobe_slots = syn_alloc(64);
+	syn_list_init(l->kprobe_slots);
+	syn_list_init(l->optprobe_slots);
 	l->per_cpu_offset = syn_alloc(PAGE_SIZE);
 	l->init_task = syn_loose_task(0, "swapper/0");
 	syn_make_leader(l->init_task);

@@ -4,6 +4,7 @@
 
 static const struct def def = {
 	.name = "fix",
+	.parts = true,
 	.objects = {{"vmlinux", ALL_CALLBACKS}, {"ext4", 0}, {"absent", 0}},
 	.funcs = {{0, "cmdline_proc_show"}, {1, "ext4_map_blocks"}, {2, "absent_func"}},
 	.states = {{.id = 3, .version = 1}, {.id = 4, .is_shadow = 1}},
@@ -14,6 +15,7 @@ static struct suture_declare *m;
 static struct suture_decl_object *objects;
 static struct suture_decl_func *funcs;
 static struct suture_decl_state *states;
+static struct suture_decl_part *parts;
 
 static void fresh(void)
 {
@@ -22,6 +24,7 @@ static void fresh(void)
 	objects = (void *)(m + 1);
 	funcs = (void *)(objects + m->nr_objects);
 	states = (void *)(funcs + m->nr_funcs);
+	parts = (void *)(states + m->nr_states);
 }
 
 static int setup(void **state)
@@ -164,6 +167,27 @@ static void test_redirectability(void **state)
 }
 
 /* Any byte of it flipped: refused or taken, never out of bounds, and never both. */
+/* One of each original function, and of each new one: vmlinux, ext4, absent. */
+static void test_parts(void **state)
+{
+	(void)state;
+	assert_int_equal(m->nr_parts, 5);
+	REFUSED(EMSGSIZE, m->nr_parts--);
+	REFUSED(E2BIG, m->nr_parts = SUTURE_MAX_PARTS + 1);
+	REFUSED(EINVAL, parts[0].func = 3);
+	REFUSED(EINVAL, parts[0].is_new = 2);
+	REFUSED(EFAULT, parts[0].func = 2); /* its module is not loaded */
+	REFUSED(EFAULT, parts[0].func = 1); /* in another object */
+	REFUSED(EFAULT, parts[0].size = 0);
+	REFUSED(EFAULT, parts[0].size = ~0ull);
+	REFUSED(EFAULT, parts[0].addr = VMLINUX - 0x10);
+	REFUSED(EFAULT, parts[1].addr = VMLINUX);
+	REFUSED(EFAULT, parts[1].size = 0);
+	REFUSED(EFAULT, parts[3].addr = objects[1].text_start - 8);
+	REFUSED(EFAULT, parts[3].size = MODULE_TEXT);
+	assert_int_equal(engine_declare(rig.e, m), 0);
+}
+
 static void test_every_byte(void **state)
 {
 	u32 size = m->msg.size, at, bit;
@@ -192,6 +216,9 @@ static void start_load(void)
 	assert_int_equal(upload(&rig, &def), 0);
 	engine_work(rig.e, &work);
 	assert_int_equal(work.kind, SUTURE_WORK_LOAD);
+	/* parts are no part of a manifest */
+	m->msg.size -= m->nr_parts * (u32)sizeof(*parts);
+	m->nr_parts = 0;
 }
 
 /* The declaration is refused, the load reported as failed: the reason stays the first one. */
@@ -328,9 +355,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_good),	      T(test_sizes),	       T(test_objects),	   T(test_funcs),
-		T(test_states),	      T(test_redirectability), T(test_every_byte), T(test_manifest),
-		T(test_only_bundles), T(test_out_of_memory),
+		T(test_good),	  T(test_sizes),	   T(test_objects),	  T(test_funcs),
+		T(test_states),	  T(test_redirectability), T(test_every_byte),	  T(test_parts),
+		T(test_manifest), T(test_only_bundles),	   T(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,52 @@ static void numbers_without_sense(void **state)
 	assert_int_equal(try_register(), 0);
 }
 
+#define BAD_OPTION(field, value, names)                                                            \
+	do {                                                                                       \
+		struct suture_layout before = syn.hello.layout;                                    \
+		syn.hello.layout.field = (value);                                                  \
+		assert_refused(-EINVAL, names);                                                    \
+		syn.hello.layout = before;                                                         \
+	} while (0)
+
+/* What a kernel may lack is there wholly or not at all. */
+static void options_without_sense(void **state)
+{
+	(void)state;
+	BAD(rq_cfs_tasks, 1u << 16);
+	BAD(task_rt_run_list, 12);
+	BAD_OPTION(rq_cfs_tasks, SUTURE_NONE, "pcpu_rq");
+	BAD_OPTION(task_group_node, SUTURE_NONE, "pcpu_rq");
+	BAD_OPTION(rq_rt_queue, SUTURE_NONE, "pcpu_rq");
+	BAD_OPTION(task_rt_run_list, SUTURE_NONE, "pcpu_rq");
+	BAD_OPTION(rq_dl_root, SUTURE_NONE, "pcpu_rq");
+	BAD_OPTION(task_dl_node, SUTURE_NONE, "pcpu_rq");
+	BAD_OPTION(rt_prios, 1u << 20, "pcpu_rq");
+	BAD(rethook_ret_addr, SUTURE_NONE);
+	BAD(task_rethooks, 4);
+	BAD_OPTION(task_curr_ret_stack, SUTURE_NONE, "ret_stack");
+	BAD_OPTION(ret_stack_entry, 0, "ret_stack");
+	BAD_OPTION(ret_stack_entry, 4, "ret_stack");
+	BAD_OPTION(ret_stack_entry, 1u << 20, "ret_stack");
+	BAD_OPTION(ret_stack_ret, RET_STACK_ENTRY, "ret_stack");
+	BAD_OPTION(ret_stack_ret, 4, "ret_stack");
+	BAD_OPTION(ret_stack_depth, 1u << 20, "ret_stack");
+	BAD(kprobe_slots, 0x400000);
+	BAD(optprobe_slots, syn.hello.layout.optprobe_slots + 4);
+	BAD_OPTION(slot_page_insns, SUTURE_NONE, "kprobe_slots");
+	BAD(rethook_hook, 0x400000);
+	BAD_OPTION(rethook_hook_size, 1u << 20, "rethook_hook");
+	BAD_OPTION(rethook_hook_size, 0, "rethook_hook");
+	syn.hello.layout.pcpu_rq = 0;
+	syn.hello.layout.rq_cfs_tasks = SUTURE_NONE;
+	syn.hello.layout.task_rethooks = SUTURE_NONE;
+	syn.hello.layout.task_ret_stack = SUTURE_NONE;
+	syn.hello.layout.kprobe_slots = syn.hello.layout.optprobe_slots = 0;
+	syn.hello.layout.slot_page_insns = SUTURE_NONE;
+	syn.hello.layout.rethook_hook = 0;
+	assert_int_equal(try_register(), 0);
+}
+
 static void a_stack_that_is_absent_needs_no_size(void **state)
 {
 	(void)state;
@@ -201,15 +247,11 @@ static void notes_with_lengths_that_lie(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_kernel_registers_once),
-		TEST(text_ranges),
-		TEST(the_release_is_terminated),
-		TEST(numbers_without_sense),
-		TEST(a_stack_that_is_absent_needs_no_size),
-		TEST(init_task_must_be_one),
-		TEST(another_build_id),
-		TEST(notes_without_build_id),
-		TEST(notes_with_lengths_that_lie),
+		TEST(a_kernel_registers_once),	 TEST(text_ranges),
+		TEST(the_release_is_terminated), TEST(numbers_without_sense),
+		TEST(options_without_sense),	 TEST(a_stack_that_is_absent_needs_no_size),
+		TEST(init_task_must_be_one),	 TEST(another_build_id),
+		TEST(notes_without_build_id),	 TEST(notes_with_lengths_that_lie),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

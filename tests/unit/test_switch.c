@@ -48,8 +48,7 @@ static int setup(void **state)
 	for_each_cpu (c)
 		c->state = c->id ? CPU_PARKED : CPU_SERVICE;
 	fake_guest_start(NULL);
-	set.count = 0;
-	set.care = SWITCH_SAFE;
+	set = (struct switch_set){.funcs = funcs, .care = SWITCH_SAFE};
 	memset(&report, 0, sizeof(report));
 	pool_stats(&pool_before);
 	return 0;
@@ -527,6 +526,33 @@ static void active_code_of_unknown_size(void **state)
 	assert_nothing_changed();
 }
 
+static void parts_and_payloads_count(void **state)
+{
+	const struct check_range also[] = {{.start = A + 0x800, .end = A + 0x810, .name = "a"},
+					   {.start = NEW_A, .end = NEW_2, .name = "fix"}};
+	u64 sp = syn_sleep(sleeper, 64);
+
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	set.also = also;
+	set.nr_also = 2;
+	syn_set(sp, A + 0x808);
+	assert_fails(-EAGAIN, "sleeper (100) is in a");
+	syn_set(sp, NEW_B);
+	assert_fails(-EAGAIN, "sleeper (100) is in fix");
+	/* nothing to redirect, and still somebody is in it */
+	set.count = 0;
+	assert_fails(-EAGAIN, "sleeper (100) is in fix");
+	syn_set(sp, 0);
+	assert_done();
+	set.count = 1;
+	set.nr_also = CHECK_MAX_RANGES;
+	assert_fails(-ENOSPC, "at most");
+	set.nr_also = 2;
+	assert_done();
+	assert_int_equal(target(A), NEW_A);
+}
+
 static void too_many_functions(void **state)
 {
 	(void)state;
@@ -593,6 +619,7 @@ int main(void)
 		TEST(dropped_behind_the_engines_back),
 		TEST(functions_that_take_no_redirect),
 		TEST(active_code_of_unknown_size),
+		TEST(parts_and_payloads_count),
 		TEST(too_many_functions),
 		TEST(memory_is_out),
 	};

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/hooks.h"
+#include "guest/walk.h"
+
+#define MAX_RETHOOKS 4096u
+
+/* struct llist_node { next } within struct rethook_node. */
+static int for_each_rethook(struct window *w, u64 task, guest_return_fn fn, void *arg)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u32 left = MAX_RETHOOKS;
+	u64 node, ret;
+	int r = 0;
+
+	if (read_u64(w, task + l->task_rethooks, &node))
+		return -EFAULT;
+	while (!r && node) {
+		if (!left--)
+			return -ELOOP;
+		if (guest_read_u64(GVA(node + l->rethook_ret_addr), &ret) ||
+		    guest_read_u64(GVA(node), &node))
+			return -EFAULT;
+		r = fn(ret, "kretprobe", arg);
+	}
+	return r;
+}
+
+static int for_each_traced(struct window *w, u64 task, guest_return_fn fn, void *arg)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u64 stack, ret;
+	s32 newest;
+	int r = 0;
+
+	if (read_u64(w, task + l->task_ret_stack, &stack) ||
+	    read_at(w, task + l->task_curr_ret_stack, &newest, sizeof(newest)))
+		return -EFAULT;
+	if (!stack)
+		return 0;
+	if (newest >= (s32)l->ret_stack_depth)
+		return -ELOOP;
+	for (s32 i = 0; !r && i <= newest; i++) {
+		u64 entry = stack + (u64)i * l->ret_stack_entry;
+
+		if (guest_read_u64(GVA(entry + l->ret_stack_ret), &ret))
+			return -EFAULT;
+		r = fn(ret, "graph tracer", arg);
+	}
+	return r;
+}
+
+int guest_for_each_hooked_return(const struct guest_task *t, guest_return_fn fn, void *arg)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	struct window w = {0};
+	int r = 0;
+
+	if (l->task_rethooks != SUTURE_NONE)
+		r = for_each_rethook(&w, t->task, fn, arg);
+	if (!r && l->task_ret_stack != SUTURE_NONE)
+		r = for_each_traced(&w, t->task, fn, arg);
+	return r;
+}
+
+/* ---- kprobes ---- */
+
+static int for_each_page(u64 head, int (*fn)(u64 page, void *arg), void *arg)
+{
+	struct walk walk = {.left = GUEST_MAX_SLOT_PAGES + 1}; /* and back to the head */
+	u64 at, page;
+	int r = list_next(&walk, head, &at);
+
+	while (!r && at != head) {
+		if (read_u64(&walk.window, at + guest_kernel.layout.slot_page_insns, &page))
+			return -EFAULT;
+		r = fn(page, arg);
+		if (!r)
+			r = list_next(&walk, at, &at);
+	}
+	return r;
+}
+
+int guest_for_each_slot_page(int (*fn)(u64 page, void *arg), void *arg)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	int r = l->kprobe_slots ? for_each_page(l->kprobe_slots, fn, arg) : 0;
+
+	return r || !l->optprobe_slots ? r : for_each_page(l->optprobe_slots, fn, arg);
+}

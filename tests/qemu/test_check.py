@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The consistency check in a real guest: tasks that are in a function, and hard to find there."""
+
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from machine import BUILD, GUEST, SUTURE, TOP
+from patches import make_patch, suture_build
+
+HIDDEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hidden.ko")
+TRACING = "/sys/kernel/tracing"
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="module")
+def machine(boot_module):
+    machine = boot_module(cpus=2, files={"/lib/modules/hidden.ko": HIDDEN})
+    machine.load_agent()
+    machine.check("insmod /lib/modules/hidden.ko")
+    return machine
+
+
+@pytest.fixture
+def guest(machine):
+    """Two CPUs, agent and module `hidden`; left without a patch, a thread or a warning."""
+    assert machine.check("cat /proc/hidden") == "1 1 1 1"
+    yield machine
+    assert machine.check("cat /proc/hidden") == "1 1 1 1"
+    assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
+
+
+def hidden_patch(bundles, function):
+    return make_patch(bundles, f"fix_{function}", f"""
+        static noinline int new_{function}(void)
+        {{
+            return 2;
+        }}
+    """, {"hidden": {function: f"new_{function}"}})
+
+
+class Waiting:
+    """A command of the operator that must not come to its end yet."""
+
+    def __init__(self, guest, *arguments):
+        self.guest = guest
+        self.process = subprocess.Popen(
+            [SUTURE, "--host", f"127.0.0.1:{guest.port}", "--insecure", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def blocked_by(self, pattern, seconds=3.0):
+        """It goes on being blocked for so long, and the status tells by whom."""
+        deadline = time.monotonic() + 30
+        while not re.search(pattern, status := self.guest.suture("status").out):
+            assert self.process.poll() is None, f"it was not blocked:\n{self.output()}"
+            assert time.monotonic() < deadline, status
+            time.sleep(0.1)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, f"it was not blocked:\n{self.output()}"
+            time.sleep(0.1)
+
+    def output(self):
+        return self.process.communicate(timeout=10)[0].decode(errors="replace")
+
+    def succeeds(self, timeout=40):
+        output, _ = self.process.communicate(timeout=timeout)
+        assert self.process.returncode == 0, output.decode(errors="replace")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.process.kill()
+        self.process.wait()
+
+
+def blocked_while_in(guest, bundles, function, word, by):
+    """`word` starts a thread that is in the function; nobody replaces that before it has left."""
+    bundle = hidden_patch(bundles, function)
+    guest.check(f"echo {word} >/proc/hidden; sleep 0.3")
+    with Waiting(guest, "apply", bundle) as applying:
+        try:
+            applying.blocked_by(by)
+        finally:
+            guest.check("echo wake >/proc/hidden")
+        applying.succeeds()
+    assert "2" in guest.check("cat /proc/hidden")
+    result = guest.suture("revert", f"fix_{function}")
+    assert result.status == 0, result
+
+
+def test_cold_part(guest, bundles):
+    """The thread sleeps in hidden_cold.cold: the address on its stack is not in hidden_cold."""
+    assert " hidden_cold.cold\t[hidden]" in guest.check("grep hidden_cold /proc/kallsyms")
+    blocked_while_in(guest, bundles, "hidden_cold", "cold", by="hidden_cold")
+
+
+def test_payload_text(guest, bundles):
+    """The new function has jumped to another one of its payload, which sleeps there."""
+    bundle = make_patch(bundles, "jumper", """
+        #include <linux/delay.h>
+
+        static __attribute__((noipa)) int elsewhere(void)
+        {
+            msleep(8000);
+            return 2;
+        }
+
+        static __attribute__((noipa)) int new_hidden_tail(void)
+        {
+            return elsewhere();
+        }
+    """, {"hidden": {"hidden_tail": "new_hidden_tail"}})
+    assert guest.suture("apply", bundle).status == 0
+    guest.check("echo tail >/proc/hidden; sleep 0.3")
+    with Waiting(guest, "revert", "jumper") as reverting:
+        try:
+            reverting.blocked_by("jumper", seconds=2)
+        finally:
+            guest.check("echo wake >/proc/hidden")
+        reverting.succeeds()
+    assert guest.check("cat /proc/hidden") == "1 1 1 1"
+
+
+def test_kretprobe(guest, bundles):
+    """A kretprobe has taken the only address of hidden_outer that was on the stack."""
+    guest.check(f"echo r:hidden/inner hidden_inner >{TRACING}/kprobe_events; "
+                f"echo 1 >{TRACING}/events/hidden/inner/enable")
+    try:
+        blocked_while_in(guest, bundles, "hidden_outer", "outer", by="hidden_outer.*kretprobe")
+    finally:
+        guest.check(f"echo 0 >{TRACING}/events/hidden/inner/enable; "
+                    f"echo >{TRACING}/kprobe_events")
+
+
+def test_graph_tracer(guest, bundles):
+    """The same, and it is the function-graph tracer that has it."""
+    guest.check(f"echo hidden_inner >{TRACING}/set_ftrace_filter; "
+                f"echo function_graph >{TRACING}/current_tracer")
+    try:
+        blocked_while_in(guest, bundles, "hidden_outer", "outer", by="hidden_outer.*graph tracer")
+    finally:
+        guest.check(f"echo nop >{TRACING}/current_tracer; echo >{TRACING}/set_ftrace_filter")
+
+
+def test_off_list(guest, bundles):
+    """A task that is not on the task list, and preempted half of the time."""
+    blocked_while_in(guest, bundles, "hidden_off_list", "off_list", by="hidden_off_list")
+
+
+def test_page_table_isolation(boot, bundles):
+    """CPUs in user mode have other page tables: the kernel's own are read."""
+    demo = os.path.join(bundles, "demo.sut")
+    status, output = suture_build(os.path.join(TOP, "examples", "demo"), demo)
+    assert status == 0, output
+    guest = boot(cpus=2, cmdline="pti=on")
+    assert "isolation: enabled" in guest.check("dmesg | grep -i 'page tables'")
+    guest.load_agent()
+    guest.check("for i in 1 2 3; do while :; do :; done & echo $! >>/tmp/busy; done")
+    for _ in range(5):
+        for arguments in ("apply", demo), ("revert", "demo"):
+            result = guest.suture(*arguments)
+            assert result.status == 0, result
+    guest.check("kill $(cat /tmp/busy)")
