@@ -19,6 +19,12 @@ check-qemu: $(QEMU_NEEDS)
 check-boot: $(QEMU_NEEDS)
 	@SUTURE_BOOTS=20 $(call PYTEST,3600) test_boots.py
 
+## check-life    over 50 kexecs, 20 kdumps, 20 reboots; the service CPU dies at each step
+.PHONY: check-life
+check-life: $(QEMU_NEEDS)
+	@SUTURE_KEXECS=13 SUTURE_KDUMPS=10 SUTURE_REBOOTS=10 SUTURE_FAULTS=all \
+		$(call PYTEST,7200) test_life.py test_fault.py
+
 ## demo          boot a Debian kernel, patch it over the network, revert it
 .PHONY: demo
 demo: $(QEMU_NEEDS)

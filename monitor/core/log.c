@@ -5,7 +5,8 @@
 #include "core/lib/string.h"
 #include "core/lock.h"
 
-#define LOG_LINES 1024u
+#define LOG_LINES     1024u
+#define LOCK_LIMIT_US 100000
 
 static struct {
 	struct spinlock lock;
@@ -28,6 +29,19 @@ static void debug_line(const struct log_entry *e)
 	arch_debug_putc('\n');
 }
 
+/* A service CPU that died in here must not stop the guest: then the line is lost. */
+static bool lock_ring(void)
+{
+	u64 end = arch_time_us() + LOCK_LIMIT_US;
+
+	while (!spin_trylock(&ring.lock)) {
+		if (arch_time_us() > end)
+			return false;
+		arch_relax();
+	}
+	return true;
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	struct log_entry e = {.level = level, .time_us = arch_time_us()};
@@ -39,7 +53,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	vformat(e.text, sizeof(e.text), fmt, ap);
 	va_end(ap);
 
-	spin_lock(&ring.lock);
+	if (!lock_ring())
+		return;
 	e.seq = ++ring.next;
 	ring.lines[e.seq % LOG_LINES] = e;
 	debug_line(&e);

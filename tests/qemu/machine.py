@@ -93,7 +93,7 @@ class Machine:
     files     {path in the guest: file of the host, or bytes}: added to the initramfs.
     esp       {path on the ESP: file of the host, or bytes}: added to the ESP.
     agent     put the agent module and its helper into the guest.
-    qemu      more arguments for QEMU.
+    qemu      more arguments for QEMU; {sockets} in them is a folder for sockets.
     reboot    let the machine reset itself; otherwise a reset ends QEMU.
     """
 
@@ -197,7 +197,8 @@ class Machine:
         ]
         if not self.reboot:
             command.append("-no-reboot")
-        command += self.boot_arguments() + self.qemu
+        command += self.boot_arguments()
+        command += [word.replace("{sockets}", self.sockets) for word in self.qemu]
         with open(self.log("qemu.log"), "wb") as out:
             out.write((" ".join(command) + "\n").encode())
             out.flush()
@@ -299,6 +300,23 @@ class Machine:
         if result.status:
             self.fail(f"guest command {command!r} failed: {result}")
         return result.out
+
+    def settle_shell(self, timeout=20):
+        """After the serial line was asleep: throw away what it made of what came meanwhile."""
+        deadline = time.monotonic() + timeout
+        self.shell_socket.settimeout(1)
+        while time.monotonic() < deadline:
+            self.shell_socket.sendall(b"\n" + base64.b64encode(b"echo settled") + b"\n")
+            answer = b""
+            try:
+                while not answer.endswith(b"\nsettled\n\n@@ 0\n"):
+                    answer += self.shell_socket.recv(65536)
+                while True:
+                    self.shell_socket.recv(65536)
+            except socket.timeout:
+                if b"settled\n\n@@ 0\n" in answer:
+                    return
+        self.fail("the guest's shell does not answer after sleep")
 
     def send(self, command):
         """Start a guest command without waiting for an answer (power-off, reboot)."""

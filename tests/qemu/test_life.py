@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Life around the patch: modules, CPUs and kernels come and go while it is on.
 
-SUTURE_KEXECS, SUTURE_KDUMPS, SUTURE_REBOOTS and SUTURE_PAUSES are counts: small ones in make check,
-those of `make check-life` are large.
+SUTURE_KEXECS, SUTURE_KDUMPS, SUTURE_REBOOTS (of each kind) and SUTURE_PAUSES are counts: small ones
+in make check, large ones in make check-life.
 """
 
 import os
@@ -18,10 +18,11 @@ from patches import make_patch, suture_build
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SLEEPER = os.path.join(MODULES, "sleeper.ko")
 LIFE = os.path.join(MODULES, "life.ko")
-KEXECS = int(os.environ.get("SUTURE_KEXECS", "2"))
+BUTTON = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "drivers", "acpi", "button.ko")
+KEXECS = int(os.environ.get("SUTURE_KEXECS", "1"))
 KDUMPS = int(os.environ.get("SUTURE_KDUMPS", "1"))
-REBOOTS = int(os.environ.get("SUTURE_REBOOTS", "1"))
-PAUSES = int(os.environ.get("SUTURE_PAUSES", "1000"))
+REBOOTS = int(os.environ.get("SUTURE_REBOOTS", "2"))
+PAUSES = int(os.environ.get("SUTURE_PAUSES", "10000"))
 
 PATCHED = "this has been live patched"
 
@@ -114,6 +115,8 @@ def test_module_unload(boot, sleepy):
 
 # ---- reboot, power-off ----
 
+WAYS = ["acpi", "triple", "kbd", "pci", "efi"]  # of /sys/kernel/reboot/type
+
 @pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
 def test_reboot(boot, demo, deaf):
     """The machine starts anew with a patch on, whether the agent hears of it or not."""
@@ -123,6 +126,8 @@ def test_reboot(boot, demo, deaf):
         apply(guest, demo)
         if deaf:
             guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+        way = WAYS[(2 * deaf + n) % len(WAYS)]
+        guest.check(f"echo {way} >/sys/kernel/reboot/type")
         guest.send("reboot -f")
         guest.wait_ready(count=n + 2)
         assert not is_patched(guest)
@@ -135,7 +140,7 @@ def test_reboot(boot, demo, deaf):
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
 def test_poweroff(boot, demo, deaf):
-    for _ in range(REBOOTS):
+    for _ in range((REBOOTS + 1) // 2):
         guest = boot(cpus=2, files={"/lib/modules/life.ko": LIFE})
         guest.load_agent()
         apply(guest, demo)
@@ -212,7 +217,7 @@ def test_kexec_one_cpu(boot, demo, next_kernel):
     guest.wait_ready(count=2, timeout=120)
     guest.load_agent()
     # some of what was the old kernel's memory is overwritten
-    guest.check("dd if=/dev/urandom of=/tmp/fill bs=1M count=300 && rm /tmp/fill", timeout=60)
+    guest.check("dd if=/dev/zero of=/tmp/fill bs=1M count=300 && rm /tmp/fill", timeout=60)
     for _ in range(3):
         apply(guest, demo)
         assert is_patched(guest)
@@ -331,14 +336,19 @@ def test_agent_again(boot, demo):
 
 def test_suspend(boot, demo):
     """There is no suspend to RAM; suspend to idle is harmless; hibernation is refused."""
-    guest = boot(cpus=2)
+    guest = boot(cpus=2, files={"/lib/modules/button.ko": BUTTON}, cmdline="no_console_suspend")
     guest.load_agent()
     apply(guest, demo)
+    guest.check("insmod /lib/modules/button.ko")
     assert "deep" not in guest.check("cat /sys/power/mem_sleep")
-    for state in "freeze", "mem":
-        guest.check("echo 0 >/sys/class/rtc/rtc0/wakealarm;"
-                    "echo +3 >/sys/class/rtc/rtc0/wakealarm;"
-                    f"echo {state} >/sys/power/state", timeout=60)
+    for n, state in enumerate(["freeze", "mem"], 1):
+        guest.send(f"echo {state} >/sys/power/state")
+        guest.wait_log("Freezing remaining freezable tasks completed", count=n)
+        time.sleep(2)
+        assert guest.suture("status").status == 0
+        guest.hmp("system_powerdown")  # the power button wakes it
+        guest.wait_log("PM: suspend exit", count=n)
+        guest.settle_shell()
         assert is_patched(guest)
     result = guest.shell("echo test_resume >/sys/power/disk; echo disk >/sys/power/state",
                          timeout=60)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The switch, over the real pause, check and shadow pages; guest CPUs are threads. */
 #include "synthetic.h"
+#include "core/drop.h"
 #include "core/pause.h"
+#include "core/service.h"
 #include "core/pool.h"
 #include "patch/check.h"
 #include "patch/switch.h"
@@ -461,6 +463,36 @@ static void dropped_behind_the_engines_back(void **state)
 	assert_int_equal(redirects(), 0);
 }
 
+static u64 dropped_key;
+
+void service_note_dropped(u64 key, void *arg)
+{
+	(void)arg;
+	dropped_key = key;
+}
+
+/* What the service CPU does not know of yet must come to nothing. */
+static void the_kernel_ends(void **state)
+{
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	assert_done();
+	assert_int_equal(drop_range(NEW_B, NEW_B + SIZE), 0);
+	assert_int_equal(redirects(), 1);
+	assert_int_equal(drop_all(KERNEL_REPLACED), 1);
+	assert_int_equal(dropped_key, A);
+	assert_int_equal(redirects(), 0);
+	set.count = 0;
+	add_func("b", B, B, NEW_B);
+	assert_fails(-EAGAIN, "");
+	assert_int_equal(redirects(), 0);
+	assert_int_equal(kernel_end_take(), KERNEL_REPLACED);
+	assert_int_equal(kernel_end_take(), KERNEL_STAYS);
+	shadow_open();
+	assert_done();
+	assert_int_equal(redirects(), 1);
+}
+
 /* ---- refusals ---- */
 
 /* The whole set is refused, by the attempt and by validation, and b stays what it was. */
@@ -617,6 +649,7 @@ int main(void)
 		TEST(a_cpu_that_does_not_stop),
 		TEST(the_guest_changes_its_code),
 		TEST(dropped_behind_the_engines_back),
+		TEST(the_kernel_ends),
 		TEST(functions_that_take_no_redirect),
 		TEST(active_code_of_unknown_size),
 		TEST(parts_and_payloads_count),

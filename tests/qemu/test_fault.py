@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The service CPU dies, at every step of an apply and of a revert: the guest goes on, with the patch
+wholly on or wholly off, and without the monitor's help from then on.
+
+The debugger stub of QEMU stops the service CPU where it enters a function, and sends it into an
+endless halt with interrupts off. The monitor is the one that everybody runs.
+"""
+
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from gdb import Gdb
+from machine import BUILD, SUTURE, SUTURE_EFI, TOP
+from patches import suture_build
+from test_life import LIFE, PATCHED
+
+CPUS = 2
+SERVICE_CPU = CPUS  # the last one
+IMAGE = os.path.join(os.path.dirname(SUTURE_EFI), "suture.so")
+
+# where the service CPU dies, and whether the switch is to be done all the same
+STEPS = [
+    ("prepare", "shadow_plan_prepare", 1, False),
+    ("before-pause", "pause_begin", 1, False),
+    ("after-pause", "check_run", 1, False),
+    ("after-check", "shadow_plan_fill", 1, False),
+    ("before-commit", "pause_commit", 1, False),
+    ("after-commit", "shadow_plan_apply", 1, True),
+    ("first-leaf", "stage2_set_leaf", 1, True),
+    ("second-leaf", "stage2_set_leaf", 2, True),
+    ("before-end", "pause_end", 1, True),
+    ("after-end", "shadow_plan_finish", 1, True),
+]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    bundle = str(tmp_path_factory.mktemp("bundles") / "demo.sut")
+    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
+    assert status == 0, output
+    return bundle
+
+
+def symbols():
+    out = subprocess.run(["nm", IMAGE], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return {name: int(address, 16) for address, _, name in
+            (line.split() for line in out.splitlines() if len(line.split()) == 3)}
+
+
+def endless_halt():
+    """The offset of `cli; hlt; jmp` back to the first, in the monitor's fatal()."""
+    out = subprocess.run(["objdump", "-d", "--no-show-raw-insn", IMAGE], stdout=subprocess.PIPE,
+                         check=True).stdout.decode()
+    found = re.search(r"^ *([0-9a-f]+):\s+cli\s*\n.*\thlt\s*\n.*\tjmp +\1\b", out, re.MULTILINE)
+    assert found, "the monitor has no endless halt"
+    return int(found[1], 16)
+
+
+def kill_service_cpu(guest, function, count, operation):
+    """Start the operation, and stop the service CPU when it enters the function for the count-th
+    time."""
+    base = int(guest.wait_log(r"suture: .* MiB at (0x[0-9a-f]+)")[1], 16)
+    address = base + symbols()[function]
+    gdb = Gdb(os.path.join(guest.sockets, "gdb"))
+    # not before the attempt: the same functions serve others
+    begin = base + symbols()["shadow_plan_prepare"]
+    gdb.set_breakpoint(begin)
+    running = None
+    try:
+        gdb.go_on()
+        running = subprocess.Popen([SUTURE, "--host", f"127.0.0.1:{guest.port}", "--insecure",
+                                    *operation], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        assert gdb.wait_stop() == SERVICE_CPU
+        gdb.clear_breakpoint(begin)
+        if address != begin:
+            gdb.set_breakpoint(address)
+            while count:
+                gdb.go_on()
+                count -= gdb.wait_stop() == SERVICE_CPU
+                gdb.clear_breakpoint(address)
+                gdb.step(SERVICE_CPU)
+                if count:
+                    gdb.set_breakpoint(address)
+        gdb.set_rip(SERVICE_CPU, base + endless_halt())
+    finally:
+        gdb.close()
+        if running:
+            running.kill()
+            running.wait()
+
+
+def is_patched(guest):
+    cmdline = guest.check("cat /proc/cmdline") == PATCHED
+    uname = "live patched by Suture" in guest.check("kernelname")
+    assert cmdline == uname, "one half of the patch is on"
+    return cmdline
+
+
+def goes_on(guest):
+    """The guest's kernel does all that can have to do with the monitor."""
+    for cpu in range(CPUS):
+        assert guest.check(f"taskset -c {cpu} echo here") == "here"
+    # a CPU goes and comes back
+    guest.check("echo 0 >/sys/devices/system/cpu/cpu1/online;"
+                "echo 1 >/sys/devices/system/cpu/cpu1/online")
+    assert guest.check("nproc") == str(CPUS)
+    # writes to its text, also in shadowed pages: ftrace at the patched functions, a static key
+    guest.check("cd /sys/kernel/tracing && echo 'cmdline_proc_show' >set_ftrace_filter &&"
+                "echo function >current_tracer && cat /proc/cmdline && echo nop >current_tracer",
+                timeout=60)
+    guest.check("cd /sys/kernel/tracing && echo 1 >events/sched/sched_switch/enable &&"
+                "echo 0 >events/sched/sched_switch/enable", timeout=60)
+    # modules
+    guest.check("insmod /lib/modules/life.ko && rmmod life", timeout=60)
+    assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall'").out == ""
+
+
+# in make check a revert dies at three of them only (SUTURE_FAULTS=all: make check-life)
+OF_REVERT = [s for s in STEPS if s[0] in ("after-check", "after-commit", "second-leaf")
+             or os.environ.get("SUTURE_FAULTS") == "all"]
+CASES = ([pytest.param(*s[1:], "apply", id=f"apply-{s[0]}") for s in STEPS]
+         + [pytest.param(*s[1:], "revert", id=f"revert-{s[0]}") for s in OF_REVERT])
+
+
+@pytest.mark.parametrize("function,count,done,operation", CASES)
+def test_service_cpu_dies(boot, demo, function, count, done, operation):
+    guest = boot(cpus=CPUS, files={"/lib/modules/life.ko": LIFE},
+                 conf={"pause_budget_us": "1000000", "pause_limit_us": "1000000"},
+                 qemu=["-gdb", "unix:{sockets}/gdb,server=on,wait=off"])
+    guest.load_agent()
+    before = False
+    if operation == "revert":
+        result = guest.suture("apply", demo)
+        assert result.status == 0, result
+        before = True
+    kill_service_cpu(guest, function, count,
+                     ["apply", demo] if operation == "apply" else ["revert", "demo"])
+    time.sleep(2)
+    assert is_patched(guest) == (before != done)
+    goes_on(guest)
+    assert is_patched(guest) == (before != done)
+    guest.send("poweroff -f")
+    guest.wait_end(timeout=60)
