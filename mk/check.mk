@@ -23,7 +23,7 @@ check-boot: $(QEMU_NEEDS)
 .PHONY: check-life
 check-life: $(QEMU_NEEDS)
 	@SUTURE_KEXECS=13 SUTURE_KDUMPS=10 SUTURE_REBOOTS=10 SUTURE_FAULTS=all \
-		$(call PYTEST,7200) test_life.py test_fault.py
+		$(call PYTEST,7200) test_kexec.py test_life.py test_fault.py
 
 ## demo          boot a Debian kernel, patch it over the network, revert it
 .PHONY: demo

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Life around the patch: modules, CPUs and kernels come and go while it is on.
+"""Life around the patch: modules and CPUs come and go while it is on, the machine sleeps and boots
+again. test_kexec.py replaces the kernel, test_fault.py kills the service CPU.
 
-SUTURE_KEXECS, SUTURE_KDUMPS, SUTURE_REBOOTS (of each kind) and SUTURE_PAUSES are counts: small ones
-in make check, large ones in make check-life.
+SUTURE_REBOOTS (of each kind) and SUTURE_PAUSES are counts: small ones in make check, large ones in
+make check-life.
 """
 
 import os
@@ -11,16 +12,14 @@ import time
 
 import pytest
 
-import images
-from machine import AGENT, BUILD, GUEST, HELPER, INITRAMFS, KERNEL, KERNEL_CMDLINE, NIC, TOP
+from machine import BUILD, GUEST, TOP
 from patches import make_patch, suture_build
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SLEEPER = os.path.join(MODULES, "sleeper.ko")
 LIFE = os.path.join(MODULES, "life.ko")
-BUTTON = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "drivers", "acpi", "button.ko")
-KEXECS = int(os.environ.get("SUTURE_KEXECS", "1"))
-KDUMPS = int(os.environ.get("SUTURE_KDUMPS", "1"))
+BUTTON = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "drivers", "acpi",
+                      "button.ko")
 REBOOTS = int(os.environ.get("SUTURE_REBOOTS", "2"))
 PAUSES = int(os.environ.get("SUTURE_PAUSES", "10000"))
 
@@ -78,10 +77,6 @@ def is_patched(guest):
 
 def unharmed(guest):
     assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall|soft lockup'").out == ""
-
-
-def patch_named(guest, name):
-    return next(p for p in guest.json("/v1/patches")["patches"] if p["name"] == name)
 
 
 def redirects(guest):
@@ -146,104 +141,6 @@ def test_poweroff(boot, demo, deaf):
         apply(guest, demo)
         if deaf:
             guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
-        guest.send("poweroff -f")
-        guest.wait_end()
-
-
-# ---- kexec, kdump ----
-
-@pytest.fixture(scope="module")
-def next_kernel(tmp_path_factory):
-    """Files for the guest: what `kexec` starts, which has the same files again."""
-    initrd = str(tmp_path_factory.mktemp("kexec") / "initrd")
-    with open(INITRAMFS, "rb") as f:
-        archive = f.read()
-    archive += b"\0" * (-len(archive) % 512)
-    archive += images.make_cpio({"/lib/modules/suture.ko": AGENT, "/lib/modules/life.ko": LIFE,
-                                 "/usr/lib/suture/suture-load": HELPER})
-    archive += b"\0" * (-len(archive) % 512)
-    with open(initrd, "wb") as f:
-        f.write(archive)
-    return {"/lib/modules/life.ko": LIFE, "/boot/vmlinuz": KERNEL, "/boot/initrd": initrd}
-
-
-def load_kexec(guest, how, cmdline=""):
-    guest.check("cd / && (cat boot/initrd; find boot | cpio -o -H newc 2>/dev/null) >/tmp/next && "
-                f"kexec {how} /boot/vmlinuz /tmp/next '{KERNEL_CMDLINE} {cmdline}' && "
-                "rm /tmp/next", timeout=120)
-
-
-def replaced(guest, why):
-    """The new kernel is not patched, and the monitor has forgotten the old one."""
-    assert not is_patched(guest)
-    assert redirects(guest) == 0
-    patch = patch_named(guest, "demo")
-    assert patch["phase"] == "failed" and why in patch["why"], patch
-    unharmed(guest)
-
-
-@pytest.mark.parametrize("cmdline", ["", "nokaslr"], ids=["random", "same-place"])
-@pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
-def test_kexec(boot, demo, next_kernel, deaf, cmdline):
-    """A new kernel takes the machine over, at another or the same place in memory; the monitor
-    notices by itself when the agent does not say so."""
-    guest = boot(cpus=3, files=next_kernel, cmdline=cmdline)
-    for n in range(KEXECS):
-        guest.load_agent()
-        apply(guest, demo)
-        assert is_patched(guest)
-        load_kexec(guest, "load", cmdline)
-        if deaf:
-            guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
-        guest.send("kexec run")
-        guest.wait_ready(count=n + 2, timeout=120)
-        assert guest.check("nproc") == "3"
-        replaced(guest, "was replaced" if deaf else "has shut down")
-    guest.load_agent()
-    apply(guest, demo)
-    assert is_patched(guest)
-    revert(guest, "demo")
-    assert not is_patched(guest)
-    unharmed(guest)
-
-
-def test_kexec_one_cpu(boot, demo, next_kernel):
-    """The new kernel leaves the other CPUs alone: they must not run on in the old one's memory."""
-    guest = boot(cpus=3, files=next_kernel)
-    guest.load_agent()
-    apply(guest, demo)
-    load_kexec(guest, "load", "maxcpus=1")
-    guest.send("kexec run")
-    guest.wait_ready(count=2, timeout=120)
-    guest.load_agent()
-    # some of what was the old kernel's memory is overwritten
-    guest.check("dd if=/dev/zero of=/tmp/fill bs=1M count=300 && rm /tmp/fill", timeout=60)
-    for _ in range(3):
-        apply(guest, demo)
-        assert is_patched(guest)
-        revert(guest, "demo")
-    guest.check("echo 1 >/sys/devices/system/cpu/cpu1/online")
-    assert guest.check("taskset -c 1 echo here") == "here"
-    apply(guest, demo)
-    unharmed(guest)
-
-
-@pytest.mark.parametrize("cpu", [0, 1])
-def test_kdump(boot, demo, next_kernel, cpu):
-    """A panic with a patch on, on either CPU; the crash kernel runs, and can be patched itself."""
-    for _ in range(KDUMPS):
-        guest = boot(cpus=2, files=next_kernel, cmdline="crashkernel=256M")
-        guest.load_agent()
-        apply(guest, demo)
-        load_kexec(guest, "panic", "nr_cpus=1 irqpoll")
-        guest.send(f"taskset -c {cpu} sh -c 'echo c >/proc/sysrq-trigger'")
-        guest.wait_ready(count=2, timeout=120)
-        assert guest.check("test -s /proc/vmcore && echo yes") == "yes"
-        replaced(guest, "was replaced")
-        guest.load_agent()
-        apply(guest, demo)
-        assert is_patched(guest)
-        revert(guest, "demo")
         guest.send("poweroff -f")
         guest.wait_end()
 
