@@ -189,6 +189,7 @@ class Machine:
             "-netdev", "user,id=n0,restrict=on,"
             f"hostfwd=tcp:127.0.0.1:{self.port}-{GUEST_IP}:{API_PORT}",
             "-device", "e1000e,netdev=n0,addr=4,romfile=",
+            "-object", f"filter-dump,id=dump,netdev=n0,maxlen=200,file={self.log('net.pcap')}",
             "-serial", f"file:{self.log('console.log')}",
             "-serial", f"unix:{self.sockets}/shell,server=on,wait=off",
             "-qmp", f"unix:{self.sockets}/qmp,server=on,wait=off",
@@ -219,9 +220,9 @@ class Machine:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def dump_registers(self):
-        """What each CPU is at, for a machine that hangs (registers.log)."""
+        """What each CPU and connection is at, for a machine that hangs (registers.log)."""
         try:
-            text = self.hmp("info registers -a")
+            text = self.hmp("info registers -a") + self.hmp("info usernet")
         except (OSError, RuntimeError) as error:
             text = f"QMP: {error}"
         with open(self.log("registers.log"), "w") as log:
@@ -327,7 +328,7 @@ class Machine:
 
     # ---- the monitor, from outside ----
 
-    def suture(self, *arguments, timeout=60):
+    def suture(self, *arguments, timeout=90):
         """Run the operator's command against this machine; returns a Result."""
         command = [SUTURE, "--host", f"127.0.0.1:{self.port}", "--insecure", *arguments]
         try:
