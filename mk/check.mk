@@ -17,7 +17,7 @@ check-qemu: $(QEMU_NEEDS)
 ## check-boot    20 boots each with 1, 2 and 4 guest CPUs
 .PHONY: check-boot
 check-boot: $(QEMU_NEEDS)
-	@SUTURE_BOOTS=20 $(call PYTEST,3600) test_boots.py
+	@SUTURE_BOOTS=20 $(call PYTEST,3600) --dist load test_boots.py
 
 ## check-life    over 50 kexecs, 20 kdumps, 20 reboots; the service CPU dies at each step
 .PHONY: check-life
