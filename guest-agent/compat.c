@@ -165,6 +165,7 @@ static void layout_run_queues(struct suture_layout *l)
 
 	l->rq_cfs_tasks = btf_offset("rq", "cfs_tasks");
 	l->rq_rt_queue = l->rq_dl_root = SUTURE_NONE;
+	l->rq_lock = btf_offset("rq", "__lock");
 	l->task_group_node = offsetof(struct task_struct, se.group_node);
 	l->task_rt_run_list = offsetof(struct task_struct, rt.run_list);
 	l->task_dl_node = offsetof(struct task_struct, dl.rb_node);
@@ -173,7 +174,7 @@ static void layout_run_queues(struct suture_layout *l)
 	/* with groups of real-time tasks, what is queued may be a group */
 	if (IS_ENABLED(CONFIG_RT_GROUP_SCHED) || rt == SUTURE_NONE || active == SUTURE_NONE ||
 	    queue == SUTURE_NONE || dl == SUTURE_NONE || root == SUTURE_NONE ||
-	    l->rq_cfs_tasks == SUTURE_NONE || !l->pcpu_rq) {
+	    l->rq_cfs_tasks == SUTURE_NONE || l->rq_lock == SUTURE_NONE || !l->pcpu_rq) {
 		pr_warn("the run queues of this kernel cannot be read (it has no BTF, or groups of "
 			"real-time tasks): tasks that are preempted while they exit are not "
 			"seen\n");

@@ -212,7 +212,7 @@ struct suture_layout {
 	su32 ret_stack_depth;	  /* entries in the array */
 	su32 slot_page_insns;	  /* in struct kprobe_insn_page: pointer to the page; its first
 				     member is the list */
-	su32 reserved2;
+	su32 rq_lock; /* in struct rq, its spinlock: the first 32 bits are 0 when it is free */
 };
 
 struct suture_hello {

@@ -39,6 +39,7 @@ static const struct field {
 	FIELD(task_on_cpu, 4, false),
 	FIELD(task_pid, 4, false),
 	FIELD(task_comm, 1, false),
+	FIELD(rq_lock, 4, true),
 	FIELD(rq_cfs_tasks, 8, true),
 	FIELD(rq_rt_queue, 8, true),
 	FIELD(rq_dl_root, 8, true),
@@ -105,10 +106,10 @@ static bool is_near(s32 offset)
 /* Parts that a kernel may lack: all of one, or nothing. */
 static const char *wrong_option(const struct suture_layout *l)
 {
-	if (l->pcpu_rq && (l->rq_cfs_tasks == SUTURE_NONE || l->task_group_node == SUTURE_NONE ||
-			   l->rq_rt_queue == SUTURE_NONE || l->task_rt_run_list == SUTURE_NONE ||
-			   l->rq_dl_root == SUTURE_NONE || l->task_dl_node == SUTURE_NONE ||
-			   l->rt_prios > MAX_RT_PRIOS))
+	if (l->pcpu_rq && (l->rq_lock == SUTURE_NONE || l->rq_cfs_tasks == SUTURE_NONE ||
+			   l->task_group_node == SUTURE_NONE || l->rq_rt_queue == SUTURE_NONE ||
+			   l->task_rt_run_list == SUTURE_NONE || l->rq_dl_root == SUTURE_NONE ||
+			   l->task_dl_node == SUTURE_NONE || l->rt_prios > MAX_RT_PRIOS))
 		return "pcpu_rq";
 	if (l->task_rethooks != SUTURE_NONE && l->rethook_ret_addr == SUTURE_NONE)
 		return "rethook_ret_addr";

@@ -67,10 +67,19 @@ int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t,
 	const struct suture_layout *l = &guest_kernel.layout;
 	struct walk walk = {.left = MAX_QUEUED, .fn = fn, .arg = arg};
 	u64 rq = percpu_base + l->pcpu_rq;
+	u32 locked;
 	int r;
 
 	if (!l->pcpu_rq)
 		return 0;
+	/*
+	 * Who holds the lock may have taken a task off to put it on again: the scheduler moves the
+	 * one that it picks to the list's other end. Between the two the list looks whole.
+	 */
+	if (guest_read_u32(GVA(rq + l->rq_lock), &locked))
+		return -EFAULT;
+	if (locked)
+		return -ELOOP;
 	r = for_each_on_list(&walk, rq + l->rq_cfs_tasks, l->task_group_node);
 	for (u32 i = 0; !r && i < l->rt_prios; i++)
 		r = for_each_on_list(&walk, rq + l->rq_rt_queue + 16ull * i, l->task_rt_run_list);

@@ -27,7 +27,7 @@ int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *
 /*
  * Call fn for every task on the run queue of the CPU with this per-CPU base, those that have left
  * the kernel's list included. As guest_for_each_task() otherwise. Nothing is called when the agent
- * could not tell where run queues are (layout.pcpu_rq is 0).
+ * could not tell where run queues are (layout.pcpu_rq is 0). -ELOOP too while the queue is locked.
  */
 int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t, void *arg),
 			  void *arg);

@@ -55,7 +55,7 @@ class Waiting:
             [SUTURE, "--host", f"127.0.0.1:{guest.port}", "--insecure", *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def blocked_by(self, pattern, seconds=3.0):
+    def blocked_by(self, pattern, seconds):
         """It goes on being blocked for so long, and the status tells by whom."""
         deadline = time.monotonic() + 30
         while not re.search(pattern, status := self.guest.suture("status").out):
@@ -82,13 +82,13 @@ class Waiting:
         self.process.wait()
 
 
-def blocked_while_in(guest, bundles, function, word, by):
+def blocked_while_in(guest, bundles, function, word, by, seconds=3.0):
     """`word` starts a thread that is in the function; nobody replaces that before it has left."""
     bundle = hidden_patch(bundles, function)
     guest.check(f"echo {word} >/proc/hidden; sleep 0.3")
     with Waiting(guest, "apply", bundle) as applying:
         try:
-            applying.blocked_by(by)
+            applying.blocked_by(by, seconds)
         finally:
             guest.check("echo wake >/proc/hidden")
         applying.succeeds()
@@ -153,7 +153,8 @@ def test_graph_tracer(guest, bundles):
 
 def test_off_list(guest, bundles):
     """A task that is not on the task list, and preempted half of the time."""
-    blocked_while_in(guest, bundles, "hidden_off_list", "off_list", by="hidden_off_list")
+    blocked_while_in(guest, bundles, "hidden_off_list", "off_list", by="hidden_off_list",
+                     seconds=8.0)
 
 
 def test_page_table_isolation(boot, bundles):

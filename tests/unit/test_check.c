@@ -686,6 +686,11 @@ static void a_run_queue_that_is_being_changed(void **state)
 	assert_not_judged(-ELOOP, "CPU 2: its run queue");
 	syn_set(rq + RQ_CFS_TASKS, 0x1000);
 	assert_not_judged(-EFAULT, "CPU 2: its run queue");
+	/* taken off, to be put on again: the list is whole, and lacks it */
+	syn_list_init(rq + RQ_CFS_TASKS);
+	assert_safe();
+	syn_set32(rq + RQ_LOCK, 1);
+	assert_not_judged(-ELOOP, "CPU 2: its run queue");
 }
 
 /* ---- return addresses that are kept elsewhere ---- */

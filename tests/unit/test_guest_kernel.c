@@ -134,6 +134,7 @@ static void options_without_sense(void **state)
 	BAD(rq_cfs_tasks, 1u << 16);
 	BAD(task_rt_run_list, 12);
 	BAD_OPTION(rq_cfs_tasks, SUTURE_NONE, "pcpu_rq");
+	BAD_OPTION(rq_lock, SUTURE_NONE, "pcpu_rq");
 	BAD_OPTION(task_group_node, SUTURE_NONE, "pcpu_rq");
 	BAD_OPTION(rq_rt_queue, SUTURE_NONE, "pcpu_rq");
 	BAD_OPTION(task_rt_run_list, SUTURE_NONE, "pcpu_rq");
