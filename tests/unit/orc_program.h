@@ -42,6 +42,7 @@ struct orc_record {
 
 struct func {
 	u64 start, end;
+	bool unknown; /* it has no tables */
 };
 
 /* A piece of text: vmlinux's or a module's. */
@@ -359,6 +360,7 @@ static void make_function(const struct program *p)
 	f.realigned = !rnd(12);
 	f.by_rbp = !f.realigned && !rnd(4);
 	begin_func();
+	funcs[nr_funcs].unknown = !f.known;
 	prologue(&f);
 	for (u64 items = rnd(6); items; items--)
 		emit_item(p, &f);

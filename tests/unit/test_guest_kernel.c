@@ -166,6 +166,51 @@ static void options_without_sense(void **state)
 	assert_int_equal(try_register(), 0);
 }
 
+static void unwind_tables_without_sense(void **state)
+{
+	struct suture_layout *l = &syn.hello.layout;
+
+	(void)state;
+	/* Without tables the rest does not count; without modules, their offsets do not. */
+	l->modules_entry = 3;
+	l->module_list = 1;
+	assert_int_equal(try_register(), 0);
+	guest_kernel_forget();
+	l->orc_format = SUTURE_ORC_6_1;
+	l->modules_entry = 0;
+	l->orc_ip_start = SYN_TEXT;
+	l->orc_ip_end = SYN_TEXT + 4 * 1000;
+	l->orc_start = SYN_TEXT + 0x2000;
+	l->orc_end = SYN_TEXT + 0x2000 + 6 * 1000;
+	assert_int_equal(try_register(), 0);
+	guest_kernel_forget();
+	BAD(orc_format, SUTURE_ORC_6_4 + 1);
+	BAD(orc_ip_start, 0x1000);
+	BAD(orc_ip_end, before.orc_ip_start);
+	BAD(orc_ip_end, before.orc_ip_end + 4);
+	BAD(orc_ip_end, before.orc_ip_end + 2);
+	BAD(orc_start, 0x1000);
+	BAD(orc_end, before.orc_end + 6);
+	l->orc_ip_end = l->orc_ip_start + (65ull << 20);
+	l->orc_end = l->orc_start + (65ull << 20) / 4 * 6;
+	assert_refused(-EINVAL, "orc_ip_end");
+	l->orc_ip_end = SYN_TEXT + 4 * 1000;
+	l->orc_end = SYN_TEXT + 0x2000 + 6 * 1000;
+	l->modules_entry = SYN_MODULE + 8;
+	l->module_list = 8;
+	assert_int_equal(try_register(), 0);
+	guest_kernel_forget();
+	BAD(modules_entry, SYN_MODULE + 4);
+	BAD(modules_entry, 0x1000);
+	BAD(module_list, 65536);
+	BAD(module_text, 4);
+	BAD(module_text_size, 2);
+	BAD(module_orc_ip, SUTURE_NONE);
+	BAD(module_orc, 12);
+	BAD(module_nr_orcs, 1u << 20);
+	assert_int_equal(try_register(), 0);
+}
+
 static void a_stack_that_is_absent_needs_no_size(void **state)
 {
 	(void)state;
@@ -248,11 +293,17 @@ static void notes_with_lengths_that_lie(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_kernel_registers_once),	 TEST(text_ranges),
-		TEST(the_release_is_terminated), TEST(numbers_without_sense),
-		TEST(options_without_sense),	 TEST(a_stack_that_is_absent_needs_no_size),
-		TEST(init_task_must_be_one),	 TEST(another_build_id),
-		TEST(notes_without_build_id),	 TEST(notes_with_lengths_that_lie),
+		TEST(a_kernel_registers_once),
+		TEST(text_ranges),
+		TEST(the_release_is_terminated),
+		TEST(numbers_without_sense),
+		TEST(options_without_sense),
+		TEST(unwind_tables_without_sense),
+		TEST(a_stack_that_is_absent_needs_no_size),
+		TEST(init_task_must_be_one),
+		TEST(another_build_id),
+		TEST(notes_without_build_id),
+		TEST(notes_with_lengths_that_lie),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

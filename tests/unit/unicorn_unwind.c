@@ -34,7 +34,6 @@ static struct {
 	bool interrupt; /* stopped for one */
 	u32 checks, inside, hits, cleared, running, sleeping, on_irq_stack, interrupted;
 	u32 without, with; /* false hits */
-	u32 frames;
 } run;
 
 static const int registers[] = {
@@ -82,6 +81,16 @@ static bool is_inside(u32 func, u64 ip, bool sleeps)
 	return false;
 }
 
+/* All has tables, and no registers that were saved stand for themselves. */
+static bool can_unwind(u64 ip, bool sleeps)
+{
+	bool can = sleeps || !funcs[func_at(ip)].unknown;
+
+	for (u32 i = 0; i < run.depth; i++)
+		can &= !run.active[i].interrupted && !funcs[run.active[i].func].unknown;
+	return can;
+}
+
 static void compare(u64 ip, bool sleeps)
 {
 	static struct transition_report report;
@@ -122,8 +131,10 @@ static void compare(u64 ip, bool sleeps)
 		fail_msg("cleared: ip %#llx, depth %u", (unsigned long long)ip, run.depth);
 	run.with += !inside && err;
 	run.cleared += !err;
-	run.frames += report.blocker.nr_stack;
 	assert_true(err || report.words_cleared);
+	/* What is left then: registers, and the rule for the end of a function, where ip is. */
+	if (err && !inside && can_unwind(ip, sleeps) && strcmp(report.blocker.where, "ip") != 0)
+		assert_string_equal(report.blocker.where, "register");
 }
 
 static void check_running(u64 ip)
@@ -320,7 +331,7 @@ static void never_safe_when_it_is_not(void **state)
 	for (u32 i = 0; i < 2; i++) {
 		make_tables(formats[i].format);
 		run.checks = run.inside = run.hits = run.cleared = run.running = run.sleeping = 0;
-		run.on_irq_stack = run.interrupted = run.without = run.with = run.frames = 0;
+		run.on_irq_stack = run.interrupted = run.without = run.with = 0;
 		run_and_compare(CHECKS);
 		print_message("ORC of %s: %u stops (%u running, %u of them on the interrupt stack, "
 			      "%u asleep; %u interrupts), really inside %u times, all seen; "
@@ -337,11 +348,178 @@ static void never_safe_when_it_is_not(void **state)
 	}
 }
 
+/* ---- by hand ---- */
+
+#define INSIDE (funcs[run.program->sched].start + 1)
+
+static int sleeper_is(u64 sp)
+{
+	static struct transition_report report;
+	const struct func *f = &funcs[run.program->sched];
+	struct check_range range = {f->start, f->end, "sched"};
+	struct pause pause = {0};
+
+	context = (struct vcpu_context){.percpu_base = DATA + PERCPU, .user = true};
+	set(DATA + PERCPU + F_CURRENT, DATA + IDLE);
+	set32(DATA + TASK + T_ON_CPU, 0);
+	set32(DATA + IDLE + T_ON_CPU, 1);
+	set(DATA + TASK + T_SP, sp);
+	return check_run(&pause, NULL, &range, 1, &report);
+}
+
+/* A task that was switched away from when it stood at `ip`; a stale word is among its registers. */
+static u64 make_sleeper(u64 frame, u64 ip)
+{
+	u64 sp = frame - 56;
+
+	for (u64 at = sp; at < STACK_TOP; at += 8)
+		set(at, 0);
+	set(sp, INSIDE);
+	set(frame - 8, ip);
+	return sp;
+}
+
+static int setup_by_hand(void **state)
+{
+	(void)state;
+	run.program = &run.programs[0];
+	make_tables(SUTURE_ORC_6_4);
+	return 0;
+}
+
+static void the_end_is_believed_at_the_top_only(void **state)
+{
+	u64 behind = run.program->kthread + 5, top = STACK_TOP - REGS_SIZE;
+	const u64 ends[] = {top, top - 16, top - 56, top - 72};
+	const u64 wrong[] = {top + 8, top + 64, STACK_TOP, top - 80, top - 1024};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(ends); i++)
+		assert_int_equal(sleeper_is(make_sleeper(ends[i], behind)), 0);
+	for (u32 i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_int_equal(sleeper_is(make_sleeper(wrong[i], behind)), -EBUSY);
+}
+
+static void a_task_that_has_not_run_yet(void **state)
+{
+	u64 entry = run.program->kthread;
+
+	(void)state;
+	assert_int_equal(sleeper_is(make_sleeper(STACK_TOP - REGS_SIZE, entry)), 0);
+	assert_int_equal(sleeper_is(make_sleeper(STACK_TOP - REGS_SIZE - 256, entry)), -EBUSY);
+}
+
+/* As tracers leave it: the true return address is elsewhere, and this one has tables. */
+static void a_return_address_that_no_call_left(void **state)
+{
+	u64 top = STACK_TOP - REGS_SIZE, leaf = funcs[run.program->first].start;
+	u64 sp = make_sleeper(top - 256, leaf + 1);
+
+	(void)state;
+	/* in the leaf, the caller's address is the next word */
+	for (u64 at = top - 256; at < top; at += 8)
+		set(at, leaf + 1);
+	set(top - 8, run.program->kthread + 5);
+	assert_int_equal(sleeper_is(sp), -EBUSY);
+	for (u32 len = 2; len <= 7; len++) {
+		static const u8 calls[][7] = {
+			{0xff, 0xd0},			   /* *%rax */
+			{0xff, 0x50, 8},		   /* *8(%rax) */
+			{0xff, 0x54, 0x24, 8},		   /* *8(%rsp) */
+			{0xe8, 1, 2, 3, 4},		   /* direct */
+			{0xff, 0x15, 1, 2, 3, 4},	   /* *x(%rip) */
+			{0xff, 0x14, 0xc5, 1, 2, 3, 0x81}, /* *x(,%rax,8) */
+		};
+		struct text *t = leaf - TEXT < TEXT_SIZE ? &texts[0] : &texts[1];
+		u8 *call = t->code + (leaf + 1 - t->base) - len, kept[8];
+
+		memcpy(kept, call, len);
+		memcpy(call, calls[len - 2], len);
+		assert_int_equal(sleeper_is(sp), 0);
+		/* a jump instead: FF /4 */
+		call[0] = 0xff;
+		call[1] = (u8)((call[1] & ~0x38) | 0x20);
+		assert_int_equal(sleeper_is(sp), -EBUSY);
+		memcpy(call, kept, len);
+	}
+	assert_int_equal(sleeper_is(sp), -EBUSY);
+}
+
+/* Interrupted kernel code may have a return address in a register. */
+static void registers_of_interrupted_code_stand(void **state)
+{
+	u64 regs = STACK_TOP - 1024, frame = regs, behind = run.program->irq + 5;
+	u64 top = STACK_TOP - REGS_SIZE, sp = make_sleeper(frame, behind);
+
+	(void)state;
+	set(regs + 128, funcs[run.program->first].start); /* a leaf, at its first instruction */
+	set(regs + 136, 0x10);
+	set(regs + 152, top - 8);
+	set(top - 8, run.program->kthread + 5);
+	set(regs + REGS_SIZE, INSIDE); /* above them: a stale word */
+	assert_int_equal(sleeper_is(sp), 0);
+	for (u64 at = regs; at < regs + REGS_SIZE; at += 8) {
+		u64 kept = get(at);
+
+		if (at == regs + 128 || at == regs + 136 || at == regs + 152)
+			continue;
+		set(at, INSIDE);
+		assert_int_equal(sleeper_is(sp), -EBUSY);
+		set(at, kept);
+	}
+	set(regs + 128, INSIDE);
+	assert_int_equal(sleeper_is(sp), -EBUSY);
+	set(regs + 128, funcs[run.program->first].start);
+	/* of user mode, but not where these are */
+	set(regs + 136, 0x33);
+	assert_int_equal(sleeper_is(sp), -EBUSY);
+	/* of user mode, where they are: whatever the user had in them */
+	sp = make_sleeper(top, behind);
+	for (u64 at = top; at < STACK_TOP; at += 8)
+		set(at, INSIDE);
+	set(top + 136, 0x33);
+	assert_int_equal(sleeper_is(sp), 0);
+	sp = make_sleeper(top - 16, behind); /* the padding of 6.9 */
+	set(top - 16 + 136, 0x33);
+	assert_int_equal(sleeper_is(sp), 0);
+}
+
+/* Whatever the tables, the modules and the stack hold: an answer. */
+static void any_memory_gets_an_answer(void **state)
+{
+	u32 safe = 0;
+
+	(void)state;
+	for (u32 i = 0; i < 3000; i++) {
+		u64 sp = make_sleeper(STACK_TOP - REGS_SIZE - 8 * rnd(200), some_address());
+
+		for (u64 at = sp; at < STACK_TOP; at += 8)
+			set(at, rnd(3)	 ? some_address()
+				: rnd(2) ? TASK_STACK + rnd(THREAD_SIZE)
+					 : ~rnd(1u << 20));
+		for (u32 n = 0; n < 200; n++)
+			data[TABLES + rnd(2 * TABLES_SIZE)] = (u8)rnd(256);
+		if (!rnd(4))
+			set(MODULES + 8 * rnd(0x200 / 8), some_address());
+		safe += !sleeper_is(sp);
+		if (i % 100 == 0)
+			make_guest();
+		if (i % 100 == 0)
+			make_tables(1 + (u32)rnd(2));
+	}
+	print_message("any memory: %u of 3000 safe\n", safe);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(never_safe_when_it_is_not, setup, teardown),
+		cmocka_unit_test(never_safe_when_it_is_not),
+		cmocka_unit_test_setup(the_end_is_believed_at_the_top_only, setup_by_hand),
+		cmocka_unit_test_setup(a_task_that_has_not_run_yet, setup_by_hand),
+		cmocka_unit_test_setup(a_return_address_that_no_call_left, setup_by_hand),
+		cmocka_unit_test_setup(registers_of_interrupted_code_stand, setup_by_hand),
+		cmocka_unit_test_setup(any_memory_gets_an_answer, setup_by_hand),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
