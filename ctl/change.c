@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that change the guest: apply and revert. Both start something and wait for its end. */
+/* Commands that change the guest: apply, revert, cancel. They start something and wait for its end.
+ */
 #include "ctl.h"
 
 #include <stdio.h>
@@ -27,14 +28,16 @@ static void obstacle(const json_t *patch, const char *report, char *text, size_t
 	const json_t *r = json_object_get(patch, report);
 
 	text[0] = 0;
-	if (!blocker_text(json_object_get(r, "blocker"), text, size))
+	if (jbool(patch, "stuck"))
+		snprintf(text, size, "%s", jstr(patch, "why"));
+	else if (!blocker_text(json_object_get(r, "blocker"), text, size))
 		snprintf(text, size, "%s", jstr(r, "reason"));
 }
 
 /* Tell what goes on, once for each change; "waiting" is silent, so that scripts stay readable. */
 static void progress(const json_t *patch, const char *report, char *last, size_t size)
 {
-	char text[256], line[512];
+	char text[512], line[640];
 
 	obstacle(patch, report, text, sizeof(text));
 	snprintf(line, sizeof(line), "%s%s%s", jstr(patch, "phase"), *text ? ": " : "", text);
@@ -45,13 +48,14 @@ static void progress(const json_t *patch, const char *report, char *last, size_t
 }
 
 /*
- * Wait until the patch reaches a final phase and judge it. wanted: the phase that means success;
- * report: "apply" or "revert".
+ * Wait until the patch reaches a final phase; it is the caller's then. report: "apply" or "revert",
+ * whichever goes on.
  */
-static int await(const struct options *o, const char *name, const char *wanted, const char *report)
+static int await_final(const struct options *o, const char *name, const char *report,
+		       json_t **answer)
 {
 	double end = now_s() + o->timeout_s, quiet_until = now_s() + 1;
-	char path[128], last[512] = "", text[256];
+	char path[128], last[640] = "", text[512];
 	json_t *patch = NULL;
 	int r;
 
@@ -60,8 +64,10 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 		r = api_request(o, "GET", path, NULL, 0, &patch);
 		if (r)
 			return r;
-		if (jbool(patch, "final"))
-			break;
+		if (jbool(patch, "final")) {
+			*answer = patch;
+			return EX_DONE;
+		}
 		if (now_s() > quiet_until)
 			progress(patch, report, last, sizeof(last));
 		if (now_s() > end) {
@@ -70,22 +76,38 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 				 "%s is still %s after %u s%s%s; the monitor goes on trying: see "
 				 "suture status",
 				 name, jstr(patch, "phase"), o->timeout_s, *text ? ": " : "", text);
-			goto out;
+			json_decref(patch);
+			return r;
 		}
 		json_decref(patch);
 		usleep(POLL_MS * 1000);
 	}
+}
+
+static int fail_final(const char *name, const json_t *patch)
+{
+	const char *error = jstr(patch, "error");
+
+	return fail(EX_FAILED, "%s %s: %s%s%s%s", name, jstr(patch, "phase"), jstr(patch, "why"),
+		    *error ? " (" : "", error, *error ? ")" : "");
+}
+
+/* The same, and judge it. wanted: the phase that means success. */
+static int await(const struct options *o, const char *name, const char *wanted, const char *report)
+{
+	json_t *patch;
+	int r = await_final(o, name, report, &patch);
+
+	if (r)
+		return r;
 	if (o->json)
 		json_dumpf(patch, stdout, JSON_INDENT(2)), putchar('\n');
 	if (strcmp(jstr(patch, "phase"), wanted) != 0) {
-		r = fail(EX_FAILED, "%s %s: %s (%s)", name, jstr(patch, "phase"),
-			 jstr(patch, "why"),
-			 *jstr(patch, "error") ? jstr(patch, "error") : "no code");
+		r = fail_final(name, patch);
 	} else if (!o->json) {
 		printf("%s %s\n", name, wanted);
 		print_report(report, json_object_get(patch, report));
 	}
-out:
 	json_decref(patch);
 	return r;
 }
@@ -141,4 +163,62 @@ int cmd_revert(const struct options *o, char **args)
 		return EX_DONE;
 	}
 	return await(o, args[0], "reverted", "revert");
+}
+
+/* The patch that is in transition. */
+static int find_transition(const struct options *o, char *name, size_t size)
+{
+	json_t *status = NULL;
+	const char *patch;
+	int r = api_request(o, "GET", "/v1/status", NULL, 0, &status);
+
+	if (r)
+		return r;
+	patch = jstr(json_object_get(status, "transition"), "patch");
+	if (valid_name(patch))
+		snprintf(name, size, "%s", patch);
+	else
+		r = fail(EX_FAILED, "no patch is in transition: there is nothing to cancel");
+	json_decref(status);
+	return r;
+}
+
+int cmd_cancel(const struct options *o, char **args)
+{
+	char path[128], name[SUTURE_NAME_LEN] = "";
+	json_t *answer = NULL, *patch;
+	int r = EX_DONE;
+
+	if (!args[0])
+		r = find_transition(o, name, sizeof(name));
+	else if (!valid_name(args[0]))
+		r = fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list", args[0]);
+	else
+		snprintf(name, sizeof(name), "%s", args[0]);
+	if (r)
+		return r;
+	snprintf(path, sizeof(path), "/v1/patches/%s/cancel", name);
+	r = api_request(o, "POST", path, NULL, 0, &answer);
+	if (r)
+		return r;
+	json_decref(answer);
+	if (o->no_wait) {
+		printf("cancel of %s has begun\n", name);
+		return EX_DONE;
+	}
+	r = await_final(o, name, "apply", &patch);
+	if (r)
+		return r;
+	/* an apply ends as failed, and says so to whoever waits for it; a revert ends as applied */
+	if (o->json)
+		json_dumpf(patch, stdout, JSON_INDENT(2)), putchar('\n');
+	if (!strcmp(jstr(patch, "phase"), "failed") &&
+	    strcmp(jstr(patch, "error"), "ECANCELED") != 0)
+		r = fail_final(name, patch);
+	else if (!o->json)
+		printf("%s is %s: %s\n", name,
+		       strcmp(jstr(patch, "phase"), "applied") != 0 ? "off" : "applied",
+		       jstr(patch, "why"));
+	json_decref(patch);
+	return r;
 }

@@ -59,7 +59,9 @@ static void print_transition(const json_t *t)
 		return;
 	printf("transition %s is %s, %lld attempts so far\n", jstr(t, "patch"), jstr(t, "phase"),
 	       jint(t, "attempts"));
-	if (blocker_text(json_object_get(t, "blocker"), text, sizeof(text)))
+	if (jbool(t, "stuck"))
+		printf("stuck     %s\n", jstr(t, "why"));
+	else if (blocker_text(json_object_get(t, "blocker"), text, sizeof(text)))
 		printf("blocked   %s\n", text);
 	else if (*jstr(t, "reason"))
 		printf("last try  %s\n", jstr(t, "reason"));

@@ -194,6 +194,19 @@ void declare_set_module(const char *name, struct module *mod);
  */
 int steps_pump(enum suture_pump pump, const char *name, const char *module);
 
+/* ---- signal.c ---- */
+
+/*
+ * Linux's fake signal: make the task with this pid (of the first namespace) leave what it sleeps
+ * in, without a signal that it could see. A user task is held at its way out to user mode, for two
+ * seconds at most, so that it is not back before the switch has been tried. agent_lock held.
+ */
+void signal_task(u32 pid);
+/* The transition has ended: let go of those that are held. agent_lock held. */
+void signal_release(void);
+/* Nobody is held any more, nor in our code. */
+void signal_exit(void);
+
 /* ---- sysfs.c ---- */
 
 extern struct kobj_type sysfs_patch_type;

@@ -5,6 +5,7 @@
 #include <linux/percpu.h>
 #include <linux/rethook.h>
 #include <linux/sched/signal.h>
+#include <linux/task_work.h>
 #include <linux/version.h>
 #include "agent.h"
 #include "compat.h"
@@ -22,6 +23,8 @@ static int (*module_on_each_symbol)(int (*fn)(void *, const char *, struct modul
 static struct module *(*lookup_module)(const char *name);
 static void (*signal_wake)(struct task_struct *task, unsigned int state);
 static int (*wake_state)(struct task_struct *task, unsigned int state);
+static int (*add_work)(struct task_struct *task, struct callback_head *work,
+		       enum task_work_notify_mode notify);
 
 static const struct {
 	const char *name;
@@ -33,6 +36,7 @@ static const struct {
 	{"find_module", &lookup_module},
 	{"signal_wake_up_state", &signal_wake},
 	{"wake_up_state", &wake_state},
+	{"task_work_add", &add_work},
 };
 
 /* kallsyms_lookup_name() is not exported, but kprobes find it by its name. */
@@ -261,6 +265,11 @@ void compat_unwind_tables(struct suture_layout *l)
 {
 }
 #endif
+
+int compat_task_work(struct task_struct *task, struct callback_head *work)
+{
+	return add_work(task, work, TWA_SIGNAL);
+}
 
 /* As Linux's livepatch does it: a pending signal that is gone when somebody looks for it. */
 void compat_fake_signal(struct task_struct *task)

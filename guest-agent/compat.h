@@ -49,6 +49,12 @@ unsigned long compat_pcpu_irq_stack(void);
 /* Where the unwind tables of the kernel and of modules are; leaves zeros when there are none. */
 void compat_unwind_tables(struct suture_layout *l);
 
+/*
+ * Have a user task that sleeps interruptibly, or runs, call work->func at its way out to user mode,
+ * without a signal that it could see. -ESRCH: it exits.
+ */
+struct callback_head;
+int compat_task_work(struct task_struct *task, struct callback_head *work);
 /* Make a task pass through the kernel's exit to user mode, without a signal that it could see. */
 void compat_fake_signal(struct task_struct *task);
 

@@ -153,6 +153,7 @@ static void __exit agent_exit(void)
 	notifier_exit();
 	kobject_put(agent_kobj);
 	destroy_workqueue(agent_work);
+	signal_exit();
 	bye();
 	shadow_exit();
 	mailbox_exit();

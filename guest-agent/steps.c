@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The engine says what comes next, we do it: callbacks, messages, retiring. */
-#include <linux/pid_namespace.h>
-#include <linux/sched/task.h>
 #include <linux/string.h>
 #include "agent.h"
-#include "compat.h"
 
 /* The patch whose callback runs now; under agent_lock. */
 static struct patch *in_callback;
@@ -106,21 +103,6 @@ static void print_text(const struct suture_step_reply *step)
 	}
 }
 
-static void signal_task(u32 pid)
-{
-	struct task_struct *task;
-
-	rcu_read_lock();
-	task = pid_task(find_pid_ns(pid, &init_pid_ns), PIDTYPE_PID);
-	if (task)
-		get_task_struct(task);
-	rcu_read_unlock();
-	if (!task)
-		return;
-	compat_fake_signal(task);
-	put_task_struct(task);
-}
-
 int steps_pump(enum suture_pump pump, const char *name, const char *module)
 {
 	struct suture_step step = {
@@ -145,6 +127,7 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 
 		switch (reply.kind) {
 		case SUTURE_STEP_DONE:
+			signal_release();
 			return reply.result;
 		case SUTURE_STEP_WAIT:
 			if (pump != SUTURE_PUMP_MODULE)

@@ -11,9 +11,10 @@
 #include "net/net.h"
 #include "stage2/shadow.h"
 
-/* Between attempts at a switch: long enough for a function to be left, short against an operator's
- * patience. */
-#define RETRY_US 20000
+/* Between attempts at a switch: most functions are left at once; where one is not, neither the
+ * guest nor the log is to be worn out. */
+#define RETRY_US     5000
+#define RETRY_MAX_US 1000000
 
 static struct {
 	struct engine *engine;
@@ -146,6 +147,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 	struct engine_config config = {
 		.guest_patches = bi->config.guest_patches,
 		.retry_us = RETRY_US,
+		.retry_max_us = RETRY_MAX_US,
 		.budget_us = bi->config.pause_budget_us,
 		.budget_max_us = bi->config.pause_limit_us,
 	};

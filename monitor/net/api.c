@@ -13,6 +13,7 @@ typedef void handler_fn(const struct http_request *rq, const char *name, struct 
 
 static void upload(struct api_body *body, struct api_reply *reply);
 static void revert(const struct http_request *rq, const char *name, struct api_reply *reply);
+static void cancel(const struct http_request *rq, const char *name, struct api_reply *reply);
 
 /* A path is compared literally; a `*` in it stands for one name. */
 struct api_route {
@@ -29,6 +30,7 @@ static const struct api_route routes[] = {
 	{HTTP_POST, "/v1/patches", NULL, upload},
 	{HTTP_GET, "/v1/patches/*", api_patch, NULL},
 	{HTTP_POST, "/v1/patches/*/revert", revert, NULL},
+	{HTTP_POST, "/v1/patches/*/cancel", cancel, NULL},
 	{HTTP_GET, "/v1/log", api_log, NULL},
 	{HTTP_GET, "/metrics", api_metrics, NULL},
 };
@@ -234,6 +236,19 @@ static void revert(const struct http_request *rq, const char *name, struct api_r
 {
 	char why[WHY_SIZE] = "";
 	int err = engine_revert(service_engine(), name, why, sizeof(why));
+
+	(void)rq;
+	if (err) {
+		refuse(reply, err, why);
+		return;
+	}
+	accepted(reply, name);
+}
+
+static void cancel(const struct http_request *rq, const char *name, struct api_reply *reply)
+{
+	char why[WHY_SIZE] = "";
+	int err = engine_cancel(service_engine(), name, why, sizeof(why));
 
 	(void)rq;
 	if (err) {

@@ -93,6 +93,7 @@ static void show_patch(struct json *j, const struct patch_info *p)
 	else
 		json_null(j, "error");
 	json_strn(j, "why", p->why, sizeof(p->why));
+	json_bool(j, "stuck", p->stuck);
 	json_u64(j, "objects", p->nr_objects);
 	json_u64(j, "functions_total", p->nr_funcs);
 	json_u64(j, "states", p->nr_states);
@@ -223,6 +224,8 @@ static void show_transition_and_counts(struct json *j)
 		json_strn(j, "patch", p.name, sizeof(p.name));
 		json_str(j, "phase", patch_phase_name(p.phase));
 		json_u64(j, "attempts", r->attempts);
+		json_bool(j, "stuck", p.stuck);
+		json_strn(j, "why", p.why, sizeof(p.why));
 		json_strn(j, "reason", r->reason, sizeof(r->reason));
 		show_blocker(j, &r->blocker);
 		json_object_end(j);

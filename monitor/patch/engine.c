@@ -207,6 +207,7 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.replace = p->replace,
 		.from_bundle = p->from_bundle,
 		.error = p->error,
+		.stuck = p->stuck,
 		.nr_objects = p->nr_objects,
 		.nr_funcs = p->nr_funcs,
 		.nr_states = p->nr_states,

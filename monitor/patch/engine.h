@@ -34,7 +34,7 @@ struct engine_ops {
 
 struct engine_config {
 	bool guest_patches;	      /* accept patches that no bundle stands behind */
-	u64 retry_us;		      /* between attempts */
+	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
 	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
 };
 
@@ -59,6 +59,14 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
  * its states is marked block_disable; -ESRCH: as above.
  */
 int engine_revert(struct engine *e, const char *name, char *why, size_t why_size);
+
+/*
+ * Reverse the transition under way, in whichever direction it goes: a patch that is being switched
+ * on fails with ECANCELED and is unloaded; one that is being switched off is applied again. -EBUSY:
+ * its callbacks run, or it is being loaded; -EALREADY: not in transition, or on its way back
+ * already; -ENOENT, -ESRCH: as above.
+ */
+int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size);
 
 /* What the API shows of a patch. */
 enum patch_phase {
@@ -86,14 +94,17 @@ struct patch_func_info {
 	bool redirected;
 };
 
+#define PATCH_WHY_LEN 320 /* three names and a sentence */
+
 struct patch_info {
 	char name[SUTURE_NAME_LEN];
 	char version[64];
 	enum patch_phase phase;
 	bool replace, from_bundle;
-	int error;     /* 0 or negative errno of the last operation */
-	char why[192]; /* for people: with error what went wrong, without it what is worth knowing
-			*/
+	int error;  /* 0 or negative errno of the last operation */
+	bool stuck; /* in transition, and somebody always sleeps in one function: `why` */
+	/* for people: with error what went wrong, without it what is worth knowing */
+	char why[PATCH_WHY_LEN];
 	u32 nr_objects, nr_funcs, nr_states;
 	struct transition_report apply, revert; /* of the last of each */
 };

@@ -132,6 +132,7 @@ void engine_start_transition(struct engine *e, struct patch *p, bool on)
 	e->force = false;
 	e->budget_us = e->config.budget_us;
 	e->next_attempt_us = 0;
+	converge_reset(e);
 }
 
 static void start_unload(struct engine *e, struct patch *p)
@@ -235,6 +236,66 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 	return 0;
 }
 
+/* ---- cancel ---- */
+
+static int cancel(struct engine *e, struct patch *p, char *why, size_t why_size)
+{
+	switch (p->phase) {
+	case PHASE_PATCHING:
+	case PHASE_UNPATCHING:
+		if (p->todo != TODO_NOTHING || (e->run.patch == p && e->run.kind != SCRIPT_NONE &&
+						e->run.kind != SCRIPT_SIGNAL))
+			break;
+		if (p->on != e->target_on)
+			return 0;
+		why_line("the transition of patch '%s' is being cancelled already", p->name);
+		return -EALREADY;
+	case PHASE_APPLIED:
+	case PHASE_DISABLED:
+		why_line("patch '%s' is %s, nothing is under way: `suture revert %s` takes it off",
+			 p->name, patch_phase_name(p->phase), p->name);
+		return -EALREADY;
+	default:
+		break;
+	}
+	why_line("patch '%s' is %s, which nobody can block: ask again in a moment if it is still "
+		 "there",
+		 p->name, patch_phase_name(p->phase));
+	return -EBUSY;
+}
+
+int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size)
+{
+	struct patch *p = engine_find(e, name);
+	int r;
+
+	if (!p || patch_is_finished(p)) {
+		why_line("patch '%s' is not there; `suture status` shows what is in transition",
+			 name);
+		return -ENOENT;
+	}
+	if (!p->orphan) {
+		r = check_agent(e, why, why_size);
+		if (r)
+			return r;
+	}
+	r = cancel(e, p, why, why_size);
+	if (r)
+		return r;
+	log_info("patch '%s': cancel asked for", name);
+	p->todo = TODO_REVERSE;
+	p->stuck = false;
+	p->error = 0;
+	if (e->target_on) {
+		patch_blame(p, -ECANCELED, "cancelled by the operator");
+		p->unload = p->from_bundle;
+	} else {
+		/* it is as good as before */
+		str_copy(p->why, "its revert was cancelled by the operator", sizeof(p->why));
+	}
+	return 0;
+}
+
 /* ---- the end ---- */
 
 void engine_forget(struct engine *e, struct patch *p)
@@ -248,7 +309,7 @@ void engine_forget(struct engine *e, struct patch *p)
 	}
 	for (i = 0; i < p->nr_states; i++)
 		p->states[i].pre_patched = p->states[i].post_patched = false;
-	p->installed = p->enabled = p->on = false;
+	p->installed = p->enabled = p->on = p->stuck = false;
 	p->todo = TODO_NOTHING;
 	if (e->transition == p)
 		e->transition = NULL;
@@ -315,7 +376,8 @@ void engine_work(struct engine *e, struct suture_work *reply)
 	e->heard_us = now(e);
 	reply->kind = SUTURE_WORK_NONE;
 	reply->active = is_active(e);
-	if (p && p->todo != TODO_NOTHING && p->todo != TODO_ABANDON && e->run.kind == SCRIPT_NONE) {
+	if (p && e->run.kind == SCRIPT_NONE &&
+	    ((p->todo != TODO_NOTHING && p->todo != TODO_ABANDON) || converge_wants_signal(e))) {
 		reply->kind = SUTURE_WORK_PUMP;
 		str_copy(reply->name, p->name, sizeof(reply->name));
 		return;

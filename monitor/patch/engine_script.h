@@ -48,6 +48,8 @@ script_fn script_enable, script_refuse, script_disable, script_reverse, script_f
 script_fn script_complete_patching, script_complete_unpatching;
 /* ---- engine_module.c ---- */
 script_fn script_coming, script_going, script_abandon;
+/* ---- engine_converge.c ---- */
+script_fn script_signal;
 
 /* ---- engine_step.c: one step each ---- */
 
@@ -59,6 +61,7 @@ void script_say(struct suture_step_reply *r, enum say_level level, const char *f
 void script_callback(struct suture_step_reply *r, const struct patch *p, bool is_state, u32 index,
 		     enum suture_callback callback);
 void script_wait(struct suture_step_reply *r);
+void script_signal_task(struct suture_step_reply *r, u32 pid);
 void script_retired(struct suture_step_reply *r, const struct patch *p);
 /* The script's last step. Returns true. */
 bool script_finish(struct engine *e, struct suture_step_reply *r, enum suture_step_kind kind,

@@ -292,13 +292,17 @@ static void attempt(struct engine *e, u64 now)
 	r->attempts = attempts;
 	e->next_attempt_us = now + e->config.retry_us;
 	if (!ret) {
+		converge_reset(e);
 		patch_set_phase(p, e->target_on ? PHASE_COMPLETING : PHASE_UNCOMPLETING);
 		p->todo = TODO_COMPLETE;
 	} else if (ret != -EAGAIN) {
 		give_up(e, p, ret, r);
-	} else if (!r->blocker.valid) {
+	} else if (r->blocker.valid) {
+		e->next_attempt_us = now + converge_blocked(e, now, &r->blocker);
+	} else {
 		/* nobody stood in the way: the pause was too short */
 		e->budget_us = MIN(e->budget_us * 2, e->config.budget_max_us);
+		e->next_attempt_us = now + converge_delay(e);
 	}
 }
 

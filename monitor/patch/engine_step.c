@@ -41,6 +41,12 @@ void script_wait(struct suture_step_reply *r)
 	r->wait_ms = WAIT_MS;
 }
 
+void script_signal_task(struct suture_step_reply *r, u32 pid)
+{
+	r->kind = SUTURE_STEP_SIGNAL;
+	r->pid = pid;
+}
+
 void script_retired(struct suture_step_reply *r, const struct patch *p)
 {
 	r->kind = SUTURE_STEP_RETIRED;
@@ -78,6 +84,7 @@ static script_fn *const scripts[] = {
 	[SCRIPT_COMING] = script_coming,
 	[SCRIPT_GOING] = script_going,
 	[SCRIPT_ABANDON] = script_abandon,
+	[SCRIPT_SIGNAL] = script_signal,
 };
 
 void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump, struct patch *p)
@@ -114,8 +121,14 @@ static bool begin_todo(struct engine *e, struct patch *p)
 		[TODO_REVERSE] = SCRIPT_REVERSE,
 	};
 
-	if (!p || p->todo == TODO_NOTHING || p->todo == TODO_ABANDON)
+	if (!p || p->todo == TODO_ABANDON)
 		return false;
+	if (p->todo == TODO_NOTHING) {
+		if (!converge_wants_signal(e) || p != e->transition)
+			return false;
+		engine_begin(e, SCRIPT_SIGNAL, SUTURE_PUMP_WORK, p);
+		return true;
+	}
 	engine_begin(e,
 		     p->todo != TODO_COMPLETE ? kinds[p->todo]
 		     : e->target_on	      ? SCRIPT_COMPLETE_PATCHING

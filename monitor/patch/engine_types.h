@@ -59,7 +59,8 @@ struct patch {
 	char version[64];
 	enum patch_phase phase;
 	int error;
-	char why[192];
+	char why[PATCH_WHY_LEN];
+	bool stuck; /* its transition: somebody always sleeps in one of its functions */
 
 	bool from_bundle;
 	bool has_bundle; /* until the load has ended */
@@ -110,6 +111,7 @@ enum script_kind {
 	SCRIPT_COMING,
 	SCRIPT_GOING,
 	SCRIPT_ABANDON,
+	SCRIPT_SIGNAL,
 };
 
 struct script {
@@ -126,6 +128,20 @@ struct script {
 	s32 error;	  /* how it all ends */
 };
 
+/* What is known of the transition under way that does not get on; see engine_converge.c. */
+struct convergence {
+	u64 delay_us; /* from a failed attempt to the next */
+	u32 pid;      /* who blocked last, and where */
+	char func[SUTURE_SYM_LEN];
+	u32 func_attempts; /* in a row that this function blocked, */
+	u64 func_since_us; /* since then */
+	u64 signal_us;	   /* when the next round of fake signals begins; 0: not known yet */
+	u64 round_end_us;  /* until then each new blocker gets one */
+	u32 rounds;
+	bool announce;	/* the round has not been said yet */
+	u32 signal_pid; /* who is to get one now; 0: nobody */
+};
+
 struct engine {
 	struct engine_ops ops;
 	struct engine_config config;
@@ -134,6 +150,7 @@ struct engine {
 	bool target_on;		  /* its direction */
 	bool force;		  /* do not look at stacks, only at the bytes that change */
 	u64 next_attempt_us, budget_us;
+	struct convergence converge;
 	struct script run;
 	u32 last_job;
 	u32 job_out; /* the agent takes one at a time: this one is not reported yet; 0 none */
@@ -210,6 +227,17 @@ void patch_forget_redirects(struct patch *p, const struct object *o);
 int engine_validate(struct engine *e, struct patch *p, struct transition_report *r);
 /* Attempt the transition under way if it is due. Returns when to come again. */
 u64 engine_attempt(struct engine *e, u64 now);
+
+/* ---- engine_converge.c ---- */
+
+/* The transition under way begins, turns around, or is switched: forget who was in its way. */
+void converge_reset(struct engine *e);
+/* An attempt failed on a blocker. Returns in how many microseconds to try again. */
+u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b);
+/* An attempt failed, nobody being in the way. Likewise. */
+u64 converge_delay(struct engine *e);
+/* Is there a fake signal to be given to the agent? */
+bool converge_wants_signal(const struct engine *e);
 
 /* ---- engine_module.c ---- */
 

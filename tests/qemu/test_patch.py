@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -171,6 +172,132 @@ def test_blocker(guest, bundles):
         applying.wait()
     assert guest.check("cat /proc/sleeper") == "value 2"
     revert(guest, "sleepy")
+    assert guest.check("cat /proc/sleeper") == "value 1"
+
+
+def started(guest, *arguments):
+    """A command of the operator that goes on while the test does."""
+    return subprocess.Popen([SUTURE, "--host", f"127.0.0.1:{guest.port}", "--insecure",
+                             "--timeout", "300", *arguments],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_status(guest, pattern, timeout):
+    deadline = time.monotonic() + timeout
+    while not re.search(pattern, status := guest.suture("status").out):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.3)
+    return status
+
+
+@pytest.mark.parametrize("sleepers", [1, 5])
+def test_fake_signal(guest, bundles, sleepers):
+    """User processes that sleep in the function leave it, and see nothing but the new version."""
+    bundle = make_patch(bundles, "nap", """
+        static noinline int new_sleeper_nap(void)
+        {
+            return 2;
+        }
+    """, {"sleeper": {"sleeper_nap": "new_sleeper_nap"}})
+    # in one command of the guest's shell, which is the parent of all and waits for their end
+    naps = (f"dmesg -c >/dev/null; rm -f /tmp/nap*; for i in $(seq {sleepers}); do "
+            "cat /proc/sleeper_nap >/tmp/nap$i 2>&1 & pids=\"$pids $!\"; done; for p in $pids; do "
+            "until grep -q '^State:.S' /proc/$p/status; do sleep 0.1; done; done; "
+            f"echo NAPPING {sleepers} >/dev/ttyS0; wait; cat /tmp/nap[0-9]*")
+    with ThreadPoolExecutor(1) as pool:
+        napping = pool.submit(guest.check, naps, timeout=120)
+        guest.wait_log(f"NAPPING {sleepers}")
+        applying = started(guest, "apply", bundle)
+        try:
+            status = wait_status(guest, "sleeper_nap", 30)
+            assert re.search(r"task cat \(pid \d+\) is in sleeper_nap", status), status
+            output, _ = applying.communicate(timeout=60)
+            assert applying.returncode == 0, output
+        finally:
+            applying.kill()
+            applying.wait()
+        # the kernel made the interrupted call again: nobody got EINTR
+        assert napping.result().split("\n") == ["nap 2"] * sleepers
+    assert guest.check("dmesg").count("livepatch: signaling remaining tasks") == 1
+    revert(guest, "nap")
+
+
+def test_stuck_and_cancelled(guest, bundles):
+    """Somebody who always sleeps in the function is reported as that; cancel ends the apply."""
+    bundle = sleeper_patch(bundles)
+    guest.check("echo sleep >/proc/sleeper")
+    applying = started(guest, "apply", bundle)
+    try:
+        stuck = (r"somebody always sleeps in sleeper_wait \(last: sleeper, pid \d+\): it cannot be "
+                 "switched while that lasts: `suture cancel sleepy`")
+        wait_status(guest, stuck, 90)
+        assert re.search(stuck, guest.suture("info", "sleepy").out)
+        assert guest.json("/v1/status")["transition"]["stuck"] is True
+        patch = guest.json("/v1/patches/sleepy")
+        assert patch["stuck"] is True and re.search(stuck, patch["why"]), patch
+        assert patch["apply"]["blocker"]["func"] == "sleeper_wait"
+        # once a second by now
+        time.sleep(3)
+        more = guest.json("/v1/patches/sleepy")["apply"]["attempts"] - patch["apply"]["attempts"]
+        assert 1 <= more <= 10
+
+        result = guest.suture("cancel")
+        assert result.status == 0 and "sleepy is off: cancelled by the operator" in result.out
+        output, _ = applying.communicate(timeout=30)
+        assert applying.returncode == 1 and "cancelled by the operator (ECANCELED)" in output, \
+            output
+    finally:
+        applying.kill()
+        applying.wait()
+    assert guest.check("cat /proc/sleeper") == "value 1"
+    assert guest.shell("grep -c ^sleepy /proc/modules").out == "0"
+    result = guest.suture("cancel")
+    assert result.status != 0 and "no patch is in transition" in result.out, result
+    guest.check("echo wake >/proc/sleeper")
+    # and it can be applied when the function is free
+    apply(guest, bundle)
+    assert guest.check("cat /proc/sleeper") == "value 2"
+    revert(guest, "sleepy")
+
+
+def test_revert_cancelled(guest, bundles):
+    """A revert that somebody in the new function blocks is cancelled: applied as before."""
+    bundle = make_patch(bundles, "insomnia", """
+        #include <linux/kthread.h>
+        #include <linux/sched.h>
+
+        static noinline int new_sleeper_value(int n)
+        {
+            return n + 3;
+        }
+
+        static noinline int new_sleeper_wait(void)
+        {
+            while (!kthread_should_stop())
+                schedule_timeout_uninterruptible(HZ / 10);
+            return 0;
+        }
+    """, {"sleeper": {"sleeper_value": "new_sleeper_value", "sleeper_wait": "new_sleeper_wait"}})
+    apply(guest, bundle)
+    guest.check("echo sleep >/proc/sleeper")
+    reverting = started(guest, "revert", "insomnia")
+    try:
+        wait_status(guest, "sleeper_wait", 30)
+        assert guest.check("cat /sys/kernel/suture/insomnia/enabled") == "0"
+        result = guest.suture("cancel", "insomnia")
+        assert result.status == 0, result
+        assert "insomnia is applied: its revert was cancelled by the operator" in result.out
+        output, _ = reverting.communicate(timeout=30)
+        assert reverting.returncode == 1 and "cancelled by the operator" in output, output
+    finally:
+        reverting.kill()
+        reverting.wait()
+    assert guest.check("cat /sys/kernel/suture/insomnia/enabled") == "1"
+    assert guest.check("cat /sys/kernel/suture/insomnia/transition") == "0"
+    assert guest.check("cat /proc/sleeper") == "value 3"
+    refused(guest, "cancel", "insomnia", says="is applied, nothing is under way")
+    guest.check("echo wake >/proc/sleeper")
+    revert(guest, "insomnia")
     assert guest.check("cat /proc/sleeper") == "value 1"
 
 

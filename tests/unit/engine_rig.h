@@ -83,6 +83,9 @@ struct rig {
 		u64 key, to;
 	} redirects[RIG_REDIRECTS];
 	const char *busy; /* somebody sleeps in this function, whatever its version */
+	u32 busy_pid;	  /* who; 0: 7 */
+	u32 signals, signalled_pid;
+	void (*on_signal)(struct rig *rig, u32 pid);
 	int switch_error, validate_error;
 	bool short_pause;
 	u64 last_budget_us;
@@ -295,7 +298,9 @@ static RIG_UNUSED int rig_try_switch(void *ctx, const struct switch_set *set, u6
 		for (j = 0; j < i; j++)
 			assert_int_not_equal(set->funcs[j].key, f->key);
 		if (rig->busy && set->care == SWITCH_SAFE && !strcmp(rig->busy, f->name)) {
-			r->blocker = (struct blocker){.valid = true, .pid = 7};
+			r->blocker = (struct blocker){.valid = true,
+						      .pid = rig->busy_pid ? rig->busy_pid : 7,
+						      .comm = "some\nbody"};
 			str_copy(r->blocker.func, f->name, sizeof(r->blocker.func));
 			str_copy(r->reason, "somebody sleeps in it", sizeof(r->reason));
 			return -EAGAIN;
@@ -460,6 +465,12 @@ static RIG_UNUSED int upload(struct rig *rig, const struct def *d)
 	return r;
 }
 
+static RIG_UNUSED int cancel(struct rig *rig, const char *name)
+{
+	rig->why[0] = 0;
+	return engine_cancel(rig->e, name, rig->why, sizeof(rig->why));
+}
+
 static RIG_UNUSED int revert(struct rig *rig, const char *name)
 {
 	rig->why[0] = 0;
@@ -585,6 +596,14 @@ static RIG_UNUSED int pump(struct rig *rig, enum suture_pump pump, const char *n
 		case SUTURE_STEP_RETIRED:
 			assert_non_null(rig_payload(rig, r.name));
 			rig_payload(rig, r.name)->known = false;
+			break;
+		case SUTURE_STEP_SIGNAL:
+			assert_int_equal(pump, SUTURE_PUMP_WORK);
+			assert_int_not_equal(r.pid, 0);
+			rig->signals++;
+			rig->signalled_pid = r.pid;
+			if (rig->on_signal)
+				rig->on_signal(rig, r.pid);
 			break;
 		default:
 			fail_msg("step %u", r.kind);
@@ -940,7 +959,7 @@ static RIG_UNUSED void assert_text(const char *have, const char *want)
 
 /* ---- its beginning and end ---- */
 
-static RIG_UNUSED void rig_start(struct rig *rig)
+static RIG_UNUSED void rig_start_retry(struct rig *rig, u64 retry_us, u64 retry_max_us)
 {
 	struct engine_ops ops = {
 		.try_switch = rig_try_switch,
@@ -954,7 +973,8 @@ static RIG_UNUSED void rig_start(struct rig *rig)
 	};
 	struct engine_config config = {
 		.guest_patches = true,
-		.retry_us = 20000,
+		.retry_us = retry_us,
+		.retry_max_us = retry_max_us,
 		.budget_us = 1000,
 		.budget_max_us = 8000,
 	};
@@ -963,6 +983,11 @@ static RIG_UNUSED void rig_start(struct rig *rig)
 	rig->e = engine_create(&ops, &config);
 	assert_non_null(rig->e);
 	engine_agent_hello(rig->e);
+}
+
+static RIG_UNUSED void rig_start(struct rig *rig)
+{
+	rig_start_retry(rig, 20000, 20000);
 }
 
 static RIG_UNUSED void rig_stop(struct rig *rig)

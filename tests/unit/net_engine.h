@@ -85,7 +85,7 @@ static void engine_setup(void)
 		.free = release,
 	};
 	static const struct engine_config config = {
-		.retry_us = 10, .budget_us = 1000, .budget_max_us = 2000};
+		.retry_us = 10, .retry_max_us = 10, .budget_us = 1000, .budget_max_us = 2000};
 
 	fake_reset(2);
 	fake_time_set(1000000, 100);

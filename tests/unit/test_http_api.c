@@ -322,7 +322,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_int_equal(request("GET", "/v1/status"), 200);
 	assert_has(
 		"\"transition\":{\"patch\":\"fix\",\"phase\":\"patching\",\"attempts\":1,"
-		"\"reason\":\"task 412 is in f\",\"blocker\":{\"pid\":412,"
+		"\"stuck\":false,\"why\":\"\",\"reason\":\"task 412 is in "
+		"f\",\"blocker\":{\"pid\":412,"
 		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
 		"\"address\":\"0xffffffffc0301044\",\"stack\":[{\"address\":"
 		"\"0xffffffff8171f0a2\",\"func\":\"\"},{\"address\":\"0xffffffffc0301044\","
@@ -357,6 +358,44 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	agent_works("fix");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"reverted\",\"final\":true,");
+}
+
+static void cancels_a_transition(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(request("POST", "/v1/patches/fix/cancel"), 404);
+	assert_has("\"code\":\"ENOENT\"");
+	assert_int_equal(request("GET", "/v1/patches/fix/cancel"), 405);
+	assert_string_equal(reply.allow, "POST");
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(request("POST", "/v1/patches/fix/cancel"), 409);
+	assert_has("\"code\":\"EBUSY\"");
+	attempt.result = -EAGAIN;
+	attempt.report = (struct transition_report){
+		.blocker = {
+			.valid = true, .pid = 412, .comm = "cat", .func = "f", .where = "stack"}};
+	assert_int_equal(agent_loads("fix"), 0);
+	/* 31 seconds in which somebody is always in f */
+	for (u32 i = 0; i < 62; i++) {
+		fake_time_set(2000000 + i * 500000ull, 100);
+		engine_tick(engine);
+	}
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"stuck\":true,\"why\":\"somebody always sleeps in f (last: cat, pid 412): ");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("`suture cancel fix`\",\"stuck\":true,");
+	engine_work(engine, &(struct suture_work){0}); /* the agent is there */
+	assert_int_equal(request("POST", "/v1/patches/fix/cancel"), 202);
+	assert_string_equal(text, "{\"name\":\"fix\"}\n");
+	assert_string_equal(reply.location, "/v1/patches/fix");
+	attempt.result = 0;
+	agent_works("fix");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"failed\",\"final\":true,");
+	assert_has("\"error\":\"ECANCELED\",\"why\":\"cancelled by the operator\",\"stuck\":false");
 }
 
 /* An answer that does not fit says how much it needs, and then it fits. */
@@ -464,6 +503,7 @@ int main(void)
 		T(refuses_bundles),
 		T(accepts_a_bundle_once),
 		T(shows_a_transition_and_who_blocks_it),
+		T(cancels_a_transition),
 		T(says_how_much_room_it_needs),
 		T(pages_through_the_log),
 		T(metrics_are_well_formed),

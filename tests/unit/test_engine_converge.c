@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A transition that does not get on: back-off, fake signals, cancel, and saying that it is stuck.
+ */
+#include "engine_rig.h"
+
+#define S 1000 /* settle() counts milliseconds */
+
+static const struct def fix = {
+	.name = "fix",
+	.objects = {{"vmlinux", ALL_CALLBACKS}},
+	.funcs = {{0, "cmdline_proc_show"}, {0, "do_sys_open"}},
+};
+
+static int setup(void **state)
+{
+	static struct rig rig;
+
+	rig_start_retry(&rig, 5000, 1000000);
+	*state = &rig;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_stop(*state);
+	return 0;
+}
+
+static void apply(struct rig *rig, const struct def *d)
+{
+	assert_int_equal(upload(rig, d), 0);
+	settle(rig, 100);
+	assert_phase(rig, d->name, PHASE_APPLIED);
+}
+
+static void start_blocked(struct rig *rig)
+{
+	rig->busy = "do_sys_open";
+	assert_int_equal(upload(rig, &fix), 0);
+	settle(rig, 2);
+	assert_phase(rig, "fix", PHASE_PATCHING);
+}
+
+static u32 attempts(struct rig *rig)
+{
+	return info(rig, "fix").apply.attempts;
+}
+
+static u32 attempts_in(struct rig *rig, u32 ms)
+{
+	u32 before = attempts(rig);
+
+	settle(rig, ms);
+	return attempts(rig) - before;
+}
+
+/* ---- back-off ---- */
+
+static void test_back_off(void **state)
+{
+	struct rig *rig = *state;
+
+	start_blocked(rig);
+	/* after 0, 5, 15, 35, 75 ... 1275 ms */
+	settle(rig, 80);
+	assert_int_equal(attempts(rig), 5);
+	settle(rig, 1220);
+	assert_int_equal(attempts(rig), 9);
+	assert_in_range(attempts_in(rig, 3 * S), 2, 4);
+}
+
+static void test_fast_again_for_another_task(void **state)
+{
+	struct rig *rig = *state;
+
+	start_blocked(rig);
+	settle(rig, 4 * S);
+	rig->busy_pid = 8;
+	while (info(rig, "fix").apply.blocker.pid != 8)
+		settle(rig, 1);
+	assert_int_equal(attempts_in(rig, 80), 4);
+}
+
+static void test_fast_again_for_another_function(void **state)
+{
+	struct rig *rig = *state;
+	u32 before;
+
+	start_blocked(rig);
+	settle(rig, 4 * S);
+	before = attempts(rig);
+	rig->busy = "cmdline_proc_show";
+	while (strcmp(info(rig, "fix").apply.blocker.func, rig->busy))
+		settle(rig, 1);
+	assert_int_equal(attempts(rig), before + 1);
+	assert_int_equal(attempts_in(rig, 80), 4);
+}
+
+/* A pause that was too short is tried again soon, and then less and less often too. */
+static void test_back_off_without_blocker(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->short_pause = true;
+	assert_int_equal(upload(rig, &fix), 0);
+	settle(rig, 82);
+	assert_in_range(attempts(rig), 4, 5);
+	settle(rig, 5 * S);
+	assert_in_range(attempts_in(rig, 3 * S), 2, 4);
+	assert_int_equal(rig->signals, 0);
+	assert_false(info(rig, "fix").stuck);
+}
+
+/* ---- the fake signal ---- */
+
+static void test_no_signal_at_first(void **state)
+{
+	struct rig *rig = *state;
+
+	start_blocked(rig);
+	settle(rig, 4900);
+	assert_int_equal(rig->signals, 0);
+}
+
+static void leaves(struct rig *rig, u32 pid)
+{
+	if (pid == 7)
+		rig->busy = NULL;
+}
+
+/* He leaves, and the attempt that comes soon after finds nobody. */
+static void test_signal_frees_the_function(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->on_signal = leaves;
+	start_blocked(rig);
+	rig_clear(rig);
+	settle(rig, 7 * S);
+	assert_int_equal(rig->signals, 1);
+	assert_int_equal(rig->signalled_pid, 7);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	lines(rig, "livepatch: signaling remaining tasks",
+	      "livepatch: 'fix': completing patching transition",
+	      "fix: post_patch_callback: vmlinux", "livepatch: 'fix': patching complete");
+	settle(rig, 30 * S);
+	assert_int_equal(rig->signals, 1);
+}
+
+static void returns_in_20_ms(struct rig *rig)
+{
+	static u64 at_us;
+
+	if (!rig->busy && !at_us)
+		at_us = rig->now_us + 20000;
+	if (at_us && rig->now_us >= at_us) {
+		rig->busy = "do_sys_open";
+		at_us = 0;
+	}
+}
+
+/* One who comes back in 20 ms is met outside: the attempts are close together again. */
+static void test_fast_after_a_signal(void **state)
+{
+	struct rig *rig = *state;
+	u32 i;
+
+	rig->on_signal = leaves;
+	start_blocked(rig);
+	for (i = 0; i < 7 * S && info(rig, "fix").phase != PHASE_APPLIED; i++) {
+		settle(rig, 1);
+		returns_in_20_ms(rig);
+	}
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(rig->signals, 1);
+}
+
+static void next_one(struct rig *rig, u32 pid)
+{
+	assert_int_equal(pid, rig->busy_pid);
+	if (++rig->busy_pid == 107)
+		rig->busy = NULL;
+}
+
+/* A hundred sleep there: an attempt names one, but all get their signal in one round. */
+static void test_a_round_is_for_all(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->on_signal = next_one;
+	rig->busy_pid = 7;
+	start_blocked(rig);
+	rig_clear(rig);
+	settle(rig, 7 * S);
+	assert_int_equal(rig->signals, 100);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	lines(rig, "livepatch: signaling remaining tasks",
+	      "livepatch: 'fix': completing patching transition",
+	      "fix: post_patch_callback: vmlinux", "livepatch: 'fix': patching complete");
+}
+
+/* One whom no signal moves gets one a round, every 15 seconds; Linux's line is a notice once. */
+static void test_rounds(void **state)
+{
+	struct rig *rig = *state;
+
+	start_blocked(rig);
+	rig_clear(rig);
+	settle(rig, 7 * S);
+	assert_int_equal(rig->signals, 1);
+	settle(rig, 12 * S);
+	assert_int_equal(rig->signals, 1);
+	settle(rig, 4 * S);
+	assert_int_equal(rig->signals, 2);
+	settle(rig, 15 * S);
+	assert_int_equal(rig->signals, 3);
+	lines(rig, "livepatch: signaling remaining tasks", "livepatch: signaling remaining tasks",
+	      "livepatch: signaling remaining tasks");
+	/* who comes between two rounds waits for the next */
+	rig->busy_pid = 8;
+	settle(rig, 2 * S);
+	assert_int_equal(rig->signals, 3);
+	settle(rig, 15 * S);
+	assert_int_equal(rig->signals, 4);
+	assert_int_equal(rig->signalled_pid, 8);
+}
+
+static void test_revert_signals_too(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	rig->busy = "do_sys_open";
+	rig->on_signal = leaves;
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 7 * S);
+	assert_int_equal(rig->signals, 1);
+	assert_phase(rig, "fix", PHASE_REVERTED);
+}
+
+/* A signal that the agent did not fetch in time goes to nobody once the switch has come. */
+static void test_signal_too_late(void **state)
+{
+	struct rig *rig = *state;
+
+	start_blocked(rig);
+	rig->stopped = true;
+	settle(rig, 7 * S);
+	rig->busy = NULL;
+	settle(rig, 2 * S);
+	assert_phase(rig, "fix", PHASE_COMPLETING);
+	rig->stopped = false;
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(rig->signals, 0);
+}
+
+/* A module that comes in the middle of a round waits for a step, not for the round. */
+static void test_module_comes_in_a_round(void **state)
+{
+	static const struct def both = {.name = "fix",
+					.objects = {{"vmlinux", 0}, {"m", ALL_CALLBACKS}},
+					.funcs = {{0, "do_sys_open"}, {1, "mf"}}};
+	struct rig *rig = *state;
+
+	rig->busy = "do_sys_open";
+	assert_int_equal(upload(rig, &both), 0);
+	while (!rig->signals)
+		settle(rig, 1);
+	assert_int_equal(insmod(rig, "m"), 0);
+	rmmod(rig, "m");
+	assert_phase(rig, "fix", PHASE_PATCHING);
+}
+
+/* ---- stuck ---- */
+
+static void test_stuck(void **state)
+{
+	struct rig *rig = *state;
+	struct patch_info i;
+
+	start_blocked(rig);
+	settle(rig, 29 * S);
+	assert_false(info(rig, "fix").stuck);
+	assert_string_equal(info(rig, "fix").why, "");
+	settle(rig, 3 * S);
+	i = info(rig, "fix");
+	assert_true(i.stuck);
+	assert_int_equal(i.error, 0);
+	assert_string_equal(i.why,
+			    "somebody always sleeps in do_sys_open (last: some?body, pid 7): "
+			    "it cannot be switched while that lasts: `suture cancel fix`");
+	/* another one in the same function is the same trouble: not faster, but in a round */
+	rig->busy_pid = 8;
+	settle(rig, 7 * S);
+	assert_text(info(rig, "fix").why, "pid 8)");
+	rig->busy_pid = 9;
+	assert_in_range(attempts_in(rig, 3 * S), 2, 4);
+	/* it is tried all the same */
+	rig->busy = NULL;
+	settle(rig, 2 * S);
+	i = info(rig, "fix");
+	assert_int_equal(i.phase, PHASE_APPLIED);
+	assert_false(i.stuck);
+	assert_string_equal(i.why, "");
+}
+
+static void test_not_stuck_in_changing_functions(void **state)
+{
+	struct rig *rig = *state;
+	u32 i;
+
+	start_blocked(rig);
+	for (i = 0; i < 5; i++) {
+		settle(rig, 20 * S);
+		assert_false(info(rig, "fix").stuck);
+		rig->busy = i % 2 ? "do_sys_open" : "cmdline_proc_show";
+	}
+	settle(rig, 33 * S);
+	assert_true(info(rig, "fix").stuck);
+	rig->busy = i % 2 ? "do_sys_open" : "cmdline_proc_show";
+	settle(rig, 2 * S);
+	assert_false(info(rig, "fix").stuck);
+	assert_string_equal(info(rig, "fix").why, "");
+}
+
+/* Few attempts, far apart (the service CPU had no time): that is not always. */
+static void test_not_stuck_after_few_attempts(void **state)
+{
+	struct rig *rig = *state;
+	u32 i;
+
+	start_blocked(rig);
+	for (i = 0; i < 10; i++) {
+		rig->now_us += 8000000;
+		settle(rig, 1);
+	}
+	assert_in_range(attempts(rig), 11, 19);
+	assert_false(info(rig, "fix").stuck);
+}
+
+/* A new agent forgets that, as it does the transition. */
+static void test_stuck_and_new_agent(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	rig->busy = "do_sys_open";
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 33 * S);
+	assert_true(info(rig, "fix").stuck);
+	engine_agent_hello(rig->e);
+	assert_false(info(rig, "fix").stuck);
+	assert_text(info(rig, "fix").why, "the agent that ran it is gone");
+}
+
+/* ---- cancel ---- */
+
+static void test_cancel_apply(void **state)
+{
+	struct rig *rig = *state;
+	struct patch_info i;
+
+	start_blocked(rig);
+	settle(rig, 33 * S);
+	rig_clear(rig);
+	assert_int_equal(cancel(rig, "fix"), 0);
+	assert_false(info(rig, "fix").stuck);
+	assert_int_equal(cancel(rig, "fix"), -EBUSY);
+	settle(rig, 100);
+	lines(rig, "livepatch: 'fix': reversing transition from patching to unpatching",
+	      "livepatch: 'fix': starting unpatching transition",
+	      "livepatch: 'fix': completing unpatching transition",
+	      "fix: post_unpatch_callback: vmlinux", "livepatch: 'fix': unpatching complete");
+	i = info(rig, "fix");
+	assert_int_equal(i.phase, PHASE_FAILED);
+	assert_int_equal(i.error, -ECANCELED);
+	assert_string_equal(i.why, "cancelled by the operator");
+	assert_int_equal(rig->switches, 0);
+	assert_int_equal(rig_payload(rig, "fix")->state, ABSENT);
+	assert_int_equal(cancel(rig, "fix"), -ENOENT);
+	assert_why(rig, "patch 'fix' is not there");
+	/* nothing is left that stands in the way of another try */
+	rig->busy = NULL;
+	apply(rig, &fix);
+	assert_int_equal(info(rig, "fix").error, 0);
+}
+
+static void test_cancel_revert(void **state)
+{
+	struct rig *rig = *state;
+	struct patch_info i;
+
+	apply(rig, &fix);
+	rig->busy = "do_sys_open";
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 33 * S);
+	assert_true(info(rig, "fix").stuck);
+	rig_clear(rig);
+	assert_int_equal(cancel(rig, "fix"), 0);
+	settle(rig, 100);
+	lines(rig, "livepatch: 'fix': reversing transition from unpatching to patching",
+	      "livepatch: 'fix': starting patching transition",
+	      "livepatch: 'fix': completing patching transition",
+	      "fix: post_patch_callback: vmlinux", "livepatch: 'fix': patching complete");
+	i = info(rig, "fix");
+	assert_int_equal(i.phase, PHASE_APPLIED);
+	assert_int_equal(i.error, 0);
+	assert_false(i.stuck);
+	assert_string_equal(i.why, "its revert was cancelled by the operator");
+	assert_int_equal(count_redirects(rig), 2);
+	assert_int_equal(query(rig, "fix").enabled, 1);
+	assert_int_equal(cancel(rig, "fix"), -EALREADY);
+	assert_why(rig, "patch 'fix' is applied, nothing is under way");
+	rig->busy = NULL;
+	assert_int_equal(revert(rig, "fix"), 0);
+	assert_string_equal(info(rig, "fix").why, "");
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_REVERTED);
+}
+
+/* A cancel of the cancel would be an apply that nobody asked for. */
+static void test_cancel_twice(void **state)
+{
+	struct rig *rig = *state;
+
+	start_blocked(rig);
+	assert_int_equal(cancel(rig, "fix"), 0);
+	while (info(rig, "fix").phase != PHASE_UNPATCHING)
+		assert_true(poll_once(rig));
+	assert_int_equal(cancel(rig, "fix"), -EALREADY);
+	assert_why(rig, "is being cancelled already");
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_FAILED);
+
+	rig->busy = NULL;
+	apply(rig, &fix);
+	rig->busy = "do_sys_open";
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 10);
+	assert_int_equal(cancel(rig, "fix"), 0);
+	while (info(rig, "fix").phase != PHASE_PATCHING)
+		assert_true(poll_once(rig));
+	assert_int_equal(cancel(rig, "fix"), -EALREADY);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+}
+
+static void test_cancel_refusals(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(cancel(rig, "fix"), -ENOENT);
+	assert_int_equal(upload(rig, &fix), 0);
+	assert_int_equal(cancel(rig, "fix"), -EBUSY);
+	assert_why(rig, "patch 'fix' is uploaded, which nobody can block");
+	settle(rig, 100);
+	assert_int_equal(disable(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_DISABLED);
+	assert_int_equal(cancel(rig, "fix"), -EALREADY);
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 100);
+
+	start_blocked(rig);
+	rig->stopped = true;
+	rig->now_us += 11000000;
+	assert_int_equal(cancel(rig, "fix"), -ESRCH);
+	assert_why(rig, "has not been heard for");
+}
+
+/* A patch that the guest loaded by itself: its module is the guest's to unload. */
+static void test_cancel_guest_patch(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->busy = "do_sys_open";
+	assert_int_equal(insmod_payload(rig, &fix), 0);
+	settle(rig, 100);
+	assert_int_equal(cancel(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_FAILED);
+	assert_int_equal(rig_payload(rig, "fix")->state, LIVE);
+	assert_false(rig_payload(rig, "fix")->known);
+	assert_int_equal(rmmod_payload(rig, "fix"), 0);
+}
+
+/* The agent is gone, the revert is blocked: the engine turns it around alone. */
+static void test_cancel_revert_of_orphan(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	engine_agent_hello(rig->e);
+	rig->busy = "do_sys_open";
+	rig->stopped = true;
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 20 * S);
+	assert_phase(rig, "fix", PHASE_UNPATCHING);
+	assert_int_equal(rig->signals, 0);
+	assert_int_equal(cancel(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(count_redirects(rig), 2);
+	rig_payload(rig, "fix")->known = false;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_back_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fast_again_for_another_task, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fast_again_for_another_function, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_back_off_without_blocker, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_signal_at_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signal_frees_the_function, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fast_after_a_signal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_round_is_for_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rounds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_revert_signals_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signal_too_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_module_comes_in_a_round, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_stuck_in_changing_functions, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_not_stuck_after_few_attempts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stuck_and_new_agent, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_apply, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_revert, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_twice, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_guest_patch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_revert_of_orphan, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
