@@ -79,6 +79,8 @@ static void describe_func(struct suture_decl_func *d, const struct klp_func *fun
 	d->sympos = func->old_sympos;
 	d->old_addr = (unsigned long)func->old_func;
 	d->old_size = func->old_size;
+	d->ftrace_site = compat_ftrace_site(d->old_addr, d->old_size);
+	d->rewritten = compat_rewritten(d->old_addr, d->old_size);
 }
 
 /* ---- DECLARE ---- */

@@ -38,7 +38,7 @@ typedef int64_t ss64;
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
-#define SUTURE_ABI_VERSION 1
+#define SUTURE_ABI_VERSION 2
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -301,6 +301,13 @@ struct suture_decl_func {
 	su64 old_size; /* bytes, from kallsyms */
 	su64 new_addr;
 	su64 new_size;
+	/*
+	 * Bit n: the guest writes to byte n of the original at times, and looks whether what it
+	 * reads there is what it wrote: static keys, static calls, kprobes. No redirect fits there.
+	 */
+	su64 rewritten;
+	su32 ftrace_site; /* its offset in the original, or SUTURE_NONE */
+	su32 reserved;
 };
 
 /*

@@ -56,15 +56,16 @@ const struct pt_format *arch_guest_format(u32 levels);
 
 /* ---- redirects ---- */
 
-#define REDIRECT_MAX 16 /* longest jump sequence, bytes */
+#define REDIRECT_MAX 32 /* longest jump sequence with its padding, bytes */
 
 /*
- * Where in a function the redirect goes: behind the ftrace site and landing pad. code: the first
- * `size` bytes of the function (its whole size if that is less than 64). Returns the offset, or
- * -ENOSPC when the function is too short for the longest jump that `from` -> `to` needs, or -EILSEQ
- * when its bytes are not what a function can begin with.
+ * Where in a function the redirect goes: behind the landing pad and the ftrace site, which is
+ * `site` bytes into it (SUTURE_NONE: it has none). code: the first `size` bytes of the function
+ * (its whole size if that is less than 64). Returns the offset, or -ENOSPC when the function is too
+ * short for the longest jump that `from` -> `to` needs, or -EILSEQ when its bytes are not what a
+ * function can begin with, or those at the site not what ftrace puts there.
  */
-int arch_redirect_offset(const u8 *code, size_t size, u64 from, u64 to);
+int arch_redirect_offset(const u8 *code, size_t size, u32 site, u64 from, u64 to);
 
 /*
  * Encode a jump placed at guest virtual address `from` to `to`: clobbers nothing that the calling
@@ -72,6 +73,20 @@ int arch_redirect_offset(const u8 *code, size_t size, u64 from, u64 to);
  * -ERANGE.
  */
 int arch_redirect_encode(u64 from, u64 to, u8 *buf);
+
+/*
+ * The jump of len bytes in buf is to replace the first of the `size` bytes of code: pad it with
+ * NOPs to the end of the last instruction that it replaces. So whoever decodes the function as the
+ * guest reads it (kprobes do) finds instructions begin where they do in the original. Returns the
+ * new length; or -EBUSY when a breakpoint stands among the replaced instructions.
+ */
+int arch_redirect_pad(const u8 *code, size_t size, u8 *buf, int len);
+
+/*
+ * Where the jump leads that stands, at guest virtual address `at`, among the first len bytes of
+ * code; 0 if there is none. For finding what the guest's own patching has put there.
+ */
+u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
 /* ---- misc ---- */
 

@@ -367,6 +367,8 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.old_size = d->funcs[i].old_size,
 			.new_addr = d->funcs[i].new_addr,
 			.new_size = d->funcs[i].new_size,
+			.rewritten = d->funcs[i].rewritten,
+			.ftrace_site = d->funcs[i].ftrace_site,
 		};
 		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,
 			  sizeof(d->funcs[i].name));

@@ -92,6 +92,8 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 				return -EINVAL;
 		f->old_addr = d->old_addr;
 		f->old_size = d->old_size;
+		f->rewritten = d->rewritten;
+		f->ftrace_site = d->ftrace_site;
 		err = resolve_parts(e, p, i, m,
 				    (u32)(d - (const struct suture_decl_func *)(m + 1)));
 		if (err)

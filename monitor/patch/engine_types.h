@@ -14,7 +14,9 @@ struct func {
 	u32 sympos;
 	u64 old_addr, old_size; /* of the original; its address is the redirect's key */
 	u64 new_addr, new_size;
-	bool on; /* on its function's stack: runs, unless a newer patch's stands on it */
+	u64 rewritten;	 /* as in suture_decl_func */
+	u32 ftrace_site; /* as there */
+	bool on;	 /* on its function's stack: runs, unless a newer patch's stands on it */
 };
 
 /* What the compiler split off a function. size 0: no longer there. */

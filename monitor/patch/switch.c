@@ -4,8 +4,10 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/pause.h"
 #include "core/pool.h"
+#include "guest/kernel.h"
 #include "guest/mem.h"
 #include "patch/check.h"
 #include "stage2/shadow.h"
@@ -40,18 +42,43 @@ static int find_ipas(const struct switch_func *f, struct redirect *redirect,
 		   : 0;
 }
 
+/*
+ * Bytes that the guest patches itself stay its own: under the redirect it would read back other
+ * ones than it wrote, which Linux takes for a fault of its own (BUG_ON).
+ */
+static int check_untouched(const struct switch_func *f, const struct redirect *redirect,
+			   struct transition_report *r)
+{
+	u64 offset = redirect->from - f->old_addr, to;
+
+	if (offset + redirect->len > 64 || (f->rewritten >> offset & ((1ull << redirect->len) - 1)))
+		return fail(r, -EOPNOTSUPP,
+			    "%s: the kernel itself rewrites instructions where its jump would be "
+			    "(a static key, a static call or a probe): patch its callers instead, "
+			    "or remove the probe",
+			    f->name);
+	to = arch_redirect_jump(redirect->old, redirect->len, redirect->from);
+	/* Modules may jump to one another; vmlinux jumps nowhere but to itself. */
+	if (to && guest_is_kernel_text(redirect->from, 1) && !guest_is_kernel_text(to, 1))
+		return fail(r, -EBUSY,
+			    "%s: an optimized kprobe of the guest's is where its jump "
+			    "would be: remove it",
+			    f->name);
+	return 0;
+}
+
 /* guest_read() sees the guest's own bytes, also where a shadow page is in force. */
 static int make_redirect(const struct switch_func *f, struct redirect *redirect,
 			 struct transition_report *r)
 {
 	u8 code[CODE_MAX];
 	size_t size = MIN(f->old_size, CODE_MAX);
-	int offset, len;
+	int offset, len, err;
 
 	if (guest_read(GVA(f->old_addr), code, size))
 		return fail(r, -EFAULT, "%s: its code at %#llx cannot be read in the guest",
 			    f->name, (unsigned long long)f->old_addr);
-	offset = arch_redirect_offset(code, size, f->old_addr, f->new_addr);
+	offset = arch_redirect_offset(code, size, f->ftrace_site, f->old_addr, f->new_addr);
 	if (offset == -ENOSPC)
 		return fail(r, offset,
 			    "%s is too short for a jump (%llu bytes): patch its callers instead",
@@ -72,9 +99,16 @@ static int make_redirect(const struct switch_func *f, struct redirect *redirect,
 		return fail(r, -ENOSPC,
 			    "%s is too short (%llu bytes, %d needed): patch its callers instead",
 			    f->name, (unsigned long long)f->old_size, offset + len);
+	len = arch_redirect_pad(code + offset, size - (size_t)offset, redirect->bytes, len);
+	if (len < 0)
+		return fail(r, len,
+			    "%s: a breakpoint of the guest's (a kprobe?) is where its jump would "
+			    "be: remove it",
+			    f->name);
 	redirect->len = (u32)len;
 	memcpy(redirect->old, code + offset, redirect->len);
-	return find_ipas(f, redirect, r);
+	err = check_untouched(f, redirect, r);
+	return err ? err : find_ipas(f, redirect, r);
 }
 
 /* ---- planning, with the guest running ---- */
@@ -145,8 +179,10 @@ static int make_ranges(const struct switch_set *set, struct check_range *ranges,
 			return fail(r, -EINVAL, "%s: the size of its active code is not known",
 				    f->name);
 		if (!forced)
-			add_range(&ranges[n++], f, f->active_addr, f->active_size);
-		if (forced || is_redirected(f))
+			add_range(&ranges[n++], f,
+				  MUTATION(active_code) ? f->old_addr : f->active_addr,
+				  f->active_size);
+		if (!MUTATION(redirect_bytes) && (forced || is_redirected(f)))
 			add_range(&ranges[n++], f, f->old_addr, MIN(f->old_size, JUMP_AREA));
 	}
 	for (u32 i = 0; i < set->nr_also; i++)
@@ -174,7 +210,13 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check
 		return describe_blocker(r);
 	if (err)
 		return -EAGAIN;
-	if (shadow_plan_fill(plan))
+	err = shadow_plan_fill(plan);
+	if (err == -EBUSY)
+		return fail(
+			r, -EAGAIN,
+			"the guest has a breakpoint (a kprobe?) on the jump at %#llx: remove it",
+			(unsigned long long)shadow_plan_obstacle(plan));
+	if (err)
 		return fail(r, -EAGAIN, "the guest changed its code while the switch was prepared");
 	if (pause_commit(p, shadow_plan_apply, plan))
 		return fail(r, -EAGAIN, "the pause was too short: its deadline came at the commit");
@@ -241,6 +283,8 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 	err = make_ranges(set, ranges, &count, r);
 	if (!err)
 		err = plan_set(plan, set, r);
+	if (err == -EBUSY) /* what is in the way can go */
+		err = -EAGAIN;
 	if (err)
 		goto abort;
 	err = shadow_plan_prepare(plan);

@@ -14,6 +14,7 @@
 #include "arch/memory.h"
 #include "core/errno.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/pool.h"
 
 /* An array in pool pages. */
@@ -26,6 +27,7 @@ struct vec {
 struct entry {
 	struct redirect r;
 	u32 page[2]; /* index into the set's pages, for each part of the redirect */
+	u32 was;     /* its index in the set before, unless added */
 	bool added;  /* by the plan that made this set */
 	bool dead;   /* dropped */
 };
@@ -49,6 +51,8 @@ struct set {
 
 struct shadow_plan {
 	struct set *next;
+	struct vec removed; /* indices (u32) of entries of the current set */
+	u64 obstacle;	    /* of the last fill */
 	u64 generation;
 	bool open, prepared, filled;
 };
@@ -183,6 +187,7 @@ struct shadow_plan *shadow_plan_begin(void)
 			return NULL;
 		}
 		copy->r = e->r;
+		copy->was = (u32)(e - entry_of(current, 0));
 	}
 	return p;
 }
@@ -209,11 +214,19 @@ int shadow_plan_add(struct shadow_plan *p, const struct redirect *r)
 
 int shadow_plan_remove(struct shadow_plan *p, u64 key)
 {
+	u32 *removed;
+
 	if (p->prepared)
 		return -EINVAL;
 	set_for_each_entry (p->next, e) {
 		if (e->r.key != key)
 			continue;
+		if (!e->added) {
+			removed = vec_push(&p->removed, sizeof(*removed));
+			if (!removed)
+				return -ENOMEM;
+			*removed = e->was;
+		}
 		*e = *entry_of(p->next, --p->next->entries.count);
 		return 0;
 	}
@@ -322,6 +335,53 @@ u32 shadow_plan_pages(const struct shadow_plan *p)
 
 /* ---- in the pause ---- */
 
+static u8 *original_of(const struct entry *e, u32 i, const struct part *part)
+{
+	return (u8 *)arch_ptr(page_of(current, e->page[i])->original) + part->offset;
+}
+
+/* True if the guest's memory holds what was there before the redirect. */
+static bool is_untouched(const struct entry *e)
+{
+	for (u32 i = 0; i < nr_parts(&e->r); i++) {
+		struct part part = part_of(&e->r, i);
+
+		if (memcmp(original_of(e, i, &part), e->r.old + part.at, part.len) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool are_untouched(struct shadow_plan *p)
+{
+	const u32 *removed = p->removed.items;
+
+	for (u32 i = 0; i < p->removed.count; i++) {
+		const struct entry *e = entry_of(current, removed[i]);
+
+		if (is_untouched(e))
+			continue;
+		p->obstacle = e->r.from;
+		return false;
+	}
+	return true;
+}
+
+u64 shadow_plan_obstacle(const struct shadow_plan *p)
+{
+	return p->obstacle;
+}
+
+/* The redirect's bytes, but where the guest's own memory has changed: it sees what it wrote. */
+static void lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part)
+{
+	for (size_t k = 0; k < part->len; k++) {
+		bool same = original[k] == r->old[part->at + k];
+
+		copy[k] = same ? r->bytes[part->at + k] : original[k];
+	}
+}
+
 int shadow_plan_fill(struct shadow_plan *p)
 {
 	if (!p->prepared)
@@ -329,6 +389,8 @@ int shadow_plan_fill(struct shadow_plan *p)
 	p->filled = false;
 	if (READ_ONCE(closed) || __atomic_load_n(&generation, __ATOMIC_ACQUIRE) != p->generation)
 		return -EAGAIN;
+	if (!MUTATION(probed_redirects) && !are_untouched(p))
+		return -EBUSY;
 	set_for_each_page (p->next, pg)
 		if (pg->fresh && pg->live)
 			memcpy(pg->copy, arch_ptr(pg->original), PAGE_SIZE);
@@ -342,7 +404,7 @@ int shadow_plan_fill(struct shadow_plan *p)
 			if (e->added &&
 			    memcmp(pg->copy + part.offset, e->r.old + part.at, part.len) != 0)
 				return -EILSEQ;
-			memcpy(pg->copy + part.offset, e->r.bytes + part.at, part.len);
+			lay(pg->copy + part.offset, pg->copy + part.offset, &e->r, &part);
 		}
 	}
 	p->filled = true;
@@ -387,6 +449,7 @@ static void plan_end(struct shadow_plan *p)
 		set_free(p->next == &sets[0] ? &sets[1] : &sets[0]);
 	else
 		set_free(p->next);
+	vec_free(&p->removed);
 	*p = (struct shadow_plan){0};
 }
 
@@ -480,11 +543,6 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy)
 	return true;
 }
 
-static u8 *original_of(const struct entry *e, u32 i, const struct part *part)
-{
-	return (u8 *)arch_ptr(page_of(current, e->page[i])->original) + part->offset;
-}
-
 /*
  * True if the guest's memory holds, byte for byte, either what was there before the redirect or
  * what the guest reads of it: then the guest has written back what it read (disarming a
@@ -512,10 +570,11 @@ static void settle_owned(const struct entry *e)
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
 		struct part part = part_of(&e->r, i);
 		u8 *copy = page_of(current, e->page[i])->copy + part.offset;
+		u8 *original = original_of(e, i, &part);
 
-		memcpy(copy, e->r.bytes + part.at, part.len);
 		if (restore)
-			memcpy(original_of(e, i, &part), e->r.old + part.at, part.len);
+			memcpy(original, e->r.old + part.at, part.len);
+		lay(copy, original, &e->r, &part);
 	}
 }
 

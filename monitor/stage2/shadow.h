@@ -45,7 +45,8 @@ struct shadow_plan *shadow_plan_begin(void);
  */
 int shadow_plan_add(struct shadow_plan *p, const struct redirect *r);
 
-/* Take one out of force. -ENOENT. A plan may remove a key and add it again (another target). */
+/* Take one out of force. -ENOENT, -ENOMEM. A plan may remove a key and add it again (another
+ * target). */
 int shadow_plan_remove(struct shadow_plan *p, u64 key);
 
 /*
@@ -56,11 +57,15 @@ int shadow_plan_prepare(struct shadow_plan *p);
 
 /*
  * With the guest paused: copy originals, compare `old` of each added redirect with what is there
- * (-EILSEQ: the guest changed it since; nothing is changed), write the bytes. May be done again in
- * a later pause. -EAGAIN: shadow_drop_range() has run since shadow_plan_begin(); make a new plan
- * from what is true now.
+ * (-EILSEQ: the guest changed it since; nothing is changed), write the bytes. -EBUSY: the guest has
+ * bytes of its own on a redirect that the plan removes, and would take them away again later, as it
+ * read them there (see shadow_write_through()). May be done again in a later pause. -EAGAIN:
+ * shadow_drop_range() has run since shadow_plan_begin(); make a new plan from what is true now.
  */
 int shadow_plan_fill(struct shadow_plan *p);
+
+/* After -EBUSY from shadow_plan_fill(): where that redirect begins (guest virtual). */
+u64 shadow_plan_obstacle(const struct shadow_plan *p);
 
 /*
  * With the guest paused, past the commit: set the leaves. Does nothing unless the last
@@ -103,10 +108,11 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy);
 
 /*
  * The guest's write to [ipa, ipa + len) has been carried out on the original: bring the shadow page
- * up to date. Bytes that a redirect owns keep the redirect in the copy; and when all of them hold
- * either `old` or what the guest reads there, the guest has written back what it read, and the
- * original gets its true bytes (`old`) again. May cross pages. False when none of it is shadowed.
- * With the guest paused; any CPU.
+ * up to date. Where a redirect stands the guest sees the redirect's bytes; what it puts there
+ * (a breakpoint) is based on them, and it must read back what it wrote: so such bytes show in the
+ * copy and run. When all that the original holds there is `old` or the redirect's own, the guest
+ * has written back what it read: the original gets its true bytes (`old`) again. May cross pages.
+ * False when none of it is shadowed. With the guest paused; any CPU.
  */
 bool shadow_write_through(ipa_t ipa, size_t len);
 

@@ -31,7 +31,11 @@ static void add_func(const char *name, u64 old, u64 active, u64 new)
 {
 	struct switch_func *f = &funcs[set.count++];
 
-	*f = (struct switch_func){.key = old, .old_addr = old, .old_size = SIZE, .new_addr = new};
+	*f = (struct switch_func){.key = old,
+				  .old_addr = old,
+				  .old_size = SIZE,
+				  .new_addr = new,
+				  .ftrace_site = SUTURE_NONE};
 	f->active_addr = active;
 	f->active_size = SIZE;
 	strcpy(f->name, name);
@@ -186,6 +190,7 @@ static void behind_the_tracing_site(void **state)
 	(void)state;
 	*(u8 *)syn_at(A) = FAKE_SITE;
 	add_func("a", A, A, NEW_A);
+	funcs[0].ftrace_site = 0;
 	assert_done();
 	fetch(A, code, sizeof(code));
 	assert_memory_equal(code, syn_at(A), sizeof(code));
@@ -540,10 +545,52 @@ static void functions_that_take_no_redirect(void **state)
 	add_func("overlap", B + 4, B + 4, NEW_A);
 	assert_refused(-ENOSPC, "overlap: its jump would overlap");
 
+	add_func("key", A, A, NEW_A);
+	funcs[1].rewritten = 1ull << (FAKE_REDIRECT_LEN - 1);
+	assert_refused(-EOPNOTSUPP, "key: the kernel itself rewrites");
+
+	add_func("site", A, A, NEW_A);
+	funcs[1].rewritten = 1ull << FAKE_SITE_LEN;
+	funcs[1].ftrace_site = 0;
+	assert_refused(-EOPNOTSUPP, "site: the kernel itself rewrites");
+
 	add_func("a", A, A, NEW_A);
+	funcs[1].rewritten = ~0ull << FAKE_REDIRECT_LEN;
 	assert_int_equal(switch_validate(&set, &report), 0);
 	assert_nothing_changed();
 	assert_done();
+}
+
+/* What the guest's own probes leave at the function goes away with them: the attempt is repeated.
+ */
+static void probes_of_the_guest_are_waited_for(void **state)
+{
+	const u64 slot = SYN_MODULE + 0x100;
+	u8 before[FAKE_REDIRECT_LEN];
+
+	(void)state;
+	memcpy(before, syn_at(A), sizeof(before));
+	add_func("a", A, A, NEW_A);
+	*((u8 *)syn_at(A) + 3) = FAKE_BREAKPOINT;
+	assert_int_equal(switch_validate(&set, &report), -EBUSY);
+	assert_fails(-EAGAIN, "a: a breakpoint of the guest's");
+	*(u8 *)syn_at(A) = FAKE_JUMP;
+	memcpy((u8 *)syn_at(A) + 1, &slot, sizeof(slot));
+	assert_int_equal(switch_validate(&set, &report), -EBUSY);
+	assert_fails(-EAGAIN, "a: an optimized kprobe");
+	assert_int_equal(redirects(), 0);
+	memcpy(syn_at(A), before, sizeof(before));
+	assert_done();
+
+	/* One that came later is on the redirect: this stays until it goes. */
+	set.count = 0;
+	add_func("a", A, NEW_A, 0);
+	*(u8 *)syn_at(A) = FAKE_BREAKPOINT;
+	assert_fails(-EAGAIN, "the guest has a breakpoint");
+	assert_int_equal(redirects(), 1);
+	*(u8 *)syn_at(A) = before[0];
+	assert_done();
+	assert_original(A);
 }
 
 /* An end that is not known would let everything pass. */
@@ -651,6 +698,7 @@ int main(void)
 		TEST(dropped_behind_the_engines_back),
 		TEST(the_kernel_ends),
 		TEST(functions_that_take_no_redirect),
+		TEST(probes_of_the_guest_are_waited_for),
 		TEST(active_code_of_unknown_size),
 		TEST(parts_and_payloads_count),
 		TEST(too_many_functions),

@@ -13,6 +13,7 @@
 #include "core/arch.h"
 #include "core/errno.h"
 #include "core/lib/string.h"
+#include <suture/abi.h>
 
 #define RUNS	  20000
 #define CODE_SIZE (2 * PAGE_SIZE)
@@ -189,6 +190,13 @@ static u32 build_entry(const struct shape *s, u8 *function)
 	return len + s->site->len;
 }
 
+static u32 site_of(const struct shape *s)
+{
+	if (!s->site->len)
+		return SUTURE_NONE;
+	return s->endbr ? sizeof(endbr64) : 0;
+}
+
 static bool pages_clash(u64 a, u64 a_size, u64 b)
 {
 	return b - a + PAGE_SIZE < a_size + PAGE_SIZE || canonical(b) != b;
@@ -221,7 +229,8 @@ static void run(const struct shape *s, struct totals *t)
 	memset(machine.code, 0xf4, sizeof(machine.code));
 	memset(machine.target, 0xf4, sizeof(machine.target));
 	assert_int_equal(build_entry(s, machine.code + (function - page)), entry);
-	offset = arch_redirect_offset(machine.code + (function - page), 64, function, to);
+	offset = arch_redirect_offset(machine.code + (function - page), 64, site_of(s), function,
+				      to);
 	assert_int_equal(offset, entry);
 	len = arch_redirect_encode(from, to, machine.code + (from - page));
 	assert_true(len > 0 && len <= REDIRECT_MAX);
@@ -317,15 +326,18 @@ static void too_short_functions_are_refused(void **state)
 		u32 entry = build_entry(&s, code);
 
 		for (u32 size = 0; size <= sizeof(code); size++) {
-			/* A cut site is none: then its room is not needed, and not there either. */
+			u32 site = site_of(&s);
+
 			if (size < entry) {
-				assert_int_equal(arch_redirect_offset(code, size, from, far),
-						 -ENOSPC);
+				int refused = arch_redirect_offset(code, size, site, from, far);
+
+				/* there is no room for the site, or none behind it */
+				assert_true(refused == -EILSEQ || refused == -ENOSPC);
 				continue;
 			}
-			assert_int_equal(arch_redirect_offset(code, size, from, near),
+			assert_int_equal(arch_redirect_offset(code, size, site, from, near),
 					 size >= entry + 5 ? (int)entry : -ENOSPC);
-			assert_int_equal(arch_redirect_offset(code, size, from, far),
+			assert_int_equal(arch_redirect_offset(code, size, site, from, far),
 					 size >= entry + 14 ? (int)entry : -ENOSPC);
 		}
 	}
@@ -340,17 +352,83 @@ static void what_is_no_function_is_refused(void **state)
 		u8 code[64];
 
 		memset(code, fill[i], sizeof(code));
-		assert_int_equal(arch_redirect_offset(code, sizeof(code), 0x1000, 0x2000), -EILSEQ);
+		assert_int_equal(
+			arch_redirect_offset(code, sizeof(code), SUTURE_NONE, 0x1000, 0x2000),
+			-EILSEQ);
 	}
 }
 
-/* A function that is only a tail call: its jump is replaced, not followed. */
-static void a_jump_is_no_ftrace_site(void **state)
+/* Whether a call or NOP at the entry is ftrace's, its bytes do not say: the guest does. */
+static void the_site_is_where_the_guest_says(void **state)
 {
-	static const u8 tail_call[16] = {0xe9, 0x12, 0x34, 0x56, 0x00, 0xcc};
+	static const struct {
+		u8 code[16];
+		u32 site;
+		int offset;
+	} cases[] = {
+		{{0xe9, 0x12, 0x34, 0x56, 0x00, 0xcc}, SUTURE_NONE, 0}, /* only a tail call */
+		{{0xe8, 0x12, 0x34, 0x56, 0x00, 0x5b}, SUTURE_NONE, 0}, /* a call of its own */
+		{{0xe8, 0x12, 0x34, 0x56, 0x00, 0x5b}, 0, 5},
+		{{0x0f, 0x1f, 0x44, 0x00, 0x00, 0x5b}, SUTURE_NONE, 0},
+		{{0xcc, 0x1f, 0x44, 0x00, 0x00, 0x5b}, 0, 5}, /* being changed */
+		{{0xf3, 0x0f, 0x1e, 0xfa, 0xe8, 0x12, 0x34, 0x56, 0x00, 0x5b}, 4, 9},
+		{{0xf3, 0x0f, 0x1e, 0xfa, 0x5b}, SUTURE_NONE, 4},
+		{{0xcc, 0x0f, 0x1e, 0xfa, 0xe8, 0x12, 0x34, 0x56, 0x00, 0x5b}, 4, 9},
+		/* what cannot be */
+		{{0xe9, 0x12, 0x34, 0x56, 0x00, 0xcc}, 0, -EILSEQ},
+		{{0x55, 0x0f, 0x1f, 0x44, 0x00, 0x00}, 1, -EILSEQ},
+		{{0x55, 0x0f, 0x1f, 0x44, 0x00, 0x00}, 0x1000, -EILSEQ},
+	};
 
 	(void)state;
-	assert_int_equal(arch_redirect_offset(tail_call, sizeof(tail_call), 0x1000, 0x2000), 0);
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(arch_redirect_offset(cases[i].code, sizeof(cases[i].code),
+						      cases[i].site, 0x1000, 0x2000),
+				 cases[i].offset);
+}
+
+/* Instructions of the function begin behind the jump where they did before. */
+static void padded_to_the_next_instruction(void **state)
+{
+	static const struct {
+		u8 code[16];
+		int len, padded;
+	} cases[] = {
+		{{0x55, 0x53, 0x48, 0x89, 0xfb, 0x90}, 5, 5}, /* ends where the jump does */
+		{{0x55, 0x53, 0x48, 0x81, 0xec, 1, 1, 0, 0, 0x90}, 5, 9}, /* sub $257, %rsp */
+		{{0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0x90}, 5, 10},	  /* movabs */
+		{{0x55, 0xcc, 0x48, 0x81, 0xec, 1, 1, 0, 0}, 5, -EBUSY},
+		{{0xcc, 0x53, 0x48, 0x81, 0xec, 1, 1, 0, 0}, 5, -EBUSY},
+		{{0x55, 0x53, 0x48, 0xc7, 0xc0, 0xcc, 0xcc, 0, 0}, 5, 9}, /* cc in an operand */
+		{{0x55, 0x53, 0x48, 0x89, 0xfb, 0xcc}, 5, 5},		  /* behind the jump */
+		{{0x06, 0x06, 0x06, 0x06, 0x06, 0x06}, 5, 5},		  /* no instructions */
+	};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		u8 buf[REDIRECT_MAX], expected[REDIRECT_MAX];
+
+		memset(buf, 0x11, sizeof(buf));
+		memcpy(expected, buf, sizeof(buf));
+		if (cases[i].padded > cases[i].len)
+			memset(expected + cases[i].len, 0x90,
+			       (size_t)(cases[i].padded - cases[i].len));
+		assert_int_equal(
+			arch_redirect_pad(cases[i].code, sizeof(cases[i].code), buf, cases[i].len),
+			cases[i].padded);
+		assert_memory_equal(buf, expected, sizeof(buf));
+	}
+}
+
+static void a_jump_among_instructions(void **state)
+{
+	static const u8 none[] = {0x55, 0x53, 0x48, 0xc7, 0xc0, 0xe9, 0, 0, 0};
+	static const u8 third[] = {0x55, 0x53, 0xe9, 0xf0, 0xff, 0xff, 0xff};
+
+	(void)state;
+	assert_int_equal(arch_redirect_jump(none, sizeof(none), 0x1000), 0);
+	assert_int_equal(arch_redirect_jump(third, sizeof(third), 0x1000), 0xff7);
+	assert_int_equal(arch_redirect_jump(third, 5, 0x1000), 0);
 }
 
 int main(void)
@@ -360,7 +438,9 @@ int main(void)
 						teardown),
 		cmocka_unit_test(too_short_functions_are_refused),
 		cmocka_unit_test(what_is_no_function_is_refused),
-		cmocka_unit_test(a_jump_is_no_ftrace_site),
+		cmocka_unit_test(the_site_is_where_the_guest_says),
+		cmocka_unit_test(padded_to_the_next_instruction),
+		cmocka_unit_test(a_jump_among_instructions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
