@@ -17,6 +17,7 @@ include mk/setup.mk
 include mk/deps.mk
 include mk/image.mk
 include mk/unit.mk
+include mk/mutants.mk
 include mk/guest.mk
 include mk/ctl.mk
 include mk/lint.mk

@@ -25,6 +25,11 @@ check-life: $(QEMU_NEEDS)
 	@SUTURE_KEXECS=13 SUTURE_KDUMPS=10 SUTURE_REBOOTS=10 SUTURE_FAULTS=all \
 		$(call PYTEST,7200) test_kexec.py test_life.py test_fault.py
 
+## soak          the same, longer: 10,000 applies and reverts under load (SUTURE_ROUNDS)
+.PHONY: soak
+soak: $(QEMU_NEEDS)
+	@SUTURE_ROUNDS=$(or $(SUTURE_ROUNDS),10000) $(call PYTEST,86400) test_mixture.py
+
 ## demo          boot a Debian kernel, patch it over the network, revert it
 .PHONY: demo
 demo: $(QEMU_NEEDS)

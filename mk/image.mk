@@ -2,7 +2,9 @@
 # suture.efi: the loader and the monitor in one position-independent image.
 include arch/$(ARCH)/arch.mk
 
-O := build/$(ARCH)/obj
+# MUTATE=name: a monitor that leaves out one point of the check (monitor/core/mutate.h), for tests
+IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
+O := $(IMAGE)/obj
 IMAGE_RULES := mk/flags.mk mk/image.mk arch/$(ARCH)/arch.mk
 IMAGE_SRC := $(call sources,monitor arch/$(ARCH))
 IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
@@ -12,7 +14,8 @@ INCLUDES := -Iinclude -Imonitor
 IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
 	-include monitor/core/hidden.h -fno-stack-protector -fno-strict-aliasing -fno-common \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
-	-fno-tree-loop-distribute-patterns $(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include
+	-fno-tree-loop-distribute-patterns $(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
+	$(MUTATE:%=-DSUTURE_MUTATE_%)
 IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(ZYDIS_CPPFLAGS)
 EFI_INCLUDES := -isystem /usr/include/efi -isystem /usr/include/efi/$(EFI_ARCH)
 EFI_LIB := /usr/lib
@@ -35,26 +38,26 @@ $(O)/deps/%.o: build/deps/%.c $(IMAGE_RULES)
 	@echo "CC $<"
 	$(Q)$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_CPPFLAGS) -MMD -MP -c $< -o $@
 
-build/$(ARCH)/libdeps.a: $(IMAGE_DEPS_OBJ)
+$(IMAGE)/libdeps.a: $(IMAGE_DEPS_OBJ)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
 # --gc-sections keeps what the entry point reaches; the check below refuses an image that would
 # need more than adding its load address to some words
-build/$(ARCH)/suture.so: $(IMAGE_OBJ) build/$(ARCH)/libdeps.a arch/$(ARCH)/image.lds mk/check-image.sh
+$(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/check-image.sh
 	@echo "LD $@"
 	$(Q)ld -nostdlib -shared -Bsymbolic -znocombreloc --no-undefined --gc-sections \
 		--orphan-handling=error -T arch/$(ARCH)/image.lds \
-		$(EFI_LIB)/crt0-efi-$(EFI_ARCH).o $(IMAGE_OBJ) build/$(ARCH)/libdeps.a \
+		$(EFI_LIB)/crt0-efi-$(EFI_ARCH).o $(IMAGE_OBJ) $(IMAGE)/libdeps.a \
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 
-build/$(ARCH)/suture.efi: build/$(ARCH)/suture.so
+$(IMAGE)/suture.efi: $(IMAGE)/suture.so
 	$(Q)objcopy -j .text -j .reloc -j .data -j .dynamic -j .rela --strip-debug \
 		--target $(EFI_FORMAT) $< $@
 
 ## image         build/$(ARCH)/suture.efi, the monitor
 .PHONY: image
-image: build/$(ARCH)/suture.efi
+image: $(IMAGE)/suture.efi
 
 -include $(IMAGE_OBJ:.o=.d) $(IMAGE_DEPS_OBJ:.o=.d)

@@ -4,6 +4,7 @@
 #include "core/errno.h"
 #include "core/lock.h"
 #include "core/log.h"
+#include "core/mutate.h"
 
 /* A kick that got lost (merged with another NMI, say) must not cost the whole budget. */
 #define REKICK_US 500
@@ -238,7 +239,8 @@ void pause_point(struct cpu *self)
 		while (!may_go(GEN_OF(word)))
 			arch_relax();
 		__atomic_store_n(&self->state, CPU_GUEST, __ATOMIC_RELEASE);
-		arch_stage2_flush_local();
+		if (!MUTATION(flush_after_pause))
+			arch_stage2_flush_local();
 		arch_mb();
 	}
 }

@@ -6,6 +6,7 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "guest/hooks.h"
 #include "guest/module.h"
 #include "guest/unwind.h"
@@ -99,7 +100,8 @@ static const struct check_range *find_range(const struct check_range *ranges, u3
 		else
 			high = mid;
 	}
-	return low && word <= ranges[low - 1].end ? &ranges[low - 1] : NULL;
+	return low && word <= ranges[low - 1].end - MUTATION(end_inclusive) ? &ranges[low - 1]
+									    : NULL;
 }
 
 /* Most words are no code addresses, and are done with here. */
@@ -294,13 +296,14 @@ static int collect_cpus(struct check *c, const struct cpu *self)
 
 static int judge_registers(struct check *c, const struct held_cpu *h)
 {
-	int err;
+	int err = 0;
 
 	if (h->ctx.user)
 		return 0;
 	own_stacks(c, &h->current, h, true);
-	err = judge_word(c, h->ctx.ip, &h->current, "ip");
-	for (u32 i = 0; !err && i < MIN(h->ctx.nr_regs, VCPU_MAX_REGS); i++)
+	if (!MUTATION(instruction_pointer))
+		err = judge_word(c, h->ctx.ip, &h->current, "ip");
+	for (u32 i = 0; !MUTATION(registers) && !err && i < MIN(h->ctx.nr_regs, VCPU_MAX_REGS); i++)
 		err = judge_word(c, h->ctx.regs[i], &h->current, "register");
 	return err;
 }
@@ -329,7 +332,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 
 	h->located = true;
 	own_stacks(c, &h->current, h, true);
-	for (int i = 0; !err && i < n; i++) {
+	for (int i = 0; !MUTATION(cpu_stacks) && !err && i < n; i++) {
 		const struct guest_stack *s = &stacks[i];
 		/* A mapping with holes is several stacks: those below sp count too. */
 		u64 from = s == on && !s->holes ? h->ctx.sp : s->low;
@@ -391,6 +394,8 @@ static u64 stack_in_use(const struct guest_task *t, const struct running *run)
 		return run->sp;
 	if (t->on_cpu && run->user && !run->kernel)
 		return high;
+	if (MUTATION(context_switch))
+		return t->sp >= low && t->sp <= high ? t->sp : high;
 	if (t->on_cpu || run->on_stack || t->sp < low || t->sp > high)
 		return low;
 	return t->sp;
@@ -464,12 +469,15 @@ static int judge_tasks(struct check *c)
 	{
 		if (err)
 			break;
-		err = guest_idle(h->ctx.percpu_base, &idle);
+		if (MUTATION(idle_tasks))
+			idle = h->current;
+		else
+			err = guest_idle(h->ctx.percpu_base, &idle);
 		if (err)
 			return cannot_judge(c, err, "CPU %u: no idle task is found", h->id);
 		err = judge_task(&idle, c);
 		/* A task that exits leaves the list before it stops running. */
-		if (!err && !h->listed)
+		if (!err && !h->listed && !MUTATION(off_list))
 			err = judge_task(&h->current, c);
 		if (!err)
 			err = judge_queue(c, h);

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Mutants: programs of unit tests with one point of the code left out (monitor/core/mutate.h). Only
+# the files that know the point are compiled anew; the rest comes from the archive.
+MUTANTS := build/mutants
+MUTANT_SRC := $(shell grep -lE 'MUTATION\($(MUTATE)\)' -r monitor --include='*.c' 2>/dev/null)
+
+$(MUTANTS)/$(MUTATE)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a $(MUTANT_SRC)
+	@mkdir -p $(@D)
+	@test -n "$(MUTANT_SRC)" || { echo "nothing is left out with MUTATE=$(MUTATE)"; exit 1; }
+	$(Q)$(CC) $(HOST_CFLAGS) $(INCLUDES) -Iarch/fake/include -DSUTURE_MUTATE_$(MUTATE) \
+		$(MUTANT_SRC) $(filter %.o %.a,$^) -lcmocka -o $@
+
+MUTANT_TESTS := $(sort $(shell awk '!/^\#/ && NF { print "$(UNIT)/" $$2 }' tests/unit/mutants.txt))
+
+## check-mutants each point of the check left out in turn: its test must fail
+.PHONY: check-mutants
+check-mutants: $(MUTANT_TESTS)
+	@mk/check-mutants.sh tests/unit/mutants.txt $(MUTANTS) $(MAKE)
