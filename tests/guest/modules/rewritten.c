@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Functions that the kernel rewrites while it runs. Reading /proc/rewritten calls them all; writing
+ * "key 0", "key 1", "call 0" or "call 1" there switches the static key or the static call.
+ */
+#include <linux/jump_label.h>
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+#include <linux/static_call.h>
+#include <linux/uaccess.h>
+
+static DEFINE_STATIC_KEY_FALSE(key);
+
+static __attribute__((noipa)) int rewritten_plus_0(int n)
+{
+	barrier();
+	return n;
+}
+
+static __attribute__((noipa)) int rewritten_plus_100(int n)
+{
+	barrier();
+	return n + 100;
+}
+
+DEFINE_STATIC_CALL(rewritten_call, rewritten_plus_0);
+
+/* Nothing of it is rewritten but what a tracer or probe wants. */
+static __attribute__((noipa)) int rewritten_plain(int n)
+{
+	barrier();
+	return n + 1;
+}
+
+/* The static key is where a jump over the entry would be. */
+static __attribute__((noipa)) int rewritten_key_first(int n)
+{
+	if (static_branch_unlikely(&key))
+		return n + 3;
+	return n + 2;
+}
+
+/* The static key and the static call come later. */
+static __attribute__((noipa)) int rewritten_key_later(int n)
+{
+	n = rewritten_plain(rewritten_plain(n) * 3 + 17);
+	if (static_branch_unlikely(&key))
+		n += 1000;
+	return static_call(rewritten_call)(n);
+}
+
+/* The jump takes its first instruction and a part of the second. */
+static __attribute__((noipa)) unsigned long rewritten_wide(void)
+{
+	unsigned long n;
+
+	asm volatile("xor %k0, %k0\n\tadd $0x12345678, %0" : "=a"(n));
+	return n;
+}
+
+static int rewritten_show(struct seq_file *m, void *v)
+{
+	seq_printf(m, "plain %d first %d later %d wide %lx\n", rewritten_plain(0),
+		   rewritten_key_first(0), rewritten_key_later(0), rewritten_wide());
+	return 0;
+}
+
+static int rewritten_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, rewritten_show, NULL);
+}
+
+static ssize_t rewritten_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
+{
+	char word[8] = "";
+
+	if (copy_from_user(word, text, min(len, sizeof(word) - 1)))
+		return -EFAULT;
+	if (!strncmp(word, "key 0", 5))
+		static_branch_disable(&key);
+	else if (!strncmp(word, "key 1", 5))
+		static_branch_enable(&key);
+	else if (!strncmp(word, "call 0", 6))
+		static_call_update(rewritten_call, rewritten_plus_0);
+	else if (!strncmp(word, "call 1", 6))
+		static_call_update(rewritten_call, rewritten_plus_100);
+	else
+		return -EINVAL;
+	return len;
+}
+
+static const struct proc_ops rewritten_ops = {
+	.proc_open = rewritten_open,
+	.proc_read = seq_read,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+	.proc_write = rewritten_write,
+};
+
+static int __init rewritten_init(void)
+{
+	return proc_create("rewritten", 0600, NULL, &rewritten_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit rewritten_exit(void)
+{
+	remove_proc_entry("rewritten", NULL);
+}
+
+module_init(rewritten_init);
+module_exit(rewritten_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Functions that the kernel rewrites");

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""
+A patched function that calls two patched functions, from all contexts on all CPUs: no call ever sees
+an old one with a new one. SUTURE_ROUNDS: how often it is applied and reverted.
+"""
+
+import os
+import re
+import time
+
+from machine import BUILD, GUEST
+from patches import make_patch
+
+MIXTURE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "mixture.ko")
+ROUNDS = int(os.environ.get("SUTURE_ROUNDS", "100"))
+CALLS_A_SECOND = 100000
+CONTEXTS = ("user", "thread", "softirq", "hardirq", "ipi")
+
+# the new functions call one another by the old ones' addresses: through the redirects
+CODE = """
+    extern int mixture_f(void);
+    extern int mixture_g(void);
+    extern void mixture_note(int context, int h, int f, int g);
+
+    static __attribute__((noipa)) int new_f(void)
+    {
+        barrier();
+        return 2;
+    }
+
+    static __attribute__((noipa)) int new_g(void)
+    {
+        barrier();
+        return 2;
+    }
+
+    static __attribute__((noipa)) void new_h(int context, void (*between)(void))
+    {
+        int f = mixture_f();
+
+        if (between)
+            between();
+        mixture_note(context, 2, f, mixture_g());
+    }
+"""
+
+
+def state(guest):
+    words = guest.check("cat /proc/mixture/state").split()
+    return dict(zip(words[::2], map(int, words[1::2])))
+
+
+def text_hash(guest):
+    """From inside the guest; both views of its memory must be the same."""
+    running, direct = guest.check("cat /proc/mixture/hash", timeout=60).split()
+    assert running == direct, "the mapping that runs is not what lies in memory"
+    return running
+
+
+def attempts(guest, *arguments):
+    result = guest.suture(*arguments)
+    assert result.status == 0, result
+    return int(re.search(r"(\d+) attempt", result.out)[1])
+
+
+def test_mixture(boot, tmp_path, measured):
+    guest = boot(cpus=2, files={"/lib/modules/mixture.ko": MIXTURE})
+    guest.load_agent()
+    guest.check("insmod /lib/modules/mixture.ko "
+                r"$(sed -nE 's/^([0-9a-f]+) T _(stext|etext)$/\2=0x\1/p' /proc/kallsyms)")
+    guest.check("for cpu in 0 1; do taskset $((1 << cpu)) dd if=/proc/mixture/run of=/dev/null "
+                "bs=64 2>/dev/null & echo $!; done >/tmp/pids")
+    bundle = make_patch(str(tmp_path), "mixed", CODE, {
+        "mixture": {"mixture_h": "new_h", "mixture_f": "new_f", "mixture_g": "new_g"}})
+
+    # what the kernel rewrites of itself when it loads a module for the first time is done now
+    attempts(guest, "apply", bundle)
+    attempts(guest, "revert", "mixed")
+    text = text_hash(guest)
+
+    before, start = state(guest), time.monotonic()
+    blocked = 0
+    for n in range(ROUNDS):
+        blocked += attempts(guest, "apply", bundle) - 1
+        if n == 0:
+            # the bytes that run are not those in memory: the hash would notice
+            assert guest.check("cat /proc/mixture/hash", timeout=60).split()[0] != text
+        blocked += attempts(guest, "revert", "mixed") - 1
+        if n % 10 == 0:
+            assert state(guest)["mixed"] == 0
+    after, took = state(guest), time.monotonic() - start
+
+    assert after["mixed"] == 0, after
+    assert text_hash(guest) == text
+    calls = after["old"] + after["new"] - before["old"] - before["new"]
+    measured(f"{ROUNDS} rounds in {took:.0f} s, {blocked} attempts blocked, "
+             f"{calls / took:.0f} calls a second, 0 of them mixed")
+    assert blocked > 0
+    assert after["new"] > before["new"] and after["old"] > before["old"]
+    for context in CONTEXTS:
+        assert after[context + "_least"] > before[context + "_least"], (context, after)
+    assert calls / took >= CALLS_A_SECOND
+    guest.check("kill $(cat /tmp/pids); sleep 0.2; rmmod mixture")
+    assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
