@@ -282,7 +282,8 @@ def test_revert_cancelled(guest, bundles):
     guest.check("echo sleep >/proc/sleeper")
     reverting = started(guest, "revert", "insomnia")
     try:
-        wait_status(guest, "sleeper_wait", 30)
+        # in which function: all of the payload's text counts as one
+        wait_status(guest, r"task sleeper \(pid \d+\) is in ", 30)
         assert guest.check("cat /sys/kernel/suture/insomnia/enabled") == "0"
         result = guest.suture("cancel", "insomnia")
         assert result.status == 0, result
