@@ -16,12 +16,16 @@
 #define PTE_PS	(1ull << 7)
 #define PTE_NX	(1ull << 63)
 
+#define FN7_EBX_SMEP (1u << 7)
+#define FN7_EBX_SMAP (1u << 20)
+
 #define STACK_PAGES	    4
 #define SERVICE_STACK_PAGES 16
 #define IST_STACKS	    3
 
 /* ---- page tables: the walker of stage 2 serves them too ---- */
 
+static u64 host_cr4;
 static struct stage2 host_tables;
 static struct pt_format host_format; /* the guest's 4-level format, and how to make entries */
 
@@ -53,6 +57,18 @@ static int map_devices(struct map *m)
 	return err;
 }
 
+/*
+ * What guests set too, as far as it does not matter here (no page of the monitor's is global or a
+ * user's): emulators flush once more at each entry and exit when these bits differ.
+ */
+static u64 choose_cr4(void)
+{
+	u32 features = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).ebx : 0;
+
+	return CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | (features & FN7_EBX_SMEP ? CR4_SMEP : 0) |
+	       (features & FN7_EBX_SMAP ? CR4_SMAP : 0);
+}
+
 int host_init(void)
 {
 	const u32 all = PT_READ | PT_WRITE | PT_EXEC;
@@ -76,6 +92,7 @@ int host_init(void)
 		err = stage2_init(&host_tables, &host_format);
 	if (!err)
 		err = map_build(&m, &host_tables, map_limit(), PT_READ | PT_WRITE);
+	host_cr4 = choose_cr4();
 	trap_init();
 	return err;
 }
@@ -144,7 +161,7 @@ void host_load(struct cpu *c)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
 	write_cr3(host_root());
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
-	write_cr4(CR4_PAE | CR4_MCE);
+	write_cr4(host_cr4);
 	wrmsr(MSR_PAT, PAT_RESET);
 	/* Again with the memory types that this PAT gives. */
 	write_cr3(host_root());

@@ -14,10 +14,14 @@
 #define CR0_CD (1ull << 30)
 #define CR0_PG (1ull << 31)
 
+#define CR4_PSE	    (1ull << 4)
 #define CR4_PAE	    (1ull << 5)
 #define CR4_MCE	    (1ull << 6)
+#define CR4_PGE	    (1ull << 7)
 #define CR4_LA57    (1ull << 12)
 #define CR4_OSXSAVE (1ull << 18)
+#define CR4_SMEP    (1ull << 20)
+#define CR4_SMAP    (1ull << 21)
 #define CR4_PKE	    (1ull << 22)
 
 #define EFER_SCE  (1ull << 0)
