@@ -340,10 +340,11 @@ static void emit_item(const struct program *p, struct frame *f)
 
 static void begin_func(void)
 {
+	bool pad = rnd(2); /* else it begins where a last call returns to */
+
 	out = &texts[rnd(2)];
-	while (out->size % 16) {
+	while (pad && out->size % 16)
 		out->code[out->size++] = 0xcc;
-	}
 	funcs[nr_funcs].start = here();
 }
 

@@ -146,7 +146,7 @@ static void who_is_inside_has_no_stale_words(void **state)
 
 static void what_cannot_be_unwound_to_its_end_stands(void **state)
 {
-	u64 sp = sleeper(0x400);
+	u64 sp = sleeper(0x400), other;
 	const u64 wrong[] = {0,
 			     sp,
 			     sp + 2 * STEP,
@@ -164,6 +164,12 @@ static void what_cannot_be_unwound_to_its_end_stands(void **state)
 		syn_set(sp + 3 * STEP, wrong[i]);
 		assert_stands(100, "stack");
 	}
+	/* by way of another's stack */
+	other = syn_stack(syn.cpus[1].idle);
+	syn_set(sp + 3 * STEP, other);
+	syn_set(other, sp + 4 * STEP);
+	syn_set(other + 8, OUTSIDE);
+	assert_stands(100, "stack");
 	syn_set(sp + 3 * STEP, sp + 4 * STEP);
 	assert_cleared(1);
 	syn_set(syn_stack_end(task) - 8, OUTSIDE);
@@ -269,6 +275,11 @@ static void a_task_that_may_be_elsewhere_stands(void **state)
 	assert_stands(100, "stack");
 	syn_set32(task + TASK_ON_CPU, 0);
 	assert_cleared(1);
+	/* asleep, but a CPU uses its stack */
+	syn.cpus[3].ctx.sp = sp;
+	syn_put_context(3);
+	assert_stands(100, "stack");
+	syn_run(3, idle, 64);
 	/* its CPU is on the stack of the next */
 	syn_run(2, task, 0x400);
 	assert_cleared(1);
@@ -350,6 +361,10 @@ static void modules_are_found_by_their_text(void **state)
 	syn_set32(module(1) + M_COUNT, 77);
 	assert_int_equal(guest_module_at(MODULE_TEXT(1))->nr_unwind, 2);
 	assert_int_equal(again(MODULE_TEXT(1))->nr_unwind, 77);
+	/* by a check, which comes with a new pause, no longer */
+	syn_set32(module(1) + M_COUNT, 78);
+	assert_cleared(0);
+	assert_int_equal(guest_module_at(MODULE_TEXT(1))->nr_unwind, 78);
 	guest_kernel.layout.modules_entry = 0;
 	assert_null(again(MODULE_TEXT(1)));
 }
