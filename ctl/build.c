@@ -149,8 +149,13 @@ static int build_module(const char *dir, const char *kernel, const char *work, c
 	    snprintf(log, sizeof(log), "%s/log", work) >= (int)sizeof(log) ||
 	    snprintf(from, sizeof(from), "%s/.", source) >= (int)sizeof(from))
 		return fail(EX_BAD_USAGE, "%s: path too long", dir);
-	/* NOSTDINC_FLAGS comes before the kernel's own include folders; nothing else does. */
-	snprintf(nostdinc, sizeof(nostdinc), "NOSTDINC_FLAGS=-nostdinc -I%s", include);
+	/*
+	 * NOSTDINC_FLAGS comes before the kernel's own include folders; nothing else does. Kernels
+	 * before 5.16 keep the compiler's folder there (<stdarg.h>), which make finds.
+	 */
+	snprintf(nostdinc, sizeof(nostdinc),
+		 "NOSTDINC_FLAGS=-nostdinc -I%s -isystem $(shell $(CC) -print-file-name=include)",
+		 include);
 	/* What the agent exports; with modversions its checksums are looked at. */
 	snprintf(symvers, sizeof(symvers), "KBUILD_EXTRA_SYMBOLS=%s/Module.symvers", include);
 	if (mkdir(copy, 0700) || run(cp, log))

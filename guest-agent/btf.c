@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Where members of structures lie that no header tells: the kernel's own type information. */
+#include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/string.h>
 #include "agent.h"

@@ -2,24 +2,40 @@
 #include <linux/kallsyms.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
+#include <linux/mm.h>
 #include <linux/percpu.h>
-#include <linux/rethook.h>
 #include <linux/sched/signal.h>
 #include <linux/task_work.h>
 #include <linux/version.h>
+#ifdef CONFIG_RETHOOK
+#include <linux/rethook.h>
+#endif
 #include "agent.h"
 #include "compat.h"
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-#error "The agent knows Linux 6.1 so far"
+#define VERSION_IN(from, to)                                                                       \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION from && LINUX_VERSION_CODE < KERNEL_VERSION to)
+
+#if !VERSION_IN((5, 10, 0), (5, 11, 0)) && !VERSION_IN((6, 1, 0), (6, 2, 0)) &&                    \
+	!VERSION_IN((6, 4, 0), (7, 3, 0))
+#error "The agent knows Linux 5.10, 6.1, and 6.4 to 7.2: see docs/agent.md, Another kernel"
 #endif
+
+/* 6.3: the modules' iterator takes a module's name; 6.4: its callback is not told the module. */
+#define ITERATES_ONE_MODULE (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0))
 
 static unsigned long (*lookup_name)(const char *name);
 static int (*lookup_size_offset)(unsigned long addr, unsigned long *size, unsigned long *offset);
+#if ITERATES_ONE_MODULE
+static int (*on_each_symbol)(int (*fn)(void *, const char *, unsigned long), void *data);
+static int (*module_on_each_symbol)(const char *module,
+				    int (*fn)(void *, const char *, unsigned long), void *data);
+#else
 static int (*on_each_symbol)(int (*fn)(void *, const char *, struct module *, unsigned long),
 			     void *data);
 static int (*module_on_each_symbol)(int (*fn)(void *, const char *, struct module *, unsigned long),
 				    void *data);
+#endif
 static struct module *(*lookup_module)(const char *name);
 static void (*signal_wake)(struct task_struct *task, unsigned int state);
 static int (*wake_state)(struct task_struct *task, unsigned int state);
@@ -120,23 +136,82 @@ unsigned long compat_symbol(const char *name)
 struct each_symbol {
 	compat_symbol_fn fn;
 	void *data;
+	const char *module; /* whose symbols come; NULL: vmlinux */
 };
+
+#if ITERATES_ONE_MODULE
+
+static int one_symbol(void *data, const char *name, unsigned long address)
+{
+	const struct each_symbol *each = data;
+
+	each->fn(each->data, each->module ?: "vmlinux", name, address);
+	return 0;
+}
+
+/*
+ * The names of all modules, at most max of them; returns how many there are. The kernel's list is
+ * a ring, on which we are; its head is the only entry that does not lie in a module.
+ */
+static unsigned int module_names(char (*names)[MODULE_NAME_LEN], unsigned int max)
+{
+	const struct list_head *at = &THIS_MODULE->list;
+	unsigned int count = 0;
+
+	rcu_read_lock();
+	do {
+		unsigned long address = (unsigned long)at;
+
+		if (address >= MODULES_VADDR && address < MODULES_END) {
+			if (count < max)
+				strscpy(names[count], list_entry(at, struct module, list)->name,
+					MODULE_NAME_LEN);
+			count++;
+		}
+		at = rcu_dereference(list_next_rcu(at));
+	} while (at != &THIS_MODULE->list);
+	rcu_read_unlock();
+	return count;
+}
+
+int compat_for_each_symbol(compat_symbol_fn fn, void *data)
+{
+	struct each_symbol each = {fn, data, NULL};
+	unsigned int count = module_names(NULL, 0), i;
+	char(*names)[MODULE_NAME_LEN] = kvmalloc_array(count, sizeof(*names), GFP_KERNEL);
+
+	if (!names)
+		return -ENOMEM;
+	on_each_symbol(one_symbol, &each);
+	count = min(count, module_names(names, count));
+	for (i = 0; i < count; i++) {
+		each.module = names[i];
+		module_on_each_symbol(names[i], one_symbol, &each);
+	}
+	kvfree(names);
+	return 0;
+}
+
+#else
 
 static int one_symbol(void *data, const char *name, struct module *mod, unsigned long address)
 {
-	struct each_symbol *each = data;
+	const struct each_symbol *each = data;
 
 	each->fn(each->data, mod ? mod->name : "vmlinux", name, address);
 	return 0;
 }
 
-void compat_for_each_symbol(compat_symbol_fn fn, void *data)
+int compat_for_each_symbol(compat_symbol_fn fn, void *data)
 {
-	struct each_symbol each = {fn, data};
+	struct each_symbol each = {fn, data, NULL};
 
 	on_each_symbol(one_symbol, &each);
 	module_on_each_symbol(one_symbol, &each);
+	return 0;
 }
+
+#endif
 
 unsigned long compat_symbol_size(unsigned long address)
 {
@@ -208,6 +283,15 @@ struct module *compat_find_module(const char *name)
 	return mod;
 }
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+/* One module needs another; the kernel's headers keep it to themselves by now. */
+struct module_use {
+	struct list_head source_list;
+	struct list_head target_list;
+	struct module *source, *target;
+};
+#endif
+
 bool compat_is_payload(const char *name)
 {
 	const struct module_use *use;
@@ -224,20 +308,39 @@ bool compat_is_payload(const char *name)
 	return found;
 }
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define TEXT_BASE mem[MOD_TEXT].base
+#define TEXT_SIZE mem[MOD_TEXT].size
+#else
+#define TEXT_BASE core_layout.base
+#define TEXT_SIZE core_layout.text_size
+#endif
+
 void compat_module_text(const struct module *mod, unsigned long *start, unsigned long *end)
 {
-	*start = (unsigned long)mod->core_layout.base;
-	*end = *start + mod->core_layout.text_size;
+	*start = (unsigned long)mod->TEXT_BASE;
+	*end = *start + mod->TEXT_SIZE;
 }
+
+/*
+ * x86 had these two in a structure from 6.2 to 6.14. Since 6.15 per-CPU symbols are addresses like
+ * any other, but so is what the CPU's base counts from: it is one sum.
+ */
+#if defined(CONFIG_X86) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0) &&                        \
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+#define PCPU_SYMBOL(name) (lookup_name("pcpu_hot") + offsetof(struct pcpu_hot, name))
+#else
+#define PCPU_SYMBOL(name) lookup_name(#name)
+#endif
 
 unsigned long compat_pcpu_current(void)
 {
-	return lookup_name("current_task");
+	return PCPU_SYMBOL(current_task);
 }
 
 unsigned long compat_pcpu_irq_stack(void)
 {
-	return lookup_name("hardirq_stack_ptr");
+	return PCPU_SYMBOL(hardirq_stack_ptr);
 }
 
 static void layout_run_queues(struct suture_layout *l)
@@ -282,9 +385,19 @@ static void layout_hooks(struct suture_layout *l)
 #ifdef CONFIG_FUNCTION_GRAPH_TRACER
 	l->task_ret_stack = offsetof(struct task_struct, ret_stack);
 	l->task_curr_ret_stack = offsetof(struct task_struct, curr_ret_stack);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	/*
+	 * Entries of several sizes on a page, and the index is that of the next free word: take
+	 * every word for a return address.
+	 */
+	l->ret_stack_entry = sizeof(unsigned long);
+	l->ret_stack_ret = 0;
+	l->ret_stack_depth = PAGE_SIZE / sizeof(unsigned long);
+#else
 	l->ret_stack_entry = sizeof(struct ftrace_ret_stack);
 	l->ret_stack_ret = offsetof(struct ftrace_ret_stack, ret);
 	l->ret_stack_depth = FTRACE_RETFUNC_DEPTH;
+#endif
 #endif
 }
 
@@ -313,10 +426,13 @@ void compat_layout(struct suture_layout *layout)
 }
 
 #ifdef CONFIG_UNWINDER_ORC
-/* 6.4 gave the type names of its own; 6.3 had a layout that no other kernel has. */
-#ifdef ORC_TYPE_END_OF_STACK
+/*
+ * 6.4 gave the type names of its own; 6.3 had a layout that no other kernel has. 7.x numbers the
+ * registers differently, which the monitor does not know: every hit stands there.
+ */
+#if defined(ORC_TYPE_END_OF_STACK) && ORC_REG_PREV_SP == 1
 #define ORC_FORMAT SUTURE_ORC_6_4
-#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0) && ORC_REG_PREV_SP == 1
 #define ORC_FORMAT SUTURE_ORC_6_1
 #else
 #define ORC_FORMAT SUTURE_ORC_NONE
@@ -333,8 +449,8 @@ void compat_unwind_tables(struct suture_layout *l)
 	l->orc_format = ORC_FORMAT;
 	l->modules_entry = (unsigned long)&THIS_MODULE->list;
 	l->module_list = offsetof(struct module, list);
-	l->module_text = offsetof(struct module, core_layout.base);
-	l->module_text_size = offsetof(struct module, core_layout.text_size);
+	l->module_text = offsetof(struct module, TEXT_BASE);
+	l->module_text_size = offsetof(struct module, TEXT_SIZE);
 	l->module_orc_ip = offsetof(struct module, arch.orc_unwind_ip);
 	l->module_orc = offsetof(struct module, arch.orc_unwind);
 	l->module_nr_orcs = offsetof(struct module, arch.num_orcs);

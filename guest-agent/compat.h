@@ -8,7 +8,20 @@
 
 #include <linux/module.h>
 #include <linux/sched.h>
+#include <linux/version.h>
 #include <suture/abi.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+/* BTF that later compilers may have written all the same */
+#define BTF_KIND_FLOAT	  16
+#define BTF_KIND_DECL_TAG 17
+#define BTF_KIND_TYPE_TAG 18
+#define BTF_KIND_ENUM64	  19
+
+struct btf_enum64 {
+	u32 name_off, low, high;
+};
+#endif
 
 /* Find the kernel's unexported functions. -ENOENT: one is missing, the log names it. */
 int compat_init(void);
@@ -16,10 +29,13 @@ int compat_init(void);
 /* The address of a symbol of vmlinux, per-CPU ones as their offset; 0 if there is none. */
 unsigned long compat_symbol(const char *name);
 
-/* Call fn for each symbol of vmlinux (object "vmlinux") and of all modules, in order. Sleeps. */
+/*
+ * Call fn for each symbol of vmlinux (object "vmlinux") and of all modules, in order. -ENOMEM.
+ * Sleeps.
+ */
 typedef void (*compat_symbol_fn)(void *data, const char *object, const char *name,
 				 unsigned long address);
-void compat_for_each_symbol(compat_symbol_fn fn, void *data);
+int compat_for_each_symbol(compat_symbol_fn fn, void *data);
 
 /* Bytes of the function at that address, 0 if none begins there. */
 unsigned long compat_symbol_size(unsigned long address);

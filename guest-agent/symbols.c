@@ -99,6 +99,7 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 {
 	struct index index = {.count = count, .fn = fn, .data = data};
 	unsigned int i;
+	int err;
 
 	if (!count)
 		return 0;
@@ -112,7 +113,7 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 		index.sorted[i] = &symbols[i];
 	}
 	sort(index.sorted, count, sizeof(*index.sorted), by_name, NULL);
-	compat_for_each_symbol(match, &index);
+	err = compat_for_each_symbol(match, &index);
 	kvfree(index.sorted);
-	return 0;
+	return err;
 }

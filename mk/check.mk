@@ -30,6 +30,23 @@ check-life: $(QEMU_NEEDS)
 soak: $(QEMU_NEEDS)
 	@SUTURE_ROUNDS=$(or $(SUTURE_ROUNDS),10000) $(call PYTEST,86400) test_mixture.py
 
+# What must work with every kernel: boot, CPUs, patches of the kernel and of a module, blockers,
+# unexported symbols
+KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
+	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
+	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late
+KERNELS := 5.10-cloud-amd64 6.1-cloud-amd64 6.1-rt-amd64 6.12-cloud-amd64 sid-cloud-amd64
+
+.PHONY: check-kernel
+check-kernel: $(QEMU_NEEDS)
+	@$(call PYTEST,900) $(KERNEL_TESTS)
+
+## check-kernels the tests that must pass with every kernel, with each that Suture supports
+.PHONY: check-kernels
+check-kernels: image ctl
+	@mk/check-kernels.sh build/logs $(KERNELS)
+
 ## demo          boot a Debian kernel, patch it over the network, revert it
 .PHONY: demo
 demo: $(QEMU_NEEDS)

@@ -1,27 +1,66 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Unpack the Debian kernel that a metapackage names, and what builds modules for it, into DIR;
-# nothing is installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release result.
-#   mk/guest-kernel.sh DIR METAPACKAGE
+# Unpack the Debian kernel that GUEST names (VERSION-FLAVOUR), and what builds modules for it, into
+# DIR; nothing is installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release
+# result. VERSION is that of a Debian release, or `sid`; FLAVOUR is Debian's (cloud-amd64).
+# Where this Debian's compiler and libraries are too old for it, those of its own release are unpacked
+# beside it.
+#   mk/guest-kernel.sh DIR GUEST
 set -eu
 
 here=$(dirname "$0")
+version=${2%%-*}
+case $version in
+5.10) suite=bullseye ;;
+6.1) suite=bookworm ;;
+6.12) suite=bookworm-backports ;;
+sid) suite=sid ;;
+*)
+	echo "guest kernel: GUEST=$2 is none of 5.10-*, 6.1-*, 6.12-* and sid-*" >&2
+	exit 1
+	;;
+esac
+meta=linux-image-${2#*-}
+
 mkdir -p "$1/download"
 dir=$(cd "$1" && pwd)
-meta=$2
-APT_CONFIG=$("$here/apt.sh" "$dir/../../apt")
+APT_CONFIG=$("$here/apt.sh" "$dir/../../apt" "$suite")
 export APT_CONFIG
+# backports are taken only where they are asked for
+apt_get="apt-get -qq -y"
+apt_cache=apt-cache
+if [ "$suite" = bookworm-backports ]; then
+	apt_get="$apt_get -t $suite"
+	apt_cache="$apt_cache -o APT::Default-Release=$suite"
+fi
 
-image=$(apt-cache depends "$meta" | awk '$1 == "Depends:" { print $2; exit }')
+# What PACKAGE depends on, where the name matches PATTERN.
+depends() {
+	$apt_cache depends "$1" | awk -v pattern="$2" '$1 == "Depends:" && $2 ~ pattern { print $2 }'
+}
+
+image=$(depends "$meta" '^linux-image-')
 release=${image#linux-image-}
+case $suite/$release in
+sid/*) ;;
+*/"$version".*) ;;
+*)
+	echo "guest kernel: $meta of $suite is '$release' now, not $version" >&2
+	exit 1
+	;;
+esac
 headers=linux-headers-$release
-set -- $(apt-cache depends "$headers" |
-	awk '$1 == "Depends:" && $2 ~ /-common$|^linux-kbuild-/ { print $2 }')
 echo "guest kernel: $release"
 
 cd "$dir/download"
 rm -f ./*.deb
-apt-get -qq download "$image" "$headers" "$@"
+# since 7.0 the image is a package without files, which needs linux-binary and linux-modules
+$apt_get download "$image" $(depends "$image" '^linux-(binary|modules)-') \
+	"$headers" $(depends "$headers" '-common(-rt)?$|^linux-kbuild-')
+if [ "$suite" = sid ]; then
+	$apt_get install --no-install-recommends --download-only -o Dir::Cache::Archives="$PWD" \
+		$(depends "$headers" '^gcc-|^linux-kbuild-')
+fi
 cd ..
 rm -rf boot lib usr etc
 for deb in download/*.deb; do
@@ -29,9 +68,32 @@ for deb in download/*.deb; do
 done
 rm -rf download
 
-# Debian's headers name their other half by its installed place
+# Debian's headers name their other half, and their compiler, by installed places
 sed -i "s|/usr/src/|$dir/usr/src/|" "usr/src/$headers/Makefile"
+case $suite in
+bullseye)
+	sed -i 's/gcc-10$/gcc/' "usr/src/$headers/.kernelvariables"
+	;;
+sid)
+	sed -i "s|^override CROSS_COMPILE = |&$dir/usr/bin/|" "usr/src/$headers/.kernelvariables"
+	# gcc looks for its assembler and linker beside its own parts first
+	for folder in usr/libexec/gcc/*/*/; do
+		ln -s "$dir/usr/bin/$(gcc -dumpmachine)-as" "$folder/as"
+		ln -s "$dir/usr/bin/$(gcc -dumpmachine)-ld" "$folder/ld"
+	done
+	# what comes from sid runs with the libraries of sid
+	libraries=$dir/usr/lib/$(gcc -print-multiarch)
+	for file in $(find usr/bin usr/libexec usr/lib/linux-kbuild-* -type f -perm /111); do
+		if patchelf --print-interpreter "$file" >/dev/null 2>&1; then
+			patchelf --set-interpreter "$libraries/ld-linux-x86-64.so.2" \
+				--force-rpath --set-rpath "$libraries" "$file"
+		fi
+	done
+	;;
+esac
 ln -sfn "usr/src/$headers" kbuild
+[ -d "lib/modules/$release" ] || ln -sfn usr/lib lib
 ln -sfn "lib/modules/$release" modules
-ln -sfn "boot/vmlinuz-$release" vmlinuz
+[ -e "boot/vmlinuz-$release" ] && ln -sfn "boot/vmlinuz-$release" vmlinuz ||
+	ln -sfn "modules/vmlinuz" vmlinuz
 echo "$release" >release

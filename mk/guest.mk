@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The guest that tests and demo boot: a Debian kernel, our module for it, and an initramfs.
+# The guest that tests and demo boot: a Debian kernel (mk/guest-kernel.sh knows which), our module
+# for it, and an initramfs.
 GUEST ?= 6.1-cloud-amd64
-GUEST_PACKAGE := linux-image-cloud-amd64
+export GUEST
 GUEST_DIR := build/guest/$(GUEST)
 AGENT_DIR := build/agent/$(GUEST)
 
 $(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | build/setup.stamp
-	@mk/guest-kernel.sh $(GUEST_DIR) $(GUEST_PACKAGE)
+	@mk/guest-kernel.sh $(GUEST_DIR) $(GUEST)
 
 # kbuild writes beside the sources: it gets links to them in a folder of its own
 AGENT_SRC := $(wildcard guest-agent/*.[ch] guest-agent/Kbuild guest-agent/Makefile) \

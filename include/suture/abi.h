@@ -167,7 +167,7 @@ struct suture_layout {
 	su32 task_stack;	 /* void *: lowest address of the stack */
 	su32 task_sp;		 /* saved stack pointer of a task that does not run */
 	su32 task_pc;		 /* saved program counter, or SUTURE_NONE (x86) */
-	su32 task_on_cpu;	 /* int */
+	su32 task_on_cpu;	 /* its lowest byte; all there is of it since 7.x */
 	su32 task_pid;		 /* pid_t */
 	su32 task_comm;		 /* char[16] */
 	ss32 irq_stack_offset;	 /* from what the pointer holds, rounded up to 16, to the IRQ

@@ -36,7 +36,7 @@ static const struct field {
 	FIELD(task_stack, 8, false),
 	FIELD(task_sp, 8, false),
 	FIELD(task_pc, 8, true),
-	FIELD(task_on_cpu, 4, false),
+	FIELD(task_on_cpu, 1, false),
 	FIELD(task_pid, 4, false),
 	FIELD(task_comm, 1, false),
 	FIELD(rq_lock, 4, true),

@@ -8,7 +8,7 @@
 int guest_read_task(struct window *w, u64 task, struct guest_task *t)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	u32 on_cpu;
+	u8 on_cpu;
 
 	if (!in_window(w, task, 1))
 		move_window(w, task);

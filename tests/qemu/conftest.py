@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 
-from machine import BUILD, Machine
+from machine import LOGS, Machine
 
 
 def starter(request, name):
     """A function boot(**options) -> Machine in user space (wait=False: just started)."""
     machines = []
-    logs = os.path.join(BUILD, "logs", "qemu", re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_"))
+    logs = os.path.join(LOGS, re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_"))
     shutil.rmtree(logs, ignore_errors=True)
 
     def boot(wait=True, **options):

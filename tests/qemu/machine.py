@@ -24,7 +24,11 @@ from qmp import Qmp
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(TOP, "build")
-GUEST = os.environ.get("GUEST", "6.1-cloud-amd64")
+DEFAULT_GUEST = "6.1-cloud-amd64"
+GUEST = os.environ.get("GUEST", DEFAULT_GUEST)
+LOGS = os.path.join(BUILD, "logs", "qemu" if GUEST == DEFAULT_GUEST else GUEST)
+# Kernels since 6.2 go by the flags of CMPXCHG16B, which QEMU 7.2 gets wrong: they do without it
+CPU = "EPYC" if GUEST.startswith(("5.10-", "6.1-")) else "EPYC,-cx16"
 KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
 KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
 INITRAMFS = os.path.join(BUILD, "guest", "initramfs.cpio.gz")
@@ -97,7 +101,7 @@ class Machine:
     reboot    let the machine reset itself; otherwise a reset ends QEMU.
     """
 
-    def __init__(self, logs, cpus=1, native=False, conf=None, cpu="EPYC", thread="single",
+    def __init__(self, logs, cpus=1, native=False, conf=None, cpu=CPU, thread="single",
                  memory="1G", cmdline="", files=None, esp=None, agent=True, qemu=(),
                  reboot=False):
         self.logs = logs
@@ -252,7 +256,7 @@ class Machine:
                 self.fail(f"no {pattern!r} in {name} within {timeout} s")
             time.sleep(0.1)
 
-    def wait_ready(self, timeout=90, count=1):
+    def wait_ready(self, timeout=180, count=1):
         """Wait for the guest's user space, for the count-th boot of this machine."""
         self.wait_log(r"GUEST READY", timeout, count=count)
         if self.shell_socket is None:

@@ -6,7 +6,7 @@ import base64
 import pytest
 
 import images
-from machine import KERNEL_CMDLINE, NIC
+from machine import CPU, KERNEL_CMDLINE, NIC
 
 
 def acpi_table(guest, name):
@@ -100,7 +100,7 @@ def test_reboot(boot):
 
 def test_no_svm(boot):
     """No virtualization: a clear message, and the machine boots natively with all its CPUs."""
-    guest = boot(cpus=1, cpu="EPYC,-svm")
+    guest = boot(cpus=1, cpu=CPU + ",-svm")
     assert guest.check("nproc") == "2"
     assert not under_monitor(guest)
     guest.wait_log(r"(?i)suture: .*SVM", timeout=1)
@@ -109,7 +109,7 @@ def test_no_svm(boot):
 
 def test_no_svm_required(boot):
     """require=yes stops the machine instead."""
-    guest = boot(wait=False, cpu="EPYC,-svm", conf={"require": "yes"})
+    guest = boot(wait=False, cpu=CPU + ",-svm", conf={"require": "yes"})
     guest.wait_log(r"(?i)suture: .*require")
     with pytest.raises(AssertionError):
         guest.wait_log(r"GUEST READY", timeout=5)

@@ -113,7 +113,7 @@ static void numbers_without_sense(void **state)
 	BAD(task_stack, 1u << 16);
 	BAD(task_sp, SUTURE_NONE);
 	BAD(task_pc, 3);
-	BAD(task_on_cpu, 2);
+	BAD(task_on_cpu, 65536);
 	BAD(task_pid, 1);
 	BAD(task_comm, 1u << 16);
 	assert_int_equal(try_register(), 0);

@@ -18,6 +18,7 @@
 #include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 
 #define HC_DROP_RANGE	0x53750004ul
 #define TICK_US		500
@@ -139,16 +140,22 @@ static int count(void)
 	{
 		c = per_cpu_ptr(&counters, cpu);
 		memset(c, 0, sizeof(*c));
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+		hrtimer_setup(&c->timer, tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+#else
 		hrtimer_init(&c->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
 		c->timer.function = tick;
+#endif
 		c->ticks_left = rounds * TICKS_PER_PAUSE;
 	}
 	for_each_online_cpu(cpu)
 	{
 		c = per_cpu_ptr(&counters, cpu);
 		smp_call_function_single(cpu, start_ticks, NULL, 1);
-		c->pauser = kthread_create_on_cpu(pauser, c, cpu, "pauser/%u");
-		c->sender = kthread_create_on_cpu(sender, c, cpu, "sender/%u");
+		c->pauser = kthread_create(pauser, c, "pauser/%u", cpu);
+		c->sender = kthread_create(sender, c, "sender/%u", cpu);
+		kthread_bind(c->pauser, cpu);
+		kthread_bind(c->sender, cpu);
 		wake_up_process(c->pauser);
 		wake_up_process(c->sender);
 	}

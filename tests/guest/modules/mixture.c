@@ -17,7 +17,19 @@
 #include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/timer.h>
+#include <linux/version.h>
 #include <linux/vmalloc.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define TEXT_BASE mem[MOD_TEXT].base
+#define TEXT_SIZE mem[MOD_TEXT].size
+#else
+#define TEXT_BASE core_layout.base
+#define TEXT_SIZE core_layout.text_size
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define timer_delete_sync del_timer_sync
+#endif
 
 static unsigned long stext, etext;
 module_param(stext, ulong, 0400);
@@ -150,7 +162,7 @@ static void stop_sources(void)
 
 		if (!IS_ERR_OR_NULL(s->thread))
 			kthread_stop(s->thread);
-		del_timer_sync(&s->timer);
+		timer_delete_sync(&s->timer);
 	}
 	/* the last interrupts that the threads sent */
 	on_each_cpu(on_ipi, NULL, 1);
@@ -165,16 +177,22 @@ static int start_sources(void)
 		struct source *s = per_cpu_ptr(&sources, cpu);
 
 		timer_setup(&s->timer, on_timer, TIMER_PINNED);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+		hrtimer_setup(&s->hrtimer, on_hrtimer, CLOCK_MONOTONIC,
+			      HRTIMER_MODE_REL_PINNED_HARD);
+#else
 		hrtimer_init(&s->hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
 		s->hrtimer.function = on_hrtimer;
+#endif
 	}
 	for_each_online_cpu(cpu)
 	{
 		struct source *s = per_cpu_ptr(&sources, cpu);
 
-		s->thread = kthread_create_on_cpu(thread_main, s, cpu, "mixture/%u");
+		s->thread = kthread_create(thread_main, s, "mixture/%u", cpu);
 		if (IS_ERR(s->thread))
 			return PTR_ERR(s->thread);
+		kthread_bind(s->thread, cpu);
 		wake_up_process(s->thread);
 		s->timer.expires = jiffies + 1;
 		add_timer_on(&s->timer, cpu);
@@ -212,11 +230,11 @@ static u64 hash_text(u64 h, unsigned long start, unsigned long end, bool direct)
 
 static u64 hash_all(bool direct)
 {
-	unsigned long own = (unsigned long)THIS_MODULE->core_layout.base;
+	unsigned long own = (unsigned long)THIS_MODULE->TEXT_BASE;
 	u64 h = 0xcbf29ce484222325ull;
 
 	h = hash_text(h, stext, etext, direct);
-	return hash_text(h, own, own + THIS_MODULE->core_layout.text_size, direct);
+	return hash_text(h, own, own + THIS_MODULE->TEXT_SIZE, direct);
 }
 
 static int state_show(struct seq_file *m, void *v)
