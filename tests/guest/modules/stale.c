@@ -40,7 +40,7 @@ static __attribute__((noipa)) int stale_wait(void *address)
 		while (!READ_ONCE(awake))
 			cond_resched();
 	wait_event(queue, READ_ONCE(awake));
-	return words[3] == address;
+	return !words[3]; /* not `address`: that would stay in a register */
 }
 
 static int stale_thread(void *unused)
