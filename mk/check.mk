@@ -9,10 +9,21 @@ PYTEST = cd tests/qemu && PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $(1) \
 check: build/setup.stamp
 	@mk/check.sh build/logs
 
+# the plain cases: what `make check` runs
+TESTS ?= test_native.py test_boot.py test_boots.py test_patch.py test_api.py test_agent.py
+# under fire: sound so far where they ran, but not yet seen to pass in one run often enough for CI
+FIRE_TESTS := test_check.py test_text.py test_unwind.py test_mixture.py test_life.py \
+	test_kexec.py test_fault.py
+
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
 .PHONY: check-qemu
 check-qemu: $(QEMU_NEEDS)
 	@$(call PYTEST,2400) $(TESTS)
+
+## check-fire    the check's corners, text writes, mixtures, kexec, a service CPU that dies
+.PHONY: check-fire
+check-fire: $(QEMU_NEEDS)
+	@$(call PYTEST,5400) $(FIRE_TESTS)
 
 ## check-boot    20 boots each with 1, 2 and 4 guest CPUs
 .PHONY: check-boot
