@@ -80,8 +80,10 @@ static void match(void *data, const char *object, const char *name, unsigned lon
 	{
 		struct symbol *want = *s;
 
-		/* payloads often keep the names of what they replace */
-		if (want->object ? strcmp(want->object, object) : compat_is_payload(object))
+		/* a bare name means the kernel's own: payloads often keep the names of what they
+		 * replace, and what the agent calls its variables is nobody's business */
+		if (want->object ? strcmp(want->object, object)
+				 : !strcmp(object, KBUILD_MODNAME) || compat_is_payload(object))
 			continue;
 		want->count++;
 		if (want->count == (want->position ?: 1))

@@ -394,8 +394,8 @@ def test_init_fails(guest, bundles):
     ("nofunc", "no_such_function_anywhere", "no_such_function_anywhere"),
     ("ambiguous", "type_show", "type_show.*(ambiguous|unique|sympos|more than one)"
                                "|(ambiguous|unique|sympos|more than one).*type_show"),
-    ("tooshort", "secondary_startup_64", "secondary_startup_64.*short"
-                                         "|short.*secondary_startup_64"),
+    ("tooshort", "srso_untrain_ret", "srso_untrain_ret.*short"
+                                         "|short.*srso_untrain_ret"),
 ])
 def test_bad_function(guest, bundles, name, function, says):
     bundle = make_patch(bundles, name, """
