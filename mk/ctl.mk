@@ -8,7 +8,7 @@ CTL_CPPFLAGS := -D_GNU_SOURCE $(INCLUDES) -Iarch/fake/include
 build/ctl/obj/%.o: %.c mk/flags.mk mk/ctl.mk
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) -std=gnu11 -O2 -g $(CTL_CPPFLAGS) $(WARN) -MMD -MP -c $< -o $@
+	$(Q)$(CC) -std=gnu11 -O2 -g $(CTL_CPPFLAGS) $(WARN) -MD -MP -c $< -o $@
 
 build/ctl/suture: $(CTL_OBJ)
 	@echo "LD $@"

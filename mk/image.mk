@@ -25,18 +25,18 @@ $(O)/monitor/boot/%.o: EXTRA := $(EFI_INCLUDES) $(EFI_CFLAGS) -fshort-wchar
 $(O)/%.o: %.c $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) $(IMAGE_CFLAGS) $(WARN) $(IMAGE_CPPFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(IMAGE_CFLAGS) $(WARN) $(IMAGE_CPPFLAGS) $(EXTRA) -MD -MP -c $< -o $@
 
 $(O)/%.o: %.S $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) -D__ASSEMBLY__ -MD -MP -c $< -o $@
 
 # other people's code: our flags, not our warnings
 $(O)/deps/%.o: build/deps/%.c $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_CPPFLAGS) -MD -MP -c $< -o $@
 
 $(IMAGE)/libdeps.a: $(IMAGE_DEPS_OBJ)
 	@rm -f $@

@@ -12,13 +12,13 @@ define host_archive
 $(UNIT)/$(1)/%.o: %.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
-	$$(Q)$$(CC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MMD -MP \
+	$$(Q)$$(CC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
 $(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
-	$$(Q)$$(CC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MMD -MP \
+	$$(Q)$$(CC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
 UNIT_OBJ_$(1) := $$(call objects,$(UNIT)/$(1),$$(HOST_SRC) $$(filter %.c,$$(call sources,arch/$(1))) \

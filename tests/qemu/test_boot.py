@@ -2,11 +2,13 @@
 """The boot story: the monitor takes over under a Debian kernel, or says why not and stays out."""
 
 import base64
+import socket
+import time
 
 import pytest
 
 import images
-from machine import CPU, KERNEL_CMDLINE, NIC
+from machine import CPU, KERNEL_CMDLINE, NIC, free_port
 
 
 def acpi_table(guest, name):
@@ -77,6 +79,25 @@ def test_api_answers(boot):
     guest = boot()
     status, _ = guest.http("/metrics")
     assert status == 200
+
+
+def test_api_same_port_again(boot):
+    """A client that comes again from the port of a connection that the monitor closed is served."""
+    guest = boot()
+    request = b"GET /v1/status HTTP/1.1\r\nHost: monitor\r\nConnection: close\r\n\r\n"
+    local = ("127.0.0.1", free_port())
+    for _ in range(2):
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.settimeout(20)
+            client.bind(local)
+            client.connect(("127.0.0.1", guest.port))
+            client.sendall(request)
+            answer = b""
+            while data := client.recv(65536):
+                answer += data
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        time.sleep(4)
 
 
 def test_cpu_offline_online(boot):

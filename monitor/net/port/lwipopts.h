@@ -49,6 +49,13 @@
 #define TCP_LISTEN_BACKLOG    1
 #define LWIP_CHKSUM_ALGORITHM 3
 
+/*
+ * A connection that we closed first waits twice this long for stragglers (milliseconds). lwIP
+ * answers a client that comes again from the same port with nothing that lets it in until then, and
+ * clients that poll do come again from the same port within the usual two minutes.
+ */
+#define TCP_MSL 1000UL
+
 /* A segment is one buffer, so that a frame reaches the card without being gathered */
 #define LWIP_NETIF_TX_SINGLE_PBUF 1
 
