@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 QEMU_NEEDS := image agent ctl guest
-# two machines at a time, the tests of one file behind one another
+# so many machines at a time, the tests of one file behind one another
+QEMU_JOBS ?= 2
 PYTEST = cd tests/qemu && PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $(1) \
-	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short -n 2 --dist loadfile
+	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short -n $(QEMU_JOBS) --dist loadfile
 
 ## check         everything: build, lint, unit tests, QEMU tests; ends with N passed, N failed
 .PHONY: check
