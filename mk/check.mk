@@ -2,7 +2,8 @@
 QEMU_NEEDS := image agent ctl guest
 # so many machines at a time, the tests of one file behind one another
 QEMU_JOBS ?= 2
-PYTEST = cd tests/qemu && PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $(1) \
+# $(1): seconds; $(2): NAME=VALUE ... for the tests
+PYTEST = cd tests/qemu && env PYTHONDONTWRITEBYTECODE=1 $(2) timeout -k 10 $(1) \
 	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short -n $(QEMU_JOBS) --dist loadfile
 
 ## check         everything: build, lint, unit tests, QEMU tests; ends with N passed, N failed
@@ -29,18 +30,18 @@ check-fire: $(QEMU_NEEDS)
 ## check-boot    20 boots each with 1, 2 and 4 guest CPUs
 .PHONY: check-boot
 check-boot: $(QEMU_NEEDS)
-	@SUTURE_BOOTS=20 $(call PYTEST,3600) --dist load test_boots.py
+	@$(call PYTEST,5400,SUTURE_BOOTS=20) --dist load test_boots.py
 
 ## check-life    over 50 kexecs, 20 kdumps, 20 reboots; the service CPU dies at each step
 .PHONY: check-life
 check-life: $(QEMU_NEEDS)
-	@SUTURE_KEXECS=13 SUTURE_KDUMPS=10 SUTURE_REBOOTS=10 SUTURE_FAULTS=all \
-		$(call PYTEST,7200) test_kexec.py test_life.py test_fault.py
+	@$(call PYTEST,7200,SUTURE_KEXECS=13 SUTURE_KDUMPS=10 SUTURE_REBOOTS=10 SUTURE_FAULTS=all) \
+		test_kexec.py test_life.py test_fault.py
 
 ## soak          the same, longer: 10,000 applies and reverts under load (SUTURE_ROUNDS)
 .PHONY: soak
 soak: $(QEMU_NEEDS)
-	@SUTURE_ROUNDS=$(or $(SUTURE_ROUNDS),10000) $(call PYTEST,86400) test_mixture.py
+	@$(call PYTEST,86400,SUTURE_ROUNDS=$(or $(SUTURE_ROUNDS),10000)) test_mixture.py
 
 # What must work with every kernel: boot, CPUs, patches of the kernel and of a module, blockers,
 # unexported symbols

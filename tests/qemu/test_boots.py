@@ -10,7 +10,7 @@ BOOTS = int(os.environ.get("SUTURE_BOOTS", "1"))
 
 @pytest.mark.parametrize("thread", ["single", "multi"])
 @pytest.mark.parametrize("cpus", [1, 2, 4])
-def test_boots(boot, cpus, thread):
+def test_boots(boot, measured, cpus, thread):
     for n in range(BOOTS):
         guest = boot(cpus=cpus, thread=thread)
         assert guest.check("nproc") == str(cpus), f"boot {n + 1}"
@@ -18,3 +18,4 @@ def test_boots(boot, cpus, thread):
         guest.send("poweroff -f")
         guest.wait_end()
         guest.stop()
+    measured(f"{BOOTS} of {BOOTS} boots with {cpus} CPUs, thread={thread}")
