@@ -9,7 +9,7 @@
  * it: a drop marks entries and never moves them, and its generation tells a plan that what it was
  * built from is no longer true.
  */
-#include "stage2/shadow.h"
+#include "stage2/shadow_set.h"
 #include "stage2/stage2.h"
 #include "arch/memory.h"
 #include "core/errno.h"
@@ -17,50 +17,14 @@
 #include "core/mutate.h"
 #include "core/pool.h"
 
-/* An array in pool pages. */
-struct vec {
-	void *items;
-	size_t pages;
-	u32 count;
-};
-
-struct entry {
-	struct redirect r;
-	u32 page[2]; /* index into the set's pages, for each part of the redirect */
-	u32 was;     /* its index in the set before, unless added */
-	bool added;  /* by the plan that made this set */
-	bool dead;   /* dropped */
-};
-
-struct shadow_page {
-	ipa_t ipa;
-	pa_t original;
-	u32 attrs;  /* of the original's leaf */
-	u32 live;   /* redirects in force here; 0: the leaf is the original's again */
-	u32 was;    /* `live` in the set before, or CHANGED */
-	bool fresh; /* the plan that made this set changes the leaf */
-	u8 *copy;
-	u8 *stale; /* the copy that it replaces: freed with the set before */
-};
-
-#define CHANGED UINT32_MAX
-
-struct set {
-	struct vec entries, pages;
-};
-
 struct shadow_plan {
-	struct set *next;
+	struct shadow_set *next;
 	struct vec removed; /* indices (u32) of entries of the current set */
 	u64 obstacle;	    /* of the last fill */
 	u64 generation;
 	bool open, prepared, filled;
 };
 
-static struct set sets[2];
-static struct set *current = &sets[0];
-static u64 generation; /* counts drops */
-static bool closed;
 static struct shadow_plan the_plan;
 
 /* ---- arrays ---- */
@@ -89,55 +53,13 @@ static void vec_free(struct vec *v)
 	*v = (struct vec){0};
 }
 
-static struct entry *entry_of(const struct set *s, u32 i)
-{
-	return (struct entry *)s->entries.items + i;
-}
-
-static struct shadow_page *page_of(const struct set *s, u32 i)
-{
-	return (struct shadow_page *)s->pages.items + i;
-}
-
-#define set_for_each_entry(s, e)                                                                   \
-	for (struct entry *e = entry_of(s, 0); e < entry_of(s, (s)->entries.count); e++)
-#define set_for_each_page(s, pg)                                                                   \
-	for (struct shadow_page *pg = page_of(s, 0); pg < page_of(s, (s)->pages.count); pg++)
-
-static void set_free(struct set *s)
+static void set_free(struct shadow_set *s)
 {
 	vec_free(&s->entries);
 	vec_free(&s->pages);
 }
 
-/* ---- parts: a redirect that crosses a page has two ---- */
-
-struct part {
-	u64 ipa;       /* of the page */
-	size_t offset; /* in the page */
-	size_t at;     /* in the redirect's bytes */
-	size_t len;
-};
-
-static u32 nr_parts(const struct redirect *r)
-{
-	return r->ipa.v % PAGE_SIZE + r->len > PAGE_SIZE ? 2 : 1;
-}
-
-static struct part part_of(const struct redirect *r, u32 i)
-{
-	size_t offset = r->ipa.v % PAGE_SIZE;
-	size_t first = MIN(r->len, PAGE_SIZE - offset);
-
-	if (i == 0)
-		return (struct part){r->ipa.v - offset, offset, 0, first};
-	return (struct part){r->ipa2.v, 0, first, r->len - first};
-}
-
-static bool parts_overlap(const struct part *a, const struct part *b)
-{
-	return a->ipa == b->ipa && a->offset < b->offset + b->len && b->offset < a->offset + a->len;
-}
+/* ---- redirects ---- */
 
 static bool redirects_overlap(const struct redirect *a, const struct redirect *b)
 {
@@ -167,18 +89,18 @@ static bool well_formed(const struct redirect *r)
 struct shadow_plan *shadow_plan_begin(void)
 {
 	struct shadow_plan *p = &the_plan;
-	struct entry *copy;
+	struct shadow_entry *copy;
 
 	if (p->open)
 		return NULL;
 	/* What a drop left behind stands in the set that this plan replaces. */
 	shadow_reap();
 	*p = (struct shadow_plan){
-		.next = current == &sets[0] ? &sets[1] : &sets[0],
-		.generation = __atomic_load_n(&generation, __ATOMIC_ACQUIRE),
+		.next = shadow.current == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0],
+		.generation = __atomic_load_n(&shadow.generation, __ATOMIC_ACQUIRE),
 		.open = true,
 	};
-	set_for_each_entry (current, e) {
+	set_for_each_entry (shadow.current, e) {
 		if (READ_ONCE(e->dead))
 			continue;
 		copy = vec_push(&p->next->entries, sizeof(*copy));
@@ -187,14 +109,14 @@ struct shadow_plan *shadow_plan_begin(void)
 			return NULL;
 		}
 		copy->r = e->r;
-		copy->was = (u32)(e - entry_of(current, 0));
+		copy->was = (u32)(e - entry_of(shadow.current, 0));
 	}
 	return p;
 }
 
 int shadow_plan_add(struct shadow_plan *p, const struct redirect *r)
 {
-	struct entry *new;
+	struct shadow_entry *new;
 
 	if (p->prepared || !well_formed(r))
 		return -EINVAL;
@@ -234,7 +156,7 @@ int shadow_plan_remove(struct shadow_plan *p, u64 key)
 }
 
 /* The page of the set at ipa, made if need be; returns its index or an error. */
-static int find_or_add_page(struct set *s, u64 ipa)
+static int find_or_add_page(struct shadow_set *s, u64 ipa)
 {
 	struct shadow_page *new;
 	struct pt_walk w;
@@ -257,11 +179,11 @@ static int find_or_add_page(struct set *s, u64 ipa)
 	return (int)(s->pages.count - 1);
 }
 
-static int carry_pages(struct set *next)
+static int carry_pages(struct shadow_set *next)
 {
 	struct shadow_page *new;
 
-	set_for_each_page (current, pg) {
+	set_for_each_page (shadow.current, pg) {
 		u32 live = READ_ONCE(pg->live);
 
 		if (!live)
@@ -278,7 +200,7 @@ static int carry_pages(struct set *next)
 	return 0;
 }
 
-static int place_entries(struct set *next)
+static int place_entries(struct shadow_set *next)
 {
 	set_for_each_entry (next, e) {
 		for (u32 i = 0; i < nr_parts(&e->r); i++) {
@@ -289,13 +211,13 @@ static int place_entries(struct set *next)
 			e->page[i] = (u32)index;
 			page_of(next, e->page[i])->live++;
 			if (e->added)
-				page_of(next, e->page[i])->was = CHANGED;
+				page_of(next, e->page[i])->was = SHADOW_CHANGED;
 		}
 	}
 	return 0;
 }
 
-static int copy_pages(struct set *next)
+static int copy_pages(struct shadow_set *next)
 {
 	set_for_each_page (next, pg) {
 		if (pg->live == pg->was)
@@ -335,18 +257,13 @@ u32 shadow_plan_pages(const struct shadow_plan *p)
 
 /* ---- in the pause ---- */
 
-static u8 *original_of(const struct entry *e, u32 i, const struct part *part)
-{
-	return (u8 *)arch_ptr(page_of(current, e->page[i])->original) + part->offset;
-}
-
 /* True if the guest's memory holds what was there before the redirect. */
-static bool is_untouched(const struct entry *e)
+static bool is_untouched(const struct shadow_entry *e)
 {
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
 		struct part part = part_of(&e->r, i);
 
-		if (memcmp(original_of(e, i, &part), e->r.old + part.at, part.len) != 0)
+		if (memcmp(shadow_original(e, i, &part), e->r.old + part.at, part.len) != 0)
 			return false;
 	}
 	return true;
@@ -357,7 +274,7 @@ static bool are_untouched(struct shadow_plan *p)
 	const u32 *removed = p->removed.items;
 
 	for (u32 i = 0; i < p->removed.count; i++) {
-		const struct entry *e = entry_of(current, removed[i]);
+		const struct shadow_entry *e = entry_of(shadow.current, removed[i]);
 
 		if (is_untouched(e))
 			continue;
@@ -372,22 +289,13 @@ u64 shadow_plan_obstacle(const struct shadow_plan *p)
 	return p->obstacle;
 }
 
-/* The redirect's bytes, but where the guest's own memory has changed: it sees what it wrote. */
-static void lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part)
-{
-	for (size_t k = 0; k < part->len; k++) {
-		bool same = original[k] == r->old[part->at + k];
-
-		copy[k] = same ? r->bytes[part->at + k] : original[k];
-	}
-}
-
 int shadow_plan_fill(struct shadow_plan *p)
 {
 	if (!p->prepared)
 		return -EINVAL;
 	p->filled = false;
-	if (READ_ONCE(closed) || __atomic_load_n(&generation, __ATOMIC_ACQUIRE) != p->generation)
+	if (READ_ONCE(shadow.closed) ||
+	    __atomic_load_n(&shadow.generation, __ATOMIC_ACQUIRE) != p->generation)
 		return -EAGAIN;
 	if (!MUTATION(probed_redirects) && !are_untouched(p))
 		return -EBUSY;
@@ -404,20 +312,11 @@ int shadow_plan_fill(struct shadow_plan *p)
 			if (e->added &&
 			    memcmp(pg->copy + part.offset, e->r.old + part.at, part.len) != 0)
 				return -EILSEQ;
-			lay(pg->copy + part.offset, pg->copy + part.offset, &e->r, &part);
+			shadow_lay(pg->copy + part.offset, pg->copy + part.offset, &e->r, &part);
 		}
 	}
 	p->filled = true;
 	return 0;
-}
-
-static void set_leaf(const struct shadow_page *pg, bool shadowed)
-{
-	/* Cannot fail: prepare split the leaf, and nobody joins it again. */
-	if (shadowed)
-		(void)stage2_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
-	else
-		(void)stage2_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
 }
 
 void shadow_plan_apply(void *plan)
@@ -428,15 +327,15 @@ void shadow_plan_apply(void *plan)
 		return;
 	set_for_each_page (p->next, pg)
 		if (pg->fresh)
-			set_leaf(pg, pg->live != 0);
-	__atomic_store_n(&current, p->next, __ATOMIC_RELEASE);
+			shadow_set_leaf(pg, pg->live != 0);
+	__atomic_store_n(&shadow.current, p->next, __ATOMIC_RELEASE);
 }
 
 /* ---- after it ---- */
 
 static void plan_end(struct shadow_plan *p)
 {
-	bool applied = current == p->next;
+	bool applied = shadow.current == p->next;
 
 	set_for_each_page (p->next, pg) {
 		if (!pg->fresh)
@@ -446,7 +345,7 @@ static void plan_end(struct shadow_plan *p)
 	}
 	/* No guest CPU looks at the former set: the pause was between it and the new one. */
 	if (applied)
-		set_free(p->next == &sets[0] ? &sets[1] : &sets[0]);
+		set_free(p->next == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0]);
 	else
 		set_free(p->next);
 	vec_free(&p->removed);
@@ -463,153 +362,11 @@ void shadow_plan_abort(struct shadow_plan *p)
 	plan_end(p);
 }
 
-/* ---- without a plan ---- */
-
-static void drop(struct set *s, struct entry *e)
-{
-	WRITE_ONCE(e->dead, true);
-	for (u32 i = 0; i < nr_parts(&e->r); i++) {
-		struct shadow_page *pg = page_of(s, e->page[i]);
-		struct part part = part_of(&e->r, i);
-
-		if (pg->live == 1)
-			set_leaf(pg, false);
-		else
-			memcpy(pg->copy + part.offset, (u8 *)arch_ptr(pg->original) + part.offset,
-			       part.len);
-		/* From 0 on the copy is shadow_reap()'s. */
-		__atomic_store_n(&pg->live, pg->live - 1, __ATOMIC_RELEASE);
-	}
-}
-
-int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg)
-{
-	int n = 0;
-
-	/* Even without a hit: a plan under way may be about to lead into the range. */
-	__atomic_fetch_add(&generation, 1, __ATOMIC_RELEASE);
-	set_for_each_entry (current, e) {
-		const struct redirect *r = &e->r;
-		bool from = r->from < end && r->from + r->len - 1 >= start;
-		bool to = r->to >= start && r->to < end;
-
-		if (e->dead || (!from && !to))
-			continue;
-		drop(current, e);
-		if (dropped)
-			dropped(r->key, arg);
-		n++;
-	}
-	return n;
-}
-
-int shadow_close(void (*dropped)(u64 key, void *arg), void *arg)
-{
-	WRITE_ONCE(closed, true);
-	return shadow_drop_range(0, UINT64_MAX, dropped, arg);
-}
-
-void shadow_open(void)
-{
-	WRITE_ONCE(closed, false);
-}
-
-void shadow_reap(void)
-{
-	set_for_each_page (current, pg) {
-		if (__atomic_load_n(&pg->live, __ATOMIC_ACQUIRE))
-			continue;
-		pool_free(pg->copy, 1);
-		pg->copy = NULL;
-	}
-}
-
-static struct shadow_page *find_page(const struct set *s, u64 ipa)
-{
-	set_for_each_page (s, pg)
-		if (pg->live && pg->ipa.v == ALIGN_DOWN(ipa, PAGE_SIZE))
-			return pg;
-	return NULL;
-}
-
-bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy)
-{
-	struct shadow_page *pg = find_page(current, ipa.v);
-
-	if (!pg)
-		return false;
-	*original = pg->original;
-	*copy = arch_pa(pg->copy);
-	return true;
-}
-
-/*
- * True if the guest's memory holds, byte for byte, either what was there before the redirect or
- * what the guest reads of it: then the guest has written back what it read (disarming a
- * breakpoint, say). Anything else is new code of its own.
- */
-static bool is_written_back(const struct entry *e)
-{
-	for (u32 i = 0; i < nr_parts(&e->r); i++) {
-		struct part part = part_of(&e->r, i);
-		const u8 *original = original_of(e, i, &part);
-
-		for (size_t k = 0; k < part.len; k++)
-			if (original[k] != e->r.old[part.at + k] &&
-			    original[k] != e->r.bytes[part.at + k])
-				return false;
-	}
-	return true;
-}
-
-/* After a guest write that touched redirect e. */
-static void settle_owned(const struct entry *e)
-{
-	bool restore = is_written_back(e);
-
-	for (u32 i = 0; i < nr_parts(&e->r); i++) {
-		struct part part = part_of(&e->r, i);
-		u8 *copy = page_of(current, e->page[i])->copy + part.offset;
-		u8 *original = original_of(e, i, &part);
-
-		if (restore)
-			memcpy(original, e->r.old + part.at, part.len);
-		lay(copy, original, &e->r, &part);
-	}
-}
-
-bool shadow_write_through(ipa_t ipa, size_t len)
-{
-	bool shadowed = false;
-
-	while (len) {
-		size_t offset = ipa.v % PAGE_SIZE, n = MIN(len, PAGE_SIZE - offset);
-		struct part written = {ipa.v - offset, offset, 0, n};
-		struct shadow_page *pg = find_page(current, ipa.v);
-
-		ipa.v += n;
-		len -= n;
-		if (!pg)
-			continue;
-		shadowed = true;
-		memcpy(pg->copy + offset, (u8 *)arch_ptr(pg->original) + offset, n);
-		set_for_each_entry (current, e) {
-			for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
-				struct part part = part_of(&e->r, i);
-
-				if (parts_overlap(&part, &written))
-					settle_owned(e);
-			}
-		}
-	}
-	return shadowed;
-}
-
 void shadow_stats(struct shadow_stats *s)
 {
 	*s = (struct shadow_stats){.plan_open = READ_ONCE(the_plan.open)};
-	set_for_each_entry (current, e)
+	set_for_each_entry (shadow.current, e)
 		s->redirects += !READ_ONCE(e->dead);
-	set_for_each_page (current, pg)
+	set_for_each_page (shadow.current, pg)
 		s->pages += READ_ONCE(pg->live) != 0;
 }

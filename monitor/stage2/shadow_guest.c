@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What happens to redirects in force without a plan: drops, and writes of the guest. */
+#include "stage2/shadow_set.h"
+#include "arch/memory.h"
+#include "core/lib/string.h"
+#include "core/pool.h"
+
+/* ---- dropping ---- */
+
+static void drop(struct shadow_set *s, struct shadow_entry *e)
+{
+	WRITE_ONCE(e->dead, true);
+	for (u32 i = 0; i < nr_parts(&e->r); i++) {
+		struct shadow_page *pg = page_of(s, e->page[i]);
+		struct part part = part_of(&e->r, i);
+
+		if (pg->live == 1)
+			shadow_set_leaf(pg, false);
+		else
+			memcpy(pg->copy + part.offset, (u8 *)arch_ptr(pg->original) + part.offset,
+			       part.len);
+		/* From 0 on the copy is shadow_reap()'s. */
+		__atomic_store_n(&pg->live, pg->live - 1, __ATOMIC_RELEASE);
+	}
+}
+
+int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg)
+{
+	int n = 0;
+
+	/* Even without a hit: a plan under way may be about to lead into the range. */
+	__atomic_fetch_add(&shadow.generation, 1, __ATOMIC_RELEASE);
+	set_for_each_entry (shadow.current, e) {
+		const struct redirect *r = &e->r;
+		bool from = r->from < end && r->from + r->len - 1 >= start;
+		bool to = r->to >= start && r->to < end;
+
+		if (e->dead || (!from && !to))
+			continue;
+		drop(shadow.current, e);
+		if (dropped)
+			dropped(r->key, arg);
+		n++;
+	}
+	return n;
+}
+
+int shadow_close(void (*dropped)(u64 key, void *arg), void *arg)
+{
+	WRITE_ONCE(shadow.closed, true);
+	return shadow_drop_range(0, UINT64_MAX, dropped, arg);
+}
+
+void shadow_open(void)
+{
+	WRITE_ONCE(shadow.closed, false);
+}
+
+void shadow_reap(void)
+{
+	set_for_each_page (shadow.current, pg) {
+		if (__atomic_load_n(&pg->live, __ATOMIC_ACQUIRE))
+			continue;
+		pool_free(pg->copy, 1);
+		pg->copy = NULL;
+	}
+}
+
+/* ---- writes ---- */
+
+static struct shadow_page *find_page(const struct shadow_set *s, u64 ipa)
+{
+	set_for_each_page (s, pg)
+		if (pg->live && pg->ipa.v == ALIGN_DOWN(ipa, PAGE_SIZE))
+			return pg;
+	return NULL;
+}
+
+bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy)
+{
+	struct shadow_page *pg = find_page(shadow.current, ipa.v);
+
+	if (!pg)
+		return false;
+	*original = pg->original;
+	*copy = arch_pa(pg->copy);
+	return true;
+}
+
+/*
+ * True if the guest's memory holds, byte for byte, either what was there before the redirect or
+ * what the guest reads of it: then the guest has written back what it read (disarming a
+ * breakpoint, say). Anything else is new code of its own.
+ */
+static bool is_written_back(const struct shadow_entry *e)
+{
+	for (u32 i = 0; i < nr_parts(&e->r); i++) {
+		struct part part = part_of(&e->r, i);
+		const u8 *original = shadow_original(e, i, &part);
+
+		for (size_t k = 0; k < part.len; k++)
+			if (original[k] != e->r.old[part.at + k] &&
+			    original[k] != e->r.bytes[part.at + k])
+				return false;
+	}
+	return true;
+}
+
+/* After a guest write that touched redirect e. */
+static void settle_owned(const struct shadow_entry *e)
+{
+	bool restore = is_written_back(e);
+
+	for (u32 i = 0; i < nr_parts(&e->r); i++) {
+		struct part part = part_of(&e->r, i);
+		u8 *copy = page_of(shadow.current, e->page[i])->copy + part.offset;
+		u8 *original = shadow_original(e, i, &part);
+
+		if (restore)
+			memcpy(original, e->r.old + part.at, part.len);
+		shadow_lay(copy, original, &e->r, &part);
+	}
+}
+
+bool shadow_write_through(ipa_t ipa, size_t len)
+{
+	bool shadowed = false;
+
+	while (len) {
+		size_t offset = ipa.v % PAGE_SIZE, n = MIN(len, PAGE_SIZE - offset);
+		struct part written = {ipa.v - offset, offset, 0, n};
+		struct shadow_page *pg = find_page(shadow.current, ipa.v);
+
+		ipa.v += n;
+		len -= n;
+		if (!pg)
+			continue;
+		shadowed = true;
+		memcpy(pg->copy + offset, (u8 *)arch_ptr(pg->original) + offset, n);
+		set_for_each_entry (shadow.current, e) {
+			for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
+				struct part part = part_of(&e->r, i);
+
+				if (parts_overlap(&part, &written))
+					settle_owned(e);
+			}
+		}
+	}
+	return shadowed;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stage2/shadow_set.h"
+#include "stage2/stage2.h"
+#include "arch/memory.h"
+
+struct shadow_state shadow = {.current = &shadow.sets[0]};
+
+u8 *shadow_original(const struct shadow_entry *e, u32 i, const struct part *part)
+{
+	return (u8 *)arch_ptr(page_of(shadow.current, e->page[i])->original) + part->offset;
+}
+
+void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part)
+{
+	for (size_t k = 0; k < part->len; k++) {
+		bool same = original[k] == r->old[part->at + k];
+
+		copy[k] = same ? r->bytes[part->at + k] : original[k];
+	}
+}
+
+void shadow_set_leaf(const struct shadow_page *pg, bool shadowed)
+{
+	/* Cannot fail: prepare split the leaf, and nobody joins it again. */
+	if (shadowed)
+		(void)stage2_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
+	else
+		(void)stage2_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
+}

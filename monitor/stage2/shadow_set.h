@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What shadow.c, which changes the set of redirects by plans, and shadow_guest.c, which does it for
+ * the guest, share. The rules of who may touch it and when are at the top of shadow.c.
+ */
+#ifndef STAGE2_SHADOW_SET_H
+#define STAGE2_SHADOW_SET_H
+
+#include "stage2/shadow.h"
+
+/* An array in pool pages. */
+struct vec {
+	void *items;
+	size_t pages;
+	u32 count;
+};
+
+struct shadow_entry {
+	struct redirect r;
+	u32 page[2]; /* index into the set's pages, for each part of the redirect */
+	u32 was;     /* its index in the set before, unless added */
+	bool added;  /* by the plan that made this set */
+	bool dead;   /* dropped */
+};
+
+struct shadow_page {
+	ipa_t ipa;
+	pa_t original;
+	u32 attrs;  /* of the original's leaf */
+	u32 live;   /* redirects in force here; 0: the leaf is the original's again */
+	u32 was;    /* `live` in the set before, or SHADOW_CHANGED */
+	bool fresh; /* the plan that made this set changes the leaf */
+	u8 *copy;
+	u8 *stale; /* the copy that it replaces: freed with the set before */
+};
+
+#define SHADOW_CHANGED UINT32_MAX
+
+struct shadow_set {
+	struct vec entries, pages;
+};
+
+extern struct shadow_state {
+	struct shadow_set sets[2];
+	struct shadow_set *current; /* one of them: what is in force */
+	u64 generation;		    /* counts drops */
+	bool closed;
+} shadow;
+
+static inline struct shadow_entry *entry_of(const struct shadow_set *s, u32 i)
+{
+	return (struct shadow_entry *)s->entries.items + i;
+}
+
+static inline struct shadow_page *page_of(const struct shadow_set *s, u32 i)
+{
+	return (struct shadow_page *)s->pages.items + i;
+}
+
+#define set_for_each_entry(s, e)                                                                   \
+	for (struct shadow_entry *e = entry_of(s, 0); e < entry_of(s, (s)->entries.count); e++)
+#define set_for_each_page(s, pg)                                                                   \
+	for (struct shadow_page *pg = page_of(s, 0); pg < page_of(s, (s)->pages.count); pg++)
+
+/* ---- parts: a redirect that crosses a page has two ---- */
+
+struct part {
+	u64 ipa;       /* of the page */
+	size_t offset; /* in the page */
+	size_t at;     /* in the redirect's bytes */
+	size_t len;
+};
+
+static inline u32 nr_parts(const struct redirect *r)
+{
+	return r->ipa.v % PAGE_SIZE + r->len > PAGE_SIZE ? 2 : 1;
+}
+
+static inline struct part part_of(const struct redirect *r, u32 i)
+{
+	size_t offset = r->ipa.v % PAGE_SIZE;
+	size_t first = MIN(r->len, PAGE_SIZE - offset);
+
+	if (i == 0)
+		return (struct part){r->ipa.v - offset, offset, 0, first};
+	return (struct part){r->ipa2.v, 0, first, r->len - first};
+}
+
+static inline bool parts_overlap(const struct part *a, const struct part *b)
+{
+	return a->ipa == b->ipa && a->offset < b->offset + b->len && b->offset < a->offset + a->len;
+}
+
+/* Where that part of the entry stands in the guest's own memory. In a pause. */
+u8 *shadow_original(const struct shadow_entry *e, u32 i, const struct part *part);
+
+/*
+ * Lay the redirect's bytes on the copy, but where the guest's own memory has changed: it sees what
+ * it wrote. In a pause, or on a copy that is not in force.
+ */
+void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part);
+
+/* Point the page's leaf at the copy, or at the guest's own page. In a pause. */
+void shadow_set_leaf(const struct shadow_page *pg, bool shadowed);
+
+#endif
