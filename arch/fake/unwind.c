@@ -2,7 +2,8 @@
 /*
  * Stacks like no machine's: a chain of records {address of the next, return address}. The first
  * record of a sleeping task is at its stack pointer; the last one is the two highest words of the
- * stack, and holds zeros.
+ * stack, and holds zeros. An odd address of the next one says that this code was interrupted, and
+ * that the two words behind the record are its registers.
  */
 #include "guest/unwind.h"
 
@@ -17,7 +18,10 @@ static enum unwind_step follow(struct unwind_state *s, u64 record)
 	s->ip = ip;
 	s->slot = record + 8;
 	s->sp = record + 16;
-	s->fp = next;
+	s->fp = next & ~1ull;
+	s->exact = next & 1;
+	s->saved_low = s->sp;
+	s->saved_high = next & 1 ? s->sp + 16 : s->sp;
 	return UNWIND_FRAME;
 }
 
@@ -36,6 +40,5 @@ void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx)
 
 enum unwind_step arch_unwind_next(struct unwind_state *s)
 {
-	s->exact = false;
 	return follow(s, s->fp);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/hooks.h"
+#include "core/mutate.h"
 #include "guest/walk.h"
 
 #define MAX_RETHOOKS 4096u
@@ -55,9 +56,9 @@ int guest_for_each_hooked_return(const struct guest_task *t, guest_return_fn fn,
 	struct window w = {0};
 	int r = 0;
 
-	if (l->task_rethooks != SUTURE_NONE)
+	if (l->task_rethooks != SUTURE_NONE && !MUTATION(rethook))
 		r = for_each_rethook(&w, t->task, fn, arg);
-	if (!r && l->task_ret_stack != SUTURE_NONE)
+	if (!r && l->task_ret_stack != SUTURE_NONE && !MUTATION(graph_tracer))
 		r = for_each_traced(&w, t->task, fn, arg);
 	return r;
 }
@@ -83,7 +84,11 @@ static int for_each_page(u64 head, int (*fn)(u64 page, void *arg), void *arg)
 int guest_for_each_slot_page(int (*fn)(u64 page, void *arg), void *arg)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	int r = l->kprobe_slots ? for_each_page(l->kprobe_slots, fn, arg) : 0;
+	int r = 0;
 
-	return r || !l->optprobe_slots ? r : for_each_page(l->optprobe_slots, fn, arg);
+	if (l->kprobe_slots && !MUTATION(kprobe_slots))
+		r = for_each_page(l->kprobe_slots, fn, arg);
+	return r || !l->optprobe_slots || MUTATION(optprobe_slots)
+		       ? r
+		       : for_each_page(l->optprobe_slots, fn, arg);
 }

@@ -4,6 +4,7 @@
 #include "core/arch.h"
 #include "core/errno.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "guest/kernel.h"
 
 /* ---- RAM ---- */
@@ -162,6 +163,15 @@ static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 	return 0;
 }
 
+/*
+ * The tables that a CPU uses in user mode (Linux's page table isolation has them on the page
+ * behind) lack the stacks: a CPU's own tables are not asked.
+ */
+static u64 kernel_tables(const struct suture_layout *l)
+{
+	return MUTATION(kernel_tables) ? l->kernel_pgd | PAGE_SIZE : l->kernel_pgd;
+}
+
 static int walk(u64 va, struct piece *piece)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
@@ -171,7 +181,7 @@ static int walk(u64 va, struct piece *piece)
 
 	/* The user's half of the kernel's own tables holds nothing that concerns us. */
 	if (!l->kernel_pgd || !f || (s64)va >= 0 ||
-	    pt_walk(f, l->kernel_pgd, va, read_entry, NULL, &w))
+	    pt_walk(f, kernel_tables(l), va, read_entry, NULL, &w))
 		return -EFAULT;
 
 	ipa = ALIGN_DOWN(w.pa, LARGE);

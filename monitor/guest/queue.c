@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The run queue of a CPU. */
+#include "core/mutate.h"
 #include "guest/walk.h"
 
 #define MAX_QUEUED (1u << 20)
@@ -78,10 +79,12 @@ int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t,
 	 */
 	if (guest_read_u32(GVA(rq + l->rq_lock), &locked))
 		return -EFAULT;
-	if (locked)
+	if (locked && !MUTATION(run_queue_lock))
 		return -ELOOP;
 	r = for_each_on_list(&walk, rq + l->rq_cfs_tasks, l->task_group_node);
 	for (u32 i = 0; !r && i < l->rt_prios; i++)
 		r = for_each_on_list(&walk, rq + l->rq_rt_queue + 16ull * i, l->task_rt_run_list);
-	return r ? r : for_each_in_tree(&walk, rq + l->rq_dl_root, l->task_dl_node);
+	return r || MUTATION(deadline_tasks)
+		       ? r
+		       : for_each_in_tree(&walk, rq + l->rq_dl_root, l->task_dl_node);
 }

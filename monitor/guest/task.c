@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/task.h"
 #include "core/errno.h"
+#include "core/mutate.h"
 #include "guest/walk.h"
 
 #define MAX_TASKS (4u << 20)
@@ -40,6 +41,8 @@ static int for_each_thread(struct walk *walk, u64 leader)
 		r = guest_read_task(&walk->window, at - l->task_thread_node, &t);
 		if (!r)
 			r = walk->fn(&t, walk->arg);
+		if (MUTATION(threads))
+			break;
 		if (!r)
 			r = list_next(walk, at, &at);
 	}
@@ -126,15 +129,15 @@ int guest_cpu_stacks(u64 percpu_base, struct guest_stack s[GUEST_CPU_STACKS])
 	const struct suture_layout *l = &guest_kernel.layout;
 	int n = 0, err = 0;
 
-	if (l->irq_stack_size)
+	if (l->irq_stack_size && !MUTATION(irq_stacks))
 		err = find_stack(&s[n++], "irq", percpu_base + l->pcpu_irq_stack, 16,
 				 l->irq_stack_offset, l->irq_stack_size);
-	if (!err && l->exc_stacks_size) {
+	if (!err && l->exc_stacks_size && !MUTATION(exception_stacks)) {
 		err = find_stack(&s[n], "exception", percpu_base + l->pcpu_exc_stacks, 1, 0,
 				 l->exc_stacks_size);
 		s[n++].holes = true;
 	}
-	if (!err && l->entry_stack_size)
+	if (!err && l->entry_stack_size && !MUTATION(entry_stacks))
 		err = find_stack(&s[n++], "entry", percpu_base + l->pcpu_entry_stack, 1,
 				 l->entry_stack_offset, l->entry_stack_size);
 	return err ? err : n;

@@ -162,8 +162,9 @@ static bool is_stale(const struct check *c, u64 at)
 {
 	const struct stack_owner *o = &c->owner;
 
-	return at && o->unwound && c->trace.reliable && !o->inside &&
-	       !unwind_is_live(&c->trace, at);
+	return at && o->unwound && (c->trace.reliable || MUTATION(unwound_completely)) &&
+	       (!o->inside || MUTATION(inside_a_function)) &&
+	       (!unwind_is_live(&c->trace, at) || MUTATION(live_words));
 }
 
 static void report_stack(const struct check *c, struct blocker *b)
@@ -264,7 +265,7 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 	h->id = cpu->id;
 	arch_vcpu_context(cpu, &h->ctx);
 	base = h->ctx.percpu_base;
-	if (!guest_is_percpu_base(base))
+	if (!guest_is_percpu_base(base) && !MUTATION(percpu_base))
 		return cannot_judge(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
 				    h->id);
 	for_each_held(c, other) if (other->ctx.percpu_base == base) return cannot_judge(
@@ -284,6 +285,8 @@ static int collect_cpus(struct check *c, const struct cpu *self)
 		int err;
 
 		if (cpu != self && state != CPU_HELD && state != CPU_GUEST)
+			continue;
+		if (cpu != self && state != CPU_HELD && MUTATION(cpus_not_held))
 			continue;
 		if (cpu != self && state != CPU_HELD)
 			return cannot_judge(c, -EFAULT, "CPU %u is not held", cpu->id);
@@ -337,6 +340,9 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 		/* A mapping with holes is several stacks: those below sp count too. */
 		u64 from = s == on && !s->holes ? h->ctx.sp : s->low;
 
+		if (s != on && MUTATION(stacks_underneath))
+			continue;
+
 		format(where, sizeof(where), "%s stack", s->kind);
 		err = judge_words(c, from, s->high, s->holes, &h->current, where);
 	}
@@ -373,6 +379,8 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 		h->listed |= current;
 		run.user |= current && h->ctx.user;
 		run.kernel |= current && !h->ctx.user;
+		if (MUTATION(system_call_entry) && current && (s64)h->ctx.sp >= 0)
+			run.user = true, run.kernel = false;
 		if (!on_stack)
 			continue;
 		h->located = true;
@@ -392,7 +400,7 @@ static u64 stack_in_use(const struct guest_task *t, const struct running *run)
 
 	if (t->on_cpu && run->on_stack)
 		return run->sp;
-	if (t->on_cpu && run->user && !run->kernel)
+	if (t->on_cpu && run->user && (!run->kernel || MUTATION(user_mode)))
 		return high;
 	if (MUTATION(context_switch))
 		return t->sp >= low && t->sp <= high ? t->sp : high;
@@ -416,7 +424,7 @@ static int judge_hooked(u64 address, const char *kind, void *arg)
 /* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
 static bool is_clear(const struct guest_task *t, const struct running *run)
 {
-	return t->on_cpu ? run->cpu && run->claims == 1 : !run->claims;
+	return (t->on_cpu ? run->cpu && run->claims == 1 : !run->claims) || MUTATION(unclear);
 }
 
 static int judge_task(const struct guest_task *t, void *arg)
@@ -435,7 +443,7 @@ static int judge_task(const struct guest_task *t, void *arg)
 		return 0;
 	own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(t, &run));
 	if (!t->on_cpu)
-		err = judge_word(c, t->pc, t, "saved pc");
+		err = MUTATION(saved_pc) ? 0 : judge_word(c, t->pc, t, "saved pc");
 	if (!err)
 		err = judge_words(c, stack_in_use(t, &run), high, false, t, "stack");
 	if (!err)
@@ -479,7 +487,7 @@ static int judge_tasks(struct check *c)
 		/* A task that exits leaves the list before it stops running. */
 		if (!err && !h->listed && !MUTATION(off_list))
 			err = judge_task(&h->current, c);
-		if (!err)
+		if (!err && !MUTATION(run_queues))
 			err = judge_queue(c, h);
 	}
 	return err;
@@ -491,7 +499,7 @@ static int judge_tasks(struct check *c)
  */
 static bool is_located(const struct held_cpu *h)
 {
-	return h->ctx.user || h->located || (s64)h->ctx.sp >= 0;
+	return h->ctx.user || h->located || (s64)h->ctx.sp >= 0 || MUTATION(unknown_stack);
 }
 
 static void add_probe(struct check *c, u64 start, u64 end, const char *name)
@@ -519,7 +527,7 @@ static int collect_probes(struct check *c)
 	err = guest_for_each_slot_page(add_slot_page, c);
 	if (err)
 		return cannot_judge(c, err, "the copied instructions of kprobes cannot be found");
-	if (l->rethook_hook)
+	if (l->rethook_hook && !MUTATION(rethook_window))
 		add_probe(c, l->rethook_hook, l->rethook_hook + l->rethook_hook_size,
 			  "rethook_hook");
 	c->nr_probes = check_sort(c->probes, c->nr_probes);

@@ -296,7 +296,8 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 	memset(&syn, 0, sizeof(syn));
 	assert_int_equal(guest_mem_init(&ram, 1, 0, 0), 0);
 	syn.levels = levels;
-	syn.root = fake_tables_new(levels);
+	/* two pages, as with page table isolation: the kernel's tables, then the user's */
+	syn.root = IPA(ALIGN_UP(fake_guest_alloc(3 * PAGE_SIZE).v, 2 * PAGE_SIZE));
 	syn.next_vmap = SYN_VMAP;
 	fake_map(syn.root, levels, SYN_DIRECT + FAKE_RAM_BASE, IPA(FAKE_RAM_BASE),
 		 FAKE_GUEST_RAM_SIZE, PT_READ | PT_WRITE, 1);
@@ -363,6 +364,7 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 	for (u32 i = 1; i <= count; i++)
 		syn_make_cpu(i);
 	syn_make_notes();
+	memcpy(arch_ptr(PA(syn.root.v + PAGE_SIZE)), arch_ptr(PA(syn.root.v)), PAGE_SIZE);
 	strcpy(syn.hello.release, "6.1.0-synthetic");
 }
 

@@ -250,6 +250,24 @@ static void stale_words_below_an_interrupt(void **state)
 	assert_stands(100, "stack");
 }
 
+/* Assembly may keep a return address in a register. */
+static void registers_of_interrupted_code_stand(void **state)
+{
+	u64 sp = runner(0x400), record = sp + 2 * STEP;
+
+	(void)state;
+	syn_set(record + 24, INSIDE);
+	assert_cleared(1);
+	syn_set(record, syn_get(record) | 1);
+	assert_stands(100, "stack");
+	syn_set(record + 16, INSIDE);
+	syn_set(record + 24, OUTSIDE);
+	assert_stands(100, "stack");
+	syn_set(record + 16, OUTSIDE);
+	syn_set(record + 32, INSIDE);
+	assert_cleared(1);
+}
+
 static void a_task_that_may_be_elsewhere_stands(void **state)
 {
 	u64 sp = runner(0x400), idle = syn.cpus[3].idle, next = syn_task(200, "next");
@@ -430,6 +448,7 @@ int main(void)
 		TEST(a_very_deep_stack_stands),
 		TEST(stale_words_of_a_running_task),
 		TEST(stale_words_below_an_interrupt),
+		TEST(registers_of_interrupted_code_stand),
 		TEST(a_task_that_may_be_elsewhere_stands),
 		TEST(no_unwinding_after_the_deadline),
 		TEST(modules_are_found_by_their_text),
