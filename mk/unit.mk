@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake; unicorn_*.c and
-# <arch>_*.c use the real architecture's sources and Unicorn. Each takes from one archive what it needs.
+# <arch>_*.c use the real architecture's sources and Unicorn; other files there are helpers of test_*.c.
+# Each program takes from one archive what it needs.
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
 HOST_SRC = $(filter-out monitor/boot/%,$(call sources,monitor)) \
 	$(shell grep -L '<efi' monitor/boot/*.c 2>/dev/null)
 
 UNIT := build/unit
-# $(1): architecture whose contract the sources are compiled against
+# $(1): architecture whose contract the sources are compiled against, $(2): what goes in with its own
 define host_archive
 $(UNIT)/$(1)/%.o: %.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
@@ -21,16 +22,19 @@ $(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/unit.mk
 	$$(Q)$$(CC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
-UNIT_OBJ_$(1) := $$(call objects,$(UNIT)/$(1),$$(HOST_SRC) $$(filter %.c,$$(call sources,arch/$(1))) \
-	$$(LWIP_SRC) $$(ZYDIS_SRC))
+UNIT_OBJ_$(1) := $$(call objects,$(UNIT)/$(1),$$(filter %.c,$$(call sources,arch/$(1))) $(2))
 $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 	@rm -f $$@
 	$$(Q)ar rcs $$@ $$^
 
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
-$(eval $(call host_archive,fake))
-$(eval $(call host_archive,$(ARCH)))
+UNIT_HELPERS := $(filter-out $(addprefix tests/unit/,test_%.c unicorn_%.c $(ARCH)_%.c),\
+	$(wildcard tests/unit/*.c))
+$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC) $(UNIT_HELPERS)))
+# what only the fake's tests take is not compiled twice: a missing symbol would say so
+$(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/patch/engine%,$$(HOST_SRC)) \
+	$$(ZYDIS_SRC)))
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
 UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c tests/unit/$(ARCH)_*.c))

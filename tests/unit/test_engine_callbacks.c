@@ -31,15 +31,6 @@ static const struct def demo2_replace = {
 #define IS_COMING " -> [MODULE_STATE_COMING] Full formed, running module_init"
 #define IS_GOING  " -> [MODULE_STATE_GOING] Going away"
 
-static int setup(void **state)
-{
-	static struct rig rig;
-
-	rig_start(&rig);
-	*state = &rig;
-	return 0;
-}
-
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
@@ -479,7 +470,7 @@ static void test_replace(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_1),
 		T(test_2),

@@ -20,19 +20,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	rig_stop(*state);
-	return 0;
-}
-
-static void apply(struct rig *rig, const struct def *d)
-{
-	assert_int_equal(upload(rig, d), 0);
-	settle(rig, 100);
-	assert_phase(rig, d->name, PHASE_APPLIED);
-}
-
 static void start_blocked(struct rig *rig)
 {
 	rig->busy = "do_sys_open";
@@ -508,30 +495,33 @@ static void test_cancel_revert_of_orphan(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_back_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fast_again_for_another_task, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_back_off, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_fast_again_for_another_task, setup,
+						rig_teardown),
 		cmocka_unit_test_setup_teardown(test_fast_again_for_another_function, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_back_off_without_blocker, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_signal_at_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_signal_frees_the_function, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fast_after_a_signal, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_round_is_for_all, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rounds, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_revert_signals_too, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_signal_too_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_module_comes_in_a_round, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(test_back_off_without_blocker, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_no_signal_at_first, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_signal_frees_the_function, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(test_fast_after_a_signal, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_a_round_is_for_all, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_rounds, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_revert_signals_too, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_signal_too_late, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_module_comes_in_a_round, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_stuck, setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_not_stuck_in_changing_functions, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_not_stuck_after_few_attempts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stuck_and_new_agent, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_apply, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_revert, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_twice, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_refusals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_guest_patch, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_revert_of_orphan, setup, teardown),
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(test_not_stuck_after_few_attempts, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(test_stuck_and_new_agent, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_apply, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_revert, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_twice, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_refusals, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_guest_patch, setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_cancel_revert_of_orphan, setup, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

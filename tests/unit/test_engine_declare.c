@@ -292,21 +292,10 @@ static void test_manifest(void **state)
 static void test_only_bundles(void **state)
 {
 	struct engine_config config = {.retry_us = 1000, .budget_us = 1, .budget_max_us = 1};
-	struct engine_ops ops = {
-		.try_switch = rig_try_switch,
-		.validate = rig_validate,
-		.is_text = rig_is_text,
-		.build_id = rig_build_id,
-		.now_us = rig_now,
-		.alloc = rig_alloc,
-		.free = rig_free,
-		.ctx = &rig,
-	};
 
 	(void)state;
 	engine_destroy(rig.e);
-	rig.e = engine_create(&ops, &config);
-	engine_agent_hello(rig.e);
+	rig_engine(&rig, &config);
 	assert_int_equal(engine_declare(rig.e, m), -EPERM);
 	start_load();
 	assert_int_equal(engine_declare(rig.e, m), 0);

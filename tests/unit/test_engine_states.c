@@ -15,21 +15,6 @@ static const struct def r0 = {.name = "r", .replace = true, VMLINUX_ONLY};
 static const struct def blocked = {
 	.name = "blocked", VMLINUX_ONLY, .states = {{.id = 9, .block_disable = 1}}};
 
-static int setup(void **state)
-{
-	static struct rig rig;
-
-	rig_start(&rig);
-	*state = &rig;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_stop(*state);
-	return 0;
-}
-
 static void load(struct rig *rig, const struct def *d)
 {
 	assert_int_equal(insmod_payload(rig, d), 0);
@@ -340,7 +325,7 @@ static void test_versions(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_introduced_and_removed),
 		T(test_shared),
