@@ -41,6 +41,7 @@ struct command {
 int cmd_status(const struct options *o, char **args);
 int cmd_list(const struct options *o, char **args);
 int cmd_info(const struct options *o, char **args);
+int cmd_shadow(const struct options *o, char **args);
 int cmd_log(const struct options *o, char **args);
 int cmd_apply(const struct options *o, char **args);
 int cmd_revert(const struct options *o, char **args);
@@ -73,6 +74,9 @@ bool valid_name(const char *name);
 
 /* What a transition did, in words, on stdout; `what` is "apply" or "revert". */
 void print_report(const char *what, const json_t *report);
+
+/* The stack of a blocker, a line for each address, on stdout; nothing when there is none. */
+void print_stack(const json_t *blocker);
 
 /* "task kthread (pid 412) is in do_sleep (stack)" into buf; false when there is no blocker. */
 bool blocker_text(const json_t *blocker, char *buf, size_t size);

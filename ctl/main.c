@@ -9,10 +9,12 @@
 #include <string.h>
 
 static const struct command commands[] = {
-	{"status", "", "the monitor, its guest and what is under way", 0, 0, true, cmd_status},
+	{"status", "", "the monitor, its guest, its patches and what is under way", 0, 0, true,
+	 cmd_status},
 	{"list", "", "all patches", 0, 0, true, cmd_list},
 	{"info", "[NAME]", "the guest's kernel, or a patch with its functions and reports", 0, 1,
 	 true, cmd_info},
+	{"shadow", "", "shadow variables in the guest, by id", 0, 0, true, cmd_shadow},
 	{"log", "", "the monitor's log (--since N)", 0, 0, true, cmd_log},
 	{"apply", "FILE", "apply a bundle and wait for the switch", 1, 1, true, cmd_apply},
 	{"revert", "NAME", "take a patch off again and unload it", 1, 1, true, cmd_revert},

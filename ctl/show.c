@@ -26,6 +26,16 @@ bool blocker_text(const json_t *blocker, char *buf, size_t size)
 	return true;
 }
 
+void print_stack(const json_t *blocker)
+{
+	json_t *frame;
+	size_t i;
+
+	json_array_foreach(json_object_get(blocker, "stack"), i, frame)
+		printf("            %s %s\n", jstr(frame, "address"),
+		       *jstr(frame, "symbol") ? jstr(frame, "symbol") : jstr(frame, "func"));
+}
+
 /* "3 guest, 1 service": CPUs by state, in the order in which the states first appear. */
 static void print_cpus(const json_t *list)
 {
@@ -65,6 +75,58 @@ static void print_transition(const json_t *t)
 		printf("blocked   %s\n", text);
 	else if (*jstr(t, "reason"))
 		printf("last try  %s\n", jstr(t, "reason"));
+	print_stack(json_object_get(t, "blocker"));
+}
+
+/* What a patch consists of, and in what condition each part is. */
+static void print_tables(const json_t *p)
+{
+	json_t *o, *f;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(p, "objects"), i, o)
+	{
+		printf("  object    %s, %s\n", jstr(o, "name"),
+		       !jbool(o, "loaded")   ? "not loaded"
+		       : jbool(o, "patched") ? "patched"
+					     : "not patched");
+		json_array_foreach(json_object_get(p, "functions"), j, f)
+		{
+			if (!strcmp(jstr(f, "object"), jstr(o, "name")))
+				printf("    %s %s -> %s%s\n", jstr(f, "name"), jstr(f, "old"),
+				       jstr(f, "new"),
+				       jbool(f, "redirected") ? "" : " (not redirected)");
+		}
+	}
+	json_array_foreach(json_object_get(p, "states"), i, o)
+	{
+		printf("  state     %s, version %lld, ", jstr(o, "id"), jint(o, "version"));
+		if (*jstr(o, "owner"))
+			printf("owned by %s", jstr(o, "owner"));
+		else
+			printf("not there");
+		printf("%s%s\n", jbool(o, "is_shadow") ? ", its shadow variables go with it" : "",
+		       jbool(o, "block_disable") ? ", blocks disabling" : "");
+	}
+}
+
+static void print_current(const json_t *list)
+{
+	json_t *p;
+	size_t i;
+
+	json_array_foreach(list, i, p)
+	{
+		printf("patch     %s is %s", jstr(p, "name"), jstr(p, "phase"));
+		if (jint(p, "stack_order"))
+			printf(", number %lld on the stack", jint(p, "stack_order"));
+		printf("%s%s", jbool(p, "replace") ? ", replaces all older ones" : "",
+		       jbool(p, "forced") ? ", forced" : "");
+		if (*jstr(p, "why"))
+			printf(": %s", jstr(p, "why"));
+		putchar('\n');
+		print_tables(p);
+	}
 }
 
 int cmd_status(const struct options *o, char **args)
@@ -103,6 +165,7 @@ int cmd_status(const struct options *o, char **args)
 			    v) if (strcmp(phase, "total") != 0)
 		printf("%lld %s ", (long long)json_integer_value(v), phase);
 	putchar('\n');
+	print_current(json_object_get(s, "current"));
 	print_transition(json_object_get(s, "transition"));
 out:
 	json_decref(s);
@@ -153,16 +216,11 @@ bool valid_name(const char *name)
 
 static void print_patch(const json_t *p)
 {
-	json_t *f;
-	size_t i;
-
 	printf("%s is %s", jstr(p, "name"), jstr(p, "phase"));
 	if (*jstr(p, "why"))
 		printf(": %s", jstr(p, "why"));
 	putchar('\n');
-	json_array_foreach(json_object_get(p, "functions"), i, f)
-		printf("  %s:%s %s -> %s%s\n", jstr(f, "object"), jstr(f, "name"), jstr(f, "old"),
-		       jstr(f, "new"), jbool(f, "redirected") ? "" : " (not redirected)");
+	print_tables(p);
 	if (jint(json_object_get(p, "apply"), "attempts"))
 		print_report("apply", json_object_get(p, "apply"));
 	if (jint(json_object_get(p, "revert"), "attempts"))
@@ -191,6 +249,42 @@ int cmd_info(const struct options *o, char **args)
 		printf("release   %s\nbuild-id  %s\n",
 		       jstr(json_object_get(answer, "kernel"), "release"),
 		       jstr(json_object_get(answer, "kernel"), "build_id"));
+	json_decref(answer);
+	return EX_DONE;
+}
+
+int cmd_shadow(const struct options *o, char **args)
+{
+	const json_t *more;
+	json_t *answer, *s;
+	size_t i;
+	int r = get(o, "/v1/shadow", &answer);
+
+	(void)args;
+	if (r)
+		return r;
+	if (o->json)
+		goto out;
+	if (!jint(answer, "count")) {
+		puts("no shadow variables");
+		goto out;
+	}
+	printf("%-20s %10s %12s  %s\n", "ID", "COUNT", "BYTES", "STATE OF");
+	json_array_foreach(json_object_get(answer, "ids"), i, s)
+	{
+		const char *patch = jstr(s, "patch");
+
+		printf("%-20s %10lld %12lld  %s%s\n", jstr(s, "id"), jint(s, "count"),
+		       jint(s, "bytes"), *patch ? patch : "no patch",
+		       *patch && !jbool(s, "is_shadow") ? " (not is_shadow: its code frees them)"
+							: "");
+	}
+	more = json_object_get(answer, "more");
+	if (jint(more, "count"))
+		printf("%-20s %10lld %12lld  too many ids to list each\n", "others",
+		       jint(more, "count"), jint(more, "bytes"));
+	printf("%-20s %10lld %12lld\n", "all", jint(answer, "count"), jint(answer, "bytes"));
+out:
 	json_decref(answer);
 	return EX_DONE;
 }

@@ -101,6 +101,9 @@ typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, unsigned
  */
 int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data);
 
+/* Tell the monitor, for people, what is at the addresses that it asks for. Poll thread. */
+void symbols_tell(const struct suture_work *work);
+
 /* ---- resolve.c ---- */
 
 /* The functions of loaded objects, to be resolved together. */
@@ -240,6 +243,14 @@ bool notifier_is_present(const struct module *mod);
 
 /* ---- shadow.c ---- */
 
+int shadow_init(void);
+/*
+ * Tell the monitor how many shadow variables there are, if that has changed: a few times a second
+ * at most. Poll thread.
+ */
+void shadow_report(void);
+/* The monitor has forgotten what it was told. Poll thread. */
+void shadow_report_again(void);
 /* As klp_shadow_free_all(), but dtor may sleep: no lock is held when it runs. */
 void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor);
 /* Free all that is left, without destructors. */

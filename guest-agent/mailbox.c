@@ -71,7 +71,8 @@ int mailbox_init(void)
 		       version, SUTURE_ABI_VERSION);
 		return -EPROTO;
 	}
-	buffer = (void *)__get_free_pages(GFP_KERNEL, get_order(SUTURE_MSG_MAX));
+	buffer = (void *)__get_free_pages(GFP_KERNEL | __GFP_RETRY_MAYFAIL,
+					  get_order(SUTURE_MSG_MAX));
 	return buffer ? 0 : -ENOMEM;
 }
 

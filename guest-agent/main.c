@@ -83,8 +83,10 @@ void agent_again(void)
 	if (!list_empty(&patches))
 		pr_err_ratelimited("the monitor has dropped the patches of this kernel: boot it "
 				   "again\n");
-	else if (!hello(&monitor))
+	else if (!hello(&monitor)) {
+		shadow_report_again();
 		pr_info("registered with the monitor again\n");
+	}
 	mutex_unlock(&agent_lock);
 }
 
@@ -104,7 +106,9 @@ static int __init agent_init(void)
 
 	if (err)
 		return err;
-	err = compat_init();
+	err = shadow_init();
+	if (!err)
+		err = compat_init();
 	if (!err)
 		err = hello(&monitor);
 	if (err)
@@ -141,6 +145,7 @@ no_kobj:
 no_work:
 	bye();
 no_hello:
+	shadow_exit();
 	mailbox_exit();
 	return err;
 }

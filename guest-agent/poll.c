@@ -23,6 +23,7 @@ static u32 poll_once(void)
 	struct suture_msg poll = {.type = SUTURE_MSG_POLL, .size = sizeof(poll)};
 	struct suture_work work;
 
+	shadow_report();
 	if (mailbox_call(&poll, &work, sizeof(work)))
 		return idle_ms;
 	if (work.msg.status == -EPERM)
@@ -41,6 +42,9 @@ static u32 poll_once(void)
 		mutex_lock(&agent_lock);
 		steps_pump(SUTURE_PUMP_WORK, work.name, "");
 		mutex_unlock(&agent_lock);
+		break;
+	case SUTURE_WORK_SYMBOLS:
+		symbols_tell(&work);
 		break;
 	}
 	return work.active ? active_ms : idle_ms;

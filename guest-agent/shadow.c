@@ -5,6 +5,8 @@
  * makes "is there one already" and "add one" a single step, constructor included.
  */
 #include <linux/hashtable.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -12,7 +14,10 @@
 
 struct shadow {
 	struct hlist_node node;
-	struct rcu_head rcu;
+	union {
+		struct rcu_head rcu;
+		struct shadow *next; /* of those that shadow_free_state() frees */
+	};
 	void *obj;
 	unsigned long id;
 	size_t size;
@@ -21,6 +26,7 @@ struct shadow {
 
 static DEFINE_HASHTABLE(table, 12); /* by object */
 static DEFINE_SPINLOCK(table_lock);
+static unsigned long changes = 1; /* of the table; under table_lock */
 
 /* Under RCU or table_lock. */
 static struct shadow *find(void *obj, unsigned long id)
@@ -56,6 +62,7 @@ static struct shadow *add(struct shadow *s, klp_shadow_ctor_t ctor, void *ctor_d
 		return NULL;
 	}
 	hash_add_rcu(table, &s->node, (unsigned long)s->obj);
+	changes++;
 	return s;
 }
 
@@ -116,6 +123,7 @@ void *suture_klp_shadow_get_or_alloc(void *obj, unsigned long id, size_t size, g
 static void remove(struct shadow *s, klp_shadow_dtor_t dtor)
 {
 	hash_del_rcu(&s->node);
+	changes++;
 	if (dtor)
 		dtor(s->obj, s->data);
 	kfree_rcu(s, rcu);
@@ -151,8 +159,7 @@ void suture_klp_shadow_free_all(unsigned long id, klp_shadow_dtor_t dtor)
 
 void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor)
 {
-	HLIST_HEAD(removed);
-	struct shadow *s;
+	struct shadow *s, *removed = NULL;
 	struct hlist_node *next;
 	unsigned long flags;
 	int bucket;
@@ -160,20 +167,104 @@ void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor)
 	spin_lock_irqsave(&table_lock, flags);
 	hash_for_each_safe(table, bucket, next, s, node)
 	{
-		if (s->id == id) {
-			hash_del_rcu(&s->node);
-			hlist_add_head(&s->node, &removed);
-		}
+		if (s->id != id)
+			continue;
+		/* readers may stand on it: its node goes on leading them through their bucket */
+		hash_del_rcu(&s->node);
+		changes++;
+		s->next = removed;
+		removed = s;
 	}
 	spin_unlock_irqrestore(&table_lock, flags);
-	/* readers may stand on a removed node, and must not be led to the list of the removed */
 	synchronize_rcu();
-	hlist_for_each_entry_safe(s, next, &removed, node)
-	{
+	while ((s = removed)) {
+		removed = s->next;
 		if (dtor)
 			dtor(s->obj, s->data);
 		kfree(s);
 	}
+}
+
+/* ---- what the monitor is told ---- */
+
+/* Counting is to cost a tenth of the poll thread's time at most, and not to flood the monitor. */
+#define REPORT_EVERY_MS 250
+
+static struct {
+	struct suture_shadow head;
+	struct suture_shadow_id ids[SUTURE_MAX_SHADOW_IDS];
+} * report;
+static unsigned long reported; /* `changes` when the monitor was last told */
+static ktime_t report_due;
+
+int shadow_init(void)
+{
+	report = kvzalloc(sizeof(*report), GFP_KERNEL);
+	return report ? 0 : -ENOMEM;
+}
+
+/* The report's entry of that id, a new one if need be; NULL: there is no room for it. */
+static struct suture_shadow_id *entry_of(unsigned long id)
+{
+	u32 low = 0, high = report->head.nr_ids, n = high;
+
+	while (low < high) {
+		u32 middle = (low + high) / 2;
+
+		if (report->ids[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < n && report->ids[low].id == id)
+		return &report->ids[low];
+	if (n == SUTURE_MAX_SHADOW_IDS)
+		return NULL;
+	memmove(&report->ids[low + 1], &report->ids[low], (n - low) * sizeof(report->ids[0]));
+	report->ids[low] = (struct suture_shadow_id){.id = id};
+	report->head.nr_ids++;
+	return &report->ids[low];
+}
+
+static void count(const struct shadow *s)
+{
+	struct suture_shadow_id *entry = entry_of(s->id);
+
+	if (entry) {
+		entry->count++;
+		entry->bytes += s->size;
+	} else {
+		report->head.more_count++;
+		report->head.more_bytes += s->size;
+	}
+}
+
+void shadow_report(void)
+{
+	unsigned long now = READ_ONCE(changes);
+	ktime_t start = ktime_get();
+	struct shadow *s;
+	unsigned int i;
+
+	if (now == reported || ktime_before(start, report_due))
+		return;
+	report->head = (struct suture_shadow){.msg.type = SUTURE_MSG_SHADOW};
+	for (i = 0; i < HASH_SIZE(table); i++) {
+		rcu_read_lock();
+		hlist_for_each_entry_rcu(s, &table[i], node) count(s);
+		rcu_read_unlock();
+		cond_resched();
+	}
+	report->head.msg.size = sizeof(report->head) + report->head.nr_ids * sizeof(report->ids[0]);
+	if (!mailbox_send(&report->head.msg))
+		reported = now;
+	report_due = ktime_add_ms(ktime_get(), REPORT_EVERY_MS);
+	report_due = ktime_add_ns(report_due, 10 * ktime_to_ns(ktime_sub(ktime_get(), start)));
+}
+
+void shadow_report_again(void)
+{
+	reported = READ_ONCE(changes) - 1;
 }
 
 void shadow_exit(void)
@@ -194,4 +285,5 @@ void shadow_exit(void)
 	if (left)
 		pr_warn("%u shadow variables (%zu bytes) were left by their patches\n", left,
 			bytes);
+	kvfree(report);
 }

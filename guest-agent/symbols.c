@@ -119,3 +119,22 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 	kvfree(index.sorted);
 	return err;
 }
+
+void symbols_tell(const struct suture_work *work)
+{
+	struct suture_symbols *m = kzalloc(sizeof(*m), GFP_KERNEL);
+	u32 i;
+
+	if (!m)
+		return; /* it will ask again */
+	m->msg.type = SUTURE_MSG_SYMBOLS;
+	m->msg.size = sizeof(*m);
+	m->count = min(work->nr_addresses, SUTURE_SYMBOLS_MAX);
+	for (i = 0; i < m->count; i++) {
+		m->symbols[i].address = work->addresses[i];
+		snprintf(m->symbols[i].text, sizeof(m->symbols[i].text), "%pB",
+			 (void *)(unsigned long)work->addresses[i]);
+	}
+	mailbox_send(&m->msg);
+	kfree(m);
+}

@@ -38,7 +38,7 @@ typedef int64_t ss64;
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
-#define SUTURE_ABI_VERSION 2
+#define SUTURE_ABI_VERSION 3
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -92,7 +92,7 @@ enum suture_hypercall {
 	SUTURE_HC_DROP_ALL = SUTURE_HC_TAG | 5,
 };
 
-#define SUTURE_MSG_MAX	65536u
+#define SUTURE_MSG_MAX	131072u
 #define SUTURE_NAME_LEN 56  /* patch and module names: MODULE_NAME_LEN of the kernel */
 #define SUTURE_SYM_LEN	128 /* function names */
 #define SUTURE_TEXT_LEN 256 /* one line of text for the kernel log */
@@ -112,6 +112,9 @@ enum suture_msg_type {
 		9, /* struct suture_module: a module's state changed -> header; status */
 	SUTURE_MSG_WITHDRAW = 10, /* struct suture_patch_ref: undo DECLARE -> header */
 	SUTURE_MSG_QUERY = 11,	  /* struct suture_patch_ref -> struct suture_patch_state */
+	SUTURE_MSG_SHADOW = 12,	  /* struct suture_shadow: shadow variables, counted -> header */
+	SUTURE_MSG_SYMBOLS = 13,  /* struct suture_symbols: what SUTURE_WORK_SYMBOLS asked -> header
+				   */
 };
 
 struct suture_msg {
@@ -238,20 +241,36 @@ struct suture_hello_reply {
 
 enum suture_work_kind {
 	SUTURE_WORK_NONE = 0,
-	SUTURE_WORK_LOAD = 1,	/* fetch payload `id` and have it loaded; report LOADED */
-	SUTURE_WORK_UNLOAD = 2, /* delete_module(name); report LOADED */
-	SUTURE_WORK_PUMP = 3,	/* pump STEP for this patch until DONE or WAIT */
+	SUTURE_WORK_LOAD = 1,	 /* fetch payload `id` and have it loaded; report LOADED */
+	SUTURE_WORK_UNLOAD = 2,	 /* delete_module(name); report LOADED */
+	SUTURE_WORK_PUMP = 3,	 /* pump STEP for this patch until DONE or WAIT */
+	SUTURE_WORK_SYMBOLS = 4, /* say in SYMBOLS what is at these addresses */
 };
+
+#define SUTURE_SYMBOLS_MAX 24u
 
 struct suture_work {
 	struct suture_msg msg;
 	su32 kind;
-	su32 id;     /* of the payload or the job; returned in FETCH and LOADED */
-	su64 size;   /* of the payload, bytes */
-	su32 active; /* 1: poll every poll_ms_active from now on */
-	su32 reserved;
+	su32 id;		      /* of the payload or the job; returned in FETCH and LOADED */
+	su64 size;		      /* of the payload, bytes */
+	su32 active;		      /* 1: poll every poll_ms_active from now on */
+	su32 nr_addresses;	      /* SYMBOLS */
 	char name[SUTURE_NAME_LEN];   /* patch (module) name, '-' written as '_' */
 	char params[SUTURE_TEXT_LEN]; /* module parameters for the load */
+	su64 addresses[SUTURE_SYMBOLS_MAX]; /* SYMBOLS: return addresses */
+};
+
+#define SUTURE_SYMBOL_TEXT 96 /* "name+0x12/0x34 [module]", cut off if it is longer */
+
+struct suture_symbols {
+	struct suture_msg msg;
+	su32 count; /* at most SUTURE_SYMBOLS_MAX */
+	su32 reserved;
+	struct {
+		su64 address;
+		char text[SUTURE_SYMBOL_TEXT]; /* for people */
+	} symbols[SUTURE_SYMBOLS_MAX];
 };
 
 struct suture_fetch {
@@ -350,6 +369,15 @@ struct suture_declare {
 	/* struct suture_decl_part parts[nr_parts] */
 };
 
+/* The largest declaration fits into a message: a patch is within the limits above, or it is not. */
+_Static_assert(sizeof(struct suture_declare) +
+			       SUTURE_MAX_OBJECTS * sizeof(struct suture_decl_object) +
+			       SUTURE_MAX_FUNCS * sizeof(struct suture_decl_func) +
+			       SUTURE_MAX_STATES * sizeof(struct suture_decl_state) +
+			       SUTURE_MAX_PARTS * sizeof(struct suture_decl_part) <=
+		       SUTURE_MSG_MAX,
+	       "SUTURE_MSG_MAX");
+
 struct suture_patch_ref {
 	struct suture_msg msg;
 	char name[SUTURE_NAME_LEN];
@@ -442,6 +470,22 @@ struct suture_module {
 	 * zero. The engine matches them by name and sympos, for every patch that has this object.
 	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
 	 */
+};
+
+/* ---- SHADOW: how many shadow variables there are, sent when that has changed ---- */
+
+#define SUTURE_MAX_SHADOW_IDS 1024u
+
+struct suture_shadow_id {
+	su64 id, count, bytes; /* bytes: as asked for by who allocated them */
+};
+
+struct suture_shadow {
+	struct suture_msg msg;
+	su32 nr_ids;
+	su32 reserved;
+	su64 more_count, more_bytes; /* of ids that are not among these: there were too many */
+				     /* struct suture_shadow_id ids[nr_ids], by id */
 };
 
 #endif

@@ -115,6 +115,18 @@ static int query(const struct suture_msg *msg, struct suture_msg *out)
 			    (struct suture_patch_state *)out);
 }
 
+static int shadow(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_shadow(service_engine(), (const struct suture_shadow *)msg);
+}
+
+static int symbols(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_symbols(service_engine(), (const struct suture_symbols *)msg);
+}
+
 #define HEADER sizeof(struct suture_msg)
 #define NONAME 0
 
@@ -143,6 +155,8 @@ static const struct {
 				 offsetof(struct suture_patch_ref, name), false, withdraw},
 	[SUTURE_MSG_QUERY] = {sizeof(struct suture_patch_ref), sizeof(struct suture_patch_state),
 			      offsetof(struct suture_patch_ref, name), false, query},
+	[SUTURE_MSG_SHADOW] = {sizeof(struct suture_shadow), HEADER, NONAME, false, shadow},
+	[SUTURE_MSG_SYMBOLS] = {sizeof(struct suture_symbols), HEADER, NONAME, false, symbols},
 };
 
 static int refuse(const struct suture_msg *m)

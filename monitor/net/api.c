@@ -31,6 +31,7 @@ static const struct api_route routes[] = {
 	{HTTP_GET, "/v1/patches/*", api_patch, NULL},
 	{HTTP_POST, "/v1/patches/*/revert", revert, NULL},
 	{HTTP_POST, "/v1/patches/*/cancel", cancel, NULL},
+	{HTTP_GET, "/v1/shadow", api_shadow, NULL},
 	{HTTP_GET, "/v1/log", api_log, NULL},
 	{HTTP_GET, "/metrics", api_metrics, NULL},
 };

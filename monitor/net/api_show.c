@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The routes that show something, in JSON. */
+/* The routes that show the monitor and its guest, in JSON. Patches have api_patches.c. */
 #include "net/api.h"
 #include "core/arch.h"
 #include "core/errno.h"
@@ -21,142 +21,16 @@ const char *const api_cpu_state_names[API_CPU_STATES] = {
 	[CPU_HELD] = "held",	 [CPU_SERVICE] = "service",
 };
 
-static void begin(struct json *j, struct api_reply *reply)
+void api_begin(struct json *j, struct api_reply *reply)
 {
 	*j = (struct json){&reply->out, false};
 	json_object(j, NULL);
 }
 
-static void end(struct json *j)
+void api_end(struct json *j)
 {
 	json_object_end(j);
 	out_bytes(j->out, "\n", 1);
-}
-
-static void show_blocker(struct json *j, const struct blocker *b)
-{
-	if (!b->valid) {
-		json_null(j, "blocker");
-		return;
-	}
-	json_object(j, "blocker");
-	json_u64(j, "pid", b->pid);
-	json_strn(j, "comm", b->comm, sizeof(b->comm));
-	json_strn(j, "func", b->func, sizeof(b->func));
-	json_strn(j, "where", b->where, sizeof(b->where));
-	json_address(j, "address", b->address);
-	json_array(j, "stack");
-	for (u32 i = 0; i < MIN(b->nr_stack, BLOCKER_STACK); i++) {
-		json_object(j, NULL);
-		json_address(j, "address", b->stack[i].address);
-		json_strn(j, "func", b->stack[i].func, sizeof(b->stack[i].func));
-		json_object_end(j);
-	}
-	json_array_end(j);
-	json_object_end(j);
-}
-
-static void show_report(struct json *j, const char *key, const struct transition_report *r)
-{
-	json_object(j, key);
-	json_u64(j, "attempts", r->attempts);
-	json_u64(j, "pause_last_us", r->pause_last_us);
-	json_u64(j, "pause_max_us", r->pause_max_us);
-	json_u64(j, "cpus_paused", r->cpus_paused);
-	json_u64(j, "tasks_checked", r->tasks_checked);
-	json_u64(j, "words_checked", r->words_checked);
-	json_u64(j, "words_cleared", r->words_cleared);
-	json_u64(j, "pages_shadowed", r->pages_shadowed);
-	json_u64(j, "functions_redirected", r->functions_redirected);
-	json_strn(j, "reason", r->reason, sizeof(r->reason));
-	show_blocker(j, &r->blocker);
-	json_object_end(j);
-}
-
-static bool is_final(enum patch_phase p)
-{
-	return p == PHASE_APPLIED || p == PHASE_DISABLED || p == PHASE_REVERTED ||
-	       p == PHASE_FAILED;
-}
-
-/* The members of a patch, without its functions. */
-static void show_patch(struct json *j, const struct patch_info *p)
-{
-	json_strn(j, "name", p->name, sizeof(p->name));
-	json_strn(j, "version", p->version, sizeof(p->version));
-	json_str(j, "phase", patch_phase_name(p->phase));
-	json_bool(j, "final", is_final(p->phase));
-	json_bool(j, "replace", p->replace);
-	json_bool(j, "bundle", p->from_bundle);
-	if (p->error)
-		json_str(j, "error", errno_name(p->error));
-	else
-		json_null(j, "error");
-	json_strn(j, "why", p->why, sizeof(p->why));
-	json_bool(j, "stuck", p->stuck);
-	json_u64(j, "objects", p->nr_objects);
-	json_u64(j, "functions_total", p->nr_funcs);
-	json_u64(j, "states", p->nr_states);
-	show_report(j, "apply", &p->apply);
-	show_report(j, "revert", &p->revert);
-}
-
-static void show_functions(struct json *j, const struct engine *e, u32 patch)
-{
-	struct patch_func_info f;
-
-	json_array(j, "functions");
-	for (u32 i = 0; !engine_patch_func(e, patch, i, &f); i++) {
-		json_object(j, NULL);
-		json_strn(j, "object", f.object, sizeof(f.object));
-		json_strn(j, "name", f.name, sizeof(f.name));
-		json_address(j, "old", f.old_addr);
-		json_u64(j, "size", f.old_size);
-		json_address(j, "new", f.new_addr);
-		json_bool(j, "redirected", f.redirected);
-		json_object_end(j);
-	}
-	json_array_end(j);
-}
-
-void api_patches(const struct http_request *rq, const char *name, struct api_reply *reply)
-{
-	const struct engine *e = service_engine();
-	struct patch_info p;
-	struct json j;
-
-	(void)rq, (void)name;
-	begin(&j, reply);
-	json_array(&j, "patches");
-	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
-		json_object(&j, NULL);
-		show_patch(&j, &p);
-		json_object_end(&j);
-	}
-	json_array_end(&j);
-	end(&j);
-}
-
-void api_patch(const struct http_request *rq, const char *name, struct api_reply *reply)
-{
-	const struct engine *e = service_engine();
-	struct patch_info p;
-	struct json j;
-	u32 i = 0;
-
-	(void)rq;
-	for (; !engine_patch_info(e, i, &p); i++)
-		if (!strcmp(p.name, name))
-			break;
-	if (engine_patch_info(e, i, &p)) {
-		api_error(reply, 404, -ENOENT,
-			  "no patch %s; GET /v1/patches lists those that there are", name);
-		return;
-	}
-	begin(&j, reply);
-	show_patch(&j, &p);
-	show_functions(&j, e, i);
-	end(&j);
 }
 
 static void show_kernel(struct json *j)
@@ -181,9 +55,9 @@ void api_info(const struct http_request *rq, const char *name, struct api_reply 
 			  "no agent has registered: load the suture module in the guest");
 		return;
 	}
-	begin(&j, reply);
+	api_begin(&j, reply);
 	show_kernel(&j);
-	end(&j);
+	api_end(&j);
 }
 
 static void show_cpus(struct json *j)
@@ -203,41 +77,6 @@ static void show_cpus(struct json *j)
 		json_object_end(j);
 	}
 	json_array_end(j);
-}
-
-/* The patch that is in transition, and how many there are in each phase. */
-static void show_transition_and_counts(struct json *j)
-{
-	u32 counts[PHASE_FAILED + 1] = {0}, total = 0;
-	bool found = false;
-	struct patch_info p;
-
-	for (; !engine_patch_info(service_engine(), total, &p); total++) {
-		const struct transition_report *r =
-			p.phase == PHASE_PATCHING ? &p.apply : &p.revert;
-
-		counts[p.phase]++;
-		if (found || (p.phase != PHASE_PATCHING && p.phase != PHASE_UNPATCHING))
-			continue;
-		found = true;
-		json_object(j, "transition");
-		json_strn(j, "patch", p.name, sizeof(p.name));
-		json_str(j, "phase", patch_phase_name(p.phase));
-		json_u64(j, "attempts", r->attempts);
-		json_bool(j, "stuck", p.stuck);
-		json_strn(j, "why", p.why, sizeof(p.why));
-		json_strn(j, "reason", r->reason, sizeof(r->reason));
-		show_blocker(j, &r->blocker);
-		json_object_end(j);
-	}
-	if (!found)
-		json_null(j, "transition");
-	json_object(j, "patches");
-	json_u64(j, "total", total);
-	for (u32 i = 0; i <= PHASE_FAILED; i++)
-		if (counts[i])
-			json_u64(j, patch_phase_name(i), counts[i]);
-	json_object_end(j);
 }
 
 static void show_pauses_and_memory(struct json *j)
@@ -289,17 +128,58 @@ void api_status(const struct http_request *rq, const char *name, struct api_repl
 	struct json j;
 
 	(void)rq, (void)name;
-	begin(&j, reply);
+	api_begin(&j, reply);
 	json_str(&j, "version", MONITOR_VERSION);
 	json_u64(&j, "abi", SUTURE_ABI_VERSION);
 	json_u64(&j, "uptime_us", arch_time_us());
 	show_cpus(&j);
 	json_bool(&j, "agent", engine_agent_present(service_engine()));
 	show_kernel(&j);
-	show_transition_and_counts(&j);
+	api_show_current(&j);
 	show_pauses_and_memory(&j);
 	show_nic(&j);
-	end(&j);
+	api_end(&j);
+}
+
+void api_shadow(const struct http_request *rq, const char *name, struct api_reply *reply)
+{
+	const struct engine *e = service_engine();
+	struct shadow_total total;
+	struct shadow_id s;
+	struct json j;
+
+	(void)rq, (void)name;
+	engine_shadow_total(e, &total);
+	if (!total.known) {
+		api_error(
+			reply, 503, -ESRCH,
+			"the agent has not counted shadow variables yet: there is none, or it has "
+			"just registered");
+		return;
+	}
+	api_begin(&j, reply);
+	json_u64(&j, "counted_us", total.when_us);
+	json_u64(&j, "count", total.count);
+	json_u64(&j, "bytes", total.bytes);
+	json_array(&j, "ids");
+	for (u32 i = 0; !engine_shadow_id(e, i, &s); i++) {
+		json_object(&j, NULL);
+		api_json_id(&j, "id", s.id);
+		json_u64(&j, "count", s.count);
+		json_u64(&j, "bytes", s.bytes);
+		if (s.patch[0])
+			json_str(&j, "patch", s.patch);
+		else
+			json_null(&j, "patch");
+		json_bool(&j, "is_shadow", s.is_shadow);
+		json_object_end(&j);
+	}
+	json_array_end(&j);
+	json_object(&j, "more");
+	json_u64(&j, "count", total.more_count);
+	json_u64(&j, "bytes", total.more_bytes);
+	json_object_end(&j);
+	api_end(&j);
 }
 
 static const char *const level_names[] = {
@@ -318,7 +198,7 @@ void api_log(const struct http_request *rq, const char *name, struct api_reply *
 		return;
 	}
 	limit = MIN(limit, LOG_LINES_MAX);
-	begin(&j, reply);
+	api_begin(&j, reply);
 	json_array(&j, "lines");
 	for (; limit && log_read(since, &e); limit--) {
 		json_object(&j, NULL);
@@ -331,5 +211,5 @@ void api_log(const struct http_request *rq, const char *name, struct api_reply *
 	}
 	json_array_end(&j);
 	json_u64(&j, "next", since);
-	end(&j);
+	api_end(&j);
 }

@@ -98,6 +98,15 @@ static void show_patches(struct out *o)
 		sample(o, "patches", "phase", patch_phase_name(i), counts[i]);
 }
 
+static void show_variables(struct out *o)
+{
+	struct shadow_total t;
+
+	engine_shadow_total(service_engine(), &t);
+	single(o, "shadow_variables", "gauge", "Shadow variables in the guest.", t.count);
+	single(o, "shadow_variable_bytes", "gauge", "Bytes in shadow variables.", t.bytes);
+}
+
 static void show_shadow(struct out *o)
 {
 	struct shadow_stats s;
@@ -144,6 +153,7 @@ void api_metrics(const struct http_request *rq, const char *name, struct api_rep
 	show_pauses(o);
 	show_pool(o);
 	show_patches(o);
+	show_variables(o);
 	show_shadow(o);
 	show_net(o);
 }

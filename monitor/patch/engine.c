@@ -196,6 +196,16 @@ static const struct patch *nth_patch(const struct engine *e, u32 i)
 	return p;
 }
 
+static u32 stack_order(const struct engine *e, const struct patch *p)
+{
+	const struct patch *q;
+	u32 order = 1;
+
+	for (q = e->patches; q != p; q = q->next)
+		order += q->installed;
+	return p->installed ? order : 0;
+}
+
 int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 {
 	const struct patch *p = nth_patch(e, i);
@@ -206,6 +216,8 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.phase = p->phase,
 		.replace = p->replace,
 		.from_bundle = p->from_bundle,
+		.forced = p->forced,
+		.stack_order = stack_order(e, p),
 		.error = p->error,
 		.stuck = p->stuck,
 		.nr_objects = p->nr_objects,
@@ -239,9 +251,44 @@ int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func
 	return 0;
 }
 
+int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_object_info *info)
+{
+	const struct patch *p = nth_patch(e, i);
+	const struct object *o;
+
+	if (!p || object >= p->nr_objects)
+		return -ENOENT;
+	o = &p->objects[object];
+	*info = (struct patch_object_info){
+		.loaded = o->loaded,
+		.patched = o->patched,
+	};
+	str_copy(info->name, o->name, sizeof(info->name));
+	return 0;
+}
+
+int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info)
+{
+	const struct patch *p = nth_patch(e, i), *owner;
+	const struct state *st;
+
+	if (!p || state >= p->nr_states)
+		return -ENOENT;
+	st = &p->states[state];
+	owner = state_owner(e, st->id, NULL);
+	*info = (struct patch_state_info){
+		.id = st->id,
+		.version = st->version,
+		.is_shadow = st->is_shadow,
+		.block_disable = st->block_disable,
+	};
+	str_copy(info->owner, owner ? owner->name : "", sizeof(info->owner));
+	return 0;
+}
+
 int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply)
 {
-	struct patch *p = engine_find(e, name), *q;
+	struct patch *p = engine_find(e, name);
 
 	reply->enabled = reply->transition = reply->forced = reply->stack_order = 0;
 	if (!p)
@@ -250,10 +297,6 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
 	/* A script that is not at its end is transition too: Linux shows it under its mutex. */
 	reply->transition = e->transition == p || (e->run.kind != SCRIPT_NONE && e->run.patch == p);
 	reply->forced = p->forced;
-	if (!p->installed)
-		return 0;
-	for (q = e->patches; q != p; q = q->next)
-		reply->stack_order += q->installed;
-	reply->stack_order++;
+	reply->stack_order = stack_order(e, p);
 	return 0;
 }

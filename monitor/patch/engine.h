@@ -94,24 +94,59 @@ struct patch_func_info {
 	bool redirected;
 };
 
+struct patch_object_info {
+	char name[SUTURE_NAME_LEN];
+	bool loaded;
+	bool patched; /* takes part in its patch: on, or to be on with the switch under way */
+};
+
+struct patch_state_info {
+	u64 id;
+	u32 version;
+	bool is_shadow, block_disable;
+	char owner[SUTURE_NAME_LEN]; /* the patch that owns it now, "" if none does */
+};
+
 #define PATCH_WHY_LEN 320 /* three names and a sentence */
 
 struct patch_info {
 	char name[SUTURE_NAME_LEN];
 	char version[64];
 	enum patch_phase phase;
-	bool replace, from_bundle;
-	int error;  /* 0 or negative errno of the last operation */
-	bool stuck; /* in transition, and somebody always sleeps in one function: `why` */
+	bool replace, from_bundle, forced;
+	u32 stack_order; /* from 1, the oldest; 0: not on the stack */
+	int error;	 /* 0 or negative errno of the last operation */
+	bool stuck;	 /* in transition, and somebody always sleeps in one function: `why` */
 	/* for people: with error what went wrong, without it what is worth knowing */
 	char why[PATCH_WHY_LEN];
 	u32 nr_objects, nr_funcs, nr_states;
 	struct transition_report apply, revert; /* of the last of each */
 };
 
-/* The i-th patch in stack order, and its functions. 0 or -ENOENT. */
+/* The i-th patch in stack order, and its tables. 0 or -ENOENT. */
 int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info);
+int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_object_info *info);
+int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info);
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
+
+/* Shadow variables in the guest, as the agent last counted them. */
+struct shadow_total {
+	bool known; /* it has */
+	u64 when_us;
+	u64 count, bytes;	    /* of all */
+	u64 more_count, more_bytes; /* of these: with ids beyond the nr_ids that are listed */
+	u32 nr_ids;
+};
+
+struct shadow_id {
+	u64 id, count, bytes;
+	char patch[SUTURE_NAME_LEN]; /* that owns the state of this id, "" if there is none */
+	bool is_shadow;		     /* and with that state they go */
+};
+
+void engine_shadow_total(const struct engine *e, struct shadow_total *total);
+/* The i-th id, in rising order. 0 or -ENOENT. */
+int engine_shadow_id(const struct engine *e, u32 i, struct shadow_id *info);
 
 /*
  * ---- the agent's side: one function for each message ----
@@ -161,6 +196,9 @@ int engine_set(struct engine *e, const struct suture_set *m);
  */
 int engine_module(struct engine *e, const struct suture_module *m);
 int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply);
+/* m is a private copy, of m->msg.size bytes. -EMSGSIZE, -EINVAL: malformed, the last one stays. */
+int engine_shadow(struct engine *e, const struct suture_shadow *m);
+int engine_symbols(struct engine *e, const struct suture_symbols *m);
 
 /* ---- time and mishaps ---- */
 

@@ -21,6 +21,7 @@ int engine_agent_bye(struct engine *e)
 		if ((p->installed && !p->orphan) || p->phase == PHASE_LOADING)
 			return -EBUSY;
 	e->agent = false;
+	engine_forget_shadow(e);
 	return 0;
 }
 
@@ -85,6 +86,7 @@ void engine_agent_hello(struct engine *e)
 	e->transition = NULL;
 	e->job_out = 0;
 	e->agent = true;
+	engine_forget_shadow(e);
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	for (p = e->patches; p; p = p->next) {
 		p->job_given = false;
@@ -111,6 +113,7 @@ void engine_kernel_gone(struct engine *e, const char *why)
 	e->run.kind = SCRIPT_NONE;
 	e->transition = NULL;
 	e->agent = false;
+	engine_forget_shadow(e);
 	e->job_out = 0;
 	for (p = e->patches; p; p = p->next) {
 		p->job_given = false;

@@ -382,6 +382,8 @@ void engine_work(struct engine *e, struct suture_work *reply)
 		str_copy(reply->name, p->name, sizeof(reply->name));
 		return;
 	}
+	if (symbols_ask(e, reply))
+		return;
 	if (e->job_out && e->heard_us - e->job_out_us < LOAD_TIMEOUT_US)
 		return;
 	for (p = e->patches; p; p = p->next) {

@@ -285,6 +285,7 @@ static void attempt(struct engine *e, u64 now)
 	struct patch *p = e->transition;
 	struct transition_report *r = e->target_on ? &p->apply : &p->revert;
 	struct change c = {.patch = p, .on = e->target_on, .replace = e->target_on && p->replace};
+	struct blocker before = r->blocker;
 	u32 attempts = r->attempts + 1;
 	int ret;
 
@@ -292,6 +293,7 @@ static void attempt(struct engine *e, u64 now)
 	r->reason[0] = 0;
 	ret = try_change(e, &c, e->force ? SWITCH_FORCED : SWITCH_SAFE, e->budget_us, r);
 	r->attempts = attempts;
+	symbols_keep(&r->blocker, &before);
 	e->next_attempt_us = now + e->config.retry_us;
 	if (!ret) {
 		converge_reset(e);

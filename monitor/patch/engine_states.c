@@ -62,6 +62,20 @@ static struct patch *heir(const struct engine *e, u64 id)
 	return found;
 }
 
+struct patch *state_owner(const struct engine *e, u64 id, struct state **st)
+{
+	for (struct patch *p = e->patches; p; p = p->next) {
+		struct state *mine = p->installed ? patch_state(p, id) : NULL;
+
+		if (!mine || !mine->pre_patched)
+			continue;
+		if (st)
+			*st = mine;
+		return p;
+	}
+	return NULL;
+}
+
 bool state_has_other(const struct engine *e, const struct patch *me, u64 id)
 {
 	struct patch *p;

@@ -158,7 +158,12 @@ struct engine {
 	u32 job_out; /* the agent takes one at a time: this one is not reported yet; 0 none */
 	u64 job_out_us;
 	bool agent;
-	u64 heard_us; /* when the agent was last heard */
+	u64 heard_us;	    /* when the agent was last heard */
+	u64 symbols_due_us; /* not before is it asked for symbols again */
+	struct {
+		struct shadow_total total;
+		struct suture_shadow_id ids[SUTURE_MAX_SHADOW_IDS];
+	} variables;
 };
 
 /* ---- engine.c ---- */
@@ -191,6 +196,8 @@ struct state *engine_nth_state(struct engine *e, u32 n, struct patch **owner);
 u32 engine_count_states(struct engine *e);
 /* Is p on when the transition under way is done? */
 bool patch_stays(const struct engine *e, const struct patch *p);
+/* The installed patch that owns it, or NULL; *st (if not NULL) is its state. */
+struct patch *state_owner(const struct engine *e, u64 id, struct state **st);
 /* Does another installed patch have it? */
 bool state_has_other(const struct engine *e, const struct patch *me, u64 id);
 /* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
@@ -240,6 +247,19 @@ u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b);
 u64 converge_delay(struct engine *e);
 /* Is there a fake signal to be given to the agent? */
 bool converge_wants_signal(const struct engine *e);
+
+/* ---- engine_symbols.c ---- */
+
+/* The agent is to name what is on the last blocker's stack: false if there is nothing to ask now.
+ */
+bool symbols_ask(struct engine *e, struct suture_work *reply);
+/* What the blocker before has in common with the new one keeps its names. */
+void symbols_keep(struct blocker *now, struct blocker *before);
+
+/* ---- engine_variables.c ---- */
+
+/* Who counted them is gone. */
+void engine_forget_shadow(struct engine *e);
 
 /* ---- engine_module.c ---- */
 

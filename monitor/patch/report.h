@@ -14,13 +14,16 @@ struct blocker {
 	u32 pid;
 	char comm[17];
 	char func[SUTURE_SYM_LEN];
-	u64 address;	/* the word or instruction pointer that hit */
+	u64 address; /* the word or instruction pointer that hit */
+	/* What the guest calls that place ("name+0x12/0x34 [module]"), "" until it has said so. */
+	char symbol[SUTURE_SYMBOL_TEXT];
 	char where[24]; /* "stack", "ip", "register", "irq stack", ... */
 	/* What its stack holds as far as it could be unwound, innermost first. */
 	u32 nr_stack;
 	struct {
 		u64 address;
-		char func[SUTURE_SYM_LEN]; /* if that is a function that changes, else "" */
+		char func[SUTURE_SYM_LEN];	 /* if that is a function that changes, else "" */
+		char symbol[SUTURE_SYMBOL_TEXT]; /* as above */
 	} stack[BLOCKER_STACK];
 };
 

@@ -11,7 +11,7 @@ import pytest
 from machine import TOP
 from patches import make_patch, suture_build
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 VMMCALL = 1
 HELPER = "/usr/lib/suture/suture-load"
 

@@ -162,6 +162,13 @@ def test_blocker(guest, bundles):
             assert time.monotonic() < deadline, status
             time.sleep(0.2)
         assert re.search(r"\bsleeper\b", status), status
+        # where it sleeps, as the guest's kernel names it
+        status = wait_status(guest, r"0x\w+ sleeper_wait\+0x\w+/0x\w+ \[sleeper\]", 20)
+        assert re.search(r" (__)?schedule\+0x", status), status
+        assert re.search(r"^  object +sleeper, patched$", status, re.M), status
+        assert re.search(r"^    sleeper_wait 0x\w+ -> 0x\w+ \(not redirected\)$", status, re.M)
+        frames = guest.json("/v1/status")["transition"]["blocker"]["stack"]
+        assert all(frame["symbol"] for frame in frames), frames
         assert guest.check("cat /proc/sleeper") == "value 1"
         assert guest.check("cat /sys/kernel/suture/sleepy/transition") == "1"
         guest.check("echo wake >/proc/sleeper")

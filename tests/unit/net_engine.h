@@ -73,7 +73,8 @@ static void release(void *ctx, void *p, size_t size)
 	pool_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
-static void engine_setup(void)
+/* guest_patches: those without a bundle are accepted. */
+static void engine_setup_own(bool guest_patches)
 {
 	static const struct engine_ops ops = {
 		.try_switch = try_switch,
@@ -84,14 +85,22 @@ static void engine_setup(void)
 		.alloc = alloc,
 		.free = release,
 	};
-	static const struct engine_config config = {
-		.retry_us = 10, .retry_max_us = 10, .budget_us = 1000, .budget_max_us = 2000};
+	const struct engine_config config = {.guest_patches = guest_patches,
+					     .retry_us = 10,
+					     .retry_max_us = 10,
+					     .budget_us = 1000,
+					     .budget_max_us = 2000};
 
 	fake_reset(2);
 	fake_time_set(1000000, 100);
 	memset(&guest_kernel, 0, sizeof(guest_kernel));
 	memset(&attempt, 0, sizeof(attempt));
 	engine = engine_create(&ops, &config);
+}
+
+static void engine_setup(void)
+{
+	engine_setup_own(false);
 }
 
 /* An agent registers, of a kernel whose build-id is 20 bytes of 0xab. */

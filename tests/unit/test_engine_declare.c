@@ -98,6 +98,54 @@ static void test_sizes(void **state)
 	REFUSED(EINVAL, memset(m->name, 'a', sizeof(m->name)));
 }
 
+/* Whoever is within each limit is within the message's size too: all limits at once. */
+static void test_largest(void **state)
+{
+	size_t size = sizeof(*m) + SUTURE_MAX_OBJECTS * sizeof(*objects) +
+		      SUTURE_MAX_FUNCS * sizeof(*funcs) + SUTURE_MAX_STATES * sizeof(*states) +
+		      SUTURE_MAX_PARTS * sizeof(*parts);
+	struct patch_info i;
+
+	(void)state;
+	assert_true(size <= SUTURE_MSG_MAX);
+	free(m);
+	m = calloc(1, size);
+	*m = (struct suture_declare){
+		.msg.size = (su32)size,
+		.text_start = payload_text(2),
+		.text_end = payload_text(2) + MODULE_TEXT,
+		.nr_objects = SUTURE_MAX_OBJECTS,
+		.nr_funcs = SUTURE_MAX_FUNCS,
+		.nr_states = SUTURE_MAX_STATES,
+		.nr_parts = SUTURE_MAX_PARTS,
+	};
+	strcpy(m->name, "large");
+	objects = (void *)(m + 1);
+	funcs = (void *)(objects + m->nr_objects);
+	states = (void *)(funcs + m->nr_funcs);
+	parts = (void *)(states + m->nr_states);
+	strcpy(objects[0].name, "vmlinux");
+	objects[0].loaded = 1;
+	for (u32 n = 1; n < SUTURE_MAX_OBJECTS; n++)
+		snprintf(objects[n].name, sizeof(objects[n].name), "module%u", n);
+	for (u32 n = 0; n < SUTURE_MAX_FUNCS; n++) {
+		snprintf(funcs[n].name, sizeof(funcs[n].name), "function%u", n);
+		funcs[n].old_addr = VMLINUX + n * 0x100;
+		funcs[n].new_addr = payload_text(2) + n * 0x20;
+		funcs[n].old_size = funcs[n].new_size = 0x20;
+		funcs[n].ftrace_site = SUTURE_NONE;
+	}
+	for (u32 n = 0; n < SUTURE_MAX_STATES; n++)
+		states[n].id = n + 1;
+	for (u32 n = 0; n < SUTURE_MAX_PARTS; n++)
+		parts[n] = (struct suture_decl_part){
+			.func = n, .addr = VMLINUX + n * 0x100 + 0x40, .size = 0x10};
+	assert_int_equal(engine_declare(rig.e, m), 0);
+	i = info(&rig, "large");
+	assert_int_equal(i.nr_funcs, SUTURE_MAX_FUNCS);
+	assert_int_equal(i.phase, PHASE_ENABLING);
+}
+
 static void test_objects(void **state)
 {
 	(void)state;
@@ -344,9 +392,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_good),	  T(test_sizes),	   T(test_objects),	  T(test_funcs),
-		T(test_states),	  T(test_redirectability), T(test_every_byte),	  T(test_parts),
-		T(test_manifest), T(test_only_bundles),	   T(test_out_of_memory),
+		T(test_good),  T(test_sizes),	 T(test_largest),	  T(test_objects),
+		T(test_funcs), T(test_states),	 T(test_redirectability), T(test_every_byte),
+		T(test_parts), T(test_manifest), T(test_only_bundles),	  T(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

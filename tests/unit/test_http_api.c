@@ -319,7 +319,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 			    .address = 0xffffffffc0301044,
 			    .where = "stack",
 			    .nr_stack = 2,
-			    .stack = {{0xffffffff8171f0a2, ""}, {0xffffffffc0301044, "f"}}},
+			    .stack = {{0xffffffff8171f0a2, "", "schedule+0x42/0xa0"},
+				      {0xffffffffc0301044, "f", ""}}},
 		.reason = "task 412 is in f"};
 	assert_int_equal(agent_loads("fix"), 0);
 	engine_tick(engine);
@@ -329,16 +330,19 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		"\"stuck\":false,\"why\":\"\",\"reason\":\"task 412 is in "
 		"f\",\"blocker\":{\"pid\":412,"
 		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
-		"\"address\":\"0xffffffffc0301044\",\"stack\":[{\"address\":"
-		"\"0xffffffff8171f0a2\",\"func\":\"\"},{\"address\":\"0xffffffffc0301044\","
-		"\"func\":\"f\"}]}},\"patches\":{\"total\":1,\"patching\":1}");
+		"\"address\":\"0xffffffffc0301044\",\"symbol\":\"\",\"stack\":[{\"address\":"
+		"\"0xffffffff8171f0a2\",\"func\":\"\",\"symbol\":\"schedule+0x42/0xa0\"},"
+		"{\"address\":\"0xffffffffc0301044\",\"func\":\"f\",\"symbol\":\"\"}]}},"
+		"\"patches\":{\"total\":1,\"patching\":1},\"current\":[{\"name\":\"fix\",");
+	assert_has("\"objects\":[{\"name\":\"vmlinux\",\"loaded\":true,\"patched\":true}],"
+		   "\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\",");
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_has("suture_patches{phase=\"patching\"} 1\n");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"apply\":{\"attempts\":1,\"pause_last_us\":41,\"pause_max_us\":66,"
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"words_checked\":10433,"
 		   "\"words_cleared\":3,");
-	assert_has("\"redirected\":false}]}");
+	assert_has("\"redirected\":false}],\"states\":[]}");
 
 	attempt.result = 0;
 	attempt.report.blocker.valid = false;
@@ -352,16 +356,107 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "null}");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
-		   "\"redirected\":true}]}");
+		   "\"redirected\":true}],\"states\":[]}");
+	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
+		   "\"functions_total\":1,\"states_total\":0,");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
 	assert_lacks("\"functions\":");
 	assert_int_equal(request("GET", "/v1/status"), 200);
-	assert_has("\"transition\":null,\"patches\":{\"total\":1,\"applied\":1}");
+	assert_has("\"transition\":null,\"patches\":{\"total\":1,\"applied\":1},"
+		   "\"current\":[{\"name\":\"fix\",");
 
 	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 202);
 	agent_works("fix");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"reverted\",\"final\":true,");
+	assert_has("\"stack_order\":null,");
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"patches\":{\"total\":1,\"reverted\":1},\"current\":[],");
+}
+
+/* A patch of the guest's own with one module that is not loaded, and states. */
+static void declare_with_states(void)
+{
+	struct {
+		struct suture_declare m;
+		struct suture_decl_object objects[2];
+		struct suture_decl_func func;
+		struct suture_decl_state states[2];
+	} d = {.m = {.text_start = NEW_ADDR,
+		     .text_end = NEW_ADDR + 0x100,
+		     .nr_objects = 2,
+		     .nr_funcs = 1,
+		     .nr_states = 2},
+	       .objects = {{.name = "vmlinux", .loaded = 1}, {.name = "ext4"}},
+	       .func = {.name = "f",
+			.old_addr = OLD_ADDR,
+			.old_size = 32,
+			.new_addr = NEW_ADDR,
+			.new_size = 32},
+	       .states = {{.id = 7, .version = 2, .is_shadow = 1},
+			  {.id = 0xfedcba9876543210, .block_disable = 1}}};
+	struct suture_module live = {.msg.size = sizeof(live), .state = SUTURE_MODULE_LIVE};
+	struct suture_step step = {.pump = SUTURE_PUMP_INIT};
+
+	d.m.msg.size = sizeof(d);
+	strcpy(d.m.name, "own");
+	strcpy(step.name, "own");
+	strcpy(live.name, "own");
+	assert_int_equal(engine_declare(engine, &d.m), 0);
+	agent_pumps(&step);
+	assert_int_equal(engine_module(engine, &live), 0);
+	agent_works("own");
+}
+
+static void shows_objects_and_states(void **state)
+{
+	(void)state;
+	engine_destroy(engine);
+	engine_setup_own(true);
+	agent_arrives();
+	declare_with_states();
+	assert_int_equal(request("GET", "/v1/patches/own"), 200);
+	assert_has("\"objects_total\":2,\"functions_total\":1,\"states_total\":2,");
+	assert_has("\"objects\":[{\"name\":\"vmlinux\",\"loaded\":true,\"patched\":true},"
+		   "{\"name\":\"ext4\",\"loaded\":false,\"patched\":false}],");
+	assert_has("\"states\":[{\"id\":\"7\",\"version\":2,\"is_shadow\":true,"
+		   "\"block_disable\":false,\"owner\":\"own\"},"
+		   "{\"id\":\"18364758544493064720\",\"version\":0,\"is_shadow\":false,"
+		   "\"block_disable\":true,\"owner\":\"own\"}]}");
+	assert_int_equal(request("GET", "/v1/patches"), 200);
+	assert_lacks("\"states\":[");
+}
+
+static void counts_shadow_variables(void **state)
+{
+	struct {
+		struct suture_shadow m;
+		struct suture_shadow_id ids[3];
+	} report = {
+		.m = {.msg.size = sizeof(report), .nr_ids = 3, .more_count = 1, .more_bytes = 10},
+		.ids = {{7, 2, 16}, {8, 1, 100}, {0xfedcba9876543210, 4, 0}}};
+
+	(void)state;
+	engine_destroy(engine);
+	engine_setup_own(true);
+	agent_arrives();
+	assert_int_equal(request("GET", "/v1/shadow"), 503);
+	assert_has("\"code\":\"ESRCH\"");
+	declare_with_states();
+	assert_int_equal(engine_shadow(engine, &report.m), 0);
+	assert_int_equal(request("GET", "/v1/shadow"), 200);
+	assert_has("\"count\":8,\"bytes\":126,\"ids\":["
+		   "{\"id\":\"7\",\"count\":2,\"bytes\":16,\"patch\":\"own\","
+		   "\"is_shadow\":true},"
+		   "{\"id\":\"8\",\"count\":1,\"bytes\":100,\"patch\":null,"
+		   "\"is_shadow\":false},"
+		   "{\"id\":\"18364758544493064720\",\"count\":4,\"bytes\":0,"
+		   "\"patch\":\"own\",\"is_shadow\":false}],"
+		   "\"more\":{\"count\":1,\"bytes\":10}}");
+	assert_int_equal(request("GET", "/metrics"), 200);
+	assert_has("\nsuture_shadow_variables 8\n");
+	assert_has("\nsuture_shadow_variable_bytes 126\n");
+	assert_int_equal(request("POST", "/v1/shadow"), 405);
 }
 
 static void cancels_a_transition(void **state)
@@ -507,6 +602,8 @@ int main(void)
 		T(refuses_bundles),
 		T(accepts_a_bundle_once),
 		T(shows_a_transition_and_who_blocks_it),
+		T(shows_objects_and_states),
+		T(counts_shadow_variables),
 		T(cancels_a_transition),
 		T(says_how_much_room_it_needs),
 		T(pages_through_the_log),
