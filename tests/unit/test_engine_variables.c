@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the agent tells for people to read: counts of shadow variables, names of addresses. */
 #include "engine_rig.h"
+#include "patch/engine_types.h"
 
 static const struct def a7 = {.name = "a",
 			      .objects = {{"vmlinux", 0}, {"ext4", 0}},
@@ -252,25 +253,12 @@ static void answer(const struct suture_work *w, const char *text)
 
 static void test_symbols(void **state)
 {
-	struct engine_ops ops = {.try_switch = blocked_switch,
-				 .validate = rig_validate,
-				 .is_text = rig_is_text,
-				 .build_id = rig_build_id,
-				 .now_us = rig_now,
-				 .alloc = rig_alloc,
-				 .free = rig_free,
-				 .ctx = &rig};
-	struct engine_config config = {
-		.guest_patches = true, .retry_us = 1000, .retry_max_us = 1000, .budget_us = 1000};
 	struct suture_symbols too_many = {.count = SUTURE_SYMBOLS_MAX + 1};
-	struct engine *e = rig.e;
 	struct suture_work w;
 	struct patch_info p;
 
 	(void)state;
-	engine_destroy(e);
-	rig.e = engine_create(&ops, &config);
-	engine_agent_hello(rig.e);
+	rig.e->ops.try_switch = blocked_switch;
 	ask(&w);
 	assert_int_equal(w.kind, SUTURE_WORK_NONE);
 	assert_int_equal(insmod_payload(&rig, &b7), 0);
