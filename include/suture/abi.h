@@ -298,6 +298,8 @@ struct suture_loaded {
 /* ---- DECLARE: the patch, as the payload's klp_patch says and the agent resolved it ---- */
 
 #define SUTURE_DECL_REPLACE 1u
+/* The answer to SUTURE_STEP_RESTORE: the patch was declared before, its modules may have moved. */
+#define SUTURE_DECL_RESTORE 2u
 #define SUTURE_MAX_OBJECTS  64u
 #define SUTURE_MAX_FUNCS    512u
 #define SUTURE_MAX_STATES   64u
@@ -394,6 +396,12 @@ enum suture_step_kind {
 	SUTURE_STEP_RETIRED = 4, /* the patch is off: its module reference may be dropped, its sysfs
 				    folder removed; then ask again */
 	SUTURE_STEP_SIGNAL = 5,	 /* send the fake signal to task `pid`, then ask again */
+	/*
+	 * The patch `name` was replaced by the one that is pumped for, and comes back below it: take a
+	 * reference to its module and DECLARE it with SUTURE_DECL_RESTORE; the next `result` is zero,
+	 * or negative errno with nothing held (-ENODEV: its module is gone).
+	 */
+	SUTURE_STEP_RESTORE = 6,
 };
 
 /* In whose context the agent pumps: which steps it may be given. */

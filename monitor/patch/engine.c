@@ -30,11 +30,14 @@ void engine_free_bundle(struct engine *e, struct patch *p)
 
 static void free_patch(struct engine *e, struct patch *p)
 {
-	struct patch **link = &e->patches;
+	struct patch **link = &e->patches, *q;
 
 	while (*link != p)
 		link = &(*link)->next;
 	*link = p->next;
+	for (q = e->patches; q; q = q->next)
+		if (q->replaced_by == p)
+			q->replaced_by = NULL;
 	engine_free_bundle(e, p);
 	if (p->objects)
 		e->ops.free(e->ops.ctx, p->objects, p->tables_size);
@@ -169,19 +172,13 @@ struct object *patch_object(struct patch *p, const char *name)
 const char *patch_phase_name(enum patch_phase p)
 {
 	static const char *const names[] = {
-		[PHASE_UPLOADED] = "uploaded",
-		[PHASE_LOADING] = "loading",
-		[PHASE_ENABLING] = "enabling",
-		[PHASE_PATCHING] = "patching",
-		[PHASE_COMPLETING] = "completing",
-		[PHASE_APPLIED] = "applied",
-		[PHASE_DISABLING] = "disabling",
-		[PHASE_UNPATCHING] = "unpatching",
-		[PHASE_UNCOMPLETING] = "uncompleting",
-		[PHASE_DISABLED] = "disabled",
-		[PHASE_UNLOADING] = "unloading",
-		[PHASE_REVERTED] = "reverted",
-		[PHASE_FAILED] = "failed",
+		[PHASE_UPLOADED] = "uploaded",	       [PHASE_LOADING] = "loading",
+		[PHASE_ENABLING] = "enabling",	       [PHASE_PATCHING] = "patching",
+		[PHASE_COMPLETING] = "completing",     [PHASE_APPLIED] = "applied",
+		[PHASE_DISABLING] = "disabling",       [PHASE_UNPATCHING] = "unpatching",
+		[PHASE_UNCOMPLETING] = "uncompleting", [PHASE_DISABLED] = "disabled",
+		[PHASE_RETURNING] = "returning",       [PHASE_UNLOADING] = "unloading",
+		[PHASE_REVERTED] = "reverted",	       [PHASE_FAILED] = "failed",
 	};
 
 	return (unsigned int)p < ARRAY_SIZE(names) ? names[p] : "?";

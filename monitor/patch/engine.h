@@ -61,6 +61,15 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 int engine_revert(struct engine *e, const char *name, char *why, size_t why_size);
 
 /*
+ * Go back from a cumulative patch to those that it replaced, in one switch, and have its module
+ * unloaded. -ENOENT: not applied; -EINVAL: it replaced nothing, or a state stands in the way;
+ * -ENODEV: what it replaced was unloaded since; -EBUSY: it, or another patch, is under way, or it
+ * replaced by force; -ESRCH: as above. If it fails later (a module went, a pre_patch refused) the
+ * patch stays applied, with `error` and `why`.
+ */
+int engine_rollback(struct engine *e, const char *name, char *why, size_t why_size);
+
+/*
  * Reverse the transition under way, in whichever direction it goes: a patch that is being switched
  * on fails with ECANCELED and is unloaded; one that is being switched off is applied again. -EBUSY:
  * its callbacks run, or it is being loaded; -EALREADY: not in transition, or on its way back
@@ -80,6 +89,7 @@ enum patch_phase {
 	PHASE_UNPATCHING,   /* in transition */
 	PHASE_UNCOMPLETING, /* switched back; post_unpatch callbacks */
 	PHASE_DISABLED,	    /* off, module still loaded */
+	PHASE_RETURNING,    /* the patch that replaced it is being rolled back */
 	PHASE_UNLOADING,
 	PHASE_REVERTED, /* gone; kept for its report until the next upload of that name */
 	PHASE_FAILED,	/* `error` and `why` say how; nothing of it is in force */

@@ -59,7 +59,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 		p->states[i].is_shadow = false;
 	}
 	p->orphan = true;
-	p->stuck = false;
+	p->stuck = p->returning = false;
 	p->todo = TODO_NOTHING;
 	if (has_redirect(p)) {
 		/* what is on stays on: half an answer would be worse */

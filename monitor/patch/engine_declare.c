@@ -48,7 +48,7 @@ static int parse(struct declaration *d, const struct suture_declare *m)
 			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_parts,
 			      SUTURE_MAX_OBJECTS, SUTURE_MAX_FUNCS, SUTURE_MAX_STATES,
 			      SUTURE_MAX_PARTS);
-	if (m->flags & ~SUTURE_DECL_REPLACE)
+	if (m->flags & ~(SUTURE_DECL_REPLACE | SUTURE_DECL_RESTORE))
 		return refuse(d, EINVAL, "unknown flags %#x", m->flags);
 	d->objects = (const void *)(m + 1);
 	d->funcs = (const void *)(d->objects + m->nr_objects);
@@ -447,16 +447,96 @@ static int take(struct engine *e, struct declaration *d, struct patch *p)
 	return 0;
 }
 
+/* ---- a replaced patch comes back ---- */
+
+/* Only what lies in modules may have moved since it was declared first. */
+static int match_record(struct declaration *d, const struct patch *p)
+{
+	const struct suture_declare *m = d->m;
+	bool same = m->text_start == p->text_start && m->text_end == p->text_end &&
+		    m->nr_objects == p->nr_objects && m->nr_funcs == p->nr_funcs &&
+		    m->nr_states == p->nr_states &&
+		    !(m->flags & SUTURE_DECL_REPLACE) == !p->replace;
+	u32 i;
+
+	for (i = 0; same && i < p->nr_objects; i++)
+		same = !strcmp(d->objects[i].name, p->objects[i].name) &&
+		       d->objects[i].callbacks == p->objects[i].callbacks;
+	for (i = 0; same && i < p->nr_funcs; i++)
+		same = !strcmp(d->funcs[i].name, p->funcs[i].name) &&
+		       d->funcs[i].object == p->funcs[i].object &&
+		       d->funcs[i].sympos == p->funcs[i].sympos &&
+		       d->funcs[i].new_addr == p->funcs[i].new_addr &&
+		       d->funcs[i].new_size == p->funcs[i].new_size;
+	for (i = 0; same && i < p->nr_states; i++)
+		same = d->states[i].id == p->states[i].id &&
+		       d->states[i].version == p->states[i].version &&
+		       d->states[i].callbacks == p->states[i].callbacks &&
+		       d->states[i].is_shadow == p->states[i].is_shadow &&
+		       d->states[i].block_disable == p->states[i].block_disable;
+	return same ? 0 : refuse(d, EBADMSG, "it is not what was declared before");
+}
+
+static u64 kept_objects(const struct patch *p)
+{
+	u64 kept = 0;
+	u32 i;
+
+	for (i = 0; i < p->nr_objects; i++)
+		kept |= (u64)p->objects[i].kept << i;
+	return kept;
+}
+
+static int take_back(struct engine *e, struct declaration *d, struct patch *p)
+{
+	struct transition_report report = {0};
+	u64 kept = kept_objects(p);
+	int r = match_record(d, p);
+	u32 i;
+
+	if (r)
+		return r;
+	r = copy_tables(e, p, d);
+	for (i = 0; i < p->nr_objects; i++)
+		p->objects[i].kept = kept >> i & 1;
+	if (r)
+		return refuse(d, ENOMEM, "no memory for its tables");
+	r = engine_validate(e, p, &report);
+	if (r)
+		return refuse(d, -r, "%s",
+			      report.reason[0] ? report.reason : "a function takes no redirect");
+	for (i = 0; i < p->nr_objects; i++)
+		p->objects[i].pre_patched = p->objects[i].post_patched =
+			p->objects[i].kept && p->objects[i].loaded;
+	p->installed = p->returning = true;
+	p->apply = (struct transition_report){0};
+	patch_set_phase(p, PHASE_RETURNING);
+	return 0;
+}
+
+static int restore(struct engine *e, struct declaration *d)
+{
+	struct patch *p = engine_awaits(e, d->m->name);
+	int r = p ? take_back(e, d, p) : refuse(d, EINVAL, "nobody has asked for its return");
+
+	if (r && p)
+		patch_blame(e->run.patch, r, "not rolled back: patch '%s' cannot return: %s",
+			    p->name, d->why);
+	return r;
+}
+
 int engine_declare(struct engine *e, const struct suture_declare *m)
 {
 	struct declaration d = {0};
 	struct patch *p = NULL;
 	char name[SUTURE_NAME_LEN];
+	bool again = m->msg.size >= sizeof(*m) && m->flags & SUTURE_DECL_RESTORE;
 	int r;
 
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	/* what comes in a moment is no reason to fail: Linux would wait for its mutex */
-	if (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo == TODO_COMPLETE))
+	if (!again &&
+	    (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo == TODO_COMPLETE)))
 		return -EAGAIN;
 	r = parse(&d, m);
 	if (!r)
@@ -467,6 +547,8 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 		r = check_states(&d);
 	if (!r)
 		r = check_parts(e, &d);
+	if (!r && again)
+		return restore(e, &d);
 	if (!r && e->transition)
 		r = refuse(&d, EBUSY, "patch '%s' is in transition: one at a time",
 			   e->transition->name);

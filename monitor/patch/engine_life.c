@@ -33,7 +33,7 @@ bool script_enable(struct engine *e, struct script *s, struct suture_step_reply 
 	GIVE(s, script_say(r, SAY_DEBUG, "'%s': initializing patching transition", p->name));
 
 	for (s->i = 0; s->i < p->nr_states; s->i++) {
-		if (state_has_other(e, p, p->states[s->i].id))
+		if (state_owner(e, p->states[s->i].id, NULL))
 			continue;
 		CALL_STATE(s, r, p, &p->states[s->i], SUTURE_CB_PRE_PATCH);
 		st = &p->states[s->i];
@@ -123,12 +123,21 @@ bool script_complete_patching(struct engine *e, struct script *s, struct suture_
 			GIVE(s, script_callback(r, owner, true, patch_state_index(owner, st),
 						SUTURE_CB_SHADOW_DTOR));
 	}
+	/* a rollback was reversed: what was to return does not */
+	for (s->p = next_returning(e->patches); s->p; s->p = next_returning(s->p->next)) {
+		for (s->i = 0; s->i < s->p->nr_objects; s->i++) {
+			if (!object_is_fresh(&s->p->objects[s->i]))
+				continue;
+			s->p->objects[s->i].pre_patched = false;
+			CALL_OBJECT(s, r, s->p, s->i, SUTURE_CB_POST_UNPATCH);
+		}
+	}
 	GIVE(s, script_say(r, SAY_NOTICE, "'%s': patching complete", p->name));
 
 	for (s->p = p->replace ? e->patches : p; s->p != p; s->p = s->p->next) {
 		if (!s->p->installed)
 			continue;
-		format(s->p->why, sizeof(s->p->why), "replaced by patch '%s'", p->name);
+		patch_replaced(s->p, p);
 		engine_after_off(e, s->p);
 		if (!s->p->forced)
 			GIVE(s, script_retired(r, s->p));
@@ -209,12 +218,21 @@ bool script_complete_unpatching(struct engine *e, struct script *s, struct sutur
 		st->post_patched = true;
 		CALL_STATE(s, r, owner, st, SUTURE_CB_POST_PATCH);
 	}
+	for (s->p = next_returning(e->patches); s->p; s->p = next_returning(s->p->next)) {
+		for (s->i = 0; s->i < s->p->nr_objects; s->i++) {
+			if (!object_is_fresh(&s->p->objects[s->i]))
+				continue;
+			s->p->objects[s->i].post_patched = true;
+			CALL_OBJECT(s, r, s->p, s->i, SUTURE_CB_POST_PATCH);
+		}
+	}
 	GIVE(s, script_say(r, SAY_NOTICE, "'%s': unpatching complete", p->name));
 
 	/* klp_enable_patch() that fails undoes itself what it has set up */
 	if (s->pump != SUTURE_PUMP_INIT && !p->forced)
 		GIVE(s, script_retired(r, p));
 	SCRIPT_END
+	patches_returned(e, p);
 	engine_after_off(e, p);
 	e->transition = NULL;
 	return script_finish(e, r, SUTURE_STEP_DONE, s->error);
@@ -235,6 +253,7 @@ bool script_reverse(struct engine *e, struct script *s, struct suture_step_reply
 			   e->target_on ? "patching" : "unpatching"));
 	SCRIPT_END
 	p->enabled = e->target_on;
+	patches_enabled(e, !e->target_on);
 	patch_set_phase(p, e->target_on ? PHASE_PATCHING : PHASE_UNPATCHING);
 	return script_finish(e, r, SUTURE_STEP_WAIT, 0);
 }

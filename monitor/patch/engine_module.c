@@ -133,9 +133,11 @@ static void module_going(struct engine *e, const char *name)
 	struct object *o;
 
 	for (p = e->patches; p; p = p->next) {
-		o = p->installed ? patch_object(p, name) : NULL;
-		if (o)
+		o = patch_object(p, name);
+		if (o && p->installed)
 			o->event = o->loaded ? EVENT_GOING : EVENT_NONE;
+		else if (o)
+			o->kept = false; /* another one of that name has not seen its callbacks */
 	}
 }
 
@@ -160,6 +162,7 @@ static void payload_going(struct engine *e, struct patch *p)
 		if (engine_switch_off(e, p))
 			log_error("patch '%s': its redirects are left to the agent", p->name);
 		patch_forget_redirects(p, NULL);
+		states_pass_on(e, p);
 		engine_forget(e, p);
 		patch_set_phase(p, PHASE_FAILED);
 		return;
@@ -262,7 +265,7 @@ bool script_coming(struct engine *e, struct script *s, struct suture_step_reply 
 			goto fail;
 		}
 		s->o->patched = true;
-		if (s->p != e->transition) {
+		if (s->p != e->transition && !s->p->returning) {
 			s->o->post_patched = true;
 			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_PATCH);
 		}

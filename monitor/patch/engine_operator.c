@@ -21,7 +21,7 @@ static u64 now(const struct engine *e)
 
 /* ---- what stands in the way ---- */
 
-static int check_agent(const struct engine *e, char *why, size_t why_size)
+int engine_check_agent(const struct engine *e, char *why, size_t why_size)
 {
 	u64 silent_us = now(e) - e->heard_us;
 
@@ -38,8 +38,7 @@ static int check_agent(const struct engine *e, char *why, size_t why_size)
 	return 0;
 }
 
-/* One load or transition at a time. */
-static int check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size)
+int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size)
 {
 	const struct patch *p;
 
@@ -100,11 +99,11 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 			 patch_phase_name(p->phase), name);
 		return -EEXIST;
 	}
-	r = check_agent(e, why, why_size);
+	r = engine_check_agent(e, why, why_size);
 	if (!r)
 		r = check_build_id(e, &b->manifest, why, why_size);
 	if (!r)
-		r = check_idle(e, p, why, why_size);
+		r = engine_check_idle(e, p, why, why_size);
 	if (r)
 		return r;
 	p = engine_add_patch(e, name);
@@ -148,7 +147,7 @@ static void start_unload(struct engine *e, struct patch *p)
 static int revert_applied(struct engine *e, struct patch *p, char *why, size_t why_size)
 {
 	u64 state = engine_blocked_state(e, p);
-	int r = check_idle(e, p, why, why_size);
+	int r = engine_check_idle(e, p, why, why_size);
 
 	if (r)
 		return r;
@@ -204,6 +203,10 @@ static int revert(struct engine *e, struct patch *p, char *why, size_t why_size)
 	case PHASE_UNLOADING:
 		why_line("patch '%s' is being unloaded already", p->name);
 		return -EALREADY;
+	case PHASE_RETURNING:
+		why_line("patch '%s' comes back, the rollback of '%s' is under way: wait for it",
+			 p->name, p->replaced_by->name);
+		return -EBUSY;
 	default:
 		break;
 	}
@@ -222,7 +225,7 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 		return -ENOENT;
 	}
 	if (!p->orphan) {
-		r = check_agent(e, why, why_size);
+		r = engine_check_agent(e, why, why_size);
 		if (r)
 			return r;
 	}
@@ -275,7 +278,7 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 		return -ENOENT;
 	}
 	if (!p->orphan) {
-		r = check_agent(e, why, why_size);
+		r = engine_check_agent(e, why, why_size);
 		if (r)
 			return r;
 	}
@@ -291,7 +294,8 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 		p->unload = p->from_bundle;
 	} else {
 		/* it is as good as before */
-		str_copy(p->why, "its revert was cancelled by the operator", sizeof(p->why));
+		format(p->why, sizeof(p->why), "its %s was cancelled by the operator",
+		       next_returning(e->patches) ? "rollback" : "revert");
 	}
 	return 0;
 }
@@ -309,7 +313,7 @@ void engine_forget(struct engine *e, struct patch *p)
 	}
 	for (i = 0; i < p->nr_states; i++)
 		p->states[i].pre_patched = p->states[i].post_patched = false;
-	p->installed = p->enabled = p->on = p->stuck = false;
+	p->installed = p->enabled = p->on = p->stuck = p->returning = false;
 	p->todo = TODO_NOTHING;
 	if (e->transition == p)
 		e->transition = NULL;

@@ -46,6 +46,8 @@ typedef bool script_fn(struct engine *e, struct script *s, struct suture_step_re
 /* ---- engine_life.c ---- */
 script_fn script_enable, script_refuse, script_disable, script_reverse, script_force;
 script_fn script_complete_patching, script_complete_unpatching;
+/* ---- engine_rollback.c ---- */
+script_fn script_rollback, script_give_back;
 /* ---- engine_module.c ---- */
 script_fn script_coming, script_going, script_abandon;
 /* ---- engine_converge.c ---- */
@@ -62,6 +64,7 @@ void script_callback(struct suture_step_reply *r, const struct patch *p, bool is
 		     enum suture_callback callback);
 void script_wait(struct suture_step_reply *r);
 void script_signal_task(struct suture_step_reply *r, u32 pid);
+void script_restore(struct suture_step_reply *r, const struct patch *p);
 void script_retired(struct suture_step_reply *r, const struct patch *p);
 /* The script's last step. Returns true. */
 bool script_finish(struct engine *e, struct suture_step_reply *r, enum suture_step_kind kind,

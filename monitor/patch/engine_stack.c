@@ -17,12 +17,15 @@ struct change {
 	struct object *object; /* NULL: all of the patch */
 	bool on;
 	bool replace; /* and all older patches off */
+	bool restore; /* and those that return on */
 };
 
 static bool on_after(const struct change *c, const struct patch *p, const struct func *f)
 {
 	const struct object *o = &p->objects[f->object];
 
+	if (c->restore && p->returning)
+		return o->loaded && o->patched;
 	if (p != c->patch)
 		return f->on && !(c->replace && patch_is_older(p, c->patch));
 	if (c->object && c->object != o)
@@ -160,9 +163,12 @@ static void commit(struct engine *e, const struct change *c)
 	struct patch *p;
 	u32 i;
 
-	for (p = e->patches; p; p = p->next)
+	for (p = e->patches; p; p = p->next) {
 		for (i = 0; p->installed && i < p->nr_funcs; i++)
 			p->funcs[i].on = on_after(c, p, &p->funcs[i]);
+		if (c->restore && p->returning)
+			p->on = true;
+	}
 	if (!c->object)
 		c->patch->on = c->on;
 	if (!c->replace)
@@ -284,7 +290,10 @@ static void attempt(struct engine *e, u64 now)
 {
 	struct patch *p = e->transition;
 	struct transition_report *r = e->target_on ? &p->apply : &p->revert;
-	struct change c = {.patch = p, .on = e->target_on, .replace = e->target_on && p->replace};
+	struct change c = {.patch = p,
+			   .on = e->target_on,
+			   .replace = e->target_on && p->replace,
+			   .restore = !e->target_on};
 	struct blocker before = r->blocker;
 	u32 attempts = r->attempts + 1;
 	int ret;

@@ -48,6 +48,8 @@ bool patch_stays(const struct engine *e, const struct patch *p)
 {
 	if (p == e->transition)
 		return e->target_on;
+	if (p->returning)
+		return !e->target_on;
 	return !(e->target_on && e->transition->replace && patch_is_older(p, e->transition));
 }
 
@@ -74,16 +76,6 @@ struct patch *state_owner(const struct engine *e, u64 id, struct state **st)
 		return p;
 	}
 	return NULL;
-}
-
-bool state_has_other(const struct engine *e, const struct patch *me, u64 id)
-{
-	struct patch *p;
-
-	for (p = e->patches; p; p = p->next)
-		if (p != me && p->installed && patch_state(p, id))
-			return true;
-	return false;
 }
 
 /* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
@@ -119,6 +111,24 @@ void states_inherit(struct engine *e)
 		mine->pre_patched = st->pre_patched;
 		mine->post_patched = st->post_patched;
 		st->pre_patched = st->post_patched = false;
+	}
+}
+
+void states_pass_on(struct engine *e, struct patch *p)
+{
+	struct state *st, *to;
+	struct patch *q;
+	u32 i;
+
+	for (i = 0; i < p->nr_states; i++) {
+		st = &p->states[i];
+		for (q = e->patches, to = NULL; st->pre_patched && q; q = q->next)
+			if (q != p && q->installed && patch_state(q, st->id))
+				to = patch_state(q, st->id);
+		if (!to)
+			continue;
+		to->pre_patched = true;
+		to->post_patched = st->post_patched;
 	}
 }
 

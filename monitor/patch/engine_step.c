@@ -47,6 +47,12 @@ void script_signal_task(struct suture_step_reply *r, u32 pid)
 	r->pid = pid;
 }
 
+void script_restore(struct suture_step_reply *r, const struct patch *p)
+{
+	r->kind = SUTURE_STEP_RESTORE;
+	str_copy(r->name, p->name, sizeof(r->name));
+}
+
 void script_retired(struct suture_step_reply *r, const struct patch *p)
 {
 	r->kind = SUTURE_STEP_RETIRED;
@@ -77,6 +83,8 @@ static script_fn *const scripts[] = {
 	[SCRIPT_ENABLE] = script_enable,
 	[SCRIPT_REFUSE] = script_refuse,
 	[SCRIPT_DISABLE] = script_disable,
+	[SCRIPT_ROLLBACK] = script_rollback,
+	[SCRIPT_GIVE_BACK] = script_give_back,
 	[SCRIPT_REVERSE] = script_reverse,
 	[SCRIPT_FORCE] = script_force,
 	[SCRIPT_COMPLETE_PATCHING] = script_complete_patching,
@@ -98,7 +106,7 @@ static bool begin_module(struct engine *e, const char *module)
 	struct patch *p = engine_find(e, module);
 
 	if (p && p->todo == TODO_ABANDON) {
-		engine_begin(e, SCRIPT_ABANDON, SUTURE_PUMP_MODULE, p);
+		engine_begin(e, SCRIPT_GIVE_BACK, SUTURE_PUMP_MODULE, p);
 		e->run.error = p->error;
 	} else {
 		for (p = e->patches; p && kind == SCRIPT_NONE; p = p->next)
@@ -118,6 +126,7 @@ static bool begin_todo(struct engine *e, struct patch *p)
 {
 	static const enum script_kind kinds[] = {
 		[TODO_DISABLE] = SCRIPT_DISABLE,
+		[TODO_ROLLBACK] = SCRIPT_ROLLBACK,
 		[TODO_REVERSE] = SCRIPT_REVERSE,
 	};
 

@@ -37,6 +37,7 @@ struct object {
 	bool patched;	   /* takes part in its patch: on, or to be on with the switch under way */
 	bool pre_patched;  /* pre_patch passed (or there is none): post_unpatch is owed */
 	bool post_patched; /* post_patch passed (or there is none): pre_unpatch is owed */
+	bool kept;	   /* replaced as it was: both are owed again when its patch comes back */
 	enum object_event event;
 	int event_error; /* COMING: why its functions could not be resolved */
 };
@@ -52,8 +53,14 @@ struct state {
 	bool pre_patched, post_patched;
 };
 
+/* Its pre_patch ran in the transition under way. */
+static inline bool object_is_fresh(const struct object *o)
+{
+	return o->pre_patched && !o->post_patched;
+}
+
 /* What is to be done with a patch when its pump comes. */
-enum todo { TODO_NOTHING, TODO_DISABLE, TODO_REVERSE, TODO_COMPLETE, TODO_ABANDON };
+enum todo { TODO_NOTHING, TODO_DISABLE, TODO_ROLLBACK, TODO_REVERSE, TODO_COMPLETE, TODO_ABANDON };
 
 struct patch {
 	struct patch *next; /* in stack order: the newest is last */
@@ -84,6 +91,9 @@ struct patch {
 	bool unload;	/* unload the payload when it is off */
 	bool gone;	/* the payload is being freed */
 	bool orphan;	/* its agent is gone: no callbacks, the engine pumps for itself */
+	bool returning; /* comes back: the transition under way rolls back what replaced it */
+	struct patch *replaced_by; /* it could come back from there while its module is loaded */
+	u32 nr_replaced;	   /* so many patches did it replace itself */
 
 	u64 text_start, text_end; /* of the payload */
 	u32 nr_objects, nr_funcs, nr_states, nr_parts;
@@ -106,6 +116,8 @@ enum script_kind {
 	SCRIPT_ENABLE,
 	SCRIPT_REFUSE,
 	SCRIPT_DISABLE,
+	SCRIPT_ROLLBACK,
+	SCRIPT_GIVE_BACK,
 	SCRIPT_REVERSE,
 	SCRIPT_FORCE,
 	SCRIPT_COMPLETE_PATCHING,
@@ -126,6 +138,7 @@ struct script {
 	u32 tries;	  /* attempts at a switch that must not wait for long */
 	struct patch *p;  /* coming, going, retiring: the patch whose turn it is */
 	struct object *o; /* and its object */
+	bool awaits;	  /* rollback: the declaration of p is to come */
 	s32 result;	  /* of the callback that was run last */
 	s32 error;	  /* how it all ends */
 };
@@ -196,16 +209,17 @@ struct state *engine_nth_state(struct engine *e, u32 n, struct patch **owner);
 u32 engine_count_states(struct engine *e);
 /* Is p on when the transition under way is done? */
 bool patch_stays(const struct engine *e, const struct patch *p);
-/* The installed patch that owns it, or NULL; *st (if not NULL) is its state. */
+/* The installed patch that owns (introduced, or inherited) it, or NULL; *st (if not NULL) is its
+ * state. */
 struct patch *state_owner(const struct engine *e, u64 id, struct state **st);
-/* Does another installed patch have it? */
-bool state_has_other(const struct engine *e, const struct patch *me, u64 id);
 /* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
 struct state *state_leaving(struct engine *e, u32 n, struct patch **owner);
 /* The n-th state if it stays and its post_patch is owed: new, or back after a reversal. */
 struct state *state_arriving(struct engine *e, u32 n, struct patch **owner);
 /* Hand the states of patches that leave to those that stay. No callback runs for these. */
 void states_inherit(struct engine *e);
+/* p goes at once, without its callbacks: its states are those of the newest other that has them. */
+void states_pass_on(struct engine *e, struct patch *p);
 /* A state that turning p off would remove though it is marked block_disable: its id, or 0. */
 u64 engine_blocked_state(struct engine *e, struct patch *p);
 
@@ -273,7 +287,27 @@ void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump
 /* An orphan has no agent: run what is to be done with it. */
 void engine_pump_orphan(struct engine *e, struct patch *p);
 
+/* ---- engine_rollback.c ---- */
+
+/* The next patch, from p on, that `by` replaced; NULL: none. */
+struct patch *next_replaced(struct patch *p, const struct patch *by);
+/* The next one, from p on, that comes back with the transition under way. */
+struct patch *next_returning(struct patch *p);
+/* p is replaced; what must be known if it comes back is kept. */
+void patch_replaced(struct patch *p, struct patch *by);
+/* The transition that took p off has ended: those that came back are on as ever. */
+void patches_returned(struct engine *e, const struct patch *p);
+/* What sysfs shows of those that come back. */
+void patches_enabled(struct engine *e, bool enabled);
+/* DECLARE with SUTURE_DECL_RESTORE is for this patch now; NULL: for none. */
+struct patch *engine_awaits(const struct engine *e, const char *name);
+
 /* ---- engine_operator.c ---- */
+
+/* 0, or -ESRCH: nobody would answer. */
+int engine_check_agent(const struct engine *e, char *why, size_t why_size);
+/* 0, or -EBUSY: another patch than `me` is being loaded or in transition. */
+int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size);
 
 /* Begin the transition that turns p off; the caller has checked that there is none. */
 void engine_start_transition(struct engine *e, struct patch *p, bool on);

@@ -104,6 +104,7 @@ struct rig {
 	bool tracing;
 	u32 trace[RIG_TRACE], nr_trace; /* callbacks that ran, as trace_of() packs them */
 	void (*hook)(struct rig *rig);	/* between any two steps */
+	void (*before_restore)(struct rig *rig, const char *name);
 	long allocated;
 	u32 fail_alloc; /* the n-th allocation from now on fails */
 	char *log[RIG_LINES];
@@ -167,6 +168,7 @@ int upload(struct rig *rig, const struct def *d);
 void apply(struct rig *rig, const struct def *d);
 int cancel(struct rig *rig, const char *name);
 int revert(struct rig *rig, const char *name);
+int rollback(struct rig *rig, const char *name);
 
 /* ---- engine_rig_agent.c: the agent, and the guest's user space ---- */
 

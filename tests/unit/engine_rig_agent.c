@@ -120,6 +120,25 @@ static void complete_transition(struct rig *rig)
 			pump(rig, SUTURE_PUMP_WORK, i.name, "");
 }
 
+/* A reference to the module, if it is still there, and a declaration with its addresses now. */
+static s32 take_back(struct rig *rig, const char *name)
+{
+	struct rig_payload *p = rig_payload(rig, name);
+	struct suture_declare *m;
+	int r;
+
+	if (rig->before_restore)
+		rig->before_restore(rig, name);
+	if (!p || p->state != LIVE || p->known)
+		return -ENODEV;
+	m = make_declaration(rig, p);
+	m->flags |= SUTURE_DECL_RESTORE;
+	r = engine_declare(rig->e, m);
+	p->known = !r;
+	free(m);
+	return r;
+}
+
 int pump(struct rig *rig, enum suture_pump pump, const char *name, const char *module)
 {
 	struct suture_step_reply r;
@@ -150,6 +169,10 @@ int pump(struct rig *rig, enum suture_pump pump, const char *name, const char *m
 		case SUTURE_STEP_RETIRED:
 			assert_non_null(rig_payload(rig, r.name));
 			rig_payload(rig, r.name)->known = false;
+			break;
+		case SUTURE_STEP_RESTORE:
+			assert_int_equal(pump, SUTURE_PUMP_WORK);
+			result = take_back(rig, r.name);
 			break;
 		case SUTURE_STEP_SIGNAL:
 			assert_int_equal(pump, SUTURE_PUMP_WORK);
@@ -313,6 +336,18 @@ int insmod(struct rig *rig, const char *name)
 	return 0;
 }
 
+/* Of a replaced patch no callback runs, whatever becomes of its objects. */
+static void forget_callbacks(struct rig *rig, const char *module)
+{
+	struct rig_payload *p;
+	u32 i;
+
+	for (p = rig->payloads; p < rig->payloads + RIG_MODULES; p++)
+		for (i = 0; p->def && !p->known && i < count_objects(p->def); i++)
+			if (!strcmp(p->def->objects[i].name, module))
+				p->pre[i] = p->post[i] = false;
+}
+
 void rmmod(struct rig *rig, const char *name)
 {
 	struct rig_module *mod = rig_module(rig, name);
@@ -325,6 +360,7 @@ void rmmod(struct rig *rig, const char *name)
 	assert_int_equal(pump(rig, SUTURE_PUMP_MODULE, "", name), 0);
 	drop_range(rig, text);
 	mod->state = ABSENT;
+	forget_callbacks(rig, name);
 	check_memory(rig);
 }
 
@@ -333,12 +369,10 @@ void payload_goes(struct rig *rig, struct rig_payload *p)
 	u64 text = payload_text((u32)(p - rig->payloads));
 
 	p->state = GOING;
-	if (p->known) {
-		drop_range(rig, text);
-		tell_module(rig, p->def->name, SUTURE_MODULE_GOING, text);
-		pump(rig, SUTURE_PUMP_MODULE, "", p->def->name);
-		drop_range(rig, text);
-	}
+	drop_range(rig, text);
+	tell_module(rig, p->def->name, SUTURE_MODULE_GOING, text);
+	pump(rig, SUTURE_PUMP_MODULE, "", p->def->name);
+	drop_range(rig, text);
 	p->known = false;
 	p->state = ABSENT;
 	memset(p->pre, 0, sizeof(p->pre));

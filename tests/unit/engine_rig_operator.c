@@ -93,6 +93,12 @@ int upload(struct rig *rig, const struct def *d)
 	return r;
 }
 
+int rollback(struct rig *rig, const char *name)
+{
+	rig->why[0] = 0;
+	return engine_rollback(rig->e, name, rig->why, sizeof(rig->why));
+}
+
 int cancel(struct rig *rig, const char *name)
 {
 	rig->why[0] = 0;

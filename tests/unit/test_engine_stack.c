@@ -94,7 +94,7 @@ static void test_replace(void **state)
 	assert_phase(rig, "other", PHASE_DISABLED);
 	assert_int_equal(rmmod_payload(rig, "fix"), 0);
 	assert_int_equal(revert(rig, "other"), 0);
-	assert_int_equal(revert(rig, "fix"), 0);
+	assert_int_equal(revert(rig, "fix"), -ENOENT);
 	settle(rig, 100);
 	assert_phase(rig, "other", PHASE_REVERTED);
 	assert_phase(rig, "fix", PHASE_REVERTED);
