@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that change the guest: apply, revert, cancel. They start something and wait for its end.
+/* Commands that change the guest: apply, revert, rollback, cancel. They start something and wait
+ * for its end.
  */
 #include "ctl.h"
 
@@ -144,25 +145,35 @@ out:
 	return r;
 }
 
-int cmd_revert(const struct options *o, char **args)
+/* revert and rollback: the patch goes off, and is unloaded. */
+static int take_off(const struct options *o, const char *name, const char *how)
 {
 	json_t *answer = NULL;
 	char path[128];
 	int r;
 
-	if (!valid_name(args[0]))
-		return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list",
-			    args[0]);
-	snprintf(path, sizeof(path), "/v1/patches/%s/revert", args[0]);
+	if (!valid_name(name))
+		return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list", name);
+	snprintf(path, sizeof(path), "/v1/patches/%s/%s", name, how);
 	r = api_request(o, "POST", path, NULL, 0, &answer);
 	if (r)
 		return r;
 	json_decref(answer);
 	if (o->no_wait) {
-		printf("revert of %s has begun\n", args[0]);
+		printf("%s of %s has begun\n", how, name);
 		return EX_DONE;
 	}
-	return await(o, args[0], "reverted", "revert");
+	return await(o, name, "reverted", "revert");
+}
+
+int cmd_revert(const struct options *o, char **args)
+{
+	return take_off(o, args[0], "revert");
+}
+
+int cmd_rollback(const struct options *o, char **args)
+{
+	return take_off(o, args[0], "rollback");
 }
 
 /* The patch that is in transition. */

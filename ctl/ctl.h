@@ -18,8 +18,8 @@ struct options {
 	const char *host;     /* HOST or HOST:PORT; NULL if not given */
 	bool json;	      /* print the monitor's answers as they are */
 	bool insecure;	      /* plain HTTP */
-	bool no_wait;	      /* apply, revert, cancel: do not wait for the end */
-	unsigned timeout_s;   /* apply, revert, cancel: how long to wait */
+	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
+	unsigned timeout_s;   /* apply, revert, rollback, cancel: how long to wait */
 	const char *output;   /* build: -o */
 	const char *kernel;   /* build: kernel headers */
 	const char *build_id; /* build: hexadecimal */
@@ -45,6 +45,7 @@ int cmd_shadow(const struct options *o, char **args);
 int cmd_log(const struct options *o, char **args);
 int cmd_apply(const struct options *o, char **args);
 int cmd_revert(const struct options *o, char **args);
+int cmd_rollback(const struct options *o, char **args);
 int cmd_cancel(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);

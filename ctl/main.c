@@ -18,7 +18,9 @@ static const struct command commands[] = {
 	{"log", "", "the monitor's log (--since N)", 0, 0, true, cmd_log},
 	{"apply", "FILE", "apply a bundle and wait for the switch", 1, 1, true, cmd_apply},
 	{"revert", "NAME", "take a patch off again and unload it", 1, 1, true, cmd_revert},
-	{"cancel", "[NAME]", "turn the apply or revert under way around", 0, 1, true, cmd_cancel},
+	{"rollback", "NAME", "back to what the patch replaced, in one switch", 1, 1, true,
+	 cmd_rollback},
+	{"cancel", "[NAME]", "turn what is under way around", 0, 1, true, cmd_cancel},
 	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
 };
@@ -90,8 +92,8 @@ static void usage(FILE *to)
 	      "  --insecure          plain HTTP, for a monitor with insecure=yes in its "
 	      "suture.conf\n"
 	      "  --json              print the monitor's answers as JSON\n"
-	      "  --timeout SECONDS   apply, revert, cancel: how long to wait for the end (60)\n"
-	      "  --no-wait           apply, revert, cancel: return as soon as the monitor has "
+	      "  --timeout SECONDS   apply, revert, rollback, cancel: how long to wait (60)\n"
+	      "  --no-wait           the same: return as soon as the monitor has "
 	      "begun\n"
 	      "  build: -o FILE, --kernel HEADERS, --build-id HEX or --vmlinuz FILE, --version "
 	      "TEXT,\n"

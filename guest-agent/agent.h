@@ -149,16 +149,26 @@ struct patch {
 };
 
 extern struct list_head patches; /* under agent_lock */
+/* Those that are off, their modules not held but still there: they may come back. */
+extern struct list_head retired_patches; /* under agent_lock */
 
 /* agent_lock held. */
 struct patch *patch_find(const char *name);
 
 /*
  * The patch is off: take it from the list, and have its sysfs folder removed, its module put and
- * itself freed by agent_work (a writer of the folder's files may wait for agent_lock, which is
- * held).
+ * itself put on retired_patches by agent_work (a writer of the folder's files may wait for
+ * agent_lock, which is held).
  */
 void patch_retire(struct patch *p);
+/* The module goes, or is a patch anew: free its retired record. agent_lock held. */
+void patch_forget(const struct module *mod);
+/*
+ * Take a retired patch back: hold its module, declare it to the monitor as it is now, and have it
+ * on `patches` below the patch `above`. -ENODEV: its module is gone; or what declare_patch() says;
+ * nothing is held then. agent_lock held; lets go of it for a while.
+ */
+int patch_restore(const char *name, const char *above);
 
 /* Why the last klp_enable_patch() failed, for people; "" if it did not. */
 void patch_error(char *text, size_t size);
@@ -175,15 +185,16 @@ __printf(1, 2) void patch_set_error(const char *fmt, ...);
 
 /* Does klp_patch make sense by itself, by Linux's rules? agent_lock held. */
 int declare_check(const struct klp_patch *klp);
-/* Resolve its functions and declare it to the monitor. agent_lock held. */
-int declare_patch(struct patch *p);
+/* Resolve its functions and declare it to the monitor: flags 0 or SUTURE_DECL_RESTORE. agent_lock.
+ */
+int declare_patch(struct patch *p, u32 flags);
 /*
  * Tell the monitor that a module changed its state, and for a coming one where the functions lie
  * that patches name in it (at 0 if they cannot be resolved: the engine refuses the module then).
  * Negative: it could not be told, or does not want to hear it. agent_lock held.
  */
 int declare_module(struct module *mod, enum suture_module_state state);
-/* True if a patch has this module as an object. agent_lock held. */
+/* True if a patch, on or retired, has this module as an object. agent_lock held. */
 bool declare_names(const char *module);
 /* Fill in, or forget, the module of all objects of that name. agent_lock held. */
 void declare_set_module(const char *name, struct module *mod);

@@ -203,7 +203,7 @@ static void describe_patch(struct suture_declare *d, const struct patch *p,
 	memcpy(s, lookup->parts, lookup->nr_parts * sizeof(*lookup->parts));
 }
 
-int declare_patch(struct patch *p)
+int declare_patch(struct patch *p, u32 flags)
 {
 	struct suture_declare counts = {}, *d;
 	struct lookup lookup;
@@ -237,6 +237,7 @@ int declare_patch(struct patch *p)
 	d->msg.type = SUTURE_MSG_DECLARE;
 	d->msg.size = size;
 	describe_patch(d, p, &lookup);
+	d->flags |= flags;
 	err = mailbox_send(&d->msg);
 	kvfree(d);
 	if (err && err != -EAGAIN)
@@ -266,6 +267,11 @@ bool declare_names(const char *module)
 	struct patch *p;
 
 	list_for_each_entry(p, &patches, list)
+	{
+		if (find_object(p, module))
+			return true;
+	}
+	list_for_each_entry(p, &retired_patches, list)
 	{
 		if (find_object(p, module))
 			return true;

@@ -130,8 +130,12 @@ static int module_event(struct notifier_block *nb, unsigned long event, void *da
 		break;
 	}
 	mutex_unlock(&agent_lock);
-	if (wait)
+	if (wait) {
 		flush_workqueue(agent_work);
+		mutex_lock(&agent_lock);
+		patch_forget(mod);
+		mutex_unlock(&agent_lock);
+	}
 	return notifier_from_errno(err);
 }
 

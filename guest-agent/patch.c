@@ -7,6 +7,7 @@
 #include "compat.h"
 
 LIST_HEAD(patches);
+LIST_HEAD(retired_patches);
 
 static DEFINE_SPINLOCK(error_lock);
 static char error_text[SUTURE_TEXT_LEN];
@@ -45,12 +46,28 @@ struct patch *patch_find(const char *name)
 static void take_apart(struct work_struct *work)
 {
 	struct patch *p = container_of(work, struct patch, retire);
+	struct module *mod = p->mod;
 
 	kobject_put(&p->kobj);
 	wait_for_completion(&p->released);
-	/* the module may be unloaded from here on: the last look at it */
-	module_put(p->mod);
-	kfree(p);
+	mutex_lock(&agent_lock);
+	list_add(&p->list, &retired_patches);
+	mutex_unlock(&agent_lock);
+	/* the module may be unloaded from here on, and p with it: the last look at them */
+	module_put(mod);
+}
+
+void patch_forget(const struct module *mod)
+{
+	struct patch *p, *next;
+
+	list_for_each_entry_safe(p, next, &retired_patches, list)
+	{
+		if (p->mod != mod)
+			continue;
+		list_del(&p->list);
+		kfree(p);
+	}
 }
 
 void patch_retire(struct patch *p)
@@ -59,13 +76,24 @@ void patch_retire(struct patch *p)
 	queue_work(agent_work, &p->retire); /* does nothing the second time */
 }
 
-/* A record that holds the payload; on no list yet. */
+/* Nothing of it is seen or heard yet. */
+static void patch_prepare(struct patch *p)
+{
+	memset(&p->kobj, 0, sizeof(p->kobj));
+	init_completion(&p->released);
+	INIT_LIST_HEAD(&p->list);
+	INIT_WORK(&p->retire, take_apart);
+	kobject_init(&p->kobj, &sysfs_patch_type);
+}
+
+/* A record that holds the payload; on no list yet. agent_lock held. */
 static struct patch *patch_create(struct klp_patch *klp)
 {
 	struct patch *p;
 
 	if (!try_module_get(klp->mod))
 		return NULL;
+	patch_forget(klp->mod); /* it was on before */
 	p = kzalloc(sizeof(*p), GFP_KERNEL);
 	if (!p) {
 		module_put(klp->mod);
@@ -74,10 +102,7 @@ static struct patch *patch_create(struct klp_patch *klp)
 	p->klp = klp;
 	p->mod = klp->mod;
 	strscpy(p->name, klp->mod->name, sizeof(p->name));
-	init_completion(&p->released);
-	INIT_LIST_HEAD(&p->list);
-	INIT_WORK(&p->retire, take_apart);
-	kobject_init(&p->kobj, &sysfs_patch_type);
+	patch_prepare(p);
 	return p;
 }
 
@@ -104,7 +129,7 @@ static int patch_declare(struct patch *p)
 		patch_set_error("patch '%s' is enabled already", p->name);
 		return -EEXIST;
 	}
-	err = declare_patch(p);
+	err = declare_patch(p, 0);
 	if (err == -ETIMEDOUT)
 		patch_withdraw(p); /* perhaps it came through */
 	if (err)
@@ -141,6 +166,45 @@ static int patch_enable(struct klp_patch *klp)
 		if (err == -ETIMEDOUT || err == -EPROTO)
 			patch_withdraw(p);
 	}
+	if (err)
+		patch_retire(p);
+	return err;
+}
+
+static struct patch *find_retired(const char *name)
+{
+	struct patch *p;
+
+	list_for_each_entry(p, &retired_patches, list)
+	{
+		if (!strcmp(p->name, name))
+			return p;
+	}
+	return NULL;
+}
+
+int patch_restore(const char *name, const char *above)
+{
+	struct patch *p, *top;
+	int err;
+
+	/* one that was retired a moment ago: wait until it is on that list, and out of sysfs */
+	mutex_unlock(&agent_lock);
+	flush_workqueue(agent_work);
+	mutex_lock(&agent_lock);
+	if (notifier_hibernates())
+		return -EBUSY;
+	p = find_retired(name);
+	top = patch_find(above);
+	if (!p || !top || !try_module_get(p->mod))
+		return -ENODEV;
+	list_del(&p->list);
+	patch_prepare(p);
+	err = declare_patch(p, SUTURE_DECL_RESTORE);
+	/* below the patch that had replaced it: the list is in the order of the stack */
+	list_add_tail(&p->list, &top->list);
+	if (!err)
+		err = kobject_add(&p->kobj, agent_kobj, "%s", p->name);
 	if (err)
 		patch_retire(p);
 	return err;

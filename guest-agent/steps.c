@@ -147,6 +147,9 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 			if (p && (pump != SUTURE_PUMP_INIT || strcmp(reply.name, name)))
 				patch_retire(p);
 			break;
+		case SUTURE_STEP_RESTORE:
+			step.result = patch_restore(reply.name, name);
+			break;
 		case SUTURE_STEP_SIGNAL:
 			signal_task(reply.pid);
 			break;

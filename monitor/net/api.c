@@ -13,6 +13,7 @@ typedef void handler_fn(const struct http_request *rq, const char *name, struct 
 
 static void upload(struct api_body *body, struct api_reply *reply);
 static void revert(const struct http_request *rq, const char *name, struct api_reply *reply);
+static void rollback(const struct http_request *rq, const char *name, struct api_reply *reply);
 static void cancel(const struct http_request *rq, const char *name, struct api_reply *reply);
 
 /* A path is compared literally; a `*` in it stands for one name. */
@@ -30,6 +31,7 @@ static const struct api_route routes[] = {
 	{HTTP_POST, "/v1/patches", NULL, upload},
 	{HTTP_GET, "/v1/patches/*", api_patch, NULL},
 	{HTTP_POST, "/v1/patches/*/revert", revert, NULL},
+	{HTTP_POST, "/v1/patches/*/rollback", rollback, NULL},
 	{HTTP_POST, "/v1/patches/*/cancel", cancel, NULL},
 	{HTTP_GET, "/v1/shadow", api_shadow, NULL},
 	{HTTP_GET, "/v1/log", api_log, NULL},
@@ -64,8 +66,8 @@ static const struct {
 } statuses[] = {
 	{EINVAL, 400}, {EBADMSG, 400},	{EPROTO, 400},	     {EMSGSIZE, 400}, {ENAMETOOLONG, 400},
 	{EPERM, 403},  {EACCES, 403},	{EKEYREJECTED, 403}, {ENOENT, 404},   {EEXIST, 409},
-	{EBUSY, 409},  {EALREADY, 409}, {ENOEXEC, 409},	     {EFBIG, 413},    {ESRCH, 503},
-	{EAGAIN, 503}, {ENOMEM, 507},	{ENOSPC, 507},
+	{EBUSY, 409},  {EALREADY, 409}, {ENOEXEC, 409},	     {ENODEV, 409},   {EFBIG, 413},
+	{ESRCH, 503},  {EAGAIN, 503},	{ENOMEM, 507},	     {ENOSPC, 507},
 };
 
 static void refuse(struct api_reply *reply, int err, const char *why)
@@ -108,7 +110,7 @@ static const char *method_name(const struct api_route *r)
 
 static void no_such_path(const struct http_request *rq, struct api_reply *reply)
 {
-	char known[320] = "";
+	char known[384] = "";
 	size_t len = 0;
 
 	for (u32 i = 0; i < ARRAY_SIZE(routes); i++)
@@ -233,28 +235,34 @@ static void upload(struct api_body *body, struct api_reply *reply)
 	accepted(reply, b.manifest.name);
 }
 
-static void revert(const struct http_request *rq, const char *name, struct api_reply *reply)
+/* One of the engine's functions that begin something with a patch. */
+typedef int begin_fn(struct engine *e, const char *name, char *why, size_t why_size);
+
+static void begin(begin_fn *fn, const char *name, struct api_reply *reply)
 {
 	char why[WHY_SIZE] = "";
-	int err = engine_revert(service_engine(), name, why, sizeof(why));
+	int err = fn(service_engine(), name, why, sizeof(why));
 
-	(void)rq;
-	if (err) {
+	if (err)
 		refuse(reply, err, why);
-		return;
-	}
-	accepted(reply, name);
+	else
+		accepted(reply, name);
+}
+
+static void revert(const struct http_request *rq, const char *name, struct api_reply *reply)
+{
+	(void)rq;
+	begin(engine_revert, name, reply);
+}
+
+static void rollback(const struct http_request *rq, const char *name, struct api_reply *reply)
+{
+	(void)rq;
+	begin(engine_rollback, name, reply);
 }
 
 static void cancel(const struct http_request *rq, const char *name, struct api_reply *reply)
 {
-	char why[WHY_SIZE] = "";
-	int err = engine_cancel(service_engine(), name, why, sizeof(why));
-
 	(void)rq;
-	if (err) {
-		refuse(reply, err, why);
-		return;
-	}
-	accepted(reply, name);
+	begin(engine_cancel, name, reply);
 }

@@ -24,6 +24,7 @@ static struct klp_object objs[] = {{
 static struct klp_patch patch = {{
 	.mod = THIS_MODULE,
 	.objs = objs,
+	.replace = {replace},
 }};
 
 static int __init patch_init(void)
@@ -43,7 +44,7 @@ MODULE_INFO(livepatch, "Y");
 """
 
 
-def livepatch_source(code, functions, init=""):
+def livepatch_source(code, functions, init="", replace=False):
     """C source of a patch: functions is {object (None: vmlinux): {old function: new function}}."""
     funcs, objects = [], []
     for n, (name, replaced) in enumerate(functions.items()):
@@ -53,7 +54,7 @@ def livepatch_source(code, functions, init=""):
         field = f'.name = "{name}", ' if name else ""
         objects.append(f"\t{{{field}.funcs = funcs{n}}},")
     return TEMPLATE.format(code=code, funcs="\n\n".join(funcs), objects="\n".join(objects),
-                           init=init)
+                           init=init, replace=str(replace).lower())
 
 
 def suture_build(source, bundle, timeout=120):
@@ -64,14 +65,14 @@ def suture_build(source, bundle, timeout=120):
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def make_patch(folder, name, code, functions, init=""):
+def make_patch(folder, name, code, functions, init="", replace=False):
     """Write a patch into folder/name and build it; returns the bundle's path."""
     source = os.path.join(folder, name)
     os.makedirs(source, exist_ok=True)
     with open(os.path.join(source, "Kbuild"), "w") as f:
         f.write(f"obj-m := {name}.o\n")
     with open(os.path.join(source, f"{name}.c"), "w") as f:
-        f.write(livepatch_source(code, functions, init))
+        f.write(livepatch_source(code, functions, init, replace))
     bundle = os.path.join(folder, f"{name}.sut")
     status, output = suture_build(source, bundle)
     assert status == 0, f"suture build {name}:\n{output}"

@@ -497,6 +497,30 @@ static void cancels_a_transition(void **state)
 	assert_has("\"error\":\"ECANCELED\",\"why\":\"cancelled by the operator\",\"stuck\":false");
 }
 
+/* Its way is the engine's tests'; here is who may ask, and what he is told. */
+static void rolls_back(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(request("POST", "/v1/patches/fix/rollback"), 404);
+	assert_has("\"code\":\"ENOENT\"");
+	assert_int_equal(request("GET", "/v1/patches/fix/rollback"), 405);
+	assert_string_equal(reply.allow, "POST");
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(request("POST", "/v1/patches/fix/rollback"), 409);
+	assert_has("\"code\":\"EBUSY\"");
+	assert_has("patch 'fix' is uploaded: only one that is applied can be rolled back");
+	assert_int_equal(agent_loads("fix"), 0);
+	agent_works("fix");
+	assert_int_equal(request("POST", "/v1/patches/fix/rollback"), 400);
+	assert_has("\"code\":\"EINVAL\"");
+	assert_has("patch 'fix' has replaced no patch");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"applied\",\"final\":true,");
+}
+
 /* An answer that does not fit says how much it needs, and then it fits. */
 static void says_how_much_room_it_needs(void **state)
 {
@@ -605,6 +629,7 @@ int main(void)
 		T(shows_objects_and_states),
 		T(counts_shadow_variables),
 		T(cancels_a_transition),
+		T(rolls_back),
 		T(says_how_much_room_it_needs),
 		T(pages_through_the_log),
 		T(metrics_are_well_formed),
