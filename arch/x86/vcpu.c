@@ -19,30 +19,6 @@ _Noreturn void vcpu_loop(struct cpu *c)
 	}
 }
 
-/* Kernel addresses are those with the top bit set. */
-static bool is_kernel(u64 va)
-{
-	return va >> 63;
-}
-
-void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
-{
-	const struct vcpu *v = &c->arch->vcpu;
-	u32 n = 0;
-
-	*ctx = (struct vcpu_context){.ip = v->rip, .sp = v->gpr[RSP], .user = v->cpl == 3};
-	/*
-	 * In user mode the kernel's base is the one that SWAPGS will bring. In kernel mode it is
-	 * the active one, except between entry and SWAPGS: then the one that looks like the
-	 * kernel's.
-	 */
-	ctx->percpu_base = !ctx->user && is_kernel(v->gs_base) ? v->gs_base : v->kernel_gs_base;
-	for (u32 r = 0; r < NR_GPRS; r++)
-		if (r != RSP)
-			ctx->regs[n++] = v->gpr[r];
-	ctx->nr_regs = n;
-}
-
 void arch_stage2_flush_local(void)
 {
 	cpu_this()->arch->flush = true;
