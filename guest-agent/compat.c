@@ -348,14 +348,27 @@ static void layout_run_queues(struct suture_layout *l)
 	u32 rt = btf_offset("rq", "rt"), active = btf_offset("rt_rq", "active");
 	u32 queue = btf_offset("rt_prio_array", "queue");
 	u32 dl = btf_offset("rq", "dl"), root = btf_offset("dl_rq", "root");
+	u32 __maybe_unused scx, runnable;
 
 	l->rq_cfs_tasks = btf_offset("rq", "cfs_tasks");
 	l->rq_rt_queue = l->rq_dl_root = SUTURE_NONE;
 	l->rq_lock = btf_offset("rq", "__lock");
+	if (l->rq_lock == SUTURE_NONE) /* its name before 5.14 */
+		l->rq_lock = btf_offset("rq", "lock");
 	l->task_group_node = offsetof(struct task_struct, se.group_node);
 	l->task_rt_run_list = offsetof(struct task_struct, rt.run_list);
 	l->task_dl_node = offsetof(struct task_struct, dl.rb_node);
 	l->rt_prios = MAX_RT_PRIO;
+	l->rq_scx_tasks = l->task_scx_node = SUTURE_NONE;
+#ifdef CONFIG_SCHED_CLASS_EXT
+	l->task_scx_node = offsetof(struct task_struct, scx.runnable_node);
+	scx = btf_offset("rq", "scx");
+	runnable = btf_offset("scx_rq", "runnable_list");
+	if (scx == SUTURE_NONE || runnable == SUTURE_NONE)
+		pr_warn("tasks of the extensible scheduling class are not seen while they exit\n");
+	else
+		l->rq_scx_tasks = scx + runnable;
+#endif
 	l->pcpu_rq = lookup_name("runqueues");
 	/* with groups of real-time tasks, what is queued may be a group */
 	if (IS_ENABLED(CONFIG_RT_GROUP_SCHED) || rt == SUTURE_NONE || active == SUTURE_NONE ||
@@ -371,16 +384,64 @@ static void layout_run_queues(struct suture_layout *l)
 	l->rq_dl_root = dl + root;
 }
 
+/* The first of the two that this kernel has. */
+static void add_hiding(struct suture_layout *l, const char *name, const char *other)
+{
+	struct suture_hiding *h = &l->hiding[l->nr_hiding];
+
+	h->addr = lookup_name(name);
+	if (!h->addr && other) {
+		name = other;
+		h->addr = lookup_name(name);
+	}
+	h->size = h->addr ? compat_symbol_size(h->addr) : 0;
+	if (!h->size) {
+		pr_warn("this kernel has no function '%s': what it has in its hands is not seen\n",
+			name);
+		h->addr = 0;
+		return;
+	}
+	strscpy(h->name, name, sizeof(h->name));
+	l->nr_hiding++;
+}
+
+/*
+ * What takes a task from one run queue to another and has no lock in between. What is not here
+ * (the real-time and deadline classes, the balancing of NUMA nodes) holds the locks of both.
+ */
+static void layout_balancers(struct suture_layout *l)
+{
+	if (!l->pcpu_rq || !IS_ENABLED(CONFIG_SMP))
+		return;
+	add_hiding(l, "sched_balance_rq", "load_balance");
+	add_hiding(l, "active_load_balance_cpu_stop", NULL);
+	add_hiding(l, "move_queued_task", NULL);
+#ifdef CONFIG_SCHED_CLASS_EXT
+	add_hiding(l, "move_remote_task_to_local_dsq", NULL);
+#endif
+}
+
 static void layout_hooks(struct suture_layout *l)
 {
 	l->task_rethooks = l->rethook_ret_addr = SUTURE_NONE;
+	l->kretprobe_ret_addr = l->kretprobe_task = SUTURE_NONE;
 	l->task_ret_stack = l->task_curr_ret_stack = SUTURE_NONE;
 #ifdef CONFIG_RETHOOK
 	l->task_rethooks = offsetof(struct task_struct, rethooks);
 	l->rethook_ret_addr =
 		offsetof(struct rethook_node, ret_addr) - offsetof(struct rethook_node, llist);
-	l->rethook_hook = lookup_name("rethook_hook");
-	l->rethook_hook_size = l->rethook_hook ? compat_symbol_size(l->rethook_hook) : 0;
+	add_hiding(l, "rethook_hook", NULL);
+#elif defined(CONFIG_KRETPROBES) && LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+	l->task_rethooks = offsetof(struct task_struct, kretprobe_instances);
+	l->rethook_ret_addr = offsetof(struct kretprobe_instance, ret_addr) -
+			      offsetof(struct kretprobe_instance, llist);
+	add_hiding(l, "pre_handler_kretprobe", NULL);
+#elif defined(CONFIG_KRETPROBES)
+	l->kretprobe_ret_addr = offsetof(struct kretprobe_instance, ret_addr);
+	l->kretprobe_task = offsetof(struct kretprobe_instance, task);
+	l->kretprobe_heads = 64; /* KPROBE_TABLE_SIZE, which no header tells */
+	l->kretprobe_table = lookup_name("kretprobe_inst_table");
+	add_hiding(l, "pre_handler_kretprobe", NULL);
 #endif
 #ifdef CONFIG_FUNCTION_GRAPH_TRACER
 	l->task_ret_stack = offsetof(struct task_struct, ret_stack);
@@ -421,17 +482,20 @@ static void layout_slots(struct suture_layout *l)
 void compat_layout(struct suture_layout *layout)
 {
 	layout_run_queues(layout);
+	layout_balancers(layout);
 	layout_hooks(layout);
 	layout_slots(layout);
 }
 
 #ifdef CONFIG_UNWINDER_ORC
 /*
- * 6.4 gave the type names of its own; 6.3 had a layout that no other kernel has. 7.x numbers the
- * registers differently, which the monitor does not know: every hit stands there.
+ * 6.4 gave the type names of its own; 6.3 had a layout that no other kernel has. 7.0 gave the
+ * registers other numbers.
  */
 #if defined(ORC_TYPE_END_OF_STACK) && ORC_REG_PREV_SP == 1
 #define ORC_FORMAT SUTURE_ORC_6_4
+#elif defined(ORC_TYPE_END_OF_STACK) && ORC_REG_PREV_SP == 8 && ORC_REG_BP_INDIRECT == 10
+#define ORC_FORMAT SUTURE_ORC_7_0
 #elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0) && ORC_REG_PREV_SP == 1
 #define ORC_FORMAT SUTURE_ORC_6_1
 #else

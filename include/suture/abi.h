@@ -138,7 +138,19 @@ enum suture_orc_format {
 	SUTURE_ORC_NONE = 0, /* there are none, or of a layout that is not one of these */
 	SUTURE_ORC_6_1 = 1,  /* Linux up to 6.2: type in two bits, `end` */
 	SUTURE_ORC_6_4 = 2,  /* from 6.4 on: type in three bits, `signal` */
+	SUTURE_ORC_7_0 = 3,  /* from 7.0 on: as 6.4, with other numbers for the registers */
 };
+
+/*
+ * A function on whose way a return address, or a task that has left the task list, is for a few
+ * instructions nowhere where the monitor looks. A CPU in one blocks the switch.
+ */
+struct suture_hiding {
+	su64 addr, size;
+	char name[32];
+};
+
+#define SUTURE_MAX_HIDING 16u
 
 struct suture_layout {
 	su64 text_start, text_end; /* _stext, _etext of vmlinux */
@@ -186,8 +198,16 @@ struct suture_layout {
 
 	/* Copied instructions of kprobes: struct list_head of the pages, or 0 if there are none. */
 	su64 kprobe_slots, optprobe_slots;
-	/* The function that takes a return address from the stack to the rethooks, or 0. */
-	su64 rethook_hook, rethook_hook_size;
+	/*
+	 * Return addresses that kretprobes took, in kernels that keep them for all tasks together
+	 * (to 5.13): struct hlist_head[kretprobe_heads], or 0.
+	 */
+	su64 kretprobe_table;
+	su32 kretprobe_heads;
+	su32 kretprobe_ret_addr; /* in struct kretprobe_instance, whose first member is the list */
+	su32 kretprobe_task;	 /* in it, struct task_struct * */
+	su32 nr_hiding;
+	struct suture_hiding hiding[SUTURE_MAX_HIDING];
 
 	/*
 	 * Run queues, where tasks are that have left the task list but not yet stopped running.
@@ -201,6 +221,9 @@ struct suture_layout {
 	su32 task_group_node;  /* struct list_head on cfs_tasks */
 	su32 task_rt_run_list; /* struct list_head on one of rt_queue's */
 	su32 task_dl_node;     /* struct rb_node under dl_root */
+	su32 rq_scx_tasks; /* in struct rq, struct list_head: tasks of the extensible class; or NONE
+			    */
+	su32 task_scx_node; /* struct list_head on it */
 
 	/*
 	 * Return addresses that are not on the stack: kretprobes (rethook) and the function-graph

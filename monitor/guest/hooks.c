@@ -50,6 +50,47 @@ static int for_each_traced(struct window *w, u64 task, guest_return_fn fn, void 
 	return r;
 }
 
+/*
+ * struct hlist_node { next, pprev }: what pprev points to is the pointer that led here, or the list
+ * is in the middle of a change.
+ */
+static int for_each_instance(u64 head, u32 *left, int (*fn)(u64 address, u64 task, void *arg),
+			     void *arg)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u64 from = head, at, back, address, task;
+	int r = 0;
+
+	for (; !r; from = at) {
+		if (guest_read_u64(GVA(from), &at))
+			return -EFAULT;
+		if (!at)
+			return 0;
+		if (guest_read_u64(GVA(at + 8), &back) ||
+		    guest_read_u64(GVA(at + l->kretprobe_ret_addr), &address) ||
+		    guest_read_u64(GVA(at + l->kretprobe_task), &task))
+			return -EFAULT;
+		if (back != from || !*left)
+			return -ELOOP;
+		(*left)--;
+		r = fn(address, task, arg);
+	}
+	return r;
+}
+
+int guest_for_each_kretprobe(int (*fn)(u64 address, u64 task, void *arg), void *arg)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u32 left = GUEST_MAX_KRETPROBES;
+	int r = 0;
+
+	if (!l->kretprobe_table || MUTATION(kretprobe_table))
+		return 0;
+	for (u32 i = 0; !r && i < l->kretprobe_heads; i++)
+		r = for_each_instance(l->kretprobe_table + 8ull * i, &left, fn, arg);
+	return r;
+}
+
 int guest_for_each_hooked_return(const struct guest_task *t, guest_return_fn fn, void *arg)
 {
 	const struct suture_layout *l = &guest_kernel.layout;

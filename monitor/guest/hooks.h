@@ -17,6 +17,13 @@ typedef int (*guest_return_fn)(u64 address, const char *kind, void *arg);
  */
 int guest_for_each_hooked_return(const struct guest_task *t, guest_return_fn fn, void *arg);
 
+/*
+ * The same of kernels that keep them for all tasks together: at most GUEST_MAX_KRETPROBES. `task`
+ * is the address of the task_struct.
+ */
+#define GUEST_MAX_KRETPROBES 65536u
+int guest_for_each_kretprobe(int (*fn)(u64 address, u64 task, void *arg), void *arg);
+
 /* Of each of the two kinds. */
 #define GUEST_MAX_SLOT_PAGES 128u
 

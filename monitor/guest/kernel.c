@@ -48,6 +48,10 @@ static const struct field {
 	FIELD(task_dl_node, 8, true),
 	FIELD(task_rethooks, 8, true),
 	FIELD(rethook_ret_addr, 8, true),
+	FIELD(kretprobe_ret_addr, 8, true),
+	FIELD(kretprobe_task, 8, true),
+	FIELD(rq_scx_tasks, 8, true),
+	FIELD(task_scx_node, 8, true),
 	FIELD(task_ret_stack, 8, true),
 	FIELD(task_curr_ret_stack, 4, true),
 	FIELD(slot_page_insns, 8, true),
@@ -99,9 +103,11 @@ static bool is_near(s32 offset)
 	return offset >= -MAX_STACK_AWAY && offset <= MAX_STACK_AWAY;
 }
 
-#define MAX_RT_PRIOS	 1024u
-#define MAX_RETURN_DEPTH 1024u
-#define MAX_RETURN_ENTRY 256u
+#define MAX_RT_PRIOS	    1024u
+#define MAX_RETURN_DEPTH    1024u
+#define MAX_RETURN_ENTRY    256u
+#define MAX_KRETPROBE_HEADS 4096u
+#define MAX_HIDING_SIZE	    65536u
 
 /* Parts that a kernel may lack: all of one, or nothing. */
 static const char *wrong_option(const struct suture_layout *l)
@@ -124,10 +130,21 @@ static const char *wrong_option(const struct suture_layout *l)
 	if (l->optprobe_slots &&
 	    (!is_kernel_pointer(l->optprobe_slots) || l->slot_page_insns == SUTURE_NONE))
 		return "optprobe_slots";
-	if (l->rethook_hook &&
-	    (!is_kernel_range(l->rethook_hook, l->rethook_hook + l->rethook_hook_size) ||
-	     l->rethook_hook_size > MAX_TASK_SIZE))
-		return "rethook_hook";
+	if (l->kretprobe_table &&
+	    (!is_kernel_pointer(l->kretprobe_table) || l->kretprobe_heads > MAX_KRETPROBE_HEADS ||
+	     l->kretprobe_ret_addr == SUTURE_NONE || l->kretprobe_task == SUTURE_NONE))
+		return "kretprobe_table";
+	if (l->rq_scx_tasks != SUTURE_NONE && l->task_scx_node == SUTURE_NONE)
+		return "rq_scx_tasks";
+	if (l->nr_hiding > SUTURE_MAX_HIDING)
+		return "nr_hiding";
+	for (u32 i = 0; i < l->nr_hiding; i++) {
+		const struct suture_hiding *h = &l->hiding[i];
+
+		if (!is_kernel_range(h->addr, h->addr + h->size) || h->size > MAX_HIDING_SIZE ||
+		    !memchr(h->name, 0, sizeof(h->name)))
+			return "hiding";
+	}
 	return NULL;
 }
 
@@ -145,7 +162,7 @@ static const char *wrong_orc(const struct suture_layout *l)
 {
 	if (l->orc_format == SUTURE_ORC_NONE)
 		return NULL;
-	if (l->orc_format > SUTURE_ORC_6_4)
+	if (l->orc_format > SUTURE_ORC_7_0)
 		return "orc_format";
 	if (!are_orc_tables(l))
 		return "orc_ip_start, orc_ip_end, orc_start, orc_end";

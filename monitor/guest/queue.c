@@ -84,6 +84,8 @@ int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t,
 	r = for_each_on_list(&walk, rq + l->rq_cfs_tasks, l->task_group_node);
 	for (u32 i = 0; !r && i < l->rt_prios; i++)
 		r = for_each_on_list(&walk, rq + l->rq_rt_queue + 16ull * i, l->task_rt_run_list);
+	if (!r && l->rq_scx_tasks != SUTURE_NONE && !MUTATION(extensible_class))
+		r = for_each_on_list(&walk, rq + l->rq_scx_tasks, l->task_scx_node);
 	return r || MUTATION(deadline_tasks)
 		       ? r
 		       : for_each_in_tree(&walk, rq + l->rq_dl_root, l->task_dl_node);

@@ -66,14 +66,18 @@ int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *
 
 /* ---- what a CPU has ---- */
 
-static int read_task_of_cpu(u64 pointer, struct guest_task *t)
+int guest_task_at(u64 task, struct guest_task *t)
 {
 	struct window w = {0};
+
+	return guest_read_task(&w, task, t);
+}
+
+static int read_task_of_cpu(u64 pointer, struct guest_task *t)
+{
 	u64 task;
 
-	if (guest_read_u64(GVA(pointer), &task))
-		return -EFAULT;
-	return guest_read_task(&w, task, t);
+	return guest_read_u64(GVA(pointer), &task) ? -EFAULT : guest_task_at(task, t);
 }
 
 int guest_current(u64 percpu_base, struct guest_task *t)

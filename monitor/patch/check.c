@@ -37,8 +37,10 @@ static struct check {
 	const struct check_range *ranges;
 	u32 nr_ranges;
 	/* code that probes run in place of functions': nobody may be in it, whatever changes */
-	struct check_range probes[2 * GUEST_MAX_SLOT_PAGES + 1];
+	struct check_range probes[2 * GUEST_MAX_SLOT_PAGES];
 	u32 nr_probes;
+	struct check_range hiding[SUTURE_MAX_HIDING]; /* and nobody who runs in this */
+	u32 nr_hiding;
 	u64 lowest, span; /* a word that hits lies in (lowest, lowest + span] */
 	struct held_cpu cpus[MAX_CPUS];
 	u32 nr_cpus;
@@ -111,23 +113,19 @@ static inline bool is_far(const struct check *c, u64 word)
 }
 
 /*
- * Between taking a return address from the stack and listing it, rethook_hook() has it nowhere
- * where we look. It cannot be preempted: what sleeping tasks have of it are old words.
+ * Where functions hide something, interrupts are off: what sleeping tasks have of them is old, or
+ * from before or behind that place.
  */
-static const struct check_range *find_probe(const struct check *c, u64 word,
-					    const struct guest_task *t)
-{
-	const struct check_range *hit = find_range(c->probes, c->nr_probes, word);
-
-	return hit && (t->on_cpu || hit->start != guest_kernel.layout.rethook_hook) ? hit : NULL;
-}
-
 static const struct check_range *find_hit(const struct check *c, u64 word,
 					  const struct guest_task *t)
 {
 	const struct check_range *hit = find_range(c->ranges, c->nr_ranges, word);
 
-	return hit ? hit : find_probe(c, word, t);
+	if (!hit)
+		hit = find_range(c->probes, c->nr_probes, word);
+	if (!hit && t->on_cpu)
+		hit = find_range(c->hiding, c->nr_hiding, word);
+	return hit;
 }
 
 /* ---- hits ---- */
@@ -255,6 +253,17 @@ static int judge_words(struct check *c, u64 low, u64 high, bool holes, const str
 
 /* ---- CPUs ---- */
 
+/* The one of the two that is the kernel's; 0 when neither is, or when it cannot be told. */
+static u64 find_percpu_base(const struct vcpu_context *ctx)
+{
+	bool first = guest_is_percpu_base(ctx->percpu_base);
+	bool other = ctx->other_base != ctx->percpu_base && guest_is_percpu_base(ctx->other_base);
+
+	if (first && (!other || MUTATION(two_bases)))
+		return ctx->percpu_base;
+	return other && !first ? ctx->other_base : 0;
+}
+
 static int collect_cpu(struct check *c, const struct cpu *cpu)
 {
 	struct held_cpu *h = &c->cpus[c->nr_cpus];
@@ -264,10 +273,11 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 	memset(h, 0, sizeof(*h));
 	h->id = cpu->id;
 	arch_vcpu_context(cpu, &h->ctx);
-	base = h->ctx.percpu_base;
-	if (!guest_is_percpu_base(base) && !MUTATION(percpu_base))
+	base = MUTATION(percpu_base) ? h->ctx.percpu_base : find_percpu_base(&h->ctx);
+	if (!base)
 		return cannot_judge(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
 				    h->id);
+	h->ctx.percpu_base = base;
 	for_each_held(c, other) if (other->ctx.percpu_base == base) return cannot_judge(
 		c, -EFAULT, "CPU %u has the per-CPU base of CPU %u", h->id, other->id);
 	err = guest_current(base, &h->current);
@@ -456,6 +466,28 @@ static int judge_task(const struct guest_task *t, void *arg)
 	return err;
 }
 
+/* Those that the kernel keeps for all tasks together. */
+static int judge_kretprobe(u64 address, u64 task, void *arg)
+{
+	struct check *c = arg;
+	struct guest_task t;
+	int err = guest_task_at(task, &t);
+
+	if (err)
+		return err;
+	own_stacks(c, &t, NULL, false);
+	return judge_word(c, address, &t, "kretprobe");
+}
+
+static int judge_kretprobes(struct check *c)
+{
+	int err = guest_for_each_kretprobe(judge_kretprobe, c);
+
+	if (err && err != -EBUSY && !c->r->reason[0])
+		cannot_judge(c, err, "the return addresses of kretprobes cannot be followed");
+	return err;
+}
+
 /* Tasks that exit have left the list, and may be preempted before they are done. */
 static int judge_queue(struct check *c, const struct held_cpu *h)
 {
@@ -517,25 +549,42 @@ static int add_slot_page(u64 page, void *arg)
 	return 0;
 }
 
+static void add_hiding(struct check *c, const struct suture_hiding *h)
+{
+	struct check_range *range = &c->hiding[c->nr_hiding++];
+
+	*range = (struct check_range){.start = h->addr, .end = h->addr + h->size};
+	str_copy(range->name, h->name, sizeof(range->name));
+}
+
+/* Most words are told by being outside of all that is looked for. */
+static void widen(struct check *c, const struct check_range *sorted, u32 count)
+{
+	u64 end;
+
+	if (!count)
+		return;
+	end = MAX(c->lowest + c->span, sorted[count - 1].end);
+	c->lowest = MIN(c->lowest, sorted[0].start);
+	c->span = end - c->lowest;
+}
+
 static int collect_probes(struct check *c)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	u64 end;
 	int err;
 
 	c->nr_probes = 0;
 	err = guest_for_each_slot_page(add_slot_page, c);
 	if (err)
 		return cannot_judge(c, err, "the copied instructions of kprobes cannot be found");
-	if (l->rethook_hook && !MUTATION(rethook_window))
-		add_probe(c, l->rethook_hook, l->rethook_hook + l->rethook_hook_size,
-			  "rethook_hook");
 	c->nr_probes = check_sort(c->probes, c->nr_probes);
-	if (!c->nr_probes)
-		return 0;
-	end = MAX(c->lowest + c->span, c->probes[c->nr_probes - 1].end);
-	c->lowest = MIN(c->lowest, c->probes[0].start);
-	c->span = end - c->lowest;
+	widen(c, c->probes, c->nr_probes);
+	c->nr_hiding = 0;
+	for (u32 i = 0; i < l->nr_hiding && !MUTATION(hiding_functions); i++)
+		add_hiding(c, &l->hiding[i]);
+	c->nr_hiding = check_sort(c->hiding, c->nr_hiding);
+	widen(c, c->hiding, c->nr_hiding);
 	return 0;
 }
 
@@ -548,6 +597,8 @@ static int judge(struct check *c, const struct cpu *self)
 	for_each_held(c, h) if (!err) err = judge_registers(c, h);
 	if (!err)
 		err = judge_tasks(c);
+	if (!err)
+		err = judge_kretprobes(c);
 	for_each_held(c, h)
 	{
 		if (!err)

@@ -66,6 +66,10 @@ enum {
 	RET_STACK_ENTRY = 40,
 	RET_STACK_RET = 8,
 	SLOT_PAGE_INSNS = 16,
+	KRETPROBE_RET_ADDR = 24,
+	KRETPROBE_TASK = 32,
+	RQ_SCX_TASKS = 0x190,
+	TASK_SCX_NODE = 0x280,
 	LIST_PREV = 8,
 };
 
@@ -350,8 +354,12 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 		.ret_stack_ret = RET_STACK_RET,
 		.ret_stack_depth = SYN_RET_DEPTH,
 		.slot_page_insns = SLOT_PAGE_INSNS,
-		.rethook_hook = SYN_HOOK,
-		.rethook_hook_size = SYN_HOOK_SIZE,
+		.nr_hiding = 1,
+		.hiding = {{SYN_HOOK, SYN_HOOK_SIZE, "rethook_hook"}},
+		.kretprobe_ret_addr = KRETPROBE_RET_ADDR,
+		.kretprobe_task = KRETPROBE_TASK,
+		.rq_scx_tasks = SUTURE_NONE,
+		.task_scx_node = TASK_SCX_NODE,
 	};
 	l->kprobe_slots = syn_alloc(64);
 	l->optprobe_slots = syn_alloc(64);

@@ -250,6 +250,35 @@ static void per_cpu_bases_must_be_known(void **state)
 	assert_not_judged(-EFAULT, "CPU 2");
 }
 
+/* Before SWAPGS the kernel's base is not the active one, and that is whatever user code loaded. */
+static void user_code_has_loaded_a_base(void **state)
+{
+	struct vcpu_context *ctx = &syn.cpus[2].ctx;
+	u64 kernel = syn.cpus[2].base, parked = syn.cpus[3].base, sp = syn_run(2, sleeper, 0x100);
+
+	(void)state;
+	cpus[3].state = CPU_PARKED;
+	ctx->percpu_base = 0xffffdead00000000;
+	ctx->other_base = kernel;
+	syn_put_context(2);
+	assert_seen(sp, 100, "stack");
+	ctx->percpu_base = kernel;
+	ctx->other_base = 0xffffdead00000000;
+	syn_put_context(2);
+	assert_seen(sp, 100, "stack");
+	ctx->other_base = kernel; /* its own */
+	syn_put_context(2);
+	assert_safe();
+	/* one of another CPU, which is not there to have it */
+	ctx->other_base = parked;
+	syn_put_context(2);
+	assert_not_judged(-EFAULT, "CPU 2");
+	ctx->percpu_base = parked;
+	ctx->other_base = kernel;
+	syn_put_context(2);
+	assert_not_judged(-EFAULT, "CPU 2");
+}
+
 /* The first instructions of a system call: kernel mode on the user's stack pointer. */
 static void system_call_entry(void **state)
 {
@@ -353,6 +382,7 @@ int main(void)
 		TEST(parked_and_absent_cpus_are_safe),
 		TEST(every_other_cpu_must_be_held),
 		TEST(per_cpu_bases_must_be_known),
+		TEST(user_code_has_loaded_a_base),
 		TEST(system_call_entry),
 		TEST(a_stack_that_nobody_knows),
 		TEST(on_the_irq_stack),

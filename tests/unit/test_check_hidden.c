@@ -26,6 +26,22 @@ static void off_list_tasks_on_a_run_queue(void **state)
 	assert_unseen(sp);
 }
 
+static void off_list_tasks_of_the_extensible_class(void **state)
+{
+	u64 task = syn_loose_task(302, "scx"), sp = syn_sleep(task, 0x80);
+	u64 head = syn.cpus[3].base + PCPU_RQ + RQ_SCX_TASKS;
+
+	(void)state;
+	guest_kernel.layout.rq_scx_tasks = RQ_SCX_TASKS;
+	for (u32 i = 1; i <= 3; i++)
+		syn_list_init(syn.cpus[i].base + PCPU_RQ + RQ_SCX_TASKS);
+	assert_unseen(sp);
+	syn_list_add_tail(task + TASK_SCX_NODE, head);
+	assert_seen(sp, 302, "stack");
+	syn_set(task + TASK_SCX_NODE + LIST_PREV, 0);
+	assert_not_judged(-ELOOP, "run queue");
+}
+
 static void put_node(u64 at, u64 node, u64 parent)
 {
 	syn_set(at, node);
@@ -110,6 +126,72 @@ static void return_addresses_of_kretprobes(void **state)
 	assert_not_judged(-ELOOP, "return addresses");
 	syn_set(nodes[0], 0x1000);
 	assert_not_judged(-EFAULT, "return addresses");
+}
+
+/* Kernels that keep them for all tasks together. */
+static void return_addresses_of_kretprobes_in_a_table(void **state)
+{
+	struct suture_layout *l = &guest_kernel.layout;
+	u64 table = syn_alloc(PAGE_SIZE), nodes[3];
+
+	(void)state;
+	l->kretprobe_table = table;
+	l->kretprobe_heads = 64;
+	assert_safe();
+	for (u32 i = 0; i < 3; i++) {
+		u64 from = i == 1 ? nodes[0] : table + 8 * (i ? 63 : 0);
+
+		nodes[i] = syn_alloc(64);
+		syn_set(from, nodes[i]);
+		syn_set(nodes[i] + LIST_PREV, from);
+		syn_set(nodes[i] + KRETPROBE_RET_ADDR, FUNC_START);
+		syn_set(nodes[i] + KRETPROBE_TASK, sleeper);
+	}
+	for (u32 i = 0; i < 3; i++)
+		assert_seen(nodes[i] + KRETPROBE_RET_ADDR, 100, "kretprobe");
+	for (size_t i = 0; i < ARRAY_SIZE(hits); i++) {
+		syn_set(nodes[1] + KRETPROBE_RET_ADDR, hits[i]);
+		assert_blocked(100, "kretprobe");
+	}
+	syn_set(nodes[1] + KRETPROBE_RET_ADDR, FUNC_START);
+	l->kretprobe_heads = 63;
+	assert_unseen(nodes[2] + KRETPROBE_RET_ADDR);
+	l->kretprobe_heads = 64;
+	/* a task that is on no list either */
+	syn_set(nodes[2] + KRETPROBE_TASK, syn_loose_task(300, "dying"));
+	assert_seen(nodes[2] + KRETPROBE_RET_ADDR, 300, "kretprobe");
+	syn_set(nodes[2] + KRETPROBE_TASK, 0);
+	assert_not_judged(-EFAULT, "kretprobes");
+	syn_set(nodes[2] + KRETPROBE_TASK, sleeper);
+	/* one is being added or removed; no end */
+	syn_set(nodes[1] + LIST_PREV, table);
+	assert_not_judged(-ELOOP, "kretprobes");
+	syn_set(nodes[1] + LIST_PREV, nodes[0]);
+	assert_safe();
+	syn_set(nodes[1], nodes[1]);
+	assert_not_judged(-ELOOP, "kretprobes");
+	syn_set(nodes[1], 0x1000);
+	assert_not_judged(-EFAULT, "kretprobes");
+}
+
+/* A balancer has a task in its hand: on no run queue. */
+static void while_a_task_is_moved(void **state)
+{
+	struct suture_layout *l = &guest_kernel.layout;
+	u64 sp = syn_run(2, sleeper, 0x100), balance = SYN_TEXT + 0xe0000;
+
+	(void)state;
+	l->hiding[l->nr_hiding++] = (struct suture_hiding){balance, 0x80, "load_balance"};
+	assert_safe();
+	syn_set(sp + 16, balance + 0x20);
+	assert_blocked(100, "stack");
+	assert_string_equal(report.blocker.func, "load_balance");
+	syn_set(sp + 16, balance);
+	assert_safe();
+	syn_set(sp + 16, 0);
+	syn.cpus[3].ctx.ip = balance + 1;
+	syn_put_context(3);
+	assert_blocked(0, "ip");
 }
 
 /* rethook_hook() has taken the address, and not listed it yet. */
@@ -215,9 +297,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(off_list_tasks_on_a_run_queue),
+		TEST(off_list_tasks_of_the_extensible_class),
 		TEST(off_list_deadline_tasks),
 		TEST(a_run_queue_that_is_being_changed),
 		TEST(return_addresses_of_kretprobes),
+		TEST(return_addresses_of_kretprobes_in_a_table),
+		TEST(while_a_task_is_moved),
 		TEST(while_a_kretprobe_takes_the_address),
 		TEST(return_addresses_of_the_graph_tracer),
 		TEST(copied_instructions_of_kprobes),

@@ -153,16 +153,33 @@ static void options_without_sense(void **state)
 	BAD(kprobe_slots, 0x400000);
 	BAD(optprobe_slots, syn.hello.layout.optprobe_slots + 4);
 	BAD_OPTION(slot_page_insns, SUTURE_NONE, "kprobe_slots");
-	BAD(rethook_hook, 0x400000);
-	BAD_OPTION(rethook_hook_size, 1u << 20, "rethook_hook");
-	BAD_OPTION(rethook_hook_size, 0, "rethook_hook");
+	BAD(rq_scx_tasks, 4);
+	syn.hello.layout.rq_scx_tasks = RQ_SCX_TASKS;
+	BAD(task_scx_node, 1u << 16);
+	BAD_OPTION(task_scx_node, SUTURE_NONE, "rq_scx_tasks");
+	syn.hello.layout.kretprobe_table = SYN_DIRECT;
+	syn.hello.layout.kretprobe_heads = 64;
+	BAD(kretprobe_table, 0x400000);
+	BAD_OPTION(kretprobe_heads, 1u << 20, "kretprobe_table");
+	BAD_OPTION(kretprobe_ret_addr, SUTURE_NONE, "kretprobe_table");
+	BAD_OPTION(kretprobe_task, SUTURE_NONE, "kretprobe_table");
+	BAD(nr_hiding, SUTURE_MAX_HIDING + 1);
+	BAD_OPTION(hiding[0].addr, 0x400000, "hiding");
+	BAD_OPTION(hiding[0].size, 1u << 20, "hiding");
+	BAD_OPTION(hiding[0].size, 0, "hiding");
+	memset(syn.hello.layout.hiding[0].name, 'x', sizeof(syn.hello.layout.hiding[0].name));
+	assert_refused(-EINVAL, "hiding");
+	syn.hello.layout.hiding[0].name[0] = 0;
+	syn.hello.layout.kretprobe_table = 0;
+	syn.hello.layout.kretprobe_ret_addr = syn.hello.layout.kretprobe_task = SUTURE_NONE;
+	syn.hello.layout.rq_scx_tasks = syn.hello.layout.task_scx_node = SUTURE_NONE;
 	syn.hello.layout.pcpu_rq = 0;
 	syn.hello.layout.rq_cfs_tasks = SUTURE_NONE;
 	syn.hello.layout.task_rethooks = SUTURE_NONE;
 	syn.hello.layout.task_ret_stack = SUTURE_NONE;
 	syn.hello.layout.kprobe_slots = syn.hello.layout.optprobe_slots = 0;
 	syn.hello.layout.slot_page_insns = SUTURE_NONE;
-	syn.hello.layout.rethook_hook = 0;
+	syn.hello.layout.nr_hiding = 0;
 	assert_int_equal(try_register(), 0);
 }
 
@@ -184,7 +201,7 @@ static void unwind_tables_without_sense(void **state)
 	l->orc_end = SYN_TEXT + 0x2000 + 6 * 1000;
 	assert_int_equal(try_register(), 0);
 	guest_kernel_forget();
-	BAD(orc_format, SUTURE_ORC_6_4 + 1);
+	BAD(orc_format, SUTURE_ORC_7_0 + 1);
 	BAD(orc_ip_start, 0x1000);
 	BAD(orc_ip_end, before.orc_ip_start);
 	BAD(orc_ip_end, before.orc_ip_end + 4);
