@@ -2,7 +2,7 @@
 /*
  * Unwinding by the guest's ORC tables: for each address of its text they say where the caller's
  * stack pointer, return address and frame pointer are. Linux: Documentation/x86/orc-unwinder.rst,
- * and the layout of struct orc_entry in asm/orc_types.h of 6.1 and of 6.4.
+ * and the layout of struct orc_entry in asm/orc_types.h of 6.1, of 6.4 and of 7.0.
  *
  * Beyond what Linux's unwinder asks for, a return address must stand behind a call instruction:
  * those that tracers replaced (kretprobes, function graph) do not, and end the unwinding. And the
@@ -11,6 +11,7 @@
 #include "guest/module.h"
 #include "guest/unwind.h"
 
+/* As Linux numbered them before 7.0. */
 enum orc_reg {
 	ORC_REG_UNDEFINED = 0,
 	ORC_REG_PREV_SP = 1,
@@ -22,6 +23,8 @@ enum orc_reg {
 	ORC_REG_R13 = 7,
 	ORC_REG_BP_INDIRECT = 8,
 	ORC_REG_SP_INDIRECT = 9,
+	ORC_REG_AX = 10,
+	ORC_REG_UNKNOWN = 15,
 };
 
 enum orc_kind { ORC_UNDEFINED, ORC_END, ORC_CALL, ORC_REGS, ORC_REGS_PARTIAL };
@@ -40,6 +43,7 @@ enum {
 	PT_R13 = 0x10,
 	PT_BP = 0x20,
 	PT_R10 = 0x38,
+	PT_AX = 0x50,
 	PT_DX = 0x60,
 	PT_DI = 0x70,
 	PT_IRET = 0x80,
@@ -49,7 +53,7 @@ enum {
 enum { IRET_IP = 0, IRET_CS = 8, IRET_SP = 24, IRET_SIZE = 40 };
 
 /* Where struct vcpu_context has them. */
-enum { CTX_DX = 2, CTX_BP = 4, CTX_DI = 6, CTX_R10 = 9, CTX_R13 = 12 };
+enum { CTX_AX = 0, CTX_DX = 2, CTX_BP = 4, CTX_DI = 6, CTX_R10 = 9, CTX_R13 = 12 };
 
 /* What __switch_to_asm() leaves on the stack of a task that it switches away from. */
 enum { INACTIVE_BP = 40, INACTIVE_IP = 48, INACTIVE_SIZE = 56 };
@@ -59,6 +63,18 @@ enum { INACTIVE_BP = 40, INACTIVE_IP = 48, INACTIVE_SIZE = 56 };
 
 /* ---- tables ---- */
 
+static u8 decode_reg(u32 format, u8 reg)
+{
+	static const u8 regs_7_0[16] = {
+		ORC_REG_UNDEFINED, ORC_REG_AX,		ORC_REG_DX,	     ORC_REG_SP,
+		ORC_REG_BP,	   ORC_REG_DI,		ORC_REG_R10,	     ORC_REG_R13,
+		ORC_REG_PREV_SP,   ORC_REG_SP_INDIRECT, ORC_REG_BP_INDIRECT, ORC_REG_UNKNOWN,
+		ORC_REG_UNKNOWN,   ORC_REG_UNKNOWN,	ORC_REG_UNKNOWN,     ORC_REG_UNKNOWN,
+	};
+
+	return format == SUTURE_ORC_7_0 ? regs_7_0[reg] : reg;
+}
+
 static struct orc decode(u32 format, const u8 e[ORC_ENTRY_SIZE])
 {
 	static const enum orc_kind kinds_6_1[4] = {ORC_CALL, ORC_REGS, ORC_REGS_PARTIAL};
@@ -67,11 +83,11 @@ static struct orc decode(u32 format, const u8 e[ORC_ENTRY_SIZE])
 	struct orc o = {
 		.sp_offset = (int16_t)(e[0] | e[1] << 8),
 		.bp_offset = (int16_t)(e[2] | e[3] << 8),
-		.sp_reg = e[4] & 15,
-		.bp_reg = e[4] >> 4,
+		.sp_reg = decode_reg(format, e[4] & 15),
+		.bp_reg = decode_reg(format, e[4] >> 4),
 	};
 
-	if (format == SUTURE_ORC_6_4)
+	if (format != SUTURE_ORC_6_1)
 		o.kind = kinds_6_4[e[5] & 7];
 	else if (o.sp_reg == ORC_REG_UNDEFINED)
 		o.kind = e[5] & 4 ? ORC_END : ORC_UNDEFINED;
@@ -215,6 +231,9 @@ static bool find_sp(const struct unwind_state *s, const struct orc *o, u64 *sp)
 	case ORC_REG_BP_INDIRECT:
 		return !unwind_word(s, s->fp + offset, sp);
 	/* The offset does not count for these. */
+	case ORC_REG_AX:
+		*sp = s->regs[CTX_AX];
+		return s->has_regs;
 	case ORC_REG_DX:
 		*sp = s->regs[CTX_DX];
 		return s->has_regs;
@@ -268,7 +287,8 @@ static enum unwind_step next_interrupted(struct unwind_state *s, u64 regs, u64 i
 
 static enum unwind_step next_regs(struct unwind_state *s, u64 regs)
 {
-	s->has_regs = !unwind_word(s, regs + PT_DX, &s->regs[CTX_DX]) &&
+	s->has_regs = !unwind_word(s, regs + PT_AX, &s->regs[CTX_AX]) &&
+		      !unwind_word(s, regs + PT_DX, &s->regs[CTX_DX]) &&
 		      !unwind_word(s, regs + PT_DI, &s->regs[CTX_DI]) &&
 		      !unwind_word(s, regs + PT_R10, &s->regs[CTX_R10]) &&
 		      !unwind_word(s, regs + PT_R13, &s->regs[CTX_R13]);

@@ -480,6 +480,16 @@ static void make_program(struct program *p, u32 size)
 
 /* ---- the tables ---- */
 
+static u8 encode_reg(u32 format, u8 reg)
+{
+	static const u8 regs_7_0[] = {
+		[REG_UNDEFINED] = 0, [REG_PREV_SP] = 8, [REG_BP] = 4,	  [REG_SP] = 3,
+		[REG_R10] = 6,	     [REG_BP_IND] = 10, [REG_SP_IND] = 9,
+	};
+
+	return format == SUTURE_ORC_7_0 ? regs_7_0[reg] : reg;
+}
+
 /* Write them as a kernel has them: addresses relative to themselves, and six bytes for each. */
 static void write_tables(const struct text *t, u32 format, u64 ips_va, u8 *ips, u8 *entries)
 {
@@ -498,7 +508,8 @@ static void write_tables(const struct text *t, u32 format, u64 ips_va, u8 *ips, 
 		entries[6 * i + 1] = (u8)(r->sp_offset >> 8);
 		entries[6 * i + 2] = (u8)r->bp_offset;
 		entries[6 * i + 3] = (u8)(r->bp_offset >> 8);
-		entries[6 * i + 4] = (u8)(r->sp_reg | r->bp_reg << 4);
+		entries[6 * i + 4] =
+			(u8)(encode_reg(format, r->sp_reg) | encode_reg(format, r->bp_reg) << 4);
 		entries[6 * i + 5] = flags;
 	}
 }

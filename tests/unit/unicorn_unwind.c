@@ -325,10 +325,10 @@ static void never_safe_when_it_is_not(void **state)
 	static const struct {
 		u32 format;
 		const char *name;
-	} formats[] = {{SUTURE_ORC_6_1, "6.1"}, {SUTURE_ORC_6_4, "6.4"}};
+	} formats[] = {{SUTURE_ORC_6_1, "6.1"}, {SUTURE_ORC_6_4, "6.4"}, {SUTURE_ORC_7_0, "7.0"}};
 
 	(void)state;
-	for (u32 i = 0; i < 2; i++) {
+	for (u32 i = 0; i < ARRAY_SIZE(formats); i++) {
 		make_tables(formats[i].format);
 		run.checks = run.inside = run.hits = run.cleared = run.running = run.sleeping = 0;
 		run.on_irq_stack = run.interrupted = run.without = run.with = 0;
