@@ -10,6 +10,7 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/log.h"
 
 struct change {
@@ -115,7 +116,8 @@ static void add_parts(struct difference *d, const struct patch *p, const struct 
 	for (i = 0; i < p->nr_parts; i++) {
 		const struct part *part = &p->parts[i];
 
-		if (&p->funcs[part->func] == f && part->is_new == is_new && part->size)
+		if (&p->funcs[part->func] == f && part->is_new == is_new && part->size &&
+		    !MUTATION(split_off_parts))
 			add_also(d, f->name, part->addr, part->size);
 	}
 }
@@ -123,12 +125,18 @@ static void add_parts(struct difference *d, const struct patch *p, const struct 
 /* A payload that goes off may be freed: nobody may be anywhere in it. */
 static void add_payloads(const struct engine *e, const struct change *c, struct difference *d)
 {
+	char name[SUTURE_SYM_LEN];
 	const struct patch *p;
 
-	for (p = e->patches; p && !c->object; p = p->next)
-		if (p->installed && p->on &&
-		    (p == c->patch ? !c->on : c->replace && patch_is_older(p, c->patch)))
-			add_also(d, p->name, p->text_start, p->text_end - p->text_start);
+	if (MUTATION(payload_text))
+		return;
+	for (p = e->patches; p && !c->object; p = p->next) {
+		if (!p->installed || !p->on ||
+		    (p == c->patch ? c->on : !c->replace || !patch_is_older(p, c->patch)))
+			continue;
+		format(name, sizeof(name), "the text of payload %s", p->name);
+		add_also(d, name, p->text_start, p->text_end - p->text_start);
+	}
 }
 
 static void find_difference(const struct engine *e, const struct change *c, struct difference *d)

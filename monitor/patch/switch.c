@@ -7,6 +7,7 @@
 #include "core/mutate.h"
 #include "core/pause.h"
 #include "core/pool.h"
+#include "guest/hooks.h"
 #include "guest/kernel.h"
 #include "guest/mem.h"
 #include "patch/check.h"
@@ -164,7 +165,7 @@ static void add_range(struct check_range *range, const struct switch_func *f, u6
 
 /*
  * The code that is active; and where a redirect stands, its bytes too: a CPU may be between two
- * instructions of the jump. *count is what is left after sorting; with SWITCH_OFFLINE nothing.
+ * instructions of the jump. With SWITCH_OFFLINE there is none.
  */
 static int make_ranges(const struct switch_set *set, struct check_range *ranges, u32 *count,
 		       struct transition_report *r)
@@ -185,31 +186,83 @@ static int make_ranges(const struct switch_set *set, struct check_range *ranges,
 		if (!MUTATION(redirect_bytes) && (forced || is_redirected(f)))
 			add_range(&ranges[n++], f, f->old_addr, MIN(f->old_size, JUMP_AREA));
 	}
-	for (u32 i = 0; i < set->nr_also; i++)
+	for (u32 i = 0; i < set->nr_also && !MUTATION(also_ranges); i++)
 		ranges[n++] = set->also[i];
-	*count = check_sort(ranges, n);
+	*count = n;
 	return 0;
 }
 
 /* ---- the pause ---- */
 
-static int describe_blocker(struct transition_report *r)
+/*
+ * Ranges that overlap are one for the check, with one name: a payload's text, say, and its
+ * functions. Of all that hold the address the smallest says best what is there.
+ */
+static void name_code(const struct check_range *all, u32 count, u64 address, char *name)
 {
-	const struct blocker *b = &r->blocker;
+	u64 smallest = UINT64_MAX;
 
+	for (u32 i = 0; i < count; i++) {
+		const struct check_range *c = &all[i];
+
+		if (address <= c->start || address > c->end || c->end - c->start >= smallest)
+			continue;
+		smallest = c->end - c->start;
+		str_copy(name, c->name, SUTURE_SYM_LEN);
+	}
+}
+
+static int describe_blocker(const struct check_range *all, u32 count, struct transition_report *r)
+{
+	struct blocker *b = &r->blocker;
+
+	name_code(all, count, b->address, b->func);
+	for (u32 i = 0; i < b->nr_stack; i++)
+		if (b->stack[i].func[0])
+			name_code(all, count, b->stack[i].address, b->stack[i].func);
 	return fail(r, -EAGAIN, "%s (%u) is in %s (%s)", b->comm, b->pid, b->func, b->where);
 }
 
-/* Check, fill, commit, apply. Whatever fails here may be different the next time. */
+/* ---- probes that came meanwhile ---- */
+
+static int is_on_page(u64 page, void *arg)
+{
+	return *(const u64 *)arg - page < PAGE_SIZE;
+}
+
+/*
+ * Optimized kprobes are jumps to pages of their own. In vmlinux any jump that leaves it is one
+ * (check_untouched()), in a module it may be the module's own.
+ */
+static int check_unprobed(const struct redirect *redirect, void *report)
+{
+	u64 to = arch_redirect_jump(redirect->old, redirect->len, redirect->from);
+	int found =
+		to && !MUTATION(optimized_probes) ? guest_for_each_slot_page(is_on_page, &to) : 0;
+
+	if (found < 0)
+		return fail(report, -EAGAIN, "the pages of optimized kprobes cannot be found");
+	return found ? fail(report, -EAGAIN,
+			    "an optimized kprobe of the guest's is where the jump at %#llx would "
+			    "be: remove it",
+			    (unsigned long long)redirect->from)
+		     : 0;
+}
+
+/*
+ * Check, fill, commit, apply. -EBUSY: a blocker. Whatever else fails may be different the next
+ * time.
+ */
 static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check_range *ranges,
 			 u32 count, struct transition_report *r)
 {
 	int err = count ? check_run(p, NULL, ranges, count, r) : 0;
 
-	if (err == -EBUSY)
-		return describe_blocker(r);
 	if (err)
-		return -EAGAIN;
+		return err == -EBUSY ? err : -EAGAIN;
+	err = shadow_plan_for_each_added(plan, check_unprobed, r);
+	if (err)
+		return err;
 	err = shadow_plan_fill(plan);
 	if (err == -EBUSY)
 		return fail(
@@ -255,10 +308,10 @@ static void clear_attempt(struct transition_report *r)
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r)
 {
 	u64 max = 2ull * set->count + set->nr_also;
-	size_t pages = (max * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
-	struct check_range *ranges;
+	size_t pages = (2 * max * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
+	struct check_range *all, *ranges; /* as they are named, and for the check */
 	struct shadow_plan *plan;
-	u32 count = 0;
+	u32 count = 0, nr_all = 0;
 	int err;
 
 	r->attempts++;
@@ -271,8 +324,8 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 			"%u functions and %u of their parts change at once: at most %u can, where "
 			"a function counts twice",
 			set->count, set->nr_also, CHECK_MAX_RANGES);
-	ranges = pool_alloc(pages);
-	if (!ranges)
+	all = pool_alloc(pages);
+	if (!all)
 		return fail(r, -ENOMEM, "no memory for %u functions", set->count);
 	plan = shadow_plan_begin();
 	if (!plan) {
@@ -280,7 +333,7 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 		goto free_ranges;
 	}
 
-	err = make_ranges(set, ranges, &count, r);
+	err = make_ranges(set, all, &nr_all, r);
 	if (!err)
 		err = plan_set(plan, set, r);
 	if (err == -EBUSY) /* what is in the way can go */
@@ -292,7 +345,12 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 		fail(r, err, "no shadow pages can be made (%s)", errno_name(err));
 		goto abort;
 	}
+	ranges = all + max;
+	memcpy(ranges, all, nr_all * sizeof(*all));
+	count = check_sort(ranges, nr_all);
 	err = pause_and_switch(plan, ranges, count, budget_us, r);
+	if (err == -EBUSY)
+		err = describe_blocker(all, nr_all, r);
 	if (err)
 		goto abort;
 
@@ -303,7 +361,7 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 abort:
 	shadow_plan_abort(plan);
 free_ranges:
-	pool_free(ranges, pages);
+	pool_free(all, pages);
 	return err;
 }
 

@@ -284,6 +284,20 @@ static bool are_untouched(struct shadow_plan *p)
 	return true;
 }
 
+int shadow_plan_for_each_added(const struct shadow_plan *p,
+			       int (*fn)(const struct redirect *r, void *arg), void *arg)
+{
+	int ret = 0;
+
+	set_for_each_entry (p->next, e) {
+		if (e->added)
+			ret = fn(&e->r, arg);
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
 u64 shadow_plan_obstacle(const struct shadow_plan *p)
 {
 	return p->obstacle;

@@ -64,6 +64,10 @@ int shadow_plan_prepare(struct shadow_plan *p);
  */
 int shadow_plan_fill(struct shadow_plan *p);
 
+/* Call fn for every redirect that the plan adds, until it returns non-zero; returns that. */
+int shadow_plan_for_each_added(const struct shadow_plan *p,
+			       int (*fn)(const struct redirect *r, void *arg), void *arg);
+
 /* After -EBUSY from shadow_plan_fill(): where that redirect begins (guest virtual). */
 u64 shadow_plan_obstacle(const struct shadow_plan *p);
 

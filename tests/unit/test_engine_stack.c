@@ -141,11 +141,11 @@ static void test_parts(void **state)
 	settle(rig, 100);
 	assert_int_equal(rig->nr_also, 2);
 	assert_also(rig, payload_text(1) + 0x1a0, 0x20, "vfs_read");
-	assert_also(rig, payload_text(1), MODULE_TEXT, "second");
+	assert_also(rig, payload_text(1), MODULE_TEXT, "the text of payload second");
 	assert_int_equal(revert(rig, "first"), 0);
 	settle(rig, 100);
 	assert_int_equal(rig->nr_also, 3);
-	assert_also(rig, payload_text(0), MODULE_TEXT, "first");
+	assert_also(rig, payload_text(0), MODULE_TEXT, "the text of payload first");
 }
 
 static void test_replaced_payloads(void **state)
@@ -161,13 +161,13 @@ static void test_replaced_payloads(void **state)
 	apply(rig, &other);
 	apply(rig, &all);
 	assert_int_equal(rig->nr_also, 2);
-	assert_also(rig, payload_text(0), MODULE_TEXT, "fix");
-	assert_also(rig, payload_text(1), MODULE_TEXT, "other");
+	assert_also(rig, payload_text(0), MODULE_TEXT, "the text of payload fix");
+	assert_also(rig, payload_text(1), MODULE_TEXT, "the text of payload other");
 	/* what is off already may be freed already */
 	assert_int_equal(revert(rig, "all"), 0);
 	settle(rig, 100);
 	assert_int_equal(rig->nr_also, 1);
-	assert_also(rig, payload_text(2), MODULE_TEXT, "all");
+	assert_also(rig, payload_text(2), MODULE_TEXT, "the text of payload all");
 }
 
 /* A payload without a function in force: its text counts all the same. */
@@ -181,7 +181,7 @@ static void test_payload_without_functions(void **state)
 	assert_int_equal(revert(rig, "none"), 0);
 	settle(rig, 100);
 	assert_int_equal(rig->nr_also, 1);
-	assert_also(rig, payload_text(0), MODULE_TEXT, "none");
+	assert_also(rig, payload_text(0), MODULE_TEXT, "the text of payload none");
 }
 
 /* Whoever forces takes it upon himself. */

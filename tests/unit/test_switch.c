@@ -311,6 +311,43 @@ static void the_active_code_blocks(void **state)
 	assert_done();
 }
 
+/* Split-off parts, the text of payloads; what overlaps is told apart. */
+static void more_code_blocks_under_its_own_name(void **state)
+{
+	const struct check_range also[] = {
+		{SYN_TEXT + 0x7000, SYN_TEXT + 0x7040, "a"},
+		{NEW_A - 0x100, NEW_2 + 0x1000, "the text of payload fix"},
+	};
+	const struct {
+		u64 word;
+		const char *name;
+	} cases[] = {
+		{SYN_TEXT + 0x7020, "is in a (stack)"},
+		{NEW_A + 0x20, "is in a (stack)"},
+		{NEW_B + 0x20, "is in b (stack)"},
+		{B + 4, "is in b (stack)"},
+		{NEW_2 + 0x20, "in the text of payload fix (stack)"},
+		{NEW_A - 0x20, "in the text of payload fix (stack)"},
+	};
+	u64 word = syn_stack_end(sleeper) - 32;
+
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	add_func("b", B, B, NEW_B);
+	assert_done();
+	set.count = 0;
+	add_func("b", B, NEW_B, 0);
+	add_func("a", A, NEW_A, 0);
+	set.also = also;
+	set.nr_also = ARRAY_SIZE(also);
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		syn_set(word, cases[i].word);
+		assert_fails(-EAGAIN, cases[i].name);
+	}
+	syn_set(word, 0);
+	assert_done();
+}
+
 /* A jump may be more than one instruction: nobody may be in the middle of it. */
 static void the_jump_itself_blocks(void **state)
 {
@@ -561,6 +598,34 @@ static void functions_that_take_no_redirect(void **state)
 	assert_done();
 }
 
+/* A module may jump anywhere, but not to where kprobes have their copies. */
+static void optimized_probes_in_a_module(void **state)
+{
+	const u64 func = SYN_MODULE + 0x100, away = SYN_MODULE + 0x9000,
+		  slots = SYN_MODULE + 0x20000;
+	u64 node = syn_alloc(64), list = guest_kernel.layout.optprobe_slots;
+	u8 *code = fake_map_new(syn.root, syn.levels, SYN_MODULE, PAGE_SIZE, PT_READ | PT_EXEC);
+	u8 *at = code + 0x100;
+
+	(void)state;
+	memset(code, 0x90, PAGE_SIZE);
+	syn_set(node + SLOT_PAGE_INSNS, slots);
+	syn_list_add_tail(node, list);
+	add_func("f", func, func, NEW_A);
+	*at = FAKE_JUMP;
+	for (u64 to = slots; to < slots + PAGE_SIZE; to += PAGE_SIZE - 1) {
+		memcpy(at + 1, &to, sizeof(to));
+		assert_fails(-EAGAIN, "an optimized kprobe of the guest's");
+	}
+	assert_int_equal(redirects(), 0);
+	syn_set(node + LIST_PREV, 0);
+	assert_fails(-EAGAIN, "kprobes cannot be found");
+	syn_set(node + LIST_PREV, list);
+	memcpy(at + 1, &away, sizeof(away));
+	assert_done();
+	assert_int_equal(redirects(), 1);
+}
+
 /* What the guest's own probes leave at the function goes away with them: the attempt is repeated.
  */
 static void probes_of_the_guest_are_waited_for(void **state)
@@ -687,6 +752,7 @@ int main(void)
 		TEST(an_empty_set_needs_no_pause),
 		TEST(blocked_and_then_not),
 		TEST(the_active_code_blocks),
+		TEST(more_code_blocks_under_its_own_name),
 		TEST(the_jump_itself_blocks),
 		TEST(forced_looks_at_the_jump_only),
 		TEST(offline_looks_at_nothing),
@@ -698,6 +764,7 @@ int main(void)
 		TEST(dropped_behind_the_engines_back),
 		TEST(the_kernel_ends),
 		TEST(functions_that_take_no_redirect),
+		TEST(optimized_probes_in_a_module),
 		TEST(probes_of_the_guest_are_waited_for),
 		TEST(active_code_of_unknown_size),
 		TEST(parts_and_payloads_count),
