@@ -59,6 +59,10 @@ struct arch_cpu {
 	u64 entry_va;
 	ipa_t entry_ipa;
 
+	/* msr.c: what the guest's time stamp counter is ahead of the machine's, that of the monitor
+	 */
+	u64 tsc_offset;
+
 	enum step_reason step;
 	bool flush; /* drop stage-2 translations at the next entry */
 };

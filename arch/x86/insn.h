@@ -24,11 +24,17 @@
 #define CR4_SMAP    (1ull << 21)
 #define CR4_PKE	    (1ull << 22)
 
-#define EFER_SCE  (1ull << 0)
-#define EFER_LME  (1ull << 8)
-#define EFER_LMA  (1ull << 10)
-#define EFER_NXE  (1ull << 11)
-#define EFER_SVME (1ull << 12)
+#define EFER_SCE     (1ull << 0)
+#define EFER_LME     (1ull << 8)
+#define EFER_LMA     (1ull << 10)
+#define EFER_NXE     (1ull << 11)
+#define EFER_SVME    (1ull << 12)
+#define EFER_FFXSR   (1ull << 14)
+#define EFER_TCE     (1ull << 15)
+#define EFER_MCOMMIT (1ull << 17)
+#define EFER_INTWB   (1ull << 18)
+#define EFER_UAIE    (1ull << 20)
+#define EFER_AIBRSE  (1ull << 21)
 
 #define RFLAGS_FIXED (1ull << 1)
 #define RFLAGS_CF    (1ull << 0)
@@ -40,12 +46,15 @@
 #define DR6_BS	  (1ull << 14)
 #define DR7_RESET 0x400ull
 
+#define MSR_TSC		0x10
 #define MSR_APIC_BASE	0x1b
+#define MSR_TSC_ADJUST	0x3b
 #define MSR_PAT		0x277
 #define MSR_X2APIC	0x800 /* + register offset / 16 */
 #define MSR_EFER	0xc0000080
 #define MSR_LSTAR	0xc0000082
 #define MSR_GS_BASE	0xc0000101
+#define MSR_TSC_RATIO	0xc0000104
 #define MSR_VM_CR	0xc0010114
 #define MSR_VM_HSAVE_PA 0xc0010117
 

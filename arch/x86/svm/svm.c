@@ -76,6 +76,9 @@ static int svm_setup(void)
 	svm.msrpm = pool_alloc(MSRPM_PAGES);
 	if (!svm.iopm || !svm.msrpm)
 		return -ENOMEM;
+	intercept_msr(MSR_TSC, true, true);
+	intercept_msr(MSR_TSC_ADJUST, true, true);
+	intercept_msr(MSR_TSC_RATIO, true, true);
 	intercept_msr(MSR_EFER, true, true);
 	intercept_msr(MSR_VM_CR, true, true);
 	intercept_msr(MSR_VM_HSAVE_PA, true, true);
@@ -276,6 +279,7 @@ static enum exit_class svm_enter(struct cpu *c)
 			 : svm.flush_by_asid ? TLB_FLUSH_GUEST
 					     : TLB_FLUSH_ALL;
 	c->arch->flush = false;
+	v->tsc_offset = c->arch->tsc_offset;
 	v->clean = 0;
 
 	svm_run(r->gpr, arch_pa(v).v, arch_pa(s->host).v);

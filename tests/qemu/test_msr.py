@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Model-specific registers that the guest writes and that matter to the monitor."""
+
+import os
+import re
+import time
+
+import pytest
+
+from machine import BUILD, GUEST, TOP
+from patches import suture_build
+
+MSR_KO = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
+EIO = 5
+TSC, TSC_ADJUST, TSC_RATIO, EFER = 0x10, 0x3b, 0xc0000104, 0xc0000080
+VM_CR, VM_HSAVE_PA = 0xc0010114, 0xc0010117
+JUMP = 1 << 43  # ticks: hours
+
+
+@pytest.fixture(scope="module")
+def guest(boot_module):
+    # the guest's own clocks are not to go by the counter that is played with here
+    guest = boot_module(cpus=2, cmdline="tsc=unstable nowatchdog",
+                        files={"/lib/modules/msr.ko": MSR_KO})
+    guest.load_agent()
+    guest.check("insmod /lib/modules/msr.ko allow_writes=on")
+    return guest
+
+
+def msr(guest, cpu, number, value=None):
+    """Write, if there is a value, and read: (error of the write, of the read, value, TSC then)."""
+    words = f"msr {cpu} {number:x}" + ("" if value is None else f" {value:x}")
+    found = re.fullmatch(r"write (\d+), read (\d+) (\w+), tsc (\w+)", guest.check(words))
+    return int(found[1]), int(found[2]), int(found[3], 16), int(found[4], 16)
+
+
+def clocks(guest):
+    """Seconds: here, in the monitor, in the guest."""
+    start = time.monotonic()
+    monitor = guest.json("/v1/status")["uptime_us"] / 1e6
+    kernel = float(guest.check("cut -d' ' -f1 /proc/uptime"))
+    return (start + time.monotonic()) / 2, monitor, kernel
+
+
+def elapsed(before, after):
+    return [b - a for a, b in zip(before, after)]
+
+
+@pytest.mark.parametrize("where", ["hours ahead", "zero"])
+def test_tsc(guest, tmp_path, measured, where):
+    """The guest reads the counter that it wrote, on that CPU; the monitor's time goes on as ever."""
+    bundle = os.path.join(tmp_path, "demo.sut")
+    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
+    assert status == 0, output
+    before = clocks(guest)
+    rate = guest.json("/v1/status")["uptime_us"], msr(guest, 0, TSC)[3]
+    time.sleep(1)
+    rate = ((msr(guest, 0, TSC)[3] - rate[1]) /
+            (guest.json("/v1/status")["uptime_us"] - rate[0]))  # ticks in a microsecond, roughly
+
+    for cpu in 0, 1:
+        natural = msr(guest, cpu, TSC)[3]
+        wanted = natural + JUMP if where == "hours ahead" else 0
+        start = time.monotonic()
+        error, _, value, tsc = msr(guest, cpu, TSC, wanted)
+        most = (time.monotonic() - start + 1) * 2e6 * rate
+        assert error == 0
+        assert wanted <= value <= tsc <= wanted + most, (wanted, value, tsc)
+        tsc = msr(guest, cpu, TSC)[3]  # and so it stays
+        assert wanted <= tsc <= wanted + 10 * most
+    if where == "zero":
+        # each CPU has its own
+        msr(guest, 1, TSC, JUMP)
+        assert msr(guest, 0, TSC)[3] < JUMP <= msr(guest, 1, TSC)[3]
+
+    for command in ("apply", bundle), ("revert", "demo"):
+        result = guest.suture(*command)
+        assert result.status == 0, result
+    here, monitor, kernel = elapsed(before, clocks(guest))
+    measured(f"{where}: {here:.1f} s here, {monitor:.1f} in the monitor, {kernel:.1f} in the guest")
+    assert abs(monitor - here) < 5 + here / 5
+    assert guest.json("/v1/status")["pauses"]["max_us"] < 10e6
+    # a CPU that comes up again keeps what it had, as without a monitor
+    guest.check("echo 0 >/sys/devices/system/cpu/cpu1/online")
+    guest.check("echo 1 >/sys/devices/system/cpu/cpu1/online", timeout=60)
+    assert guest.check("cat /sys/devices/system/cpu/online") == "0-1"
+
+
+def test_hidden(guest):
+    """What belongs to a processor feature that CPUID does not show is not there."""
+    for number in VM_CR, VM_HSAVE_PA, TSC_RATIO, TSC_ADJUST:
+        assert msr(guest, 0, number, 0)[:2] == (EIO, EIO), hex(number)
+
+
+def test_efer(guest):
+    """No value of EFER hurts the machine: bits that this processor does not have are refused."""
+    value = msr(guest, 0, EFER)[2]
+    assert value & 0xd01 == 0xd01  # SCE, LME, LMA, NXE; no SVME
+    for bit in list(range(1, 8)) + [8, 9, 12, 13, 15, 16, 17, 18, 19, 20, 21, 22, 40, 63]:
+        error, _, now, _ = msr(guest, 0, EFER, value ^ (1 << bit))
+        assert (error, now) == (EIO, value), bit
+    # LMA is read only, and a write of it ignored
+    assert msr(guest, 0, EFER, value & ~(1 << 10))[0] == 0
+    assert msr(guest, 0, EFER)[2] == value
+    # FFXSR can be had where the processor has it
+    error = 0 if "fxsr_opt" in guest.check("cat /proc/cpuinfo") else EIO
+    assert msr(guest, 0, EFER, value | 1 << 14)[0] == error
+    assert msr(guest, 0, EFER, value)[:3] == (0, 0, value)
+    assert guest.check("echo alive") == "alive"
