@@ -13,7 +13,8 @@
 #include "core/errno.h"
 #include "patch/bundle.h"
 
-#define POLL_MS 50
+#define POLL_US	    2000 /* at first, then further and further apart */
+#define POLL_MAX_US 50000
 
 static double now_s(void)
 {
@@ -57,6 +58,7 @@ static int await_final(const struct options *o, const char *name, const char *re
 {
 	double end = now_s() + o->timeout_s, quiet_until = now_s() + 1;
 	char path[128], last[640] = "", text[512];
+	unsigned int wait_us = POLL_US;
 	json_t *patch = NULL;
 	int r;
 
@@ -81,7 +83,8 @@ static int await_final(const struct options *o, const char *name, const char *re
 			return r;
 		}
 		json_decref(patch);
-		usleep(POLL_MS * 1000);
+		usleep(wait_us);
+		wait_us = wait_us * 2 < POLL_MAX_US ? wait_us * 2 : POLL_MAX_US;
 	}
 }
 

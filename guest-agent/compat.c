@@ -174,7 +174,7 @@ static unsigned int module_names(char (*names)[MODULE_NAME_LEN], unsigned int ma
 	return count;
 }
 
-int compat_for_each_symbol(compat_symbol_fn fn, void *data)
+int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 {
 	struct each_symbol each = {fn, data, NULL};
 	unsigned int count = module_names(NULL, 0), i;
@@ -182,7 +182,8 @@ int compat_for_each_symbol(compat_symbol_fn fn, void *data)
 
 	if (!names)
 		return -ENOMEM;
-	on_each_symbol(one_symbol, &each);
+	if (kernel)
+		on_each_symbol(one_symbol, &each);
 	count = min(count, module_names(names, count));
 	for (i = 0; i < count; i++) {
 		each.module = names[i];
@@ -202,11 +203,12 @@ static int one_symbol(void *data, const char *name, struct module *mod, unsigned
 	return 0;
 }
 
-int compat_for_each_symbol(compat_symbol_fn fn, void *data)
+int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 {
 	struct each_symbol each = {fn, data, NULL};
 
-	on_each_symbol(one_symbol, &each);
+	if (kernel)
+		on_each_symbol(one_symbol, &each);
 	module_on_each_symbol(one_symbol, &each);
 	return 0;
 }

@@ -30,12 +30,12 @@ int compat_init(void);
 unsigned long compat_symbol(const char *name);
 
 /*
- * Call fn for each symbol of vmlinux (object "vmlinux") and of all modules, in order. -ENOMEM.
- * Sleeps.
+ * Call fn for each symbol of vmlinux (object "vmlinux"; if `kernel`, that is the long part) and of
+ * all modules, in order. -ENOMEM. Sleeps.
  */
 typedef void (*compat_symbol_fn)(void *data, const char *object, const char *name,
 				 unsigned long address);
-int compat_for_each_symbol(compat_symbol_fn fn, void *data);
+int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data);
 
 /* Bytes of the function at that address, 0 if none begins there. */
 unsigned long compat_symbol_size(unsigned long address);

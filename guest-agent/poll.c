@@ -8,6 +8,7 @@
 
 static struct task_struct *thread;
 static u32 idle_ms, active_ms;
+static u32 wait_ms; /* until the next question */
 static atomic_t kicked;
 
 void poll_kick(void)
@@ -17,19 +18,31 @@ void poll_kick(void)
 		wake_up_process(thread);
 }
 
-/* Returns when to ask again, in milliseconds. */
-static u32 poll_once(void)
+/* The longest wait while something is under way, in times of active_ms. */
+#define ACTIVE_WAITS 16
+
+/* Where there was work, more follows; else the thread asks at longer and longer intervals. */
+static void wait_longer(u32 most)
+{
+	wait_ms = min(wait_ms + wait_ms / 4 + 1, most);
+}
+
+static void poll_once(void)
 {
 	struct suture_msg poll = {.type = SUTURE_MSG_POLL, .size = sizeof(poll)};
 	struct suture_work work;
 
 	shadow_report();
-	if (mailbox_call(&poll, &work, sizeof(work)))
-		return idle_ms;
+	if (mailbox_call(&poll, &work, sizeof(work))) {
+		wait_ms = idle_ms;
+		return;
+	}
 	if (work.msg.status == -EPERM)
 		agent_again();
-	if (work.msg.status)
-		return idle_ms;
+	if (work.msg.status) {
+		wait_ms = idle_ms;
+		return;
+	}
 	work.name[sizeof(work.name) - 1] = 0;
 	work.params[sizeof(work.params) - 1] = 0;
 
@@ -46,19 +59,26 @@ static u32 poll_once(void)
 	case SUTURE_WORK_SYMBOLS:
 		symbols_tell(&work);
 		break;
+	default:
+		wait_longer(work.active ? min(ACTIVE_WAITS * active_ms, idle_ms) : idle_ms);
+		return;
 	}
-	return work.active ? active_ms : idle_ms;
+	wait_ms = active_ms;
 }
 
 static int poll_thread(void *unused)
 {
 	set_freezable();
 	while (!kthread_should_stop()) {
-		ktime_t wait = ms_to_ktime(poll_once());
+		ktime_t wait;
 
+		poll_once();
 		loader_check();
+		wait = ms_to_ktime(wait_ms);
 		set_current_state(TASK_INTERRUPTIBLE);
-		if (!atomic_xchg(&kicked, 0) && !kthread_should_stop())
+		if (atomic_xchg(&kicked, 0))
+			wait_ms = active_ms;
+		else if (!kthread_should_stop())
 			schedule_hrtimeout_range(&wait, NSEC_PER_MSEC / 2, HRTIMER_MODE_REL);
 		__set_current_state(TASK_RUNNING);
 		try_to_freeze();
@@ -72,6 +92,7 @@ int poll_start(u32 idle, u32 active)
 
 	idle_ms = clamp(idle, 1u, 10000u);
 	active_ms = clamp(active, 1u, idle_ms);
+	wait_ms = idle_ms;
 	task = kthread_run(poll_thread, NULL, "suture");
 	if (IS_ERR(task))
 		return PTR_ERR(task);

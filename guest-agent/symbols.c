@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Looking up symbols by name, many at a time: one pass over 200,000 of them is slow enough. */
+#include <linux/bitmap.h>
 #include <linux/bsearch.h>
 #include <linux/kallsyms.h>
 #include <linux/slab.h>
@@ -10,9 +11,12 @@
 
 #define EXPORT_PREFIX "__ksymtab_"
 
+#define NR_HEADS 1024
+
 struct index {
 	struct symbol **sorted; /* by name; equal names stand together */
 	unsigned int count;
+	DECLARE_BITMAP(heads, NR_HEADS); /* that wanted names have: most others end there */
 	symbol_part_fn fn;
 	void *data;
 };
@@ -25,6 +29,14 @@ static int by_name(const void *a, const void *b)
 static int key_to_name(const void *key, const void *entry)
 {
 	return strcmp(key, (*(struct symbol *const *)entry)->name);
+}
+
+/* The first two characters of a name, or of what it is a part of. */
+static unsigned int head_of(const char *name)
+{
+	u8 second = !name[0] || name[1] == '.' ? 0 : name[1];
+
+	return ((u8)name[0] * 37 + second) % NR_HEADS;
 }
 
 /* The first of the symbols of that name; the others follow. */
@@ -71,9 +83,9 @@ static void match_part(const struct index *index, const char *object, const char
 	}
 }
 
-static void match(void *data, const char *object, const char *name, unsigned long address)
+static void match_name(const struct index *index, const char *object, const char *name,
+		       unsigned long address)
 {
-	const struct index *index = data;
 	struct symbol **s;
 
 	for_each_of(s, index, name)
@@ -91,15 +103,26 @@ static void match(void *data, const char *object, const char *name, unsigned lon
 	}
 	if (index->fn)
 		match_part(index, object, name, address);
-	if (strncmp(name, EXPORT_PREFIX, strlen(EXPORT_PREFIX)))
+}
+
+static void match(void *data, const char *object, const char *name, unsigned long address)
+{
+	const struct index *index = data;
+	struct symbol **s;
+
+	if (test_bit(head_of(name), index->heads))
+		match_name(index, object, name, address);
+	if (name[0] != '_' || strncmp(name, EXPORT_PREFIX, strlen(EXPORT_PREFIX)))
 		return;
 	name += strlen(EXPORT_PREFIX);
-	for_each_of(s, index, name)(*s)->exported = true;
+	if (test_bit(head_of(name), index->heads))
+		for_each_of(s, index, name)(*s)->exported = true;
 }
 
 int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data)
 {
 	struct index index = {.count = count, .fn = fn, .data = data};
+	bool kernel = false;
 	unsigned int i;
 	int err;
 
@@ -113,9 +136,11 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 		symbols[i].count = 0;
 		symbols[i].exported = false;
 		index.sorted[i] = &symbols[i];
+		__set_bit(head_of(symbols[i].name), index.heads);
+		kernel |= !symbols[i].object || !strcmp(symbols[i].object, "vmlinux");
 	}
 	sort(index.sorted, count, sizeof(*index.sorted), by_name, NULL);
-	err = compat_for_each_symbol(match, &index);
+	err = compat_for_each_symbol(kernel, match, &index);
 	kvfree(index.sorted);
 	return err;
 }

@@ -41,13 +41,16 @@
 #define MEMP_NUM_TCP_SEG      512
 
 /* A 64 KiB window: 2 MB in well under a second at a few milliseconds of latency */
-#define TCP_MSS		      1460
-#define TCP_WND		      (44 * TCP_MSS)
-#define TCP_SND_BUF	      (44 * TCP_MSS)
-#define TCP_SND_QUEUELEN      (2 * TCP_SND_BUF / TCP_MSS)
-#define TCP_OOSEQ_MAX_PBUFS   64
-#define TCP_LISTEN_BACKLOG    1
-#define LWIP_CHKSUM_ALGORITHM 3
+#define TCP_MSS		    1460
+#define TCP_WND		    (44 * TCP_MSS)
+#define TCP_SND_BUF	    (44 * TCP_MSS)
+#define TCP_SND_QUEUELEN    (2 * TCP_SND_BUF / TCP_MSS)
+#define TCP_OOSEQ_MAX_PBUFS 64
+#define TCP_LISTEN_BACKLOG  1
+/* Each full segment of a bundle is acknowledged at once: its sender may wait for that to send two
+ */
+#define TCP_WND_UPDATE_THRESHOLD TCP_MSS
+#define LWIP_CHKSUM_ALGORITHM	 3
 
 /*
  * A connection that we closed first waits twice this long for stragglers (milliseconds). lwIP
