@@ -56,6 +56,8 @@ static __attribute__((noipa)) int hidden_tail(void)
 /* Like a task that exits: not on the list any more, and preempted again and again. */
 static __attribute__((noipa)) int hidden_off_list(void)
 {
+	/* room for the redirect before cond_resched(), which the kernel rewrites */
+	asm volatile(".skip 16, 0x90");
 	while (!READ_ONCE(awake))
 		cond_resched();
 	barrier();

@@ -40,8 +40,19 @@ static const char *const context_names[] = {"user", "thread", "softirq", "hardir
 
 /* Calls in one go, and one in how many goes sleeps in the middle of a call. */
 #define BATCH	    100
-#define BATCH_IRQ   20
-#define SLEEP_EVERY 64
+#define BATCH_IRQ   50
+#define SLEEP_EVERY 16
+
+/*
+ * How often each context comes up. An interrupt costs an emulator as much as 10,000 instructions: a
+ * host that is busy must not leave the guest with nothing but these.
+ */
+#define TIMER_MS  8
+#define THREAD_US 2000
+/* A user process rests after so many batches, or sleeps in the middle of a call instead. */
+#define USER_BATCHES 64
+#define USER_US	     3000
+#define USER_CALLS   4
 
 struct counts {
 	unsigned long calls[CONTEXTS];
@@ -107,13 +118,13 @@ static void on_timer(struct timer_list *timer)
 {
 	call_all(SOFTIRQ, BATCH);
 	if (!READ_ONCE(stopping))
-		mod_timer(timer, jiffies + 1);
+		mod_timer(timer, jiffies + msecs_to_jiffies(TIMER_MS));
 }
 
 static enum hrtimer_restart on_hrtimer(struct hrtimer *timer)
 {
 	call_all(HARDIRQ, BATCH_IRQ);
-	hrtimer_forward_now(timer, ms_to_ktime(2));
+	hrtimer_forward_now(timer, ms_to_ktime(TIMER_MS));
 	return HRTIMER_RESTART;
 }
 
@@ -127,7 +138,7 @@ static int thread_main(void *arg)
 	struct source *s = arg;
 	unsigned int n = 0;
 
-	hrtimer_start(&s->hrtimer, ms_to_ktime(2), HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&s->hrtimer, ms_to_ktime(TIMER_MS), HRTIMER_MODE_REL_PINNED_HARD);
 	while (!kthread_should_stop()) {
 		call_all(THREAD, BATCH);
 		if (n++ % SLEEP_EVERY == 0)
@@ -135,7 +146,7 @@ static int thread_main(void *arg)
 		preempt_disable();
 		smp_call_function(on_ipi, NULL, 0);
 		preempt_enable();
-		usleep_range(500, 1000);
+		usleep_range(THREAD_US, 2 * THREAD_US);
 	}
 	hrtimer_cancel(&s->hrtimer);
 	return 0;
@@ -143,11 +154,14 @@ static int thread_main(void *arg)
 
 static ssize_t run_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
 {
-	static atomic_t n;
+	static atomic_t batches;
+	unsigned int n = atomic_inc_return(&batches);
 
 	call_all(USER, BATCH);
-	if (atomic_inc_return(&n) % (SLEEP_EVERY * 16) == 0)
+	if (n % (USER_BATCHES * USER_CALLS) == 0)
 		mixture_h(USER, mixture_sleep);
+	else if (n % USER_BATCHES == 0)
+		usleep_range(USER_US, 2 * USER_US);
 	return clear_user(buf, len) ? -EFAULT : len;
 }
 
