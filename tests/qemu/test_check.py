@@ -58,6 +58,7 @@ class Waiting:
     def blocked_by(self, pattern, seconds):
         """It goes on being blocked for so long, and the status tells by whom."""
         deadline = time.monotonic() + 30
+        pattern = rf"task \S+ \(pid \d+\) is in .*{pattern}"
         while not re.search(pattern, status := self.guest.suture("status").out):
             assert self.process.poll() is None, f"it was not blocked:\n{self.output()}"
             assert time.monotonic() < deadline, status

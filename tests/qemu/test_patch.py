@@ -216,8 +216,7 @@ def test_fake_signal(guest, bundles, sleepers):
         guest.wait_log(f"NAPPING {sleepers}")
         applying = started(guest, "apply", bundle)
         try:
-            status = wait_status(guest, "sleeper_nap", 30)
-            assert re.search(r"task cat \(pid \d+\) is in sleeper_nap", status), status
+            wait_status(guest, r"task cat \(pid \d+\) is in sleeper_nap", 30)
             output, _ = applying.communicate(timeout=60)
             assert applying.returncode == 0, output
         finally:
