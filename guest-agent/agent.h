@@ -125,8 +125,8 @@ void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
 /* The payload's function, for its parts. After all lookup_add(). */
 void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index);
 /*
- * Fill in old_func and old_size, and l->parts. What cannot be resolved is left at 0, and said by
- * refuse(). -ENOMEM, or why the first one cannot be resolved. Sleeps.
+ * Fill in old_func and old_size, and l->parts. -ENOMEM, or why a function cannot be resolved, which
+ * log and operator are told: it and all behind it are left at 0. Sleeps.
  */
 int lookup_run(struct lookup *l);
 
@@ -144,6 +144,7 @@ struct patch {
 	struct klp_patch *klp;
 	struct module *mod; /* we hold a reference */
 	char name[SUTURE_NAME_LEN];
+	struct list_head object_dirs; /* sysfs.c's */
 	struct completion released;
 	struct work_struct retire;
 };
@@ -174,10 +175,13 @@ int patch_restore(const char *name, const char *above);
 void patch_error(char *text, size_t size);
 __printf(1, 2) void patch_set_error(const char *fmt, ...);
 
-/* Say why a patch is refused: to the log, and to whoever applies it. */
+/*
+ * Say why a patch is refused: to the log, and to whoever applies it. Not for what Linux says with
+ * words of its own (klp_log()), and without the patch's name: Linux's tests look for it in the log.
+ */
 #define refuse(fmt, ...)                                                                           \
 	do {                                                                                       \
-		klp_log(KERN_ERR, fmt "\n", ##__VA_ARGS__);                                        \
+		pr_err(fmt "\n", ##__VA_ARGS__);                                                   \
 		patch_set_error(fmt, ##__VA_ARGS__);                                               \
 	} while (0)
 
@@ -223,7 +227,13 @@ void signal_exit(void);
 
 /* ---- sysfs.c ---- */
 
-extern struct kobj_type sysfs_patch_type;
+/*
+ * The patch's folder: initialized, perhaps added, and removed; then the same again. Whoever has one
+ * of its files open is waited for, and may be waiting for agent_lock: remove it without that.
+ */
+void folder_init(struct patch *p);
+int folder_add(struct patch *p);
+void folder_remove(struct patch *p);
 
 /* ---- poll.c ---- */
 

@@ -48,8 +48,7 @@ static void take_apart(struct work_struct *work)
 	struct patch *p = container_of(work, struct patch, retire);
 	struct module *mod = p->mod;
 
-	kobject_put(&p->kobj);
-	wait_for_completion(&p->released);
+	folder_remove(p);
 	mutex_lock(&agent_lock);
 	list_add(&p->list, &retired_patches);
 	mutex_unlock(&agent_lock);
@@ -79,11 +78,9 @@ void patch_retire(struct patch *p)
 /* Nothing of it is seen or heard yet. */
 static void patch_prepare(struct patch *p)
 {
-	memset(&p->kobj, 0, sizeof(p->kobj));
-	init_completion(&p->released);
 	INIT_LIST_HEAD(&p->list);
 	INIT_WORK(&p->retire, take_apart);
-	kobject_init(&p->kobj, &sysfs_patch_type);
+	folder_init(p);
 }
 
 /* A record that holds the payload; on no list yet. agent_lock held. */
@@ -135,7 +132,7 @@ static int patch_declare(struct patch *p)
 	if (err)
 		return err;
 	list_add_tail(&p->list, &patches);
-	err = kobject_add(&p->kobj, agent_kobj, "%s", p->name);
+	err = folder_add(p);
 	if (err) {
 		patch_set_error("no folder '%s' in sysfs (error %d)", p->name, err);
 		patch_withdraw(p);
@@ -204,7 +201,7 @@ int patch_restore(const char *name, const char *above)
 	/* below the patch that had replaced it: the list is in the order of the stack */
 	list_add_tail(&p->list, &top->list);
 	if (!err)
-		err = kobject_add(&p->kobj, agent_kobj, "%s", p->name);
+		err = folder_add(p);
 	if (err)
 		patch_retire(p);
 	return err;

@@ -477,7 +477,8 @@ struct suture_patch_state {
 	su32 enabled;
 	su32 transition;
 	su32 forced;
-	su32 stack_order;
+	su32 stack_order; /* from 1, the oldest; 0: the patch is off */
+	su64 patched;	  /* bit n: object n of the declaration is, or is being, patched */
 };
 
 /* ---- MODULE: notifier ---- */

@@ -286,8 +286,10 @@ int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_st
 int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply)
 {
 	struct patch *p = engine_find(e, name);
+	u32 i;
 
 	reply->enabled = reply->transition = reply->forced = reply->stack_order = 0;
+	reply->patched = 0;
 	if (!p)
 		return -ENOENT;
 	reply->enabled = p->enabled;
@@ -295,5 +297,7 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
 	reply->transition = e->transition == p || (e->run.kind != SCRIPT_NONE && e->run.patch == p);
 	reply->forced = p->forced;
 	reply->stack_order = stack_order(e, p);
+	for (i = 0; i < p->nr_objects; i++)
+		reply->patched |= (u64)p->objects[i].patched << i;
 	return 0;
 }

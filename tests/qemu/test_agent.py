@@ -82,8 +82,11 @@ def test_sysfs(guest, hello):
     """A patch in sysfs: modes, values, disabling; its module can be unloaded only then."""
     result = guest.suture("apply", hello)
     assert result.status == 0, result
-    files = guest.check("cd /sys/kernel/suture/hello && stat -c '%n %A' * && cat *")
-    assert files.split("\n") == ["enabled -rw-r--r--", "transition -r--r--r--", "1", "0"]
+    files = guest.check("cd /sys/kernel/suture/hello && stat -c '%n %A' * && "
+                        "cat enabled replace stack_order transition")
+    assert files.split("\n") == [
+        "enabled -rw-r--r--", "force --w-------", "replace -r--r--r--", "stack_order -r--r--r--",
+        "transition -r--r--r--", "vmlinux drwxr-xr-x", "1", "0", "1", "0"]
     assert guest.check("cat /proc/cmdline") == "hello from a live patch"
     assert guest.shell("rmmod hello").status != 0
     assert guest.shell("echo 1 >/sys/kernel/suture/hello/enabled").status != 0

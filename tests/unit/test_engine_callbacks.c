@@ -47,6 +47,7 @@ static void load_demo(struct rig *rig)
 	assert_phase(rig, DEMO, PHASE_APPLIED);
 	assert_int_equal(query(rig, DEMO).enabled, 1);
 	assert_int_equal(query(rig, DEMO).transition, 0);
+	assert_int_equal(query(rig, DEMO).patched & 1, 1);
 }
 
 static void disable_demo(struct rig *rig)
@@ -55,6 +56,7 @@ static void disable_demo(struct rig *rig)
 	settle(rig, 100);
 	assert_phase(rig, DEMO, PHASE_DISABLED);
 	assert_int_equal(query(rig, DEMO).enabled, 0);
+	assert_int_equal(query(rig, DEMO).patched, 0);
 }
 
 static void unload_demo(struct rig *rig)
@@ -178,10 +180,13 @@ static void test_4(void **state)
 
 	load_demo(rig);
 	expect_enabled_without_modules(rig);
+	assert_int_equal(query(rig, DEMO).patched, 1);
 	assert_int_equal(insmod(rig, MOD), 0);
 	expect_mod_came(rig);
+	assert_int_equal(query(rig, DEMO).patched, 3);
 	rmmod(rig, MOD);
 	expect_mod_went(rig);
+	assert_int_equal(query(rig, DEMO).patched, 1);
 	disable_demo(rig);
 	expect_disabled_without_modules(rig);
 	unload_demo(rig);
