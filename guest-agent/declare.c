@@ -153,8 +153,11 @@ static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lo
 			func->old_size = 0;
 			func->new_size = compat_symbol_size((unsigned long)func->new_func);
 			if (!func->new_size && !err) {
-				refuse("kallsyms size lookup failed for '%s' replacement",
-				       func->old_name);
+				klp_log(KERN_ERR,
+					"kallsyms size lookup failed for '%s' replacement\n",
+					func->old_name);
+				patch_set_error("kallsyms does not know the new '%s'",
+						func->old_name);
 				err = -ENOENT;
 			}
 		}
@@ -222,10 +225,9 @@ int declare_patch(struct patch *p, u32 flags)
 	err = -E2BIG;
 	if (counts.nr_objects > SUTURE_MAX_OBJECTS || counts.nr_funcs > SUTURE_MAX_FUNCS ||
 	    counts.nr_states > SUTURE_MAX_STATES || size > SUTURE_MSG_MAX) {
-		refuse("patch '%s' has %u objects, %u functions with %u parts, and %u states: more "
+		refuse("the patch has %u objects, %u functions with %u parts, and %u states: more "
 		       "than the monitor takes; split it",
-		       p->name, counts.nr_objects, counts.nr_funcs, counts.nr_parts,
-		       counts.nr_states);
+		       counts.nr_objects, counts.nr_funcs, counts.nr_parts, counts.nr_states);
 		goto free_lookup;
 	}
 
@@ -241,7 +243,7 @@ int declare_patch(struct patch *p, u32 flags)
 	err = mailbox_send(&d->msg);
 	kvfree(d);
 	if (err && err != -EAGAIN)
-		refuse("patch '%s' is refused by the monitor (error %d)%s", p->name, err,
+		refuse("the monitor refuses the patch (error %d)%s", err,
 		       err == -EPERM ? ": it did not come as a bundle" : "");
 free_lookup:
 	lookup_free(&lookup);

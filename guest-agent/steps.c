@@ -74,8 +74,7 @@ static int run_callback(const struct suture_step_reply *step)
 	int result;
 
 	if (!p) {
-		pr_err("the monitor asks for a callback of '%s', which is no patch here\n",
-		       step->name);
+		pr_err("the monitor asks for a callback of a patch that is not here\n");
 		return -ENOENT;
 	}
 	in_callback = p;
