@@ -12,15 +12,21 @@ check: build/setup.stamp
 	@mk/check.sh build/logs
 
 # the plain cases: what `make check` runs
-TESTS ?= test_native.py test_boot.py test_boots.py test_patch.py test_api.py test_agent.py
+TESTS ?= test_native.py test_boot.py test_boots.py test_patch.py test_api.py test_agent.py \
+	test_kselftest.py
 # under fire: sound so far where they ran, but not yet seen to pass in one run often enough for CI
 FIRE_TESTS := test_check.py test_text.py test_unwind.py test_mixture.py test_life.py \
 	test_kexec.py test_fault.py
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
 .PHONY: check-qemu
-check-qemu: $(QEMU_NEEDS)
+check-qemu: $(QEMU_NEEDS) $(if $(findstring kselftest,$(TESTS)),kselftest)
 	@$(call PYTEST,2400) $(TESTS)
+
+## check-kselftest  Linux's livepatch selftests and samples, a line for each script (KERNEL=6.12-cloud-amd64)
+.PHONY: check-kselftest
+check-kselftest: $(QEMU_NEEDS) kselftest
+	@$(call PYTEST,1200) test_kselftest.py
 
 ## check-fire    the check's corners, text writes, mixtures, kexec, a service CPU that dies
 .PHONY: check-fire

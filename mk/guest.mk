@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The guest that tests and demo boot: a Debian kernel (mk/guest-kernel.sh knows which), our module
 # for it, and an initramfs.
-GUEST ?= 6.1-cloud-amd64
+GUEST ?= $(or $(KERNEL),6.1-cloud-amd64)
 export GUEST
 GUEST_DIR := build/guest/$(GUEST)
 AGENT_DIR := build/agent/$(GUEST)
