@@ -225,7 +225,7 @@ static int pack_module(const struct options *o, const char *kernel, const char *
 {
 	struct pack_input in = {.version = o->version,
 				.description = o->description,
-				.params = o->params,
+				.params = o->params.line,
 				.cves = o->cves};
 	static struct payload_info info;
 	size_t size;
@@ -235,7 +235,8 @@ static int pack_module(const struct options *o, const char *kernel, const char *
 	if (!data)
 		return EX_BAD_USAGE;
 	len = find_build_id(o, kernel, in.build_id);
-	if (len < 0 || payload_read(ko, data, size, &info)) {
+	if (len < 0 || payload_read(ko, data, size, &info) ||
+	    params_check(&o->params, info.name, info.modinfo, info.modinfo_size)) {
 		r = EX_BAD_USAGE;
 		goto out;
 	}

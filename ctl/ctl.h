@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "params.h"
+
 enum exit_code { EX_DONE = 0, EX_FAILED = 1, EX_BAD_USAGE = 2, EX_UNREACHABLE = 3, EX_PENDING = 4 };
 
 struct options {
@@ -24,8 +26,9 @@ struct options {
 	const char *kernel;   /* build: kernel headers */
 	const char *build_id; /* build: hexadecimal */
 	const char *vmlinuz;  /* build: take the build-id from here */
-	const char *version, *description, *params, *cves; /* build */
-	unsigned long long since;			   /* log */
+	const char *version, *description, *cves; /* build */
+	struct params params;			  /* build: --param */
+	unsigned long long since;		  /* log */
 };
 
 struct command {

@@ -97,7 +97,8 @@ static void usage(FILE *to)
 	      "begun\n"
 	      "  build: -o FILE, --kernel HEADERS, --build-id HEX or --vmlinuz FILE, --version "
 	      "TEXT,\n"
-	      "         --description TEXT, --params TEXT, --cve ID[,ID...]\n\n"
+	      "         --description TEXT, --cve ID[,ID...], --param NAME=VALUE (of the\n"
+	      "         module, for its load; as often as needed)\n\n"
 	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
 	      "reached, 4 still under way after --timeout.\n\n"
 	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
@@ -121,7 +122,7 @@ enum long_option {
 	OPT_VMLINUZ,
 	OPT_VERSION,
 	OPT_DESCRIPTION,
-	OPT_PARAMS,
+	OPT_PARAM,
 	OPT_CVE,
 	OPT_SINCE
 };
@@ -140,7 +141,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"vmlinuz", required_argument, NULL, OPT_VMLINUZ},
 		{"version", required_argument, NULL, OPT_VERSION},
 		{"description", required_argument, NULL, OPT_DESCRIPTION},
-		{"params", required_argument, NULL, OPT_PARAMS},
+		{"param", required_argument, NULL, OPT_PARAM},
 		{"cve", required_argument, NULL, OPT_CVE},
 		{"since", required_argument, NULL, OPT_SINCE},
 		{"help", no_argument, NULL, 'h'},
@@ -187,8 +188,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case OPT_DESCRIPTION:
 			o->description = optarg;
 			break;
-		case OPT_PARAMS:
-			o->params = optarg;
+		case OPT_PARAM:
+			if (params_add(&o->params, optarg))
+				return EX_BAD_USAGE;
 			break;
 		case OPT_CVE:
 			o->cves = optarg;

@@ -117,11 +117,13 @@ static const char *string(const struct reader *r, struct place p)
 	return (const char *)d->d_buf + p.offset;
 }
 
-static int module_name(const struct reader *r, struct payload_info *info)
+static int read_modinfo(const struct reader *r, struct payload_info *info)
 {
 	Elf_Data *d = section_data(r, find_section(r, ".modinfo"));
 	const char *p = d ? d->d_buf : NULL, *end = p ? p + d->d_size : NULL;
 
+	info->modinfo = p;
+	info->modinfo_size = p ? d->d_size : 0;
 	for (; p && p < end; p += strnlen(p, (size_t)(end - p)) + 1)
 		if (end - p > 5 && !strncmp(p, "name=", 5) && memchr(p, 0, (size_t)(end - p)) &&
 		    strlen(p + 5) < sizeof(info->name)) {
@@ -287,7 +289,7 @@ int payload_read(const char *path, void *data, size_t size, struct payload_info 
 	if (!r.elf || !gelf_getehdr(r.elf, &eh) || eh.e_type != ET_REL ||
 	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB)
 		fail(EX_BAD_USAGE, "%s: not a 64-bit kernel module", path);
-	else if (!module_name(&r, info))
+	else if (!read_modinfo(&r, info))
 		err = read_patch(&r, info);
 	/* Strings point into data, not into libelf's memory: elf_memory() reads in place. */
 	elf_end(r.elf);

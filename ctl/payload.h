@@ -15,6 +15,8 @@ struct payload_func {
 
 struct payload_info {
 	char name[SUTURE_NAME_LEN]; /* the module's, from .modinfo */
+	const char *modinfo;	    /* its .modinfo section */
+	size_t modinfo_size;
 	bool replace;
 	unsigned nr_objects, nr_funcs, nr_states;
 	const char *objects[SUTURE_MAX_OBJECTS];

@@ -57,10 +57,10 @@ def livepatch_source(code, functions, init="", replace=False):
                            init=init, replace=str(replace).lower())
 
 
-def suture_build(source, bundle, timeout=120):
-    """`suture build`; returns (status, what it printed)."""
+def suture_build(source, bundle, *options, timeout=120):
+    """`suture build`, with more options for it; returns (status, what it printed)."""
     done = subprocess.run([SUTURE, "build", source, "--kernel", KBUILD, "--vmlinuz", KERNEL,
-                           "-o", bundle],
+                           "-o", bundle, *options],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
     return done.returncode, done.stdout.decode(errors="replace")
 
