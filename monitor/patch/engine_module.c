@@ -102,10 +102,12 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 	return 0;
 }
 
-static void forget_addresses(struct patch *p, const struct object *o)
+/* The module is gone, or not there yet: another one may come to where it was. */
+static void unload_object(struct patch *p, struct object *o)
 {
 	u32 i;
 
+	o->loaded = false;
 	for (i = 0; i < p->nr_funcs; i++)
 		if (&p->objects[p->funcs[i].object] == o)
 			p->funcs[i].old_addr = p->funcs[i].old_size = 0;
@@ -121,7 +123,7 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
 		if (!o || o->loaded)
 			continue;
-		forget_addresses(p, o);
+		unload_object(p, o); /* should a pump have ended before its script */
 		o->event = EVENT_COMING;
 		o->event_error = resolve(e, p, o, m);
 	}
@@ -209,15 +211,19 @@ int engine_module(struct engine *e, const struct suture_module *m)
 
 /* ---- the steps: what Linux does in klp_module_coming() and klp_module_going() ---- */
 
-static void forget_event(struct engine *e, const char *module, enum object_event event)
+/* `by` refused it; those behind have not seen it. */
+static void refuse_coming(struct engine *e, const char *module, struct patch *by)
 {
 	struct patch *p;
 	struct object *o;
 
+	unload_object(by, patch_object(by, module));
 	for (p = e->patches; p; p = p->next) {
-		o = patch_event_object(p, module, event);
-		if (o)
-			o->event = EVENT_NONE;
+		o = patch_event_object(p, module, EVENT_COMING);
+		if (!o)
+			continue;
+		o->event = EVENT_NONE;
+		unload_object(p, o);
 	}
 }
 
@@ -277,8 +283,7 @@ fail:
 			   "patch '%s' failed for module '%s', refusing to load module '%s'",
 			   s->p->name, s->module, s->module));
 	SCRIPT_END
-	s->o->loaded = false;
-	forget_event(e, s->module, EVENT_COMING);
+	refuse_coming(e, s->module, s->p);
 	return script_become(s, SCRIPT_GOING);
 }
 
@@ -309,7 +314,7 @@ bool script_going(struct engine *e, struct script *s, struct suture_step_reply *
 			s->o->pre_patched = false;
 			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_UNPATCH);
 		}
-		s->o->loaded = false;
+		unload_object(s->p, s->o);
 	}
 	SCRIPT_END
 	return script_finish(e, r, SUTURE_STEP_DONE, s->error);

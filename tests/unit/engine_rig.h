@@ -60,6 +60,7 @@ enum module_state { ABSENT, COMING, LIVE, GOING };
 
 struct rig_module {
 	const char *name;
+	u32 place; /* of its text; a module may come where another one was */
 	enum module_state state;
 };
 

@@ -218,7 +218,7 @@ struct suture_declare *make_declaration(struct rig *rig, struct rig_payload *p)
 		o[i].callbacks = d->objects[i].callbacks;
 		o[i].loaded = vmlinux || mod->state == LIVE;
 		if (mod && o[i].loaded) {
-			o[i].text_start = module_text((u32)(mod - rig->modules));
+			o[i].text_start = module_text(mod->place);
 			o[i].text_end = o[i].text_start + MODULE_TEXT;
 		}
 	}
@@ -318,7 +318,7 @@ void drop_range(struct rig *rig, u64 start)
 int insmod(struct rig *rig, const char *name)
 {
 	struct rig_module *mod = rig_module(rig, name);
-	u64 text = module_text((u32)(mod - rig->modules));
+	u64 text = module_text(mod->place);
 	int r;
 
 	assert_int_equal(mod->state, ABSENT);
@@ -351,7 +351,7 @@ static void forget_callbacks(struct rig *rig, const char *module)
 void rmmod(struct rig *rig, const char *name)
 {
 	struct rig_module *mod = rig_module(rig, name);
-	u64 text = module_text((u32)(mod - rig->modules));
+	u64 text = module_text(mod->place);
 
 	assert_int_equal(mod->state, LIVE);
 	rig_line(rig, "%s: exit", name);

@@ -409,6 +409,30 @@ static void test_refused_module_leaves_others(void **state)
 	rmmod(rig, "m");
 }
 
+/* Another module comes to where one was that is gone, or that was refused: no address is kept. */
+static void test_module_in_anothers_place(void **state)
+{
+	static const struct def both = {
+		.name = "both",
+		.objects = {{"m", ALL_CALLBACKS}, {"n", ALL_CALLBACKS}},
+		.funcs = {{0, "f"}, {1, "f"}},
+	};
+	struct rig *rig = *state;
+
+	rig_module(rig, "n")->place = rig_module(rig, "m")->place;
+	assert_int_equal(insmod_payload(rig, &both), 0);
+	settle(rig, 50);
+	assert_int_equal(insmod(rig, "m"), 0);
+	rmmod(rig, "m");
+	rig_payload(rig, "both")->pre_patch_ret = -EIO;
+	assert_int_equal(insmod(rig, "m"), -EIO);
+	rig_payload(rig, "both")->pre_patch_ret = 0;
+	assert_int_equal(insmod(rig, "n"), 0);
+	assert_int_equal(count_redirects(rig), 1);
+	rmmod(rig, "n");
+	assert_int_equal(count_redirects(rig), 0);
+}
+
 static void test_unresolved_function_of_module(void **state)
 {
 	static const struct def def = {
@@ -489,6 +513,7 @@ int main(void)
 		T(test_failing_second_object),
 		T(test_refused_module_leaves_others),
 		T(test_unresolved_function_of_module),
+		T(test_module_in_anothers_place),
 		T(test_multiple),
 		T(test_replace),
 	};
