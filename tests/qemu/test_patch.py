@@ -13,7 +13,9 @@ import pytest
 from machine import BUILD, GUEST, SUTURE, TOP
 from patches import make_patch, suture_build
 
-SLEEPER = os.path.join(BUILD, "guest", f"{GUEST}-modules", "sleeper.ko")
+MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
+SLEEPER = os.path.join(MODULES, "sleeper.ko")
+ASSEMBLY = os.path.join(MODULES, "assembly.ko")
 UNAME_PATCHED = "live patched by Suture"
 
 
@@ -42,7 +44,8 @@ def guest(shared):
     """Two CPUs, agent and the module `sleeper` loaded; to be left without a patch or warning."""
     guest = shared["guest"]
     if guest is None:
-        guest = shared["boot"](cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER})
+        guest = shared["boot"](cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER,
+                                               "/lib/modules/assembly.ko": ASSEMBLY})
         guest.load_agent()
         guest.check("insmod /lib/modules/sleeper.ko")
     shared["guest"] = None
@@ -142,6 +145,59 @@ def test_module_object(guest, bundles):
     assert guest.check("cat /proc/sleeper") == "value 2"
     revert(guest, "sleepy")
     assert guest.check("cat /proc/sleeper") == "value 1"
+
+
+def test_assembly(guest, bundles):
+    """Functions written in assembly, of vmlinux and of a module, one of them on a sleeping thread's
+    stack: like any other. ftrace knows none of them."""
+    bundle = make_patch(bundles, "assembled", """
+        static void new_iowrite32_copy(u32 *to, const u32 *from, size_t count)
+        {
+            while (count--)
+                *to++ = *from++ + 10;
+        }
+
+        static noinline int new_twice(int n)
+        {
+            return 3 * n;
+        }
+
+        static noinline int new_nap(void)
+        {
+            return 0;
+        }
+    """, {None: {"__iowrite32_copy": "new_iowrite32_copy"},
+          "assembly": {"assembly_twice": "new_twice", "assembly_nap": "new_nap"}})
+    parameters = "/sys/module/assembly/parameters"
+    guest.check("insmod /lib/modules/assembly.ko")
+    for function in "__iowrite32_copy", "assembly_twice", "assembly_nap":
+        assert guest.check(f"grep -cw {function} /proc/kallsyms") == "1"
+        known = guest.shell(f"grep -w {function} /sys/kernel/tracing/available_filter_functions")
+        assert known.status == 1, known
+    assert guest.check(f"cat {parameters}/values") == "twice 21 is 42, copied 3 4"
+
+    guest.check(f"echo 1 >{parameters}/nap")
+    result = guest.suture("apply", "--no-wait", bundle)
+    assert result.status == 0, result
+    deadline = time.monotonic() + 60
+    while True:
+        patch = guest.json("/v1/patches/assembled")
+        if patch["apply"]["blocker"] or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    assert patch["apply"]["blocker"]["func"] == "assembly_nap", patch
+    assert patch["apply"]["blocker"]["comm"] == "assembly_nap", patch
+    assert guest.check(f"cat {parameters}/values") == "twice 21 is 42, copied 3 4"
+    guest.check(f"echo 0 >{parameters}/nap")
+    while patch["phase"] != "applied" and time.monotonic() < deadline:
+        time.sleep(0.1)
+        patch = guest.json("/v1/patches/assembled")
+    assert patch["phase"] == "applied", patch
+    assert guest.check(f"cat {parameters}/values") == "twice 21 is 63, copied 13 14"
+
+    revert(guest, "assembled")
+    assert guest.check(f"cat {parameters}/values") == "twice 21 is 42, copied 3 4"
+    guest.check("rmmod assembly")
 
 
 # ---- the consistency check ----
