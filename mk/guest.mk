@@ -45,10 +45,27 @@ $(GUEST_MODULES)/built: $(wildcard tests/guest/modules/*) $(GUEST_DIR)/release
 	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) modules
 	@touch $@
 
+# the same livepatch modules twice: against the kernel's linux/livepatch.h and the agent's
+DIFFERENTIAL := build/guest/$(GUEST)-differential
+DIFFERENTIAL_SRC := $(wildcard tests/guest/differential/*)
+AGENT_INCLUDE := $(CURDIR)/guest-agent/include
+$(DIFFERENTIAL)/suture/built: AGENT_HEADERS := KBUILD_EXTRA_SYMBOLS=$(AGENT_INCLUDE)/Module.symvers \
+	NOSTDINC_FLAGS="-nostdinc -I$(AGENT_INCLUDE) \
+		-isystem $(shell $(CC) -print-file-name=include)"
+$(DIFFERENTIAL)/%/built: $(DIFFERENTIAL_SRC) $(wildcard guest-agent/include/*/*.h) \
+		$(GUEST_DIR)/release
+	@echo "KBUILD $(@D)"
+	@mkdir -p $(@D)
+	@ln -sf $(addprefix $(CURDIR)/,$(DIFFERENTIAL_SRC)) $(@D)/
+	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) \
+		$(AGENT_HEADERS) modules
+	@touch $@
+
 INITRAMFS := build/guest/initramfs.cpio.gz
 $(INITRAMFS): mk/initramfs.sh tests/guest/init $(GUEST_PROGRAMS)
 	@mk/initramfs.sh $@ tests/guest/init $(GUEST_PROGRAMS)
 
 ## guest         the guest kernel, initramfs and modules that the tests boot
 .PHONY: guest
-guest: $(GUEST_DIR)/release $(INITRAMFS) $(GUEST_MODULES)/built
+guest: $(GUEST_DIR)/release $(INITRAMFS) $(GUEST_MODULES)/built \
+	$(DIFFERENTIAL)/linux/built $(DIFFERENTIAL)/suture/built

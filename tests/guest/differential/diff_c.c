@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define NUMBER 3
+#include "patch.h"

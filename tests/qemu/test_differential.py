@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Linux's livepatch and Suture, side by side: random sequences of loads, disables, replacements and
+modules that come and go, first with Linux's own livepatch, then the same with Suture in the same kernel.
+After each step the kernel's messages, what the step returned, what sysfs shows, the modules' reference
+counts and what the patched functions return are equal.
+
+The modules are tests/guest/differential, built twice from one source. Where the two differ on purpose is
+said in docs/semantics.md; here it is what NOT_COMPARED and blocked() leave out.
+
+    SUTURE_STEPS=1000 SUTURE_SEED=7 make check-qemu TESTS=test_differential.py
+"""
+
+import os
+import random
+import re
+import time
+
+from machine import BUILD, GUEST
+
+STEPS = int(os.environ.get("SUTURE_STEPS", "120"))
+SEED = int(os.environ.get("SUTURE_SEED", random.SystemRandom().randrange(10**6)))
+MODULES = os.path.join(BUILD, "guest", f"{GUEST}-differential")
+PATCHES = ["diff_a", "diff_b", "diff_c", "diff_d"]
+TARGETS = ["diff_t1", "diff_t2"]
+SETTLE_S = 120
+
+# Linux's debug messages are compared too, but for those on what blocks (klp_try_switch_task): its own
+# selftests leave the same ones out.
+# The module loader's remarks on foreign modules and payloads, once a boot; what depends on how long
+# somebody blocks; what the agent says for itself.
+NOT_COMPARED = re.compile(r": (loading out-of-tree|tainting kernel|module verification)|"
+                          r"signaling remaining tasks")
+
+# What there is to see, one fact a line: "patch NAME enabled transition", "module NAME references",
+# "probe ...", "log ...".
+LOOK = r"""
+cd $KLP
+for p in diff_*; do [ -d $p ] && echo patch $p $(cat $p/enabled $p/transition); done
+sed -n 's/^\(diff_[a-z0-9]*\) [0-9]* \([0-9]*\) .*/module \1 \2/p' /proc/modules | sort
+echo probe cmdline $(sed 's/^[^d].*/original/' /proc/cmdline)
+echo probe version $(sed 's/^Linux.*/original/' /proc/version)
+for t in diff_t1 diff_t2; do
+	d=/sys/module/$t/parameters
+	[ -d $d ] && echo probe $t $(cat $d/values $d/at_init)
+done
+true
+"""
+
+
+class System:
+    """A machine with one of the two implementations."""
+
+    def __init__(self, machine, sysfs):
+        self.machine = machine
+        self.look_command = f"KLP={sysfs}\n" + LOOK
+        self.sysfs = sysfs
+        # livepatch's debug messages are part of what is compared
+        machine.check("dmesg -n 1; dmesg -c >/dev/null")
+
+    def look(self):
+        facts = {"patches": {}, "modules": {}, "probes": []}
+        for line in self.machine.check(self.look_command, timeout=60).splitlines():
+            kind, name, *rest = line.split()
+            if kind == "patch" and len(rest) == 2:
+                facts["patches"][name] = tuple(rest)
+            elif kind == "module":
+                facts["modules"][name] = int(rest[0])
+            elif kind == "probe":
+                facts["probes"].append((name, *rest))
+        return facts
+
+    def settle(self):
+        """Wait until nothing changes any more by itself; what is to be seen then. A transition that only
+        a busy thread blocks is as still as one that is complete."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            facts = self.look()
+            moving = [name for name, (_, transition) in facts["patches"].items()
+                      if transition == "1"]
+            # a patch that is off lets go of its module a moment later
+            held = [name for name, count in facts["modules"].items()
+                    if name in PATCHES and count and name not in facts["patches"]]
+            facts["blocked"] = bool(moving) and self.blocked(moving[0], facts["patches"])
+            if not held and (not moving or facts["blocked"]):
+                return facts
+            if time.monotonic() > deadline:
+                self.machine.fail(f"nothing settles: {facts}")
+            time.sleep(0.05)
+
+    def step(self, command):
+        """Do it; what it returned, what it said, and what is to be seen afterwards."""
+        result = self.machine.shell(command, timeout=60)
+        facts = self.settle()
+        facts["result"] = (result.status, result.out)
+        log = self.machine.check("dmesg -c")
+        bad = re.search(r"WARNING:|BUG:|Oops|general protection|refcount_t|Call Trace", log)
+        if bad:
+            self.machine.fail(f"after {command!r}:\n{log}")
+        lines = (re.sub(r"^\[ *[0-9.]+\] ", "", line) for line in log.splitlines())
+        facts["log"] = [line for line in lines if re.match("livepatch: |diff_", line)
+                        and not NOT_COMPARED.search(line)]
+        return facts
+
+
+class Linux(System):
+    def __init__(self, boot):
+        super().__init__(boot(native=True, cpus=1, agent=False, memory="1G",
+                              cmdline='dyndbg="file kernel/livepatch/* +p;'
+                                      ' func klp_try_switch_task -p"', files=files("linux")),
+                         "/sys/kernel/livepatch")
+
+    def blocked(self, patch, patches):
+        """Have all tasks but busy threads come to the side that the transition goes to?"""
+        tasks = self.machine.shell(f"for f in $(grep -Lx {patches[patch][0]} /proc/[0-9]*/patch_state"
+                                   " 2>/dev/null); do cat ${f%/*}/comm; done").out.split()
+        return bool(tasks) and all(re.fullmatch("diff_t._busy", task) for task in tasks)
+
+
+class Suture(System):
+    def __init__(self, boot):
+        super().__init__(boot(cpus=1, conf={"guest_patches": "yes"}, files=files("suture")),
+                         "/sys/kernel/suture")
+        self.machine.load_agent()
+        self.machine.check("dmesg -c >/dev/null")
+
+    def blocked(self, patch, patches):
+        """Do attempts fail, again and again, on a busy thread?"""
+        seen = set()
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline:
+            transition = self.machine.json("/v1/status")["transition"]
+            if not transition or not transition["blocker"]:
+                return False
+            if not re.fullmatch("diff_t._busy", transition["blocker"]["comm"]):
+                return False
+            seen.add(transition["attempts"])
+            if len(seen) == 3:
+                return True
+            time.sleep(0.02)
+        return False
+
+
+def files(which):
+    return {f"/lib/modules/{name}.ko": os.path.join(MODULES, which, f"{name}.ko")
+            for name in PATCHES + TARGETS}
+
+
+# ---- what to do next ----
+
+class Steps:
+    """Random steps, chosen by what the reference shows."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.tag = 0
+        self.busy = set()
+
+    def params(self):
+        pick = self.random
+        self.tag += 1
+        funcs = sum(1 << n for n in range(8) if pick.random() < 0.4)
+        funcs |= sum(1 << n for n in (8, 9) if pick.random() < 0.03)
+        rets = [pick.choice([-19, -22, -12]) if pick.random() < 0.08 else 0 for _ in range(3)]
+        versions = [pick.choice([0, 0, 0, 1, 1, 2]) if pick.random() < 0.4 else 0
+                    for _ in range(2)]
+        return " ".join([
+            f"tag={self.tag}", f"funcs={funcs}", f"objects={pick.choice([1, 2, 4, 3, 5, 7, 7])}",
+            f"callbacks={pick.choice([0xfff, 0xfff, 0xfff, pick.randrange(0x1000)])}",
+            f"pre_patch_ret={','.join(map(str, rets))}",
+            f"replace={int(pick.random() < 0.3)}", f"versions={','.join(map(str, versions))}"])
+
+    def choices(self, facts):
+        """[(weight, command)] of what makes sense, and of some that does not."""
+        patches, modules = facts["patches"], facts["modules"]
+        steps = []
+        for name in PATCHES:
+            if name not in modules:
+                steps.append((4, f"load /lib/modules/{name}.ko {self.params()}"))
+                continue
+            steps.append((0.2, f"load /lib/modules/{name}.ko"))
+            steps.append((0.3 if name in patches else 3, f"rmmod {name}"))
+            steps.append((0.7, f"echo {self.random.choice([0, -19])},0,"
+                               f"{self.random.choice([0, 0, -12])}"
+                               f" >/sys/module/{name}/parameters/pre_patch_ret"))
+            if name in patches:
+                steps.append((3, f"echo 0 >$KLP/{name}/enabled"))
+                steps.append((2 if patches[name][1] == "1" else 0.4, f"echo 1 >$KLP/{name}/enabled"))
+        for name in TARGETS:
+            busy = f"/sys/module/{name}/parameters/busy"
+            if name not in modules:
+                steps.append((4, f"load /lib/modules/{name}.ko"))
+                steps.append((0.5, f"load /lib/modules/{name}.ko init_ret=-5"))
+                continue
+            steps.append((2 if name not in self.busy else 0.3, f"rmmod {name}"))
+            if name in self.busy:
+                steps.append((5 if facts["blocked"] else 2, f"echo 0 >{busy}"))
+            else:
+                steps.append((2, f"echo 1 >{busy}"))
+        return steps
+
+    def next(self, facts):
+        steps = self.choices(facts)
+        command = self.random.choices([s for _, s in steps], [w for w, _ in steps])[0]
+        busy = re.match(r"echo ([01]) >/sys/module/(diff_t.)/parameters/busy", command)
+        if busy and busy[1] == "1":
+            self.busy.add(busy[2])
+        elif busy:
+            self.busy.discard(busy[2])
+        return command
+
+
+# ---- what must be equal ----
+
+def comparable(facts):
+    """All of it. But while a transition waits, in Linux each task has one side of it, in Suture the whole
+    machine still has the old one: then the functions' results are not compared."""
+    return {key: value for key, value in facts.items()
+            if key != "probes" or not facts["blocked"]}
+
+
+def differences(linux, suture):
+    return {key: (linux[key], suture.get(key)) for key in linux if linux[key] != suture.get(key)}
+
+
+def test_same_as_linux(boot, measured):
+    print(f"SUTURE_SEED={SEED} SUTURE_STEPS={STEPS}")
+    linux, steps, story = Linux(boot), Steps(SEED), []
+    facts = linux.settle()
+    for _ in range(STEPS):
+        command = steps.next(facts)
+        facts = linux.step(command.replace("$KLP", linux.sysfs))
+        story.append((command, facts))
+    linux.machine.stop()
+
+    suture = Suture(boot)
+    before = suture.settle()
+    for number, (command, expected) in enumerate(story):
+        facts = suture.step(command.replace("$KLP", suture.sysfs))
+        differ = differences(comparable(expected), comparable(facts))
+        if differ:
+            for earlier, _ in story[:number + 1]:
+                print(earlier)
+            raise AssertionError(
+                f"SUTURE_SEED={SEED}, step {number}: {command}\n" +
+                "\n".join(f"{key}:\n  linux  {a}\n  suture {b}" for key, (a, b) in differ.items()))
+        if facts["blocked"]:
+            # the whole machine has the old side until the switch
+            known = {name: values for name, *values in before["probes"]}
+            for name, *values in facts["probes"]:
+                assert known.get(name, values) == values or "load" in command, (command, before)
+        before = facts
+    blocked = sum(facts["blocked"] for _, facts in story)
+    lines = sum(len(facts["log"]) for _, facts in story)
+    refused = sum(facts["result"][0] != 0 for _, facts in story)
+    measured(f"seed {SEED}: {len(story)} steps, {refused} of them refused, {blocked} with a blocked "
+             f"transition, {lines} messages: the same with Linux and with Suture")
