@@ -73,15 +73,19 @@ class System:
         """Wait until nothing changes any more by itself; what is to be seen then. A transition that only
         a busy thread blocks is as still as one that is complete."""
         deadline = time.monotonic() + SETTLE_S
+        facts = None
         while True:
-            facts = self.look()
+            before, facts = facts, self.look()
             moving = [name for name, (_, transition) in facts["patches"].items()
                       if transition == "1"]
             # a patch that is off lets go of its module a moment later
             held = [name for name, count in facts["modules"].items()
                     if name in PATCHES and count and name not in facts["patches"]]
-            facts["blocked"] = bool(moving) and self.blocked(moving[0], facts["patches"])
-            if not held and (not moving or facts["blocked"]):
+            # what happens between two lines of one look makes them differ: only a second is believed
+            still = not held and facts == before
+            blocked = still and bool(moving) and self.blocked(moving[0], facts["patches"])
+            if still and (blocked or not moving):
+                facts["blocked"] = blocked
                 return facts
             if time.monotonic() > deadline:
                 self.machine.fail(f"nothing settles: {facts}")
