@@ -420,9 +420,9 @@ enum suture_step_kind {
 				    folder removed; then ask again */
 	SUTURE_STEP_SIGNAL = 5,	 /* send the fake signal to task `pid`, then ask again */
 	/*
-	 * The patch `name` was replaced by the one that is pumped for, and comes back below it: take a
-	 * reference to its module and DECLARE it with SUTURE_DECL_RESTORE; the next `result` is zero,
-	 * or negative errno with nothing held (-ENODEV: its module is gone).
+	 * The patch `name` was replaced by the one that is pumped for, and comes back below it:
+	 * take a reference to its module and DECLARE it with SUTURE_DECL_RESTORE; the next `result`
+	 * is zero, or negative errno with nothing held (-ENODEV: its module is gone).
 	 */
 	SUTURE_STEP_RESTORE = 6,
 };

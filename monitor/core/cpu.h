@@ -41,8 +41,8 @@ struct vcpu_context {
 	u64 ip, sp;
 	bool user;	 /* not in kernel mode */
 	u64 percpu_base; /* x86: the kernel's GS base, also while in user mode; arm64: TPIDR_EL1 */
-	u64 other_base;	 /* x86, kernel mode: the GS base that is not active, or 0 (is the user's) */
-	u32 nr_regs;	 /* general registers, the link register among them; ip and sp not */
+	u64 other_base; /* x86, kernel mode: the GS base that is not active, or 0 (is the user's) */
+	u32 nr_regs;	/* general registers, the link register among them; ip and sp not */
 	u64 regs[VCPU_MAX_REGS];
 };
 

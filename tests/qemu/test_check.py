@@ -2,14 +2,12 @@
 """The consistency check in a real guest: tasks that are in a function, and hard to find there."""
 
 import os
-import re
-import subprocess
-import time
 
 import pytest
 
-from machine import BUILD, GUEST, SUTURE, TOP
+from machine import BUILD, GUEST, TOP
 from patches import make_patch, suture_build
+from waiting import Waiting
 
 HIDDEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hidden.ko")
 TRACING = "/sys/kernel/tracing"
@@ -44,43 +42,6 @@ def hidden_patch(bundles, function):
             return 2;
         }}
     """, {"hidden": {function: f"new_{function}"}})
-
-
-class Waiting:
-    """A command of the operator that must not come to its end yet."""
-
-    def __init__(self, guest, *arguments):
-        self.guest = guest
-        self.process = subprocess.Popen(
-            [SUTURE, "--host", f"127.0.0.1:{guest.port}", "--insecure", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-    def blocked_by(self, pattern, seconds):
-        """It goes on being blocked for so long, and the status tells by whom."""
-        deadline = time.monotonic() + 30
-        pattern = rf"task \S+ \(pid \d+\) is in .*{pattern}"
-        while not re.search(pattern, status := self.guest.suture("status").out):
-            assert self.process.poll() is None, f"it was not blocked:\n{self.output()}"
-            assert time.monotonic() < deadline, status
-            time.sleep(0.1)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            assert self.process.poll() is None, f"it was not blocked:\n{self.output()}"
-            time.sleep(0.1)
-
-    def output(self):
-        return self.process.communicate(timeout=10)[0].decode(errors="replace")
-
-    def succeeds(self, timeout=40):
-        output, _ = self.process.communicate(timeout=timeout)
-        assert self.process.returncode == 0, output.decode(errors="replace")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
-        self.process.kill()
-        self.process.wait()
 
 
 def blocked_while_in(guest, bundles, function, word, by, seconds=3.0):
