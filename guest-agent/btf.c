@@ -12,6 +12,9 @@ struct btf_view {
 	u32 names_len;
 };
 
+/* What every kernel's has; from 7.1 on the headers know more than the tables of most have. */
+#define HEADER_SIZE offsetofend(struct btf_header, str_len)
+
 static bool btf_open(struct btf_view *v)
 {
 	const char *start = (const char *)compat_symbol("__start_BTF");
@@ -19,8 +22,8 @@ static bool btf_open(struct btf_view *v)
 	const struct btf_header *h = (const void *)start;
 	u64 left;
 
-	if (!start || stop - start < (long)sizeof(*h) || h->magic != BTF_MAGIC ||
-	    h->hdr_len < sizeof(*h) || h->hdr_len > stop - start)
+	if (!start || stop - start < (long)HEADER_SIZE || h->magic != BTF_MAGIC ||
+	    h->hdr_len < HEADER_SIZE || h->hdr_len > stop - start)
 		return false;
 	left = stop - start - h->hdr_len;
 	if ((u64)h->type_off + h->type_len > left || (u64)h->str_off + h->str_len > left ||

@@ -22,6 +22,8 @@ def bundles(tmp_path_factory):
 def machine(boot_module):
     machine = boot_module(cpus=2, files={"/lib/modules/hidden.ko": HIDDEN})
     machine.load_agent()
+    # run queues, balancers, probes: the agent has found all that this kernel has
+    assert machine.shell("dmesg | grep 'suture: .*not seen'").out == ""
     machine.check("insmod /lib/modules/hidden.ko")
     return machine
 
