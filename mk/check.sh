@@ -51,6 +51,7 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 stage build all -
 stage lint lint -
 stage unit check-unit counts
+stage model check-model counts
 stage mutants check-mutants counts
 stage qemu check-qemu counts
 echo "$passed passed, $failed failed"

@@ -14,7 +14,7 @@ failed=0
 # shellcheck disable=SC2016 # the inner shell's
 printf '%s\n' "$@" | xargs -P "$(nproc)" -I '{}' sh -c '
 	log=$1/$(basename "$2")
-	timeout -k 5 120 "$2" >"$log.log" 2>&1
+	timeout -k 5 300 "$2" >"$log.log" 2>&1
 	echo $? >"$log.status"' run "$logs" '{}'
 for program in "$@"; do
 	log=$logs/$(basename "$program").log

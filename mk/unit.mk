@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake; unicorn_*.c and
-# <arch>_*.c use the real architecture's sources and Unicorn; other files there are helpers of test_*.c.
+# <arch>_*.c use the real architecture's sources and Unicorn; engine_*.c is the rig of test_engine_*.c.
 # Each program takes from one archive what it needs.
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
@@ -29,9 +29,7 @@ $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
-UNIT_HELPERS := $(filter-out $(addprefix tests/unit/,test_%.c unicorn_%.c $(ARCH)_%.c),\
-	$(wildcard tests/unit/*.c))
-$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC) $(UNIT_HELPERS)))
+$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC)))
 # what only the fake's tests take is not compiled twice: a missing symbol would say so
 $(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/patch/engine%,$$(HOST_SRC)) \
 	$$(ZYDIS_SRC)))
@@ -39,18 +37,38 @@ $(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/patch/eng
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
 UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c tests/unit/$(ARCH)_*.c))
 
+ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
+$(filter $(UNIT)/test_engine_%,$(UNIT_TESTS)): $(ENGINE_RIG)
+
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
-	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -o $@
+	$(Q)$(CC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
 
 $(UNICORN_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsuture.a
 	@echo "LD $@"
 	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
 
--include $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
+-include $(ENGINE_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
 	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(UNICORN_TESTS))
 
 ## check-unit    unit tests on the host, with sanitizers
 .PHONY: check-unit
 check-unit: $(UNIT_TESTS) $(UNICORN_TESTS)
 	@mk/run-unit.sh build/logs $^
+
+# The engine against its model, deeper than check-unit goes, and so without sanitizers.
+MODEL := build/model
+MODEL_SRC := $(wildcard tests/unit/engine_*.c monitor/patch/engine*.c monitor/core/lib/*.c) \
+	monitor/patch/bundle.c monitor/core/errno.c
+$(MODEL)/%: tests/unit/%.c $(MODEL_SRC) $(wildcard tests/unit/engine_*.h monitor/patch/*.h) mk/unit.mk
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) $(INCLUDES) -Iarch/fake/include $(IMAGE_CPPFLAGS) \
+		$< $(MODEL_SRC) -lcmocka -o $@
+
+## check-model   every sequence of five events, and a million at random, against the engine's model
+.PHONY: check-model
+check-model: $(addprefix $(MODEL)/,test_engine_model test_engine_walk)
+	@env SUTURE_MODEL_DEPTH=$(or $(SUTURE_MODEL_DEPTH),5) \
+		SUTURE_MODEL_STEPS=$(or $(SUTURE_MODEL_STEPS),1000000) SUTURE_WALK_STEPS=200000 \
+		mk/run-unit.sh build/logs/model $^

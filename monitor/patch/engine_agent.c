@@ -4,6 +4,7 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/log.h"
 
 /* ---- the agent comes and goes ---- */
@@ -56,7 +57,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 	}
 	for (i = 0; i < p->nr_states; i++) {
 		p->states[i].callbacks = 0;
-		p->states[i].is_shadow = false;
+		p->states[i].is_shadow = p->states[i].shadows = false;
 	}
 	p->orphan = true;
 	p->stuck = p->returning = false;
@@ -152,7 +153,7 @@ static int set_enabled(struct engine *e, struct patch *p, bool on)
 	}
 	if (on) /* Linux does not enable again what is disabled, and it is not in the list */
 		return -EINVAL;
-	if (e->transition) {
+	if (e->transition && !MUTATION(one_transition)) {
 		log_warn("patch '%s' cannot be disabled now: '%s' is in transition", p->name,
 			 e->transition->name);
 		return -EBUSY;

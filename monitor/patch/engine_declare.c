@@ -7,6 +7,7 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/log.h"
 
 /* Sizes in kallsyms reach to the next symbol: padding behind the function is counted. */
@@ -491,7 +492,7 @@ static int take_back(struct engine *e, struct declaration *d, struct patch *p)
 {
 	struct transition_report report = {0};
 	u64 kept = kept_objects(p);
-	int r = match_record(d, p);
+	int r = MUTATION(same_declaration) ? 0 : match_record(d, p);
 	u32 i;
 
 	if (r)
@@ -507,7 +508,7 @@ static int take_back(struct engine *e, struct declaration *d, struct patch *p)
 			      report.reason[0] ? report.reason : "a function takes no redirect");
 	for (i = 0; i < p->nr_objects; i++)
 		p->objects[i].pre_patched = p->objects[i].post_patched =
-			p->objects[i].kept && p->objects[i].loaded;
+			p->objects[i].kept && p->objects[i].loaded && !MUTATION(callbacks_kept);
 	p->installed = p->returning = true;
 	p->apply = (struct transition_report){0};
 	patch_set_phase(p, PHASE_RETURNING);

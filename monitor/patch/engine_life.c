@@ -7,6 +7,7 @@
 #include "patch/engine_script.h"
 #include "core/errno.h"
 #include "core/lib/format.h"
+#include "core/mutate.h"
 
 /* ---- enable: klp_enable_patch() in the payload's init ---- */
 
@@ -33,7 +34,7 @@ bool script_enable(struct engine *e, struct script *s, struct suture_step_reply 
 	GIVE(s, script_say(r, SAY_DEBUG, "'%s': initializing patching transition", p->name));
 
 	for (s->i = 0; s->i < p->nr_states; s->i++) {
-		if (state_owner(e, p->states[s->i].id, NULL))
+		if (state_join(e, &p->states[s->i]) && !MUTATION(state_shared))
 			continue;
 		CALL_STATE(s, r, p, &p->states[s->i], SUTURE_CB_PRE_PATCH);
 		st = &p->states[s->i];
@@ -46,6 +47,7 @@ bool script_enable(struct engine *e, struct script *s, struct suture_step_reply 
 			goto fail;
 		}
 		st->pre_patched = true;
+		st->shadows = st->is_shadow;
 	}
 	for (s->i = 0; s->i < p->nr_objects; s->i++) {
 		if (!p->objects[s->i].loaded)
@@ -119,7 +121,7 @@ bool script_complete_patching(struct engine *e, struct script *s, struct suture_
 		st->pre_patched = false;
 		CALL_STATE(s, r, owner, st, SUTURE_CB_POST_UNPATCH);
 		st = engine_nth_state(e, s->i, &owner);
-		if (st->is_shadow)
+		if (st->shadows && !MUTATION(shadow_freed))
 			GIVE(s, script_callback(r, owner, true, patch_state_index(owner, st),
 						SUTURE_CB_SHADOW_DTOR));
 	}
@@ -196,7 +198,7 @@ bool script_complete_unpatching(struct engine *e, struct script *s, struct sutur
 	for (s->i = 0; s->i < p->nr_objects; s->i++) {
 		p->objects[s->i].patched = false;
 		p->objects[s->i].post_patched = false;
-		if (!p->objects[s->i].pre_patched)
+		if (!p->objects[s->i].pre_patched && !MUTATION(unpatch_pairs))
 			continue;
 		p->objects[s->i].pre_patched = false;
 		CALL_OBJECT(s, r, p, s->i, SUTURE_CB_POST_UNPATCH);
@@ -207,7 +209,7 @@ bool script_complete_unpatching(struct engine *e, struct script *s, struct sutur
 			continue;
 		p->states[s->i].pre_patched = p->states[s->i].post_patched = false;
 		CALL_STATE(s, r, p, &p->states[s->i], SUTURE_CB_POST_UNPATCH);
-		if (p->states[s->i].is_shadow)
+		if (p->states[s->i].shadows)
 			GIVE(s, script_callback(r, p, true, s->i, SUTURE_CB_SHADOW_DTOR));
 	}
 	/* a replacement was reversed: the states whose pre_unpatch ran are back */
@@ -267,7 +269,7 @@ bool script_force(struct engine *e, struct script *s, struct suture_step_reply *
 	SCRIPT_END
 	/* somebody may still be in the code that goes: it stays in memory for ever */
 	for (q = e->patches; q; q = q->next)
-		if (q->installed && !patch_stays(e, q))
+		if (q->installed && !patch_stays(e, q) && !MUTATION(forced_for_ever))
 			q->forced = true;
 	e->force = true;
 	e->next_attempt_us = 0;

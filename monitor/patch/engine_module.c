@@ -3,6 +3,7 @@
 #include "patch/engine_script.h"
 #include "core/errno.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/log.h"
 
 /* To switch one object of a module that comes or goes, one a millisecond. */
@@ -271,7 +272,7 @@ bool script_coming(struct engine *e, struct script *s, struct suture_step_reply 
 			goto fail;
 		}
 		s->o->patched = true;
-		if (s->p != e->transition && !s->p->returning) {
+		if ((s->p != e->transition && !s->p->returning) || MUTATION(joins_the_switch)) {
 			s->o->post_patched = true;
 			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_PATCH);
 		}
@@ -310,7 +311,7 @@ bool script_going(struct engine *e, struct script *s, struct suture_step_reply *
 		}
 		patch_forget_redirects(s->p, s->o);
 		s->o->patched = false;
-		if (s->o->pre_patched) {
+		if (s->o->pre_patched && !MUTATION(going_unpatched)) {
 			s->o->pre_patched = false;
 			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_UNPATCH);
 		}

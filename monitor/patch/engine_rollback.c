@@ -12,6 +12,7 @@
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/log.h"
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
@@ -49,7 +50,7 @@ static int check_replaced(struct engine *e, struct patch *p, char *why, size_t w
 				 p->name, q->name);
 			return -EBUSY;
 		}
-		if (q->phase != PHASE_DISABLED) {
+		if (q->phase != PHASE_DISABLED && !MUTATION(still_loaded)) {
 			why_line("patch '%s', which '%s' replaced, is %s: apply its bundle instead",
 				 q->name, p->name, patch_phase_name(q->phase));
 			return -ENODEV;
@@ -230,11 +231,12 @@ bool script_rollback(struct engine *e, struct script *s, struct suture_step_repl
 
 	for (s->i = 0; s->i < engine_count_states(e); s->i++) {
 		st = engine_nth_state(e, s->i, &owner);
-		if (!owner->returning || state_owner(e, st->id, NULL))
+		if (!owner->returning || state_join(e, st))
 			continue;
 		CALL_STATE(s, r, owner, st, SUTURE_CB_PRE_PATCH);
 		st = engine_nth_state(e, s->i, &owner);
 		st->pre_patched = !s->result;
+		st->shadows = st->is_shadow;
 		if (st->pre_patched)
 			continue;
 		s->error = s->result;
@@ -295,7 +297,7 @@ bool script_give_back(struct engine *e, struct script *s, struct suture_step_rep
 		st->pre_patched = false;
 		CALL_STATE(s, r, owner, st, SUTURE_CB_POST_UNPATCH);
 		st = engine_nth_state(e, s->i, &owner);
-		if (st->is_shadow)
+		if (st->shadows)
 			GIVE(s, script_callback(r, owner, true, patch_state_index(owner, st),
 						SUTURE_CB_SHADOW_DTOR));
 	}

@@ -25,10 +25,11 @@ static bool on_after(const struct change *c, const struct patch *p, const struct
 {
 	const struct object *o = &p->objects[f->object];
 
-	if (c->restore && p->returning)
+	if (c->restore && p->returning && !MUTATION(functions_return))
 		return o->loaded && o->patched;
 	if (p != c->patch)
-		return f->on && !(c->replace && patch_is_older(p, c->patch));
+		return f->on &&
+		       !(c->replace && (patch_is_older(p, c->patch) || MUTATION(replace_older)));
 	if (c->object && c->object != o)
 		return f->on;
 	return c->on && o->loaded && (c->object || o->patched);
@@ -48,7 +49,8 @@ static const struct func *top(const struct engine *e, u64 key, const struct chan
 	for (p = e->patches; p; p = p->next)
 		for (i = 0; p->installed && i < p->nr_funcs; i++)
 			if (p->funcs[i].old_addr == key &&
-			    (c ? on_after(c, p, &p->funcs[i]) : p->funcs[i].on)) {
+			    (c ? on_after(c, p, &p->funcs[i]) : p->funcs[i].on) &&
+			    !(found && MUTATION(newest_wins))) {
 				found = &p->funcs[i];
 				*owner = p;
 			}

@@ -5,6 +5,7 @@
  * Of all enabled patches that have the same state exactly one owns it: its pre_patched is set.
  */
 #include "patch/engine_types.h"
+#include "core/mutate.h"
 
 struct state *patch_state(struct patch *p, u64 id)
 {
@@ -48,8 +49,6 @@ bool patch_stays(const struct engine *e, const struct patch *p)
 {
 	if (p == e->transition)
 		return e->target_on;
-	if (p->returning)
-		return !e->target_on;
 	return !(e->target_on && e->transition->replace && patch_is_older(p, e->transition));
 }
 
@@ -76,6 +75,17 @@ struct patch *state_owner(const struct engine *e, u64 id, struct state **st)
 		return p;
 	}
 	return NULL;
+}
+
+bool state_join(const struct engine *e, const struct state *st)
+{
+	struct state *owned;
+	const struct patch *owner = state_owner(e, st->id, &owned);
+
+	if (!owner)
+		return false;
+	owned->shadows |= st->is_shadow && !owner->orphan; /* an orphan runs no destructor */
+	return true;
 }
 
 /* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
@@ -105,11 +115,12 @@ void states_inherit(struct engine *e)
 		if (!st->pre_patched || patch_stays(e, p))
 			continue;
 		to = heir(e, st->id);
-		if (!to)
+		if (!to || MUTATION(state_inherited))
 			continue;
 		mine = patch_state(to, st->id);
 		mine->pre_patched = st->pre_patched;
 		mine->post_patched = st->post_patched;
+		mine->shadows = st->shadows || mine->is_shadow;
 		st->pre_patched = st->post_patched = false;
 	}
 }
@@ -129,6 +140,7 @@ void states_pass_on(struct engine *e, struct patch *p)
 			continue;
 		to->pre_patched = true;
 		to->post_patched = st->post_patched;
+		to->shadows = st->shadows || to->is_shadow;
 	}
 }
 
@@ -143,7 +155,7 @@ u64 engine_blocked_state(struct engine *e, struct patch *p)
 	u32 i;
 
 	for (i = 0; i < p->nr_states; i++) {
-		if (!p->states[i].block_disable)
+		if (!p->states[i].block_disable || MUTATION(block_disable))
 			continue;
 		for (q = e->patches; q; q = q->next)
 			if (q != p && q->installed && patch_state(q, p->states[i].id))

@@ -51,6 +51,8 @@ struct state {
 	u32 version, callbacks;
 	bool is_shadow, block_disable;
 	bool pre_patched, post_patched;
+	bool shadows; /* of the owner's: some patch that had the state may have left shadow
+			 variables */
 };
 
 /* Its pre_patch ran in the transition under way. */
@@ -207,11 +209,16 @@ u32 patch_state_index(const struct patch *p, const struct state *st);
 /* Of all installed patches, n-th state in stack order, or NULL; *owner is its patch. */
 struct state *engine_nth_state(struct engine *e, u32 n, struct patch **owner);
 u32 engine_count_states(struct engine *e);
-/* Is p on when the transition under way is done? */
+/* Is p on when the transition under way is done? What comes back is older than what goes. */
 bool patch_stays(const struct engine *e, const struct patch *p);
 /* The installed patch that owns (introduced, or inherited) it, or NULL; *st (if not NULL) is its
  * state. */
 struct patch *state_owner(const struct engine *e, u64 id, struct state **st);
+/*
+ * A patch with this state comes. True: somebody owns it already; shadow variables that the patch
+ * may attach go with the owner then.
+ */
+bool state_join(const struct engine *e, const struct state *st);
 /* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
 struct state *state_leaving(struct engine *e, u32 n, struct patch **owner);
 /* The n-th state if it stays and its post_patch is owed: new, or back after a reversal. */

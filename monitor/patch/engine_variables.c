@@ -60,7 +60,7 @@ int engine_shadow_id(const struct engine *e, u32 i, struct shadow_id *info)
 		.id = id->id,
 		.count = id->count,
 		.bytes = id->bytes,
-		.is_shadow = st && st->is_shadow,
+		.is_shadow = st && st->shadows,
 	};
 	str_copy(info->patch, owner ? owner->name : "", sizeof(info->patch));
 	return 0;

@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The rig's machine: addresses, redirects, the engine's operations, and questions. */
 #include "engine_rig.h"
+#include "core/log.h"
+
+/* The monitor's log is much, and read by people who look for a fault only: SUTURE_LOG=1. */
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	static int shown = -1;
+	va_list ap;
+
+	if (shown < 0)
+		shown = getenv("SUTURE_LOG") != NULL;
+	if (!shown)
+		return;
+	printf("%d ", level);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
 
 void rig_line(struct rig *rig, const char *fmt, ...)
 {
@@ -180,6 +198,22 @@ void check_memory(struct rig *rig)
 	}
 }
 
+/* Nothing that the switch is given may lie in memory that was freed. */
+static void check_address(struct rig *rig, u64 address)
+{
+	u32 slot = (u32)((address - MODULES) / MODULE_TEXT);
+
+	if (address < MODULES)
+		return;
+	if (address >= payload_text(0)) {
+		assert_true(address < payload_text(RIG_MODULES));
+		assert_int_not_equal(rig->payloads[slot - 0x100].state, ABSENT);
+	} else {
+		assert_true(slot < RIG_MODULES);
+		assert_int_not_equal(rig->modules[slot].state, ABSENT);
+	}
+}
+
 static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us,
 			  struct transition_report *r)
 {
@@ -192,10 +226,15 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us
 	if (rig->nr_also)
 		memcpy(rig->also, set->also, rig->nr_also * sizeof(rig->also[0]));
 	assert_true(set->count + set->nr_also > 0);
+	for (i = 0; i < set->nr_also; i++)
+		check_address(rig, set->also[i].start);
 	for (i = 0; i < set->count; i++) {
 		const struct switch_func *f = &set->funcs[i];
 		u64 now = *redirect_slot(rig, f->key);
 
+		check_address(rig, f->key);
+		check_address(rig, f->active_addr);
+		check_address(rig, f->new_addr);
 		/* the engine must know what is true now */
 		assert_int_equal(f->active_addr, now ? now : f->old_addr);
 		assert_int_not_equal(f->new_addr, now);

@@ -52,7 +52,6 @@ static void run_state_callback(struct rig *rig, struct rig_payload *p, u32 index
 	u64 id = p->def->states[index].id;
 
 	if (callback == SUTURE_CB_SHADOW_DTOR) {
-		assert_true(p->def->states[index].is_shadow);
 		assert_false(rig->state_pre[id]);
 		rig->shadow_dtors++;
 		rig->shadows[id] = 0;

@@ -323,6 +323,133 @@ static void test_versions(void **state)
 	off(rig, "v3");
 }
 
+/* ---- the three faults that the public review of document 002's series found ---- */
+
+/*
+ * Several replaced patches share a state: it is removed once, with its shadow variables, whichever
+ * of them introduced it, and whichever says that it has any.
+ */
+static void test_fault_shared_state_leaks(void **state)
+{
+	static const struct def b0 = {.name = "b", VMLINUX_ONLY, .states = {{.id = 7}}};
+	static const struct def c7 = {
+		.name = "c", VMLINUX_ONLY, .states = {{.id = 8}, {.id = 7, .is_shadow = 1}}};
+	static const struct def *const orders[][3] = {
+		{&a7, &b0, &c7}, {&b0, &a7, &c7}, {&b0, &c7, &a7}, {&c7, &b0, &a7}};
+	struct rig *rig = *state;
+
+	for (u32 i = 0; i < ARRAY_SIZE(orders); i++) {
+		for (u32 gone = 0; gone < 4; gone++) {
+			for (u32 j = 0; j < 3; j++)
+				load(rig, orders[i][j]);
+			/* one of them may leave before: the others still have it */
+			if (gone < 3)
+				off(rig, orders[i][gone]->name);
+			assert_true(rig->state_pre[7]);
+			rig->shadow_dtors = 0;
+			rig->shadows[7] = 5;
+			load(rig, &r0);
+			assert_false(rig->state_pre[7] || rig->state_post[7]);
+			assert_false(rig->state_pre[8] || rig->state_post[8]);
+			assert_int_equal(rig->shadows[7], 0);
+			assert_int_equal(rig->shadow_dtors, 1);
+			for (u32 j = 0; j < 3; j++)
+				if (j != gone)
+					assert_int_equal(rmmod_payload(rig, orders[i][j]->name), 0);
+			off(rig, "r");
+			rig_clear(rig);
+		}
+	}
+}
+
+/*
+ * A module that is an object of patches goes at each point of their lives: nobody calls into it or
+ * switches in it afterwards (the rig looks at each callback and each address), and when another one
+ * of that name comes it is a new one.
+ */
+static void test_fault_object_used_after_free(void **state)
+{
+	static const struct def first = {
+		.name = "first",
+		.objects = {{"vmlinux", ALL_CALLBACKS}, {"m", ALL_CALLBACKS}},
+		.funcs = {{0, "f"}, {1, "mf"}}};
+	static const struct def second = {
+		.name = "second",
+		.replace = true,
+		.objects = {{"vmlinux", ALL_CALLBACKS}, {"m", ALL_CALLBACKS}},
+		.funcs = {{0, "f"}, {1, "mf"}}};
+	struct rig *rig = *state;
+
+	for (u32 at = 0; at < 6; at++) {
+		for (u32 comes = 0; comes < 2; comes++) {
+			u32 now = 0;
+
+#define MAYBE_GO()                                                                                 \
+	do {                                                                                       \
+		if (now++ == at) {                                                                 \
+			rmmod(rig, "m");                                                           \
+			if (comes)                                                                 \
+				assert_int_equal(insmod(rig, "m"), 0);                             \
+		}                                                                                  \
+	} while (0)
+			assert_int_equal(insmod(rig, "m"), 0);
+			load(rig, &first);
+			MAYBE_GO();
+			rig->busy = "f";
+			assert_int_equal(insmod_payload(rig, &second), 0);
+			settle(rig, 30);
+			MAYBE_GO();
+			rig->busy = NULL;
+			settle(rig, 50);
+			MAYBE_GO();
+			rig->busy = "f";
+			assert_int_equal(rollback(rig, "second"), 0);
+			settle(rig, 30);
+			MAYBE_GO();
+			rig->busy = NULL;
+			settle(rig, 50);
+			assert_phase(rig, "first", PHASE_APPLIED);
+			MAYBE_GO();
+			rig->busy = "f";
+			assert_int_equal(disable(rig, "first"), 0);
+			settle(rig, 30);
+			MAYBE_GO();
+			rig->busy = NULL;
+			settle(rig, 50);
+			assert_int_equal(rmmod_payload(rig, "first"), 0);
+			assert_int_equal(count_redirects(rig), 0);
+			if (rig_module(rig, "m")->state == LIVE)
+				rmmod(rig, "m");
+			rig_clear(rig);
+		}
+	}
+}
+
+/*
+ * shadow_dtor in atomic context: here it is a step of its own behind post_unpatch, which the agent
+ * does as it does callbacks. That it holds no lock then shows in a guest, where a destructor sleeps
+ * (tests/qemu/test_shadow.py).
+ */
+static void test_fault_dtor_is_a_step_of_its_own(void **state)
+{
+	struct rig *rig = *state;
+	struct suture_step_reply r;
+	u32 seen = 0;
+
+	load(rig, &a7);
+	assert_int_equal(disable(rig, "a"), 0);
+	engine_tick(rig->e);
+	do {
+		give_step(rig, SUTURE_PUMP_WORK, "a", "", 0, &r);
+		if (r.kind != SUTURE_STEP_CALLBACK)
+			continue;
+		run_callback(rig, &r);
+		seen = seen << 8 | 1u << r.callback;
+	} while (r.kind != SUTURE_STEP_DONE);
+	assert_int_equal(seen, 1u << SUTURE_CB_POST_UNPATCH << 8 | 1u << SUTURE_CB_SHADOW_DTOR);
+	rig_payload(rig, "a")->known = false;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -340,6 +467,9 @@ int main(void)
 		T(test_block_disable),
 		T(test_block_disable_reversed),
 		T(test_versions),
+		T(test_fault_shared_state_leaks),
+		T(test_fault_object_used_after_free),
+		T(test_fault_dtor_is_a_step_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

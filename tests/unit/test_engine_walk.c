@@ -7,7 +7,7 @@
 #include "engine_rig.h"
 
 /* More of it: SUTURE_WALK_STEPS and SUTURE_WALK_SEED in the environment. */
-#define STEPS 60000
+#define STEPS 20000
 #define SEED  20261121
 
 static const struct def defs[] = {

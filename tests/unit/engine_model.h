@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the engine must do, told in another way than the engine does it: a transition is a change
+ * from one list of patches to another, and what runs, which callbacks run and in which order
+ * follows from the two lists. No line of the engine is used here.
+ */
+#ifndef TESTS_ENGINE_MODEL_H
+#define TESTS_ENGINE_MODEL_H
+
+#include "engine_rig.h"
+
+#define MODEL_PATCHES 4
+#define MODEL_OBJECTS 2 /* of a patch */
+#define MODEL_STATES  8 /* ids are below */
+#define NOBODY	      (-1)
+
+/* In the order in which they were enabled. */
+struct list {
+	u32 n;
+	int p[MODEL_PATCHES];
+};
+
+struct model_patch {
+	bool loaded;	 /* its module is in the guest */
+	bool held;	 /* and the agent has a reference to it */
+	bool known;	 /* the monitor has not forgotten it: on, under way, or off and loaded */
+	bool forced;	 /* never to be unloaded */
+	bool orphan;	 /* its agent is gone: no callbacks */
+	bool enabled;	 /* in sysfs */
+	int replaced_by; /* while it was not loaded anew */
+	u32 nr_replaced;
+	bool pre[MODEL_OBJECTS],
+		post[MODEL_OBJECTS]; /* callbacks that wait for their counterpart */
+};
+
+struct model {
+	struct list on;	      /* what is in force */
+	struct list from, to; /* the transition under way, */
+	int moving;	      /* whose it is; NOBODY: there is none */
+	bool up;	      /* `to` has it */
+	bool rollback;
+	bool module;		       /* m is loaded */
+	u32 came[MODEL_PATCHES], last; /* when each was enabled last, in a count */
+	struct model_patch patch[MODEL_PATCHES];
+	struct {
+		int owner;
+		bool post;
+		bool shadows; /* somebody may have left some */
+	} state[MODEL_STATES];
+};
+
+enum what {
+	LOAD, /* insmod of a payload */
+	LOAD_INIT_FAILS,
+	DISABLE,
+	ENABLE,
+	FORCE,
+	ROLLBACK,
+	REVERT_ORPHAN,
+	RMMOD,
+	MODULE_COMES,
+	MODULE_GOES,
+	SWITCH, /* nobody is in the way */
+	VANISH,
+	NR_EVENTS
+};
+
+struct event {
+	enum what what;
+	int patch;
+	/* whose pre_patch refuses, and which; NOBODY */
+	int refuses;
+	bool is_state;
+	u32 index;
+};
+
+/* What must come of an event. */
+struct outcome {
+	s32 result;
+	bool same;    /* not a byte of the engine may have changed */
+	bool refused; /* the callback that refuses was called */
+	u32 trace[RIG_TRACE], nr_trace;
+};
+
+/* The patches, by index; functions and objects are named in them. */
+extern const struct def model_defs[MODEL_PATCHES];
+
+void model_start(struct model *m);
+/*
+ * Let the event happen. False: it makes no sense now, or is the same as another one (a callback
+ * that would refuse is not called); *m is then undefined.
+ */
+bool model_apply(struct model *m, const struct event *e, struct outcome *o);
+/* The patch whose version of the function runs, or NOBODY; *func is its index in the patch. */
+int model_runs(const struct model *m, const char *object, const char *name, u32 *func);
+
+#endif
