@@ -94,4 +94,52 @@ bool model_apply(struct model *m, const struct event *e, struct outcome *o);
 /* The patch whose version of the function runs, or NOBODY; *func is its index in the patch. */
 int model_runs(const struct model *m, const char *object, const char *name, u32 *func);
 
+/* ---- engine_rig_memory.c ---- */
+
+#define CHUNK  128u
+#define CHUNKS 2048u
+
+/* The rig and all of the engine's memory. */
+struct snapshot {
+	struct rig rig;
+	u32 top;
+	u16 used[CHUNKS];
+	u8 bytes[CHUNKS * CHUNK];
+};
+
+/* The rig's engine, not made yet, has its memory in one piece, which is empty. */
+void rig_in_arena(struct rig *rig);
+void rig_keep(struct snapshot *s, const struct rig *rig);
+void rig_put_back(const struct snapshot *s, struct rig *rig);
+/* Has the engine not changed a byte since? */
+bool rig_is_unchanged(const struct snapshot *s);
+
+/* ---- engine_model_compare.c ---- */
+
+extern struct rig model_rig; /* the one that is compared */
+
+extern struct model_counts {
+	u64 steps, unchanged, refusals;
+	u64 events[NR_EVENTS];
+} counts;
+
+/*
+ * One event on both sides; asserts that they are the same then. *changed: something could have
+ * changed. before (or NULL): the engine as it was. False: it makes no sense now.
+ */
+bool model_step(struct model *m, const struct event *e, const struct snapshot *before,
+		bool *changed);
+bool model_has_orphan(const struct model *m);
+void model_print_event(const struct event *e);
+void model_print_trace(const char *whose, const u32 *trace, u32 n);
+
+#define check(good, ...)                                                                           \
+	do {                                                                                       \
+		if (!(good)) {                                                                     \
+			print_error(__VA_ARGS__);                                                  \
+			model_print_trace("last event", model_rig.trace, model_rig.nr_trace);      \
+			fail();                                                                    \
+		}                                                                                  \
+	} while (0)
+
 #endif
