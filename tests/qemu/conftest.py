@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file."""
+"""Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file; `demo`
+is the bundle of examples/demo."""
 
 import os
 import re
@@ -7,7 +8,8 @@ import shutil
 
 import pytest
 
-from machine import LOGS, Machine
+from machine import LOGS, TOP, Machine
+from patches import suture_build
 
 
 def starter(request, name):
@@ -39,6 +41,14 @@ def boot(request):
 @pytest.fixture(scope="module")
 def boot_module(request):
     return starter(request, os.path.splitext(os.path.basename(request.node.name))[0])
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    bundle = str(tmp_path_factory.mktemp("demo") / "demo.sut")
+    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
+    assert status == 0, output
+    return bundle
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import time
 import pytest
 
 from gdb import Gdb
-from machine import BUILD, SUTURE, SUTURE_EFI, TOP
-from patches import suture_build
+from machine import SUTURE, SUTURE_EFI
 from test_life import LIFE, PATCHED
 
 CPUS = 2
@@ -35,14 +34,6 @@ STEPS = [
     ("before-end", "pause_end", 1, True),
     ("after-end", "shadow_plan_finish", 1, True),
 ]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    bundle = str(tmp_path_factory.mktemp("bundles") / "demo.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
-    assert status == 0, output
-    return bundle
 
 
 def symbols():
@@ -120,11 +111,8 @@ def goes_on(guest):
     assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall'").out == ""
 
 
-# in make check a revert dies at three of them only (SUTURE_FAULTS=all: make check-life)
-OF_REVERT = [s for s in STEPS if s[0] in ("after-check", "after-commit", "second-leaf")
-             or os.environ.get("SUTURE_FAULTS") == "all"]
-CASES = ([pytest.param(*s[1:], "apply", id=f"apply-{s[0]}") for s in STEPS]
-         + [pytest.param(*s[1:], "revert", id=f"revert-{s[0]}") for s in OF_REVERT])
+CASES = [pytest.param(*step[1:], operation, id=f"{operation}-{step[0]}")
+         for operation in ("apply", "revert") for step in STEPS]
 
 
 @pytest.mark.parametrize("function,count,done,operation", CASES)

@@ -1,29 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The kernel is replaced while it is patched: kexec, and the crash kernel of kdump.
-
-SUTURE_KEXECS and SUTURE_KDUMPS (of each kind) are counts: one in make check, large ones in make
-check-life.
-"""
+"""The kernel is replaced while it is patched, by kexec. SUTURE_KEXECS is how often, of each kind."""
 
 import os
 
 import pytest
 
 import images
-from machine import AGENT, HELPER, INITRAMFS, KERNEL, KERNEL_CMDLINE, TOP
-from patches import suture_build
-from test_life import LIFE, apply, is_patched, redirects, revert, unharmed
+from machine import AGENT, HELPER, INITRAMFS, KERNEL, KERNEL_CMDLINE
+from test_life import LIFE, apply, deafen, is_patched, redirects, revert, unharmed
 
-KEXECS = int(os.environ.get("SUTURE_KEXECS", "1"))
-KDUMPS = int(os.environ.get("SUTURE_KDUMPS", "1"))
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    bundle = str(tmp_path_factory.mktemp("bundles") / "demo.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
-    assert status == 0, output
-    return bundle
+KEXECS = int(os.environ.get("SUTURE_KEXECS", "13"))
 
 
 def patch_named(guest, name):
@@ -62,7 +48,7 @@ def replaced(guest, why):
 
 @pytest.mark.parametrize("cmdline", ["", "nokaslr"], ids=["random", "same-place"])
 @pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
-def test_kexec(boot, demo, next_kernel, deaf, cmdline):
+def test_kexec(boot, demo, next_kernel, measured, deaf, cmdline):
     """A new kernel takes the machine over, at another or the same place in memory; the monitor
     notices by itself when the agent does not say so."""
     guest = boot(cpus=3, files=next_kernel, cmdline=cmdline)
@@ -72,7 +58,7 @@ def test_kexec(boot, demo, next_kernel, deaf, cmdline):
         assert is_patched(guest)
         load_kexec(guest, "load", cmdline)
         if deaf:
-            guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+            deafen(guest)
         guest.send("kexec run")
         guest.wait_ready(count=n + 2, timeout=120)
         assert guest.check("nproc") == "3"
@@ -83,6 +69,7 @@ def test_kexec(boot, demo, next_kernel, deaf, cmdline):
     revert(guest, "demo")
     assert not is_patched(guest)
     unharmed(guest)
+    measured(f"{KEXECS} kexecs with {cmdline or 'kaslr'}, agent {'dead' if deaf else 'alive'}")
 
 
 def test_kexec_one_cpu(boot, demo, next_kernel):
@@ -104,23 +91,3 @@ def test_kexec_one_cpu(boot, demo, next_kernel):
     assert guest.check("taskset -c 1 echo here") == "here"
     apply(guest, demo)
     unharmed(guest)
-
-
-@pytest.mark.parametrize("cpu", [0, 1])
-def test_kdump(boot, demo, next_kernel, cpu):
-    """A panic with a patch on, on either CPU; the crash kernel runs, and can be patched itself."""
-    for _ in range(KDUMPS):
-        guest = boot(cpus=2, files=next_kernel, cmdline="crashkernel=256M")
-        guest.load_agent()
-        apply(guest, demo)
-        load_kexec(guest, "panic", "nr_cpus=1 irqpoll")
-        guest.send(f"taskset -c {cpu} sh -c 'echo c >/proc/sysrq-trigger'")
-        guest.wait_ready(count=2, timeout=120)
-        assert guest.check("test -s /proc/vmcore && echo yes") == "yes"
-        replaced(guest, "was replaced")
-        guest.load_agent()
-        apply(guest, demo)
-        assert is_patched(guest)
-        revert(guest, "demo")
-        guest.send("poweroff -f")
-        guest.wait_end()

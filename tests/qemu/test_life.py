@@ -2,8 +2,7 @@
 """Life around the patch: modules and CPUs come and go while it is on, the machine sleeps and boots
 again. test_kexec.py replaces the kernel, test_fault.py kills the service CPU.
 
-SUTURE_REBOOTS (of each kind) and SUTURE_PAUSES are counts: small ones in make check, large ones in
-make check-life.
+SUTURE_REBOOTS (of each kind) and SUTURE_PAUSES are counts.
 """
 
 import os
@@ -12,8 +11,8 @@ import time
 
 import pytest
 
-from machine import BUILD, GUEST, TOP
-from patches import make_patch, suture_build
+from machine import BUILD, GUEST
+from patches import make_patch
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SLEEPER = os.path.join(MODULES, "sleeper.ko")
@@ -29,14 +28,6 @@ PATCHED = "this has been live patched"
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
     return str(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
-def demo(bundles):
-    bundle = os.path.join(bundles, "demo.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
-    assert status == 0, output
-    return bundle
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +75,11 @@ def redirects(guest):
     return int(float(re.search(r"^suture_redirects(?:\{.*\})? (\S+)", text, re.MULTILINE)[1]))
 
 
+def deafen(guest):
+    """Reboot and kexec tell nobody any more, as if the agent were dead."""
+    guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+
+
 # ---- modules ----
 
 def test_module_unload(boot, sleepy):
@@ -120,7 +116,7 @@ def test_reboot(boot, demo, deaf):
         guest.load_agent()
         apply(guest, demo)
         if deaf:
-            guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+            deafen(guest)
         way = WAYS[(2 * deaf + n) % len(WAYS)]
         guest.check(f"echo {way} >/sys/kernel/reboot/type")
         guest.send("reboot -f")
@@ -140,7 +136,7 @@ def test_poweroff(boot, demo, deaf):
         guest.load_agent()
         apply(guest, demo)
         if deaf:
-            guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
+            deafen(guest)
         guest.send("poweroff -f")
         guest.wait_end()
 

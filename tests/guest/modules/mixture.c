@@ -62,7 +62,7 @@ struct counts {
 static DEFINE_PER_CPU(struct counts, counts);
 
 /* Called by the new functions too. */
-__attribute__((noipa)) void mixture_note(int context, int h, int f, int g)
+static __attribute__((noipa)) void mixture_note(int context, int h, int f, int g)
 {
 	this_cpu_inc(counts.calls[context]);
 	if (h != f || h != g || h < 1 || h > 2)
@@ -71,20 +71,20 @@ __attribute__((noipa)) void mixture_note(int context, int h, int f, int g)
 		this_cpu_inc(counts.version[h]);
 }
 
-__attribute__((noipa)) int mixture_f(void)
+static __attribute__((noipa)) int mixture_f(void)
 {
 	barrier();
 	return 1;
 }
 
-__attribute__((noipa)) int mixture_g(void)
+static __attribute__((noipa)) int mixture_g(void)
 {
 	barrier();
 	return 1;
 }
 
 /* between: what is to happen in the middle of the call, or NULL. */
-__attribute__((noipa)) void mixture_h(int context, void (*between)(void))
+static __attribute__((noipa)) void mixture_h(int context, void (*between)(void))
 {
 	int f = mixture_f();
 

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The kernel panics while it is patched, and its crash kernel starts: kdump. SUTURE_KDUMPS is how
+often, on each CPU."""
+
+import os
+
+import pytest
+
+from test_kexec import load_kexec, next_kernel, replaced
+from test_life import apply, deafen, is_patched, revert
+
+KDUMPS = int(os.environ.get("SUTURE_KDUMPS", "10"))
+
+
+@pytest.mark.parametrize("cpu,deaf", [(0, False), (1, True)], ids=["alive", "dead"])
+def test_kdump(boot, demo, next_kernel, measured, cpu, deaf):
+    """A panic with a patch on, on either CPU; the crash kernel runs, and can be patched itself."""
+    for _ in range(KDUMPS):
+        guest = boot(cpus=2, files=next_kernel, cmdline="crashkernel=256M")
+        guest.load_agent()
+        apply(guest, demo)
+        load_kexec(guest, "panic", "nr_cpus=1 irqpoll")
+        if deaf:
+            deafen(guest)
+        guest.send(f"taskset -c {cpu} sh -c 'echo c >/proc/sysrq-trigger'")
+        guest.wait_ready(count=2, timeout=120)
+        assert guest.check("test -s /proc/vmcore && echo yes") == "yes"
+        replaced(guest, "was replaced")
+        guest.load_agent()
+        apply(guest, demo)
+        assert is_patched(guest)
+        revert(guest, "demo")
+        guest.send("poweroff -f")
+        guest.wait_end()
+    measured(f"{KDUMPS} kdumps from CPU {cpu}, agent {'dead' if deaf else 'alive'}")
