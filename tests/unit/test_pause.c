@@ -13,6 +13,7 @@
 
 #define GUEST_CPUS 4
 #define LONG_US	   5000000 /* a deadline that only a hang reaches */
+#define SHORT_US   1000000 /* one to wait for, that threads of a busy host keep all the same */
 
 static u64 work[MAX_CPUS];
 
@@ -121,7 +122,7 @@ static void expires_before_the_commit(void **state)
 
 	(void)state;
 	fake_guest_start(guest_works);
-	assert_int_equal(pause_begin(&p, 50000), 0);
+	assert_int_equal(pause_begin(&p, SHORT_US), 0);
 	/* The initiator dawdles: the CPUs go on without it, and it can change nothing any more. */
 	wait_for_work();
 	assert_int_equal(pause_left_us(&p), 0);
@@ -145,7 +146,7 @@ static void others_finish_for_a_dead_initiator(void **state)
 	(void)state;
 	finished = 0;
 	fake_guest_start(guest_works);
-	assert_int_equal(pause_begin(&p, 50000), 0);
+	assert_int_equal(pause_begin(&p, SHORT_US), 0);
 	assert_int_equal(pause_commit(&p, finish, &finished), 0);
 	/* No pause_end(): the initiator is gone. The guest goes on, the work done exactly once. */
 	wait_for_work();
@@ -164,7 +165,7 @@ static void the_right_of_a_dead_initiator_is_taken(void **state)
 		finished = 0;
 		fake_guest_start(guest_works);
 		fake_become(dead);
-		assert_int_equal(pause_begin(&p, 20000), 0);
+		assert_int_equal(pause_begin(&p, SHORT_US), 0);
 		if (committed)
 			assert_int_equal(pause_commit(&p, finish, &finished), 0);
 		wait_for_work();
