@@ -1,255 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* docs/consistency.md says why this is sound. */
-#include "patch/check.h"
-#include "arch/pac.h"
+#include "patch/check_run.h"
 #include "core/arch.h"
 #include "core/errno.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
 #include "core/mutate.h"
-#include "guest/hooks.h"
 #include "guest/module.h"
-#include "guest/unwind.h"
 
 /* Tasks between two looks at the clock. */
 #define TASKS_PER_LOOK 8
 
-/* A guest CPU that is held, and what it was doing. */
-struct held_cpu {
-	u32 id;
-	struct vcpu_context ctx;
-	struct guest_task current;
-	bool listed;  /* its current task has been judged */
-	bool located; /* its stack pointer lies on a stack that has been judged */
-};
-
-/* Whose stack is being looked at, and what is known of it: only asked for when a word hits. */
-struct stack_owner {
-	const struct guest_task *task; /* sleeps, unless: */
-	const struct held_cpu *cpu;    /* runs there */
-	bool can_unwind, unwound;
-	bool inside; /* it was unwound, and is inside a function */
-};
-
 /* Only the holder of the pause checks: there is one. */
-static struct check {
-	const struct pause *pause;
-	const struct check_range *ranges;
-	u32 nr_ranges;
-	/* code that probes run in place of functions': nobody may be in it, whatever changes */
-	struct check_range probes[2 * GUEST_MAX_SLOT_PAGES];
-	u32 nr_probes;
-	struct check_range hiding[SUTURE_MAX_HIDING]; /* and nobody who runs in this */
-	u32 nr_hiding;
-	u64 lowest, span; /* a word that hits lies in (lowest, lowest + span] */
-	struct held_cpu cpus[MAX_CPUS];
-	u32 nr_cpus;
-	struct stack_owner owner;
-	struct unwind_trace trace; /* of the owner, once unwound */
-	struct transition_report *r;
-} check;
+static struct check check;
 
 #define for_each_held(c, h) for (struct held_cpu *h = (c)->cpus; h < (c)->cpus + (c)->nr_cpus; h++)
-
-static int cannot_judge(struct check *c, int err, const char *fmt, ...) __printf_like(3, 4);
-
-static int cannot_judge(struct check *c, int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vformat(c->r->reason, sizeof(c->r->reason), fmt, ap);
-	va_end(ap);
-	return err;
-}
-
-/* ---- words ---- */
-
-u32 check_sort(struct check_range *ranges, u32 count)
-{
-	u32 n = 0;
-
-	/* Sets are small and mostly in order already. */
-	for (u32 i = 1; i < count; i++) {
-		struct check_range moved = ranges[i];
-		u32 at = i;
-
-		for (; at && ranges[at - 1].start > moved.start; at--)
-			ranges[at] = ranges[at - 1];
-		if (at != i)
-			ranges[at] = moved;
-	}
-	for (u32 i = 0; i < count; i++) {
-		if (n && ranges[i].start < ranges[n - 1].end)
-			ranges[n - 1].end = MAX(ranges[n - 1].end, ranges[i].end);
-		else if (n++ != i)
-			ranges[n - 1] = ranges[i];
-	}
-	return n;
-}
-
-/* The range that the word hits: start < word <= end. */
-static const struct check_range *find_range(const struct check_range *ranges, u32 count, u64 word)
-{
-	u32 low = 0, high = count;
-
-	/* The last range that starts below the word. */
-	while (low < high) {
-		u32 mid = (low + high) / 2;
-
-		if (ranges[mid].start < word)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low && word <= ranges[low - 1].end - MUTATION(end_inclusive) ? &ranges[low - 1]
-									    : NULL;
-}
-
-/* Most words are no code addresses, and are done with here. */
-static inline bool is_far(const struct check *c, u64 word)
-{
-	return word - c->lowest - 1 >= c->span;
-}
-
-/*
- * Where functions hide something, interrupts are off: what sleeping tasks have of them is old, or
- * from before or behind that place.
- */
-static const struct check_range *find_hit(const struct check *c, u64 word,
-					  const struct guest_task *t)
-{
-	const struct check_range *hit = find_range(c->ranges, c->nr_ranges, word);
-
-	if (!hit)
-		hit = find_range(c->probes, c->nr_probes, word);
-	if (!hit && t->on_cpu)
-		hit = find_range(c->hiding, c->nr_hiding, word);
-	return hit;
-}
-
-/* ---- hits ---- */
-
-static void own_stacks(struct check *c, const struct guest_task *t, const struct held_cpu *h,
-		       bool can_unwind)
-{
-	c->owner = (struct stack_owner){.task = t, .cpu = h, .can_unwind = can_unwind};
-}
-
-static void unwind_owner(struct check *c)
-{
-	struct stack_owner *o = &c->owner;
-	const struct unwind_trace *trace = &c->trace;
-
-	if (o->unwound || !o->can_unwind)
-		return;
-	o->unwound = true;
-	if (o->cpu)
-		unwind_running(&o->cpu->ctx, o->task, &c->trace);
-	else
-		unwind_sleeping(o->task, &c->trace);
-	for (u32 i = 0; i < trace->nr_frames; i++)
-		o->inside |= find_hit(c, arch_strip_pac(trace->frames[i].ip), o->task) != NULL;
-}
-
-/*
- * The word at that address hits, but its owner has been unwound completely, is inside none of the
- * functions, and will not return by this word.
- */
-static bool is_stale(const struct check *c, u64 at)
-{
-	const struct stack_owner *o = &c->owner;
-
-	return at && o->unwound && (c->trace.reliable || MUTATION(unwound_completely)) &&
-	       (!o->inside || MUTATION(inside_a_function)) &&
-	       (!unwind_is_live(&c->trace, at) || MUTATION(live_words));
-}
-
-static void report_stack(const struct check *c, struct blocker *b)
-{
-	u32 count = c->owner.unwound ? MIN(c->trace.nr_frames, BLOCKER_STACK) : 0;
-
-	for (u32 i = 0; i < count; i++) {
-		u64 address = arch_strip_pac(c->trace.frames[i].ip);
-		const struct check_range *hit = find_hit(c, address, c->owner.task);
-
-		b->stack[i].address = address;
-		str_copy(b->stack[i].func, hit ? hit->name : "", sizeof(b->stack[i].func));
-	}
-	b->nr_stack = count;
-}
-
-/*
- * A word that is not far, without authentication code, from that address of a stack; `at` is 0 for
- * a register.
- */
-static int judge_near(struct check *c, u64 word, u64 at, const struct guest_task *t,
-		      const char *where)
-{
-	const struct check_range *hit = find_hit(c, word, t);
-	struct blocker *b = &c->r->blocker;
-
-	if (!hit)
-		return 0;
-	/* Rare, but dear when many stacks have one. */
-	if (c->owner.can_unwind && !c->owner.unwound && !pause_left_us(c->pause))
-		return cannot_judge(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
-				    (unsigned long long)c->r->tasks_checked);
-	unwind_owner(c);
-	if (is_stale(c, at)) {
-		c->r->words_cleared++;
-		return 0;
-	}
-	*b = (struct blocker){.valid = true, .pid = t->pid, .address = word};
-	str_copy(b->comm, t->comm, sizeof(b->comm));
-	str_copy(b->func, hit->name, sizeof(b->func));
-	str_copy(b->where, where, sizeof(b->where));
-	report_stack(c, b);
-	return -EBUSY;
-}
-
-static int judge_word(struct check *c, u64 word, const struct guest_task *t, const char *where)
-{
-	c->r->words_checked++;
-	word = arch_strip_pac(word);
-	return is_far(c, word) ? 0 : judge_near(c, word, 0, t, where);
-}
-
-/*
- * Every word that has a byte in [low, high) of a stack that belongs to t. A stack with holes may
- * lack pages, but not all.
- */
-static int judge_words(struct check *c, u64 low, u64 high, bool holes, const struct guest_task *t,
-		       const char *where)
-{
-	u64 at = ALIGN_DOWN(low, 8), todo = (high - at + 7) / 8, checked = 0;
-
-	while (todo) {
-		size_t left, n;
-		const u64 *words = guest_at(GVA(at), &left);
-
-		if (!words && !holes)
-			break;
-		if (!words)
-			left = PAGE_SIZE - at % PAGE_SIZE;
-		n = MIN(left / 8, todo);
-		for (size_t i = 0; words && i < n; i++) {
-			u64 word = arch_strip_pac(words[i]);
-			int err = is_far(c, word) ? 0 : judge_near(c, word, at + i * 8, t, where);
-
-			if (err)
-				return err;
-		}
-		checked += words ? n : 0;
-		at += n * 8;
-		todo -= n;
-	}
-	c->r->words_checked += checked;
-	if (todo || (holes && !checked))
-		return cannot_judge(c, -EFAULT, "%s of %s (%u) cannot be read at %#llx", where,
-				    t->comm, t->pid, (unsigned long long)at);
-	return 0;
-}
 
 /* ---- CPUs ---- */
 
@@ -275,14 +40,14 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 	arch_vcpu_context(cpu, &h->ctx);
 	base = MUTATION(percpu_base) ? h->ctx.percpu_base : find_percpu_base(&h->ctx);
 	if (!base)
-		return cannot_judge(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
+		return check_refuse(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
 				    h->id);
 	h->ctx.percpu_base = base;
-	for_each_held(c, other) if (other->ctx.percpu_base == base) return cannot_judge(
+	for_each_held(c, other) if (other->ctx.percpu_base == base) return check_refuse(
 		c, -EFAULT, "CPU %u has the per-CPU base of CPU %u", h->id, other->id);
 	err = guest_current(base, &h->current);
 	if (err)
-		return cannot_judge(c, err, "CPU %u: its current task cannot be read", h->id);
+		return check_refuse(c, err, "CPU %u: its current task cannot be read", h->id);
 	c->nr_cpus++;
 	return 0;
 }
@@ -299,7 +64,7 @@ static int collect_cpus(struct check *c, const struct cpu *self)
 		if (cpu != self && state != CPU_HELD && MUTATION(cpus_not_held))
 			continue;
 		if (cpu != self && state != CPU_HELD)
-			return cannot_judge(c, -EFAULT, "CPU %u is not held", cpu->id);
+			return check_refuse(c, -EFAULT, "CPU %u is not held", cpu->id);
 		err = collect_cpu(c, cpu);
 		if (err)
 			return err;
@@ -313,11 +78,11 @@ static int judge_registers(struct check *c, const struct held_cpu *h)
 
 	if (h->ctx.user)
 		return 0;
-	own_stacks(c, &h->current, h, true);
+	check_own_stacks(c, &h->current, h, true);
 	if (!MUTATION(instruction_pointer))
-		err = judge_word(c, h->ctx.ip, &h->current, "ip");
+		err = check_word(c, h->ctx.ip, &h->current, "ip");
 	for (u32 i = 0; !MUTATION(registers) && !err && i < MIN(h->ctx.nr_regs, VCPU_MAX_REGS); i++)
-		err = judge_word(c, h->ctx.regs[i], &h->current, "register");
+		err = check_word(c, h->ctx.regs[i], &h->current, "register");
 	return err;
 }
 
@@ -336,7 +101,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 		return 0;
 	n = guest_cpu_stacks(h->ctx.percpu_base, stacks);
 	if (n < 0)
-		return cannot_judge(c, n, "CPU %u: its stacks cannot be found", h->id);
+		return check_refuse(c, n, "CPU %u: its stacks cannot be found", h->id);
 	for (int i = 0; i < n; i++)
 		if (h->ctx.sp >= stacks[i].low && h->ctx.sp < stacks[i].high)
 			on = &stacks[i];
@@ -344,7 +109,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 		return 0;
 
 	h->located = true;
-	own_stacks(c, &h->current, h, true);
+	check_own_stacks(c, &h->current, h, true);
 	for (int i = 0; !MUTATION(cpu_stacks) && !err && i < n; i++) {
 		const struct guest_stack *s = &stacks[i];
 		/* A mapping with holes is several stacks: those below sp count too. */
@@ -354,7 +119,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 			continue;
 
 		format(where, sizeof(where), "%s stack", s->kind);
-		err = judge_words(c, from, s->high, s->holes, &h->current, where);
+		err = check_words(c, from, s->high, s->holes, &h->current, where);
 	}
 	return err;
 }
@@ -428,7 +193,7 @@ static int judge_hooked(u64 address, const char *kind, void *arg)
 {
 	const struct hooked *h = arg;
 
-	return judge_word(h->c, address, h->t, kind);
+	return check_word(h->c, address, h->t, kind);
 }
 
 /* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
@@ -446,20 +211,20 @@ static int judge_task(const struct guest_task *t, void *arg)
 	int err = 0;
 
 	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
-		return cannot_judge(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
+		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
 				    (unsigned long long)c->r->tasks_checked - 1);
 	/* A task that has exited is listed until its parent asks; its stack is gone before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
-	own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(t, &run));
+	check_own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(t, &run));
 	if (!t->on_cpu)
-		err = MUTATION(saved_pc) ? 0 : judge_word(c, t->pc, t, "saved pc");
+		err = MUTATION(saved_pc) ? 0 : check_word(c, t->pc, t, "saved pc");
 	if (!err)
-		err = judge_words(c, stack_in_use(t, &run), high, false, t, "stack");
+		err = check_words(c, stack_in_use(t, &run), high, false, t, "stack");
 	if (!err)
 		err = guest_for_each_hooked_return(t, judge_hooked, &hooked);
 	if (err && err != -EBUSY && !c->r->reason[0])
-		cannot_judge(c, err,
+		check_refuse(c, err,
 			     "the return addresses that probes took from %s (%u) cannot be "
 			     "read",
 			     t->comm, t->pid);
@@ -475,8 +240,8 @@ static int judge_kretprobe(u64 address, u64 task, void *arg)
 
 	if (err)
 		return err;
-	own_stacks(c, &t, NULL, false);
-	return judge_word(c, address, &t, "kretprobe");
+	check_own_stacks(c, &t, NULL, false);
+	return check_word(c, address, &t, "kretprobe");
 }
 
 static int judge_kretprobes(struct check *c)
@@ -484,7 +249,7 @@ static int judge_kretprobes(struct check *c)
 	int err = guest_for_each_kretprobe(judge_kretprobe, c);
 
 	if (err && err != -EBUSY && !c->r->reason[0])
-		cannot_judge(c, err, "the return addresses of kretprobes cannot be followed");
+		check_refuse(c, err, "the return addresses of kretprobes cannot be followed");
 	return err;
 }
 
@@ -494,7 +259,7 @@ static int judge_queue(struct check *c, const struct held_cpu *h)
 	int err = guest_for_each_queued(h->ctx.percpu_base, judge_task, c);
 
 	if (err && err != -EBUSY && !c->r->reason[0])
-		cannot_judge(c, err, "CPU %u: its run queue cannot be followed", h->id);
+		check_refuse(c, err, "CPU %u: its run queue cannot be followed", h->id);
 	return err;
 }
 
@@ -504,7 +269,7 @@ static int judge_tasks(struct check *c)
 	int err = guest_for_each_task(judge_task, c);
 
 	if (err && err != -EBUSY && !c->r->reason[0])
-		cannot_judge(c, err, "the list of tasks cannot be followed");
+		check_refuse(c, err, "the list of tasks cannot be followed");
 	for_each_held(c, h)
 	{
 		if (err)
@@ -514,7 +279,7 @@ static int judge_tasks(struct check *c)
 		else
 			err = guest_idle(h->ctx.percpu_base, &idle);
 		if (err)
-			return cannot_judge(c, err, "CPU %u: no idle task is found", h->id);
+			return check_refuse(c, err, "CPU %u: no idle task is found", h->id);
 		err = judge_task(&idle, c);
 		/* A task that exits leaves the list before it stops running. */
 		if (!err && !h->listed && !MUTATION(off_list))
@@ -577,7 +342,7 @@ static int collect_probes(struct check *c)
 	c->nr_probes = 0;
 	err = guest_for_each_slot_page(add_slot_page, c);
 	if (err)
-		return cannot_judge(c, err, "the copied instructions of kprobes cannot be found");
+		return check_refuse(c, err, "the copied instructions of kprobes cannot be found");
 	c->nr_probes = check_sort(c->probes, c->nr_probes);
 	widen(c, c->probes, c->nr_probes);
 	c->nr_hiding = 0;
@@ -604,7 +369,7 @@ static int judge(struct check *c, const struct cpu *self)
 		if (!err)
 			err = judge_cpu_stacks(c, h);
 		if (!err && !is_located(h))
-			err = cannot_judge(c, -EFAULT, "CPU %u runs on a stack that is not known",
+			err = check_refuse(c, -EFAULT, "CPU %u runs on a stack that is not known",
 					   h->id);
 	}
 	return err;
