@@ -31,12 +31,12 @@ static bool starts_with(const u8 *code, size_t size, const u8 *bytes, size_t len
 
 /*
  * At the entry or behind the landing pad, where a probe of the guest's may have changed the pad
- * itself. It holds a NOP, a call, or, between the two, a breakpoint. (Never a jump: Linux puts none
- * there.)
+ * itself. It holds a NOP, a call, on newer kernels a jump to a BPF trampoline, or, between the two,
+ * a breakpoint.
  */
 static bool is_ftrace_site(const u8 *code, size_t size, u32 site)
 {
-	static const u8 first[] = {0x0f, 0x66, CALL_REL, INT3};
+	static const u8 first[] = {0x0f, 0x66, CALL_REL, JMP_REL, INT3};
 
 	return (site == 0 || site == sizeof(endbr64)) && size >= site + SITE_LEN &&
 	       memchr(first, code[site], sizeof(first));
