@@ -47,10 +47,13 @@ struct arch_cpu {
 	bool nmi_blocked; /* the guest is in its NMI handler */
 
 	/* smp.c. Written by any CPU: */
-	u32 init_request; /* leave the guest and wait for a real INIT */
-	u32 sipi;	  /* SIPI_VALID and the vector that the guest wants this CPU to start at */
+	u32 init_requests;  /* by so many CPUs: leave the guest, a real INIT comes */
+	u32 stopped;	    /* leave it until the guest sends INIT (newkernel.c) */
+	u32 waits_for_sipi; /* the guest's INIT has been carried out */
+	u32 sipi_vector;    /* where the guest wants this CPU to start */
 	/* by this CPU: */
 	u32 alive; /* came out of the trampoline */
+	u32 quiet; /* out of the guest, and no kick is on its way */
 
 	/* icr.c: logical destination, as the guest set it in this CPU's local APIC */
 	u32 ldr, dfr;
@@ -97,6 +100,9 @@ struct hv_ops {
 	enum exit_class (*run)(struct cpu *c);
 	/* Let a pending INIT or NMI take effect now. On that CPU, no locks held. */
 	void (*open_window)(void);
+	/* Sleep until an INIT comes; NMIs are taken and change nothing. On that CPU, no locks held.
+	 */
+	void (*halt)(void) __attribute__((noreturn));
 
 	/* Advance over the instruction that caused the exit, of len bytes. */
 	void (*skip)(struct cpu *c, u32 len);
@@ -182,6 +188,8 @@ bool newkernel_check(struct cpu *c);
 
 /* ---- nmi.c ---- */
 
+/* An NMI has come while the monitor runs on this CPU. In its handler. */
+void nmi_in_monitor(struct cpu *c);
 /* An NMI exit; its NMI has been drained. */
 enum exit_class nmi_exit(struct cpu *c);
 /* Mark that the guest wants c to have an NMI; any CPU. */

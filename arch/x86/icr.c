@@ -77,7 +77,7 @@ static void deliver(struct cpu *self, struct cpu *c, u32 icr)
 		smp_guest_init(self, c);
 		break;
 	case APIC_SIPI:
-		smp_guest_sipi(c, APIC_VECTOR(icr));
+		smp_guest_sipi(self, c, APIC_VECTOR(icr));
 		break;
 	default:
 		apic_send(c->hwid, icr & ~(APIC_SHORTHAND | APIC_LOGICAL));

@@ -7,7 +7,10 @@
  *	- the guest executes CPUID, as each kernel does before it uses memory that it has not been
  *	  given (Linux: verify_cpu(), and the decompressor before it);
  *	- it writes to a shadowed page, as who copies a new kernel over the old one does;
- *	- it sets its system call entry.
+ *	- it sets its system call entry;
+ *	- it is kicked. Who jumps to a new kernel is on tables of his own before he copies it to
+ *where it is to run, and every pause waits for him: so the CPUs that he has halted are stopped
+ *	  before they could run on, past their HLT, in what is no longer theirs.
  *
  * A kernel that has not set its entry yet is not asked about: CPUs come up on tables of their own.
  */

@@ -19,14 +19,20 @@
  */
 #define KICK_LOST_US 100000
 
+/* Others are in the monitor, or in the trampoline with no descriptor tables for an NMI. */
+static bool can_be_kicked(const struct cpu *c)
+{
+	u32 state = __atomic_load_n(&c->state, __ATOMIC_SEQ_CST);
+
+	return state == CPU_GUEST || state == CPU_HELD;
+}
+
 void arch_kick(struct cpu *c)
 {
 	struct arch_cpu *a = c->arch;
-	u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
 	u64 now = arch_time_us();
 
-	/* Others are in the monitor, or in the trampoline with no descriptor tables for an NMI. */
-	if (state != CPU_GUEST && state != CPU_HELD)
+	if (!can_be_kicked(c))
 		return;
 	if (!READ_ONCE(a->kick))
 		WRITE_ONCE(a->kick_us, now);
@@ -36,6 +42,11 @@ void arch_kick(struct cpu *c)
 		__atomic_fetch_add(&a->kicks_again, 1, __ATOMIC_SEQ_CST);
 	}
 	WRITE_ONCE(a->kick_us, now);
+	/* Has it left meanwhile? Pairs with drain_kicks(). */
+	if (!can_be_kicked(c)) {
+		__atomic_store_n(&a->kick, 0, __ATOMIC_SEQ_CST);
+		return;
+	}
 	apic_send(c->hwid, APIC_NMI | APIC_ASSERT);
 }
 
@@ -44,6 +55,24 @@ void nmi_send_guest(struct cpu *self, struct cpu *c)
 	__atomic_store_n(&c->arch->guest_nmi, 1, __ATOMIC_SEQ_CST);
 	if (c != self)
 		arch_kick(c);
+}
+
+void nmi_in_monitor(struct cpu *c)
+{
+	/* Nobody else will look: nmi_exit() is for NMIs that end the guest's turn. */
+	if (c->state == CPU_PARKED)
+		__atomic_store_n(&c->arch->kick, 0, __ATOMIC_SEQ_CST);
+}
+
+/* True if the NMI that has come is one of ours. */
+static bool take_kick(struct arch_cpu *a)
+{
+	if (__atomic_exchange_n(&a->kick, 0, __ATOMIC_SEQ_CST))
+		return true;
+	if (!READ_ONCE(a->kicks_again))
+		return false;
+	__atomic_fetch_sub(&a->kicks_again, 1, __ATOMIC_SEQ_CST);
+	return true;
 }
 
 enum exit_class nmi_exit(struct cpu *c)
@@ -59,14 +88,15 @@ enum exit_class nmi_exit(struct cpu *c)
 	if (a->vcpu.shadow && vcpu_fetch(c, 0, &code, 1) == 1 && code == 0xf4)
 		hv->skip(c, 1);
 
-	if (__atomic_exchange_n(&a->kick, 0, __ATOMIC_SEQ_CST))
-		return EXIT_KICK;
-	if (READ_ONCE(a->kicks_again)) {
-		__atomic_fetch_sub(&a->kicks_again, 1, __ATOMIC_SEQ_CST);
-		return EXIT_KICK;
+	if (!take_kick(a)) {
+		a->nmi_pending = true;
+		return EXIT_OTHER;
 	}
-	a->nmi_pending = true;
-	return EXIT_OTHER;
+	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
+	 */
+	if (!a->step)
+		newkernel_check(c);
+	return EXIT_KICK;
 }
 
 void nmi_deliver(struct cpu *c)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's INIT and SIPI never reach the hardware: the CPU would run the guest's real-mode code
- * natively. Instead the monitor sends a real INIT, which resets the CPU and its local APIC as the
- * guest expects, and then a SIPI to its own trampoline; the CPU waits in the monitor for the
- * guest's SIPI and enters the guest at that vector.
+ * The guest's INIT and SIPI do not reach the hardware as they are: the CPU would run the guest's
+ * real-mode code natively. For INIT the monitor has the CPU leave the guest, and sends a real one:
+ * it resets the CPU and its local APIC as the guest expects, and the CPU is parked where it costs
+ * nothing, in the processor's own wait for SIPI. For SIPI it starts the CPU in its own trampoline,
+ * from where it enters the guest at that vector.
  */
 #include "smp.h"
 #include "apic.h"
@@ -18,11 +19,11 @@
 #include "core/pause.h"
 #include "arch/memory.h"
 
-#define SIPI_VALID     0x100u
 #define INIT_SETTLE_US 200
 #define SIPI_AGAIN_US  10000
 #define START_LIMIT_US 2000000
 #define LEAVE_LIMIT_US 2000000
+#define KICK_LIMIT_US  1000000 /* one that takes longer is lost */
 
 /* What trampoline.S needs; at its end in the page below 1 MiB. */
 struct trampoline_data {
@@ -71,25 +72,39 @@ static bool wait_for(struct cpu *self, const u32 *word, u64 us)
 	return true;
 }
 
-int smp_start(struct cpu *self, struct cpu *c)
+/* Real INIT: whatever the CPU did is over, and it waits for SIPI. It holds no lock of ours. */
+static void reset(struct cpu *self, struct cpu *c)
 {
-	struct arch_cpu *a = c->arch;
 	const u32 never = 0;
+
+	__atomic_store_n(&c->arch->alive, 0, __ATOMIC_RELEASE);
+	apic_send(c->hwid, APIC_INIT | APIC_ASSERT);
+	/* A SIPI that comes before the INIT is done is lost. */
+	wait_for(self, &never, INIT_SETTLE_US);
+}
+
+/* Real SIPI, to the trampoline. 0 or -ETIMEDOUT. */
+static int wake(struct cpu *self, struct cpu *c)
+{
 	u64 end = arch_time_us() + START_LIMIT_US;
 
 	write_trampoline();
-	__atomic_store_n(&a->alive, 0, __ATOMIC_RELEASE);
-	apic_send(c->hwid, APIC_INIT | APIC_ASSERT);
-	wait_for(self, &never, INIT_SETTLE_US);
-	/* A SIPI that finds the CPU awake has no effect; one that comes before the INIT is done is
-	 * lost. */
+	/* One that finds the CPU awake has no effect. */
 	do {
 		apic_send(c->hwid,
 			  APIC_SIPI | APIC_ASSERT | (u32)(machine->trampoline.v >> PAGE_SHIFT));
-		if (wait_for(self, &a->alive, SIPI_AGAIN_US))
+		if (wait_for(self, &c->arch->alive, SIPI_AGAIN_US))
 			return 0;
 	} while (arch_time_us() < end);
+	log_error("CPU %u (APIC ID %llu) does not answer to INIT and SIPI", c->id,
+		  (unsigned long long)c->hwid);
 	return -ETIMEDOUT;
+}
+
+int smp_start(struct cpu *c)
+{
+	reset(NULL, c);
+	return wake(NULL, c);
 }
 
 void smp_abandon(struct cpu *c)
@@ -97,15 +112,20 @@ void smp_abandon(struct cpu *c)
 	apic_send(c->hwid, APIC_INIT | APIC_ASSERT);
 }
 
+static bool must_leave(const struct arch_cpu *a)
+{
+	return __atomic_load_n(&a->init_requests, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&a->stopped, __ATOMIC_SEQ_CST);
+}
+
 /* Have CPU c leave the guest and be ready for INIT. False if it did not, or if we must go first. */
 static bool call_out(struct cpu *self, struct cpu *c)
 {
 	u64 end = arch_time_us() + LEAVE_LIMIT_US;
 
-	while (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) != CPU_PARKED) {
-		/* Two CPUs that INIT each other: the one that gives way is the one that was asked.
-		 */
-		if (READ_ONCE(self->arch->init_request) || arch_time_us() > end)
+	while (!__atomic_load_n(&c->arch->quiet, __ATOMIC_ACQUIRE)) {
+		/* Two CPUs that INIT each other: the one that was asked gives way. */
+		if (must_leave(self->arch) || arch_time_us() > end)
 			return false;
 		arch_kick(c);
 		pause_point(self);
@@ -116,8 +136,8 @@ static bool call_out(struct cpu *self, struct cpu *c)
 
 void smp_guest_init(struct cpu *self, struct cpu *c)
 {
-	u32 state;
-	int err;
+	struct arch_cpu *a = c->arch;
+	u32 state = CPU_ABSENT;
 
 	if (c == self || c->id == 0) {
 		/* A boot CPU would go on at the firmware's reset vector. */
@@ -125,17 +145,19 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 		return;
 	}
 	/* Request first: a CPU that just enters the guest sees it, or we see its state. */
-	__atomic_store_n(&c->arch->init_request, 1, __ATOMIC_SEQ_CST);
-	state = __atomic_load_n(&c->state, __ATOMIC_SEQ_CST);
-	if ((state == CPU_GUEST || state == CPU_HELD) && !call_out(self, c)) {
+	__atomic_fetch_add(&a->init_requests, 1, __ATOMIC_SEQ_CST);
+	/* One that the firmware has left is out of the guest, and was never kicked. */
+	if (__atomic_compare_exchange_n(&c->state, &state, CPU_PARKED, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST))
+		__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
+	if (!call_out(self, c)) {
 		log_error("CPU %u did not leave the guest for INIT", c->id);
-		return;
+	} else {
+		__atomic_store_n(&a->stopped, 0, __ATOMIC_RELEASE);
+		reset(self, c);
+		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
 	}
-	__atomic_store_n(&c->arch->sipi, 0, __ATOMIC_RELEASE);
-	err = smp_start(self, c);
-	if (err)
-		log_error("CPU %u (APIC ID %llu) does not answer to INIT and SIPI", c->id,
-			  (unsigned long long)c->hwid);
+	__atomic_fetch_sub(&a->init_requests, 1, __ATOMIC_SEQ_CST);
 }
 
 void smp_stop_others(struct cpu *self)
@@ -143,56 +165,76 @@ void smp_stop_others(struct cpu *self)
 	for_each_cpu (c) {
 		if (c == self || c->id == machine->service_cpu)
 			continue;
-		__atomic_store_n(&c->arch->init_request, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->arch->stopped, 1, __ATOMIC_SEQ_CST);
 		arch_kick(c);
 	}
 }
 
-void smp_guest_sipi(struct cpu *c, u8 vector)
+void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
 {
-	/* Only a CPU that waits for it takes a SIPI (APM vol. 2, 16.5). */
-	if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == CPU_PARKED)
-		__atomic_store_n(&c->arch->sipi, SIPI_VALID | vector, __ATOMIC_RELEASE);
+	struct arch_cpu *a = c->arch;
+
+	/* Only a CPU that waits for it takes a SIPI, and only one (APM vol. 2, 16.5). */
+	if (!__atomic_exchange_n(&a->waits_for_sipi, 0, __ATOMIC_ACQ_REL))
+		return;
+	__atomic_store_n(&a->sipi_vector, vector, __ATOMIC_RELEASE);
+	if (wake(self, c))
+		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
+}
+
+/*
+ * A kick that is on its way must not meet this CPU in wait for SIPI, or in the trampoline, where it
+ * would find the vectors of real mode. Pairs with arch_kick(): who kicks sees our state, or we see
+ * the flag, which the NMI clears (trap.c).
+ */
+static void drain_kicks(struct arch_cpu *a)
+{
+	u64 end = arch_time_us() + KICK_LIMIT_US;
+
+	while (__atomic_load_n(&a->kick, __ATOMIC_SEQ_CST) && arch_time_us() < end) {
+		hv->open_window();
+		arch_relax();
+	}
+	__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
+}
+
+/* Be out of the guest for as long as another CPU wants that: nothing is held, nothing is half
+ * done, so that the INIT may come at any time. */
+static void step_aside(struct cpu *self)
+{
+	struct arch_cpu *a = self->arch;
+
+	while (must_leave(a)) {
+		__atomic_store_n(&self->state, CPU_PARKED, __ATOMIC_SEQ_CST);
+		drain_kicks(a);
+		while (must_leave(a)) {
+			if (READ_ONCE(a->stopped))
+				hv->halt();
+			hv->open_window();
+			arch_relax();
+		}
+		__atomic_store_n(&a->quiet, 0, __ATOMIC_RELEASE);
+		/* Who asked has given up. State first: who asks now sees it, or we see the request.
+		 */
+		__atomic_store_n(&self->state, CPU_GUEST, __ATOMIC_SEQ_CST);
+	}
 }
 
 void smp_check_init(struct cpu *self)
 {
-	if (!READ_ONCE(self->arch->init_request) || self->arch->step)
+	if (!must_leave(self->arch) || self->arch->step)
 		return;
-	/* From here on the INIT may come at any time: nothing is held, nothing is half done. */
-	__atomic_store_n(&self->state, CPU_PARKED, __ATOMIC_RELEASE);
-	for (;;) {
-		hv->open_window();
-		arch_relax();
-	}
+	step_aside(self);
+	/* Pauses did not count this CPU meanwhile. */
+	arch_stage2_flush_local();
+	pause_point(self);
 }
 
-/*
- * Wait in the monitor until the guest wants this CPU. INIT may come at any time, so there are no
- * locks and no log here, nor if it is on its way when the guest wants it.
- */
-static u8 wait_for_sipi(struct cpu *c)
-{
-	struct arch_cpu *a = c->arch;
-	u32 sipi;
-
-	while (!((sipi = __atomic_load_n(&a->sipi, __ATOMIC_ACQUIRE)) & SIPI_VALID))
-		arch_relax();
-	/* State first: a second SIPI must find this CPU started. */
-	__atomic_store_n(&c->state, CPU_GUEST, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&a->init_request, __ATOMIC_SEQ_CST)) {
-		__atomic_store_n(&c->state, CPU_PARKED, __ATOMIC_SEQ_CST);
-		for (;;)
-			arch_relax();
-	}
-	return (u8)sipi;
-}
-
-/* A CPU out of the trampoline, on its own stack. */
+/* A CPU out of the trampoline, on its own stack: somebody gave it a SIPI, and INIT may come again
+ * until it has made itself known as the guest's. So there are no locks and no log before. */
 _Noreturn void ap_main(struct cpu *c)
 {
 	struct arch_cpu *a = c->arch;
-	u8 vector;
 
 	host_load(c);
 	if (c->id == machine->service_cpu)
@@ -200,19 +242,19 @@ _Noreturn void ap_main(struct cpu *c)
 
 	a->kick = a->kicks_again = 0;
 	a->guest_nmi = 0;
-	a->init_request = 0;
 	a->nmi_pending = a->nmi_blocked = false;
 	a->step = STEP_NONE;
 	a->entry_va = 0;
 	a->ldr = 0;
 	a->dfr = ~0u;
-	__atomic_store_n(&c->state, CPU_PARKED, __ATOMIC_RELEASE);
+	hv->enable(c);
 	__atomic_store_n(&a->alive, 1, __ATOMIC_RELEASE);
-	vector = wait_for_sipi(c);
+	__atomic_store_n(&a->quiet, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->state, CPU_GUEST, __ATOMIC_SEQ_CST);
+	step_aside(c);
 
 	c->exits[EXIT_STARTUP]++;
-	hv->enable(c);
-	hv->reset(c, vector);
-	log_info("CPU %u starts in the guest at %#x", c->id, vector << 12);
+	hv->reset(c, (u8)READ_ONCE(a->sipi_vector));
+	log_info("CPU %u starts in the guest at %#x", c->id, READ_ONCE(a->sipi_vector) << 12);
 	vcpu_loop(c);
 }

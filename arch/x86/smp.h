@@ -5,21 +5,18 @@
 
 #include "core/cpu.h"
 
-/*
- * Bring c through INIT and our own SIPI into the monitor: the service CPU into service_main(),
- * others to wait for the guest's SIPI. `self` is the calling guest CPU, which takes part in pauses
- * while it waits, or NULL. 0 or -ETIMEDOUT. c is not in the guest.
- */
-int smp_start(struct cpu *self, struct cpu *c);
+/* Bring the service CPU through INIT and SIPI into service_main(). 0 or -ETIMEDOUT. Boot CPU. */
+int smp_start(struct cpu *c);
 
 /* Put a CPU that did not come back into wait-for-SIPI. */
 void smp_abandon(struct cpu *c);
 
-/* The guest sent INIT to c. On guest CPU self, in its exit. */
+/*
+ * The guest sent INIT to c, or SIPI. On guest CPU self, in its exit: it takes part in pauses while
+ * it waits.
+ */
 void smp_guest_init(struct cpu *self, struct cpu *c);
-
-/* The guest sent SIPI to c. Any guest CPU. */
-void smp_guest_sipi(struct cpu *c, u8 vector);
+void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector);
 
 /*
  * Have all other guest CPUs leave guest state and wait for INIT. Guest CPU, in its exit; they have

@@ -162,7 +162,7 @@ int take_over(struct boot_info *bi, const struct native_frame *frame)
 	err = guest_mem_init(bi->ram, bi->nr_ram, bi->memory.v, bi->memory_size);
 	if (err)
 		return err;
-	err = smp_start(NULL, &cpus[bi->service_cpu]);
+	err = smp_start(&cpus[bi->service_cpu]);
 	if (err) {
 		smp_abandon(&cpus[bi->service_cpu]);
 		log_error("the service CPU (APIC ID %llu) does not start",

@@ -105,8 +105,10 @@ void trap_handle(struct trap_frame *f)
 	} else if (f->vector == VEC_GP &&
 		   (f->rip == (u64)rdmsr_safe_insn || f->rip == (u64)wrmsr_safe_insn)) {
 		f->rip = (u64)msr_failed;
-	} else if (f->vector != VEC_NMI) {
-		/* An NMI has done its work by coming: who sent it has said why in memory. */
+	} else if (f->vector == VEC_NMI) {
+		/* It has done its work by coming: who sent it has said why in memory. */
+		nmi_in_monitor(cpu_this());
+	} else {
 		fatal(f);
 	}
 	if (f->rip == (u64)idle_halt_insn)

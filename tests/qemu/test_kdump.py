@@ -3,6 +3,7 @@
 often, on each CPU."""
 
 import os
+import time
 
 import pytest
 
@@ -10,6 +11,14 @@ from test_kexec import load_kexec, next_kernel, replaced
 from test_life import apply, deafen, is_patched, revert
 
 KDUMPS = int(os.environ.get("SUTURE_KDUMPS", "10"))
+
+
+def idles(guest, seconds=4):
+    """Share of a host's CPU that the machine takes while its guest has nothing to do."""
+    time.sleep(2)
+    before = guest.cpu_seconds()
+    time.sleep(seconds)
+    return (guest.cpu_seconds() - before) / seconds
 
 
 @pytest.mark.parametrize("cpu,deaf", [(0, False), (1, True)], ids=["alive", "dead"])
@@ -30,6 +39,10 @@ def test_kdump(boot, demo, next_kernel, measured, cpu, deaf):
         apply(guest, demo)
         assert is_patched(guest)
         revert(guest, "demo")
+        # nor does the CPU that the crash kernel leaves alone do anything: it is halted
+        share = idles(guest)
+        assert share < 0.4
         guest.send("poweroff -f")
         guest.wait_end()
-    measured(f"{KDUMPS} kdumps from CPU {cpu}, agent {'dead' if deaf else 'alive'}")
+    measured(f"{KDUMPS} kdumps from CPU {cpu}, agent {'dead' if deaf else 'alive'}; "
+             f"one CPU halted and one idle take {share:.0%} of a CPU")

@@ -7,7 +7,8 @@ import pytest
 
 import images
 from machine import AGENT, HELPER, INITRAMFS, KERNEL, KERNEL_CMDLINE
-from test_life import LIFE, apply, deafen, is_patched, redirects, revert, unharmed
+from patches import make_patch
+from test_life import LIFE, SLEEPER, apply, deafen, is_patched, redirects, revert, unharmed
 
 KEXECS = int(os.environ.get("SUTURE_KEXECS", "13"))
 
@@ -70,6 +71,31 @@ def test_kexec(boot, demo, next_kernel, measured, deaf, cmdline):
     assert not is_patched(guest)
     unharmed(guest)
     measured(f"{KEXECS} kexecs with {cmdline or 'kaslr'}, agent {'dead' if deaf else 'alive'}")
+
+
+def test_kexec_in_transition(boot, next_kernel, tmp_path):
+    """Past the notifiers while a switch is tried again and again: each attempt kicks the CPUs that the
+    old kernel has halted."""
+    bundle = make_patch(str(tmp_path), "sleepy", """
+        static noinline int new_sleeper_wait(void)
+        {
+            return 0;
+        }
+    """, {"sleeper": {"sleeper_wait": "new_sleeper_wait"}})
+    guest = boot(cpus=3, files={**next_kernel, "/lib/modules/sleeper.ko": SLEEPER},
+                 cmdline="nokaslr")
+    guest.load_agent()
+    guest.check("insmod /lib/modules/sleeper.ko; echo sleep >/proc/sleeper")
+    assert guest.suture("--no-wait", "apply", bundle).status == 0
+    deafen(guest)
+    load_kexec(guest, "load", "nokaslr")
+    assert patch_named(guest, "sleepy")["phase"] == "patching"
+    guest.send("kexec run")
+    guest.wait_ready(count=2, timeout=120)
+    assert guest.check("nproc") == "3"
+    patch = patch_named(guest, "sleepy")
+    assert patch["phase"] == "failed" and "was replaced" in patch["why"], patch
+    unharmed(guest)
 
 
 def test_kexec_one_cpu(boot, demo, next_kernel):

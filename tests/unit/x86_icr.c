@@ -58,9 +58,9 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 	serve(c);
 }
 
-void smp_guest_sipi(struct cpu *c, u8 vector)
+void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
 {
-	(void)vector;
+	(void)self, (void)vector;
 	serve(c);
 }
 

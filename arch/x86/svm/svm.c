@@ -380,6 +380,7 @@ const struct hv_ops svm_ops = {
 	.enable = svm_enable,
 	.run = svm_enter,
 	.open_window = svm_open_window,
+	.halt = svm_halt,
 	.skip = svm_skip,
 	.inject_fault = svm_inject_fault,
 	.inject_nmi = svm_inject_nmi,

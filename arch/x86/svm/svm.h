@@ -31,5 +31,7 @@ u32 svm_insn_len(const struct cpu *c, u32 usual);
 void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa);
 /* STGI, so that what is pending is taken, CLGI. */
 void svm_open_window(void);
+/* The same for ever, halted. */
+_Noreturn void svm_halt(void);
 
 #endif
