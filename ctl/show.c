@@ -98,6 +98,9 @@ static void print_tables(const json_t *p)
 				       jbool(f, "redirected") ? "" : " (not redirected)");
 		}
 	}
+	if (jint(p, "functions_total") && !json_object_get(p, "functions"))
+		printf("    %lld functions: suture info %s lists them\n",
+		       jint(p, "functions_total"), jstr(p, "name"));
 	json_array_foreach(json_object_get(p, "states"), i, o)
 	{
 		printf("  state     %s, version %lld, ", jstr(o, "id"), jint(o, "version"));

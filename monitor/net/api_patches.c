@@ -142,10 +142,11 @@ static void show_functions(struct json *j, const struct engine *e, u32 patch)
 	json_array_end(j);
 }
 
-static void show_tables(struct json *j, const struct engine *e, u32 patch)
+static void show_tables(struct json *j, const struct engine *e, u32 patch, bool functions)
 {
 	show_objects(j, e, patch);
-	show_functions(j, e, patch);
+	if (functions)
+		show_functions(j, e, patch);
 	show_states(j, e, patch);
 }
 
@@ -185,7 +186,7 @@ void api_patch(const struct http_request *rq, const char *name, struct api_reply
 	}
 	api_begin(&j, reply);
 	show_patch(&j, &p);
-	show_tables(&j, e, i);
+	show_tables(&j, e, i, true);
 	api_end(&j);
 }
 
@@ -223,19 +224,30 @@ static void show_transition_and_counts(struct json *j)
 	json_object_end(j);
 }
 
+static bool is_current(const struct patch_info *p)
+{
+	return p->phase != PHASE_REVERTED && p->phase != PHASE_FAILED;
+}
+
+/* The status must fit into an answer, whatever is on: more functions than these are left out. */
+#define STATUS_FUNCS_MAX 1000u
+
 void api_show_current(struct json *j)
 {
 	const struct engine *e = service_engine();
 	struct patch_info p;
+	u32 functions = 0;
 
 	show_transition_and_counts(j);
+	for (u32 i = 0; !engine_patch_info(e, i, &p); i++)
+		functions += is_current(&p) ? p.nr_funcs : 0;
 	json_array(j, "current");
 	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
-		if (p.phase == PHASE_REVERTED || p.phase == PHASE_FAILED)
+		if (!is_current(&p))
 			continue;
 		json_object(j, NULL);
 		show_patch(j, &p);
-		show_tables(j, e, i);
+		show_tables(j, e, i, functions <= STATUS_FUNCS_MAX);
 		json_object_end(j);
 	}
 	json_array_end(j);

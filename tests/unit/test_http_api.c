@@ -427,6 +427,52 @@ static void shows_objects_and_states(void **state)
 	assert_lacks("\"states\":[");
 }
 
+/* The status of so many functions that they would not fit: who wants them asks for the patch. */
+static void status_stays_small(void **state)
+{
+	static struct {
+		struct suture_declare m;
+		struct suture_decl_object object;
+		struct suture_decl_func funcs[SUTURE_MAX_FUNCS];
+	} d;
+
+	(void)state;
+	engine_destroy(engine);
+	engine_setup_own(true);
+	agent_arrives();
+	for (u64 n = 0; n < 2; n++) {
+		struct suture_module live = {.msg.size = sizeof(live), .state = SUTURE_MODULE_LIVE};
+		struct suture_step step = {.pump = SUTURE_PUMP_INIT};
+
+		d.m = (struct suture_declare){.msg.size = sizeof(d),
+					      .text_start = NEW_ADDR + n * 0x10000,
+					      .text_end = NEW_ADDR + n * 0x10000 + 0x10000,
+					      .nr_objects = 1,
+					      .nr_funcs = SUTURE_MAX_FUNCS};
+		d.object = (struct suture_decl_object){.name = "vmlinux", .loaded = 1};
+		for (u32 i = 0; i < SUTURE_MAX_FUNCS; i++) {
+			d.funcs[i] = (struct suture_decl_func){
+				.old_addr = OLD_ADDR + (n * SUTURE_MAX_FUNCS + i) * 64,
+				.old_size = 32,
+				.new_addr = d.m.text_start + i * 64,
+				.new_size = 32};
+			format(d.funcs[i].name, SUTURE_SYM_LEN, "f%u_%u", (u32)n, i);
+		}
+		format(d.m.name, sizeof(d.m.name), "large%u", (u32)n);
+		strcpy(step.name, d.m.name);
+		strcpy(live.name, d.m.name);
+		assert_int_equal(engine_declare(engine, &d.m), 0);
+		agent_pumps(&step);
+		assert_int_equal(engine_module(engine, &live), 0);
+		agent_works(d.m.name);
+	}
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"applied\":2},\"current\":[{\"name\":\"large0\",");
+	assert_has("\"functions_total\":512,");
+	assert_lacks("\"functions\":");
+	assert_true(reply.out.len < 10000);
+}
+
 static void counts_shadow_variables(void **state)
 {
 	struct {
@@ -627,6 +673,7 @@ int main(void)
 		T(accepts_a_bundle_once),
 		T(shows_a_transition_and_who_blocks_it),
 		T(shows_objects_and_states),
+		T(status_stays_small),
 		T(counts_shadow_variables),
 		T(cancels_a_transition),
 		T(rolls_back),
