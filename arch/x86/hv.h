@@ -100,9 +100,10 @@ struct hv_ops {
 	enum exit_class (*run)(struct cpu *c);
 	/* Let a pending INIT or NMI take effect now. On that CPU, no locks held. */
 	void (*open_window)(void);
-	/* Sleep until an INIT comes; NMIs are taken and change nothing. On that CPU, no locks held.
+	/* Sleep until an INIT comes, never to return; NMIs are taken and change nothing. On that
+	 * CPU, no locks held.
 	 */
-	void (*halt)(void) __attribute__((noreturn));
+	void (*halt)(void);
 
 	/* Advance over the instruction that caused the exit, of len bytes. */
 	void (*skip)(struct cpu *c, u32 len);
