@@ -8,7 +8,7 @@ $(MUTANTS)/$(MUTATE)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a $(M
 	@mkdir -p $(@D)
 	@test -n "$(MUTANT_SRC)" || { echo "nothing is left out with MUTATE=$(MUTATE)"; exit 1; }
 	$(Q)$(CC) $(HOST_CFLAGS) $(INCLUDES) -Iarch/fake/include -DSUTURE_MUTATE_$(MUTATE) \
-		$(MUTANT_SRC) $(filter %.o,$^) $(if $(filter test_engine_%,$*),$(ENGINE_RIG)) \
+		$(MUTANT_SRC) $(filter %.o,$^) $(if $(filter $(RIG_TESTS),$*),$(ENGINE_RIG)) \
 		$(filter %.a,$^) -lcmocka -o $@
 
 MUTANT_TESTS := $(sort $(shell awk '!/^\#/ && NF { print "$(UNIT)/" $$2 }' tests/unit/mutants.txt))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake; unicorn_*.c and
-# <arch>_*.c use the real architecture's sources and Unicorn; engine_*.c is the rig of test_engine_*.c.
-# Each program takes from one archive what it needs.
+# <arch>_*.c use the real architecture's sources and Unicorn. Each takes from one archive what it needs;
+# those that include engine_rig.h get engine_*.c as well.
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
 HOST_SRC = $(filter-out monitor/boot/%,$(call sources,monitor)) \
@@ -38,7 +38,8 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c
 UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c tests/unit/$(ARCH)_*.c))
 
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
-$(filter $(UNIT)/test_engine_%,$(UNIT_TESTS)): $(ENGINE_RIG)
+RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model)\.h' tests/unit/test_*.c)))
+$(addprefix $(UNIT)/,$(RIG_TESTS)): $(ENGINE_RIG)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
