@@ -436,14 +436,20 @@ static void load_ended(struct engine *e, struct patch *p, s32 result, const char
 		start_unload(e, p);
 		return;
 	}
+	/* the kernel brings init_module(2) to its end, whatever became of the helper */
+	if (p->installed && p->live) {
+		log_warn("patch '%s': its module is loaded, whatever the guest reports", p->name);
+		return;
+	}
 	/* Its own steps have said why, if it came so far: that is closer to the cause. */
 	patch_blame(p, result, "the guest did not load the payload: %s; " PAYLOAD_HINT,
 		    text[0] ? text : errno_name(result));
-	if (p->installed && (p->on || p->live))
-		log_error("patch '%s' is in force, and its load is reported as failed", p->name);
-	else if (p->installed || p->phase == PHASE_LOADING) {
-		if (e->run.kind != SCRIPT_NONE && e->run.patch == p)
-			e->run.kind = SCRIPT_NONE;
+	if (p->installed) {
+		/* its init still runs: when that has ended nothing must be left */
+		p->unload = true;
+		if (p->todo == TODO_NOTHING)
+			p->todo = TODO_REVERSE;
+	} else if (p->phase == PHASE_LOADING) {
 		engine_forget(e, p);
 	}
 }

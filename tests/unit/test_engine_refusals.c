@@ -206,10 +206,9 @@ static void test_init_fails(void **state)
 	apply(rig, &fix);
 }
 
-/* LOADED says that it failed, and nothing else did: no callback can run any more. */
-static void test_load_error_after_declare(void **state)
+/* The helper is given up while the payload's init runs, behind klp_enable_patch(). */
+static struct rig_payload *load_error_after_declare(struct rig *rig)
 {
-	struct rig *rig = *state;
 	struct rig_payload *p = rig_add(rig, &fix);
 	struct suture_work w = {0};
 	struct suture_loaded l = {.result = -EIO};
@@ -223,14 +222,55 @@ static void test_load_error_after_declare(void **state)
 	l.id = w.id;
 	memset(l.text, 'x', sizeof(l.text)); /* not terminated */
 	assert_int_equal(engine_loaded(rig->e, &l), 0);
-	assert_phase(rig, "fix", PHASE_FAILED);
 	assert_int_equal(engine_loaded(rig->e, &l), -ENOENT);
 	settle(rig, 50);
+	assert_phase(rig, "fix", PHASE_UNPATCHING);
+	return p;
+}
+
+static void test_load_error_and_init_ends(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_payload *p = load_error_after_declare(rig);
+
+	p->state = LIVE;
+	tell_module(rig, "fix", SUTURE_MODULE_LIVE, payload_text(0));
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_FAILED);
+	assert_text(info(rig, "fix").why, "the guest did not load the payload: xxx");
+	assert_int_equal(p->state, ABSENT);
 	assert_int_equal(rig->switches, 0);
-	p->state = ABSENT;
-	p->known = false;
-	memset(p->pre, 0, sizeof(p->pre));
 	apply(rig, &fix);
+}
+
+static void test_load_error_and_init_fails(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_payload *p = load_error_after_declare(rig);
+
+	tell_module(rig, "fix", SUTURE_MODULE_GOING, payload_text(0));
+	assert_int_equal(pump(rig, SUTURE_PUMP_MODULE, "", "fix"), -EIO);
+	p->state = ABSENT;
+	assert_phase(rig, "fix", PHASE_FAILED);
+	assert_int_equal(rig->switches, 0);
+	apply(rig, &fix);
+}
+
+/* It was killed, or told lies: the module is there, and its patch is to be on. */
+static void test_load_error_of_live_module(void **state)
+{
+	struct rig *rig = *state;
+	struct suture_work w = {0};
+	struct suture_loaded l = {.result = -EIO};
+
+	assert_int_equal(upload(rig, &fix), 0);
+	engine_work(rig->e, &w);
+	assert_int_equal(insmod_payload(rig, &fix), 0);
+	l.id = w.id;
+	assert_int_equal(engine_loaded(rig->e, &l), 0);
+	settle(rig, 50);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(info(rig, "fix").error, 0);
 }
 
 static void test_withdraw(void **state)
@@ -358,7 +398,9 @@ int main(void)
 		T(test_payload_without_patch),
 		T(test_pre_patch_refuses),
 		T(test_init_fails),
-		T(test_load_error_after_declare),
+		T(test_load_error_and_init_ends),
+		T(test_load_error_and_init_fails),
+		T(test_load_error_of_live_module),
 		T(test_withdraw),
 		T(test_revert_before_load_is_reported),
 		T(test_switch_cannot_succeed),
