@@ -252,6 +252,8 @@ void loader_exit(void);
 void loader_start(const struct suture_work *work);
 /* Give up a job whose helper takes too long. Poll thread. */
 void loader_check(void);
+/* True if the payload of that name is in its init, and its load was given up. */
+bool loader_gave_up(const char *name);
 
 /* ---- notifier.c ---- */
 

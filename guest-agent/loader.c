@@ -32,6 +32,12 @@ static struct {
 	ktime_t deadline;
 } job;
 
+/* A load that nobody waits for any more, while its helper is in init_module(2). */
+static struct {
+	u32 number; /* as the job's; 0: there is none */
+	char name[SUTURE_NAME_LEN];
+} given_up; /* under job_lock */
+
 /* job_lock held, the job active. */
 static void finish(int result, const char *text)
 {
@@ -84,7 +90,8 @@ static int fetch_payload(void)
 
 	if (job.info.size == 0 || job.info.size > SUTURE_BUNDLE_MAX)
 		return -EFBIG;
-	job.payload = vmalloc(job.info.size);
+	/* rather fail than have the kernel kill somebody for room */
+	job.payload = __vmalloc(job.info.size, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	part = vmalloc(SUTURE_MSG_MAX);
 	if (!job.payload || !part)
 		err = -ENOMEM;
@@ -149,10 +156,25 @@ out:
 void loader_check(void)
 {
 	mutex_lock(&job_lock);
-	if (job.active && ktime_after(ktime_get(), job.deadline))
+	if (job.active && ktime_after(ktime_get(), job.deadline)) {
+		if (job.opened && job.info.kind == SUTURE_WORK_LOAD) {
+			given_up.number = job.number;
+			strscpy(given_up.name, job.info.name, sizeof(given_up.name));
+		}
 		finish(-EIO, job.opened ? "the helper did not finish within 30 s"
 					: "the helper did not open " SUTURE_DEVICE " within 30 s");
+	}
 	mutex_unlock(&job_lock);
+}
+
+bool loader_gave_up(const char *name)
+{
+	bool gave_up;
+
+	mutex_lock(&job_lock);
+	gave_up = given_up.number && !strcmp(given_up.name, name);
+	mutex_unlock(&job_lock);
+	return gave_up;
 }
 
 /* ---- /dev/suture ---- */
@@ -185,6 +207,8 @@ static int device_open(struct inode *inode, struct file *file)
 static int device_release(struct inode *inode, struct file *file)
 {
 	mutex_lock(&job_lock);
+	if (given_up.number == (u32)(unsigned long)file->private_data)
+		given_up.number = 0;
 	if (is_current(file))
 		finish(-EIO, "the helper ended without a result");
 	mutex_unlock(&job_lock);

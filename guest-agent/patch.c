@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of a patch in the guest: from klp_enable_patch() until the engine retires it. */
+#include <linux/err.h>
 #include <linux/ktime.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -83,18 +84,18 @@ static void patch_prepare(struct patch *p)
 	folder_init(p);
 }
 
-/* A record that holds the payload; on no list yet. agent_lock held. */
+/* A record that holds the payload; on no list yet. -ENODEV: it goes; -ENOMEM. agent_lock held. */
 static struct patch *patch_create(struct klp_patch *klp)
 {
 	struct patch *p;
 
 	if (!try_module_get(klp->mod))
-		return NULL;
+		return ERR_PTR(-ENODEV);
 	patch_forget(klp->mod); /* it was on before */
 	p = kzalloc(sizeof(*p), GFP_KERNEL);
 	if (!p) {
 		module_put(klp->mod);
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	}
 	p->klp = klp;
 	p->mod = klp->mod;
@@ -153,9 +154,13 @@ static int patch_enable(struct klp_patch *klp)
 		patch_set_error("the guest is being hibernated");
 		return -EBUSY;
 	}
+	if (loader_gave_up(klp->mod->name)) {
+		refuse("a payload enables its patch when its load has been given up");
+		return -ECANCELED;
+	}
 	p = patch_create(klp);
-	if (!p)
-		return -ENODEV;
+	if (IS_ERR(p))
+		return PTR_ERR(p);
 	while ((err = patch_declare(p)) == -EAGAIN && ktime_before(ktime_get(), deadline))
 		agent_yield(1);
 	if (!err) {
@@ -217,6 +222,8 @@ int suture_klp_enable_patch(struct klp_patch *klp)
 	mutex_lock(&agent_lock);
 	err = patch_enable(klp);
 	mutex_unlock(&agent_lock);
+	if (err == -ENOMEM)
+		patch_set_error("the guest has no memory left for it");
 	/* the module is freed as soon as its init has failed: nothing of ours may still use it */
 	if (err)
 		flush_workqueue(agent_work);

@@ -173,7 +173,7 @@ def test_forced_enable(guest, bundles):
     """A task sleeps in the old function for as long as it likes."""
     guest.check("echo sleep >/proc/sleeper")
     applying = started(guest, "apply", make_patch(bundles, "eager", NEW_WAIT % 2, WAIT))
-    wait_status(guest, "sleeper_wait")
+    wait_status(guest, r"is in sleeper_wait")
     assert guest.check("cat /proc/sleeper") == "value 1"
     guest.check(f"echo 1 >{SYSFS}/eager/force")
     ended(applying, 0)
