@@ -14,7 +14,8 @@ check: build/setup.stamp
 # Every test file. The long ones first, so that no worker is left alone with one at the end; a worker
 # gets its next file when two tests of the last one are left, so with a long test goes a short file.
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
-	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_text.py test_check.py
+	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
+	test_check.py test_probes.py
 TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS),$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
