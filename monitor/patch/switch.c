@@ -153,14 +153,39 @@ static int plan_set(struct shadow_plan *plan, const struct switch_set *set,
 
 /* ---- what must not be on a stack ---- */
 
-/* Landing pad, tracing site and jump of a redirected function. */
-#define JUMP_AREA 64u
-
 static void add_range(struct check_range *range, const struct switch_func *f, u64 start, u64 size)
 {
 	range->start = start;
 	range->end = start + size;
 	str_copy(range->name, f->name, sizeof(range->name));
+}
+
+/*
+ * The bytes that the switch changes: of the jump that is there, and of the one that comes. What
+ * cannot be told (its code has changed since) is taken to be all that a jump may lie in.
+ */
+static void add_jumps(struct check_range *range, const struct switch_func *f)
+{
+	const u64 targets[] = {is_redirected(f) ? f->active_addr : 0, f->new_addr};
+	u64 start = f->old_addr + f->old_size, end = f->old_addr;
+
+	for (u32 i = 0; i < ARRAY_SIZE(targets); i++) {
+		struct switch_func jump = *f;
+		struct transition_report ignored;
+		struct redirect redirect;
+
+		if (!targets[i])
+			continue;
+		jump.new_addr = targets[i];
+		if (make_redirect(&jump, &redirect, &ignored)) {
+			start = f->old_addr;
+			end = f->old_addr + MIN(f->old_size, CODE_MAX);
+			break;
+		}
+		start = MIN(start, redirect.from);
+		end = MAX(end, redirect.from + redirect.len);
+	}
+	add_range(range, f, start, end - start);
 }
 
 /*
@@ -184,7 +209,7 @@ static int make_ranges(const struct switch_set *set, struct check_range *ranges,
 				  MUTATION(active_code) ? f->old_addr : f->active_addr,
 				  f->active_size);
 		if (!MUTATION(redirect_bytes) && (forced || is_redirected(f)))
-			add_range(&ranges[n++], f, f->old_addr, MIN(f->old_size, JUMP_AREA));
+			add_jumps(&ranges[n++], f);
 	}
 	for (u32 i = 0; i < set->nr_also && !MUTATION(also_ranges); i++)
 		ranges[n++] = set->also[i];
