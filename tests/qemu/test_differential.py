@@ -10,6 +10,7 @@ said in docs/semantics.md; here it is what NOT_COMPARED and blocked() leave out.
     SUTURE_STEPS=1000 SUTURE_SEED=7 make check-qemu TESTS=test_differential.py
 """
 
+import itertools
 import os
 import random
 import re
@@ -31,11 +32,12 @@ SETTLE_S = 120
 NOT_COMPARED = re.compile(r": (loading out-of-tree|tainting kernel|module verification)|"
                           r"signaling remaining tasks")
 
-# What there is to see, one fact a line: "patch NAME enabled transition", "module NAME references",
-# "probe ...", "log ...".
+# What there is to see, one fact a line: "patch NAME enabled transition", "object PATCH/OBJECT patched",
+# "module NAME references", "probe WHAT results...".
 LOOK = r"""
 cd $KLP
 for p in diff_*; do [ -d $p ] && echo patch $p $(cat $p/enabled $p/transition); done
+for o in diff_*/*/patched; do [ -e $o ] && echo object ${o%/*} $(cat $o); done
 sed -n 's/^\(diff_[a-z0-9]*\) [0-9]* \([0-9]*\) .*/module \1 \2/p' /proc/modules | sort
 echo probe cmdline $(sed 's/^[^d].*/original/' /proc/cmdline)
 echo probe version $(sed 's/^Linux.*/original/' /proc/version)
@@ -54,15 +56,18 @@ class System:
         self.machine = machine
         self.look_command = f"KLP={sysfs}\n" + LOOK
         self.sysfs = sysfs
+        self.forced = False
         # livepatch's debug messages are part of what is compared
         machine.check("dmesg -n 1; dmesg -c >/dev/null")
 
     def look(self):
-        facts = {"patches": {}, "modules": {}, "probes": []}
+        facts = {"patches": {}, "objects": {}, "modules": {}, "probes": []}
         for line in self.machine.check(self.look_command, timeout=60).splitlines():
             kind, name, *rest = line.split()
             if kind == "patch" and len(rest) == 2:
                 facts["patches"][name] = tuple(rest)
+            elif kind == "object" and rest:
+                facts["objects"][name] = rest[0]
             elif kind == "module":
                 facts["modules"][name] = int(rest[0])
             elif kind == "probe":
@@ -78,9 +83,10 @@ class System:
             before, facts = facts, self.look()
             moving = [name for name, (_, transition) in facts["patches"].items()
                       if transition == "1"]
-            # a patch that is off lets go of its module a moment later
+            # a patch that is off lets go of its module a moment later, unless it was forced
             held = [name for name, count in facts["modules"].items()
-                    if name in PATCHES and count and name not in facts["patches"]]
+                    if name in PATCHES and count and name not in facts["patches"]
+                    and not self.forced]
             # what happens between two lines of one look makes them differ: only a second is believed
             still = not held and facts == before
             blocked = still and bool(moving) and self.blocked(moving[0], facts["patches"])
@@ -93,9 +99,10 @@ class System:
 
     def step(self, command):
         """Do it; what it returned, what it said, and what is to be seen afterwards."""
-        result = self.machine.shell(command, timeout=60)
+        self.forced |= command.endswith("/force")
+        result = self.machine.shell(command.replace("$KLP", self.sysfs), timeout=60)
         facts = self.settle()
-        facts["result"] = (result.status, result.out)
+        facts["result"] = (result.status, result.out.replace(self.sysfs, "$KLP"))
         log = self.machine.check("dmesg -c")
         bad = re.search(r"WARNING:|BUG:|Oops|general protection|refcount_t|Call Trace", log)
         if bad:
@@ -213,6 +220,27 @@ class Steps:
         return command
 
 
+def ends():
+    """Steps that clean up what random ones left, and then force a patch on while somebody is in what it
+    replaces. (Forced off it keeps its folder in sysfs: docs/semantics.md.)"""
+    busy = [f"echo 0 >/sys/module/{name}/parameters/busy" for name in TARGETS]
+    yield from [*busy, *(f"echo 0 >$KLP/{name}/enabled" for name in PATCHES),
+                *(f"rmmod {name}" for name in PATCHES + TARGETS)]
+    yield "load /lib/modules/diff_t1.ko"
+    yield "echo 1 >/sys/module/diff_t1/parameters/busy"
+    # its busy thread is in target_wait()
+    yield "load /lib/modules/diff_a.ko tag=1 funcs=21 objects=3 callbacks=4095"
+    yield "echo 0 >$KLP/diff_a/force"
+    yield "echo 1 >$KLP/diff_a/force"
+    yield "echo 1 >$KLP/diff_a/force"
+    yield "load /lib/modules/diff_b.ko tag=2 funcs=21 objects=3 callbacks=4095"
+    yield "echo 0 >/sys/module/diff_t1/parameters/busy"
+    yield "echo 1 >/sys/module/diff_t1/parameters/busy"
+    # now it is in diff_b's
+    yield "echo 0 >$KLP/diff_b/enabled"
+    yield "echo 0 >/sys/module/diff_t1/parameters/busy"
+
+
 # ---- what must be equal ----
 
 def comparable(facts):
@@ -230,16 +258,17 @@ def test_same_as_linux(boot, measured):
     print(f"SUTURE_SEED={SEED} SUTURE_STEPS={STEPS}")
     linux, steps, story = Linux(boot), Steps(SEED), []
     facts = linux.settle()
-    for _ in range(STEPS):
-        command = steps.next(facts)
-        facts = linux.step(command.replace("$KLP", linux.sysfs))
+    commands = itertools.chain((steps.next for _ in range(STEPS)), ends())
+    for command in commands:
+        command = command if isinstance(command, str) else command(facts)
+        facts = linux.step(command)
         story.append((command, facts))
     linux.machine.stop()
 
     suture = Suture(boot)
     before = suture.settle()
     for number, (command, expected) in enumerate(story):
-        facts = suture.step(command.replace("$KLP", suture.sysfs))
+        facts = suture.step(command)
         differ = differences(comparable(expected), comparable(facts))
         if differ:
             for earlier, _ in story[:number + 1]:
