@@ -186,6 +186,11 @@ void newkernel_entry(struct cpu *c, u64 va);
  * redirects, and stop the other guest CPUs for the new kernel's INIT. As above. True if it has.
  */
 bool newkernel_check(struct cpu *c);
+/*
+ * The same for a CPU that was kicked out of the guest, perhaps out of a HLT: one that the old
+ * kernel has left behind is stopped, not taken for the one that runs the new kernel.
+ */
+void newkernel_kicked(struct cpu *c);
 
 /* ---- nmi.c ---- */
 

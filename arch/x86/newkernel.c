@@ -8,9 +8,9 @@
  *	  given (Linux: verify_cpu(), and the decompressor before it);
  *	- it writes to a shadowed page, as who copies a new kernel over the old one does;
  *	- it sets its system call entry;
- *	- it is kicked. Who jumps to a new kernel is on tables of his own before he copies it to
- *where it is to run, and every pause waits for him: so the CPUs that he has halted are stopped
- *	  before they could run on, past their HLT, in what is no longer theirs.
+ *	- it is kicked. Who jumps to a new kernel is on tables of his own before he copies it to its
+ *	  place, and every pause waits for him: so the CPUs that he has halted are stopped before
+ *	  they could run on, past their HLT, in what is no longer theirs.
  *
  * A kernel that has not set its entry yet is not asked about: CPUs come up on tables of their own.
  */
@@ -40,6 +40,24 @@ bool newkernel_check(struct cpu *c)
 	smp_stop_others(c);
 	drop_all(KERNEL_REPLACED);
 	return true;
+}
+
+void newkernel_kicked(struct cpu *c)
+{
+	struct arch_cpu *a = c->arch;
+	u8 code;
+
+	/*
+	 * The old kernel's tables may be overwritten by now. Then they do not lead to its entry
+	 * either, but whoever is on them is not who runs the new kernel: that one has told it to
+	 * stop, or it has no next instruction.
+	 */
+	if (READ_ONCE(a->stopped) || !is_gone(c))
+		return;
+	if (vcpu_fetch(c, 0, &code, 1) == 1)
+		newkernel_check(c);
+	else
+		__atomic_store_n(&a->stopped, 1, __ATOMIC_SEQ_CST);
 }
 
 void newkernel_entry(struct cpu *c, u64 va)

@@ -95,7 +95,7 @@ enum exit_class nmi_exit(struct cpu *c)
 	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
 	 */
 	if (!a->step)
-		newkernel_check(c);
+		newkernel_kicked(c);
 	return EXIT_KICK;
 }
 

@@ -24,6 +24,7 @@ static const struct hv_ops ops;
 const struct hv_ops *hv = &ops;
 
 static bool mapped; /* the page tables in use lead to the entry */
+static bool runs;   /* and if not to that, to the next instruction */
 static u32 asked;   /* they were walked */
 static u32 stopped; /* when the other CPUs were stopped, counted from 1 */
 static u32 dropped; /* when the redirects were */
@@ -42,8 +43,8 @@ int vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 
 size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
 {
-	(void)c, (void)offset, (void)buf, (void)len;
-	return 0;
+	(void)c, (void)offset, (void)buf;
+	return mapped || runs ? len : 0;
 }
 
 void smp_stop_others(struct cpu *c)
@@ -89,7 +90,7 @@ static int setup(void **state)
 		c->state = CPU_GUEST;
 		c->arch = &arch[c->id];
 	}
-	mapped = true;
+	mapped = runs = true;
 	newkernel_entry(self, ENTRY);
 	asked = stopped = dropped = events = nmis = 0;
 	return 0;
@@ -122,6 +123,28 @@ static void test_replaced(void **state)
 	self->arch->kick = 1;
 	assert_int_equal(nmi_exit(self), EXIT_KICK);
 	assert_int_equal(events, 2);
+}
+
+/* It was halted by the old kernel, whose tables are gone: another CPU runs the new one. */
+static void test_left_behind(void **state)
+{
+	(void)state;
+	mapped = runs = false;
+	self->arch->kick = 1;
+	assert_int_equal(nmi_exit(self), EXIT_KICK);
+	assert_untouched();
+	assert_int_equal(self->arch->stopped, 1);
+}
+
+/* The kick is that of the CPU that runs the new kernel and stops the others. */
+static void test_told_to_stop(void **state)
+{
+	(void)state;
+	mapped = false;
+	self->arch->stopped = 1;
+	self->arch->kick = 1;
+	assert_int_equal(nmi_exit(self), EXIT_KICK);
+	assert_untouched();
 }
 
 /* Programs run on tables that may have next to nothing of the kernel. */
@@ -184,8 +207,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_same_kernel), T(test_replaced),	       T(test_user_mode),
-		T(test_in_a_step),   T(test_nmi_from_outside), T(test_kicks),
+		T(test_same_kernel),	  T(test_replaced),  T(test_left_behind),
+		T(test_told_to_stop),	  T(test_user_mode), T(test_in_a_step),
+		T(test_nmi_from_outside), T(test_kicks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
