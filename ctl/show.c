@@ -200,13 +200,13 @@ int cmd_list(const struct options *o, char **args)
 void print_report(const char *what, const json_t *r)
 {
 	printf("%s: %lld attempt%s, pause %lld us (longest %lld us), %lld guest CPUs paused,\n"
-	       "  %lld tasks and %lld words checked (%lld stale), %lld pages shadowed, %lld "
-	       "functions "
-	       "redirected\n",
+	       "  %lld tasks (%lld before the pause) and %lld words checked (%lld stale),\n"
+	       "  %lld pages shadowed, %lld functions redirected\n",
 	       what, jint(r, "attempts"), jint(r, "attempts") == 1 ? "" : "s",
 	       jint(r, "pause_last_us"), jint(r, "pause_max_us"), jint(r, "cpus_paused"),
-	       jint(r, "tasks_checked"), jint(r, "words_checked"), jint(r, "words_cleared"),
-	       jint(r, "pages_shadowed"), jint(r, "functions_redirected"));
+	       jint(r, "tasks_checked"), jint(r, "tasks_before_pause"), jint(r, "words_checked"),
+	       jint(r, "words_cleared"), jint(r, "pages_shadowed"),
+	       jint(r, "functions_redirected"));
 }
 
 /* A patch's name as the monitor may know it: nothing that would bend the path of a request. */

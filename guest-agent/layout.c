@@ -99,6 +99,10 @@ int layout_fill(struct suture_hello *h)
 	l->task_on_cpu = offsetof(struct task_struct, on_cpu);
 	l->task_pid = offsetof(struct task_struct, pid);
 	l->task_comm = offsetof(struct task_struct, comm);
+	BUILD_BUG_ON(offsetof(struct task_struct, nivcsw) !=
+		     offsetof(struct task_struct, nvcsw) + sizeof(unsigned long));
+	l->task_switches = offsetof(struct task_struct, nvcsw);
+	l->task_start = offsetof(struct task_struct, start_time);
 	compat_layout(l);
 	compat_unwind_tables(l);
 	return 0;

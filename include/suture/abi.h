@@ -38,7 +38,7 @@ typedef int64_t ss64;
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
-#define SUTURE_ABI_VERSION 3
+#define SUTURE_ABI_VERSION 4
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -185,13 +185,15 @@ struct suture_layout {
 	su32 task_on_cpu;	 /* its lowest byte; all there is of it since 7.x */
 	su32 task_pid;		 /* pid_t */
 	su32 task_comm;		 /* char[16] */
-	ss32 irq_stack_offset;	 /* from what the pointer holds, rounded up to 16, to the IRQ
-				    stack's lowest address; may be negative */
-	su32 orc_format;	 /* enum suture_orc_format; of modules' tables too */
-	su32 module_list;	 /* struct list_head in struct module */
-	su32 module_text;	 /* void *: text that stays after init */
-	su32 module_text_size;	 /* unsigned int */
-	su32 module_orc_ip;	 /* pointers to a module's ORC tables */
+	su32 task_switches;    /* unsigned long[2]: how often it stopped running (nvcsw, nivcsw) */
+	su32 task_start;       /* u64: when it was made; no two tasks in one place have the same */
+	ss32 irq_stack_offset; /* from what the pointer holds, rounded up to 16, to the IRQ
+				  stack's lowest address; may be negative */
+	su32 orc_format;       /* enum suture_orc_format; of modules' tables too */
+	su32 module_list;      /* struct list_head in struct module */
+	su32 module_text;      /* void *: text that stays after init */
+	su32 module_text_size; /* unsigned int */
+	su32 module_orc_ip;    /* pointers to a module's ORC tables */
 	su32 module_orc;
 	su32 module_nr_orcs; /* unsigned int: entries in each */
 	su32 reserved;

@@ -39,6 +39,8 @@ static const struct field {
 	FIELD(task_on_cpu, 1, false),
 	FIELD(task_pid, 4, false),
 	FIELD(task_comm, 1, false),
+	FIELD(task_switches, 8, false),
+	FIELD(task_start, 8, false),
 	FIELD(rq_lock, 4, true),
 	FIELD(rq_cfs_tasks, 8, true),
 	FIELD(rq_rt_queue, 8, true),

@@ -9,18 +9,30 @@
 int guest_read_task(struct window *w, u64 task, struct guest_task *t)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
+	u64 switches[2];
 	u8 on_cpu;
 
 	if (!in_window(w, task, 1))
 		move_window(w, task);
 	*t = (struct guest_task){.task = task};
+	/*
+	 * In this order, for check_ahead(): a task that is found asleep now and has the same count
+	 * whenever it is asleep again, has not run in between.
+	 */
+	if (read_at(w, task + l->task_switches, switches, sizeof(switches)))
+		return -EFAULT;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (read_at(w, task + l->task_on_cpu, &on_cpu, sizeof(on_cpu)))
+		return -EFAULT;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (read_u64(w, task + l->task_stack, &t->stack) ||
 	    read_u64(w, task + l->task_sp, &t->sp) ||
-	    read_at(w, task + l->task_on_cpu, &on_cpu, sizeof(on_cpu)) ||
+	    read_u64(w, task + l->task_start, &t->start) ||
 	    read_at(w, task + l->task_pid, &t->pid, sizeof(t->pid)) ||
 	    read_at(w, task + l->task_comm, t->comm, sizeof(t->comm) - 1))
 		return -EFAULT;
 	t->on_cpu = on_cpu;
+	t->switches = switches[0] + switches[1];
 	if (l->task_pc == SUTURE_NONE)
 		return 0;
 	return read_u64(w, task + l->task_pc, &t->pc);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's tasks and stacks. Only while the guest is paused (lists change under a running one).
+/*
+ * The guest's tasks and stacks. While the guest is paused; under a running one lists change, and
+ * what is found must be allowed to be wrong (patch/check_ahead.c).
  */
 #ifndef GUEST_TASK_H
 #define GUEST_TASK_H
@@ -13,6 +15,8 @@ struct guest_task {
 	u64 pc;	   /* saved program counter: likewise; 0 where it is kept on the stack (x86) */
 	u32 pid;
 	bool on_cpu;
+	u64 switches; /* how often it has stopped running */
+	u64 start;    /* when it was made: with its address it says which task this is */
 	char comm[17];
 };
 

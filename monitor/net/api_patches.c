@@ -47,6 +47,7 @@ static void show_report(struct json *j, const char *key, const struct transition
 	json_u64(j, "pause_max_us", r->pause_max_us);
 	json_u64(j, "cpus_paused", r->cpus_paused);
 	json_u64(j, "tasks_checked", r->tasks_checked);
+	json_u64(j, "tasks_before_pause", r->tasks_before_pause);
 	json_u64(j, "words_checked", r->words_checked);
 	json_u64(j, "words_cleared", r->words_cleared);
 	json_u64(j, "pages_shadowed", r->pages_shadowed);

@@ -197,12 +197,13 @@ static int judge_hooked(u64 address, const char *kind, void *arg)
 }
 
 /* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
-static bool is_clear(const struct guest_task *t, const struct running *run)
+static bool is_clear(const struct check *c, const struct guest_task *t, const struct running *run)
 {
-	return (t->on_cpu ? run->cpu && run->claims == 1 : !run->claims) || MUTATION(unclear);
+	return !c->guest_runs &&
+	       ((t->on_cpu ? run->cpu && run->claims == 1 : !run->claims) || MUTATION(unclear));
 }
 
-static int judge_task(const struct guest_task *t, void *arg)
+int check_task(const struct guest_task *t, void *arg)
 {
 	struct check *c = arg;
 	struct running run = find_running(c, t);
@@ -216,7 +217,12 @@ static int judge_task(const struct guest_task *t, void *arg)
 	/* A task that has exited is listed until its parent asks; its stack is gone before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
-	check_own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(t, &run));
+	if (!t->on_cpu && (!run.claims || MUTATION(ahead_of_claims)) &&
+	    check_ahead_knows(c->ahead, t)) {
+		c->r->tasks_before_pause++;
+		return 0;
+	}
+	check_own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(c, t, &run));
 	if (!t->on_cpu)
 		err = MUTATION(saved_pc) ? 0 : check_word(c, t->pc, t, "saved pc");
 	if (!err)
@@ -256,7 +262,7 @@ static int judge_kretprobes(struct check *c)
 /* Tasks that exit have left the list, and may be preempted before they are done. */
 static int judge_queue(struct check *c, const struct held_cpu *h)
 {
-	int err = guest_for_each_queued(h->ctx.percpu_base, judge_task, c);
+	int err = guest_for_each_queued(h->ctx.percpu_base, check_task, c);
 
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "CPU %u: its run queue cannot be followed", h->id);
@@ -266,7 +272,7 @@ static int judge_queue(struct check *c, const struct held_cpu *h)
 static int judge_tasks(struct check *c)
 {
 	struct guest_task idle;
-	int err = guest_for_each_task(judge_task, c);
+	int err = guest_for_each_task(check_task, c);
 
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the list of tasks cannot be followed");
@@ -280,10 +286,10 @@ static int judge_tasks(struct check *c)
 			err = guest_idle(h->ctx.percpu_base, &idle);
 		if (err)
 			return check_refuse(c, err, "CPU %u: no idle task is found", h->id);
-		err = judge_task(&idle, c);
+		err = check_task(&idle, c);
 		/* A task that exits leaves the list before it stops running. */
 		if (!err && !h->listed && !MUTATION(off_list))
-			err = judge_task(&h->current, c);
+			err = check_task(&h->current, c);
 		if (!err && !MUTATION(run_queues))
 			err = judge_queue(c, h);
 	}
@@ -292,7 +298,7 @@ static int judge_tasks(struct check *c)
 
 /*
  * A stack pointer of the user's half in kernel mode: the first instructions of a system call. The
- * kernel's stack is empty then; judge_task() has nevertheless looked at all of it.
+ * kernel's stack is empty then; check_task() has nevertheless looked at all of it.
  */
 static bool is_located(const struct held_cpu *h)
 {
@@ -334,7 +340,7 @@ static void widen(struct check *c, const struct check_range *sorted, u32 count)
 	c->span = end - c->lowest;
 }
 
-static int collect_probes(struct check *c)
+int check_collect_probes(struct check *c)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
 	int err;
@@ -358,7 +364,9 @@ static int judge(struct check *c, const struct cpu *self)
 	int err = collect_cpus(c, self);
 
 	if (!err)
-		err = collect_probes(c);
+		err = check_collect_probes(c);
+	if (!err && !check_ahead_holds(c->ahead, c))
+		c->ahead = NULL;
 	for_each_held(c, h) if (!err) err = judge_registers(c, h);
 	if (!err)
 		err = judge_tasks(c);
@@ -375,25 +383,31 @@ static int judge(struct check *c, const struct cpu *self)
 	return err;
 }
 
+void check_look_for(struct check *c, const struct check_range *ranges, u32 count,
+		    struct transition_report *r)
+{
+	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
+	r->blocker = (struct blocker){0};
+	r->reason[0] = '\0';
+	c->r = r;
+	c->nr_cpus = 0;
+	c->ranges = ranges;
+	c->nr_ranges = count;
+	c->lowest = count ? ranges[0].start : 0;
+	c->span = count ? ranges[count - 1].end - c->lowest : 0;
+}
+
 int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      struct transition_report *r)
+	      const struct check_ahead *ahead, struct transition_report *r)
 {
 	struct check *c = &check;
 	int err;
 
-	r->tasks_checked = r->words_checked = r->words_cleared = 0;
-	r->blocker = (struct blocker){0};
-	r->reason[0] = '\0';
-	c->pause = p;
-	c->r = r;
-	c->nr_cpus = 0;
-	c->ranges = ranges;
-	c->nr_ranges = check_sort(ranges, count);
+	check_look_for(c, ranges, check_sort(ranges, count), r);
 	if (!c->nr_ranges)
 		return 0;
-	c->lowest = ranges[0].start;
-	c->span = ranges[c->nr_ranges - 1].end - c->lowest;
-
+	c->pause = p;
+	c->ahead = ahead;
 	guest_cache_begin();
 	guest_modules_forget();
 	err = judge(c, self);

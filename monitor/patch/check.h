@@ -27,13 +27,23 @@ struct check_range {
 u32 check_sort(struct check_range *ranges, u32 count);
 
 /*
+ * Before the pause, with the guest running: look at the stacks of tasks that sleep, and remember
+ * those with nothing on them. check_run() with the same ranges (sorted by check_sort(), unchanged,
+ * theirs as long as this is) does not look at them again if they have not run since, so that the
+ * pause does not grow with the number of tasks. NULL when there is no memory: then it looks at all.
+ * The caller frees it. One CPU at a time, with no pause under way.
+ */
+struct check_ahead *check_ahead(const struct check_range *ranges, u32 count);
+void check_ahead_free(struct check_ahead *a);
+
+/*
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
- * NULL. ranges may be in any order, and are sorted in place. One CPU at a time, the holder of p. 0:
- * safe. -EBUSY: r->blocker names who stands in the way. -EFAULT, -ELOOP: could not be judged,
- * r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked,
- * words_checked and words_cleared.
+ * NULL. ranges may be in any order, and are sorted in place. ahead may be NULL. One CPU at a time,
+ * the holder of p. 0: safe. -EBUSY: r->blocker names who stands in the way. -EFAULT, -ELOOP: could
+ * not be judged, r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills
+ * tasks_checked, tasks_before_pause, words_checked and words_cleared.
  */
 int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      struct transition_report *r);
+	      const struct check_ahead *ahead, struct transition_report *r);
 
 #endif

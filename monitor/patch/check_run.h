@@ -31,6 +31,8 @@ struct stack_owner {
 /* What is looked for, and where it was looked for so far. */
 struct check {
 	const struct pause *pause;
+	const struct check_ahead *ahead; /* what was seen before the pause, or NULL */
+	bool guest_runs;		 /* this is that: what is read may be changing */
 	const struct check_range *ranges;
 	u32 nr_ranges;
 	/* code that probes run in place of functions': nobody may be in it, whatever changes */
@@ -45,6 +47,23 @@ struct check {
 	struct unwind_trace trace; /* of the owner, once unwound */
 	struct transition_report *r;
 };
+
+/* Begin to look for the ranges, which are sorted. */
+void check_look_for(struct check *c, const struct check_range *ranges, u32 count,
+		    struct transition_report *r);
+
+/* Add the code that probes run. 0 or negative errno: it cannot be found. */
+int check_collect_probes(struct check *c);
+
+/* Judge a task's stack: a guest_for_each_task() function, arg is the struct check. */
+int check_task(const struct guest_task *t, void *arg);
+
+/*
+ * Whether the task, asleep, has been asleep ever since nothing was found on its stack; and whether
+ * the probes are those of then.
+ */
+bool check_ahead_knows(const struct check_ahead *a, const struct guest_task *t);
+bool check_ahead_holds(const struct check_ahead *a, const struct check *c);
 
 /* Say why it cannot be judged; returns err. */
 int check_refuse(struct check *c, int err, const char *fmt, ...) __printf_like(3, 4);

@@ -31,12 +31,13 @@ struct transition_report {
 	u32 attempts;
 	u64 pause_last_us, pause_max_us;
 	u32 cpus_paused;
-	u64 tasks_checked, words_checked; /* of the last attempt */
-	u64 words_cleared;		  /* of these: hits that were stale */
-	u32 pages_shadowed;		  /* of the last attempt: pages whose leaf changed */
-	u32 functions_redirected;	  /* redirects added or removed */
-	struct blocker blocker;		  /* of the last failed attempt */
-	char reason[192];		  /* why the last attempt failed, "" if it did not */
+	u64 tasks_checked, words_checked; /* of the last attempt, in the pause */
+	u64 tasks_before_pause;	  /* of these tasks: whose stacks had been looked at before */
+	u64 words_cleared;	  /* of these: hits that were stale */
+	u32 pages_shadowed;	  /* of the last attempt: pages whose leaf changed */
+	u32 functions_redirected; /* redirects added or removed */
+	struct blocker blocker;	  /* of the last failed attempt */
+	char reason[192];	  /* why the last attempt failed, "" if it did not */
 };
 
 #endif

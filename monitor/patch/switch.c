@@ -279,9 +279,9 @@ static int check_unprobed(const struct redirect *redirect, void *report)
  * time.
  */
 static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check_range *ranges,
-			 u32 count, struct transition_report *r)
+			 u32 count, const struct check_ahead *ahead, struct transition_report *r)
 {
-	int err = count ? check_run(p, NULL, ranges, count, r) : 0;
+	int err = count ? check_run(p, NULL, ranges, count, ahead, r) : 0;
 
 	if (err)
 		return err == -EBUSY ? err : -EAGAIN;
@@ -305,26 +305,31 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check
 static int pause_and_switch(struct shadow_plan *plan, struct check_range *ranges, u32 count,
 			    u64 budget_us, struct transition_report *r)
 {
+	struct check_ahead *ahead = count ? check_ahead(ranges, count) : NULL;
 	struct pause p;
 	u64 took_us;
 	int err = pause_begin(&p, budget_us);
 
-	if (err)
-		return fail(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
-			    (unsigned long long)budget_us);
-	err = switch_paused(&p, plan, ranges, count, r);
+	if (err) {
+		err = fail(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
+			   (unsigned long long)budget_us);
+		goto free_ahead;
+	}
+	err = switch_paused(&p, plan, ranges, count, ahead, r);
 	pause_end(&p);
 
 	took_us = arch_time_us() - p.start_us;
 	r->pause_last_us = took_us;
 	r->pause_max_us = MAX(r->pause_max_us, took_us);
 	r->cpus_paused = p.cpus_held;
+free_ahead:
+	check_ahead_free(ahead);
 	return err;
 }
 
 static void clear_attempt(struct transition_report *r)
 {
-	r->tasks_checked = r->words_checked = r->words_cleared = 0;
+	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
 	r->pages_shadowed = 0;
 	r->blocker = (struct blocker){0};
 	r->reason[0] = '\0';

@@ -135,3 +135,34 @@ def test_page_table_isolation(boot, bundles):
             result = guest.suture(*arguments)
             assert result.status == 0, result
     guest.check("kill $(cat /tmp/busy)")
+
+
+def test_many_tasks(guest, bundles, measured):
+    """The stacks of tasks that sleep are looked at before the pause, not in it."""
+    many = 400
+    bundle = hidden_patch(bundles, "hidden_cold")
+
+    def switch():
+        """Apply and revert; of the best attempt of a few: (tasks, before the pause, words, us)."""
+        reports = []
+        for _ in range(5):
+            assert guest.suture("apply", bundle).status == 0
+            applied = guest.json("/v1/patches/fix_hidden_cold")["apply"]
+            assert guest.suture("revert", "fix_hidden_cold").status == 0
+            reports.append([applied[key] for key in (
+                "tasks_checked", "tasks_before_pause", "words_checked", "pause_last_us")])
+        return min(reports, key=lambda report: report[2])
+
+    switch()
+    few = switch()
+    guest.check(f"for i in $(seq {many}); do sleep 10000 & done; sleep 1", timeout=60)
+    try:
+        lots = switch()
+    finally:
+        guest.check("killall sleep; sleep 1")
+    measured("; ".join("{} tasks, {} of them before the pause, {} words in it, {} us".format(*r)
+                       for r in (few, lots)))
+    assert lots[0] >= few[0] + many * 0.9
+    assert lots[1] >= few[1] + many * 0.9
+    # each of them has some 70 words
+    assert lots[2] < few[2] + many * 10

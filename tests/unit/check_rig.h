@@ -21,6 +21,7 @@ static u32 nr_ranges;
 static struct pause pause_;
 static struct transition_report report;
 static const struct cpu *self;
+static struct check_ahead *ahead;
 static u64 sleeper; /* pid 100 */
 
 static inline void add_range(u64 start, u64 end, const char *name)
@@ -46,7 +47,7 @@ static inline int setup(void **state)
 
 static inline int run(void)
 {
-	return check_run(&pause_, self, ranges, nr_ranges, &report);
+	return check_run(&pause_, self, ranges, nr_ranges, ahead, &report);
 }
 
 static inline void assert_safe(void)

@@ -10,12 +10,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
 #include "core/arch.h"
 #include "core/errno.h"
 #include "core/lib/string.h"
 #include "core/pause.h"
+#include "core/pool.h"
 #include "guest/task.h"
 #include "orc_program.h"
 
@@ -125,6 +127,22 @@ void guest_cache_begin(void)
 
 void guest_cache_end(void)
 {
+}
+
+void *pool_alloc(size_t pages)
+{
+	return calloc(pages, PAGE_SIZE);
+}
+
+void pool_free(void *p, size_t pages)
+{
+	(void)pages;
+	free(p);
+}
+
+u64 arch_time_us(void)
+{
+	return 0;
 }
 
 u64 pause_left_us(const struct pause *p)

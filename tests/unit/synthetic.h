@@ -47,6 +47,8 @@ enum {
 	TASK_PID = 0x998,
 	TASK_THREAD_NODE = 0xa50,
 	TASK_COMM = 0xba8,
+	TASK_SWITCHES = 0xb00,
+	TASK_START = 0xb10,
 	TASK_SIGNAL = 0xbf8,
 	TASK_SP = 0x1458,
 	TASK_PC = 0x1460,
@@ -84,6 +86,7 @@ static struct {
 	ipa_t root;
 	u32 levels;
 	u64 next_vmap;
+	u64 made; /* tasks */
 	u8 *text;
 	struct suture_hello hello;
 	struct syn_cpu cpus[SYN_MAX_CPU_IDS + 1]; /* [0] is the service CPU's: not used */
@@ -169,6 +172,7 @@ static inline u64 syn_loose_task(u32 pid, const char *comm)
 	syn_set(task + TASK_STACK, stack);
 	syn_set(task + TASK_SP, stack + SYN_THREAD_SIZE);
 	syn_set32(task + TASK_PID, pid);
+	syn_set(task + TASK_START, ++syn.made);
 	syn_set32(task + TASK_CURR_RET_STACK, ~0u);
 	strncpy(syn_at(task + TASK_COMM), comm, 16);
 	return task;
@@ -337,6 +341,8 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 		.task_on_cpu = TASK_ON_CPU,
 		.task_pid = TASK_PID,
 		.task_comm = TASK_COMM,
+		.task_switches = TASK_SWITCHES,
+		.task_start = TASK_START,
 		.pcpu_rq = PCPU_RQ,
 		.rq_lock = RQ_LOCK,
 		.rq_cfs_tasks = RQ_CFS_TASKS,

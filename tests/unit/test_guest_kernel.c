@@ -116,6 +116,10 @@ static void numbers_without_sense(void **state)
 	BAD(task_on_cpu, 65536);
 	BAD(task_pid, 1);
 	BAD(task_comm, 1u << 16);
+	BAD(task_switches, TASK_SWITCHES + 4);
+	BAD(task_switches, SUTURE_NONE);
+	BAD(task_start, 65536);
+	BAD(task_start, SUTURE_NONE);
 	assert_int_equal(try_register(), 0);
 }
 

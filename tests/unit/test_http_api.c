@@ -310,6 +310,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		.pause_max_us = 66,
 		.cpus_paused = 2,
 		.tasks_checked = 71,
+		.tasks_before_pause = 64,
 		.words_checked = 10433,
 		.words_cleared = 3,
 		.blocker = {.valid = true,
@@ -340,8 +341,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_has("suture_patches{phase=\"patching\"} 1\n");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"apply\":{\"attempts\":1,\"pause_last_us\":41,\"pause_max_us\":66,"
-		   "\"cpus_paused\":2,\"tasks_checked\":71,\"words_checked\":10433,"
-		   "\"words_cleared\":3,");
+		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
+		   "\"words_checked\":10433,\"words_cleared\":3,");
 	assert_has("\"redirected\":false}],\"states\":[]}");
 
 	attempt.result = 0;

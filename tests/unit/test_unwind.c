@@ -58,7 +58,7 @@ static u64 runner(u64 used)
 
 static int check(void)
 {
-	return check_run(&pause_, NULL, &range, 1, &report);
+	return check_run(&pause_, NULL, &range, 1, NULL, &report);
 }
 
 static void assert_cleared(u64 words)

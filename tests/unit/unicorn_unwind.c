@@ -113,7 +113,7 @@ static void compare(u64 ip, bool sleeps)
 	run.inside += inside;
 
 	guest_kernel.layout.orc_format = SUTURE_ORC_NONE;
-	err = check_run(&pause, NULL, ranges, count, &report);
+	err = check_run(&pause, NULL, ranges, count, NULL, &report);
 	guest_kernel.layout.orc_format = format;
 	if (err && err != -EBUSY)
 		fail_msg("%s", report.reason);
@@ -125,7 +125,7 @@ static void compare(u64 ip, bool sleeps)
 	run.hits++;
 	run.without += !inside;
 
-	err = check_run(&pause, NULL, ranges, count, &report);
+	err = check_run(&pause, NULL, ranges, count, NULL, &report);
 	assert_true(!err || err == -EBUSY);
 	if (inside && !err)
 		fail_msg("cleared: ip %#llx, depth %u", (unsigned long long)ip, run.depth);
@@ -364,7 +364,7 @@ static int sleeper_is(u64 sp)
 	set32(DATA + TASK + T_ON_CPU, 0);
 	set32(DATA + IDLE + T_ON_CPU, 1);
 	set(DATA + TASK + T_SP, sp);
-	return check_run(&pause, NULL, &range, 1, &report);
+	return check_run(&pause, NULL, &range, 1, NULL, &report);
 }
 
 /* A task that was switched away from when it stood at `ip`; a stale word is among its registers. */
