@@ -2,6 +2,7 @@
 /* Stacks that were looked at before the pause. */
 #include "check_rig.h"
 #include "core/pool.h"
+#include <time.h>
 
 static int before(void **state)
 {
@@ -208,23 +209,42 @@ static void without_memory_all_is_left_to_the_pause(void **state)
 	assert_int_equal(report.tasks_before_pause, 0);
 }
 
-/* Many tasks: what is left of them for the pause. */
+static u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
+}
+
+static u64 ns_of_a_check(void)
+{
+	const u32 rounds = 50;
+	u64 start = now_ns();
+
+	for (u32 i = 0; i < rounds; i++)
+		assert_safe();
+	return (now_ns() - start) / rounds;
+}
+
+/* What is left of many tasks for the pause. */
 static void many(void **state)
 {
 	const u32 count = 500;
-	u64 words;
+	u64 words, ns;
 
 	(void)state;
 	for (u32 i = 0; i < count; i++)
 		syn_sleep(syn_task(1000 + i, "t"), 0x400);
-	assert_safe();
+	ns = ns_of_a_check();
 	words = report.words_checked;
 	look_ahead();
-	assert_safe();
-	printf("%u tasks that sleep: %llu words in the pause, %llu of the stacks before it leave "
-	       "%llu\n",
-	       count + 1, (unsigned long long)words, (unsigned long long)report.tasks_before_pause,
-	       (unsigned long long)report.words_checked);
+	printf("%u tasks: %llu words, %llu ns each in the pause; ", count,
+	       (unsigned long long)words, (unsigned long long)ns / count);
+	ns = ns_of_a_check();
+	printf("%llu looked at before: %llu words, %llu ns each (built for tests)\n",
+	       (unsigned long long)report.tasks_before_pause,
+	       (unsigned long long)report.words_checked, (unsigned long long)ns / count);
 	assert_true(report.tasks_before_pause > count * 99 / 100);
 	assert_true(report.words_checked < words / 5);
 }
