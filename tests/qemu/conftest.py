@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file; `demo`
-is the bundle of examples/demo."""
+"""Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file; `bundles`
+is a folder for the test file's bundles, `demo` the bundle of examples/demo."""
 
 import os
 import re
@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
-from machine import LOGS, TOP, Machine
-from patches import suture_build
+from machine import LOGS, Machine
+from patches import example
 
 
 def starter(request, name):
@@ -44,11 +44,13 @@ def boot_module(request):
 
 
 @pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    bundle = str(tmp_path_factory.mktemp("demo") / "demo.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
-    assert status == 0, output
-    return bundle
+    return example(str(tmp_path_factory.mktemp("demo")), "demo")
 
 
 @pytest.fixture

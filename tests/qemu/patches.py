@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Patches that the tests write: C source in livepatch style, made into bundles by `suture build`."""
+"""Bundles of `suture build`: of the examples, and of patches that the tests write, C source in livepatch
+style."""
 
 import os
 import subprocess
 
-from machine import KBUILD, KERNEL, SUTURE
+from machine import KBUILD, KERNEL, SUTURE, TOP
 
 TEMPLATE = """// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/kernel.h>
@@ -63,6 +64,14 @@ def suture_build(source, bundle, *options, timeout=120):
                            "-o", bundle, *options],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
     return done.returncode, done.stdout.decode(errors="replace")
+
+
+def example(folder, name):
+    """Build examples/name into folder; returns the bundle's path."""
+    bundle = os.path.join(folder, f"{name}.sut")
+    status, output = suture_build(os.path.join(TOP, "examples", name), bundle)
+    assert status == 0, output
+    return bundle
 
 
 def make_patch(folder, name, code, functions, init="", replace=False):

@@ -8,24 +8,11 @@ import re
 
 import pytest
 
-from machine import TOP
-from patches import make_patch, suture_build
+from patches import example, make_patch, suture_build
 
 ABI_VERSION = 3
 VMMCALL = 1
 HELPER = "/usr/lib/suture/suture-load"
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-def example(bundles, name):
-    bundle = os.path.join(bundles, f"{name}.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", name), bundle)
-    assert status == 0, output
-    return bundle
 
 
 @pytest.fixture(scope="module")

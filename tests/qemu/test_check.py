@@ -5,17 +5,12 @@ import os
 
 import pytest
 
-from machine import BUILD, GUEST, TOP
-from patches import make_patch, suture_build
+from machine import BUILD, GUEST
+from patches import make_patch
 from waiting import Waiting
 
 HIDDEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hidden.ko")
 TRACING = "/sys/kernel/tracing"
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +116,8 @@ def test_off_list(guest, bundles):
                      seconds=8.0)
 
 
-def test_page_table_isolation(boot, bundles):
+def test_page_table_isolation(boot, demo):
     """CPUs in user mode have other page tables: the kernel's own are read."""
-    demo = os.path.join(bundles, "demo.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", "demo"), demo)
-    assert status == 0, output
     guest = boot(cpus=2, cmdline="pti=on")
     assert "isolation: enabled" in guest.check("dmesg | grep -i 'page tables'")
     guest.load_agent()

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from machine import BUILD, GUEST, TOP
-from patches import suture_build
+from machine import BUILD, GUEST
+from patches import example
 
 KERNEL_MODULES = os.path.join(BUILD, "guest", GUEST, "modules", "kernel")
 # in the order in which they are loaded
@@ -22,18 +22,6 @@ FEATURE = "rx-gro-list"
 def module_file(name):
     """In the guest."""
     return f"/lib/modules/{os.path.basename(name)}.ko"
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-def example(bundles, name):
-    bundle = os.path.join(bundles, f"{name}.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", name), bundle)
-    assert status == 0, output
-    return bundle
 
 
 @pytest.fixture(scope="module")

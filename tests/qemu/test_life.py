@@ -26,11 +26,6 @@ PATCHED = "this has been live patched"
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
 def sleepy(bundles):
     """A patch of the module `sleeper` and of vmlinux."""
     return make_patch(bundles, "sleepy", """

@@ -29,11 +29,6 @@ SHOW = {None: {"cmdline_proc_show": "new_show"}}
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
 def plain(bundles):
     return make_patch(bundles, "plain", NEW_SHOW, SHOW)
 

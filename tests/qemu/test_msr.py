@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from machine import BUILD, GUEST, TOP
-from patches import suture_build
+from machine import BUILD, GUEST
 
 MSR_KO = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
 EIO = 5
@@ -47,11 +46,8 @@ def elapsed(before, after):
 
 
 @pytest.mark.parametrize("where", ["hours ahead", "zero"])
-def test_tsc(guest, tmp_path, measured, where):
+def test_tsc(guest, demo, measured, where):
     """The guest reads the counter that it wrote, on that CPU; the monitor's time goes on as ever."""
-    bundle = os.path.join(tmp_path, "demo.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
-    assert status == 0, output
     before = clocks(guest)
     rate = guest.json("/v1/status")["uptime_us"], msr(guest, 0, TSC)[3]
     time.sleep(1)
@@ -73,7 +69,7 @@ def test_tsc(guest, tmp_path, measured, where):
         msr(guest, 1, TSC, JUMP)
         assert msr(guest, 0, TSC)[3] < JUMP <= msr(guest, 1, TSC)[3]
 
-    for command in ("apply", bundle), ("revert", "demo"):
+    for command in ("apply", demo), ("revert", "demo"):
         result = guest.suture(*command)
         assert result.status == 0, result
     here, monitor, kernel = elapsed(before, clocks(guest))

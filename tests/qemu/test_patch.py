@@ -10,27 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from machine import BUILD, GUEST, SUTURE, TOP
-from patches import make_patch, suture_build
+from machine import BUILD, GUEST, SUTURE
+from patches import make_patch
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SLEEPER = os.path.join(MODULES, "sleeper.ko")
 ASSEMBLY = os.path.join(MODULES, "assembly.ko")
 UNAME_PATCHED = "live patched by Suture"
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
-def demo(bundles):
-    """The bundle of examples/demo."""
-    bundle = os.path.join(bundles, "demo.sut")
-    status, output = suture_build(os.path.join(TOP, "examples", "demo"), bundle)
-    assert status == 0, output
-    return bundle
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,6 @@ COMPLAINTS = ("WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|[Ff]ailed 
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
 def machine(boot_module):
     # functions that return by way of a thunk have no optimized kprobes
     machine = boot_module(cpus=2, cmdline="mitigations=off",

@@ -39,11 +39,6 @@ VALUE = {"sleeper": {"sleeper_value": "new_sleeper_value"}}
 WAIT = {"sleeper": {"sleeper_value": "new_sleeper_value", "sleeper_wait": "new_sleeper_wait"}}
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
 def ready(guest):
     guest.load_agent()
     guest.check("insmod /lib/modules/sleeper.ko; dmesg -c >/dev/null")

@@ -14,11 +14,6 @@ TRACING = "/sys/kernel/tracing"
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
 def shared(boot_module):
     return {"boot": boot_module, "guest": None}
 

@@ -15,11 +15,6 @@ STALE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "stale.ko")
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
 def value_patch(bundles):
     return make_patch(bundles, "stalevalue", """
         static noinline int new_stale_value(int n, void **address)
