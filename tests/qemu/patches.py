@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Bundles of `suture build`: of the examples, and of patches that the tests write, C source in livepatch
-style."""
+style. They are applied and reverted."""
 
 import os
 import subprocess
@@ -86,3 +86,17 @@ def make_patch(folder, name, code, functions, init="", replace=False):
     status, output = suture_build(source, bundle)
     assert status == 0, f"suture build {name}:\n{output}"
     return bundle
+
+
+def apply(guest, bundle):
+    """Returns what the operator is told."""
+    result = guest.suture("apply", bundle)
+    assert result.status == 0, result
+    return result.out
+
+
+def revert(guest, name):
+    """Likewise."""
+    result = guest.suture("revert", name)
+    assert result.status == 0, result
+    return result.out

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from machine import BUILD, GUEST
-from patches import example
+from patches import apply, example, revert
 
 KERNEL_MODULES = os.path.join(BUILD, "guest", GUEST, "modules", "kernel")
 # in the order in which they are loaded
@@ -43,16 +43,6 @@ def guest(machine):
     yield machine
     assert machine.check("ls /sys/kernel/suture") == ""
     assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
-
-
-def apply(guest, bundle):
-    result = guest.suture("apply", bundle)
-    assert result.status == 0, result
-
-
-def revert(guest, name):
-    result = guest.suture("revert", name)
-    assert result.status == 0, result
 
 
 # ---- global data update ----

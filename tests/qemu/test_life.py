@@ -12,7 +12,7 @@ import time
 import pytest
 
 from machine import BUILD, GUEST
-from patches import make_patch
+from patches import apply, make_patch, revert
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SLEEPER = os.path.join(MODULES, "sleeper.ko")
@@ -41,16 +41,6 @@ def sleepy(bundles):
         }
     """, {"sleeper": {"sleeper_value": "new_sleeper_value"},
           None: {"cmdline_proc_show": "new_cmdline_proc_show"}})
-
-
-def apply(guest, bundle):
-    result = guest.suture("apply", bundle)
-    assert result.status == 0, result
-
-
-def revert(guest, name):
-    result = guest.suture("revert", name)
-    assert result.status == 0, result
 
 
 def is_patched(guest):

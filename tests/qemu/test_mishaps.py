@@ -6,12 +6,11 @@ import base64
 import os
 import re
 import subprocess
-import time
 
 import pytest
 
-from machine import BUILD, GUEST, SUTURE, TOP
-from patches import livepatch_source, make_patch, suture_build
+from machine import BUILD, GUEST, SUTURE
+from patches import apply, livepatch_source, make_patch, revert, suture_build
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 HELPER = "/usr/lib/suture/suture-load"
@@ -52,18 +51,9 @@ def guest(machine, plain):
     assert machine.check("cut -d' ' -f1 /proc/modules") == "suture"
     apply(machine, plain)
     assert machine.check("cat /proc/cmdline") == PATCHED
-    ok(machine.suture("revert", "plain"))
+    revert(machine, "plain")
     assert machine.check("cat /proc/cmdline") == before
     assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
-
-
-def ok(result):
-    assert result.status == 0, result
-    return result.out
-
-
-def apply(guest, bundle):
-    return ok(guest.suture("apply", bundle))
 
 
 def refused(guest, bundle, says, timeout=120):
@@ -140,7 +130,7 @@ def test_helper_killed_in_init(guest, bundles):
                 "kill -9 $(pidof suture-load)")
     ended(applying, 0, "killed applied")
     assert guest.check("cat /proc/cmdline; grep -c ^killed /proc/modules") == f"{PATCHED}\n1"
-    ok(guest.suture("revert", "killed"))
+    revert(guest, "killed")
 
 
 @pytest.mark.parametrize("script,says", [
@@ -163,7 +153,7 @@ def test_helper_killed_on_unload(guest, plain):
         assert result.status != 0 and "helper ended without a result" in result.out, result
         assert PATCHED != guest.check("cat /proc/cmdline")
         assert guest.check("grep -c ^plain /proc/modules; ls /sys/kernel/suture") == "1"
-    ok(guest.suture("revert", "plain"))
+    revert(guest, "plain")
 
 
 # ---- the payload ----
@@ -271,7 +261,7 @@ def test_agent_is_needed(guest, bundles):
     guest.check("echo wake >/proc/sleeper")
     ended(applying, 0, "needing applied")
     guest.check(refuse)
-    ok(guest.suture("revert", "needing"))
+    revert(guest, "needing")
     guest.check("rmmod sleeper")
 
 
@@ -358,7 +348,7 @@ def test_no_memory_for_module(guest, bundles, nomemory, measured, last):
         check="""
             grep -q ^sleeper /proc/modules && exit 1
             [ $(cat /sys/kernel/suture/target/sleeper/patched) = 0 ] || exit 1"""), timeout=400)
-    ok(guest.suture("revert", "target"))
+    revert(guest, "target")
     measured(f"a module that comes without memory: {'; '.join(out.splitlines())}")
 
 
@@ -387,5 +377,5 @@ def test_memory_full(boot, bundles):
     guest.check("rm /tmp/fill")
     apply(guest, big)
     assert guest.check("cat /proc/cmdline") == PATCHED
-    ok(guest.suture("revert", "big"))
+    revert(guest, "big")
     assert guest.check("cat /proc/cmdline") == before

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from machine import BUILD, GUEST, SUTURE
-from patches import make_patch
+from patches import apply, make_patch, revert
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SLEEPER = os.path.join(MODULES, "sleeper.ko")
@@ -43,18 +43,6 @@ def guest(shared):
         guest.stop()
         raise
     shared["guest"] = guest
-
-
-def apply(guest, bundle):
-    result = guest.suture("apply", bundle)
-    assert result.status == 0, result
-    return result.out
-
-
-def revert(guest, name):
-    result = guest.suture("revert", name)
-    assert result.status == 0, result
-    return result.out
 
 
 def refused(guest, *arguments, says):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from machine import BUILD, GUEST
-from patches import make_patch
+from patches import apply, make_patch, revert
 from waiting import Waiting
 
 HIDDEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hidden.ko")
@@ -37,10 +37,6 @@ def guest(machine):
     assert machine.shell(f"dmesg | grep -E '{COMPLAINTS}'").out == ""
     left = machine.shell("ls /sys/kernel/suture 2>/dev/null; cat /sys/kernel/debug/kprobes/list")
     assert left.out == ""
-
-
-def done(result):
-    assert result.status == 0, result
 
 
 # ---- kprobes ----
@@ -109,7 +105,7 @@ def test_sleeper_behind_a_kprobe(guest, bundles, optimized):
         # the original is not executed any more, nor what the probe has of it
         assert guest.check("cat /proc/hidden") == "1 2 1 1"
         assert probe.hits() == 1
-        done(guest.suture("revert", "probed_hidden_inner"))
+        revert(guest, "probed_hidden_inner")
         guest.check("cat /proc/hidden")
         assert probe.hits() == 2
 
@@ -123,8 +119,8 @@ def test_kprobe_that_is_hit_all_the_time(guest, bundles, measured, optimized):
         guest.check("touch /tmp/go; " + " ".join(loop.format(n) for n in range(2)))
         try:
             for _ in range(5):
-                done(guest.suture("apply", bundle))
-                done(guest.suture("revert", "probed_hidden_inner"))
+                apply(guest, bundle)
+                revert(guest, "probed_hidden_inner")
         finally:
             guest.check("rm /tmp/go; wait; sleep 0.5")
         hits = probe.hits()
@@ -174,7 +170,7 @@ def assert_patched(guest, patched=True):
 @pytest.mark.parametrize("kind", ["fentry", "fexit"])
 def test_bpf_while_patched(guest, cmdline, kind):
     """Attached to a patched function and taken off again, and again: both go on working."""
-    done(guest.suture("apply", cmdline))
+    apply(guest, cmdline)
     for _ in range(3):
         with Bpf(guest, kind, "cmdline_proc_show") as program:
             for n in range(1, 4):
@@ -183,7 +179,7 @@ def test_bpf_while_patched(guest, cmdline, kind):
         assert_patched(guest)
     with Bpf(guest, kind, "cmdline_proc_show") as program:
         assert_patched(guest)
-        done(guest.suture("revert", "bpf_cmdline"))
+        revert(guest, "bpf_cmdline")
         assert_patched(guest, False)
         assert program.count() == 2
     assert_patched(guest, False)
@@ -194,15 +190,15 @@ def test_bpf_from_before(guest, cmdline, kind):
     """It was there first: the function is patched behind it."""
     with Bpf(guest, kind, "cmdline_proc_show") as program:
         for n in range(1, 4):
-            done(guest.suture("apply", cmdline))
+            apply(guest, cmdline)
             assert_patched(guest)
             assert program.count() == 2 * n - 1
-            done(guest.suture("revert", "bpf_cmdline"))
+            revert(guest, "bpf_cmdline")
             assert_patched(guest, False)
             assert program.count() == 2 * n
-        done(guest.suture("apply", cmdline))
+        apply(guest, cmdline)
     assert_patched(guest)
-    done(guest.suture("revert", "bpf_cmdline"))
+    revert(guest, "bpf_cmdline")
 
 
 def test_bpf_trampoline_on_a_stack(guest, bundles, cmdline):
@@ -222,13 +218,13 @@ def test_bpf_trampoline_on_a_stack(guest, bundles, cmdline):
         guest.check("sleep 1000 & echo $! >/tmp/sleeper; sleep 0.5")
         stack = guest.check("cat /proc/$(cat /tmp/sleeper)/stack")
         assert "hrtimer_nanosleep" in stack, stack
-        done(guest.suture("apply", cmdline))
+        apply(guest, cmdline)
         assert_patched(guest)
-        done(guest.suture("revert", "bpf_cmdline"))
+        revert(guest, "bpf_cmdline")
         with Waiting(guest, "apply", caller) as applying:
             # it is not the signal that is sent after some seconds what this is about
             applying.blocked_by("__x64_sys_clock_nanosleep", seconds=1)
             guest.check("kill $(cat /tmp/sleeper)")
             applying.succeeds()
         guest.check("sleep 1000")  # comes back at once
-        done(guest.suture("revert", "bpf_nanosleep"))
+        revert(guest, "bpf_nanosleep")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from patches import suture_build
+from patches import apply, revert, suture_build
 
 SOURCE = """// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/delay.h>
@@ -109,16 +109,6 @@ def make(tmp_path, name, code, states):
     status, output = suture_build(source, bundle)
     assert status == 0, output
     return bundle
-
-
-def apply(guest, bundle):
-    result = guest.suture("apply", bundle)
-    assert result.status == 0, result
-
-
-def revert(guest, name):
-    result = guest.suture("revert", name)
-    assert result.status == 0, result
 
 
 def shadow(guest, timeout=10, **wanted):

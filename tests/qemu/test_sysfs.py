@@ -9,7 +9,7 @@ import time
 import pytest
 
 from machine import BUILD, GUEST, SUTURE
-from patches import make_patch
+from patches import apply, make_patch, revert
 
 SLEEPER = os.path.join(BUILD, "guest", f"{GUEST}-modules", "sleeper.ko")
 SYSFS = "/sys/kernel/suture"
@@ -60,11 +60,6 @@ def guest(machine):
     assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
 
 
-def ok(result):
-    assert result.status == 0, result
-    return result.out
-
-
 def read(guest, patch, *files):
     return guest.check(f"cd {SYSFS}/{patch} && cat {' '.join(files)}").split("\n")
 
@@ -97,14 +92,13 @@ def wait_status(guest, pattern, timeout=30):
 def test_stack_order_and_replace(guest, bundles):
     """Two patches one above the other, and a third that replaces both."""
     for n, name in (1, "first"), (2, "second"), (3, "third"):
-        ok(guest.suture("apply", make_patch(bundles, name, NEW_VALUE % (n + 1), VALUE,
-                                            replace=n == 3)))
+        apply(guest, make_patch(bundles, name, NEW_VALUE % (n + 1), VALUE, replace=n == 3))
         assert guest.check("cat /proc/sleeper") == f"value {n + 1}"
         if n < 3:
             assert read(guest, name, "stack_order", "replace") == [str(n), "0"]
     assert guest.check(f"ls {SYSFS}") == "third"
     assert read(guest, "third", "stack_order", "replace") == ["1", "1"]
-    ok(guest.suture("revert", "third"))
+    revert(guest, "third")
     guest.check("rmmod first; rmmod second")
 
 
@@ -117,7 +111,7 @@ def test_object(guest, bundles):
             return 0;
         }
     """, {None: {"cmdline_proc_show": "new_show"}, **VALUE})
-    ok(guest.suture("apply", bundle))
+    apply(guest, bundle)
     assert guest.check(f"cd {SYSFS}/object && find . -mindepth 2 | sort").split("\n") == [
         "./sleeper/patched", "./sleeper/sleeper_value,1", "./vmlinux/cmdline_proc_show,1",
         "./vmlinux/patched"]
@@ -127,26 +121,26 @@ def test_object(guest, bundles):
         guest.check(command)
         assert read(guest, "object", "vmlinux/patched", "sleeper/patched") == ["1", patched]
     assert guest.check("cat /proc/sleeper") == "value 2"
-    ok(guest.suture("revert", "object"))
+    revert(guest, "object")
 
 
 def test_bad_values(guest, bundles):
     """What cannot be: EINVAL, and nothing changed."""
-    ok(guest.suture("apply", make_patch(bundles, "values", NEW_VALUE % 2, VALUE)))
+    apply(guest, make_patch(bundles, "values", NEW_VALUE % 2, VALUE))
     for value, name in ("1", "enabled"), ("x", "enabled"), ("1", "force"), ("x", "force"):
         result = guest.shell(f"echo {value} >{SYSFS}/values/{name}")
         assert result.status != 0 and "Invalid argument" in result.out, (value, name, result)
     guest.check(f"echo 0 >{SYSFS}/values/force")
     assert read(guest, "values", "enabled", "transition") == ["1", "0"]
     assert guest.check("cat /proc/sleeper") == "value 2"
-    ok(guest.suture("revert", "values"))
+    revert(guest, "values")
 
 
 # ---- what writing does during a transition ----
 
 def test_reversed_disable(guest, bundles):
     """The opposite value while a disabling is blocked: the patch stays."""
-    ok(guest.suture("apply", make_patch(bundles, "reversed", NEW_WAIT % 2, WAIT)))
+    apply(guest, make_patch(bundles, "reversed", NEW_WAIT % 2, WAIT))
     guest.check("echo sleep >/proc/sleeper; dmesg -c >/dev/null")
     guest.check(f"echo 0 >{SYSFS}/reversed/enabled")
     wait_status(guest, r"task sleeper \(pid \d+\) is in ")
@@ -160,7 +154,7 @@ def test_reversed_disable(guest, bundles):
         "reversing transition from unpatching to patching", "starting patching transition",
         "completing patching transition", "patching complete"]
     guest.check("echo 1 >/sys/module/reversed/parameters/leave")
-    ok(guest.suture("revert", "reversed"))
+    revert(guest, "reversed")
     guest.check("echo wake >/proc/sleeper")
 
 
@@ -177,7 +171,7 @@ def test_forced_enable(guest, bundles):
     assert "livepatch: forcing remaining tasks to the patched state" in guest.check("dmesg")
     # it returns into the old function, whose first bytes alone are redirected
     guest.check("echo wake >/proc/sleeper")
-    ok(guest.suture("revert", "eager"))
+    revert(guest, "eager")
     assert guest.check("cat /proc/sleeper") == "value 1"
 
 
@@ -185,7 +179,7 @@ def test_forced_disable(boot, bundles):
     """Forced off under a task that is in its code: that code is never unloaded again."""
     guest = ready(boot(cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER}))
     bundle = make_patch(bundles, "forced", NEW_WAIT % 2, WAIT)
-    ok(guest.suture("apply", bundle))
+    apply(guest, bundle)
     guest.check("echo sleep >/proc/sleeper")
     guest.check(f"echo 0 >{SYSFS}/forced/enabled")
     wait_status(guest, r"task sleeper \(pid \d+\) is in ")
@@ -201,9 +195,9 @@ def test_forced_disable(boot, bundles):
         result = guest.suture(*command)
         assert result.status != 0 and "forced" in result.out, result
     # another one can come
-    ok(guest.suture("apply", make_patch(bundles, "next", NEW_VALUE % 5, VALUE)))
+    apply(guest, make_patch(bundles, "next", NEW_VALUE % 5, VALUE))
     assert guest.check("cat /proc/sleeper") == "value 5"
-    ok(guest.suture("revert", "next"))
+    revert(guest, "next")
     assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
 
 
@@ -216,8 +210,8 @@ def named(guest, name):
 
 def test_log(guest, bundles):
     """Linux's lines, and no other that holds the patch's name; also when it is refused."""
-    ok(guest.suture("apply", make_patch(bundles, "lognamed", NEW_VALUE % 2, VALUE)))
-    ok(guest.suture("revert", "lognamed"))
+    apply(guest, make_patch(bundles, "lognamed", NEW_VALUE % 2, VALUE))
+    revert(guest, "lognamed")
     assert named(guest, "lognamed") == [
         "livepatch: enabling patch 'lognamed'",
         "livepatch: 'lognamed': initializing patching transition",
@@ -245,7 +239,7 @@ def test_log_prefix(guest, bundles):
     for parameter, prefix in ("log_prefix=klp-other", "klp-other"), ("", "livepatch"):
         guest.check("for i in $(seq 20); do rmmod suture && exit; sleep 0.2; done; exit 1")
         guest.check(f"dmesg -c >/dev/null; insmod /lib/modules/suture.ko {parameter}")
-        ok(guest.suture("apply", bundle))
-        ok(guest.suture("revert", "prefixed"))
+        apply(guest, bundle)
+        revert(guest, "prefixed")
         lines = named(guest, "prefixed")
         assert len(lines) == 9 and all(line.startswith(prefix + ": ") for line in lines), lines

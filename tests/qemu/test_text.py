@@ -2,12 +2,11 @@
 """The guest rewrites its own code while it is patched: keys, calls, ftrace, kprobes."""
 
 import os
-import re
 
 import pytest
 
 from machine import BUILD, GUEST
-from patches import make_patch
+from patches import apply, make_patch, revert
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 TRACING = "/sys/kernel/tracing"
@@ -47,16 +46,6 @@ def quiet(guest):
     said = guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|"
                        "[Ff]ailed on|jump_label: |general protection|kernel BUG'").out
     assert said == "", said
-
-
-def apply(guest, bundle):
-    result = guest.suture("apply", bundle)
-    assert result.status == 0, result
-
-
-def revert(guest, name):
-    result = guest.suture("revert", name)
-    assert result.status == 0, result
 
 
 def rewritten(guest):
