@@ -9,39 +9,52 @@
 
 #define WHY_SIZE 384 /* for one line of the engine: a name, two build-ids, and what to do */
 
-typedef void handler_fn(const struct http_request *rq, const char *name, struct api_reply *reply);
-
 static void upload(struct api_body *body, struct api_reply *reply);
-static void revert(const struct http_request *rq, const char *name, struct api_reply *reply);
-static void rollback(const struct http_request *rq, const char *name, struct api_reply *reply);
-static void cancel(const struct http_request *rq, const char *name, struct api_reply *reply);
 
-/* A path is compared literally; a `*` in it stands for one name. */
+/* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
 struct api_route {
 	enum http_method method;
 	const char *path;
-	handler_fn *answer;					      /* either this */
-	void (*take)(struct api_body *body, struct api_reply *reply); /* or, with a body, this */
+	api_show_fn *show;
+	void (*text)(struct api_reply *reply);
+	/* the engine's function that begins something with a patch */
+	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
+	void (*take)(struct api_body *body, struct api_reply *reply);
 };
 
 static const struct api_route routes[] = {
-	{HTTP_GET, "/v1/status", api_status, NULL},
-	{HTTP_GET, "/v1/info", api_info, NULL},
-	{HTTP_GET, "/v1/patches", api_patches, NULL},
-	{HTTP_POST, "/v1/patches", NULL, upload},
-	{HTTP_GET, "/v1/patches/*", api_patch, NULL},
-	{HTTP_POST, "/v1/patches/*/revert", revert, NULL},
-	{HTTP_POST, "/v1/patches/*/rollback", rollback, NULL},
-	{HTTP_POST, "/v1/patches/*/cancel", cancel, NULL},
-	{HTTP_GET, "/v1/shadow", api_shadow, NULL},
-	{HTTP_GET, "/v1/log", api_log, NULL},
-	{HTTP_GET, "/metrics", api_metrics, NULL},
+	{HTTP_GET, "/v1/status", .show = api_status},
+	{HTTP_GET, "/v1/info", .show = api_info},
+	{HTTP_GET, "/v1/patches", .show = api_patches},
+	{HTTP_POST, "/v1/patches", .take = upload},
+	{HTTP_GET, "/v1/patches/*", .show = api_patch},
+	{HTTP_POST, "/v1/patches/*/revert", .begin = engine_revert},
+	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},
+	{HTTP_POST, "/v1/patches/*/cancel", .begin = engine_cancel},
+	{HTTP_GET, "/v1/shadow", .show = api_shadow},
+	{HTTP_GET, "/v1/log", .show = api_log},
+	{HTTP_GET, "/metrics", .text = api_metrics},
 };
+
+/* An answer in JSON is one object, and these are its brackets. */
+static struct json open_object(struct api_reply *reply)
+{
+	struct json j = {&reply->out, false};
+
+	json_object(&j, NULL);
+	return j;
+}
+
+static void close_object(struct json *j)
+{
+	json_object_end(j);
+	out_bytes(j->out, "\n", 1);
+}
 
 void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ...)
 {
-	struct json j = {&reply->out, false};
 	char message[640];
+	struct json j;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -50,13 +63,12 @@ void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ..
 	reply->status = status;
 	reply->type = "application/json";
 	reply->out.len = 0;
-	json_object(&j, NULL);
+	j = open_object(reply);
 	json_object(&j, "error");
 	json_str(&j, "code", errno_name(err));
 	json_str(&j, "message", message);
 	json_object_end(&j);
-	json_object_end(&j);
-	out_bytes(&reply->out, "\n", 1);
+	close_object(&j);
 }
 
 /* What the engine and the bundle's parser return, as HTTP knows it; anything else is 500. */
@@ -183,20 +195,6 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 	return body_allowed(found, rq, reply) ? found : NULL;
 }
 
-void api_answer(const struct api_route *route, const struct http_request *rq, struct api_body *body,
-		struct api_reply *reply)
-{
-	char name[SUTURE_NAME_LEN];
-
-	reply->status = 200;
-	reply->type = "application/json";
-	path_fits(route->path, rq->path, name, sizeof(name));
-	if (route->take)
-		route->take(body, reply);
-	else
-		route->answer(rq, name, reply);
-}
-
 bool api_repeatable(const struct api_route *route)
 {
 	return route->method == HTTP_GET;
@@ -205,14 +203,12 @@ bool api_repeatable(const struct api_route *route)
 /* 202: the engine has begun; the rest is seen at the patch's own path. */
 static void accepted(struct api_reply *reply, const char *name)
 {
-	struct json j = {&reply->out, false};
+	struct json j = open_object(reply);
 
 	reply->status = 202;
 	format(reply->location, sizeof(reply->location), "/v1/patches/%s", name);
-	json_object(&j, NULL);
 	json_str(&j, "name", name);
-	json_object_end(&j);
-	out_bytes(&reply->out, "\n", 1);
+	close_object(&j);
 }
 
 static void upload(struct api_body *body, struct api_reply *reply)
@@ -235,13 +231,10 @@ static void upload(struct api_body *body, struct api_reply *reply)
 	accepted(reply, b.manifest.name);
 }
 
-/* One of the engine's functions that begin something with a patch. */
-typedef int begin_fn(struct engine *e, const char *name, char *why, size_t why_size);
-
-static void begin(begin_fn *fn, const char *name, struct api_reply *reply)
+static void begin(const struct api_route *route, const char *name, struct api_reply *reply)
 {
 	char why[WHY_SIZE] = "";
-	int err = fn(service_engine(), name, why, sizeof(why));
+	int err = route->begin(service_engine(), name, why, sizeof(why));
 
 	if (err)
 		refuse(reply, err, why);
@@ -249,20 +242,30 @@ static void begin(begin_fn *fn, const char *name, struct api_reply *reply)
 		accepted(reply, name);
 }
 
-static void revert(const struct http_request *rq, const char *name, struct api_reply *reply)
+static void show(const struct api_route *route, const struct http_request *rq, const char *name,
+		 struct api_reply *reply)
 {
-	(void)rq;
-	begin(engine_revert, name, reply);
+	struct json j = open_object(reply);
+
+	route->show(&j, rq, name, reply);
+	if (reply->status == 200)
+		close_object(&j);
 }
 
-static void rollback(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_answer(const struct api_route *route, const struct http_request *rq, struct api_body *body,
+		struct api_reply *reply)
 {
-	(void)rq;
-	begin(engine_rollback, name, reply);
-}
+	char name[SUTURE_NAME_LEN];
 
-static void cancel(const struct http_request *rq, const char *name, struct api_reply *reply)
-{
-	(void)rq;
-	begin(engine_cancel, name, reply);
+	reply->status = 200;
+	reply->type = "application/json";
+	path_fits(route->path, rq->path, name, sizeof(name));
+	if (route->show)
+		show(route, rq, name, reply);
+	else if (route->begin)
+		begin(route, name, reply);
+	else if (route->take)
+		route->take(body, reply);
+	else
+		route->text(reply);
 }

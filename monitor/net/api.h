@@ -56,22 +56,20 @@ size_t http_headers(char *buf, size_t size, const struct api_reply *reply, bool 
 
 /* ---- between the files of the API ---- */
 
-/* An answer is one object; these are its brackets. */
-void api_begin(struct json *j, struct api_reply *reply);
-void api_end(struct json *j);
 /* The id of a state: decimal, but a string, since it may need all 64 bits. */
 void api_json_id(struct json *j, const char *key, u64 id);
 /* The members of /v1/status that are about patches. */
 void api_show_current(struct json *j);
 
-/* Answers of GET routes; `name` is what stood for the * of the route's path. */
-void api_status(const struct http_request *rq, const char *name, struct api_reply *reply);
-void api_info(const struct http_request *rq, const char *name, struct api_reply *reply);
-void api_patches(const struct http_request *rq, const char *name, struct api_reply *reply);
-void api_patch(const struct http_request *rq, const char *name, struct api_reply *reply);
-void api_shadow(const struct http_request *rq, const char *name, struct api_reply *reply);
-void api_log(const struct http_request *rq, const char *name, struct api_reply *reply);
-void api_metrics(const struct http_request *rq, const char *name, struct api_reply *reply);
+/*
+ * GET routes: add to *j, which is the object that is the answer, or make *reply an error. `name`
+ * is what stood for the * of the route's path.
+ */
+typedef void api_show_fn(struct json *j, const struct http_request *rq, const char *name,
+			 struct api_reply *reply);
+api_show_fn api_status, api_info, api_patches, api_patch, api_shadow, api_log;
+/* The one whose answer is not JSON. */
+void api_metrics(struct api_reply *reply);
 
 /* "absent", "parked", ... of enum cpu_state */
 #define API_CPU_STATES 5

@@ -151,29 +151,27 @@ static void show_tables(struct json *j, const struct engine *e, u32 patch, bool 
 	show_states(j, e, patch);
 }
 
-void api_patches(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_patches(struct json *j, const struct http_request *rq, const char *name,
+		 struct api_reply *reply)
 {
 	const struct engine *e = service_engine();
 	struct patch_info p;
-	struct json j;
 
-	(void)rq, (void)name;
-	api_begin(&j, reply);
-	json_array(&j, "patches");
+	(void)rq, (void)name, (void)reply;
+	json_array(j, "patches");
 	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
-		json_object(&j, NULL);
-		show_patch(&j, &p);
-		json_object_end(&j);
+		json_object(j, NULL);
+		show_patch(j, &p);
+		json_object_end(j);
 	}
-	json_array_end(&j);
-	api_end(&j);
+	json_array_end(j);
 }
 
-void api_patch(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_patch(struct json *j, const struct http_request *rq, const char *name,
+	       struct api_reply *reply)
 {
 	const struct engine *e = service_engine();
 	struct patch_info p;
-	struct json j;
 	u32 i = 0;
 
 	(void)rq;
@@ -185,10 +183,8 @@ void api_patch(const struct http_request *rq, const char *name, struct api_reply
 			  "no patch %s; GET /v1/patches lists those that there are", name);
 		return;
 	}
-	api_begin(&j, reply);
-	show_patch(&j, &p);
-	show_tables(&j, e, i, true);
-	api_end(&j);
+	show_patch(j, &p);
+	show_tables(j, e, i, true);
 }
 
 static void show_transition_and_counts(struct json *j)

@@ -21,18 +21,6 @@ const char *const api_cpu_state_names[API_CPU_STATES] = {
 	[CPU_HELD] = "held",	 [CPU_SERVICE] = "service",
 };
 
-void api_begin(struct json *j, struct api_reply *reply)
-{
-	*j = (struct json){&reply->out, false};
-	json_object(j, NULL);
-}
-
-void api_end(struct json *j)
-{
-	json_object_end(j);
-	out_bytes(j->out, "\n", 1);
-}
-
 static void show_kernel(struct json *j)
 {
 	if (!guest_kernel.registered) {
@@ -45,19 +33,16 @@ static void show_kernel(struct json *j)
 	json_object_end(j);
 }
 
-void api_info(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_info(struct json *j, const struct http_request *rq, const char *name,
+	      struct api_reply *reply)
 {
-	struct json j;
-
 	(void)rq, (void)name;
 	if (!guest_kernel.registered) {
 		api_error(reply, 503, -ESRCH,
 			  "no agent has registered: load the suture module in the guest");
 		return;
 	}
-	api_begin(&j, reply);
-	show_kernel(&j);
-	api_end(&j);
+	show_kernel(j);
 }
 
 static void show_cpus(struct json *j)
@@ -123,30 +108,27 @@ static void show_nic(struct json *j)
 	json_object_end(j);
 }
 
-void api_status(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_status(struct json *j, const struct http_request *rq, const char *name,
+		struct api_reply *reply)
 {
-	struct json j;
-
-	(void)rq, (void)name;
-	api_begin(&j, reply);
-	json_str(&j, "version", MONITOR_VERSION);
-	json_u64(&j, "abi", SUTURE_ABI_VERSION);
-	json_u64(&j, "uptime_us", arch_time_us());
-	show_cpus(&j);
-	json_bool(&j, "agent", engine_agent_present(service_engine()));
-	show_kernel(&j);
-	api_show_current(&j);
-	show_pauses_and_memory(&j);
-	show_nic(&j);
-	api_end(&j);
+	(void)rq, (void)name, (void)reply;
+	json_str(j, "version", MONITOR_VERSION);
+	json_u64(j, "abi", SUTURE_ABI_VERSION);
+	json_u64(j, "uptime_us", arch_time_us());
+	show_cpus(j);
+	json_bool(j, "agent", engine_agent_present(service_engine()));
+	show_kernel(j);
+	api_show_current(j);
+	show_pauses_and_memory(j);
+	show_nic(j);
 }
 
-void api_shadow(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_shadow(struct json *j, const struct http_request *rq, const char *name,
+		struct api_reply *reply)
 {
 	const struct engine *e = service_engine();
 	struct shadow_total total;
 	struct shadow_id s;
-	struct json j;
 
 	(void)rq, (void)name;
 	engine_shadow_total(e, &total);
@@ -157,39 +139,37 @@ void api_shadow(const struct http_request *rq, const char *name, struct api_repl
 			"just registered");
 		return;
 	}
-	api_begin(&j, reply);
-	json_u64(&j, "counted_us", total.when_us);
-	json_u64(&j, "count", total.count);
-	json_u64(&j, "bytes", total.bytes);
-	json_array(&j, "ids");
+	json_u64(j, "counted_us", total.when_us);
+	json_u64(j, "count", total.count);
+	json_u64(j, "bytes", total.bytes);
+	json_array(j, "ids");
 	for (u32 i = 0; !engine_shadow_id(e, i, &s); i++) {
-		json_object(&j, NULL);
-		api_json_id(&j, "id", s.id);
-		json_u64(&j, "count", s.count);
-		json_u64(&j, "bytes", s.bytes);
+		json_object(j, NULL);
+		api_json_id(j, "id", s.id);
+		json_u64(j, "count", s.count);
+		json_u64(j, "bytes", s.bytes);
 		if (s.patch[0])
-			json_str(&j, "patch", s.patch);
+			json_str(j, "patch", s.patch);
 		else
-			json_null(&j, "patch");
-		json_bool(&j, "is_shadow", s.is_shadow);
-		json_object_end(&j);
+			json_null(j, "patch");
+		json_bool(j, "is_shadow", s.is_shadow);
+		json_object_end(j);
 	}
-	json_array_end(&j);
-	json_object(&j, "more");
-	json_u64(&j, "count", total.more_count);
-	json_u64(&j, "bytes", total.more_bytes);
-	json_object_end(&j);
-	api_end(&j);
+	json_array_end(j);
+	json_object(j, "more");
+	json_u64(j, "count", total.more_count);
+	json_u64(j, "bytes", total.more_bytes);
+	json_object_end(j);
 }
 
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
-void api_log(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_log(struct json *j, const struct http_request *rq, const char *name,
+	     struct api_reply *reply)
 {
 	u64 since = 0, limit = LOG_LINES_MAX;
 	struct log_entry e;
-	struct json j;
 
 	(void)name;
 	if (http_query_u64(rq, "since", &since) || http_query_u64(rq, "limit", &limit)) {
@@ -198,18 +178,16 @@ void api_log(const struct http_request *rq, const char *name, struct api_reply *
 		return;
 	}
 	limit = MIN(limit, LOG_LINES_MAX);
-	api_begin(&j, reply);
-	json_array(&j, "lines");
+	json_array(j, "lines");
 	for (; limit && log_read(since, &e); limit--) {
-		json_object(&j, NULL);
-		json_u64(&j, "seq", e.seq);
-		json_u64(&j, "time_us", e.time_us);
-		json_str(&j, "level", level_names[e.level & 3]);
-		json_strn(&j, "text", e.text, sizeof(e.text));
-		json_object_end(&j);
+		json_object(j, NULL);
+		json_u64(j, "seq", e.seq);
+		json_u64(j, "time_us", e.time_us);
+		json_str(j, "level", level_names[e.level & 3]);
+		json_strn(j, "text", e.text, sizeof(e.text));
+		json_object_end(j);
 		since = e.seq + 1;
 	}
-	json_array_end(&j);
-	json_u64(&j, "next", since);
-	api_end(&j);
+	json_array_end(j);
+	json_u64(j, "next", since);
 }

@@ -139,11 +139,10 @@ static void show_net(struct out *o)
 	single(o, "http_connections", "gauge", "Connections that are open.", h.connections);
 }
 
-void api_metrics(const struct http_request *rq, const char *name, struct api_reply *reply)
+void api_metrics(struct api_reply *reply)
 {
 	struct out *o = &reply->out;
 
-	(void)rq, (void)name;
 	reply->type = "text/plain; version=0.0.4; charset=utf-8";
 	family(o, "info", "gauge", "The monitor's version.");
 	out_format(o, "suture_info{version=\"%s\",abi=\"%u\"} 1\n", MONITOR_VERSION,
