@@ -162,6 +162,8 @@ void assert_text(const char *have, const char *want);
 
 /* ---- engine_rig_operator.c; what is refused says why in rig->why ---- */
 
+/* Two patches: of two functions, with all callbacks, and of the first of these functions only. */
+extern const struct def fix, other;
 /* The bundle that `suture build` would make of d; rig_free() it. */
 u8 *make_bundle(struct rig *rig, const struct def *d, size_t *size);
 int upload(struct rig *rig, const struct def *d);

@@ -2,6 +2,18 @@
 /* The rig's operator: bundles, and the commands. */
 #include "engine_rig.h"
 
+const struct def fix = {
+	.name = "fix",
+	.objects = {{"vmlinux", ALL_CALLBACKS}},
+	.funcs = {{0, "cmdline_proc_show"}, {0, "do_sys_open"}},
+};
+
+const struct def other = {
+	.name = "other",
+	.objects = {{"vmlinux", 0}},
+	.funcs = {{0, "cmdline_proc_show"}},
+};
+
 static u32 add_string(char *pool, u32 *used, const char *s)
 {
 	u32 at = *used;

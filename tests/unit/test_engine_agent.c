@@ -2,18 +2,6 @@
 /* The agent vanishes, the guest drops redirects, pumps meet, messages are odd. */
 #include "engine_rig.h"
 
-static const struct def fix = {
-	.name = "fix",
-	.objects = {{"vmlinux", ALL_CALLBACKS}},
-	.funcs = {{0, "cmdline_proc_show"}, {0, "do_sys_open"}},
-};
-
-static const struct def other = {
-	.name = "other",
-	.objects = {{"vmlinux", 0}},
-	.funcs = {{0, "cmdline_proc_show"}},
-};
-
 /* ---- the agent vanishes ---- */
 
 static void test_new_agent_keeps_what_is_on(void **state)

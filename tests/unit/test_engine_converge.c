@@ -5,12 +5,6 @@
 
 #define S 1000 /* settle() counts milliseconds */
 
-static const struct def fix = {
-	.name = "fix",
-	.objects = {{"vmlinux", ALL_CALLBACKS}},
-	.funcs = {{0, "cmdline_proc_show"}, {0, "do_sys_open"}},
-};
-
 static int setup(void **state)
 {
 	static struct rig rig;
@@ -494,34 +488,30 @@ static void test_cancel_revert_of_orphan(void **state)
 
 int main(void)
 {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_back_off, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_fast_again_for_another_task, setup,
-						rig_teardown),
-		cmocka_unit_test_setup_teardown(test_fast_again_for_another_function, setup,
-						rig_teardown),
-		cmocka_unit_test_setup_teardown(test_back_off_without_blocker, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_no_signal_at_first, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_signal_frees_the_function, setup,
-						rig_teardown),
-		cmocka_unit_test_setup_teardown(test_fast_after_a_signal, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_a_round_is_for_all, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_rounds, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_revert_signals_too, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_signal_too_late, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_module_comes_in_a_round, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_stuck, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_not_stuck_in_changing_functions, setup,
-						rig_teardown),
-		cmocka_unit_test_setup_teardown(test_not_stuck_after_few_attempts, setup,
-						rig_teardown),
-		cmocka_unit_test_setup_teardown(test_stuck_and_new_agent, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_apply, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_revert, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_twice, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_refusals, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_guest_patch, setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_cancel_revert_of_orphan, setup, rig_teardown),
+		T(test_back_off),
+		T(test_fast_again_for_another_task),
+		T(test_fast_again_for_another_function),
+		T(test_back_off_without_blocker),
+		T(test_no_signal_at_first),
+		T(test_signal_frees_the_function),
+		T(test_fast_after_a_signal),
+		T(test_a_round_is_for_all),
+		T(test_rounds),
+		T(test_revert_signals_too),
+		T(test_signal_too_late),
+		T(test_module_comes_in_a_round),
+		T(test_stuck),
+		T(test_not_stuck_in_changing_functions),
+		T(test_not_stuck_after_few_attempts),
+		T(test_stuck_and_new_agent),
+		T(test_cancel_apply),
+		T(test_cancel_revert),
+		T(test_cancel_twice),
+		T(test_cancel_refusals),
+		T(test_cancel_guest_patch),
+		T(test_cancel_revert_of_orphan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,12 +2,6 @@
 /* What goes well, retries, reversals, force, and modules that come while a transition waits. */
 #include "engine_rig.h"
 
-static const struct def fix = {
-	.name = "fix",
-	.objects = {{"vmlinux", ALL_CALLBACKS}},
-	.funcs = {{0, "cmdline_proc_show"}, {0, "do_sys_open"}},
-};
-
 /* ---- what goes well ---- */
 
 static void test_life(void **state)

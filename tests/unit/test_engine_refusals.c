@@ -2,18 +2,6 @@
 /* What the operator is refused, and loads and switches that fail. */
 #include "engine_rig.h"
 
-static const struct def fix = {
-	.name = "fix",
-	.objects = {{"vmlinux", ALL_CALLBACKS}},
-	.funcs = {{0, "cmdline_proc_show"}, {0, "do_sys_open"}},
-};
-
-static const struct def other = {
-	.name = "other",
-	.objects = {{"vmlinux", 0}},
-	.funcs = {{0, "cmdline_proc_show"}},
-};
-
 /* ---- refusals of the operator ---- */
 
 static void test_upload_refusals(void **state)

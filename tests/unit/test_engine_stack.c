@@ -2,18 +2,6 @@
 /* Patches above one another, atomic replace, and where nobody may be when they switch. */
 #include "engine_rig.h"
 
-static const struct def fix = {
-	.name = "fix",
-	.objects = {{"vmlinux", ALL_CALLBACKS}},
-	.funcs = {{0, "cmdline_proc_show"}, {0, "do_sys_open"}},
-};
-
-static const struct def other = {
-	.name = "other",
-	.objects = {{"vmlinux", 0}},
-	.funcs = {{0, "cmdline_proc_show"}},
-};
-
 /* A replacement, forced: somebody may still be in the replaced code. */
 static void test_forced_replacement(void **state)
 {
