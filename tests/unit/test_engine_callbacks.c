@@ -64,6 +64,23 @@ static void unload_demo(struct rig *rig)
 	assert_int_equal(rmmod_payload(rig, DEMO), 0);
 }
 
+/* It is disabled and unloaded while the module is there, and then the module goes. */
+static void end_with_module(struct rig *rig)
+{
+	disable_demo(rig);
+	lines(rig, "livepatch: 'livepatch_callbacks_demo': initializing unpatching transition",
+	      "livepatch_callbacks_demo: pre_unpatch_callback: vmlinux",
+	      "livepatch_callbacks_demo: pre_unpatch_callback: livepatch_callbacks_mod" IS_LIVE,
+	      "livepatch: 'livepatch_callbacks_demo': starting unpatching transition",
+	      "livepatch: 'livepatch_callbacks_demo': completing unpatching transition",
+	      "livepatch_callbacks_demo: post_unpatch_callback: vmlinux",
+	      "livepatch_callbacks_demo: post_unpatch_callback: livepatch_callbacks_mod" IS_LIVE,
+	      "livepatch: 'livepatch_callbacks_demo': unpatching complete");
+	unload_demo(rig);
+	rmmod(rig, MOD);
+	lines(rig, MOD ": exit");
+}
+
 /* Test 1: target module, livepatch, disabled, target module gone. */
 static void test_1(void **state)
 {
@@ -81,18 +98,7 @@ static void test_1(void **state)
 	      "livepatch_callbacks_demo: post_patch_callback: vmlinux",
 	      "livepatch_callbacks_demo: post_patch_callback: livepatch_callbacks_mod" IS_LIVE,
 	      "livepatch: 'livepatch_callbacks_demo': patching complete");
-	disable_demo(rig);
-	lines(rig, "livepatch: 'livepatch_callbacks_demo': initializing unpatching transition",
-	      "livepatch_callbacks_demo: pre_unpatch_callback: vmlinux",
-	      "livepatch_callbacks_demo: pre_unpatch_callback: livepatch_callbacks_mod" IS_LIVE,
-	      "livepatch: 'livepatch_callbacks_demo': starting unpatching transition",
-	      "livepatch: 'livepatch_callbacks_demo': completing unpatching transition",
-	      "livepatch_callbacks_demo: post_unpatch_callback: vmlinux",
-	      "livepatch_callbacks_demo: post_unpatch_callback: livepatch_callbacks_mod" IS_LIVE,
-	      "livepatch: 'livepatch_callbacks_demo': unpatching complete");
-	unload_demo(rig);
-	rmmod(rig, MOD);
-	lines(rig, MOD ": exit");
+	end_with_module(rig);
 }
 
 static void expect_enabled_without_modules(struct rig *rig)
@@ -106,14 +112,16 @@ static void expect_enabled_without_modules(struct rig *rig)
 	      "livepatch: 'livepatch_callbacks_demo': patching complete");
 }
 
-static void expect_disabled_without_modules(struct rig *rig)
+static void end_without_modules(struct rig *rig)
 {
+	disable_demo(rig);
 	lines(rig, "livepatch: 'livepatch_callbacks_demo': initializing unpatching transition",
 	      "livepatch_callbacks_demo: pre_unpatch_callback: vmlinux",
 	      "livepatch: 'livepatch_callbacks_demo': starting unpatching transition",
 	      "livepatch: 'livepatch_callbacks_demo': completing unpatching transition",
 	      "livepatch_callbacks_demo: post_unpatch_callback: vmlinux",
 	      "livepatch: 'livepatch_callbacks_demo': unpatching complete");
+	unload_demo(rig);
 }
 
 static void expect_mod_came(struct rig *rig)
@@ -144,18 +152,7 @@ static void test_2(void **state)
 	expect_enabled_without_modules(rig);
 	assert_int_equal(insmod(rig, MOD), 0);
 	expect_mod_came(rig);
-	disable_demo(rig);
-	lines(rig, "livepatch: 'livepatch_callbacks_demo': initializing unpatching transition",
-	      "livepatch_callbacks_demo: pre_unpatch_callback: vmlinux",
-	      "livepatch_callbacks_demo: pre_unpatch_callback: livepatch_callbacks_mod" IS_LIVE,
-	      "livepatch: 'livepatch_callbacks_demo': starting unpatching transition",
-	      "livepatch: 'livepatch_callbacks_demo': completing unpatching transition",
-	      "livepatch_callbacks_demo: post_unpatch_callback: vmlinux",
-	      "livepatch_callbacks_demo: post_unpatch_callback: livepatch_callbacks_mod" IS_LIVE,
-	      "livepatch: 'livepatch_callbacks_demo': unpatching complete");
-	unload_demo(rig);
-	rmmod(rig, MOD);
-	lines(rig, MOD ": exit");
+	end_with_module(rig);
 }
 
 /* Test 3: the target module goes while the livepatch is on. */
@@ -168,9 +165,7 @@ static void test_3(void **state)
 	rig_clear(rig);
 	rmmod(rig, MOD);
 	expect_mod_went(rig);
-	disable_demo(rig);
-	expect_disabled_without_modules(rig);
-	unload_demo(rig);
+	end_without_modules(rig);
 }
 
 /* Test 4: it comes and goes while the livepatch is on. */
@@ -187,9 +182,7 @@ static void test_4(void **state)
 	rmmod(rig, MOD);
 	expect_mod_went(rig);
 	assert_int_equal(query(rig, DEMO).patched, 1);
-	disable_demo(rig);
-	expect_disabled_without_modules(rig);
-	unload_demo(rig);
+	end_without_modules(rig);
 }
 
 /* Test 5: it is never there. */
@@ -199,9 +192,7 @@ static void test_5(void **state)
 
 	load_demo(rig);
 	expect_enabled_without_modules(rig);
-	disable_demo(rig);
-	expect_disabled_without_modules(rig);
-	unload_demo(rig);
+	end_without_modules(rig);
 }
 
 /*
@@ -252,9 +243,7 @@ static void test_7(void **state)
 	      "livepatch: pre-patch callback failed for object 'livepatch_callbacks_mod'",
 	      "livepatch: patch 'livepatch_callbacks_demo' failed for module "
 	      "'livepatch_callbacks_mod', refusing to load module 'livepatch_callbacks_mod'");
-	disable_demo(rig);
-	expect_disabled_without_modules(rig);
-	unload_demo(rig);
+	end_without_modules(rig);
 }
 
 /* Test 8: several target modules. */
@@ -466,10 +455,8 @@ static void test_multiple(void **state)
 	      "livepatch: 'livepatch_callbacks_demo2': completing unpatching transition",
 	      "livepatch_callbacks_demo2: post_unpatch_callback: vmlinux",
 	      "livepatch: 'livepatch_callbacks_demo2': unpatching complete");
-	disable_demo(rig);
-	expect_disabled_without_modules(rig);
+	end_without_modules(rig);
 	assert_int_equal(rmmod_payload(rig, "livepatch_callbacks_demo2"), 0);
-	unload_demo(rig);
 }
 
 /* test-callbacks.sh, "atomic replace": callbacks of the replaced patch do not run (003). */
