@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/errno.h"
 #include "patch/bundle.h"
 
 #define POLL_US	    2000 /* at first, then further and further apart */
@@ -118,31 +117,19 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 
 int cmd_apply(const struct options *o, char **args)
 {
-	char why[192], name[SUTURE_NAME_LEN];
 	json_t *answer = NULL;
 	struct bundle b;
-	size_t size;
-	void *data = read_file(args[0], SUTURE_BUNDLE_MAX, &size);
+	/* The monitor checks all of this again; here the answer comes without an upload. */
+	void *data = read_bundle(args[0], &b);
 	int r;
 
 	if (!data)
 		return EX_BAD_USAGE;
-	/* The monitor checks all of this again; here the answer comes without an upload. */
-	r = bundle_parse(&b, data, size, why, sizeof(why));
-	if (r) {
-		r = fail(EX_BAD_USAGE, "%s: not a good bundle: %s (%s)", args[0], why,
-			 errno_name(r));
-		goto out;
-	}
-	memcpy(name, b.manifest.name, sizeof(name));
-	r = api_request(o, "POST", "/v1/patches", data, size, &answer);
-	if (r)
-		goto out;
-	if (o->no_wait)
-		printf("%s accepted\n", name);
-	else
-		r = await(o, name, "applied", "apply");
-out:
+	r = api_request(o, "POST", "/v1/patches", data, b.size, &answer);
+	if (!r && o->no_wait)
+		printf("%s accepted\n", b.manifest.name);
+	else if (!r)
+		r = await(o, b.manifest.name, "applied", "apply");
 	json_decref(answer);
 	free(data);
 	return r;

@@ -60,6 +60,11 @@ int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf
  * bytes. */
 void *read_file(const char *path, size_t max, size_t *size);
 
+/* Read a bundle, and judge it as the monitor will. Returns what to free when *b is not needed any
+ * more, or NULL with a message printed. */
+struct bundle;
+void *read_bundle(const char *path, struct bundle *b);
+
 /*
  * One request. body NULL: GET, or POST without a body if method says so. On success *answer is the
  * parsed JSON (caller decrefs). Returns EX_DONE, or an exit code after printing why: the monitor's

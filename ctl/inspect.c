@@ -86,34 +86,38 @@ static void print_text(const json_t *d)
 		printf("cve         %s\n", json_string_value(o));
 }
 
+void *read_bundle(const char *path, struct bundle *b)
+{
+	char why[192];
+	size_t size;
+	void *data = read_file(path, SUTURE_BUNDLE_MAX, &size);
+	int err = data ? bundle_parse(b, data, size, why, sizeof(why)) : 0;
+
+	if (!err)
+		return data;
+	fail(EX_BAD_USAGE, "%s: not a good bundle: %s (%s)", path, why, errno_name(err));
+	free(data);
+	return NULL;
+}
+
 int cmd_inspect(const struct options *o, char **args)
 {
 	struct bundle b;
-	char why[192];
 	json_t *d;
-	size_t size;
-	void *data = read_file(args[0], SUTURE_BUNDLE_MAX, &size);
-	int r;
+	void *data = read_bundle(args[0], &b);
+	int r = EX_DONE;
 
 	if (!data)
 		return EX_BAD_USAGE;
-	r = bundle_parse(&b, data, size, why, sizeof(why));
-	if (r) {
-		r = fail(EX_BAD_USAGE, "%s: not a good bundle: %s (%s)", args[0], why,
-			 errno_name(r));
-		goto out;
-	}
 	d = describe(&b);
 	if (!d) {
 		r = fail(EX_FAILED, "%s: its strings are not UTF-8", args[0]);
-		goto out;
-	}
-	if (o->json)
+	} else if (o->json) {
 		json_dumpf(d, stdout, JSON_INDENT(2)), putchar('\n');
-	else
+	} else {
 		print_text(d);
+	}
 	json_decref(d);
-out:
 	free(data);
 	return r;
 }
