@@ -4,18 +4,14 @@
  * the list of tasks. Writing the name of one to /proc/hidden starts a thread in it, "wake" ends
  * that; reading calls them all, and tells how many of them are the original.
  */
-#include <linux/kthread.h>
 #include <linux/module.h>
-#include <linux/proc_fs.h>
 #include <linux/rculist.h>
 #include <linux/sched/signal.h>
-#include <linux/seq_file.h>
-#include <linux/uaccess.h>
-#include <linux/wait.h>
 
-static DECLARE_WAIT_QUEUE_HEAD(queue);
-static struct task_struct *thread, *rival;
-static bool awake = true;
+#include "proc_file.h"
+#include "thread.h"
+
+static struct task_struct *rival;
 
 /* The compiler puts what leads to a cold function into hidden_cold.cold. */
 static __attribute__((cold, noipa)) void hidden_sleep_cold(void)
@@ -72,8 +68,7 @@ static int run_off_list(void *unused)
 	list_del_rcu(&current->tasks);
 	n = hidden_off_list();
 	list_add_tail_rcu(&current->tasks, &init_task.tasks);
-	wait_event(queue, kthread_should_stop());
-	return n;
+	return thread_end(n);
 }
 
 static int run_rival(void *unused)
@@ -86,32 +81,35 @@ static int run_rival(void *unused)
 static int run(void *function)
 {
 	int (*fn)(void) = function;
-	int n = fn();
 
-	wait_event(queue, kthread_should_stop());
-	return n;
+	return thread_end(fn());
 }
 
 static void hidden_wake(void)
 {
-	WRITE_ONCE(awake, true);
-	wake_up_all(&queue);
 	if (rival)
 		kthread_stop(rival);
-	if (thread)
-		kthread_stop(thread);
-	thread = rival = NULL;
+	rival = NULL;
+	thread_wake();
 }
 
-static struct task_struct *start(int (*fn)(void *), void *arg, const char *name)
+/* The thread and its rival share CPU 0. */
+static int start_off_list(void)
 {
-	struct task_struct *task = kthread_create(fn, arg, "%s", name);
+	int err = thread_start(run_off_list, NULL, "hidden", 0);
+	struct task_struct *task;
 
-	if (IS_ERR(task))
-		return NULL;
+	if (err)
+		return err;
+	task = kthread_create(run_rival, NULL, "rival");
+	if (IS_ERR(task)) {
+		thread_wake();
+		return PTR_ERR(task);
+	}
 	kthread_bind(task, 0);
 	wake_up_process(task);
-	return task;
+	rival = task;
+	return 0;
 }
 
 static int hidden_show(struct seq_file *m, void *v)
@@ -121,47 +119,23 @@ static int hidden_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int hidden_open(struct inode *inode, struct file *file)
+static int hidden_command(const char *word)
 {
-	return single_open(file, hidden_show, NULL);
-}
-
-static ssize_t hidden_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
-{
-	char word[12] = "";
-
-	if (copy_from_user(word, text, min(len, sizeof(word) - 1)))
-		return -EFAULT;
-	strim(word);
-	if (!strcmp(word, "wake")) {
-		hidden_wake();
-		return len;
-	}
-	if (thread)
-		return -EBUSY;
-	WRITE_ONCE(awake, false);
-	if (!strcmp(word, "cold"))
-		thread = start(run, hidden_cold, "hidden");
-	else if (!strcmp(word, "outer"))
-		thread = start(run, hidden_outer, "hidden");
-	else if (!strcmp(word, "tail"))
-		thread = start(run, hidden_tail, "hidden");
-	else if (!strcmp(word, "off_list"))
-		thread = start(run_off_list, NULL, "hidden");
 	if (!strcmp(word, "off_list"))
-		rival = start(run_rival, NULL, "rival");
-	if (!thread)
-		WRITE_ONCE(awake, true);
-	return thread ? len : -EINVAL;
+		return start_off_list();
+	if (!strcmp(word, "cold"))
+		return thread_start(run, hidden_cold, "hidden", 0);
+	if (!strcmp(word, "outer"))
+		return thread_start(run, hidden_outer, "hidden", 0);
+	if (!strcmp(word, "tail"))
+		return thread_start(run, hidden_tail, "hidden", 0);
+	if (strcmp(word, "wake"))
+		return -EINVAL;
+	hidden_wake();
+	return 0;
 }
 
-static const struct proc_ops hidden_ops = {
-	.proc_open = hidden_open,
-	.proc_read = seq_read,
-	.proc_lseek = seq_lseek,
-	.proc_release = single_release,
-	.proc_write = hidden_write,
-};
+DEFINE_PROC_FILE(hidden);
 
 static int __init hidden_init(void)
 {

@@ -3,9 +3,10 @@
  * What the tests of a machine's life need from inside of the kernel. Written to /proc/life:
  *
  *	deaf		reboot and kexec tell nobody, as if the agent were dead
- *	count N		have the monitor pause the guest N times from each CPU, while each CPU gets
- *a known number of timer interrupts and of interrupts from each other CPU; it takes a while.
- *Reading /proc/life shows what came. A patch must be on.
+ *	count N		have the monitor pause the guest N times from each CPU; a patch must be on
+ *
+ * While it counts, which takes a while, each CPU gets a known number of timer interrupts and of
+ * interrupts from each other CPU. Reading /proc/life shows what came.
  */
 #include <linux/cpu.h>
 #include <linux/delay.h>
@@ -14,11 +15,10 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
-#include <linux/proc_fs.h>
-#include <linux/seq_file.h>
 #include <linux/smp.h>
-#include <linux/uaccess.h>
 #include <linux/version.h>
+
+#include "proc_file.h"
 
 #define HC_DROP_RANGE	0x53750004ul
 #define TICK_US		500
@@ -188,32 +188,14 @@ static int life_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int life_open(struct inode *inode, struct file *file)
+static int life_command(const char *line)
 {
-	return single_open(file, life_show, NULL);
+	if (!strcmp(line, "deaf"))
+		return deaf();
+	return sscanf(line, "count %u", &rounds) == 1 ? count() : -EINVAL;
 }
 
-static ssize_t life_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
-{
-	char line[32] = "";
-	int err = -EINVAL;
-
-	if (copy_from_user(line, text, min(len, sizeof(line) - 1)))
-		return -EFAULT;
-	if (!strncmp(line, "deaf", 4))
-		err = deaf();
-	else if (sscanf(line, "count %u", &rounds) == 1)
-		err = count();
-	return err ? err : len;
-}
-
-static const struct proc_ops life_ops = {
-	.proc_open = life_open,
-	.proc_read = seq_read,
-	.proc_lseek = seq_lseek,
-	.proc_release = single_release,
-	.proc_write = life_write,
-};
+DEFINE_PROC_FILE(life);
 
 static int __init life_init(void)
 {

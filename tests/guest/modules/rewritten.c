@@ -5,10 +5,9 @@
  */
 #include <linux/jump_label.h>
 #include <linux/module.h>
-#include <linux/proc_fs.h>
-#include <linux/seq_file.h>
 #include <linux/static_call.h>
-#include <linux/uaccess.h>
+
+#include "proc_file.h"
 
 static DEFINE_STATIC_KEY_FALSE(key);
 
@@ -66,37 +65,22 @@ static int rewritten_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int rewritten_open(struct inode *inode, struct file *file)
+static int rewritten_command(const char *line)
 {
-	return single_open(file, rewritten_show, NULL);
-}
-
-static ssize_t rewritten_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
-{
-	char word[8] = "";
-
-	if (copy_from_user(word, text, min(len, sizeof(word) - 1)))
-		return -EFAULT;
-	if (!strncmp(word, "key 0", 5))
+	if (!strcmp(line, "key 0"))
 		static_branch_disable(&key);
-	else if (!strncmp(word, "key 1", 5))
+	else if (!strcmp(line, "key 1"))
 		static_branch_enable(&key);
-	else if (!strncmp(word, "call 0", 6))
+	else if (!strcmp(line, "call 0"))
 		static_call_update(rewritten_call, rewritten_plus_0);
-	else if (!strncmp(word, "call 1", 6))
+	else if (!strcmp(line, "call 1"))
 		static_call_update(rewritten_call, rewritten_plus_100);
 	else
 		return -EINVAL;
-	return len;
+	return 0;
 }
 
-static const struct proc_ops rewritten_ops = {
-	.proc_open = rewritten_open,
-	.proc_read = seq_read,
-	.proc_lseek = seq_lseek,
-	.proc_release = single_release,
-	.proc_write = rewritten_write,
-};
+DEFINE_PROC_FILE(rewritten);
 
 static int __init rewritten_init(void)
 {

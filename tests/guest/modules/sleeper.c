@@ -4,16 +4,10 @@
  * starts a kernel thread that sleeps in sleeper_wait(), "wake" lets it go on and end. Who reads
  * /proc/sleeper_nap sleeps in sleeper_nap(), for ever, until a signal comes.
  */
-#include <linux/kthread.h>
 #include <linux/module.h>
-#include <linux/proc_fs.h>
-#include <linux/seq_file.h>
-#include <linux/uaccess.h>
-#include <linux/wait.h>
 
-static DECLARE_WAIT_QUEUE_HEAD(queue);
-static struct task_struct *thread;
-static bool awake;
+#include "proc_file.h"
+#include "thread.h"
 
 /* The functions must be there under their names, and be on the stack while they run. */
 static __attribute__((noipa)) int sleeper_value(int n)
@@ -60,11 +54,7 @@ static const struct proc_ops sleeper_nap_ops = {
 
 static int sleeper_thread(void *unused)
 {
-	int status = sleeper_wait();
-
-	/* kthread_stop() wants to find it */
-	wait_event(queue, kthread_should_stop());
-	return status;
+	return thread_end(sleeper_wait());
 }
 
 static int sleeper_show(struct seq_file *m, void *v)
@@ -73,51 +63,17 @@ static int sleeper_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int sleeper_open(struct inode *inode, struct file *file)
+static int sleeper_command(const char *word)
 {
-	return single_open(file, sleeper_show, NULL);
-}
-
-static void sleeper_wake(void)
-{
-	if (!thread)
-		return;
-	WRITE_ONCE(awake, true);
-	wake_up_all(&queue);
-	kthread_stop(thread);
-	thread = NULL;
-}
-
-static ssize_t sleeper_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
-{
-	char word[8] = "";
-
-	if (copy_from_user(word, text, min(len, sizeof(word) - 1)))
-		return -EFAULT;
-	if (!strncmp(word, "wake", 4)) {
-		sleeper_wake();
-		return len;
-	}
-	if (strncmp(word, "sleep", 5) || thread)
+	if (!strcmp(word, "sleep"))
+		return thread_start(sleeper_thread, NULL, "sleeper", -1);
+	if (strcmp(word, "wake"))
 		return -EINVAL;
-	WRITE_ONCE(awake, false);
-	thread = kthread_run(sleeper_thread, NULL, "sleeper");
-	if (IS_ERR(thread)) {
-		long error = PTR_ERR(thread);
-
-		thread = NULL;
-		return error;
-	}
-	return len;
+	thread_wake();
+	return 0;
 }
 
-static const struct proc_ops sleeper_ops = {
-	.proc_open = sleeper_open,
-	.proc_read = seq_read,
-	.proc_lseek = seq_lseek,
-	.proc_release = single_release,
-	.proc_write = sleeper_write,
-};
+DEFINE_PROC_FILE(sleeper);
 
 static int __init sleeper_init(void)
 {
@@ -134,7 +90,7 @@ static void __exit sleeper_exit(void)
 {
 	remove_proc_entry("sleeper_nap", NULL);
 	remove_proc_entry("sleeper", NULL);
-	sleeper_wake();
+	thread_wake();
 }
 
 module_init(sleeper_init);

@@ -5,16 +5,12 @@
  * stale_value() on its stack; "spin" the same, but it runs instead; "wake" ends it. Reading calls
  * stale_value().
  */
-#include <linux/kthread.h>
 #include <linux/module.h>
-#include <linux/proc_fs.h>
-#include <linux/seq_file.h>
-#include <linux/uaccess.h>
-#include <linux/wait.h>
 
-static DECLARE_WAIT_QUEUE_HEAD(queue);
-static struct task_struct *thread;
-static bool awake, spins;
+#include "proc_file.h"
+#include "thread.h"
+
+static bool spins;
 
 static __attribute__((noipa)) void *stale_address(void)
 {
@@ -58,14 +54,9 @@ static __attribute__((noipa)) int stale_wait(void *address)
 static int stale_thread(void *unused)
 {
 	void *address;
-	int status;
 
 	stale_value(0, &address);
-	status = stale_wait(address);
-
-	/* kthread_stop() wants to find it */
-	wait_event(queue, kthread_should_stop());
-	return status;
+	return thread_end(stale_wait(address));
 }
 
 static int stale_show(struct seq_file *m, void *v)
@@ -76,52 +67,21 @@ static int stale_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int stale_open(struct inode *inode, struct file *file)
+static int stale_command(const char *word)
 {
-	return single_open(file, stale_show, NULL);
-}
-
-static void stale_wake(void)
-{
-	if (!thread)
-		return;
-	WRITE_ONCE(awake, true);
-	wake_up_all(&queue);
-	kthread_stop(thread);
-	thread = NULL;
-}
-
-static ssize_t stale_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
-{
-	char word[8] = "";
-
-	if (copy_from_user(word, text, min(len, sizeof(word) - 1)))
-		return -EFAULT;
-	if (!strncmp(word, "wake", 4)) {
-		stale_wake();
-		return len;
+	if (!strcmp(word, "wake")) {
+		thread_wake();
+		return 0;
 	}
-	spins = !strncmp(word, "spin", 4);
-	if ((strncmp(word, "sleep", 5) && !spins) || thread)
+	if (thread)
+		return -EBUSY;
+	spins = !strcmp(word, "spin");
+	if (!spins && strcmp(word, "sleep"))
 		return -EINVAL;
-	WRITE_ONCE(awake, false);
-	thread = kthread_run(stale_thread, NULL, "stale");
-	if (IS_ERR(thread)) {
-		long error = PTR_ERR(thread);
-
-		thread = NULL;
-		return error;
-	}
-	return len;
+	return thread_start(stale_thread, NULL, "stale", -1);
 }
 
-static const struct proc_ops stale_ops = {
-	.proc_open = stale_open,
-	.proc_read = seq_read,
-	.proc_lseek = seq_lseek,
-	.proc_release = single_release,
-	.proc_write = stale_write,
-};
+DEFINE_PROC_FILE(stale);
 
 static int __init stale_init(void)
 {
@@ -131,7 +91,7 @@ static int __init stale_init(void)
 static void __exit stale_exit(void)
 {
 	remove_proc_entry("stale", NULL);
-	stale_wake();
+	thread_wake();
 }
 
 module_init(stale_init);
