@@ -104,7 +104,7 @@ static void engine_setup(void)
 }
 
 /* An agent registers, of a kernel whose build-id is 20 bytes of 0xab. */
-static void agent_arrives(void)
+static inline void agent_arrives(void)
 {
 	guest_kernel.registered = true;
 	guest_kernel.build_id_len = 20;
@@ -122,7 +122,7 @@ static u64 pool_used(void)
 }
 
 /* A bundle with one function, `f` of vmlinux, and a payload of so many bytes. Returns its size. */
-static size_t make_bundle(u8 *to, const char *name, size_t payload_size)
+static inline size_t make_bundle(u8 *to, const char *name, size_t payload_size)
 {
 	static const char strings[24] = "\0vmlinux\0f\0one";
 	struct suture_manifest m = {.build_id_len = 20,
