@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file; `bundles`
-is a folder for the test file's bundles, `demo` the bundle of examples/demo."""
+is a folder for the test file's bundles, `demo` the bundle of examples/demo; `shared` lends a machine to
+one test after the other."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -41,6 +43,25 @@ def boot(request):
 @pytest.fixture(scope="module")
 def boot_module(request):
     return starter(request, os.path.splitext(os.path.basename(request.node.name))[0])
+
+
+@pytest.fixture(scope="module")
+def shared(boot_module):
+    """A function shared(prepared) -> context with a machine: the one that prepared(boot) gave to the
+    first test. One that a test left unclean, as an assertion in the context finds, is not used again."""
+    kept = []
+
+    @contextlib.contextmanager
+    def lend(prepared):
+        machine = kept.pop() if kept else prepared(boot_module)
+        try:
+            yield machine
+        except AssertionError:
+            machine.stop()
+            raise
+        kept.append(machine)
+
+    return lend
 
 
 @pytest.fixture(scope="module")

@@ -159,32 +159,23 @@ class Guest:
         assert DEMO not in self.check("cut -d' ' -f1 /proc/modules")
 
 
-@pytest.fixture(scope="module")
-def shared(boot_module):
-    """The machine that the tests share: one that was left unclean is not used again."""
-    return {"boot": boot_module, "machine": None}
+def prepared(boot):
+    machine = boot(cpus=2, files={
+        f"/lib/modules/{name}.ko": os.path.join(MODULES, f"livepatch-callbacks-{name}.ko")
+        for name in ("mod", "busymod")})
+    machine.load_agent()
+    return machine
 
 
 @pytest.fixture
 def guest(shared):
-    machine = shared["machine"]
-    if machine is None:
-        machine = shared["boot"](cpus=2, files={
-            f"/lib/modules/{name}.ko": os.path.join(MODULES, f"livepatch-callbacks-{name}.ko")
-            for name in ("mod", "busymod")})
-        machine.load_agent()
-    shared["machine"] = None
-    machine.check("dmesg -c >/dev/null")
-    guest = Guest(machine)
-    yield guest
-    try:
+    with shared(prepared) as machine:
+        machine.check("dmesg -c >/dev/null")
+        guest = Guest(machine)
+        yield guest
         assert guest.log()[guest.seen:] == []
         assert machine.check("cut -d' ' -f1 /proc/modules") == "suture"
         assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
-    except AssertionError:
-        machine.stop()
-        raise
-    shared["machine"] = machine
 
 
 # ---- the document's tests ----

@@ -19,30 +19,21 @@ ASSEMBLY = os.path.join(MODULES, "assembly.ko")
 UNAME_PATCHED = "live patched by Suture"
 
 
-@pytest.fixture(scope="module")
-def shared(boot_module):
-    """The guest that the tests share, by name: one that was left unclean is not used again."""
-    return {"boot": boot_module, "guest": None}
+def prepared(boot):
+    guest = boot(cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER,
+                                "/lib/modules/assembly.ko": ASSEMBLY})
+    guest.load_agent()
+    guest.check("insmod /lib/modules/sleeper.ko")
+    return guest
 
 
 @pytest.fixture
 def guest(shared):
     """Two CPUs, agent and the module `sleeper` loaded; to be left without a patch or warning."""
-    guest = shared["guest"]
-    if guest is None:
-        guest = shared["boot"](cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER,
-                                               "/lib/modules/assembly.ko": ASSEMBLY})
-        guest.load_agent()
-        guest.check("insmod /lib/modules/sleeper.ko")
-    shared["guest"] = None
-    yield guest
-    try:
+    with shared(prepared) as guest:
+        yield guest
         assert guest.shell("ls /sys/kernel/suture 2>/dev/null").out == ""
         assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
-    except AssertionError:
-        guest.stop()
-        raise
-    shared["guest"] = guest
 
 
 def refused(guest, *arguments, says):

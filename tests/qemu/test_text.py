@@ -12,33 +12,24 @@ MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 TRACING = "/sys/kernel/tracing"
 
 
-@pytest.fixture(scope="module")
-def shared(boot_module):
-    return {"boot": boot_module, "guest": None}
+def prepared(boot):
+    guest = boot(cpus=2, files={"/lib/modules/rewritten.ko": os.path.join(MODULES, "rewritten.ko")})
+    # rewriting 40,000 sites takes the emulator longer than the watchdog likes
+    guest.check("echo 60 >/proc/sys/kernel/watchdog_thresh")
+    guest.load_agent()
+    guest.check("insmod /lib/modules/rewritten.ko")
+    guest.before = guest.check("cat /proc/rewritten /proc/cmdline")
+    return guest
 
 
 @pytest.fixture
 def guest(shared):
     """Two CPUs, agent and the module `rewritten`; to be left as it was, without a warning."""
-    guest = shared["guest"]
-    if guest is None:
-        guest = shared["boot"](cpus=2, files={
-            "/lib/modules/rewritten.ko": os.path.join(MODULES, "rewritten.ko")})
-        # rewriting 40,000 sites takes the emulator longer than the watchdog likes
-        guest.check("echo 60 >/proc/sys/kernel/watchdog_thresh")
-        guest.load_agent()
-        guest.check("insmod /lib/modules/rewritten.ko")
-        guest.before = guest.check("cat /proc/rewritten /proc/cmdline")
-    shared["guest"] = None
-    yield guest
-    try:
+    with shared(prepared) as guest:
+        yield guest
         assert guest.shell("ls /sys/kernel/suture 2>/dev/null").out == ""
         assert guest.check("cat /proc/rewritten /proc/cmdline") == guest.before
         quiet(guest)
-    except AssertionError:
-        guest.stop()
-        raise
-    shared["guest"] = guest
 
 
 def quiet(guest):
