@@ -66,13 +66,8 @@ bool script_enable(struct engine *e, struct script *s, struct suture_step_reply 
 		o->patched = true;
 	}
 	/* nothing can refuse from here on: now the states that are replaced may go */
-	for (s->i = engine_count_states(e); s->i-- > 0;) {
-		st = state_leaving(e, s->i, &owner);
-		if (!st)
-			continue;
-		st->post_patched = false;
+	for (s->i = engine_count_states(e); (st = state_leaves(e, &s->i, &owner));)
 		CALL_STATE(s, r, owner, st, SUTURE_CB_PRE_UNPATCH);
-	}
 	GIVE(s, script_say(r, SAY_NOTICE, "'%s': starting patching transition", p->name));
 	p->enabled = true;
 	patch_set_phase(p, PHASE_PATCHING);
@@ -100,13 +95,8 @@ bool script_complete_patching(struct engine *e, struct script *s, struct suture_
 	GIVE(s, script_say(r, SAY_DEBUG, "'%s': completing patching transition", p->name));
 
 	states_inherit(e);
-	for (s->i = 0; s->i < engine_count_states(e); s->i++) {
-		st = state_arriving(e, s->i, &owner);
-		if (!st)
-			continue;
-		st->post_patched = true;
+	for (s->i = 0; (st = state_arrives(e, &s->i, &owner));)
 		CALL_STATE(s, r, owner, st, SUTURE_CB_POST_PATCH);
-	}
 	for (s->i = 0; s->i < p->nr_objects; s->i++) {
 		if (!p->objects[s->i].patched)
 			continue;
@@ -169,13 +159,8 @@ bool script_disable(struct engine *e, struct script *s, struct suture_step_reply
 		p->objects[s->i].post_patched = false;
 		CALL_OBJECT(s, r, p, s->i, SUTURE_CB_PRE_UNPATCH);
 	}
-	for (s->i = engine_count_states(e); s->i-- > 0;) {
-		st = state_leaving(e, s->i, &owner);
-		if (!st)
-			continue;
-		st->post_patched = false;
+	for (s->i = engine_count_states(e); (st = state_leaves(e, &s->i, &owner));)
 		CALL_STATE(s, r, owner, st, SUTURE_CB_PRE_UNPATCH);
-	}
 	GIVE(s, script_say(r, SAY_NOTICE, "'%s': starting unpatching transition", p->name));
 	SCRIPT_END
 	p->enabled = false;
@@ -213,13 +198,8 @@ bool script_complete_unpatching(struct engine *e, struct script *s, struct sutur
 			GIVE(s, script_callback(r, p, true, s->i, SUTURE_CB_SHADOW_DTOR));
 	}
 	/* a replacement was reversed: the states whose pre_unpatch ran are back */
-	for (s->i = 0; s->i < engine_count_states(e); s->i++) {
-		st = state_arriving(e, s->i, &owner);
-		if (!st)
-			continue;
-		st->post_patched = true;
+	for (s->i = 0; (st = state_arrives(e, &s->i, &owner));)
 		CALL_STATE(s, r, owner, st, SUTURE_CB_POST_PATCH);
-	}
 	for (s->p = next_returning(e->patches); s->p; s->p = next_returning(s->p->next)) {
 		for (s->i = 0; s->i < s->p->nr_objects; s->i++) {
 			if (!object_is_fresh(&s->p->objects[s->i]))

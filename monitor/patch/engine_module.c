@@ -341,13 +341,8 @@ bool script_abandon(struct engine *e, struct script *s, struct suture_step_reply
 		p->objects[s->i].post_patched = false;
 		CALL_OBJECT(s, r, p, s->i, SUTURE_CB_PRE_UNPATCH);
 	}
-	for (s->i = engine_count_states(e); s->i-- > 0;) {
-		st = state_leaving(e, s->i, &owner);
-		if (!st)
-			continue;
-		st->post_patched = false;
+	for (s->i = engine_count_states(e); (st = state_leaves(e, &s->i, &owner));)
 		CALL_STATE(s, r, owner, st, SUTURE_CB_PRE_UNPATCH);
-	}
 	for (s->tries = 0; s->tries < OBJECT_TRIES; s->tries++) {
 		if (engine_switch_off(e, p) != -EAGAIN)
 			break;

@@ -88,20 +88,30 @@ bool state_join(const struct engine *e, const struct state *st)
 	return true;
 }
 
-/* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
-struct state *state_leaving(struct engine *e, u32 n, struct patch **owner)
+struct state *state_leaves(struct engine *e, u32 *n, struct patch **owner)
 {
-	struct state *st = engine_nth_state(e, n, owner);
+	while (*n > 0) {
+		struct state *st = engine_nth_state(e, --*n, owner);
 
-	return st->post_patched && !patch_stays(e, *owner) && !heir(e, st->id) ? st : NULL;
+		if (!st->post_patched || patch_stays(e, *owner) || heir(e, st->id))
+			continue;
+		st->post_patched = false;
+		return st;
+	}
+	return NULL;
 }
 
-/* The n-th state if it stays and its post_patch is owed: new, or back after a reversal. */
-struct state *state_arriving(struct engine *e, u32 n, struct patch **owner)
+struct state *state_arrives(struct engine *e, u32 *n, struct patch **owner)
 {
-	struct state *st = engine_nth_state(e, n, owner);
+	struct state *st;
 
-	return st->pre_patched && !st->post_patched && patch_stays(e, *owner) ? st : NULL;
+	while ((st = engine_nth_state(e, (*n)++, owner))) {
+		if (!st->pre_patched || st->post_patched || !patch_stays(e, *owner))
+			continue;
+		st->post_patched = true;
+		return st;
+	}
+	return NULL;
 }
 
 /* Hand the states of patches that leave to those that stay. No callback runs for these. */

@@ -219,10 +219,13 @@ struct patch *state_owner(const struct engine *e, u64 id, struct state **st);
  * may attach go with the owner then.
  */
 bool state_join(const struct engine *e, const struct state *st);
-/* The n-th state if it leaves with this transition, its pre_unpatch being owed; else NULL. */
-struct state *state_leaving(struct engine *e, u32 n, struct patch **owner);
-/* The n-th state if it stays and its post_patch is owed: new, or back after a reversal. */
-struct state *state_arriving(struct engine *e, u32 n, struct patch **owner);
+/*
+ * The next state below *n that leaves with this transition, its pre_unpatch being owed; its
+ * post_patch is undone with that. NULL: no more.
+ */
+struct state *state_leaves(struct engine *e, u32 *n, struct patch **owner);
+/* The next state from *n up that stays and is owed its post_patch: new, or back from a reversal. */
+struct state *state_arrives(struct engine *e, u32 *n, struct patch **owner);
 /* Hand the states of patches that leave to those that stay. No callback runs for these. */
 void states_inherit(struct engine *e);
 /* p goes at once, without its callbacks: its states are those of the newest other that has them. */
