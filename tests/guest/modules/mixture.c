@@ -53,6 +53,11 @@ static const char *const context_names[] = {"user", "thread", "softirq", "hardir
 #define USER_BATCHES 64
 #define USER_US	     3000
 #define USER_CALLS   4
+/*
+ * An emulator that runs one CPU at a time gives each 100 ms, unless it pauses: with none that does,
+ * the monitor's CPU would come up for everything that it has to say ten times a second.
+ */
+#define TURN_BATCHES 4
 
 struct counts {
 	unsigned long calls[CONTEXTS];
@@ -162,6 +167,8 @@ static ssize_t run_read(struct file *file, char __user *buf, size_t len, loff_t 
 		mixture_h(USER, mixture_sleep);
 	else if (n % USER_BATCHES == 0)
 		usleep_range(USER_US, 2 * USER_US);
+	else if (n % TURN_BATCHES == 0)
+		cpu_relax();
 	return clear_user(buf, len) ? -EFAULT : len;
 }
 
