@@ -20,7 +20,7 @@ def guest(boot_module):
 
 
 @contextlib.contextmanager
-def connection(guest, timeout=20):
+def connection(guest, timeout=60):
     with socket.create_connection(("127.0.0.1", guest.port)) as s:
         s.settimeout(timeout)
         yield s
@@ -147,7 +147,8 @@ def test_connections_that_do_nothing(guest, same_memory):
         for s in idle:
             with contextlib.suppress(ConnectionResetError):
                 assert s.recv(1) == b""
-        assert time.monotonic() - start < 15
+        # 10 s of the monitor's clock
+        assert time.monotonic() - start < 40
 
 
 def test_noise(guest, same_memory):
