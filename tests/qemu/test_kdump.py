@@ -7,25 +7,25 @@ import time
 
 import pytest
 
-from test_kexec import load_kexec, next_kernel, replaced
+from test_kexec import FILES, load_kexec, replaced
 from test_life import apply, deafen, is_patched, revert
 
 KDUMPS = int(os.environ.get("SUTURE_KDUMPS", "10"))
 
 
-def idles(guest, seconds=4):
+def idles(guest, seconds=1):
     """Share of a host's CPU that the machine takes while its guest has nothing to do."""
-    time.sleep(2)
+    time.sleep(1)
     before = guest.cpu_seconds()
     time.sleep(seconds)
     return (guest.cpu_seconds() - before) / seconds
 
 
 @pytest.mark.parametrize("cpu,deaf", [(0, False), (1, True)], ids=["alive", "dead"])
-def test_kdump(boot, demo, next_kernel, measured, cpu, deaf):
+def test_kdump(boot, demo, measured, cpu, deaf):
     """A panic with a patch on, on either CPU; the crash kernel runs, and can be patched itself."""
     for _ in range(KDUMPS):
-        guest = boot(cpus=2, files=next_kernel, cmdline="crashkernel=256M")
+        guest = boot(cpus=2, files=FILES, cmdline="crashkernel=256M")
         guest.load_agent()
         apply(guest, demo)
         load_kexec(guest, "panic", "nr_cpus=1 irqpoll")

@@ -5,37 +5,32 @@ import os
 
 import pytest
 
-import images
-from machine import AGENT, HELPER, INITRAMFS, KERNEL, KERNEL_CMDLINE
+from machine import BUILD, GUEST, KERNEL_CMDLINE
 from patches import make_patch
 from test_life import LIFE, SLEEPER, apply, deafen, is_patched, redirects, revert, unharmed
 
 KEXECS = int(os.environ.get("SUTURE_KEXECS", "13"))
+
+# what the guest needs to read its EFI system partition, in the order of loading
+DISK = [os.path.join(BUILD, "guest", GUEST, "modules", "kernel", f"{name}.ko") for name in (
+    "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev",
+    "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci",
+    "drivers/block/virtio_blk", "fs/nls/nls_cp437", "fs/nls/nls_ascii", "fs/fat/fat",
+    "fs/fat/vfat")]
+FILES = {f"/lib/modules/{os.path.basename(path)}": path for path in [LIFE, *DISK]}
 
 
 def patch_named(guest, name):
     return next(p for p in guest.json("/v1/patches")["patches"] if p["name"] == name)
 
 
-@pytest.fixture(scope="module")
-def next_kernel(tmp_path_factory):
-    """Files for the guest: what `kexec` starts, which has the same files again."""
-    initrd = str(tmp_path_factory.mktemp("kexec") / "initrd")
-    with open(INITRAMFS, "rb") as f:
-        archive = f.read()
-    archive += b"\0" * (-len(archive) % 512)
-    archive += images.make_cpio({"/lib/modules/suture.ko": AGENT, "/lib/modules/life.ko": LIFE,
-                                 "/usr/lib/suture/suture-load": HELPER})
-    archive += b"\0" * (-len(archive) % 512)
-    with open(initrd, "wb") as f:
-        f.write(archive)
-    return {"/lib/modules/life.ko": LIFE, "/boot/vmlinuz": KERNEL, "/boot/initrd": initrd}
-
-
 def load_kexec(guest, how, cmdline=""):
-    guest.check("cd / && (cat boot/initrd; find boot | cpio -o -H newc 2>/dev/null) >/tmp/next && "
-                f"kexec {how} /boot/vmlinuz /tmp/next '{KERNEL_CMDLINE} {cmdline}' && "
-                "rm /tmp/next", timeout=120)
+    """What `kexec` starts is what the firmware started, from the same disk."""
+    disk = " ".join(f"/lib/modules/{os.path.basename(path)}" for path in DISK)
+    guest.check(f"for module in {disk}; do insmod $module || exit; done; mkdir -p /boot && "
+                "mount -t vfat -o ro /dev/vda /boot && "
+                f"kexec {how} /boot/vmlinuz.efi /boot/initrd '{KERNEL_CMDLINE} {cmdline}' && "
+                "umount /boot && rmmod virtio_blk virtio_pci", timeout=120)
 
 
 def replaced(guest, why):
@@ -49,10 +44,10 @@ def replaced(guest, why):
 
 @pytest.mark.parametrize("cmdline", ["", "nokaslr"], ids=["random", "same-place"])
 @pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
-def test_kexec(boot, demo, next_kernel, measured, deaf, cmdline):
+def test_kexec(boot, demo, measured, deaf, cmdline):
     """A new kernel takes the machine over, at another or the same place in memory; the monitor
     notices by itself when the agent does not say so."""
-    guest = boot(cpus=3, files=next_kernel, cmdline=cmdline)
+    guest = boot(cpus=3, files=FILES, cmdline=cmdline)
     for n in range(KEXECS):
         guest.load_agent()
         apply(guest, demo)
@@ -73,7 +68,7 @@ def test_kexec(boot, demo, next_kernel, measured, deaf, cmdline):
     measured(f"{KEXECS} kexecs with {cmdline or 'kaslr'}, agent {'dead' if deaf else 'alive'}")
 
 
-def test_kexec_in_transition(boot, next_kernel, tmp_path):
+def test_kexec_in_transition(boot, tmp_path):
     """Past the notifiers while a switch is tried again and again: each attempt kicks the CPUs that the
     old kernel has halted."""
     bundle = make_patch(str(tmp_path), "sleepy", """
@@ -82,7 +77,7 @@ def test_kexec_in_transition(boot, next_kernel, tmp_path):
             return 0;
         }
     """, {"sleeper": {"sleeper_wait": "new_sleeper_wait"}})
-    guest = boot(cpus=3, files={**next_kernel, "/lib/modules/sleeper.ko": SLEEPER},
+    guest = boot(cpus=3, files={**FILES, "/lib/modules/sleeper.ko": SLEEPER},
                  cmdline="nokaslr")
     guest.load_agent()
     guest.check("insmod /lib/modules/sleeper.ko; echo sleep >/proc/sleeper")
@@ -98,9 +93,9 @@ def test_kexec_in_transition(boot, next_kernel, tmp_path):
     unharmed(guest)
 
 
-def test_kexec_one_cpu(boot, demo, next_kernel):
+def test_kexec_one_cpu(boot, demo):
     """The new kernel leaves the other CPUs alone: they must not run on in the old one's memory."""
-    guest = boot(cpus=3, files=next_kernel)
+    guest = boot(cpus=3, files=FILES)
     guest.load_agent()
     apply(guest, demo)
     load_kexec(guest, "load", "maxcpus=1")
