@@ -50,7 +50,7 @@ static const char *const context_names[] = {"user", "thread", "softirq", "hardir
 #define TIMER_MS  8
 #define THREAD_US 2000
 /* A user process rests after so many batches, or sleeps in the middle of a call instead. */
-#define USER_BATCHES 64
+#define USER_BATCHES 32
 #define USER_US	     3000
 #define USER_CALLS   4
 /*
