@@ -25,16 +25,22 @@ $(AGENT_DIR)/suture-load: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h includ
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -g -static -D_GNU_SOURCE $(WARN) -Iinclude $(HELPER_SRC) -o $@
 
+# What goes into each guest of the tests: most of the module is what only debuggers read
+$(AGENT_DIR)/stripped/suture.ko: $(AGENT_DIR)/suture.ko
+	@mkdir -p $(@D)
+	$(Q)strip --strip-debug -o $@ $<
+
 ## agent         the module and helper for the guest kernel (GUEST=$(GUEST))
 .PHONY: agent
-agent: $(AGENT_DIR)/suture.ko $(AGENT_DIR)/suture-load
+agent: $(AGENT_DIR)/stripped/suture.ko $(AGENT_DIR)/suture-load
 
-# user programs of the tests
+# user programs of the tests: small ones with musl, for which the kernel's headers are added
+KERNEL_HEADERS := $(addprefix -idirafter /usr/include/,. $(shell $(CC) -print-multiarch))
 GUEST_PROGRAMS := $(patsubst tests/guest/%.c,build/guest/bin/%,$(wildcard tests/guest/*.c))
-build/guest/bin/%: tests/guest/%.c
+build/guest/bin/%: tests/guest/%.c | build/setup.stamp
 	@mkdir -p $(@D)
 	@echo "CC $@"
-	$(Q)$(CC) -std=gnu11 -O2 -static -D_GNU_SOURCE $(WARN) -pthread $< -o $@
+	$(Q)musl-gcc -std=gnu11 -O2 -static -s -D_GNU_SOURCE $(WARN) -pthread $(KERNEL_HEADERS) $< -o $@
 
 # kernel modules of the tests, built like the agent
 GUEST_MODULES := build/guest/$(GUEST)-modules

@@ -34,10 +34,9 @@ KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
 INITRAMFS = os.path.join(BUILD, "guest", "initramfs.cpio.gz")
 SUTURE_EFI = os.path.join(BUILD, "x86", "suture.efi")
 SUTURE = os.path.join(BUILD, "ctl", "suture")
-AGENT = os.path.join(BUILD, "agent", GUEST, "suture.ko")
+AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
-OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
 NIC = "00:04.0"
 GUEST_IP = "10.0.2.15"
@@ -180,16 +179,14 @@ class Machine:
     def start(self):
         self.port = free_port()
         self.sockets = tempfile.mkdtemp(prefix="suture-")
-        variables = self.log("vars.fd")
-        shutil.copyfile(OVMF_VARS, variables)
         for name in ("console.log", "monitor.log", "shell.log"):
             open(self.log(name), "wb").close()
         command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", "q35", "-cpu", self.cpu, "-accel", f"tcg,thread={self.thread}",
             "-m", self.memory, "-smp", str(self.cpus + (0 if self.native else 1)),
+            # without a flash for variables the firmware keeps them in memory, which is faster
             "-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}",
-            "-drive", f"if=pflash,format=raw,file={variables}",
             "-netdev", "user,id=n0,restrict=on,"
             f"hostfwd=tcp:127.0.0.1:{self.port}-{GUEST_IP}:{API_PORT}",
             "-device", "e1000e,netdev=n0,addr=4,romfile=",
@@ -386,6 +383,6 @@ class Machine:
         if self.sockets is not None:
             shutil.rmtree(self.sockets, ignore_errors=True)
             self.sockets = None
-        for name in ("esp.img", "vars.fd", "initrd"):
+        for name in ("esp.img", "initrd"):
             if os.path.exists(self.log(name)):
                 os.unlink(self.log(name))
