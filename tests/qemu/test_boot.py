@@ -2,13 +2,15 @@
 """The boot story: the monitor takes over under a Debian kernel, or says why not and stays out."""
 
 import base64
+import os
+import shutil
 import socket
 import time
 
 import pytest
 
 import images
-from machine import CPU, KERNEL_CMDLINE, NIC, free_port
+from machine import BUILD, CPU, GUEST, KERNEL_CMDLINE, NIC, OVMF_VARS, free_port
 
 
 def acpi_table(guest, name):
@@ -117,6 +119,23 @@ def test_reboot(boot):
     guest.wait_ready(count=2)
     assert under_monitor(guest)
     assert guest.check("nproc") == "2"
+
+
+def test_firmware_variables(boot, tmp_path):
+    """The guest has the firmware write a variable to its flash; it is there after a reboot."""
+    flash = tmp_path / "vars.fd"
+    shutil.copyfile(OVMF_VARS, flash)
+    driver = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "fs", "efivarfs", "efivarfs.ko")
+    guest = boot(cpus=2, reboot=True, files={"/lib/modules/efivarfs.ko": driver},
+                 qemu=["-drive", f"if=pflash,unit=1,format=raw,file={flash}"])
+    folder = "/sys/firmware/efi/efivars"
+    variable = f"{folder}/Suture-5e7a3c1d-90b4-4f6e-8a2b-6f1d0c9e8b7a"
+    mount = f"insmod /lib/modules/efivarfs.ko && mount -t efivarfs none {folder}"
+    guest.check(f"{mount} && printf '\\007\\000\\000\\000kept' >{variable}")
+    guest.send("reboot -f")
+    guest.wait_ready(count=2)
+    assert under_monitor(guest)
+    assert guest.check(f"{mount} && tail -c 4 {variable}") == "kept"
 
 
 def test_no_svm(boot):
