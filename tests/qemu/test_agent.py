@@ -8,9 +8,11 @@ import re
 
 import pytest
 
+from machine import TOP
 from patches import example, make_patch, suture_build
 
-ABI_VERSION = 3
+with open(os.path.join(TOP, "include", "suture", "abi.h")) as abi:
+    ABI_VERSION = int(re.search(r"#define SUTURE_ABI_VERSION (\d+)", abi.read())[1])
 VMMCALL = 1
 HELPER = "/usr/lib/suture/suture-load"
 
@@ -26,7 +28,7 @@ def hello(bundles):
     (ABI_VERSION, "No such device", "does not answer"),
     (ABI_VERSION + 6, "Protocol error", f"ABI version {ABI_VERSION + 6}, this agent version"
                                         f" {ABI_VERSION}"),
-])
+], ids=["absent", "other-release"])
 def test_false_monitor(boot, tmp_path, version, error, says):
     """The monitor's ACPI table without the monitor (the hypercall is an undefined instruction), and
     one of another release: neither may harm the kernel."""
