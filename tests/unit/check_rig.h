@@ -6,6 +6,7 @@
 #ifndef CHECK_RIG_H
 #define CHECK_RIG_H
 
+#include <time.h>
 #include "synthetic.h"
 #include "patch/check.h"
 
@@ -97,6 +98,14 @@ static inline void assert_unseen(u64 at)
 	syn_set(at, INSIDE);
 	assert_safe();
 	syn_set(at, before);
+}
+
+static inline u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)

@@ -2,7 +2,6 @@
 /* The rule, tasks that sleep, and what cannot be judged. */
 #include "check_rig.h"
 #include "arch/pac.h"
-#include <time.h>
 
 /* ---- the rule ---- */
 
@@ -347,14 +346,6 @@ static void what_was_checked_is_counted(void **state)
 	syn_sleep(sleeper, 0x2000);
 	assert_safe();
 	assert_int_equal(report.words_checked, words + 0x2000 / 8);
-}
-
-static u64 now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
 }
 
 static void speed(void **state)

@@ -2,7 +2,6 @@
 /* Stacks that were looked at before the pause. */
 #include "check_rig.h"
 #include "core/pool.h"
-#include <time.h>
 
 static int before(void **state)
 {
@@ -207,14 +206,6 @@ static void without_memory_all_is_left_to_the_pause(void **state)
 	pool_free(all, pool.total_pages);
 	assert_safe();
 	assert_int_equal(report.tasks_before_pause, 0);
-}
-
-static u64 now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
 }
 
 static u64 ns_of_a_check(void)
