@@ -113,6 +113,8 @@ static int for_each_page(u64 head, int (*fn)(u64 page, void *arg), void *arg)
 	int r = list_next(&walk, head, &at);
 
 	while (!r && at != head) {
+		if (!walk.left)
+			return -ELOOP;
 		if (read_u64(&walk.window, at + guest_kernel.layout.slot_page_insns, &page))
 			return -EFAULT;
 		r = fn(page, arg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What probes and tracers do to the stacks of the guest: return addresses that they keep elsewhere,
- * and copies of functions' instructions. Only while the guest is paused.
+ * and copies of functions' instructions. While the guest is paused; as guest/task.h otherwise.
  */
 #ifndef GUEST_HOOKS_H
 #define GUEST_HOOKS_H
@@ -24,7 +24,7 @@ int guest_for_each_hooked_return(const struct guest_task *t, guest_return_fn fn,
 #define GUEST_MAX_KRETPROBES 65536u
 int guest_for_each_kretprobe(int (*fn)(u64 address, u64 task, void *arg), void *arg);
 
-/* Of each of the two kinds. */
+/* Of each of the two kinds; fn is called for no more. */
 #define GUEST_MAX_SLOT_PAGES 128u
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What task.c, queue.c and hooks.c share: reading structures and lists of a paused guest. */
+/* What task.c, queue.c and hooks.c share: reading structures and lists of the guest. */
 #ifndef GUEST_WALK_H
 #define GUEST_WALK_H
 

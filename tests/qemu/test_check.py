@@ -156,5 +156,5 @@ def test_many_tasks(guest, bundles, measured):
                        for r in (few, lots)))
     assert lots[0] >= few[0] + many * 0.9
     assert lots[1] >= few[1] + many * 0.9
-    # each of them has some 70 words
+    # looked at in the pause, each of them has about 140 words
     assert lots[2] < few[2] + many * 10

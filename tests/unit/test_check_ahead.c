@@ -3,12 +3,6 @@
 #include "check_rig.h"
 #include "core/pool.h"
 
-static int before(void **state)
-{
-	setup(state);
-	return 0;
-}
-
 static int after(void **state)
 {
 	struct pool_stats pool;
@@ -28,8 +22,8 @@ static void look_ahead(void)
 	assert_non_null(ahead);
 }
 
-/* Nothing on its stack at first; then it is in the function, and how it came there is up to `n`. */
-static u64 sleeps_in_it(void)
+/* With nothing on its stack, as was seen before the pause. Returns its stack pointer. */
+static u64 sleeps_as_seen(void)
 {
 	u64 sp = syn_sleep(sleeper, 256);
 
@@ -58,7 +52,7 @@ static void who_slept_all_the_time_is_not_looked_at_again(void **state)
 
 static void who_has_run_since_is_looked_at(void **state)
 {
-	u64 sp = sleeps_in_it();
+	u64 sp = sleeps_as_seen();
 
 	(void)state;
 	syn_set(sp + 64, INSIDE);
@@ -71,7 +65,7 @@ static void who_has_run_since_is_looked_at(void **state)
 
 static void another_task_in_the_same_place_is_looked_at(void **state)
 {
-	u64 sp = sleeps_in_it();
+	u64 sp = sleeps_as_seen();
 
 	(void)state;
 	syn_set(sp + 64, INSIDE);
@@ -95,7 +89,7 @@ static void who_was_just_going_to_sleep_is_looked_at(void **state)
 
 static void who_runs_is_looked_at(void **state)
 {
-	u64 sp = sleeps_in_it();
+	u64 sp = sleeps_as_seen();
 
 	(void)state;
 	syn_set(sp + 64, INSIDE);
@@ -103,11 +97,10 @@ static void who_runs_is_looked_at(void **state)
 	assert_blocked(100, "stack");
 }
 
-/* The CPU still says so in the first instructions of a switch, when the task may be marked already.
- */
+/* Its own mark says that it sleeps, a CPU that it runs there: it is not clear where it is. */
 static void who_is_a_cpus_current_task_is_looked_at(void **state)
 {
-	u64 sp = sleeps_in_it();
+	u64 sp = sleeps_as_seen();
 
 	(void)state;
 	syn_set(sp + 64, INSIDE);
@@ -240,7 +233,7 @@ static void many(void **state)
 	assert_true(report.words_checked < words / 5);
 }
 
-#define AHEAD(f) cmocka_unit_test_setup_teardown(f, before, after)
+#define AHEAD(f) cmocka_unit_test_setup_teardown(f, setup, after)
 
 int main(void)
 {

@@ -293,6 +293,31 @@ static void too_many_kprobes_to_judge(void **state)
 	assert_not_judged(-ELOOP, "kprobes");
 }
 
+static int count_page(u64 page, void *count)
+{
+	(void)page;
+	++*(u32 *)count;
+	return 0;
+}
+
+/* As many as may be of both kinds, and one more: nobody is given more than he has room for. */
+static void too_many_optimized_kprobes_to_judge(void **state)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u32 count = 0;
+
+	(void)state;
+	for (u32 i = 0; i < GUEST_MAX_SLOT_PAGES; i++) {
+		add_slot_page(l->kprobe_slots, SYN_MODULE + 2 * i * PAGE_SIZE);
+		add_slot_page(l->optprobe_slots, SYN_MODULE + (2 * i + 1) * PAGE_SIZE);
+	}
+	assert_safe();
+	add_slot_page(l->optprobe_slots, SYN_MODULE);
+	assert_not_judged(-ELOOP, "kprobes");
+	assert_int_equal(guest_for_each_slot_page(count_page, &count), -ELOOP);
+	assert_int_equal(count, 2 * GUEST_MAX_SLOT_PAGES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +332,7 @@ int main(void)
 		TEST(return_addresses_of_the_graph_tracer),
 		TEST(copied_instructions_of_kprobes),
 		TEST(too_many_kprobes_to_judge),
+		TEST(too_many_optimized_kprobes_to_judge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
