@@ -120,13 +120,15 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 	struct patch *p;
 	struct object *o;
 
+	if (m->error)
+		log_warn("module '%s' cannot be patched: %s", m->name, m->why);
 	for (p = e->patches; p; p = p->next) {
 		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
 		if (!o || o->loaded)
 			continue;
 		unload_object(p, o); /* should a pump have ended before its script */
 		o->event = EVENT_COMING;
-		o->event_error = resolve(e, p, o, m);
+		o->event_error = m->error ? m->error : resolve(e, p, o, m);
 	}
 }
 
@@ -182,6 +184,7 @@ int engine_module(struct engine *e, const struct suture_module *m)
 
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
+	    !memchr(m->why, 0, sizeof(m->why)) || m->error > 0 ||
 	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
 	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs) +
 				   m->nr_parts * sizeof(struct suture_decl_part))
