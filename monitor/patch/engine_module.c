@@ -88,9 +88,13 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 				 p->name, f->name, o->name);
 			return -EFAULT;
 		}
-		for (j = 0; j < p->nr_funcs; j++)
-			if (j != i && p->funcs[j].old_addr == d->old_addr)
-				return -EINVAL;
+		for (j = 0; j < p->nr_funcs; j++) {
+			if (j == i || p->funcs[j].old_addr != d->old_addr)
+				continue;
+			log_warn("patch '%s': '%s' and '%s' are the same function of module '%s'",
+				 p->name, p->funcs[j].name, f->name, o->name);
+			return -EINVAL;
+		}
 		f->old_addr = d->old_addr;
 		f->old_size = d->old_size;
 		f->rewritten = d->rewritten;
