@@ -321,8 +321,8 @@ static struct late *find_payload(const struct module *mod)
 }
 
 /*
- * Where its sections are: until its init is over, the kernel keeps the payload's whole symbol table,
- * sections' symbols included.
+ * Where its sections are: until its init is over, the kernel keeps the payload's whole symbol
+ * table, sections' symbols included.
  */
 static int find_places(struct late *l, const struct module *mod)
 {

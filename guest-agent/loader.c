@@ -301,7 +301,8 @@ static u32 symbol_flags(const struct symbol *s)
 {
 	u32 flags = s->init ? SUTURE_SYMBOL_INIT : 0;
 
-	return s->address && arch_is_read_only(s->address) ? flags | SUTURE_SYMBOL_READ_ONLY : flags;
+	return s->address && arch_is_read_only(s->address) ? flags | SUTURE_SYMBOL_READ_ONLY
+							   : flags;
 }
 
 static int resolve(struct file *file, struct suture_symbol *asked, u32 count)
@@ -328,7 +329,8 @@ static int resolve(struct file *file, struct suture_symbol *asked, u32 count)
 		asked[i].count = symbols[i].count;
 		asked[i].exported = symbols[i].exported;
 		asked[i].flags = symbol_flags(&symbols[i]);
-		strscpy(asked[i].object, symbols[i].owner, sizeof(asked[i].object));
+		if (*symbols[i].owner)
+			strscpy(asked[i].object, symbols[i].owner, sizeof(asked[i].object));
 	}
 out:
 	kvfree(symbols);
@@ -354,8 +356,8 @@ static long resolve_symbols(struct file *file, void __user *arg)
 		return PTR_ERR(symbols);
 	err = resolve(file, symbols, request.count);
 	request.flags = compat_writes_sealed_keys() ? 0 : SUTURE_KERNEL_SEALED_KEYS;
-	if (!err && (copy_to_user(list, symbols, size) ||
-		     copy_to_user(arg, &request, sizeof(request))))
+	if (!err &&
+	    (copy_to_user(list, symbols, size) || copy_to_user(arg, &request, sizeof(request))))
 		err = -EFAULT;
 	kvfree(symbols);
 	return err;
