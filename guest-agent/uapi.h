@@ -23,33 +23,84 @@ struct suture_job {
 	char params[SUTURE_TEXT_LEN];
 };
 
-/* A symbol to be looked up in the running kernel, and the answer. */
+/*
+ * A symbol to be looked up in the running kernel, and the answer.
+ *
+ * The modules in which symbols were found (other than exported ones of vmlinux) are held until the
+ * helper says in SUTURE_IOC_LATE which of them it needs, or the file is closed: their addresses
+ * stay true for so long.
+ */
 struct suture_symbol {
-	char object[SUTURE_NAME_LEN]; /* "vmlinux", a module's name, or "": anywhere */
+	char object[SUTURE_NAME_LEN]; /* "vmlinux", a module's name, or "": anywhere. Answer: where
+					 it was found; if it is exported, who exports it */
 	char name[SUTURE_SYM_LEN];
 	su32 position; /* which one of that name in the object, from 1; 0: it has only one */
 	su32 exported; /* answer: 1 if the kernel or a module exports that name */
 	su32 count;    /* answer: how many symbols have that name (in the object) */
-	su32 reserved;
-	su64 address; /* answer: 0 if there is none at that position */
+	su32 flags;    /* answer: SUTURE_SYMBOL_* */
+	su64 address;  /* answer: 0 if there is none at that position */
 };
+
+#define SUTURE_SYMBOL_INIT	1u /* in memory that is freed when init is over: not to be used */
+#define SUTURE_SYMBOL_READ_ONLY 2u /* the kernel has mapped it read-only */
 
 #define SUTURE_MAX_SYMBOLS 4096u
 
 struct suture_resolve {
 	su64 symbols; /* address of struct suture_symbol[count] */
 	su32 count;
+	su32 flags; /* answer: SUTURE_KERNEL_* */
+};
+
+/* The kernel's loader leaves static keys alone that are read-only (6.10 and later). */
+#define SUTURE_KERNEL_SEALED_KEYS 1u
+
+/*
+ * Relocations that the helper has taken out of the payload: the agent applies them when the module
+ * comes that the symbol belongs to, and takes them back when it goes.
+ */
+struct suture_late_reloc {
+	su64 offset; /* of the place, from the start of its section */
+	ss64 addend;
+	su32 section; /* index into the sections */
+	su32 symbol;  /* index into the symbols */
+	su32 type;    /* of the architecture's relocations */
+	su32 reserved;
+};
+
+/* Any symbol that the payload defines in the section, by which its address is found. */
+struct suture_late_section {
+	su32 index; /* of that symbol in the payload's symbol table */
+	su32 reserved;
+	su64 value; /* its st_value in the file */
+};
+
+#define SUTURE_MAX_LATE	 65536u /* relocations */
+#define SUTURE_MAX_HOLDS 64u
+
+struct suture_late {
+	su64 relocs;   /* address of struct suture_late_reloc[nr_relocs] */
+	su64 sections; /* struct suture_late_section[nr_sections] */
+	su64 symbols;  /* struct suture_symbol[nr_symbols]: object (a module), name, position */
+	su64 holds;    /* char[nr_holds][SUTURE_NAME_LEN]: modules to be held as long as the payload
+			  is loaded. The others are let go. */
+	su32 nr_relocs, nr_sections, nr_symbols, nr_holds;
+	su32 nr_symtab; /* entries of the payload's symbol table */
 	su32 reserved;
 };
 
 struct suture_result {
-	ss32 result; /* zero or negative errno */
-	su32 reserved;
+	ss32 result;		    /* zero or negative errno */
+	su32 flags;		    /* SUTURE_RESULT_* */
 	char text[SUTURE_TEXT_LEN]; /* one line: what failed and why */
 };
 
+/* The kernel killed the loading process in the middle: it may hold locks of the loader for ever. */
+#define SUTURE_RESULT_KILLED 1u
+
 #define SUTURE_IOC_JOB	   _IOR('S', 1, struct suture_job)
-#define SUTURE_IOC_RESOLVE _IOW('S', 2, struct suture_resolve)
+#define SUTURE_IOC_RESOLVE _IOWR('S', 2, struct suture_resolve)
 #define SUTURE_IOC_RESULT  _IOW('S', 3, struct suture_result)
+#define SUTURE_IOC_LATE	   _IOW('S', 4, struct suture_late)
 
 #endif
