@@ -134,7 +134,7 @@ int kernel_load(const struct suture_job *job, void *file, su32 *flags, struct fa
 	int result[2];
 	int err;
 
-	if (pipe2(result, O_CLOEXEC))
+	if (pipe(result))
 		err = fail(f, -errno, "the helper cannot make a pipe: %s", strerror(errno));
 	else
 		err = load(job, file, log, result, flags, f);
