@@ -29,7 +29,9 @@ $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
-$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC)))
+# the agent's helper is in it, but for its main()
+HOST_HELPER := $(filter-out %/main.c,$(wildcard guest-agent/helper/*.c))
+$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC) $$(HOST_HELPER)))
 # what only the fake's tests take is not compiled twice: a missing symbol would say so
 $(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/patch/engine%,$$(HOST_SRC)) \
 	$$(ZYDIS_SRC)))
@@ -40,6 +42,8 @@ UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unico
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
 RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model)\.h' tests/unit/test_*.c)))
 $(addprefix $(UNIT)/,$(RIG_TESTS)): $(ENGINE_RIG)
+HELPER_RIG := $(UNIT)/fake/tests/unit/helper_rig.o
+$(UNIT)/test_helper: $(HELPER_RIG)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
@@ -49,7 +53,7 @@ $(UNICORN_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libs
 	@echo "LD $@"
 	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
 
--include $(ENGINE_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
+-include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
 	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(UNICORN_TESTS))
 
 ## check-unit    unit tests on the host, with sanitizers

@@ -5,24 +5,37 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <suture/bundle.h>
 #include "helper.h"
 
-int fail(struct failure *f, int err, const char *fmt, ...)
-{
-	va_list args;
+/* The agent behind /dev/suture. */
+struct device {
+	struct agent agent;
+	int fd;
+};
 
-	va_start(args, fmt);
-	vsnprintf(f->text, sizeof(f->text), fmt, args);
-	va_end(args);
-	return err;
+static int device_resolve(struct agent *agent, struct suture_resolve *request)
+{
+	return ioctl(((struct device *)agent)->fd, SUTURE_IOC_RESOLVE, request) ? -errno : 0;
+}
+
+static int device_late(struct agent *agent, const struct suture_late *request)
+{
+	return ioctl(((struct device *)agent)->fd, SUTURE_IOC_LATE, request) ? -errno : 0;
+}
+
+static bool device_loaded(struct agent *agent, const char *module)
+{
+	char state[16];
+
+	(void)agent;
+	kernel_module_state(module, state);
+	return *state;
 }
 
 static int read_payload(int device, void *to, size_t size, struct failure *f)
@@ -43,43 +56,18 @@ static int read_payload(int device, void *to, size_t size, struct failure *f)
 	return 0;
 }
 
-/* What the kernel means by refusing a module. */
-static const char *load_error(int err)
-{
-	switch (err) {
-	case EEXIST:
-		return "a module of that name is loaded already";
-	case ENOEXEC:
-		return "the kernel does not take it: built for another kernel?";
-	case ENOENT:
-		return "it needs a symbol that the kernel does not have";
-	case EPERM:
-		return "not permitted: is the loading of modules disabled?";
-	case EKEYREJECTED:
-	case ENOKEY:
-		return "the kernel takes only modules with a signature that it trusts";
-	default:
-		return strerror(err);
-	}
-}
-
-static int load_file(int device, const struct suture_job *job, void *file, struct failure *f)
+static int prepare(void *file, size_t size, struct agent *agent, struct failure *f)
 {
 	struct module module;
-	int err = read_payload(device, file, job->size, f);
+	int err = module_open(&module, file, size, f);
 
 	if (!err)
-		err = module_open(&module, file, job->size, f);
-	if (!err)
-		err = resolve_module(&module, device, f);
-	if (err)
-		return err;
-	if (syscall(SYS_init_module, file, (unsigned long)job->size, job->params))
-		return fail(f, -errno, "init_module: %s", load_error(errno));
-	return 0;
+		err = resolve_module(&module, agent, f);
+	module_close(&module);
+	return err;
 }
 
-static int load(int device, const struct suture_job *job, struct failure *f)
+static int load(struct device *device, const struct suture_job *job, su32 *flags, struct failure *f)
 {
 	void *file;
 	int err;
@@ -90,29 +78,25 @@ static int load(int device, const struct suture_job *job, struct failure *f)
 	if (!file)
 		return fail(f, -ENOMEM, "no memory for a payload of %llu bytes",
 			    (unsigned long long)job->size);
-	err = load_file(device, job, file, f);
+	err = read_payload(device->fd, file, job->size, f);
+	if (!err)
+		err = prepare(file, job->size, &device->agent, f);
+	if (!err)
+		err = kernel_load(job, file, flags, f);
 	free(file);
 	return err;
 }
 
-static int unload(const struct suture_job *job, struct failure *f)
-{
-	if (syscall(SYS_delete_module, job->name, O_NONBLOCK))
-		return fail(f, -errno, "delete_module: %s",
-			    errno == EWOULDBLOCK ? "the module is in use" : strerror(errno));
-	return 0;
-}
-
-static int run(int device, struct failure *f)
+static int run(struct device *device, su32 *flags, struct failure *f)
 {
 	struct suture_job job;
 
-	if (ioctl(device, SUTURE_IOC_JOB, &job))
+	if (ioctl(device->fd, SUTURE_IOC_JOB, &job))
 		return fail(f, -errno, "the agent has no job: %s", strerror(errno));
 	if (job.kind == SUTURE_WORK_LOAD)
-		return load(device, &job, f);
+		return load(device, &job, flags, f);
 	if (job.kind == SUTURE_WORK_UNLOAD)
-		return unload(&job, f);
+		return kernel_unload(&job, f);
 	return fail(f, -EINVAL, "the helper does not know job %u", job.kind);
 }
 
@@ -129,11 +113,12 @@ static void be_the_first_to_die(void)
 
 int main(void)
 {
+	struct device device = {{device_resolve, device_late, device_loaded},
+				open(SUTURE_DEVICE, O_RDWR | O_CLOEXEC)};
 	struct suture_result result = {0};
 	struct failure failure = {""};
-	int device = open(SUTURE_DEVICE, O_RDWR | O_CLOEXEC);
 
-	if (device < 0) {
+	if (device.fd < 0) {
 		fprintf(stderr,
 			"suture-load: %s: %s (it is started by the suture kernel module, when the "
 			"monitor has a payload)\n",
@@ -141,9 +126,9 @@ int main(void)
 		return 1;
 	}
 	be_the_first_to_die();
-	result.result = run(device, &failure);
+	result.result = run(&device, &result.flags, &failure);
 	memcpy(result.text, failure.text, sizeof(result.text));
-	if (ioctl(device, SUTURE_IOC_RESULT, &result)) {
+	if (ioctl(device.fd, SUTURE_IOC_RESULT, &result)) {
 		fprintf(stderr, "suture-load: cannot report: %s\n", strerror(errno));
 		return 1;
 	}

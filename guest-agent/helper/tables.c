@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the kernel's loader, and those that it tells of a module, make of the module's sections. */
+#include <errno.h>
+#include <string.h>
+#include "helper.h"
+
+#define SITES (TABLE_PASSIVE | TABLE_SITES)
+
+/* The first that fits. docs/payloads.md says more of each. */
+static const struct table tables[] = {
+	/* copied for each CPU when the module is loaded: what changes later changes no copy */
+	{.name = ".data..percpu*"},
+	{.name = ".text", .flags = TABLE_FOLLOWS},
+	{.name = ".text.*", .flags = TABLE_FOLLOWS},
+	{.name = ".noinstr.text", .flags = TABLE_FOLLOWS},
+	{.name = ".sched.text", .flags = TABLE_FOLLOWS},
+	{.name = ".spinlock.text", .flags = TABLE_FOLLOWS},
+	{.name = ".kprobes.text", .flags = TABLE_FOLLOWS},
+	{.name = ".cpuidle.text", .flags = TABLE_FOLLOWS},
+	{.name = ".irqentry.text", .flags = TABLE_FOLLOWS},
+	{.name = ".softirqentry.text", .flags = TABLE_FOLLOWS},
+	{.name = ".ref.text", .flags = TABLE_FOLLOWS},
+	{.name = ".data", .flags = TABLE_FOLLOWS},
+	{.name = ".data.*", .flags = TABLE_FOLLOWS},
+	{.name = ".rodata", .flags = TABLE_FOLLOWS},
+	{.name = ".rodata.*", .flags = TABLE_FOLLOWS},
+	{.name = ".ref.data", .flags = TABLE_FOLLOWS},
+	{.name = ".bss*", .flags = TABLE_FOLLOWS},
+
+	{.name = "__jump_table",
+	 .flags = SITES,
+	 .entry = 16,
+	 .key = 8,
+	 .sealed = true,
+	 .what = "static key",
+	 .way_out = "use static_key_enabled() instead"},
+	{.name = ".static_call_sites",
+	 .flags = SITES,
+	 .entry = 8,
+	 .key = 4,
+	 .what = "key of a static call",
+	 .way_out = "call the function instead to which the static call leads"},
+	{.name = ".altinstructions", .flags = SITES},
+	{.name = ".parainstructions", .flags = SITES},
+	{.name = ".retpoline_sites", .flags = SITES},
+	{.name = ".return_sites", .flags = SITES},
+	{.name = ".call_sites", .flags = SITES},
+	{.name = ".ibt_endbr_seal", .flags = SITES},
+	{.name = ".cfi_sites", .flags = SITES},
+	{.name = ".smp_locks*", .flags = SITES},
+	{.name = "__mcount_loc", .flags = SITES},
+
+	{.name = "__bug_table", .flags = TABLE_PASSIVE},
+	{.name = "__ex_table", .flags = TABLE_PASSIVE},
+	{.name = ".orc_*", .flags = TABLE_PASSIVE},
+	{.name = "_kprobe_blacklist", .flags = TABLE_PASSIVE},
+	{.name = "_error_injection_whitelist", .flags = TABLE_PASSIVE},
+	{.name = ".static_call_tramp_key", .flags = TABLE_PASSIVE},
+	{.name = ".discard.*", .flags = TABLE_PASSIVE},
+	{.name = ".suture.patches", .flags = TABLE_PASSIVE},
+
+	/* .init.*, .exit.*, .altinstr_replacement, __ksymtab, __param, tracepoints and the rest */
+	{.name = "*"},
+};
+
+const struct table *table_find(const char *section)
+{
+	const struct table *t = tables;
+
+	for (;; t++) {
+		size_t length = strcspn(t->name, "*");
+
+		if (t->name[length] ? !strncmp(section, t->name, length)
+				    : !strcmp(section, t->name))
+			return t;
+	}
+}
+
+static int judge_key(const struct table *t, const struct suture_symbol *symbol, unsigned int kernel,
+		     struct failure *f)
+{
+	/* of a static call whose key is not exported the table names the trampoline instead */
+	if (!strncmp(symbol->name, "__SCT__", strlen("__SCT__")) ||
+	    !(symbol->flags & SUTURE_SYMBOL_READ_ONLY) ||
+	    (t->sealed && kernel & SUTURE_KERNEL_SEALED_KEYS))
+		return 0;
+	return fail(f, -EINVAL,
+		    "%s '%s' is read-only after boot, and this kernel's loader would write to it: "
+		    "%s",
+		    t->what, symbol->name, t->way_out);
+}
+
+int table_judge(const struct module *m, const struct reloc *r, const struct suture_symbol *symbol,
+		unsigned int kernel, struct failure *f)
+{
+	const struct table *t = table_find(m->sections[r->section].name);
+
+	if (t->entry && r->rela->r_offset % t->entry == t->key)
+		return judge_key(t, symbol, kernel, f);
+	if (t->flags & TABLE_SITES)
+		return fail(f, -EINVAL,
+			    "the payload's section %s leads to '%s', which is not in the payload: "
+			    "the kernel's loader would write there",
+			    t->name, symbol->name);
+	return 0;
+}
+
+/* ---- alternatives ---- */
+
+/* struct alt_instr: where the instruction's length is. It changed in 5.15 or so, and in 6.3. */
+static const struct {
+	unsigned int size, length;
+} alternatives[] = {{12, 10}, {13, 10}, {14, 12}};
+
+static size_t relocs_of(const struct module *m, uint32_t section, size_t *first)
+{
+	*first = module_find_reloc(m, (struct place){section, 0});
+	return module_find_reloc(m, (struct place){section + 1, 0}) - *first;
+}
+
+/* Does an entry of that size fit the relocations, two for each entry? */
+static bool fits(const struct module *m, size_t first, size_t count, uint64_t size,
+		 unsigned int entry)
+{
+	if (size % entry || count != size / entry * 2)
+		return false;
+	for (size_t i = first; i < first + count; i++) {
+		uint64_t offset = m->relocs[i].rela->r_offset % entry;
+
+		if (offset != 0 && offset != 4)
+			return false;
+	}
+	return true;
+}
+
+static bool replaces(const struct module *m, const struct reloc *r, unsigned int length,
+		     struct place at)
+{
+	struct place instruction = module_target(m, r);
+
+	return instruction.section == at.section && at.offset >= instruction.offset &&
+	       at.offset - instruction.offset < length;
+}
+
+static bool is_replaced(const struct module *m, uint32_t section, struct place at)
+{
+	const struct section *s = &m->sections[section];
+	unsigned int entry = 0, length = 0;
+	size_t first, count = relocs_of(m, section, &first);
+
+	for (size_t i = 0; i < sizeof(alternatives) / sizeof(alternatives[0]) && s->bytes; i++) {
+		if (fits(m, first, count, s->header.sh_size, alternatives[i].size)) {
+			entry = alternatives[i].size;
+			length = alternatives[i].length;
+		}
+	}
+	for (size_t i = first; i < first + count; i++) {
+		const struct reloc *r = &m->relocs[i];
+
+		if (!entry) /* of a kind not known here: the longest that there can be */
+			length = 255;
+		else if (r->rela->r_offset % entry)
+			continue;
+		if (replaces(m, r, entry ? s->bytes[r->rela->r_offset + length] : 255, at))
+			return true;
+	}
+	return false;
+}
+
+bool table_is_replaced(const struct module *m, struct place at)
+{
+	for (uint32_t i = 0; i < m->nr_sections; i++) {
+		if (module_is_loaded(&m->sections[i]) &&
+		    !strcmp(m->sections[i].name, ".altinstructions") && is_replaced(m, i, at))
+			return true;
+	}
+	return false;
+}

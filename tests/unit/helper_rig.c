@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "helper_rig.h"
+
+#include <unistd.h>
+
+static const char livepatch[] =
+	"#define NULL ((void *)0)\n"
+	"struct klp_object;\n"
+	"struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos;\n"
+	"	void *old_func; unsigned long old_size, new_size; };\n"
+	"struct klp_callbacks { void *pre_patch, *post_patch, *pre_unpatch, *post_unpatch;\n"
+	"	_Bool enabled; };\n"
+	"struct klp_object { const char *name; struct klp_func *funcs;\n"
+	"	struct klp_callbacks callbacks; void *mod; };\n"
+	"struct klp_state { unsigned long id; unsigned version; _Bool shadow, block; void *data;\n"
+	"	void *callbacks[5]; };\n"
+	"struct klp_patch { void *mod; struct klp_object *objs; struct klp_state *states;\n"
+	"	_Bool replace; };\n"
+	"#define ENABLE(patch) asm volatile(\".pushsection .suture.patches, \\\"a\\\"\\n\"\\\n"
+	"	\"movq %0, %%rax\\n.popsection\" : : \"ri\"(patch))\n"
+	"#define FUNCS(name, ...) static struct klp_func name[] = { __VA_ARGS__, { } }\n"
+	"#define PATCH(...) static struct klp_object objs[] = { __VA_ARGS__, { } };\\\n"
+	"	static struct klp_patch patch = { .objs = objs };\\\n"
+	"	int init_module(void) { ENABLE(&patch); return 0; }\n"
+	"#define SYMBOL(object, name, position) asm(\"__suture_sym.\" #object \".\" #name \".\""
+	" #position)\n"
+	"#define noinline __attribute__((noinline))\n"
+	"#line 1\n";
+
+static void compile(const char *folder, const char *source)
+{
+	char path[128], command[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/p.c", folder);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(livepatch, f);
+	fputs(source, f);
+	assert_int_equal(fclose(f), 0);
+	snprintf(command, sizeof(command),
+		 "gcc -c -O1 -w -mcmodel=kernel -fno-pic -mno-red-zone -ffreestanding -fno-common "
+		 "-fno-asynchronous-unwind-tables -fcf-protection=none -fno-toplevel-reorder "
+		 "-o %s/p.o %s",
+		 folder, path);
+	assert_int_equal(system(command), 0);
+}
+
+struct payload payload_make(const char *source)
+{
+	char folder[] = "/tmp/helper.XXXXXX", command[128];
+	struct payload p;
+	FILE *f;
+
+	assert_non_null(mkdtemp(folder));
+	compile(folder, source);
+	snprintf(command, sizeof(command), "%s/p.o", folder);
+	f = fopen(command, "r");
+	assert_non_null(f);
+	fseek(f, 0, SEEK_END);
+	p.size = (size_t)ftell(f);
+	rewind(f);
+	p.bytes = malloc(p.size);
+	assert_int_equal(fread(p.bytes, 1, p.size, f), p.size);
+	fclose(f);
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	return p;
+}
+
+struct payload payload_copy(const struct payload *p, size_t size)
+{
+	struct payload copy = {malloc(size ? size : 1), size};
+
+	memcpy(copy.bytes, p->bytes, size);
+	return copy;
+}
+
+/* ---- the agent ---- */
+
+static void answer(const struct kernel *k, struct suture_symbol *s)
+{
+	const char *where = "";
+
+	s->count = s->exported = s->flags = 0;
+	s->address = 0;
+	for (size_t i = 0; i < k->nr_symbols; i++) {
+		const struct known *known = &k->symbols[i];
+
+		if (strcmp(known->name, s->name) != 0 ||
+		    (*s->object && strcmp(known->object, s->object) != 0))
+			continue;
+		s->count++;
+		if (!s->exported &&
+		    (known->exported || s->count == (s->position ? s->position : 1))) {
+			where = known->object;
+			s->address = known->address;
+			s->flags = known->flags;
+		}
+		s->exported |= known->exported;
+	}
+	if (s->count && !*s->object)
+		snprintf(s->object, sizeof(s->object), "%s", where);
+}
+
+static int resolve(struct agent *agent, struct suture_resolve *request)
+{
+	struct kernel *k = (struct kernel *)agent;
+	struct suture_symbol *symbols = (struct suture_symbol *)(uintptr_t)request->symbols;
+
+	assert_true(request->count > 0 && request->count <= SUTURE_MAX_SYMBOLS);
+	for (uint32_t i = 0; i < request->count; i++)
+		answer(k, &symbols[i]);
+	request->flags = k->flags;
+	return 0;
+}
+
+static void *copy_of(su64 from, uint32_t count, size_t size)
+{
+	void *copy = calloc((size_t)count + 1, size);
+
+	memcpy(copy, (const void *)(uintptr_t)from, count * size);
+	return copy;
+}
+
+static int late(struct agent *agent, const struct suture_late *request)
+{
+	struct kernel *k = (struct kernel *)agent;
+
+	assert_null(k->relocs);
+	k->late = *request;
+	k->relocs = copy_of(request->relocs, request->nr_relocs, sizeof(*k->relocs));
+	k->sections = copy_of(request->sections, request->nr_sections, sizeof(*k->sections));
+	k->late_symbols = copy_of(request->symbols, request->nr_symbols, sizeof(*k->late_symbols));
+	k->holds = copy_of(request->holds, request->nr_holds, sizeof(*k->holds));
+	return 0;
+}
+
+static bool loaded(struct agent *agent, const char *module)
+{
+	char word[SUTURE_NAME_LEN + 2];
+
+	snprintf(word, sizeof(word), " %s ", module);
+	return strstr(((struct kernel *)agent)->modules, word) != NULL;
+}
+
+void kernel_init(struct kernel *k, const struct known *symbols, size_t count, const char *modules)
+{
+	*k = (struct kernel){
+		.agent = {resolve, late, loaded},
+		.symbols = symbols,
+		.nr_symbols = count,
+		.modules = modules,
+	};
+}
+
+void kernel_free(struct kernel *k)
+{
+	free(k->relocs);
+	free(k->sections);
+	free(k->late_symbols);
+	free(k->holds);
+	k->late = (struct suture_late){0};
+	k->relocs = NULL;
+	k->sections = NULL;
+	k->late_symbols = NULL;
+	k->holds = NULL;
+}
+
+int payload_prepare(struct payload *p, struct kernel *k, struct failure *f)
+{
+	struct module m;
+	int err = module_open(&m, p->bytes, p->size, f);
+
+	if (!err)
+		err = resolve_module(&m, &k->agent, f);
+	module_close(&m);
+	return err;
+}
+
+unsigned int late_count(const struct kernel *k, const char *object, const char *name)
+{
+	unsigned int count = 0;
+
+	for (uint32_t i = 0; i < k->late.nr_relocs; i++) {
+		const struct suture_symbol *s = &k->late_symbols[k->relocs[i].symbol];
+
+		assert_true(k->relocs[i].symbol < k->late.nr_symbols);
+		assert_true(k->relocs[i].section < k->late.nr_sections);
+		count += !strcmp(s->object, object) && !strcmp(s->name, name);
+	}
+	return count;
+}
+
+bool is_held(const struct kernel *k, const char *module)
+{
+	for (uint32_t i = 0; i < k->late.nr_holds; i++) {
+		if (!strcmp(k->holds[i], module))
+			return true;
+	}
+	return false;
+}

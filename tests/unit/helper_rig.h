@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The agent's helper on the host: payloads that gcc makes of small sources, and an agent that knows
+ * the symbols of a made-up kernel.
+ */
+#ifndef HELPER_RIG_H
+#define HELPER_RIG_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../../guest-agent/helper/helper.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+struct known {
+	const char *object, *name;
+	uint64_t address;
+	uint32_t exported, flags;
+};
+
+struct kernel {
+	struct agent agent; /* first: the helper hands its address back */
+	const struct known *symbols;
+	size_t nr_symbols;
+	const char *modules; /* that are loaded: " a b " */
+	uint32_t flags;	     /* SUTURE_KERNEL_* */
+
+	/* what the helper told: copies */
+	struct suture_late late;
+	struct suture_late_reloc *relocs;
+	struct suture_late_section *sections;
+	struct suture_symbol *late_symbols;
+	char (*holds)[SUTURE_NAME_LEN];
+};
+
+/* The payload in memory of exactly its size, so that the sanitizer sees any step beyond it. */
+struct payload {
+	unsigned char *bytes;
+	size_t size;
+};
+
+/* Compile and assemble; the structures of livepatch are there. */
+struct payload payload_make(const char *source);
+struct payload payload_copy(const struct payload *p, size_t size);
+
+void kernel_init(struct kernel *k, const struct known *symbols, size_t count, const char *modules);
+void kernel_free(struct kernel *k);
+
+/* module_open() and resolve_module(). */
+int payload_prepare(struct payload *p, struct kernel *k, struct failure *f);
+
+/* How many relocations to the module's symbol the agent is to apply. */
+unsigned int late_count(const struct kernel *k, const char *object, const char *name);
+bool is_held(const struct kernel *k, const char *module);
+
+#endif
