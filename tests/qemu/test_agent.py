@@ -106,7 +106,7 @@ def test_static_symbols(guest, bundles):
     ("noposition", "extern int wanted(void) SUTURE_SYMBOL(vmlinux, cmdline_proc_show, 2);",
      "'cmdline_proc_show' has no position 2 in vmlinux, only 1"),
     ("nomodule", "extern int wanted(void) SUTURE_SYMBOL(nosuchmodule, wanted, 0);",
-     "'wanted' is not in nosuchmodule"),
+     "'wanted' is of module 'nosuchmodule', which is not loaded"),
 ])
 def test_bad_symbol(guest, bundles, name, declaration, says):
     refused(guest, make_patch(bundles, name, declaration + """
