@@ -38,7 +38,7 @@ typedef int64_t ss64;
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
-#define SUTURE_ABI_VERSION 4
+#define SUTURE_ABI_VERSION 5
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -427,6 +427,11 @@ enum suture_step_kind {
 	 * is zero, or negative errno with nothing held (-ENODEV: its module is gone).
 	 */
 	SUTURE_STEP_RESTORE = 6,
+	/*
+	 * Have every online CPU run something other than its idle task, from before the next
+	 * question and for long enough for an attempt to switch; then ask again.
+	 */
+	SUTURE_STEP_LEAVE_IDLE = 7,
 };
 
 /* In whose context the agent pumps: which steps it may be given. */

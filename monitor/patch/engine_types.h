@@ -157,6 +157,8 @@ struct convergence {
 	u32 rounds;
 	bool announce;	/* the round has not been said yet */
 	u32 signal_pid; /* who is to get one now; 0: nobody */
+	bool leave_idle; /* all CPUs are to leave their idle tasks now */
+	u32 idle_tries;	 /* how often they still may, until the next round */
 };
 
 struct engine {
