@@ -139,13 +139,10 @@ bool script_signal(struct engine *e, struct script *s, struct suture_step_reply 
 	else
 		GIVE(s, script_signal_task(r, c->signal_pid));
 	SCRIPT_END
-	c->delay_us = e->config.retry_us;
-	e->next_attempt_us = e->ops.now_us(e->ops.ctx);
-	if (c->leave_idle)
-		c->idle_tries--;
-	else
-		e->next_attempt_us += c->delay_us; /* let him go */
+	c->idle_tries -= c->leave_idle;
 	c->leave_idle = false;
 	c->signal_pid = 0;
+	c->delay_us = e->config.retry_us;
+	e->next_attempt_us = e->ops.now_us(e->ops.ctx) + c->delay_us; /* let him go */
 	return script_finish(e, r, SUTURE_STEP_WAIT, 0);
 }
