@@ -73,8 +73,7 @@ void idle_leave(void)
 	idle_release();
 	WRITE_ONCE(end, jiffies + msecs_to_jiffies(IDLE_START_MS + IDLE_HOLD_MS));
 	atomic_set(&due, 0);
-	for_each_online_cpu(cpu)
-		start(cpu);
+	for_each_online_cpu(cpu) start(cpu);
 	wait_event_timeout(all_run, atomic_read(&due) <= 0, msecs_to_jiffies(IDLE_START_MS));
 	WRITE_ONCE(end, jiffies + msecs_to_jiffies(IDLE_HOLD_MS));
 }
@@ -84,6 +83,5 @@ void idle_release(void)
 	unsigned int cpu;
 
 	WRITE_ONCE(end, jiffies);
-	for_each_possible_cpu(cpu)
-		stop(cpu);
+	for_each_possible_cpu(cpu) stop(cpu);
 }

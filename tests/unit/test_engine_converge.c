@@ -282,8 +282,7 @@ static void test_idle_leaves_at_once(void **state)
 	assert_int_equal(attempts(rig), 2);
 	lines(rig, "livepatch: enabling patch 'fix'",
 	      "livepatch: 'fix': initializing patching transition",
-	      "fix: pre_patch_callback: vmlinux",
-	      "livepatch: 'fix': starting patching transition",
+	      "fix: pre_patch_callback: vmlinux", "livepatch: 'fix': starting patching transition",
 	      "livepatch: 'fix': completing patching transition",
 	      "fix: post_patch_callback: vmlinux", "livepatch: 'fix': patching complete");
 }
