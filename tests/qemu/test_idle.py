@@ -10,9 +10,11 @@ import time
 
 import pytest
 
-from patches import make_patch
+from machine import BUILD, GUEST
+from patches import make_patch, revert
 from waiting import Waiting
 
+SLEEPER = os.path.join(BUILD, "guest", f"{GUEST}-modules", "sleeper.ko")
 ROUNDS = int(os.environ.get("SUTURE_IDLE_ROUNDS", "10"))
 # from the upload to the switch, on an emulated machine beside others
 SECONDS = 10
@@ -23,8 +25,9 @@ IDLE_TICKS = "awk '/^cpu /{print $5 + $6; for (i = 2; i < 10; i++) n += $i; prin
 
 @pytest.fixture(scope="module")
 def machine(boot_module):
-    machine = boot_module(cpus=2)
+    machine = boot_module(cpus=2, files={"/lib/modules/sleeper.ko": SLEEPER})
     machine.load_agent()
+    machine.check("insmod /lib/modules/sleeper.ko")
     return machine
 
 
@@ -36,10 +39,8 @@ def guest(machine):
     assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|stall'").out == ""
 
 
-@pytest.fixture(scope="module")
-def idle_patch(bundles):
-    """An idle CPU halts in the payload's text, and counts how often."""
-    return make_patch(bundles, "fix_default_idle_call", """
+# an idle CPU halts in the payload's text, and counts how often
+NEW_IDLE = """
         #include <linux/sched/idle.h>
 
         static int hits;
@@ -53,7 +54,13 @@ def idle_patch(bundles):
             else
                 asm volatile("sti; hlt" ::: "memory");
         }
-    """, {None: {"default_idle_call": "new_default_idle_call"}})
+"""
+
+
+@pytest.fixture(scope="module")
+def idle_patch(bundles):
+    return make_patch(bundles, "fix_default_idle_call", NEW_IDLE,
+                      {None: {"default_idle_call": "new_default_idle_call"}})
 
 
 def idle_share(guest, seconds):
@@ -94,6 +101,25 @@ def test_default_idle_call(guest, idle_patch, measured):
                  f"{summary(attempts[way], '{:.0f}')} attempts (min / median / max)")
     measured(f"{share:.0%} idle afterwards")
     assert share > 0.8
+
+
+def test_with_a_sleeper(guest, bundles):
+    """A user task sleeps in another function of the patch: idle CPUs leave while it is held."""
+    bundle = make_patch(bundles, "fix_both", NEW_IDLE + """
+        static noinline int new_sleeper_nap(void)
+        {
+            return 2;
+        }
+    """, {None: {"default_idle_call": "new_default_idle_call"},
+          "sleeper": {"sleeper_nap": "new_sleeper_nap"}})
+    guest.check("cat /proc/sleeper_nap >/tmp/nap & echo $! >/tmp/napper; "
+                "until grep -q '^State:.S' /proc/$(cat /tmp/napper)/status; do sleep 0.1; done")
+    with Waiting(guest, "apply", bundle) as applying:
+        applying.blocked_by("sleeper_nap", 1)
+        applying.succeeds()
+    assert guest.check("while [ -d /proc/$(cat /tmp/napper) ]; do sleep 0.1; done; "
+                       "cat /tmp/nap") == "nap 2"
+    revert(guest, "fix_both")
 
 
 def test_main_loop(guest, bundles, measured):
