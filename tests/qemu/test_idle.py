@@ -16,8 +16,8 @@ from waiting import Waiting
 
 SLEEPER = os.path.join(BUILD, "guest", f"{GUEST}-modules", "sleeper.ko")
 ROUNDS = int(os.environ.get("SUTURE_IDLE_ROUNDS", "10"))
-# from the upload to the switch, on an emulated machine beside others
-SECONDS = 10
+# the limit for one of them, on a host that has other work: most take less than one
+SECONDS = 30
 HITS = "/sys/module/fix_default_idle_call/parameters/hits"
 # of all CPUs together: idle and waiting for a disk; everything
 IDLE_TICKS = "awk '/^cpu /{print $5 + $6; for (i = 2; i < 10; i++) n += $i; print n}' /proc/stat"
