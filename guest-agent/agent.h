@@ -258,6 +258,19 @@ void signal_release(void);
 /* Nobody is held any more, nor in our code. */
 void signal_exit(void);
 
+/* ---- idle.c ---- */
+
+/*
+ * Have each online CPU run a thread at the lowest priority, so that its idle task is out of all
+ * that it calls: from the return on, for IDLE_HOLD_MS. A CPU that does not get to it within
+ * IDLE_START_MS is not waited for. Sleeps. agent_lock held.
+ */
+#define IDLE_START_MS 200
+#define IDLE_HOLD_MS  200
+void idle_leave(void);
+/* Those threads end, and are gone on return. agent_lock held, or nobody else left. Sleeps. */
+void idle_release(void);
+
 /* ---- sysfs.c ---- */
 
 /*

@@ -160,6 +160,7 @@ static void __exit agent_exit(void)
 	kobject_put(agent_kobj);
 	destroy_workqueue(agent_work);
 	signal_exit();
+	idle_release();
 	bye();
 	shadow_exit();
 	mailbox_exit();

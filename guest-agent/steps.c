@@ -127,6 +127,7 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 		switch (reply.kind) {
 		case SUTURE_STEP_DONE:
 			signal_release();
+			idle_release();
 			return reply.result;
 		case SUTURE_STEP_WAIT:
 			if (pump != SUTURE_PUMP_MODULE)
@@ -151,6 +152,9 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 			break;
 		case SUTURE_STEP_SIGNAL:
 			signal_task(reply.pid);
+			break;
+		case SUTURE_STEP_LEAVE_IDLE:
+			idle_leave();
 			break;
 		default:
 			pr_err("the monitor asks for step %u, which this agent does not know\n",

@@ -427,6 +427,11 @@ enum suture_step_kind {
 	 * is zero, or negative errno with nothing held (-ENODEV: its module is gone).
 	 */
 	SUTURE_STEP_RESTORE = 6,
+	/*
+	 * Have every online CPU run something other than its idle task, from before the next
+	 * question and for long enough for an attempt to switch; then ask again.
+	 */
+	SUTURE_STEP_LEAVE_IDLE = 7,
 };
 
 /* In whose context the agent pumps: which steps it may be given. */

@@ -8,6 +8,11 @@
  * way out. Here everybody must be out of the function in the same moment, and an attempt names one
  * blocker only. So signals go out in rounds: for ROUND_US each new blocker gets his as soon as he
  * is met, and the agent holds those who had theirs at their way out to user mode meanwhile.
+ *
+ * No signal moves an idle task, but it leaves all that it is in, except for its main loop, when its
+ * CPU has something to run. The agent gives every CPU something to run for the length of an
+ * attempt. That costs next to nothing, and an idle CPU will hardly be out of the function by
+ * itself: it is asked for as soon as an idle task blocks, IDLE_TRIES times until the next round.
  */
 #include "patch/engine_script.h"
 #include "core/lib/format.h"
@@ -17,6 +22,7 @@
 #define SIGNAL_FIRST_US 5000000ull  /* from the first attempt that somebody blocked */
 #define SIGNAL_US	15000000ull /* Linux's SIGNALS_TIMEOUT: 15 attempts, one a second */
 #define ROUND_US	1000000ull
+#define IDLE_TRIES	5
 
 #define STUCK_ATTEMPTS 20
 #define STUCK_US       30000000ull
@@ -25,7 +31,10 @@ void converge_reset(struct engine *e)
 {
 	struct patch *p = e->transition;
 
-	e->converge = (struct convergence){.delay_us = e->config.retry_us};
+	e->converge = (struct convergence){
+		.delay_us = e->config.retry_us,
+		.idle_tries = IDLE_TRIES,
+	};
 	if (p && p->stuck)
 		p->why[0] = 0;
 	if (p)
@@ -69,13 +78,14 @@ static void look_for_signal(struct engine *e, u64 now, const struct blocker *b, 
 		c->signal_us = now + SIGNAL_US;
 		c->round_end_us = now + ROUND_US;
 		c->announce = true;
+		c->idle_tries = IDLE_TRIES;
 	} else if (now >= c->round_end_us) {
 		c->signal_pid = 0;
 		return;
 	} else if (!changed) {
 		return; /* he has had his, or is about to */
 	}
-	c->signal_pid = b->pid; /* 0: an idle task, which no signal moves */
+	c->signal_pid = b->pid; /* 0: an idle task */
 }
 
 u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b)
@@ -90,6 +100,7 @@ u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b)
 	c->pid = b->pid;
 	look_for_stuck(e, now, b);
 	look_for_signal(e, now, b, changed);
+	c->leave_idle = !b->pid && c->idle_tries;
 	return converge_delay(e);
 }
 
@@ -106,7 +117,8 @@ bool converge_wants_signal(const struct engine *e)
 {
 	const struct patch *p = e->transition;
 
-	return p && !p->orphan && p->todo == TODO_NOTHING && e->converge.signal_pid &&
+	return p && !p->orphan && p->todo == TODO_NOTHING &&
+	       (e->converge.signal_pid || e->converge.leave_idle) &&
 	       (p->phase == PHASE_PATCHING || p->phase == PHASE_UNPATCHING);
 }
 
@@ -122,8 +134,13 @@ bool script_signal(struct engine *e, struct script *s, struct suture_step_reply 
 		GIVE(s, script_say(r, c->rounds == 1 ? SAY_NOTICE : SAY_DEBUG,
 				   "signaling remaining tasks"));
 	}
-	GIVE(s, script_signal_task(r, c->signal_pid));
+	if (c->leave_idle)
+		GIVE(s, script_leave_idle(r));
+	else
+		GIVE(s, script_signal_task(r, c->signal_pid));
 	SCRIPT_END
+	c->idle_tries -= c->leave_idle;
+	c->leave_idle = false;
 	c->signal_pid = 0;
 	c->delay_us = e->config.retry_us;
 	e->next_attempt_us = e->ops.now_us(e->ops.ctx) + c->delay_us; /* let him go */

@@ -64,6 +64,7 @@ void script_callback(struct suture_step_reply *r, const struct patch *p, bool is
 		     enum suture_callback callback);
 void script_wait(struct suture_step_reply *r);
 void script_signal_task(struct suture_step_reply *r, u32 pid);
+void script_leave_idle(struct suture_step_reply *r);
 void script_restore(struct suture_step_reply *r, const struct patch *p);
 void script_retired(struct suture_step_reply *r, const struct patch *p);
 /* The script's last step. Returns true. */

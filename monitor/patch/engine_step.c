@@ -47,6 +47,11 @@ void script_signal_task(struct suture_step_reply *r, u32 pid)
 	r->pid = pid;
 }
 
+void script_leave_idle(struct suture_step_reply *r)
+{
+	r->kind = SUTURE_STEP_LEAVE_IDLE;
+}
+
 void script_restore(struct suture_step_reply *r, const struct patch *p)
 {
 	r->kind = SUTURE_STEP_RESTORE;

@@ -155,8 +155,10 @@ struct convergence {
 	u64 signal_us;	   /* when the next round of fake signals begins; 0: not known yet */
 	u64 round_end_us;  /* until then each new blocker gets one */
 	u32 rounds;
-	bool announce;	/* the round has not been said yet */
-	u32 signal_pid; /* who is to get one now; 0: nobody */
+	bool announce;	 /* the round has not been said yet */
+	u32 signal_pid;	 /* who is to get one now; 0: nobody */
+	bool leave_idle; /* all CPUs are to leave their idle tasks now */
+	u32 idle_tries;	 /* how often they still may, until the next round */
 };
 
 struct engine {

@@ -239,7 +239,9 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us
 			assert_int_not_equal(set->funcs[j].key, f->key);
 		if (rig->busy && set->care == SWITCH_SAFE && !strcmp(rig->busy, f->name)) {
 			r->blocker = (struct blocker){.valid = true,
-						      .pid = rig->busy_pid ? rig->busy_pid : 7,
+						      .pid = rig->busy_idle  ? 0
+							     : rig->busy_pid ? rig->busy_pid
+									     : 7,
 						      .comm = "some\nbody"};
 			str_copy(r->blocker.func, f->name, sizeof(r->blocker.func));
 			str_copy(r->reason, "somebody sleeps in it", sizeof(r->reason));

@@ -87,7 +87,10 @@ struct rig {
 	} redirects[RIG_REDIRECTS];
 	const char *busy; /* somebody sleeps in this function, whatever its version */
 	u32 busy_pid;	  /* who; 0: 7 */
+	bool busy_idle;	  /* who: an idle task */
 	u32 signals, signalled_pid;
+	u32 idle_leaves; /* how often CPUs left their idle tasks */
+	void (*on_idle_leave)(struct rig *rig);
 	void (*on_signal)(struct rig *rig, u32 pid);
 	int switch_error, validate_error;
 	bool short_pause;

@@ -181,6 +181,12 @@ int pump(struct rig *rig, enum suture_pump pump, const char *name, const char *m
 			if (rig->on_signal)
 				rig->on_signal(rig, r.pid);
 			break;
+		case SUTURE_STEP_LEAVE_IDLE:
+			assert_int_equal(pump, SUTURE_PUMP_WORK);
+			rig->idle_leaves++;
+			if (rig->on_idle_leave)
+				rig->on_idle_leave(rig);
+			break;
 		default:
 			fail_msg("step %u", r.kind);
 		}

@@ -257,6 +257,7 @@ static void event(void)
 		rmmod_payload(&rig, any_def()->name);
 		break;
 	case 10:
+		rig.busy_idle = dice(2);
 		rig.busy = dice(2) ? functions[dice(ARRAY_SIZE(functions))].name : NULL;
 		break;
 	case 11:
