@@ -90,6 +90,8 @@ struct symbol {
 	unsigned long address;
 	unsigned long count;
 	bool exported;
+	bool init;		     /* in memory that is freed when init is over */
+	char owner[SUTURE_NAME_LEN]; /* "vmlinux" or the module; who exports it, if anybody does */
 };
 
 /* A part of the symbol's function, at that address: name.cold, name.part.N and the like. */
@@ -103,6 +105,37 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 
 /* Tell the monitor, for people, what is at the addresses that it asks for. Poll thread. */
 void symbols_tell(const struct suture_work *work);
+
+/* ---- late.c ---- */
+
+struct suture_late;
+
+/*
+ * symbols_find() for the helper's job of that number. Modules in which symbols were found are held
+ * from then on: -EBUSY if one comes or goes just now. Sleeps; takes agent_lock.
+ */
+int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count);
+/* What the helper has found: see uapi.h. -EINVAL, -E2BIG, -EFAULT, -ENOMEM. Takes agent_lock. */
+int late_take(u32 job, const struct suture_late *from);
+/* The helper has closed its file. Takes agent_lock. */
+void late_end(u32 job);
+
+/*
+ * A module comes: if it is the payload of a job, find the places of its late relocations. Until the
+ * modules come that they belong to, they lead to a function that says so. -ENOEXEC: it is another
+ * payload; -ENOMEM. agent_lock held.
+ */
+int late_bind(const struct module *mod);
+/* A module goes: if it is a payload, let go of what it holds. agent_lock held. */
+void late_unbind(const struct module *mod);
+/*
+ * Give the payload the symbols of that module, which is there. -ENOENT: one is not, log and
+ * operator are told which. The payload's code for that object must not run. agent_lock held.
+ */
+int late_resolve(const struct module *payload, const char *object);
+/* Take them away from all payloads: the module has gone. agent_lock held. */
+void late_forget(const char *object);
+void late_exit(void);
 
 /* ---- resolve.c ---- */
 

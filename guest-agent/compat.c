@@ -310,6 +310,46 @@ bool compat_is_payload(const char *name)
 	return found;
 }
 
+struct span {
+	const char *first, *last; /* names of symbols */
+	unsigned long start, end; /* looked up once: that takes milliseconds */
+};
+
+static bool span_holds(struct span *s, unsigned long address)
+{
+	if (!s->end) {
+		s->start = lookup_name(s->first);
+		s->end = lookup_name(s->last) ?: 1;
+	}
+	return address >= s->start && address < s->end;
+}
+
+/* Per-CPU symbols were offsets, and lie in the middle of the init memory since 6.15. */
+static bool is_kernel_init(unsigned long address)
+{
+	static struct span init = {"__init_begin", "__init_end"};
+	static struct span locks = {"__smp_locks", "__smp_locks_end"};
+	static struct span percpu = {"__per_cpu_start", "__per_cpu_end"};
+
+	return (span_holds(&init, address) || span_holds(&locks, address)) &&
+	       !span_holds(&percpu, address);
+}
+
+bool compat_is_init(const char *object, unsigned long address)
+{
+	const struct module *mod;
+
+	if (!strcmp(object, "vmlinux"))
+		return is_kernel_init(address);
+	mod = compat_find_module(object);
+	return mod && within_module_init(address, mod);
+}
+
+bool compat_writes_sealed_keys(void)
+{
+	return !lookup_name("jump_label_init_ro");
+}
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
 #define TEXT_BASE mem[MOD_TEXT].base
 #define TEXT_SIZE mem[MOD_TEXT].size

@@ -61,6 +61,12 @@ struct module *compat_find_module(const char *name);
 /* True if the module of that name links to the agent, that is, if it is a payload. */
 bool compat_is_payload(const char *name);
 
+/* True if the address lies in memory of that object that is freed when its init is over. */
+bool compat_is_init(const char *object, unsigned long address);
+
+/* True if the kernel's loader of modules writes to static keys that are read-only (before 6.10). */
+bool compat_writes_sealed_keys(void);
+
 /* The module's text: the part that stays after its init. */
 void compat_module_text(const struct module *mod, unsigned long *start, unsigned long *end);
 

@@ -172,6 +172,20 @@ static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lo
 	return err ? err : lookup_run(lookup);
 }
 
+/* What its payload takes from the objects that are loaded. */
+static int resolve_late(const struct patch *p)
+{
+	const struct klp_object *obj;
+	int err = 0;
+
+	klp_for_each_object_static(p->klp, obj)
+	{
+		if (!err && obj->mod)
+			err = late_resolve(p->mod, obj->name);
+	}
+	return err;
+}
+
 static void describe_patch(struct suture_declare *d, const struct patch *p,
 			   const struct lookup *lookup)
 {
@@ -215,6 +229,8 @@ int declare_patch(struct patch *p, u32 flags)
 
 	count_tables(p->klp, &counts);
 	err = resolve_patch(p, counts.nr_funcs, &lookup);
+	if (!err)
+		err = resolve_late(p);
 	if (err)
 		goto free_lookup;
 	counts.nr_parts = lookup.nr_parts;
@@ -321,6 +337,20 @@ static int lookup_module(struct lookup *l, const char *module)
 	return lookup_run(l) == -ENOMEM ? -ENOMEM : 0;
 }
 
+/* What payloads take from the coming module. */
+static int resolve_late_module(const char *module)
+{
+	struct patch *p;
+	int err = 0;
+
+	list_for_each_entry(p, &patches, list)
+	{
+		if (!err && find_object(p, module))
+			err = late_resolve(p->mod, module);
+	}
+	return err;
+}
+
 int declare_module(struct module *mod, enum suture_module_state state)
 {
 	struct lookup lookup = {};
@@ -345,6 +375,10 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		m->msg.size = size;
 		strscpy(m->name, mod->name, sizeof(m->name));
 		m->state = state;
+		if (state == SUTURE_MODULE_COMING)
+			m->error = resolve_late_module(mod->name);
+		if (m->error)
+			patch_error(m->why, sizeof(m->why));
 		m->nr_funcs = lookup.count;
 		m->nr_parts = lookup.nr_parts;
 		compat_module_text(mod, &start, &end);

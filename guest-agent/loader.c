@@ -14,6 +14,8 @@
 #include <linux/vmalloc.h>
 #include <suture/bundle.h>
 #include "agent.h"
+#include "arch.h"
+#include "compat.h"
 #include "uapi.h"
 
 #define HELPER_DEADLINE_MS 30000
@@ -31,6 +33,9 @@ static struct {
 	void *payload;
 	ktime_t deadline;
 } job;
+
+/* Why this kernel loads no modules any more; "" if it does. */
+static char stuck[SUTURE_TEXT_LEN]; /* under job_lock */
 
 /* A load that nobody waits for any more, while its helper is in init_module(2). */
 static struct {
@@ -136,7 +141,10 @@ void loader_start(const struct suture_work *work)
 	job.deadline = ktime_add_ms(ktime_get(), HELPER_DEADLINE_MS);
 	patch_set_error("%s", "");
 
-	if (work->kind == SUTURE_WORK_LOAD) {
+	if (*stuck) {
+		err = -EIO;
+		finish(err, stuck);
+	} else if (work->kind == SUTURE_WORK_LOAD) {
 		err = fetch_payload();
 		if (err)
 			finish(err, "the agent could not fetch the payload");
@@ -179,10 +187,15 @@ bool loader_gave_up(const char *name)
 
 /* ---- /dev/suture ---- */
 
+static u32 job_of(const struct file *file)
+{
+	return (unsigned long)file->private_data;
+}
+
 /* job_lock held. */
 static bool is_current(const struct file *file)
 {
-	return job.active && job.number == (u32)(unsigned long)file->private_data;
+	return job.active && job.number == job_of(file);
 }
 
 static int device_open(struct inode *inode, struct file *file)
@@ -207,11 +220,12 @@ static int device_open(struct inode *inode, struct file *file)
 static int device_release(struct inode *inode, struct file *file)
 {
 	mutex_lock(&job_lock);
-	if (given_up.number == (u32)(unsigned long)file->private_data)
+	if (given_up.number == job_of(file))
 		given_up.number = 0;
 	if (is_current(file))
 		finish(-EIO, "the helper ended without a result");
 	mutex_unlock(&job_lock);
+	late_end(job_of(file));
 	return 0;
 }
 
@@ -238,6 +252,30 @@ static long give_job(struct file *file, void __user *arg)
 	return err;
 }
 
+/* The name of the payload that the file's job loads. -ESTALE: the job is over. */
+static int job_name(struct file *file, char name[SUTURE_NAME_LEN])
+{
+	int err = -ESTALE;
+
+	mutex_lock(&job_lock);
+	if (is_current(file)) {
+		strscpy(name, job.info.name, SUTURE_NAME_LEN);
+		err = 0;
+	}
+	mutex_unlock(&job_lock);
+	return err;
+}
+
+/* job_lock held. */
+static void get_stuck(const char *why)
+{
+	scnprintf(stuck, sizeof(stuck),
+		  "this guest cannot load modules any more, boot it again: its kernel killed the "
+		  "loading of '%s' in the middle: %s",
+		  job.info.name, why);
+	pr_err("%s\n", stuck);
+}
+
 static long take_result(struct file *file, const void __user *arg)
 {
 	struct suture_result result;
@@ -249,6 +287,8 @@ static long take_result(struct file *file, const void __user *arg)
 	if (result.result > 0 || result.result < -MAX_ERRNO)
 		return -EINVAL;
 	mutex_lock(&job_lock);
+	if (result.flags & SUTURE_RESULT_KILLED && job.number == job_of(file))
+		get_stuck(result.text);
 	if (is_current(file)) {
 		finish(result.result, result.text);
 		err = 0;
@@ -257,14 +297,25 @@ static long take_result(struct file *file, const void __user *arg)
 	return err;
 }
 
-static int resolve(struct suture_symbol *asked, u32 count)
+static u32 symbol_flags(const struct symbol *s)
+{
+	u32 flags = s->init ? SUTURE_SYMBOL_INIT : 0;
+
+	return s->address && arch_is_read_only(s->address) ? flags | SUTURE_SYMBOL_READ_ONLY
+							   : flags;
+}
+
+static int resolve(struct file *file, struct suture_symbol *asked, u32 count)
 {
 	struct symbol *symbols = kvcalloc(count, sizeof(*symbols), GFP_KERNEL);
-	int err;
+	char name[SUTURE_NAME_LEN];
+	int err = job_name(file, name);
 	u32 i;
 
-	if (!symbols)
-		return -ENOMEM;
+	if (!err && !symbols)
+		err = -ENOMEM;
+	if (err)
+		goto out;
 	for (i = 0; i < count; i++) {
 		asked[i].object[sizeof(asked[i].object) - 1] = 0;
 		asked[i].name[sizeof(asked[i].name) - 1] = 0;
@@ -272,17 +323,21 @@ static int resolve(struct suture_symbol *asked, u32 count)
 		symbols[i].name = asked[i].name;
 		symbols[i].position = asked[i].position;
 	}
-	err = symbols_find(symbols, count, NULL, NULL);
+	err = late_find_symbols(job_of(file), name, symbols, count);
 	for (i = 0; !err && i < count; i++) {
 		asked[i].address = symbols[i].address;
 		asked[i].count = symbols[i].count;
 		asked[i].exported = symbols[i].exported;
+		asked[i].flags = symbol_flags(&symbols[i]);
+		if (*symbols[i].owner)
+			strscpy(asked[i].object, symbols[i].owner, sizeof(asked[i].object));
 	}
+out:
 	kvfree(symbols);
 	return err;
 }
 
-static long resolve_symbols(const void __user *arg)
+static long resolve_symbols(struct file *file, void __user *arg)
 {
 	struct suture_resolve request;
 	struct suture_symbol *symbols;
@@ -299,11 +354,24 @@ static long resolve_symbols(const void __user *arg)
 	symbols = vmemdup_user(list, size);
 	if (IS_ERR(symbols))
 		return PTR_ERR(symbols);
-	err = resolve(symbols, request.count);
-	if (!err && copy_to_user(list, symbols, size))
+	err = resolve(file, symbols, request.count);
+	request.flags = compat_writes_sealed_keys() ? 0 : SUTURE_KERNEL_SEALED_KEYS;
+	if (!err &&
+	    (copy_to_user(list, symbols, size) || copy_to_user(arg, &request, sizeof(request))))
 		err = -EFAULT;
 	kvfree(symbols);
 	return err;
+}
+
+static long take_late(struct file *file, const void __user *arg)
+{
+	char name[SUTURE_NAME_LEN];
+	struct suture_late late;
+	int err = job_name(file, name);
+
+	if (!err && copy_from_user(&late, arg, sizeof(late)))
+		err = -EFAULT;
+	return err ? err : late_take(job_of(file), &late);
 }
 
 static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)
@@ -312,7 +380,9 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 	case SUTURE_IOC_JOB:
 		return give_job(file, (void __user *)arg);
 	case SUTURE_IOC_RESOLVE:
-		return resolve_symbols((void __user *)arg);
+		return resolve_symbols(file, (void __user *)arg);
+	case SUTURE_IOC_LATE:
+		return take_late(file, (void __user *)arg);
 	case SUTURE_IOC_RESULT:
 		return take_result(file, (void __user *)arg);
 	}

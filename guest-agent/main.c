@@ -156,6 +156,7 @@ static void __exit agent_exit(void)
 	poll_stop();
 	loader_exit();
 	notifier_exit();
+	late_exit();
 	kobject_put(agent_kobj);
 	destroy_workqueue(agent_work);
 	signal_exit();

@@ -52,6 +52,9 @@ static int module_coming(struct module *mod)
 		return -ENOMEM;
 	c->mod = mod;
 	list_add(&c->list, &coming);
+	err = late_bind(mod);
+	if (err)
+		goto refused;
 	if (!declare_names(mod->name))
 		return 0;
 
@@ -59,10 +62,13 @@ static int module_coming(struct module *mod)
 	err = declare_module(mod, SUTURE_MODULE_COMING);
 	if (!err)
 		err = steps_pump(SUTURE_PUMP_MODULE, "", mod->name);
-	if (err) {
-		declare_set_module(mod->name, NULL);
-		forget_coming(mod);
-	}
+	if (!err)
+		return 0;
+	declare_set_module(mod->name, NULL);
+	late_forget(mod->name);
+refused:
+	late_unbind(mod);
+	forget_coming(mod);
 	return err;
 }
 
@@ -104,6 +110,7 @@ static bool module_going(struct module *mod)
 	steps_pump(SUTURE_PUMP_MODULE, "", mod->name);
 	mailbox_drop_range(start, end);
 	declare_set_module(mod->name, NULL);
+	late_forget(mod->name);
 
 	p = patch_find(mod->name); /* unless a step retired it */
 	if (p)
@@ -127,6 +134,7 @@ static int module_event(struct notifier_block *nb, unsigned long event, void *da
 		break;
 	case MODULE_STATE_GOING:
 		wait = module_going(mod);
+		late_unbind(mod);
 		break;
 	}
 	mutex_unlock(&agent_lock);

@@ -124,6 +124,11 @@ static int lookup_judge(struct klp_func *func, const struct symbol *s)
 			s->name, s->position, s->object, s->count);
 		return -EINVAL;
 	}
+	if (s->init) {
+		refuse("function '%s' is in the init memory of '%s', which is gone", s->name,
+		       s->object);
+		return -EINVAL;
+	}
 	func->old_size = compat_symbol_size(s->address);
 	if (!func->old_size) {
 		klp_log(KERN_ERR, "kallsyms size lookup failed for '%s'\n", func->old_name);

@@ -98,17 +98,35 @@ static void match_name(const struct index *index, const char *object, const char
 				 : !strcmp(object, KBUILD_MODNAME) || compat_is_payload(object))
 			continue;
 		want->count++;
-		if (want->count == (want->position ?: 1))
-			want->address = address;
+		if (want->count != (want->position ?: 1))
+			continue;
+		want->address = address;
+		want->init = compat_is_init(object, address);
+		if (!want->exported)
+			strscpy(want->owner, object, sizeof(want->owner));
 	}
 	if (index->fn)
 		match_part(index, object, name, address);
 }
 
+static void match_export(const struct index *index, const char *object, const char *name)
+{
+	struct symbol **s;
+
+	for_each_of(s, index, name)
+	{
+		struct symbol *want = *s;
+
+		if (want->object && strcmp(want->object, object))
+			continue;
+		want->exported = true;
+		strscpy(want->owner, object, sizeof(want->owner));
+	}
+}
+
 static void match(void *data, const char *object, const char *name, unsigned long address)
 {
 	const struct index *index = data;
-	struct symbol **s;
 
 	if (test_bit(head_of(name), index->heads))
 		match_name(index, object, name, address);
@@ -116,7 +134,7 @@ static void match(void *data, const char *object, const char *name, unsigned lon
 		return;
 	name += strlen(EXPORT_PREFIX);
 	if (test_bit(head_of(name), index->heads))
-		for_each_of(s, index, name)(*s)->exported = true;
+		match_export(index, object, name);
 }
 
 int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data)
@@ -134,7 +152,8 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 	for (i = 0; i < count; i++) {
 		symbols[i].address = 0;
 		symbols[i].count = 0;
-		symbols[i].exported = false;
+		symbols[i].exported = symbols[i].init = false;
+		symbols[i].owner[0] = 0;
 		index.sorted[i] = &symbols[i];
 		__set_bit(head_of(symbols[i].name), index.heads);
 		kernel |= !symbols[i].object || !strcmp(symbols[i].object, "vmlinux");

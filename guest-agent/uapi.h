@@ -32,7 +32,8 @@ struct suture_job {
  */
 struct suture_symbol {
 	char object[SUTURE_NAME_LEN]; /* "vmlinux", a module's name, or "": anywhere. Answer: where
-					 it was found; if it is exported, who exports it */
+					 it was found, if it was; who exports it, if it is
+					 exported */
 	char name[SUTURE_SYM_LEN];
 	su32 position; /* which one of that name in the object, from 1; 0: it has only one */
 	su32 exported; /* answer: 1 if the kernel or a module exports that name */

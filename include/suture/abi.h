@@ -38,7 +38,7 @@ typedef int64_t ss64;
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
-#define SUTURE_ABI_VERSION 4
+#define SUTURE_ABI_VERSION 5
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -498,7 +498,8 @@ struct suture_module {
 	su32 nr_funcs; /* COMING: functions that declared patches name in this module */
 	su64 text_start, text_end;
 	su32 nr_parts;
-	su32 reserved;
+	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
+	char why[SUTURE_TEXT_LEN]; /* in words */
 	/*
 	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr and old_size; the rest is
 	 * zero. The engine matches them by name and sympos, for every patch that has this object.

@@ -88,9 +88,13 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 				 p->name, f->name, o->name);
 			return -EFAULT;
 		}
-		for (j = 0; j < p->nr_funcs; j++)
-			if (j != i && p->funcs[j].old_addr == d->old_addr)
-				return -EINVAL;
+		for (j = 0; j < p->nr_funcs; j++) {
+			if (j == i || p->funcs[j].old_addr != d->old_addr)
+				continue;
+			log_warn("patch '%s': '%s' and '%s' are the same function of module '%s'",
+				 p->name, p->funcs[j].name, f->name, o->name);
+			return -EINVAL;
+		}
 		f->old_addr = d->old_addr;
 		f->old_size = d->old_size;
 		f->rewritten = d->rewritten;
@@ -120,13 +124,15 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 	struct patch *p;
 	struct object *o;
 
+	if (m->error)
+		log_warn("module '%s' cannot be patched: %s", m->name, m->why);
 	for (p = e->patches; p; p = p->next) {
 		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
 		if (!o || o->loaded)
 			continue;
 		unload_object(p, o); /* should a pump have ended before its script */
 		o->event = EVENT_COMING;
-		o->event_error = resolve(e, p, o, m);
+		o->event_error = m->error ? m->error : resolve(e, p, o, m);
 	}
 }
 
@@ -182,6 +188,7 @@ int engine_module(struct engine *e, const struct suture_module *m)
 
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
+	    !memchr(m->why, 0, sizeof(m->why)) || m->error > 0 ||
 	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
 	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs) +
 				   m->nr_parts * sizeof(struct suture_decl_part))

@@ -62,6 +62,7 @@ struct rig_module {
 	const char *name;
 	u32 place; /* of its text; a module may come where another one was */
 	enum module_state state;
+	s32 error; /* of what payloads need of it */
 };
 
 struct rig_payload {

@@ -284,6 +284,8 @@ int tell_module(struct rig *rig, const char *name, enum suture_module_state stat
 	}
 	strcpy(msg->m.name, name);
 	msg->m.state = state;
+	if (state == SUTURE_MODULE_COMING)
+		msg->m.error = rig_module(rig, name)->error;
 	msg->m.nr_funcs = n;
 	msg->m.text_start = text;
 	msg->m.text_end = text + MODULE_TEXT;

@@ -436,6 +436,25 @@ static void test_unresolved_function_of_module(void **state)
 	      "livepatch: patch 'p' failed for module 'm', refusing to load module 'm'");
 }
 
+/* Its functions are there, but not the symbols that the payload takes from it. */
+static void test_unresolved_symbol_of_module(void **state)
+{
+	static const struct def def = {
+		.name = "p", .objects = {{"m", ALL_CALLBACKS}}, .funcs = {{0, "f"}}};
+	struct rig *rig = *state;
+
+	assert_int_equal(insmod_payload(rig, &def), 0);
+	settle(rig, 50);
+	rig_clear(rig);
+	rig_module(rig, "m")->error = -ENOENT;
+	assert_int_equal(insmod(rig, "m"), -ENOENT);
+	lines(rig, "livepatch: failed to initialize patch 'p' for module 'm' (-2)",
+	      "livepatch: patch 'p' failed for module 'm', refusing to load module 'm'");
+	rig_module(rig, "m")->error = 0;
+	assert_int_equal(insmod(rig, "m"), 0);
+	rmmod(rig, "m");
+}
+
 /* test-callbacks.sh, "multiple livepatches" */
 static void test_multiple(void **state)
 {
@@ -500,6 +519,7 @@ int main(void)
 		T(test_failing_second_object),
 		T(test_refused_module_leaves_others),
 		T(test_unresolved_function_of_module),
+		T(test_unresolved_symbol_of_module),
 		T(test_module_in_anothers_place),
 		T(test_multiple),
 		T(test_replace),

@@ -6,10 +6,14 @@
 #include <linux/errno.h>
 #include <linux/percpu.h>
 #include <linux/pgtable.h>
+#include <linux/smp.h>
+#include <linux/string.h>
 #include <asm/asm.h>
 #include <asm/cpu_entry_area.h>
+#include <asm/elf.h>
 #include <asm/processor-flags.h>
 #include <asm/special_insns.h>
+#include <asm/sync_core.h>
 #include <suture/abi.h>
 #include "compat.h"
 
@@ -71,6 +75,51 @@ static inline const char *arch_layout(struct suture_layout *l)
 	l->task_pc = SUTURE_NONE;
 	l->task_sp = offsetof(struct task_struct, thread.sp);
 	return NULL;
+}
+
+/* True if the kernel has mapped that address without the right to write. */
+static inline bool arch_is_read_only(unsigned long address)
+{
+	unsigned int level;
+	const pte_t *pte = lookup_address(address, &level);
+
+	return pte && pte_present(*pte) && !pte_write(*pte);
+}
+
+/*
+ * The bytes that a relocation of that type puts at `place`, where `value` is symbol plus addend (x86
+ * psABI, "Relocation"). How many, at most 8; -ENOEXEC: the type is not known; -ERANGE: it does not
+ * reach.
+ */
+static inline int arch_relocate(u32 type, unsigned long place, unsigned long value, u8 *bytes)
+{
+	bool relative = type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_PC64;
+	s64 v = relative ? value - place : value;
+
+	memcpy(bytes, &v, sizeof(v));
+	switch (type) {
+	case R_X86_64_64:
+	case R_X86_64_PC64:
+		return 8;
+	case R_X86_64_32:
+		return v == (u32)v ? 4 : -ERANGE;
+	case R_X86_64_32S:
+	case R_X86_64_PC32:
+	case R_X86_64_PLT32:
+		return v == (s32)v ? 4 : -ERANGE;
+	}
+	return -ENOEXEC;
+}
+
+static inline void arch_serialize(void *unused)
+{
+	sync_core();
+}
+
+/* No CPU runs old bytes of code that was written before (SDM, "Cross-Modifying Code"). */
+static inline void arch_sync_code(void)
+{
+	on_each_cpu(arch_serialize, NULL, 1);
 }
 
 #endif
