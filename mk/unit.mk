@@ -29,9 +29,7 @@ $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
-# the agent's helper is in it, but for its main()
-HOST_HELPER := $(filter-out %/main.c,$(wildcard guest-agent/helper/*.c))
-$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC) $$(HOST_HELPER)))
+$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC)))
 # what only the fake's tests take is not compiled twice: a missing symbol would say so
 $(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/patch/engine%,$$(HOST_SRC)) \
 	$$(ZYDIS_SRC)))
@@ -42,7 +40,9 @@ UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unico
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
 RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model)\.h' tests/unit/test_*.c)))
 $(addprefix $(UNIT)/,$(RIG_TESTS)): $(ENGINE_RIG)
-HELPER_RIG := $(UNIT)/fake/tests/unit/helper_rig.o
+# the agent's helper, but for its main()
+HELPER_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,tests/unit/helper_rig.c \
+	$(filter-out %/main.c,$(wildcard guest-agent/helper/*.c)))
 $(UNIT)/test_helper: $(HELPER_RIG)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
