@@ -317,13 +317,18 @@ def read(folder, name):
         return f.read()
 
 
+def write_if_new(path, text):
+    if not os.path.exists(path) or read(*os.path.split(path)) != text:
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+
 def write_source(fix, fixed, running, folder):
     """The source folder of a patch: fixed and running are the two versions' trees."""
     os.makedirs(folder, exist_ok=True)
     generator = Generator(fix, read(fixed, fix["file"]), read(running, fix["file"]))
-    with open(os.path.join(folder, f"{fix['name']}.c"), "w") as f:
-        f.write(generator.source())
-    with open(os.path.join(folder, "Kbuild"), "w") as f:
-        f.write(f"obj-m := {fix['name']}.o\n"
-                f"ccflags-y := -I{os.path.join(running, os.path.dirname(fix['file']))} "
-                "-Wno-declaration-after-statement -Wno-unused-function -Wno-missing-prototypes\n")
+    private = os.path.join(running, os.path.dirname(fix["file"]))
+    write_if_new(os.path.join(folder, f"{fix['name']}.c"), generator.source())
+    write_if_new(os.path.join(folder, "Kbuild"),
+                 f"obj-m := {fix['name']}.o\nccflags-y := -I{private} "
+                 "-Wno-declaration-after-statement -Wno-unused-function -Wno-missing-prototypes\n")
