@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <asm/unistd.h>
+#include <linux/fs.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <linux/landlock.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -23,6 +27,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef CLONE_NEWTIME
@@ -90,19 +95,56 @@ static void secretmem(void)
 	printf("%d pages\n", touched);
 }
 
-/* A whiteout in a domain that may not make character devices. */
-static void landlock(void)
+/* In a domain in which `right` is granted nowhere. */
+static void confine(__u64 right)
 {
-	struct landlock_ruleset_attr attr = {.handled_access_fs = LANDLOCK_ACCESS_FS_MAKE_CHAR};
+	struct landlock_ruleset_attr attr = {.handled_access_fs = right};
 	int fd = need(syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0), "landlock");
 
 	need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl");
 	need(syscall(SYS_landlock_restrict_self, fd, 0), "landlock_restrict_self");
-	if (mknod("/tmp/whiteout", S_IFCHR | 0600, makedev(0, 0)))
-		printf("refused: %s\n", strerror(errno));
-	else
-		printf("made\n");
-	unlink("/tmp/whiteout");
+}
+
+/* A whiteout where no character devices, and one where no regular files may be made. */
+static void landlock(void)
+{
+	int status;
+
+	mkfifo("/run/fifo", 0600);
+	if (!need(fork(), "fork")) {
+		confine(LANDLOCK_ACCESS_FS_MAKE_CHAR);
+		exit(mknod("/run/whiteout", S_IFCHR | 0600, makedev(0, 0)) ? 1 : 0);
+	}
+	wait(&status);
+	printf("mknod %s, ", status ? "refused" : "done");
+	fflush(stdout);
+	if (!need(fork(), "fork")) {
+		confine(LANDLOCK_ACCESS_FS_MAKE_REG);
+		link("/run/fifo", "/run/link");
+		exit(syscall(SYS_renameat2, AT_FDCWD, "/run/fifo", AT_FDCWD, "/run/other",
+			     RENAME_WHITEOUT)
+			     ? 1
+			     : 0);
+	}
+	wait(&status);
+	printf("rename %s\n", status ? "refused" : "done");
+	for (const char **name = (const char *[]){"fifo", "whiteout", "link", "other", NULL}; *name;
+	     name++)
+		unlinkat(need(open("/run", O_RDONLY), "/run"), *name, 0);
+}
+
+/* A packet into a tun device. */
+static void tun(void)
+{
+	struct ifreq request = {.ifr_name = "reach0", .ifr_flags = IFF_TUN | IFF_NO_PI};
+	char packet[40] = {0x45, [3] = sizeof(packet), [8] = 1, [9] = IPPROTO_UDP};
+	int fd = need(open("/dev/net/tun", O_RDWR), "/dev/net/tun");
+	int any = need(socket(AF_INET, SOCK_DGRAM, 0), "socket");
+
+	need(ioctl(fd, TUNSETIFF, &request), "TUNSETIFF");
+	request.ifr_flags = IFF_UP;
+	need(ioctl(any, SIOCSIFFLAGS, &request), "SIOCSIFFLAGS");
+	printf("%d bytes\n", need(write(fd, packet, sizeof(packet)), "write"));
 }
 
 static unsigned short checksum(const unsigned short *words, int n)
@@ -153,9 +195,12 @@ int main(int argc, char **argv)
 		secretmem();
 	else if (!strcmp(what, "landlock"))
 		landlock();
+	else if (!strcmp(what, "tun"))
+		tun();
 	else if (!strcmp(what, "igmp") && argc > 2)
 		igmp(argv[2]);
 	else
-		return fprintf(stderr, "usage: reach timens|secretmem|landlock|igmp ADDRESS\n"), 2;
+		return fprintf(stderr, "usage: reach timens|secretmem|landlock|tun|igmp ADDRESS\n"),
+		       2;
 	return 0;
 }
