@@ -23,6 +23,7 @@ include mk/kselftest.mk
 include mk/ctl.mk
 include mk/lint.mk
 include mk/check.mk
+include mk/fixes.mk
 
 .PHONY: help clean
 help:

@@ -16,7 +16,8 @@ check: build/setup.stamp
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
-TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS),$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+# test_fixes.py has a kernel of its own: check-fixes
+TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
 .PHONY: check-qemu

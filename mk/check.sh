@@ -55,6 +55,7 @@ stage unit check-unit counts
 stage model check-model counts
 stage mutants check-mutants counts
 stage kernel 'check-kernel GUEST=6.12-cloud-amd64' counts
+stage fixes check-fixes counts
 stage qemu check-qemu counts
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

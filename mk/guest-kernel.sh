@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Unpack the Debian kernel that GUEST names (VERSION-FLAVOUR), and what builds modules for it, into
-# DIR; nothing is installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release
-# result. VERSION is that of a Debian release, or `sid`; FLAVOUR is Debian's (cloud-amd64).
+# Unpack the Debian kernel that GUEST names, and what builds modules for it, into DIR; nothing is
+# installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release result.
+# GUEST is VERSION-FLAVOUR, the newest kernel of a Debian release (6.1-cloud-amd64; `sid` is a VERSION
+# too), or the whole name of one kernel (6.1.0-53-cloud-amd64), as `uname -r` prints it. Debian's
+# mirrors keep the last few of those.
 # Where this Debian's compiler and libraries are too old for it, those of its own release are unpacked
 # beside it.
 #   mk/guest-kernel.sh DIR GUEST
@@ -10,13 +12,18 @@ set -eu
 
 here=$(dirname "$0")
 version=${2%%-*}
+exact=
 case $version in
-5.10) suite=bullseye ;;
-6.1) suite=bookworm ;;
-6.12) suite=bookworm-backports ;;
+5.10.* | 6.1.* | 6.12.*) exact=$2 ;;
+esac
+case $version in
+5.10 | 5.10.*) suite=bullseye ;;
+6.1 | 6.1.*) suite=bookworm ;;
+6.12 | 6.12.*) suite=bookworm-backports ;;
 sid) suite=sid ;;
 *)
-	echo "guest kernel: GUEST=$2 is none of 5.10-*, 6.1-*, 6.12-* and sid-*" >&2
+	echo "guest kernel: GUEST=$2 is none of 5.10-*, 6.1-*, 6.12-* and sid-*, and no release of these" \
+		"(6.1.0-53-cloud-amd64)" >&2
 	exit 1
 	;;
 esac
@@ -39,11 +46,26 @@ depends() {
 	$apt_cache depends "$1" | awk -v pattern="$2" '$1 == "Depends:" && $2 ~ pattern { print $2 }'
 }
 
-image=$(depends "$meta" '^linux-image-')
+# The kernels of the wanted version that the mirror has.
+kernels() {
+	$apt_cache pkgnames linux-image- | sed -nE "s/^linux-image-(${version%.*}\.[0-9].*)/\1/p" |
+		grep -v -e -dbg -e -unsigned | sort -V
+}
+
+if [ -n "$exact" ]; then
+	image=linux-image-$exact
+	if ! $apt_cache show "$image" >/dev/null 2>&1; then
+		echo "guest kernel: $suite has no kernel $exact (mirrors drop old ones); it has:" \
+			$(kernels) >&2
+		exit 1
+	fi
+else
+	image=$(depends "$meta" '^linux-image-')
+fi
 release=${image#linux-image-}
 case $suite/$release in
 sid/*) ;;
-*/"$version".*) ;;
+*/"$version".* | */"${exact:-none}") ;;
 *)
 	echo "guest kernel: $meta of $suite is '$release' now, not $version" >&2
 	exit 1

@@ -1,30 +1,48 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Fetch Debian's linux-source-6.1 and unpack its livepatch tests and samples into DIR/tree, with
-# their hashes in DIR/sha256sums and the package's name in DIR/package.
-#   mk/linux-source.sh DIR
+# Unpack files of Debian's linux-source-6.1 into DIR/tree, with their hashes in DIR/sha256sums and the
+# package's name in DIR/package. The package is kept beside DIR, in debs/.
+#   mk/linux-source.sh DIR VERSION PATH...
+# VERSION is the package's (6.1.187-1), or `newest`; PATH may be a pattern of tar's.
 set -eu
 
 here=$(dirname "$0")
 name=linux-source-6.1
-mkdir -p "$1"
+version=$2
+mkdir -p "$1" "$1/../debs"
 dir=$(cd "$1" && pwd)
+debs=$(cd "$1/../debs" && pwd)
+shift 2
 APT_CONFIG=$("$here/apt.sh" "$dir/../apt")
 export APT_CONFIG
 
+if [ "$version" = newest ]; then
+	version=$(apt-cache policy "$name" | awk '$1 == "Candidate:" { print $2 }')
+fi
+deb=$debs/${name}_${version}_all.deb
+echo "linux source: $name $version"
+if [ ! -e "$deb" ]; then
+	# apt checks what it loads against the signed index
+	rm -rf "$dir/download"
+	mkdir "$dir/download"
+	if ! (cd "$dir/download" && apt-get -qq download "$name=$version"); then
+		echo "linux source: $name $version cannot be had (mirrors drop old ones); there are:" \
+			$(apt-cache madison "$name" | awk '/Packages/ { print $3 }') >&2
+		exit 1
+	fi
+	mv "$dir/download"/*.deb "$deb"
+	rmdir "$dir/download"
+fi
 cd "$dir"
-rm -rf tree download
-mkdir tree download
-cd download
-echo "linux source: $name"
-# apt checks what it loads against the signed index
-apt-get -qq download "$name"
-dpkg-deb --show --showformat '${Package} ${Version}\n' "$name"_*.deb >../package
-dpkg-deb --fsys-tarfile "$name"_*.deb | tar -xO "./usr/src/$name.tar.xz" | xz -dc -T0 |
-	tar -xC ../tree --strip-components=1 "$name/lib/livepatch" "$name/samples/livepatch" \
-		"$name/tools/testing/selftests/livepatch"
-cd ..
-rm -rf download
+[ ! -e tree ] || chmod -R u+w tree
+rm -rf tree ready
+mkdir tree
+dpkg-deb --show --showformat '${Package} ${Version}\n' "$deb" >package
+for path in "$@"; do
+	echo "$name/$path"
+done >paths
+dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$name.tar.xz" | xz -dc -T0 |
+	tar -xC tree --strip-components=1 --wildcards -T paths
 (cd tree && find . -type f | LC_ALL=C sort | xargs sha256sum) >sha256sums
 chmod -R a-w tree
 touch ready

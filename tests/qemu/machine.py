@@ -28,7 +28,7 @@ DEFAULT_GUEST = "6.1-cloud-amd64"
 GUEST = os.environ.get("GUEST", DEFAULT_GUEST)
 LOGS = os.path.join(BUILD, "logs", "qemu" if GUEST == DEFAULT_GUEST else GUEST)
 # Kernels since 6.2 go by the flags of CMPXCHG16B, which QEMU 7.2 gets wrong: they do without it
-CPU = "EPYC" if GUEST.startswith(("5.10-", "6.1-")) else "EPYC,-cx16"
+CPU = "EPYC" if re.match(r"(5\.10|6\.1)[.-]", GUEST) else "EPYC,-cx16"
 KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
 KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
 INITRAMFS = os.path.join(BUILD, "guest", "initramfs.cpio.gz")

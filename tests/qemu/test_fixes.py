@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixes of real bugs (tests/fixes, docs/fixes.md) as livepatches, all at once in one guest that lacks
+them, under load: they are applied, run, and reverted. `make check-fixes`."""
+
+import functools
+import os
+import re
+import subprocess
+import tomllib
+
+import pytest
+
+from machine import BUILD, GUEST, TOP
+from patches import apply, revert
+
+with open(os.path.join(TOP, "tests", "fixes", "fixes.toml"), "rb") as f:
+    TABLE = tomllib.load(f)
+FIXES = {fix["name"]: fix for fix in TABLE["fix"]}
+MODULES = os.path.join(BUILD, "guest", GUEST, "modules")
+MIXTURE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "mixture.ko")
+TOOLS = "bridge", "genl", "ip", "tc"
+# of the guest's modules, what the exercises need beside those that are patched
+HELPERS = "dummy", "veth", "loop", "tls", "lzo_rle", "sch_ingress", "cls_matchall", "sch_pie"
+FOR_EXERCISES = ("bonding",)
+TARGETS = sorted({fix["object"] for fix in FIXES.values()} - {"vmlinux"})
+# these stay loaded while the patches are on; the others come after the patches, and are reloaded
+STAYING = {fix["object"] for fix in FIXES.values() if fix.get("stays")}
+
+# busybox has commands of the same names, which can do less
+COMMANDS = "".join(f'{tool}() {{ /usr/sbin/{tool} "$@"; }}\n' for tool in TOOLS)
+
+SETUP = """
+mkdir -p /run /mnt/e
+mount -t tmpfs none /run
+ip link set lo up
+ip netns add peer
+ip link add v0 type veth peer name v1 netns peer
+ip addr add 10.1.0.1/24 dev v0
+ip addr add fd00::1/64 dev v0 nodad
+ip link set v0 up
+ip netns exec peer sh -c 'ip addr add 10.1.0.2/24 dev v1; ip link set v1 up'
+ip link add d0 type dummy
+ip addr add 10.2.0.1/24 dev d0
+ip link set d0 up
+ip link add d1 type dummy
+ip link set d1 up
+dd if=/dev/zero of=/tmp/ext4 bs=1M count=8 2>/dev/null
+losetup /dev/loop0 /tmp/ext4
+mke2fs /dev/loop0 >/dev/null 2>&1
+mount -t ext4 /dev/loop0 /mnt/e
+cp /bin/busybox /tmp/page
+httpd -h /tmp -p 127.0.0.1:80
+"""
+
+LOAD = {
+    "files": "dd if=/dev/zero of=/mnt/e/load bs=64k count=8 conv=fsync; rm /mnt/e/load",
+    "tcp": "wget -q -O /dev/null http://127.0.0.1/page",
+    "packets": "ping -c 20 -i 0.1 -W 1 10.1.0.2",
+    "processes": "ls -l /lib/modules /proc/self/fd",
+}
+
+
+@functools.cache
+def module_file(name):
+    wanted = {f"{name}.ko", f"{name.replace('_', '-')}.ko"}
+    for folder, _, names in os.walk(MODULES + "/"):
+        if found := wanted & set(names):
+            return os.path.join(folder, found.pop())
+    pytest.fail(f"no module {name} for {GUEST}")
+
+
+@functools.cache
+def dependencies(name):
+    """What must be loaded before the module, in order."""
+    depends = subprocess.run(["modinfo", "-F", "depends", module_file(name)], check=True, text=True,
+                             stdout=subprocess.PIPE, timeout=60).stdout.strip()
+    found = []
+    for other in filter(None, depends.split(",")):
+        found += [*dependencies(other), other]
+    return list(dict.fromkeys(found))
+
+
+def guest_files():
+    files = {"/lib/modules/mixture.ko": MIXTURE}
+    for name in (*HELPERS, *FOR_EXERCISES, *TARGETS):
+        for needed in (*dependencies(name), name):
+            files[f"/lib/modules/{needed}.ko"] = module_file(needed)
+    for tool in TOOLS:
+        files[f"/usr/sbin/{tool}"] = f"/usr/sbin/{tool}"
+        libraries = subprocess.run(["ldd", f"/usr/sbin/{tool}"], check=True, text=True,
+                                   stdout=subprocess.PIPE, timeout=60).stdout
+        for path in re.findall(r"(/\S+) \(0x", libraries):
+            files[path] = path
+    return files
+
+
+class Guest:
+    """The machine, and which of the patches are on."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.on = []
+        self.text = None
+
+    def load(self, name):
+        for needed in (*dependencies(name), name):
+            self.machine.check(f"grep -q '^{needed.replace('-', '_')} ' /proc/modules || "
+                               f"insmod /lib/modules/{needed}.ko")
+
+    def unload(self, name):
+        """Its last user may have left it to RCU."""
+        self.machine.check(f"for n in $(seq 100); do rmmod {name} 2>/tmp/rmmod && exit 0; "
+                           "usleep 50000; done; cat /tmp/rmmod; exit 1", timeout=60)
+
+    def exercise(self, fix):
+        return self.machine.shell(COMMANDS + fix["exercise"], timeout=60).out.strip()
+
+    def hits(self, fix):
+        counts = self.machine.check(f"cat /sys/module/{fix['name']}/parameters/hits")
+        return dict(zip((name.split("@")[0] for name in fix["replace"]),
+                        map(int, counts.split(","))))
+
+    def text_hash(self):
+        """Of the kernel's text, from inside; both views of its memory must be the same."""
+        running, direct = self.machine.check("cat /proc/mixture/hash", timeout=60).split()
+        assert running == direct, "the mapping that runs is not what lies in memory"
+        return running
+
+    def original(self, fix):
+        """What the kernel does without the fix."""
+        target = fix["object"]
+        if "before" not in fix:
+            return
+        self.load(target) if target != "vmlinux" else None
+        assert self.exercise(fix) == fix["before"], fix["name"]
+        self.unload(target) if target not in STAYING | {"vmlinux"} else None
+
+    def complaints(self):
+        return self.machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|INFO: task|rcu:.*stall'").out
+
+
+def start_load(machine):
+    for name, command in LOAD.items():
+        machine.check(f"echo 0 >/tmp/done.{name}; (while usleep 50000; do {command}; "
+                      f"echo $(($(cat /tmp/done.{name}) + 1)) >/tmp/done.{name}.new; "
+                      f"mv /tmp/done.{name}.new /tmp/done.{name}; done) >/dev/null 2>&1 & "
+                      "renice -n 19 $!")
+
+
+@pytest.fixture(scope="module")
+def guest(boot_module):
+    if GUEST != TABLE["guest"]:
+        pytest.fail(f"GUEST={GUEST} is not the kernel that lacks the fixes: make check-fixes")
+    machine = boot_module(cpus=2, files=guest_files(), cmdline="secretmem.enable=1")
+    machine.load_agent()
+    assert TABLE["running"] in machine.check("uname -v")
+    guest = Guest(machine)
+    for name in (*HELPERS, *STAYING):
+        guest.load(name)
+    machine.check(COMMANDS + SETUP, timeout=60)
+    machine.check("insmod /lib/modules/mixture.ko "
+                  r"$(sed -nE 's/^([0-9a-f]+) T _(stext|etext)$/\2=0x\1/p' /proc/kallsyms)")
+    start_load(machine)
+    return guest
+
+
+def test_original(guest):
+    """The guest has the bugs that can be seen from outside."""
+    for fix in FIXES.values():
+        guest.original(fix)
+    guest.text = guest.text_hash()
+
+
+def test_apply(guest, measured):
+    attempts = 0
+    for name in FIXES:
+        told = apply(guest.machine, os.path.join(BUILD, "fixes", f"{name}.sut"))
+        attempts += int(re.search(r"(\d+) attempt", told)[1])
+        guest.on.append(name)
+    measured(f"{len(FIXES)} patches with {sum(len(fix['replace']) for fix in FIXES.values())} "
+             f"functions applied in {attempts} attempts")
+
+
+@pytest.mark.parametrize("name", FIXES)
+def test_fix(guest, name, measured):
+    """The new functions run, in a module also after it was reloaded."""
+    fix = FIXES[name]
+    target = fix["object"]
+    comes = target not in STAYING | {"vmlinux"}
+    for _ in range(2 if comes else 1):
+        if comes:
+            guest.load(target)
+        before, out, after = guest.hits(fix), guest.exercise(fix), guest.hits(fix)
+        if "after" in fix:
+            assert out == fix["after"]
+        for function in fix.get("reached", before):
+            assert after[function] > before[function], (function, out)
+        if comes:
+            guest.unload(target)
+    counts = ", ".join(f"{function} {count}" for function, count in after.items())
+    measured(f"{name}: {counts} ({fix.get('before', '-')} -> {fix.get('after', '-')})")
+    assert guest.complaints() == ""
+
+
+def test_revert(guest, measured):
+    done = guest.machine.check("cat /tmp/done.*").split()
+    assert guest.on, "nothing was applied"
+    for name in reversed(guest.on):
+        revert(guest.machine, name)
+    for fix in FIXES.values():
+        guest.original(fix)
+    if guest.text:
+        assert guest.text_hash() == guest.text
+    assert guest.machine.check("ls /sys/kernel/suture") == ""
+    assert guest.complaints() == ""
+    measured("rounds of the load: " + ", ".join(f"{name} {n}" for name, n in
+                                               zip(sorted(LOAD), done)))
