@@ -133,7 +133,7 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 	err = make_redirect(f, &redirect, r);
 	if (err)
 		return err;
-	err = shadow_plan_add(plan, &redirect);
+	err = shadow_plan_add(plan, &redirect, 1);
 	if (err == -EEXIST)
 		return fail(r, err, "%s is redirected already", f->name);
 	if (err == -ENOSPC)
