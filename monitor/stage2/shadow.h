@@ -27,7 +27,11 @@ struct redirect {
 	ipa_t ipa;  /* of `from` */
 	ipa_t ipa2; /* of the next page, when the bytes cross into it */
 	u32 len;
-	u32 lead; /* so many bytes before `from` run only between pieces of the redirect */
+	/*
+	 * Whoever stands here, or on one of so many bytes before, counts as being in the redirect;
+	 * 0: where callers enter it, so that who stands there has executed nothing.
+	 */
+	u32 lead;
 	u8 bytes[REDIRECT_MAX];
 	u8 old[REDIRECT_MAX]; /* what the guest's memory must hold there when the plan is filled */
 };
@@ -49,9 +53,6 @@ struct shadow_plan *shadow_plan_begin(void);
  * On failure nothing is added.
  */
 int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 count);
-
-/* True if no piece that the plan leaves in force stands in guest virtual [start, end). */
-bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end);
 
 /* Take one out of force. -ENOENT, -ENOMEM. A plan may remove a key and add it again (another
  * target). */

@@ -89,6 +89,7 @@ struct rig {
 	u32 signals, signalled_pid;
 	void (*on_signal)(struct rig *rig, u32 pid);
 	int switch_error, validate_error;
+	u32 reason_spaces; /* make the reason of the latter longer */
 	bool short_pause;
 	u64 last_budget_us;
 	u32 switches;
