@@ -215,6 +215,13 @@ unsigned long compat_symbol_room(unsigned long address)
 	return lookup_size_offset(address, &size, &offset) ? size - offset : 0;
 }
 
+unsigned long compat_symbol_before(unsigned long address)
+{
+	unsigned long size, offset;
+
+	return lookup_size_offset(address - 1, &size, &offset) ? address - 1 - offset : 0;
+}
+
 /* Landing pad and site: what can stand at a function's entry. */
 #define ENTRY_BYTES 16
 

@@ -43,6 +43,9 @@ unsigned long compat_symbol_size(unsigned long address);
 /* Bytes from that address to the end of the symbol that it is in; 0: it is in none. */
 unsigned long compat_symbol_room(unsigned long address);
 
+/* Where the symbol before that address begins; 0: there is none. */
+unsigned long compat_symbol_before(unsigned long address);
+
 /*
  * Where ftrace's site in the function at that address is, as an offset; SUTURE_NONE: there is none
  * at its entry. `size` is the function's.

@@ -20,6 +20,9 @@
 #define ENTRY_WINDOW 48
 #define KEY_WINDOW   32
 
+/* A short jump reaches so far from the first bytes of a function. */
+#define REACH 160
+
 /* What the kernel's configuration may leave out: then there is nothing that they could find. */
 static struct kprobe *(*find_kprobe)(void *addr);
 static void (*lock_keys)(void);
@@ -180,6 +183,34 @@ static void find_calls(struct search *s, const struct window *w)
 	}
 }
 
+/* Functions whose padding in front a short jump reaches, where a long one has no room. */
+static void find_entries(struct search *s, unsigned long size)
+{
+	unsigned long at, next;
+
+	for (at = s->func + size; at - s->func < REACH; at = next) {
+		next = at + compat_symbol_size(at);
+		if (next == at)
+			break;
+		if (compat_ftrace_site(at, next - at) != SUTURE_NONE)
+			add_site(s, at, SUTURE_SITE_ENTRY, 1);
+	}
+	for (at = compat_symbol_before(s->func); at && s->func - at < REACH;
+	     at = compat_symbol_before(at))
+		if (compat_ftrace_site(at, compat_symbol_size(at)) != SUTURE_NONE)
+			add_site(s, at, SUTURE_SITE_ENTRY, 1);
+}
+
+static bool has_call(const struct search *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_sites && i < SUTURE_MAX_SITES; i++)
+		if (s->sites[i].kind == SUTURE_SITE_CALL)
+			return true;
+	return false;
+}
+
 static void find_probes(struct search *s, const struct window *w)
 {
 	unsigned long at;
@@ -223,5 +254,7 @@ unsigned int sites_find(const struct module *mod, unsigned long func, unsigned l
 		find_probes(&s, &s.windows[i]);
 	}
 	unlock_text();
+	if (s.nr_sites <= SUTURE_MAX_SITES && has_call(&s))
+		find_entries(&s, size);
 	return s.nr_sites;
 }

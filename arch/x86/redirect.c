@@ -7,7 +7,7 @@
  * A static key among the jump's bytes stays as it is: NOPs lead to it, and both where it goes on
  * and where it jumps to are places from which the redirect must lead on: see follow(). A static
  * call cannot be left in the way, since it would be made; nor can the end of the function. There a
- * `jmp rel8` leads to the padding in front of the function, where the long jump is.
+ * `jmp rel8` leads to the padding in front of a function, where the long jump is.
  */
 #include "core/arch.h"
 #include "core/errno.h"
@@ -144,7 +144,7 @@ struct planner {
 	u32 nr_places;
 	struct redirect *pieces;
 	u32 nr_pieces;
-	bool padding_used; /* the long jump for short ones is there already */
+	u64 padding; /* where the long jump for short ones is; 0: there is none yet */
 	struct redirect_obstacle *o;
 };
 
@@ -172,7 +172,8 @@ static const struct suture_decl_site *find_site(const struct planner *p, u64 sta
 	for (u32 i = 0; i < p->q->nr_sites; i++) {
 		const struct suture_decl_site *s = &p->q->sites[i];
 
-		if (s->kind == SUTURE_SITE_PROBE || site_start(p, s) - start >= end - start)
+		if ((s->kind != SUTURE_SITE_KEY && s->kind != SUTURE_SITE_CALL) ||
+		    site_start(p, s) - start >= end - start)
 			continue;
 		if (!first || s->offset < first->offset)
 			first = s;
@@ -187,7 +188,7 @@ static int check_sites(struct planner *p, u64 start, u64 end)
 		const struct suture_decl_site *s = &p->q->sites[i];
 		u64 at = site_start(p, s);
 
-		if (at < end && start < at + s->len)
+		if (s->kind != SUTURE_SITE_ENTRY && at < end && start < at + s->len)
 			return obstructed(p, s->kind == SUTURE_SITE_PROBE ? -EBUSY : -EILSEQ, at,
 					  s->kind);
 	}
@@ -376,42 +377,72 @@ static size_t filler_before(const u8 *code, size_t len)
 }
 
 /*
- * The padding in front of the function, on its page, from where a long jump has room: nobody comes
+ * The padding in front of a function, on its page, from where a long jump has room: nobody comes
  * there, since a function begins behind it. Returns its length, 0: there is not enough.
  */
-static u32 find_padding(const struct planner *p)
+static u32 padding_before(const struct planner *p, u64 func)
 {
 	u8 code[ALIGNMENT];
 	size_t at = sizeof(code), n;
 
-	if (p->q->func % PAGE_SIZE < sizeof(code) ||
-	    p->q->read(p->q->func - sizeof(code), code, sizeof(code)))
+	if (func % PAGE_SIZE < sizeof(code) || p->q->read(func - sizeof(code), code, sizeof(code)))
 		return 0;
 	while (sizeof(code) - at < NEAR_LEN && (n = filler_before(code, at)))
 		at -= n;
 	return sizeof(code) - at < NEAR_LEN ? 0 : (u32)(sizeof(code) - at);
 }
 
+static bool short_reaches(u64 from, u64 to)
+{
+	s64 displacement = (s64)(to - (from + SHORT_LEN));
+
+	return displacement == (signed char)displacement;
+}
+
+/* The long jump in front of the function, if a short one at `from` reaches it. */
+static int use_padding(struct planner *p, u64 from, u64 func)
+{
+	u32 len = padding_before(p, func);
+	u8 jump[FAR_LEN];
+	int err;
+
+	if (!len || !short_reaches(from, func - len) || !near_reaches(func - len, p->q->to) ||
+	    !p->q->is_free(func - len, func, p->q->arg))
+		return -ENOSPC;
+	encode(func - len, p->q->to, jump);
+	err = add_piece(p, func - len, 1, jump, NEAR_LEN, len);
+	if (!err)
+		p->padding = func - len;
+	return err;
+}
+
+/* In front of this function, or of one beside it. */
+static int find_padding(struct planner *p, u64 from)
+{
+	int err = p->padding ? 0 : use_padding(p, from, p->q->func);
+
+	for (u32 i = 0; err == -ENOSPC && i < p->q->nr_sites; i++)
+		if (p->q->sites[i].kind == SUTURE_SITE_ENTRY)
+			err = use_padding(p, from, site_start(p, &p->q->sites[i]));
+	return !err && !short_reaches(from, p->padding) ? -ENOSPC : err;
+}
+
 /* A short jump and NOPs up to what is in the way of a long one, and the long one elsewhere. */
 static int add_short(struct planner *p, const struct place *pl, const struct step *s)
 {
-	u32 len = (u32)(s->stop - pl->at), padding = find_padding(p);
-	u64 from = p->q->func - padding;
-	s64 displacement = (s64)(from - (pl->at + SHORT_LEN));
-	u8 code[REDIRECT_MAX] = {JMP_SHORT, (u8)displacement};
-	int err;
+	u32 len = (u32)(s->stop - pl->at);
+	u8 code[REDIRECT_MAX];
+	int err = len < SHORT_LEN ? -ENOSPC : find_padding(p, pl->at);
 
-	memset(code + SHORT_LEN, NOP, sizeof(code) - SHORT_LEN);
-	if (len < SHORT_LEN || !padding || displacement != (signed char)displacement ||
-	    !near_reaches(from, p->q->to))
-		return obstructed(p, s->site ? -EOPNOTSUPP : -ENOSPC, s->stop,
+	if (err == -ENOSPC)
+		return obstructed(p, s->site ? -EOPNOTSUPP : err, s->stop,
 				  s->site ? s->site->kind : 0);
-	err = replace(p, pl, code, len);
-	if (err || p->padding_used)
+	if (err)
 		return err;
-	p->padding_used = true;
-	encode(from, p->q->to, code);
-	return add_piece(p, from, 1, code, NEAR_LEN, padding);
+	memset(code, NOP, sizeof(code));
+	code[0] = JMP_SHORT;
+	code[1] = (u8)(p->padding - (pl->at + SHORT_LEN));
+	return replace(p, pl, code, len);
 }
 
 static int lay(struct planner *p, u32 i)

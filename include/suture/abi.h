@@ -344,6 +344,11 @@ enum suture_site_kind {
 	SUTURE_SITE_KEY = 1,   /* static key: a NOP or a jump to `target` */
 	SUTURE_SITE_CALL = 2,  /* static call */
 	SUTURE_SITE_PROBE = 3, /* kprobe, armed or not */
+	/*
+	 * Nobody writes here: a function that the compiler made begins, with an ftrace site. Given
+	 * where a static call is: the padding before it may be the place for a jump.
+	 */
+	SUTURE_SITE_ENTRY = 4,
 };
 
 /*

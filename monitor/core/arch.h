@@ -68,6 +68,9 @@ struct redirect_request {
 	u32 nr_sites;
 	/* Read the guest's own code, whatever stands there now: 0 or negative errno. */
 	int (*read)(u64 at, u8 *buf, size_t len);
+	/* True if no other redirect has a piece in [start, end). arg is its own. */
+	bool (*is_free)(u64 start, u64 end, void *arg);
+	void *arg;
 };
 
 /* What is in the way. */

@@ -23,7 +23,7 @@ struct func {
 /* In itself; whether it lies in its function's object is another question. */
 static inline bool site_is_sane(const struct suture_decl_site *s)
 {
-	return s->len && s->kind >= SUTURE_SITE_KEY && s->kind <= SUTURE_SITE_PROBE &&
+	return s->len && s->kind >= SUTURE_SITE_KEY && s->kind <= SUTURE_SITE_ENTRY &&
 	       (!s->room || s->kind == SUTURE_SITE_KEY);
 }
 

@@ -120,9 +120,14 @@ static int explain(const struct switch_func *f, int err, const struct redirect_o
 	}
 }
 
+static bool is_free(u64 start, u64 end, void *plan)
+{
+	return shadow_plan_is_free(plan, start, end);
+}
+
 /* Returns the number of pieces. */
-static int make_redirect(const struct switch_func *f, struct redirect *pieces,
-			 struct transition_report *r)
+static int make_redirect(struct shadow_plan *plan, const struct switch_func *f,
+			 struct redirect *pieces, struct transition_report *r)
 {
 	const struct redirect_request request = {
 		.func = f->old_addr,
@@ -132,6 +137,8 @@ static int make_redirect(const struct switch_func *f, struct redirect *pieces,
 		.sites = f->sites,
 		.nr_sites = f->nr_sites,
 		.read = read_code,
+		.is_free = is_free,
+		.arg = plan,
 	};
 	struct redirect_obstacle obstacle = {0};
 	int n = arch_redirect_plan(&request, pieces, &obstacle), err = 0;
@@ -166,7 +173,7 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 		return fail(r, -EAGAIN, "%s: its redirect was dropped by the guest", f->name);
 	if (!f->new_addr)
 		return 0;
-	err = make_redirect(f, pieces, r);
+	err = make_redirect(plan, f, pieces, r);
 	if (err < 0)
 		return err;
 	err = shadow_plan_add(plan, pieces, (u32)err);

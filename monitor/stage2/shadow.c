@@ -154,6 +154,14 @@ int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 co
 	return err;
 }
 
+bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end)
+{
+	set_for_each_entry (p->next, e)
+		if (e->r.from < end && start < e->r.from + e->r.len)
+			return false;
+	return true;
+}
+
 /* Remember which pieces of the current set the plan takes out of force. */
 static int note_removed(struct shadow_plan *p, u64 key)
 {

@@ -54,6 +54,9 @@ struct shadow_plan *shadow_plan_begin(void);
  */
 int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 count);
 
+/* True if the plan leaves no piece in force in guest virtual [start, end). */
+bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end);
+
 /* Take one out of force. -ENOENT, -ENOMEM. A plan may remove a key and add it again (another
  * target). */
 int shadow_plan_remove(struct shadow_plan *p, u64 key);

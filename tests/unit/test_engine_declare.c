@@ -205,7 +205,7 @@ static void test_sites(void **state)
 #define SITE(change)                                                                               \
 	REFUSED(EFAULT, f = &funcs[1]; f->nr_sites = 1; f->sites[0] = key; f->sites[0].change)
 	SITE(kind = 0);
-	SITE(kind = SUTURE_SITE_PROBE + 1);
+	SITE(kind = SUTURE_SITE_ENTRY + 1);
 	SITE(kind = SUTURE_SITE_CALL); /* calls have no target */
 	SITE(len = 0);
 	SITE(offset = 0x7fffffff);

@@ -298,8 +298,12 @@ static void a_plan_tells_its_pieces(void **state)
 	(void)state;
 	add_pieces(r, 3);
 	plan_begin();
+	assert_false(shadow_plan_is_free(world.plan, r[1].from + 4, r[1].from + 9));
 	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
+	assert_true(shadow_plan_is_free(world.plan, r[1].from + 4, r[1].from + 9));
 	assert_int_equal(shadow_plan_add(world.plan, s, 2), 0);
+	assert_true(shadow_plan_is_free(world.plan, s[1].from - 5, s[1].from));
+	assert_false(shadow_plan_is_free(world.plan, s[1].from - 5, s[1].from + 1));
 	assert_int_equal(shadow_plan_for_each_added(world.plan, count_piece, &added), 0);
 	assert_int_equal(shadow_plan_for_each_removed(world.plan, count_piece, &removed), 0);
 	assert_int_equal(added, 2);

@@ -83,6 +83,14 @@ static struct {
 	u64 base; /* where `code` is in the guest */
 } machine;
 
+static u64 taken; /* a byte that is not free */
+
+static bool is_free(u64 start, u64 end, void *arg)
+{
+	(void)arg;
+	return taken - start >= end - start;
+}
+
 static int read_code(u64 at, u8 *buf, size_t len)
 {
 	if (at < machine.base || at + len > machine.base + CODE_SIZE)
@@ -212,7 +220,7 @@ static u32 site_of(const struct shape *s)
 static u32 lay_one(u64 function, u64 size, u32 site, u64 to)
 {
 	struct redirect_request q = {
-		.func = function, .size = size, .site = site, .to = to, .read = read_code};
+		.func = function, .size = size, .site = site, .to = to, .read = read_code, .is_free = is_free};
 	struct redirect pieces[REDIRECT_PIECES];
 	struct redirect_obstacle o;
 
@@ -389,6 +397,10 @@ static const struct shape_round {
 	{"static call behind a key", {0x66, 0x90, 0x55, 0x53, 0xe8, 1, 2, 3, 4, 0x53},
 	 {{.kind = 1, .offset = 5, .len = 2, .target = 0x30, .room = 0x50},
 	  {.kind = 2, .offset = 9, .len = 5}}, 8, 3},
+	{"padding of the function behind", {0x31, 0xff, 0xe8, 1, 2, 3, 4, 0x53},
+	 {{.kind = 2, .offset = 7, .len = 5}, {.kind = 4, .offset = 0x60, .len = 1}}, 99, 2},
+	{"padding of the function in front", {0x31, 0xff, 0xe8, 1, 2, 3, 4, 0x53},
+	 {{.kind = 2, .offset = 7, .len = 5}, {.kind = 4, .offset = -0x20, .len = 1}}, 98, 2},
 	{"end of the function", {0x31, 0xc0, 0xc3}, {{.kind = 1, .offset = 0x70, .len = 2}}, 6, 2},
 };
 
@@ -446,7 +458,8 @@ static int plan_round(const struct shape_round *s, u64 size, struct redirect *pi
 				     .to = TARGET,
 				     .sites = s->sites,
 				     .nr_sites = nr_sites(s),
-				     .read = read_code};
+				     .read = read_code,
+				     .is_free = is_free};
 
 	machine.base = BASE;
 	return arch_redirect_plan(&q, pieces, o);
@@ -460,7 +473,11 @@ static void build_round(const struct shape_round *s)
 	for (u32 i = 0; i < sizeof(s->code); i++)
 		if (!s->code[i] && i > 16)
 			machine.code[FUNC + 5 + i] = 0x53;
-	if (s->padding)
+	if (s->padding == 99)
+		memcpy(machine.code + FUNC + 0x60 - 11, padding, 11);
+	else if (s->padding == 98)
+		memcpy(machine.code + FUNC - 0x20 - 11, padding, 11);
+	else if (s->padding)
 		memcpy(machine.code + FUNC - s->padding, padding + 11 - s->padding, s->padding);
 	if (s->padding == 5)
 		memcpy(machine.code + FUNC - 5, nop5, 5);
@@ -488,6 +505,25 @@ static void execute_round(const struct shape_round *s, u32 keys)
 		fail_msg("%s, keys %u: at %#llx", s->name, keys, (unsigned long long)rip);
 	assert_memory_equal(&after, &before, sizeof(before));
 	assert_int_equal(machine.writes, 0);
+}
+
+/* In front of the function it is free for others only; then that of another function serves. */
+static void padding_that_is_taken(void)
+{
+	static const struct shape_round s = {
+		"", {0x31, 0xff, 0xe8, 1, 2, 3, 4, 0x53},
+		{{.kind = 2, .offset = 7, .len = 5}, {.kind = 4, .offset = 0x60, .len = 1}}, 11, 0};
+	struct redirect pieces[REDIRECT_PIECES];
+	struct redirect_obstacle o = {0};
+
+	build_round(&s);
+	memcpy(machine.code + FUNC + 0x60 - 11, padding, 11);
+	assert_int_equal(plan_round(&s, 0x80, pieces, &o), 2);
+	assert_int_equal(pieces[0].from, BASE + FUNC - 11);
+	taken = BASE + FUNC - 1;
+	assert_int_equal(plan_round(&s, 0x80, pieces, &o), 2);
+	assert_int_equal(pieces[0].from, BASE + FUNC + 0x60 - 11);
+	taken = 0;
 }
 
 static void round_the_sites(void **state)
@@ -526,6 +562,7 @@ static void round_the_sites(void **state)
 		}
 		print_message("  %-32s %d pieces\n", s->name, n);
 	}
+	padding_that_is_taken();
 	print_message("%u shapes, %u runs\n", (u32)ARRAY_SIZE(rounds), runs);
 	assert_int_equal(uc_mem_unmap(machine.uc, BASE, CODE_SIZE), UC_ERR_OK);
 	assert_int_equal(uc_mem_unmap(machine.uc, TARGET & PAGE_MASK, PAGE_SIZE), UC_ERR_OK);
@@ -551,6 +588,9 @@ static void sites_that_stop_it(void **state)
 		  {{.kind = 1, .offset = 5, .len = 2, .target = COLD - FUNC, .room = 0x40},
 		   {.kind = 2, .offset = COLD - FUNC + 2, .len = 5}}, 11, 0},
 		 -EOPNOTSUPP, SUTURE_SITE_CALL, COLD - FUNC + 2},
+		{{"the padding of a function out of reach", {0x31, 0xff, 0xe8, 1, 2, 3, 4, 0x53},
+		  {{.kind = 2, .offset = 7, .len = 5}, {.kind = 4, .offset = 0xa0, .len = 1}}, 0, 0},
+		 -EOPNOTSUPP, SUTURE_SITE_CALL, 7},
 		{{"target not known", {0x66, 0x90}, {{.kind = 1, .offset = 5, .len = 2}}, 0, 0},
 		 -EOPNOTSUPP, SUTURE_SITE_KEY, 5},
 		{{"a loop around nothing but the key", {0x55, 0x66, 0x90},
@@ -604,7 +644,7 @@ static void sites_that_stop_it(void **state)
 static int plan_code(const u8 *code, u64 size, u32 site, u64 to, struct redirect *first)
 {
 	struct redirect_request q = {
-		.func = 0x1000, .size = size, .site = site, .to = to, .read = read_code};
+		.func = 0x1000, .size = size, .site = site, .to = to, .read = read_code, .is_free = is_free};
 	struct redirect pieces[REDIRECT_PIECES];
 	struct redirect_obstacle o;
 	int n;
