@@ -47,14 +47,11 @@ static int read_text(u64 at, u8 *buf, size_t len)
 	return 0;
 }
 
+/* Each function by itself: what cannot be had together is only counted. */
 static bool is_free(u64 start, u64 end, void *arg)
 {
-	bool found = false;
-
-	(void)arg;
-	for (u64 at = start; at < end; at++)
-		found |= taken[at - text_start];
-	return !found;
+	(void)start, (void)end, (void)arg;
+	return true;
 }
 
 static bool has_lock(const struct redirect *piece)
