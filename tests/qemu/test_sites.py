@@ -100,50 +100,48 @@ def test_every_function(guest, measured):
 
 def test_key_under_load(guest, bundles):
     """
-    __raise_softirq_irqoff(), which begins with the key of a tracepoint, while it is called for packets:
-    the tracepoint goes on and off while the patch is on, coming and going.
+    __netif_rx(), which begins with the key of a tracepoint, while packets come: the tracepoint goes on
+    and off while the patch is on, and while it comes and goes.
     """
-    bundle = make_patch(bundles, "softirq", """
-        #include <linux/interrupt.h>
+    bundle = make_patch(bundles, "netifrx", """
+        #include <linux/skbuff.h>
 
-        static unsigned int raised;
-        module_param(raised, uint, 0444);
+        int netif_rx_internal(struct sk_buff *skb);
 
-        static noinline void new_raise(unsigned int nr)
+        static unsigned int received;
+        module_param(received, uint, 0444);
+
+        static noinline int new_netif_rx(struct sk_buff *skb)
         {
-            raised++;
-            or_softirq_pending(1UL << nr);
+            received++;
+            return netif_rx_internal(skb);
         }
-    """, {None: {"__raise_softirq_irqoff": "new_raise"}})
-    event = f"{TRACING}/events/irq/softirq_raise/enable"
+    """, {None: {"__netif_rx": "new_netif_rx"}})
+    event = f"{TRACING}/events/net/netif_rx_entry/enable"
 
-    def calls():
-        return int(guest.check("cat /sys/module/softirq/parameters/raised"))
+    def received():
+        return int(guest.check("cat /sys/module/netifrx/parameters/received"))
 
     def traced():
-        return int(guest.check(f"echo 0 >{TRACING}/tracing_on; grep -c softirq_raise:.*NET_RX "
-                               f"{TRACING}/trace || true; echo >{TRACING}/trace; echo 1 >{TRACING}/tracing_on",
-                               timeout=60))
+        return int(guest.check(f"grep -c netif_rx_entry: {TRACING}/trace || true"))
 
     guest.check("ifconfig lo 127.0.0.1 up; (while [ ! -e /tmp/stop ]; do ping -c 1 127.0.0.1; done) "
                 ">/dev/null 2>&1 &")
     for _ in range(3):
         apply(guest, bundle)
-        for _ in range(5):
-            before = calls()
-            guest.check(f"echo 1 >{event}")
-            wait_for(lambda: calls() > before)
-            guest.check(f"echo 0 >{event}")
+        for switch in (1, 0, 1, 0, 1):
+            before = received()
+            guest.check(f"echo {switch} >{event}")
+            wait_for(lambda: received() > before + 4)
         assert traced() == 0  # the new function has no tracepoint
-        guest.check(f"echo 1 >{event}")
-        revert(guest, "softirq")
+        revert(guest, "netifrx")
         wait_for(traced)
         apply(guest, bundle)
-        traced()
-        wait_for(calls)
+        guest.check(f"echo >{TRACING}/trace")
+        wait_for(received)
         assert traced() == 0
         guest.check(f"echo 0 >{event}")
-        revert(guest, "softirq")
+        revert(guest, "netifrx")
     guest.check("touch /tmp/stop; while pidof ping; do sleep 0.1; done; rm /tmp/stop")
 
 
@@ -216,14 +214,6 @@ def test_module_goes_and_comes(guest, bundles):
         guest.check("insmod /lib/modules/rewritten.ko")
         assert_first(guest, 40)
     revert(guest, "comes")
-
-
-def test_forced(guest, bundles):
-    """A patch that is switched by force changes the same bytes."""
-    apply(guest, first(bundles, "forced", 50))
-    assert_first(guest, 50)
-    result = guest.suture("revert", "forced")
-    assert result.status == 0, result
 
 
 def probe(guest, where):
