@@ -137,6 +137,20 @@ int late_resolve(const struct module *payload, const char *object);
 void late_forget(const char *object);
 void late_exit(void);
 
+/* ---- sites.c ---- */
+
+/* After compat_init(). */
+void sites_init(void);
+/* Have the kernel write now what it would write once, later, into any function. Sleeps. */
+void sites_settle(void);
+/*
+ * What the kernel writes to itself where a redirect of the function (of module mod, or NULL) may
+ * stand: up to SUTURE_MAX_SITES. Returns how many; one more than that: there is no room for all.
+ * Sleeps.
+ */
+unsigned int sites_find(const struct module *mod, unsigned long func, unsigned long size,
+			struct suture_decl_site *sites);
+
 /* ---- resolve.c ---- */
 
 /* The functions of loaded objects, to be resolved together. */

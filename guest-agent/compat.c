@@ -57,28 +57,12 @@ static const struct {
 
 /* What the kernel's configuration may leave out: then there is nothing that they could find. */
 static unsigned long (*ftrace_range)(unsigned long start, unsigned long end);
-static struct kprobe *(*find_kprobe)(void *addr);
-static void (*lock_keys)(void);
-static void (*unlock_keys)(void);
-/* True if one of the bytes from start to end, this one included, is theirs. */
-static int (*keys_reserved)(void *start, void *end);
-static int (*calls_reserved)(void *start, void *end);
-/* The same, but end is not included. */
-static int (*alternatives_reserved)(void *start, void *end);
-static struct mutex *text_lock;
 
 static const struct {
 	const char *name;
 	void *symbol;
 } wanted[] = {
 	{"ftrace_location_range", &ftrace_range},
-	{"get_kprobe", &find_kprobe},
-	{"jump_label_lock", &lock_keys},
-	{"jump_label_unlock", &unlock_keys},
-	{"jump_label_text_reserved", &keys_reserved},
-	{"static_call_text_reserved", &calls_reserved},
-	{"alternatives_text_reserved", &alternatives_reserved},
-	{"text_mutex", &text_lock},
 };
 
 /* kallsyms_lookup_name() is not exported, but kprobes find it by its name. */
@@ -224,6 +208,20 @@ unsigned long compat_symbol_size(unsigned long address)
 	return size;
 }
 
+unsigned long compat_symbol_room(unsigned long address)
+{
+	unsigned long size, offset;
+
+	return lookup_size_offset(address, &size, &offset) ? size - offset : 0;
+}
+
+unsigned long compat_symbol_before(unsigned long address)
+{
+	unsigned long size, offset;
+
+	return lookup_size_offset(address - 1, &size, &offset) ? address - 1 - offset : 0;
+}
+
 /* Landing pad and site: what can stand at a function's entry. */
 #define ENTRY_BYTES 16
 
@@ -235,44 +233,6 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size)
 		return SUTURE_NONE;
 	site = ftrace_range(address, address + min(size, (unsigned long)ENTRY_BYTES) - 1);
 	return site ? site - address : SUTURE_NONE;
-}
-
-/* Bytes from start to end, this one included. Their locks are held. */
-static bool is_rewritten(unsigned long start, unsigned long end)
-{
-	unsigned long at;
-
-	if (keys_reserved && keys_reserved((void *)start, (void *)end))
-		return true;
-	if (calls_reserved && calls_reserved((void *)start, (void *)end))
-		return true;
-	if (alternatives_reserved && alternatives_reserved((void *)start, (void *)(end + 1)))
-		return true;
-	for (at = start; find_kprobe && at <= end; at++) {
-		if (find_kprobe((void *)at))
-			return true;
-	}
-	return false;
-}
-
-u64 compat_rewritten(unsigned long address, unsigned long size)
-{
-	unsigned int i, n = min(size, 64ul);
-	u64 bits = 0;
-
-	if (!n || !lock_keys || !unlock_keys || !text_lock)
-		return 0;
-	lock_keys();
-	mutex_lock(text_lock);
-	preempt_disable();
-	if (is_rewritten(address, address + n - 1)) {
-		for (i = 0; i < n; i++)
-			bits |= (u64)is_rewritten(address + i, address + i) << i;
-	}
-	preempt_enable();
-	mutex_unlock(text_lock);
-	unlock_keys();
-	return bits;
 }
 
 struct module *compat_find_module(const char *name)

@@ -40,17 +40,17 @@ int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data);
 /* Bytes of the function at that address, 0 if none begins there. */
 unsigned long compat_symbol_size(unsigned long address);
 
+/* Bytes from that address to the end of the symbol that it is in; 0: it is in none. */
+unsigned long compat_symbol_room(unsigned long address);
+
+/* Where the symbol before that address begins; 0: there is none. */
+unsigned long compat_symbol_before(unsigned long address);
+
 /*
  * Where ftrace's site in the function at that address is, as an offset; SUTURE_NONE: there is none
  * at its entry. `size` is the function's.
  */
 u32 compat_ftrace_site(unsigned long address, unsigned long size);
-
-/*
- * Bit n: the kernel rewrites byte n of the function at that address, because of a static key, a
- * static call, a lock prefix of single-CPU kernels, or a kprobe that is there now. Sleeps.
- */
-u64 compat_rewritten(unsigned long address, unsigned long size);
 
 /*
  * The module of that name, in whatever state. Nothing keeps it but that its going would first have

@@ -73,14 +73,15 @@ int declare_check(const struct klp_patch *klp)
 	return 0;
 }
 
-static void describe_func(struct suture_decl_func *d, const struct klp_func *func)
+static void describe_func(struct suture_decl_func *d, const struct module *mod,
+			  const struct klp_func *func)
 {
 	strscpy(d->name, func->old_name, sizeof(d->name));
 	d->sympos = func->old_sympos;
 	d->old_addr = (unsigned long)func->old_func;
 	d->old_size = func->old_size;
 	d->ftrace_site = compat_ftrace_site(d->old_addr, d->old_size);
-	d->rewritten = compat_rewritten(d->old_addr, d->old_size);
+	d->nr_sites = sites_find(mod, d->old_addr, d->old_size, d->sites);
 }
 
 /* ---- DECLARE ---- */
@@ -208,7 +209,7 @@ static void describe_patch(struct suture_declare *d, const struct patch *p,
 		describe_object(object++, obj);
 		klp_for_each_func_static(obj, func)
 		{
-			describe_func(f, func);
+			describe_func(f, obj->mod, func);
 			f->object = index;
 			f->new_addr = (unsigned long)func->new_func;
 			f->new_size = func->new_size;
@@ -254,6 +255,7 @@ int declare_patch(struct patch *p, u32 flags)
 	*d = counts;
 	d->msg.type = SUTURE_MSG_DECLARE;
 	d->msg.size = size;
+	sites_settle();
 	describe_patch(d, p, &lookup);
 	d->flags |= flags;
 	err = mailbox_send(&d->msg);
@@ -386,7 +388,7 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		m->text_end = end;
 		f = (void *)(m + 1);
 		for (i = 0; i < lookup.count; i++)
-			describe_func(f++, lookup.funcs[i]);
+			describe_func(f++, mod, lookup.funcs[i]);
 		if (lookup.nr_parts)
 			memcpy(f, lookup.parts, lookup.nr_parts * sizeof(*lookup.parts));
 		err = mailbox_send(&m->msg);

@@ -110,6 +110,8 @@ static int __init agent_init(void)
 	if (!err)
 		err = compat_init();
 	if (!err)
+		sites_init();
+	if (!err)
 		err = hello(&monitor);
 	if (err)
 		goto no_hello;

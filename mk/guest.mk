@@ -42,13 +42,25 @@ build/guest/bin/%: tests/guest/%.c | build/setup.stamp
 	@echo "CC $@"
 	$(Q)musl-gcc -std=gnu11 -O2 -static -s -D_GNU_SOURCE $(WARN) -pthread $(KERNEL_HEADERS) $< -o $@
 
+# the monitor's own planner of redirects, over all functions of the guest's kernel
+REDIRECTS_SRC := tests/guest/redirects/redirects.c arch/$(ARCH)/redirect.c $(ZYDIS_SRC)
+build/guest/redirects: $(REDIRECTS_SRC) $(wildcard tests/guest/*.h monitor/core/*.h \
+		monitor/stage2/*.h include/suture/*.h) | build/setup.stamp
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	$(Q)$(CC) -std=gnu11 -O2 -static -s -Wall -Werror $(INCLUDES) -Iarch/$(ARCH)/include \
+		$(IMAGE_CPPFLAGS) $(REDIRECTS_SRC) -o $@
+
 # kernel modules of the tests, built like the agent
 GUEST_MODULES := build/guest/$(GUEST)-modules
-$(GUEST_MODULES)/built: $(wildcard tests/guest/modules/*) $(GUEST_DIR)/release
+$(GUEST_MODULES)/built: $(wildcard tests/guest/modules/* tests/guest/sites.h) $(AGENT_SRC) \
+		$(wildcard include/suture/*.h) $(GUEST_DIR)/release
 	@echo "KBUILD $(@D)"
-	@mkdir -p $(@D)
-	@ln -sf $(CURDIR)/tests/guest/modules/* $(@D)/
-	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) modules
+	@mkdir -p $(@D)/agent
+	@ln -sf $(CURDIR)/tests/guest/modules/* $(CURDIR)/tests/guest/sites.h $(@D)/
+	@ln -sf $(CURDIR)/guest-agent/* $(@D)/agent/
+	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) \
+		KCFLAGS=-I$(CURDIR)/include modules
 	@touch $@
 
 # the same livepatch modules twice: against the kernel's linux/livepatch.h and the agent's
@@ -73,5 +85,5 @@ $(INITRAMFS): mk/initramfs.sh tests/guest/init $(GUEST_PROGRAMS)
 
 ## guest         the guest kernel, initramfs and modules that the tests boot
 .PHONY: guest
-guest: $(GUEST_DIR)/release $(INITRAMFS) $(GUEST_MODULES)/built \
+guest: $(GUEST_DIR)/release $(INITRAMFS) $(GUEST_MODULES)/built build/guest/redirects \
 	$(DIFFERENTIAL)/linux/built $(DIFFERENTIAL)/suture/built

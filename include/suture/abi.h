@@ -92,7 +92,7 @@ enum suture_hypercall {
 	SUTURE_HC_DROP_ALL = SUTURE_HC_TAG | 5,
 };
 
-#define SUTURE_MSG_MAX	131072u
+#define SUTURE_MSG_MAX	262144u
 #define SUTURE_NAME_LEN 56  /* patch and module names: MODULE_NAME_LEN of the kernel */
 #define SUTURE_SYM_LEN	128 /* function names */
 #define SUTURE_TEXT_LEN 256 /* one line of text for the kernel log */
@@ -339,6 +339,33 @@ enum suture_callback {
 	SUTURE_CB_SHADOW_DTOR = 4, /* states only: free all shadow variables of the id */
 };
 
+/* Who else writes to the code of a function. */
+enum suture_site_kind {
+	SUTURE_SITE_KEY = 1,   /* static key: a NOP or a jump to `target` */
+	SUTURE_SITE_CALL = 2,  /* static call */
+	SUTURE_SITE_PROBE = 3, /* kprobe, armed or not */
+	/*
+	 * Nobody writes here: a function that the compiler made begins, with an ftrace site. Given
+	 * where a static call is: the padding before it may be the place for a jump.
+	 */
+	SUTURE_SITE_ENTRY = 4,
+};
+
+/*
+ * A place that the guest writes to, and looks whether what it reads there is what it wrote: its
+ * bytes stay its own. Offsets count from the beginning of the function.
+ */
+struct suture_decl_site {
+	ss32 offset;
+	ss32 target; /* KEY: offset of where its jump leads; maybe in a split-off part */
+	su16 room;   /* KEY: bytes from there to the end of that function or part, or more than can
+			matter; 0: the target is not known */
+	su8 len;     /* bytes of it */
+	su8 kind;    /* enum suture_site_kind */
+};
+
+#define SUTURE_MAX_SITES 12u
+
 struct suture_decl_func {
 	char name[SUTURE_SYM_LEN];
 	su32 object;   /* index into the objects */
@@ -347,14 +374,17 @@ struct suture_decl_func {
 	su64 old_size; /* bytes, from kallsyms */
 	su64 new_addr;
 	su64 new_size;
-	/*
-	 * Bit n: the guest writes to byte n of the original at times, and looks whether what it
-	 * reads there is what it wrote: static keys, static calls, kprobes. No redirect fits there.
-	 */
-	su64 rewritten;
 	su32 ftrace_site; /* its offset in the original, or SUTURE_NONE */
-	su32 reserved;
+	/*
+	 * Sites in the first bytes of the original, where its redirect goes, and in those behind
+	 * and at the targets of such keys. SUTURE_MAX_SITES + 1: there are more than fit.
+	 */
+	su32 nr_sites;
+	struct suture_decl_site sites[SUTURE_MAX_SITES];
 };
+
+_Static_assert(sizeof(struct suture_decl_site) == 12, "struct suture_decl_site");
+_Static_assert(sizeof(struct suture_decl_func) % 8 == 0, "struct suture_decl_func");
 
 /*
  * A piece that the compiler split off a function (name.cold, name.part.N): whoever is in it is in
@@ -506,8 +536,8 @@ struct suture_module {
 	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
 	char why[SUTURE_TEXT_LEN]; /* in words */
 	/*
-	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr and old_size; the rest is
-	 * zero. The engine matches them by name and sympos, for every patch that has this object.
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site and
+	 * sites; the rest is zero. The engine matches them by name and sympos, for every patch that has this object.
 	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
 	 */
 };

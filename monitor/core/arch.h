@@ -12,6 +12,7 @@
 #include <suture/abi.h>
 
 struct boot_info;
+struct redirect;
 
 /* ---- time ---- */
 
@@ -58,29 +59,50 @@ const struct pt_format *arch_guest_format(u32 levels);
 
 #define REDIRECT_MAX 32 /* longest jump sequence with its padding, bytes */
 
-/*
- * Where in a function the redirect goes: behind the landing pad and the ftrace site, which is
- * `site` bytes into it (SUTURE_NONE: it has none). code: the first `size` bytes of the function
- * (its whole size if that is less than 64). Returns the offset, or -ENOSPC when the function is too
- * short for the longest jump that `from` -> `to` needs, or -EILSEQ when its bytes are not what a
- * function can begin with, or those at the site not what ftrace puts there.
- */
-int arch_redirect_offset(const u8 *code, size_t size, u32 site, u64 from, u64 to);
+/* What a redirect is to be made of. */
+struct redirect_request {
+	u64 func, size; /* the original: where it begins, its bytes */
+	u32 site;	/* offset of its ftrace site, or SUTURE_NONE */
+	u64 to;
+	const struct suture_decl_site *sites; /* what the guest writes to itself */
+	u32 nr_sites;
+	/* Read the guest's own code, whatever stands there now: 0 or negative errno. */
+	int (*read)(u64 at, u8 *buf, size_t len);
+	/* True if no other redirect has a piece in [start, end). arg is its own. */
+	bool (*is_free)(u64 start, u64 end, void *arg);
+	void *arg;
+};
+
+/* What is in the way. */
+struct redirect_obstacle {
+	u64 at;
+	u32 kind; /* enum suture_site_kind, or 0: bytes of the guest's code */
+};
+
+#define REDIRECT_PIECES 12u /* the most of one redirect */
 
 /*
- * Encode a jump placed at guest virtual address `from` to `to`: clobbers nothing that the calling
- * convention lets a caller rely on at function entry. Returns its length, at most REDIRECT_MAX, or
- * -ERANGE.
+ * Lay out the redirect of a function, so that whoever calls it comes to `to` with everything that
+ * the calling convention lets a callee rely on as it was at the call, and nothing that the guest
+ * writes to itself is touched. It begins behind the landing pad and the ftrace site. Only for a
+ * function that nobody is in: the instructions before a static key do nothing any more.
+ *
+ * Every piece ends where an instruction of the original does, padded with NOPs: so whoever decodes
+ * the function as the guest reads it (kprobes do) finds instructions begin where they did.
+ *
+ * Returns the number of pieces (REDIRECT_PIECES at most), in which from, len, lead, bytes and old
+ * are filled in. Otherwise, with *o:
+ * -EILSEQ	the bytes are not what a function can begin with, or not those of the ftrace site or
+ *		of the sites that the request names
+ * -ENOSPC	the function, or its part behind a key, is too short
+ * -EBUSY	a breakpoint or probe of the guest's is where a piece would be
+ * -EOPNOTSUPP	a static call, or a key whose target is of no use, is where a piece would be
+ * -E2BIG	more pieces are needed than REDIRECT_PIECES
+ * -ERANGE	no jump reaches
+ * -EFAULT	its code cannot be read
  */
-int arch_redirect_encode(u64 from, u64 to, u8 *buf);
-
-/*
- * The jump of len bytes in buf is to replace the first of the `size` bytes of code: pad it with
- * NOPs to the end of the last instruction that it replaces. So whoever decodes the function as the
- * guest reads it (kprobes do) finds instructions begin where they do in the original. Returns the
- * new length; or -EBUSY when a breakpoint stands among the replaced instructions.
- */
-int arch_redirect_pad(const u8 *code, size_t size, u8 *buf, int len);
+int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces,
+		       struct redirect_obstacle *o);
 
 /*
  * Where the jump leads that stands, at guest virtual address `at`, among the first len bytes of

@@ -7,7 +7,7 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-#define LOG_LINE_MAX 200
+#define LOG_LINE_MAX 480 /* the longest reason why a patch is refused, and its name */
 
 /*
  * Append one line (no newline needed), stamped with the time since the monitor's start. Any CPU

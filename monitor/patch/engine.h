@@ -117,7 +117,8 @@ struct patch_state_info {
 	char owner[SUTURE_NAME_LEN]; /* the patch that owns it now, "" if none does */
 };
 
-#define PATCH_WHY_LEN 320 /* three names and a sentence */
+/* A reason, and what it means for two patches. */
+#define PATCH_WHY_LEN (REASON_LEN + 2 * SUTURE_NAME_LEN + 64)
 
 struct patch_info {
 	char name[SUTURE_NAME_LEN];

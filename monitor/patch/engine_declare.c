@@ -19,7 +19,7 @@ struct declaration {
 	const struct suture_decl_func *funcs;
 	const struct suture_decl_state *states;
 	const struct suture_decl_part *parts;
-	char why[160];
+	char why[REASON_LEN];
 };
 
 #define refuse(d, error, ...) (format((d)->why, sizeof((d)->why), __VA_ARGS__), -(error))
@@ -108,6 +108,30 @@ static bool in_object(const struct engine *e, const struct suture_decl_object *o
 	return inside(o->text_start, o->text_end, addr, size);
 }
 
+static int check_sites(const struct engine *e, struct declaration *d,
+		       const struct suture_decl_func *f)
+{
+	const struct suture_decl_object *o = &d->objects[f->object];
+	u32 i;
+
+	if (f->nr_sites > SUTURE_MAX_SITES)
+		return refuse(d, E2BIG,
+			      "%s: there are more than %u static keys, static calls and kprobes "
+			      "where its jump would be: remove the kprobes, or patch its callers "
+			      "instead",
+			      f->name, SUTURE_MAX_SITES);
+	for (i = 0; i < f->nr_sites; i++) {
+		const struct suture_decl_site *s = &f->sites[i];
+
+		if (!site_is_sane(s) ||
+		    !in_object(e, o, f->old_addr + (u64)(s64)s->offset, s->len) ||
+		    (s->room && !in_object(e, o, f->old_addr + (u64)(s64)s->target, s->room)))
+			return refuse(d, EFAULT, "site %u of function '%s' is malformed", i,
+				      f->name);
+	}
+	return 0;
+}
+
 static int check_old(const struct engine *e, struct declaration *d,
 		     const struct suture_decl_func *f)
 {
@@ -125,7 +149,7 @@ static int check_old(const struct engine *e, struct declaration *d,
 	if (!in_object(e, o, f->old_addr, f->old_size))
 		return refuse(d, EFAULT, "function '%s' is not in the text of '%s'", f->name,
 			      o->name);
-	return 0;
+	return check_sites(e, d, f);
 }
 
 static int check_funcs(const struct engine *e, struct declaration *d)
@@ -368,9 +392,10 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.old_size = d->funcs[i].old_size,
 			.new_addr = d->funcs[i].new_addr,
 			.new_size = d->funcs[i].new_size,
-			.rewritten = d->funcs[i].rewritten,
 			.ftrace_site = d->funcs[i].ftrace_site,
+			.nr_sites = MIN(d->funcs[i].nr_sites, SUTURE_MAX_SITES),
 		};
+		memcpy(p->funcs[i].sites, d->funcs[i].sites, sizeof(p->funcs[i].sites));
 		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,
 			  sizeof(d->funcs[i].name));
 	}

@@ -40,6 +40,22 @@ static bool in_module(const struct engine *e, const struct suture_module *m, u64
 	       e->ops.is_text(e->ops.ctx, true, addr, size);
 }
 
+static bool sites_are_in(const struct engine *e, const struct suture_module *m,
+			 const struct suture_decl_func *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->nr_sites && i < SUTURE_MAX_SITES; i++) {
+		const struct suture_decl_site *s = &d->sites[i];
+
+		if (!site_is_sane(s) ||
+		    !in_module(e, m, d->old_addr + (u64)(s64)s->offset, s->len) ||
+		    (s->room && !in_module(e, m, d->old_addr + (u64)(s64)s->target, s->room)))
+			return false;
+	}
+	return d->nr_sites <= SUTURE_MAX_SITES;
+}
+
 /* What was split off function i of the patch, which is function `index` of the message. */
 static int resolve_parts(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
 			 u32 index)
@@ -97,8 +113,15 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 		}
 		f->old_addr = d->old_addr;
 		f->old_size = d->old_size;
-		f->rewritten = d->rewritten;
+		if (!sites_are_in(e, m, d)) {
+			log_warn("patch '%s': what the kernel writes to in function '%s' is not "
+				 "in the text of module '%s'",
+				 p->name, f->name, o->name);
+			return -EFAULT;
+		}
 		f->ftrace_site = d->ftrace_site;
+		f->nr_sites = d->nr_sites;
+		memcpy(f->sites, d->sites, sizeof(f->sites));
 		err = resolve_parts(e, p, i, m,
 				    (u32)(d - (const struct suture_decl_func *)(m + 1)));
 		if (err)

@@ -67,8 +67,9 @@ static void fill(struct switch_func *s, const struct func *f, const struct func 
 		.active_addr = before ? before->new_addr : f->old_addr,
 		.active_size = before ? before->new_size : f->old_size,
 		.new_addr = after ? after->new_addr : 0,
-		.rewritten = f->rewritten,
 		.ftrace_site = f->ftrace_site,
+		.sites = f->sites,
+		.nr_sites = f->nr_sites,
 	};
 	str_copy(s->name, f->name, sizeof(s->name));
 }

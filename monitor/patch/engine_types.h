@@ -14,10 +14,18 @@ struct func {
 	u32 sympos;
 	u64 old_addr, old_size; /* of the original; its address is the redirect's key */
 	u64 new_addr, new_size;
-	u64 rewritten;	 /* as in suture_decl_func */
-	u32 ftrace_site; /* as there */
+	u32 ftrace_site; /* as in suture_decl_func */
+	u32 nr_sites;	 /* as there */
+	struct suture_decl_site sites[SUTURE_MAX_SITES];
 	bool on;	 /* on its function's stack: runs, unless a newer patch's stands on it */
 };
+
+/* In itself; whether it lies in its function's object is another question. */
+static inline bool site_is_sane(const struct suture_decl_site *s)
+{
+	return s->len && s->kind >= SUTURE_SITE_KEY && s->kind <= SUTURE_SITE_ENTRY &&
+	       (!s->room || s->kind == SUTURE_SITE_KEY);
+}
 
 /* What the compiler split off a function. size 0: no longer there. */
 struct part {

@@ -8,6 +8,9 @@
 
 #define BLOCKER_STACK 16
 
+/* A sentence for people about one function, whatever its name is; whoever passes it on has room. */
+#define REASON_LEN (SUTURE_SYM_LEN + 256)
+
 /* The task and function that an attempt failed on. */
 struct blocker {
 	bool valid;
@@ -37,7 +40,7 @@ struct transition_report {
 	u32 pages_shadowed;	  /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected; /* redirects added or removed */
 	struct blocker blocker;	  /* of the last failed attempt */
-	char reason[192];	  /* why the last attempt failed, "" if it did not */
+	char reason[REASON_LEN];  /* why the last attempt failed, "" if it did not */
 };
 
 #endif

@@ -13,9 +13,6 @@
 #include "patch/check.h"
 #include "stage2/shadow.h"
 
-/* As much of a function as arch_redirect_offset() wants to see. */
-#define CODE_MAX 64u
-
 static int fail(struct transition_report *r, int err, const char *fmt, ...) __printf_like(3, 4);
 
 static int fail(struct transition_report *r, int err, const char *fmt, ...)
@@ -30,37 +27,30 @@ static int fail(struct transition_report *r, int err, const char *fmt, ...)
 
 /* ---- the redirect of one function ---- */
 
-static int find_ipas(const struct switch_func *f, struct redirect *redirect,
+static int find_ipas(const struct switch_func *f, struct redirect *piece,
 		     struct transition_report *r)
 {
-	u64 last = redirect->from + redirect->len - 1;
-	int err = guest_translate(GVA(redirect->from), &redirect->ipa);
+	u64 last = piece->from + piece->len - 1;
+	int err = guest_translate(GVA(piece->from), &piece->ipa);
 
-	if (!err && ALIGN_DOWN(last, PAGE_SIZE) != ALIGN_DOWN(redirect->from, PAGE_SIZE))
-		err = guest_translate(GVA(ALIGN_DOWN(last, PAGE_SIZE)), &redirect->ipa2);
-	return err ? fail(r, err, "%s at %#llx is not mapped in the guest kernel", f->name,
-			  (unsigned long long)redirect->from)
+	if (!err && ALIGN_DOWN(last, PAGE_SIZE) != ALIGN_DOWN(piece->from, PAGE_SIZE))
+		err = guest_translate(GVA(ALIGN_DOWN(last, PAGE_SIZE)), &piece->ipa2);
+	return err ? fail(r, err, "%s: %#llx is not mapped in the guest kernel", f->name,
+			  (unsigned long long)piece->from)
 		   : 0;
 }
 
 /*
- * Bytes that the guest patches itself stay its own: under the redirect it would read back other
- * ones than it wrote, which Linux takes for a fault of its own (BUG_ON).
+ * Bytes that an optimized kprobe has taken stay the guest's: under the redirect it would read back
+ * other ones than it wrote, which Linux takes for a fault of its own (BUG_ON).
  */
-static int check_untouched(const struct switch_func *f, const struct redirect *redirect,
-			   struct transition_report *r)
+static int check_unoptimized(const struct switch_func *f, const struct redirect *piece,
+			     struct transition_report *r)
 {
-	u64 offset = redirect->from - f->old_addr, to;
+	u64 to = arch_redirect_jump(piece->old, piece->len, piece->from);
 
-	if (offset + redirect->len > 64 || (f->rewritten >> offset & ((1ull << redirect->len) - 1)))
-		return fail(r, -EOPNOTSUPP,
-			    "%s: the kernel itself rewrites instructions where its jump would be "
-			    "(a static key, a static call or a probe): patch its callers instead, "
-			    "or remove the probe",
-			    f->name);
-	to = arch_redirect_jump(redirect->old, redirect->len, redirect->from);
 	/* Modules may jump to one another; vmlinux jumps nowhere but to itself. */
-	if (to && guest_is_kernel_text(redirect->from, 1) && !guest_is_kernel_text(to, 1))
+	if (to && guest_is_kernel_text(piece->from, 1) && !guest_is_kernel_text(to, 1))
 		return fail(r, -EBUSY,
 			    "%s: an optimized kprobe of the guest's is where its jump "
 			    "would be: remove it",
@@ -69,47 +59,100 @@ static int check_untouched(const struct switch_func *f, const struct redirect *r
 }
 
 /* guest_read() sees the guest's own bytes, also where a shadow page is in force. */
-static int make_redirect(const struct switch_func *f, struct redirect *redirect,
-			 struct transition_report *r)
+static int read_code(u64 at, u8 *buf, size_t len)
 {
-	u8 code[CODE_MAX];
-	size_t size = MIN(f->old_size, CODE_MAX);
-	int offset, len, err;
+	return guest_read(GVA(at), buf, len);
+}
 
-	if (guest_read(GVA(f->old_addr), code, size))
-		return fail(r, -EFAULT, "%s: its code at %#llx cannot be read in the guest",
-			    f->name, (unsigned long long)f->old_addr);
-	offset = arch_redirect_offset(code, size, f->ftrace_site, f->old_addr, f->new_addr);
-	if (offset == -ENOSPC)
-		return fail(r, offset,
+static const char *obstacle_name(u32 kind)
+{
+	switch (kind) {
+	case SUTURE_SITE_KEY:
+		return "static key";
+	case SUTURE_SITE_CALL:
+		return "static call";
+	case SUTURE_SITE_PROBE:
+		return "kprobe";
+	default:
+		return "breakpoint";
+	}
+}
+
+/* What arch_redirect_plan() found in the way, and the way out. */
+static int explain(const struct switch_func *f, int err, const struct redirect_obstacle *o,
+		   struct transition_report *r)
+{
+	long long offset = (long long)(o->at - f->old_addr);
+
+	switch (err) {
+	case -ENOSPC:
+		return fail(r, err,
 			    "%s is too short for a jump (%llu bytes): patch its callers instead",
 			    f->name, (unsigned long long)f->old_size);
-	if (offset < 0)
-		return fail(r, offset,
-			    "%s: the bytes at %#llx are not the beginning of a function: check "
-			    "that the patch was built for this kernel",
-			    f->name, (unsigned long long)f->old_addr);
+	case -EILSEQ:
+		return fail(r, err,
+			    "%s: the bytes at %#llx are not the beginning of a function, or not "
+			    "what is said to be there: check that the patch was built for this "
+			    "kernel",
+			    f->name, (unsigned long long)o->at);
+	case -EBUSY:
+		return fail(r, err,
+			    "%s: a %s of the guest's is where its jump would be, %lld bytes from "
+			    "its beginning: remove it",
+			    f->name, o->kind ? "kprobe" : "breakpoint (a kprobe?)", offset);
+	case -EOPNOTSUPP:
+		return fail(r, err,
+			    "%s: the kernel itself rewrites a %s %lld bytes from its beginning, and "
+			    "its jump fits neither before it nor elsewhere: patch its callers "
+			    "instead",
+			    f->name, obstacle_name(o->kind), offset);
+	case -E2BIG:
+		return fail(r, err,
+			    "%s: its jump would be in more than %u pieces, because of the static "
+			    "keys %lld bytes from its beginning: patch its callers instead",
+			    f->name, REDIRECT_PIECES, offset);
+	case -ERANGE:
+		return fail(r, err, "%s: no jump reaches from %#llx to %#llx", f->name,
+			    (unsigned long long)o->at, (unsigned long long)f->new_addr);
+	default:
+		return fail(r, err, "%s: its code at %#llx cannot be read in the guest", f->name,
+			    (unsigned long long)o->at);
+	}
+}
 
-	*redirect = (struct redirect){
-		.key = f->key, .from = f->old_addr + (u32)offset, .to = f->new_addr};
-	len = arch_redirect_encode(redirect->from, redirect->to, redirect->bytes);
-	if (len < 0)
-		return fail(r, len, "%s: no jump reaches from %#llx to %#llx", f->name,
-			    (unsigned long long)redirect->from, (unsigned long long)redirect->to);
-	if ((size_t)offset + (size_t)len > size)
-		return fail(r, -ENOSPC,
-			    "%s is too short (%llu bytes, %d needed): patch its callers instead",
-			    f->name, (unsigned long long)f->old_size, offset + len);
-	len = arch_redirect_pad(code + offset, size - (size_t)offset, redirect->bytes, len);
-	if (len < 0)
-		return fail(r, len,
-			    "%s: a breakpoint of the guest's (a kprobe?) is where its jump would "
-			    "be: remove it",
-			    f->name);
-	redirect->len = (u32)len;
-	memcpy(redirect->old, code + offset, redirect->len);
-	err = check_untouched(f, redirect, r);
-	return err ? err : find_ipas(f, redirect, r);
+static bool is_free(u64 start, u64 end, void *plan)
+{
+	return shadow_plan_is_free(plan, start, end);
+}
+
+/* Returns the number of pieces. */
+static int make_redirect(struct shadow_plan *plan, const struct switch_func *f,
+			 struct redirect *pieces, struct transition_report *r)
+{
+	const struct redirect_request request = {
+		.func = f->old_addr,
+		.size = f->old_size,
+		.site = f->ftrace_site,
+		.to = f->new_addr,
+		.sites = f->sites,
+		.nr_sites = f->nr_sites,
+		.read = read_code,
+		.is_free = is_free,
+		.arg = plan,
+	};
+	struct redirect_obstacle obstacle = {0};
+	int n = arch_redirect_plan(&request, pieces, &obstacle), err = 0;
+
+	if (n < 0)
+		return explain(f, n, &obstacle, r);
+	for (int i = 0; !err && i < n; i++) {
+		pieces[i].key = f->key;
+		pieces[i].to = f->new_addr;
+		err = check_unoptimized(f, &pieces[i], r);
+		if (!err)
+			err = find_ipas(f, &pieces[i], r);
+	}
+	return err ? err : n;
 }
 
 /* ---- planning, with the guest running ---- */
@@ -122,7 +165,7 @@ static bool is_redirected(const struct switch_func *f)
 static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 		     struct transition_report *r)
 {
-	struct redirect redirect;
+	struct redirect pieces[REDIRECT_PIECES];
 	int err;
 
 	/* A drop came first; when the engine has heard of it, it will ask for something else. */
@@ -130,10 +173,10 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 		return fail(r, -EAGAIN, "%s: its redirect was dropped by the guest", f->name);
 	if (!f->new_addr)
 		return 0;
-	err = make_redirect(f, &redirect, r);
-	if (err)
+	err = make_redirect(plan, f, pieces, r);
+	if (err < 0)
 		return err;
-	err = shadow_plan_add(plan, &redirect);
+	err = shadow_plan_add(plan, pieces, (u32)err);
 	if (err == -EEXIST)
 		return fail(r, err, "%s is redirected already", f->name);
 	if (err == -ENOSPC)
@@ -153,67 +196,64 @@ static int plan_set(struct shadow_plan *plan, const struct switch_set *set,
 
 /* ---- what must not be on a stack ---- */
 
-static void add_range(struct check_range *range, const struct switch_func *f, u64 start, u64 size)
+/* Ranges that are made. Counted only, where there is no room for them. */
+struct range_list {
+	struct check_range *ranges;
+	u32 count;
+	const struct switch_func *f; /* whose turn it is */
+};
+
+static void add_range(struct range_list *l, u64 start, u64 end)
 {
-	range->start = start;
-	range->end = start + size;
-	str_copy(range->name, f->name, sizeof(range->name));
+	struct check_range *range = l->ranges ? &l->ranges[l->count] : NULL;
+
+	l->count++;
+	if (!range)
+		return;
+	*range = (struct check_range){.start = start, .end = end};
+	str_copy(range->name, l->f->name, sizeof(range->name));
 }
 
 /*
- * The bytes that the switch changes: of the jump that is there, and of the one that comes. What
- * cannot be told (its code has changed since) is taken to be all that a jump may lie in.
+ * The bytes of a piece, and what is only passed between pieces: whoever is there has left the
+ * original's way, or the redirect's.
  */
-static void add_jumps(struct check_range *range, const struct switch_func *f)
+static int add_piece(const struct redirect *piece, void *list)
 {
-	const u64 targets[] = {is_redirected(f) ? f->active_addr : 0, f->new_addr};
-	u64 start = f->old_addr + f->old_size, end = f->old_addr;
+	struct range_list *l = list;
 
-	for (u32 i = 0; i < ARRAY_SIZE(targets); i++) {
-		struct switch_func jump = *f;
-		struct transition_report ignored;
-		struct redirect redirect;
-
-		if (!targets[i])
-			continue;
-		jump.new_addr = targets[i];
-		if (make_redirect(&jump, &redirect, &ignored)) {
-			start = f->old_addr;
-			end = f->old_addr + MIN(f->old_size, CODE_MAX);
-			break;
-		}
-		start = MIN(start, redirect.from);
-		end = MAX(end, redirect.from + redirect.len);
-	}
-	add_range(range, f, start, end - start);
+	if (piece->key == l->f->key)
+		add_range(l, piece->from - piece->lead, piece->from + piece->len);
+	return 0;
 }
 
 /*
- * The code that is active; and where a redirect stands, its bytes too: a CPU may be between two
- * instructions of the jump. With SWITCH_OFFLINE there is none.
+ * The code that is active; and the bytes that the switch changes: a CPU may be between two
+ * instructions of the jump that is there, or where the one that comes will be. With SWITCH_OFFLINE
+ * there is nobody.
  */
-static int make_ranges(const struct switch_set *set, struct check_range *ranges, u32 *count,
-		       struct transition_report *r)
+static int make_ranges(const struct switch_set *set, const struct shadow_plan *plan,
+		       struct range_list *l, struct transition_report *r)
 {
-	u32 n = 0;
-
+	l->count = 0;
 	for (u32 i = 0; i < set->count && set->care != SWITCH_OFFLINE; i++) {
 		const struct switch_func *f = &set->funcs[i];
-		bool forced = set->care == SWITCH_FORCED;
+		u64 active = MUTATION(active_code) ? f->old_addr : f->active_addr;
 
+		l->f = f;
 		if (!f->active_size || f->active_addr + f->active_size < f->active_addr)
 			return fail(r, -EINVAL, "%s: the size of its active code is not known",
 				    f->name);
-		if (!forced)
-			add_range(&ranges[n++], f,
-				  MUTATION(active_code) ? f->old_addr : f->active_addr,
-				  f->active_size);
-		if (!MUTATION(redirect_bytes) && (forced || is_redirected(f)))
-			add_jumps(&ranges[n++], f);
+		if (set->care != SWITCH_FORCED)
+			add_range(l, active, active + f->active_size);
+		if (MUTATION(redirect_bytes))
+			continue;
+		shadow_plan_for_each_removed(plan, add_piece, l);
+		shadow_plan_for_each_added(plan, add_piece, l);
 	}
-	for (u32 i = 0; i < set->nr_also && !MUTATION(also_ranges); i++)
-		ranges[n++] = set->also[i];
-	*count = n;
+	for (u32 i = 0; i < set->nr_also && !MUTATION(also_ranges); i++, l->count++)
+		if (l->ranges)
+			l->ranges[l->count] = set->also[i];
 	return 0;
 }
 
@@ -257,7 +297,7 @@ static int is_on_page(u64 page, void *arg)
 
 /*
  * Optimized kprobes are jumps to pages of their own. In vmlinux any jump that leaves it is one
- * (check_untouched()), in a module it may be the module's own.
+ * (check_unoptimized()), in a module it may be the module's own.
  */
 static int check_unprobed(const struct redirect *redirect, void *report)
 {
@@ -335,63 +375,79 @@ static void clear_attempt(struct transition_report *r)
 	r->reason[0] = '\0';
 }
 
+/* Prepared for the pause: what is switched, and what must not be on a stack. */
+struct attempt {
+	struct shadow_plan *plan;
+	size_t pages;		    /* that the ranges take */
+	struct check_range *all;    /* as they are named, */
+	struct check_range *ranges; /* and for the check */
+	u32 nr_all, count;
+};
+
+static int prepare_ranges(struct attempt *a, const struct switch_set *set,
+			  struct transition_report *r)
+{
+	struct range_list l = {0};
+	int err = make_ranges(set, a->plan, &l, r);
+
+	if (err || !l.count)
+		return err;
+	if (l.count > CHECK_MAX_RANGES)
+		return fail(r, -ENOSPC,
+			    "%u functions and %u of their parts change at once, with %u ranges of "
+			    "code to be looked for: at most %u can",
+			    set->count, set->nr_also, l.count, CHECK_MAX_RANGES);
+	a->pages = (2 * l.count * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
+	a->all = l.ranges = pool_alloc(a->pages);
+	if (!a->all)
+		return fail(r, -ENOMEM, "no memory for %u functions", set->count);
+	a->ranges = a->all + l.count;
+	err = make_ranges(set, a->plan, &l, r);
+	a->nr_all = l.count;
+	memcpy(a->ranges, a->all, a->nr_all * sizeof(*a->all));
+	a->count = check_sort(a->ranges, a->nr_all);
+	return err;
+}
+
+static int prepare(struct attempt *a, const struct switch_set *set, struct transition_report *r)
+{
+	int err = plan_set(a->plan, set, r);
+
+	if (err == -EBUSY) /* what is in the way can go */
+		err = -EAGAIN;
+	if (!err)
+		err = prepare_ranges(a, set, r);
+	if (err)
+		return err;
+	err = shadow_plan_prepare(a->plan);
+	return err ? fail(r, err, "no shadow pages can be made (%s)", errno_name(err)) : 0;
+}
+
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r)
 {
-	u64 max = 2ull * set->count + set->nr_also;
-	size_t pages = (2 * max * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
-	struct check_range *all, *ranges; /* as they are named, and for the check */
-	struct shadow_plan *plan;
-	u32 count = 0, nr_all = 0;
+	struct attempt a = {0};
 	int err;
 
 	r->attempts++;
 	clear_attempt(r);
-	if (!max)
+	if (!set->count && !set->nr_also)
 		return 0;
-	if (max > CHECK_MAX_RANGES)
-		return fail(
-			r, -ENOSPC,
-			"%u functions and %u of their parts change at once: at most %u can, where "
-			"a function counts twice",
-			set->count, set->nr_also, CHECK_MAX_RANGES);
-	all = pool_alloc(pages);
-	if (!all)
-		return fail(r, -ENOMEM, "no memory for %u functions", set->count);
-	plan = shadow_plan_begin();
-	if (!plan) {
-		err = fail(r, -ENOMEM, "no memory for a plan of shadow pages");
-		goto free_ranges;
-	}
-
-	err = make_ranges(set, all, &nr_all, r);
+	a.plan = shadow_plan_begin();
+	if (!a.plan)
+		return fail(r, -ENOMEM, "no memory for a plan of shadow pages");
+	err = prepare(&a, set, r);
 	if (!err)
-		err = plan_set(plan, set, r);
-	if (err == -EBUSY) /* what is in the way can go */
-		err = -EAGAIN;
-	if (err)
-		goto abort;
-	err = shadow_plan_prepare(plan);
-	if (err) {
-		fail(r, err, "no shadow pages can be made (%s)", errno_name(err));
-		goto abort;
-	}
-	ranges = all + max;
-	memcpy(ranges, all, nr_all * sizeof(*all));
-	count = check_sort(ranges, nr_all);
-	err = pause_and_switch(plan, ranges, count, budget_us, r);
+		err = pause_and_switch(a.plan, a.ranges, a.count, budget_us, r);
 	if (err == -EBUSY)
-		err = describe_blocker(all, nr_all, r);
-	if (err)
-		goto abort;
-
-	r->pages_shadowed = shadow_plan_pages(plan);
-	r->functions_redirected += set->count;
-	shadow_plan_finish(plan);
-	goto free_ranges;
-abort:
-	shadow_plan_abort(plan);
-free_ranges:
-	pool_free(all, pages);
+		err = describe_blocker(a.all, a.nr_all, r);
+	if (!err) {
+		r->pages_shadowed = shadow_plan_pages(a.plan);
+		r->functions_redirected += set->count;
+		shadow_plan_finish(a.plan);
+	} else {
+		shadow_plan_abort(a.plan);
+	}
+	pool_free(a.all, a.pages);
 	return err;
 }
 

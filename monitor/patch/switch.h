@@ -15,8 +15,9 @@ struct switch_func {
 	u64 old_addr, old_size;	      /* the original function */
 	u64 active_addr, active_size; /* the code that runs now: must not be on a stack */
 	u64 new_addr;		      /* the code that is to run; 0: the original again */
-	u64 rewritten;		      /* bits of the original's bytes, as in suture_decl_func */
 	u32 ftrace_site;	      /* offset in the original, or SUTURE_NONE */
+	const struct suture_decl_site *sites; /* of the original */
+	u32 nr_sites;
 };
 
 enum switch_care {
@@ -41,9 +42,8 @@ struct switch_set {
 /*
  * One attempt. 0: done, wholly. -EAGAIN: somebody stands in the way or the pause was too short;
  * r->blocker or r->reason says so, nothing changed, try again later. Anything else will not get
- * better by trying: -ENOSPC (a function is too short), -EILSEQ (its bytes are not a function's),
- * -EOPNOTSUPP (the guest rewrites the bytes that the jump needs), -EFAULT, -ENOMEM, -ERANGE;
- * r->reason names the function. Adds to r. Service CPU, no locks held.
+ * better by trying: what arch_redirect_plan() says of a function, -EEXIST, -EFAULT, -ENOMEM;
+ * r->reason names the function, what is in the way, and the way out. Adds to r. Service CPU, no locks held.
  */
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r);
 

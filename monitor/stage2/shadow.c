@@ -109,16 +109,17 @@ struct shadow_plan *shadow_plan_begin(void)
 			return NULL;
 		}
 		copy->r = e->r;
+		copy->more = e->more;
 		copy->was = (u32)(e - entry_of(shadow.current, 0));
 	}
 	return p;
 }
 
-int shadow_plan_add(struct shadow_plan *p, const struct redirect *r)
+static int check_piece(const struct shadow_plan *p, const struct redirect *pieces, u32 i)
 {
-	struct shadow_entry *new;
+	const struct redirect *r = &pieces[i];
 
-	if (p->prepared || !well_formed(r))
+	if (!well_formed(r) || r->key != pieces[0].key || r->to != pieces[0].to)
 		return -EINVAL;
 	set_for_each_entry (p->next, e) {
 		if (e->r.key == r->key)
@@ -126,33 +127,74 @@ int shadow_plan_add(struct shadow_plan *p, const struct redirect *r)
 		if (redirects_overlap(&e->r, r))
 			return -ENOSPC;
 	}
-	new = vec_push(&p->next->entries, sizeof(*new));
-	if (!new)
-		return -ENOMEM;
-	new->r = *r;
-	new->added = true;
+	for (u32 j = 0; j < i; j++)
+		if (redirects_overlap(&pieces[j], r))
+			return -ENOSPC;
+	return 0;
+}
+
+int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 count)
+{
+	u32 before = p->next->entries.count;
+	int err = p->prepared || !count ? -EINVAL : 0;
+
+	for (u32 i = 0; !err && i < count; i++)
+		err = check_piece(p, pieces, i);
+	for (u32 i = 0; !err && i < count; i++) {
+		struct shadow_entry *new = vec_push(&p->next->entries, sizeof(*new));
+
+		if (!new) {
+			p->next->entries.count = before;
+			return -ENOMEM;
+		}
+		new->r = pieces[i];
+		new->more = i != 0;
+		new->added = true;
+	}
+	return err;
+}
+
+bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end)
+{
+	set_for_each_entry (p->next, e)
+		if (e->r.from < end && start < e->r.from + e->r.len)
+			return false;
+	return true;
+}
+
+/* Remember which pieces of the current set the plan takes out of force. */
+static int note_removed(struct shadow_plan *p, u64 key)
+{
+	u32 before = p->removed.count;
+
+	set_for_each_entry (p->next, e) {
+		u32 *removed;
+
+		if (e->r.key != key || e->added)
+			continue;
+		removed = vec_push(&p->removed, sizeof(*removed));
+		if (!removed) {
+			p->removed.count = before;
+			return -ENOMEM;
+		}
+		*removed = e->was;
+	}
 	return 0;
 }
 
 int shadow_plan_remove(struct shadow_plan *p, u64 key)
 {
-	u32 *removed;
+	struct shadow_entry *kept = entry_of(p->next, 0);
+	u32 count = p->next->entries.count;
+	int err = p->prepared ? -EINVAL : note_removed(p, key);
 
-	if (p->prepared)
-		return -EINVAL;
-	set_for_each_entry (p->next, e) {
+	if (err)
+		return err;
+	set_for_each_entry (p->next, e)
 		if (e->r.key != key)
-			continue;
-		if (!e->added) {
-			removed = vec_push(&p->removed, sizeof(*removed));
-			if (!removed)
-				return -ENOMEM;
-			*removed = e->was;
-		}
-		*e = *entry_of(p->next, --p->next->entries.count);
-		return 0;
-	}
-	return -ENOENT;
+			*kept++ = *e;
+	p->next->entries.count = (u32)(kept - entry_of(p->next, 0));
+	return p->next->entries.count < count ? 0 : -ENOENT;
 }
 
 /* The page of the set at ipa, made if need be; returns its index or an error. */
@@ -298,6 +340,17 @@ int shadow_plan_for_each_added(const struct shadow_plan *p,
 	return ret;
 }
 
+int shadow_plan_for_each_removed(const struct shadow_plan *p,
+				 int (*fn)(const struct redirect *r, void *arg), void *arg)
+{
+	const u32 *removed = p->removed.items;
+	int ret = 0;
+
+	for (u32 i = 0; !ret && i < p->removed.count; i++)
+		ret = fn(&entry_of(shadow.current, removed[i])->r, arg);
+	return ret;
+}
+
 u64 shadow_plan_obstacle(const struct shadow_plan *p)
 {
 	return p->obstacle;
@@ -380,7 +433,7 @@ void shadow_stats(struct shadow_stats *s)
 {
 	*s = (struct shadow_stats){.plan_open = READ_ONCE(the_plan.open)};
 	set_for_each_entry (shadow.current, e)
-		s->redirects += !READ_ONCE(e->dead);
+		s->redirects += !e->more && !READ_ONCE(e->dead);
 	set_for_each_page (shadow.current, pg)
 		s->pages += READ_ONCE(pg->live) != 0;
 }

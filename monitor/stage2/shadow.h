@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Shadow pages: private copies of guest pages in which some bytes (redirects) belong to the
- * monitor. The guest's page is never written; the stage-2 leaf points at the copy, readable and
+ * monitor. A redirect is one or more pieces, which are in force or out of force together. The
+ * guest's page is never written; the stage-2 leaf points at the copy, readable and
  * executable, not writable.
  *
  * A change of redirects is a plan. Before the pause: shadow_plan_begin(), _add(), _remove(),
@@ -16,15 +17,21 @@
 #include "core/arch.h"
 #include "core/lock.h"
 
-/* One redirect: bytes that stand at a place in guest memory instead of the guest's own. */
+/* One piece of a redirect: bytes that stand at a place in guest memory instead of its own. */
 struct redirect {
-	u64 key;    /* chosen by the owner, unique among the redirects in force (e.g. function's
-		       address) */
+	u64 key;    /* chosen by the owner, the same for all pieces of a redirect, and unique among
+		       the redirects in force (e.g. function's address) */
 	u64 from;   /* guest virtual address of the first replaced byte */
-	u64 to;	    /* guest virtual address of the target: for shadow_drop_range() */
+	u64 to;	    /* guest virtual address where the redirect leads in the end: for
+		       shadow_drop_range() */
 	ipa_t ipa;  /* of `from` */
 	ipa_t ipa2; /* of the next page, when the bytes cross into it */
 	u32 len;
+	/*
+	 * Whoever stands here, or on one of so many bytes before, counts as being in the redirect;
+	 * 0: where callers enter it, so that who stands there has executed nothing.
+	 */
+	u32 lead;
 	u8 bytes[REDIRECT_MAX];
 	u8 old[REDIRECT_MAX]; /* what the guest's memory must hold there when the plan is filled */
 };
@@ -39,11 +46,16 @@ struct shadow_plan;
 struct shadow_plan *shadow_plan_begin(void);
 
 /*
- * Put a redirect in force. -EEXIST: the key is. -ENOSPC: overlaps the bytes of another. -EINVAL:
- * no length or more than REDIRECT_MAX; ipa and from differ in their offset in the page; it crosses
- * into ipa2, and that is not the start of another page; or the plan is prepared. -ENOMEM.
+ * Put a redirect of `count` pieces in force. -EEXIST: its key is. -ENOSPC: a piece overlaps one of
+ * another redirect, or two overlap. -EINVAL: no piece; pieces of different keys or targets; one has
+ * no length or more than REDIRECT_MAX; its ipa and from differ in their offset in the page; it
+ * crosses into ipa2, and that is not the start of another page; or the plan is prepared. -ENOMEM.
+ * On failure nothing is added.
  */
-int shadow_plan_add(struct shadow_plan *p, const struct redirect *r);
+int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 count);
+
+/* True if the plan leaves no piece in force in guest virtual [start, end). */
+bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end);
 
 /* Take one out of force. -ENOENT, -ENOMEM. A plan may remove a key and add it again (another
  * target). */
@@ -64,11 +76,16 @@ int shadow_plan_prepare(struct shadow_plan *p);
  */
 int shadow_plan_fill(struct shadow_plan *p);
 
-/* Call fn for every redirect that the plan adds, until it returns non-zero; returns that. */
+/*
+ * Call fn for every piece that the plan adds, or that it takes out of force, until fn
+ * returns non-zero; returns that.
+ */
 int shadow_plan_for_each_added(const struct shadow_plan *p,
 			       int (*fn)(const struct redirect *r, void *arg), void *arg);
+int shadow_plan_for_each_removed(const struct shadow_plan *p,
+				 int (*fn)(const struct redirect *r, void *arg), void *arg);
 
-/* After -EBUSY from shadow_plan_fill(): where that redirect begins (guest virtual). */
+/* After -EBUSY from shadow_plan_fill(): where that piece begins (guest virtual). */
 u64 shadow_plan_obstacle(const struct shadow_plan *p);
 
 /*
@@ -86,8 +103,8 @@ void shadow_plan_abort(struct shadow_plan *p);
 u32 shadow_plan_pages(const struct shadow_plan *p);
 
 /*
- * Take every redirect out of force that stands in guest virtual [start, end) or leads into it. With
- * the guest paused. A plan that is open can no longer be filled. Allocates nothing; pages are freed
+ * Take every redirect out of force, wholly, that has a piece in guest virtual [start, end) or leads
+ * into it. With the guest paused. A plan that is open can no longer be filled. Allocates nothing; pages are freed
  * by shadow_reap() later. Returns how many, their keys through `dropped` (may be NULL). Any CPU.
  */
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg);
@@ -115,7 +132,8 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy);
  * up to date. Where a redirect stands the guest sees the redirect's bytes; what it puts there
  * (a breakpoint) is based on them, and it must read back what it wrote: so such bytes show in the
  * copy and run. When all that the original holds there is `old` or the redirect's own, the guest
- * has written back what it read: the original gets its true bytes (`old`) again. May cross pages.
+ * has written back what it read: the original gets its true bytes (`old`) again. Each piece is
+ * looked at by itself. May cross pages.
  * False when none of it is shadowed. With the guest paused; any CPU.
  */
 bool shadow_write_through(ipa_t ipa, size_t len);

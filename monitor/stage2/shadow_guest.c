@@ -7,6 +7,7 @@
 
 /* ---- dropping ---- */
 
+/* One piece. */
 static void drop(struct shadow_set *s, struct shadow_entry *e)
 {
 	WRITE_ONCE(e->dead, true);
@@ -24,6 +25,19 @@ static void drop(struct shadow_set *s, struct shadow_entry *e)
 	}
 }
 
+static bool concerns(const struct redirect *r, u64 start, u64 end)
+{
+	return (r->from < end && r->from + r->len - 1 >= start) || (r->to >= start && r->to < end);
+}
+
+/* All pieces of the redirect. */
+static void drop_redirect(u64 key)
+{
+	set_for_each_entry (shadow.current, e)
+		if (e->r.key == key && !e->dead)
+			drop(shadow.current, e);
+}
+
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg)
 {
 	int n = 0;
@@ -31,15 +45,11 @@ int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), v
 	/* Even without a hit: a plan under way may be about to lead into the range. */
 	__atomic_fetch_add(&shadow.generation, 1, __ATOMIC_RELEASE);
 	set_for_each_entry (shadow.current, e) {
-		const struct redirect *r = &e->r;
-		bool from = r->from < end && r->from + r->len - 1 >= start;
-		bool to = r->to >= start && r->to < end;
-
-		if (e->dead || (!from && !to))
+		if (e->dead || !concerns(&e->r, start, end))
 			continue;
-		drop(shadow.current, e);
+		drop_redirect(e->r.key);
 		if (dropped)
-			dropped(r->key, arg);
+			dropped(e->r.key, arg);
 		n++;
 	}
 	return n;

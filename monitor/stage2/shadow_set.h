@@ -19,6 +19,7 @@ struct shadow_entry {
 	struct redirect r;
 	u32 page[2]; /* index into the set's pages, for each part of the redirect */
 	u32 was;     /* its index in the set before, unless added */
+	bool more;   /* not the first piece of its redirect */
 	bool added;  /* by the plan that made this set */
 	bool dead;   /* dropped */
 };

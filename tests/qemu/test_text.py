@@ -138,20 +138,6 @@ def test_key_of_the_kernel(guest, bundles):
     assert "wait_sum" not in guest.check("cat /proc/1/sched")
 
 
-def test_key_at_the_entry(guest, bundles):
-    """No room for a jump: refused, with the function's name and the reason."""
-    bundle = make_patch(bundles, "first", """
-        static noinline int new_key_first(int n)
-        {
-            return n + 5;
-        }
-    """, {"rewritten": {"rewritten_key_first": "new_key_first"}})
-    result = guest.suture("apply", bundle)
-    assert result.status != 0
-    assert "rewritten_key_first" in result.out and "static key" in result.out, result
-    guest.check("echo key 1 >/proc/rewritten; echo key 0 >/proc/rewritten")
-
-
 def test_module_loaded(guest, patch):
     """Alternatives, keys and ftrace sites of a module that comes and goes."""
     apply(guest, patch)

@@ -270,7 +270,8 @@ static int rig_validate(void *ctx, const struct switch_set *set, struct transiti
 
 	assert_true(set->count > 0);
 	if (rig->validate_error)
-		snprintf(r->reason, sizeof(r->reason), "%s is too short", set->funcs[0].name);
+		snprintf(r->reason, sizeof(r->reason), "%s is too short%*s: patch its callers",
+			 set->funcs[0].name, (int)rig->reason_spaces, "");
 	return rig->validate_error;
 }
 

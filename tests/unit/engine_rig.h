@@ -93,6 +93,7 @@ struct rig {
 	void (*on_idle_leave)(struct rig *rig);
 	void (*on_signal)(struct rig *rig, u32 pid);
 	int switch_error, validate_error;
+	u32 reason_spaces; /* make the reason of the latter longer */
 	bool short_pause;
 	u64 last_budget_us;
 	u32 switches;

@@ -44,6 +44,27 @@ static inline void add_func(const char *name, u64 old, u64 active, u64 new)
 	strcpy(f->name, name);
 }
 
+static struct suture_decl_site sites[4];
+
+/* The guest writes to one byte of the function. */
+static inline void add_site(struct switch_func *f, u32 kind, s32 offset)
+{
+	sites[0] = (struct suture_decl_site){.kind = (u8)kind, .offset = offset, .len = 1};
+	f->sites = sites;
+	f->nr_sites = 1;
+}
+
+/* A static key of two bytes, whose jump leads to KEY_TARGET in the function. */
+#define KEY_TARGET 0x60
+
+static inline void add_key(struct switch_func *f, s32 offset)
+{
+	add_site(f, SUTURE_SITE_KEY, offset);
+	sites[0].len = 2;
+	sites[0].target = KEY_TARGET;
+	sites[0].room = 0x20;
+}
+
 static inline int setup(void **state)
 {
 	(void)state;

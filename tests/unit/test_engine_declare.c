@@ -193,6 +193,52 @@ static void test_funcs(void **state)
 		funcs[1].old_addr = funcs[0].old_addr);
 }
 
+static const struct suture_decl_site key = {
+	.kind = SUTURE_SITE_KEY, .offset = 5, .len = 2, .target = 0x40, .room = 0x40};
+
+/* What the guest is said to write to lies in the function's object. */
+static void test_sites(void **state)
+{
+	struct suture_decl_func *f;
+
+	(void)state;
+#define SITE(change)                                                                               \
+	REFUSED(EFAULT, f = &funcs[1]; f->nr_sites = 1; f->sites[0] = key; f->sites[0].change)
+	SITE(kind = 0);
+	SITE(kind = SUTURE_SITE_ENTRY + 1);
+	SITE(kind = SUTURE_SITE_CALL); /* calls have no target */
+	SITE(len = 0);
+	SITE(offset = 0x7fffffff);
+	SITE(offset = -0x7fffffff);
+	SITE(target = 0x7fffffff);
+	SITE(target = -0x7fffffff);
+	SITE(room = 0xffff);
+#undef SITE
+	REFUSED(E2BIG, funcs[1].nr_sites = SUTURE_MAX_SITES + 1);
+	REFUSED(E2BIG, funcs[1].nr_sites = 0xffffffff);
+	funcs[1].nr_sites = 2;
+	funcs[1].sites[0] = funcs[1].sites[1] = key;
+	funcs[1].sites[1].room = 0; /* a target that is not known is not looked at */
+	funcs[1].sites[1].target = -0x7fffffff;
+	assert_int_equal(engine_declare(rig.e, m), 0);
+}
+
+/* The longest reason comes to the operator whole. */
+static void test_reason_is_whole(void **state)
+{
+	const char *end = ": patch its callers";
+	struct patch_info i;
+
+	(void)state;
+	memset(funcs[0].name, 'a', SUTURE_SYM_LEN - 1);
+	rig.validate_error = -EOPNOTSUPP;
+	rig.reason_spaces = REASON_LEN - SUTURE_SYM_LEN - 13 - (u32)strlen(end);
+	assert_int_equal(engine_declare(rig.e, m), -EOPNOTSUPP);
+	i = info(&rig, "fix");
+	assert_int_equal(strlen(i.why), REASON_LEN - 1);
+	assert_string_equal(i.why + REASON_LEN - 1 - strlen(end), end);
+}
+
 static void test_states(void **state)
 {
 	(void)state;
@@ -393,7 +439,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_good),  T(test_sizes),	 T(test_largest),	  T(test_objects),
-		T(test_funcs), T(test_states),	 T(test_redirectability), T(test_every_byte),
+		T(test_funcs), T(test_sites), T(test_reason_is_whole), T(test_states),	 T(test_redirectability), T(test_every_byte),
 		T(test_parts), T(test_manifest), T(test_only_bundles),	  T(test_out_of_memory),
 	};
 

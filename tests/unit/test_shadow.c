@@ -51,7 +51,7 @@ static void one_plan_changes_many(void **state)
 	for (u32 i = 0; i < 200; i++) {
 		struct redirect r = redirect_at(i, i % PAGES, i / PAGES * 200, 5);
 
-		assert_int_equal(shadow_plan_add(world.plan, &r), 0);
+		assert_int_equal(shadow_plan_add(world.plan, &r, 1), 0);
 		model_add(&r);
 	}
 	assert_int_equal(plan_carry_out(), 0);
@@ -67,7 +67,7 @@ static void one_plan_changes_many(void **state)
 		struct redirect r = redirect_at(i, i % PAGES, i / PAGES * 200, 14);
 
 		assert_int_equal(shadow_plan_remove(world.plan, i), 0);
-		assert_int_equal(shadow_plan_add(world.plan, &r), 0);
+		assert_int_equal(shadow_plan_add(world.plan, &r, 1), 0);
 		model_remove(i);
 		model_add(&r);
 	}
@@ -85,7 +85,7 @@ static void a_plan_counts_its_pages(void **state)
 	add(&b);
 	plan_begin();
 	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
-	assert_int_equal(shadow_plan_add(world.plan, &c), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &c, 1), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
 	assert_int_equal(shadow_plan_pages(world.plan), 3);
 	plan_abort();
@@ -102,33 +102,33 @@ static void refusals_change_nothing(void **state)
 	assert_null(shadow_plan_begin());
 
 	other = redirect_at(1, 9, 0, 5);
-	assert_int_equal(shadow_plan_add(world.plan, &other), -EEXIST);
+	assert_int_equal(shadow_plan_add(world.plan, &other, 1), -EEXIST);
 	other = redirect_at(2, 4, PAGE_SIZE - 7, 5);
-	assert_int_equal(shadow_plan_add(world.plan, &other), -ENOSPC);
+	assert_int_equal(shadow_plan_add(world.plan, &other, 1), -ENOSPC);
 	other = redirect_at(2, 5, 1, 5); /* its second page */
-	assert_int_equal(shadow_plan_add(world.plan, &other), -ENOSPC);
+	assert_int_equal(shadow_plan_add(world.plan, &other, 1), -ENOSPC);
 	assert_int_equal(shadow_plan_remove(world.plan, 2), -ENOENT);
 
 	bad = redirect_at(2, 9, 0, 5);
 	bad.len = 0;
-	assert_int_equal(shadow_plan_add(world.plan, &bad), -EINVAL);
+	assert_int_equal(shadow_plan_add(world.plan, &bad, 1), -EINVAL);
 	bad.len = REDIRECT_MAX + 1;
-	assert_int_equal(shadow_plan_add(world.plan, &bad), -EINVAL);
+	assert_int_equal(shadow_plan_add(world.plan, &bad, 1), -EINVAL);
 	bad = redirect_at(2, 9, 0, 5);
 	bad.from++;
-	assert_int_equal(shadow_plan_add(world.plan, &bad), -EINVAL);
+	assert_int_equal(shadow_plan_add(world.plan, &bad, 1), -EINVAL);
 	bad = redirect_at(2, 9, PAGE_SIZE - 2, 5);
 	bad.ipa2.v++;
-	assert_int_equal(shadow_plan_add(world.plan, &bad), -EINVAL);
+	assert_int_equal(shadow_plan_add(world.plan, &bad, 1), -EINVAL);
 	bad.ipa2.v = world.ipa[9];
-	assert_int_equal(shadow_plan_add(world.plan, &bad), -EINVAL);
+	assert_int_equal(shadow_plan_add(world.plan, &bad, 1), -EINVAL);
 
 	other = redirect_at(2, 5, 2, 5); /* just behind is free */
-	assert_int_equal(shadow_plan_add(world.plan, &other), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &other, 1), 0);
 	assert_int_equal(shadow_plan_fill(world.plan), -EINVAL); /* not prepared */
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), -EINVAL);
-	assert_int_equal(shadow_plan_add(world.plan, &other), -EINVAL);
+	assert_int_equal(shadow_plan_add(world.plan, &other, 1), -EINVAL);
 	assert_int_equal(shadow_plan_remove(world.plan, 1), -EINVAL);
 	plan_abort();
 	check_world();
@@ -136,7 +136,7 @@ static void refusals_change_nothing(void **state)
 	plan_begin();
 	bad = redirect_at(2, 9, 0, 5);
 	bad.ipa.v = 5ull << 30; /* nothing is mapped there */
-	assert_int_equal(shadow_plan_add(world.plan, &bad), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &bad, 1), 0);
 	assert_int_equal(plan_carry_out(), -ENOENT);
 	check_world();
 }
@@ -147,7 +147,7 @@ static void guest_writes_until_the_pause_are_kept(void **state)
 
 	(void)state;
 	plan_begin();
-	assert_int_equal(shadow_plan_add(world.plan, &r), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &r, 1), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
 
 	/* In the bytes to be replaced: refused, until they are the old ones again. */
@@ -182,7 +182,7 @@ static void aborted_plans_leave_no_trace(void **state)
 	for (int stage = 0; stage <= 3; stage++) {
 		plan_begin();
 		if (stage > 0)
-			assert_int_equal(shadow_plan_add(world.plan, &b), 0);
+			assert_int_equal(shadow_plan_add(world.plan, &b, 1), 0);
 		if (stage > 1)
 			assert_int_equal(shadow_plan_prepare(world.plan), 0);
 		if (stage > 2)
@@ -206,7 +206,7 @@ static void apply_may_be_repeated(void **state)
 	add(&a);
 	plan_begin();
 	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
-	assert_int_equal(shadow_plan_add(world.plan, &b), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &b, 1), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
 	assert_int_equal(shadow_plan_fill(world.plan), 0);
 	model_remove(1);
@@ -218,6 +218,98 @@ static void apply_may_be_repeated(void **state)
 	shadow_plan_finish(world.plan);
 	world.plan = NULL;
 	check_world();
+}
+
+/* ---- redirects of several pieces ---- */
+
+static void pieces_come_and_go_together(void **state)
+{
+	struct redirect r[] = {
+		redirect_at(1, 2, 0, 3),
+		redirect_at(1, 2, 8, 5), /* on the page of the first */
+		redirect_at(1, 7, PAGE_SIZE - 2, 5),
+	};
+	struct redirect other = redirect_at(2, 2, 3, 5);
+
+	(void)state;
+	add_pieces(r, ARRAY_SIZE(r));
+	add(&other);
+	remove_key(1);
+	add_pieces(r, ARRAY_SIZE(r));
+	remove_key(2);
+
+	/* Another target, and another number of pieces, in one plan. */
+	plan_begin();
+	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
+	assert_int_equal(shadow_plan_remove(world.plan, 1), -ENOENT);
+	r[0].to = r[1].to = NEW + 0x1000;
+	r[1].bytes[0] ^= 1;
+	assert_int_equal(shadow_plan_add(world.plan, r, 2), 0);
+	assert_int_equal(plan_carry_out(), 0);
+	model_remove(1);
+	model_add(&r[0]);
+	model_add(&r[1]);
+	check_world();
+	remove_key(1);
+}
+
+static void pieces_that_do_not_go_together(void **state)
+{
+	struct redirect there = redirect_at(9, 3, 100, 5);
+	struct redirect r[] = {redirect_at(1, 2, 0, 3), redirect_at(1, 3, 50, 5)};
+	struct redirect good = r[1];
+
+	(void)state;
+	add(&there);
+	plan_begin();
+	assert_int_equal(shadow_plan_add(world.plan, r, 0), -EINVAL);
+	r[1].key = 2;
+	assert_int_equal(shadow_plan_add(world.plan, r, 2), -EINVAL);
+	r[1] = good;
+	r[1].to++;
+	assert_int_equal(shadow_plan_add(world.plan, r, 2), -EINVAL);
+	r[1] = good;
+	r[1].len = 0;
+	assert_int_equal(shadow_plan_add(world.plan, r, 2), -EINVAL);
+	r[1] = redirect_at(1, 2, 2, 5); /* over the first */
+	assert_int_equal(shadow_plan_add(world.plan, r, 2), -ENOSPC);
+	r[1] = redirect_at(1, 3, 104, 5); /* over what is there */
+	assert_int_equal(shadow_plan_add(world.plan, r, 2), -ENOSPC);
+	r[0].key = r[1].key = 9;
+	assert_int_equal(shadow_plan_add(world.plan, r, 2), -EEXIST);
+	assert_int_equal(plan_carry_out(), 0);
+	check_world(); /* none of the first pieces either */
+}
+
+static int count_piece(const struct redirect *r, void *count)
+{
+	assert_true(r->key == 1 || r->key == 2);
+	++*(u32 *)count;
+	return *(u32 *)count == 4 ? -EBUSY : 0;
+}
+
+static void a_plan_tells_its_pieces(void **state)
+{
+	struct redirect r[] = {redirect_at(1, 2, 0, 3), redirect_at(1, 3, 50, 5),
+			       redirect_at(1, 4, 50, 5)};
+	struct redirect s[] = {redirect_at(2, 5, 0, 3), redirect_at(2, 6, 50, 5)};
+	u32 added = 0, removed = 0;
+
+	(void)state;
+	add_pieces(r, 3);
+	plan_begin();
+	assert_false(shadow_plan_is_free(world.plan, r[1].from + 4, r[1].from + 9));
+	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
+	assert_true(shadow_plan_is_free(world.plan, r[1].from + 4, r[1].from + 9));
+	assert_int_equal(shadow_plan_add(world.plan, s, 2), 0);
+	assert_true(shadow_plan_is_free(world.plan, s[1].from - 5, s[1].from));
+	assert_false(shadow_plan_is_free(world.plan, s[1].from - 5, s[1].from + 1));
+	assert_int_equal(shadow_plan_for_each_added(world.plan, count_piece, &added), 0);
+	assert_int_equal(shadow_plan_for_each_removed(world.plan, count_piece, &removed), 0);
+	assert_int_equal(added, 2);
+	assert_int_equal(removed, 3);
+	assert_int_equal(shadow_plan_for_each_removed(world.plan, count_piece, &removed), -EBUSY);
+	plan_abort();
 }
 
 /* ---- memory ---- */
@@ -234,7 +326,7 @@ static int large_change(void)
 	for (u32 i = 0; !err && i < 100; i++) {
 		struct redirect r = redirect_at(2 + i, i % 12, 1000 + i, 1);
 
-		err = shadow_plan_add(world.plan, &r);
+		err = shadow_plan_add(world.plan, &r, 1);
 	}
 	if (!err)
 		return plan_carry_out();
@@ -280,7 +372,7 @@ static void no_growth_over_100000_cycles(void **state)
 	for (u32 i = 0; i < 100000; i++) {
 		plan_begin();
 		for (u32 k = 0; k < ARRAY_SIZE(r); k++)
-			assert_int_equal(shadow_plan_add(world.plan, &r[k]), 0);
+			assert_int_equal(shadow_plan_add(world.plan, &r[k], 1), 0);
 		assert_int_equal(plan_carry_out(), 0);
 		if (i % 3 == 0) {
 			assert_int_equal(shadow_drop_range(r[0].to, r[1].to + 1, NULL, NULL), 2);
@@ -314,6 +406,9 @@ int main(void)
 		TEST(one_plan_changes_many),
 		TEST(a_plan_counts_its_pages),
 		TEST(refusals_change_nothing),
+		TEST(pieces_come_and_go_together),
+		TEST(pieces_that_do_not_go_together),
+		TEST(a_plan_tells_its_pieces),
 		TEST(guest_writes_until_the_pause_are_kept),
 		TEST(aborted_plans_leave_no_trace),
 		TEST(apply_may_be_repeated),

@@ -50,6 +50,56 @@ static void a_range_is_dropped_without_memory(void **state)
 	check_world();
 }
 
+/* Whichever of its pieces the range meets: the redirect is not left halfway. */
+static void all_pieces_are_dropped(void **state)
+{
+	struct redirect r[] = {
+		redirect_at(1, 2, 0, 3),
+		redirect_at(1, 2, 8, 5),
+		redirect_at(1, 7, PAGE_SIZE - 2, 5),
+	};
+	struct redirect other = redirect_at(2, 2, 40, 5);
+
+	(void)state;
+	add(&other);
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++) {
+		add_pieces(r, ARRAY_SIZE(r));
+		assert_int_equal(drop(r[i].from + r[i].len - 1, r[i].from + r[i].len), 1);
+		assert_int_equal(dropped_keys, 1u << 1);
+		check_world();
+		shadow_reap();
+	}
+	add_pieces(r, ARRAY_SIZE(r));
+	assert_int_equal(drop(r[0].to, r[0].to + 1), 1);
+	check_world();
+	add_pieces(r, ARRAY_SIZE(r));
+	assert_int_equal(drop(0, UINT64_MAX), 2);
+	check_world();
+}
+
+/* A breakpoint on one piece: none of them is taken away or replaced; the others still are there. */
+static void a_breakpoint_on_one_piece(void **state)
+{
+	struct redirect r[] = {redirect_at(1, 4, 100, 3), redirect_at(1, 9, 100, 5)};
+
+	(void)state;
+	add_pieces(r, ARRAY_SIZE(r));
+	guest_writes(9, 102, 0xcc);
+	assert_true(shadow_write_through(IPA(world.ipa[9] + 102), 1));
+	check_world();
+	plan_begin();
+	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
+	assert_int_equal(shadow_plan_prepare(world.plan), 0);
+	assert_int_equal(shadow_plan_fill(world.plan), -EBUSY);
+	assert_int_equal(shadow_plan_obstacle(world.plan), r[1].from);
+	plan_abort();
+	check_world();
+	memory(9)[102] = r[1].bytes[2];
+	world.truth[9][102] = r[1].old[2];
+	assert_true(shadow_write_through(IPA(world.ipa[9] + 102), 1));
+	remove_key(1);
+}
+
 static void a_drop_overtakes_an_open_plan(void **state)
 {
 	struct redirect a = redirect_at(1, 2, 0, 5), b = redirect_at(2, 2, 50, 5);
@@ -57,7 +107,7 @@ static void a_drop_overtakes_an_open_plan(void **state)
 	(void)state;
 	add(&a);
 	plan_begin();
-	assert_int_equal(shadow_plan_add(world.plan, &b), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &b, 1), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
 	assert_int_equal(shadow_plan_fill(world.plan), 0);
 	/* b is not in force yet, but its target goes away now. */
@@ -83,7 +133,7 @@ static void nothing_is_switched_on_at_the_end_of_a_kernel(void **state)
 	check_world();
 	/* also with a plan that begins after it */
 	plan_begin();
-	assert_int_equal(shadow_plan_add(world.plan, &b), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &b, 1), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
 	assert_int_equal(shadow_plan_fill(world.plan), -EAGAIN);
 	shadow_plan_apply(world.plan);
@@ -145,7 +195,7 @@ static void what_the_guest_changed_is_not_taken_away(void **state)
 	plan_begin();
 	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
 	other.bytes[4] ^= 1;
-	assert_int_equal(shadow_plan_add(world.plan, &other), 0);
+	assert_int_equal(shadow_plan_add(world.plan, &other, 1), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
 	assert_int_equal(shadow_plan_fill(world.plan), -EBUSY);
 	plan_abort();
@@ -222,6 +272,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_range_is_dropped_without_memory),
+		TEST(all_pieces_are_dropped),
+		TEST(a_breakpoint_on_one_piece),
 		TEST(a_drop_overtakes_an_open_plan),
 		TEST(nothing_is_switched_on_at_the_end_of_a_kernel),
 		TEST(writes_reach_the_copy),

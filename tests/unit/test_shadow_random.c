@@ -15,6 +15,32 @@ static bool model_overlaps(const struct redirect *r)
 	return false;
 }
 
+#define MOST_PIECES 4
+
+static u32 random_pieces(struct redirect *r)
+{
+	u32 count = 1 + (u32)(rnd(2) * rnd(MOST_PIECES));
+	u64 key = rnd(1u << 30);
+
+	for (u32 i = 0; i < count; i++)
+		r[i] = redirect_at(key, (u32)rnd(PAGES - 1),
+				   (u32)rnd(4) ? (u32)rnd(PAGE_SIZE) : PAGE_SIZE - 3,
+				   1 + (u32)rnd(REDIRECT_MAX));
+	return count;
+}
+
+static bool pieces_overlap(const struct redirect *r, u32 count)
+{
+	for (u32 i = 0; i < count; i++) {
+		if (model_overlaps(&r[i]))
+			return true;
+		for (u32 j = 0; j < i; j++)
+			if (r[i].from < r[j].from + r[j].len && r[j].from < r[i].from + r[i].len)
+				return true;
+	}
+	return false;
+}
+
 static bool is_touched(const struct redirect *r)
 {
 	return memcmp(&world.truth[0][0] + (r->from - TEXT), r->old, r->len) != 0;
@@ -22,27 +48,30 @@ static bool is_touched(const struct redirect *r)
 
 static void random_plan(void)
 {
-	struct redirect removed[8], added[8];
+	struct redirect removed[8 * MOST_PIECES], added[8 * MOST_PIECES];
 	bool touched = false;
 	u32 nr_removed = 0, nr_added = 0;
 
 	plan_begin();
 	for (u32 n = (u32)rnd(8); n && world.nr; n--) {
-		removed[nr_removed] = world.in_force[rnd(world.nr)];
-		assert_int_equal(shadow_plan_remove(world.plan, removed[nr_removed].key), 0);
-		model_remove(removed[nr_removed++].key);
+		u64 key = world.in_force[rnd(world.nr)].key;
+
+		for (u32 i = 0; i < world.nr; i++)
+			if (world.in_force[i].key == key)
+				removed[nr_removed++] = world.in_force[i];
+		assert_int_equal(shadow_plan_remove(world.plan, key), 0);
+		model_remove(key);
 	}
 	for (u32 n = (u32)rnd(8); n && world.nr < 200; n--) {
-		u32 page = (u32)rnd(PAGES - 1);
-		struct redirect r = redirect_at(rnd(1u << 30), page,
-						(u32)rnd(4) ? (u32)rnd(PAGE_SIZE) : PAGE_SIZE - 3,
-						1 + (u32)rnd(REDIRECT_MAX));
+		struct redirect r[MOST_PIECES];
+		u32 count = random_pieces(r);
+		bool overlap = pieces_overlap(r, count);
 
-		assert_int_equal(shadow_plan_add(world.plan, &r), model_overlaps(&r) ? -ENOSPC : 0);
-		if (model_overlaps(&r))
-			continue;
-		model_add(&r);
-		added[nr_added++] = r;
+		assert_int_equal(shadow_plan_add(world.plan, r, count), overlap ? -ENOSPC : 0);
+		for (u32 i = 0; !overlap && i < count; i++) {
+			model_add(&r[i]);
+			added[nr_added++] = r[i];
+		}
 	}
 	for (u32 i = 0; i < nr_removed; i++)
 		touched |= is_touched(&removed[i]);
@@ -185,7 +214,7 @@ static void all_pages_change_at_once(void **state)
 			r.bytes[0] = (u8)(1 + switched % 255);
 			if (shadow_plan_remove(world.plan, i))
 				assert_int_equal(switched, 0);
-			assert_int_equal(shadow_plan_add(world.plan, &r), 0);
+			assert_int_equal(shadow_plan_add(world.plan, &r, 1), 0);
 		}
 		assert_int_equal(shadow_plan_prepare(world.plan), 0);
 		err = pause_begin(&pause, 100000);

@@ -234,6 +234,106 @@ static void forced_looks_at_the_jump_only(void **state)
 	assert_original(A);
 }
 
+/* ---- a static key among the bytes ---- */
+
+/* The key is the guest's; before it nothing is done, behind it and at its target is the jump. */
+static void a_key_stays_the_guests(void **state)
+{
+	const s32 at[] = {0, 3, FAKE_REDIRECT_LEN - 1};
+	u8 code[FAKE_REDIRECT_LEN];
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(at); i++) {
+		u64 key = A + (u64)at[i];
+
+		set.count = 0;
+		add_func("a", A, A, NEW_A);
+		add_key(&funcs[0], at[i]);
+		assert_done();
+		assert_int_equal(redirects(), 1);
+		fetch(A, code, sizeof(code));
+		for (s32 k = 0; k < at[i]; k++)
+			assert_int_equal(code[k], 0);
+		fetch(key, code, 2);
+		assert_memory_equal(code, syn_at(key), 2);
+		assert_int_equal(target(key + 2), NEW_A);
+		assert_int_equal(target(A + KEY_TARGET), NEW_A);
+
+		/* another version, and back */
+		set.count = 0;
+		add_func("a", A, NEW_A, NEW_2);
+		add_key(&funcs[0], at[i]);
+		assert_done();
+		assert_int_equal(target(key + 2), NEW_2);
+		assert_int_equal(target(A + KEY_TARGET), NEW_2);
+		set.count = 0;
+		add_func("a", A, NEW_2, 0);
+		add_key(&funcs[0], at[i]);
+		assert_done();
+		assert_original(A);
+		assert_original(key + 2);
+		assert_original(A + KEY_TARGET);
+	}
+}
+
+/* On the way from piece to piece nobody may be, also where the guest's own bytes are. */
+static void on_the_way_between_pieces(void **state)
+{
+	const struct {
+		u64 word;
+		bool blocks;
+	} cases[] = {
+		{A, false}, /* has executed nothing yet */
+		{A + 1, true},
+		{A + 3, true}, /* the key: the NOPs before it have been executed */
+		{A + 4, true},
+		{A + 5, true},	/* behind the key */
+		{A + 5 + FAKE_REDIRECT_LEN, true},
+		{A + 5 + FAKE_REDIRECT_LEN + 1, false},
+		{A + KEY_TARGET - 1, false},
+		{A + KEY_TARGET, true},
+		{A + KEY_TARGET + 1, true},
+		{A + KEY_TARGET + FAKE_REDIRECT_LEN + 1, false},
+	};
+	u64 word = syn_stack_end(sleeper) - 32;
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (u32 forced = 0; forced < 2; forced++) {
+			set.count = 0;
+			set.care = SWITCH_SAFE;
+			syn_set(word, 0);
+			add_func("a", A, A, NEW_A);
+			add_key(&funcs[0], 3);
+			assert_done();
+			set.count = 0;
+			set.care = forced ? SWITCH_FORCED : SWITCH_SAFE;
+			add_func("a", A, NEW_A, 0);
+			add_key(&funcs[0], 3);
+			syn_set(word, cases[i].word);
+			assert_int_equal(attempt(), cases[i].blocks ? -EAGAIN : 0);
+			if (cases[i].blocks) {
+				assert_int_equal(report.blocker.address, cases[i].word);
+				syn_set(word, 0);
+				assert_done();
+			}
+			/* and the pieces that come */
+			set.count = 0;
+			add_func("a", A, A, NEW_A);
+			add_key(&funcs[0], 3);
+			set.care = SWITCH_FORCED;
+			syn_set(word, cases[i].word);
+			assert_int_equal(attempt(), cases[i].blocks ? -EAGAIN : 0);
+			syn_set(word, 0);
+			if (cases[i].blocks)
+				assert_done();
+			set.count = 0;
+			add_func("a", A, NEW_A, 0);
+			assert_done();
+		}
+	}
+}
+
 static void offline_looks_at_nothing(void **state)
 {
 	(void)state;
@@ -317,6 +417,8 @@ int main(void)
 		TEST(more_code_blocks_under_its_own_name),
 		TEST(the_jump_itself_blocks),
 		TEST(forced_looks_at_the_jump_only),
+		TEST(a_key_stays_the_guests),
+		TEST(on_the_way_between_pieces),
 		TEST(offline_looks_at_nothing),
 		TEST(what_cannot_be_judged_is_tried_again),
 		TEST(the_pause_is_too_short),

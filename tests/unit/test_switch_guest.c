@@ -129,20 +129,55 @@ static void functions_that_take_no_redirect(void **state)
 	add_func("overlap", B + 4, B + 4, NEW_A);
 	assert_refused(-ENOSPC, "overlap: its jump would overlap");
 
-	add_func("key", A, A, NEW_A);
-	funcs[1].rewritten = 1ull << (FAKE_REDIRECT_LEN - 1);
-	assert_refused(-EOPNOTSUPP, "key: the kernel itself rewrites");
+	add_func("call", A, A, NEW_A);
+	add_site(&funcs[1], SUTURE_SITE_CALL, FAKE_REDIRECT_LEN - 1);
+	assert_refused(-EOPNOTSUPP, "call: the kernel itself rewrites a static call 8 bytes from");
 
 	add_func("site", A, A, NEW_A);
-	funcs[1].rewritten = 1ull << FAKE_SITE_LEN;
+	add_site(&funcs[1], SUTURE_SITE_CALL, FAKE_SITE_LEN);
 	funcs[1].ftrace_site = 0;
-	assert_refused(-EOPNOTSUPP, "site: the kernel itself rewrites");
+	assert_refused(-EOPNOTSUPP, "site: the kernel itself rewrites a static call 4 bytes from");
 
 	add_func("a", A, A, NEW_A);
-	funcs[1].rewritten = ~0ull << FAKE_REDIRECT_LEN;
+	add_site(&funcs[1], SUTURE_SITE_CALL, FAKE_REDIRECT_LEN);
 	assert_int_equal(switch_validate(&set, &report), 0);
 	assert_nothing_changed();
 	assert_done();
+}
+
+/* Whatever the name: what is in the way and the way out are there to the last word. */
+static void refusals_are_whole(void **state)
+{
+	const struct {
+		u32 kind;
+		int err;
+		const char *end;
+	} cases[] = {
+		{SUTURE_SITE_CALL, -EOPNOTSUPP, "patch its callers instead"},
+		{SUTURE_SITE_PROBE, -EBUSY, "remove it"},
+	};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		set.count = 0;
+		add_func("f", A, A, NEW_A);
+		memset(funcs[0].name, 'f', SUTURE_SYM_LEN - 1);
+		add_site(&funcs[0], cases[i].kind, 5);
+		assert_int_equal(switch_validate(&set, &report), cases[i].err);
+		assert_string_equal(report.reason + strlen(report.reason) - strlen(cases[i].end),
+				    cases[i].end);
+	}
+}
+
+/* A probe that is not armed has copied the instruction too: the jump may not lie on it. */
+static void a_probe_that_is_not_armed(void **state)
+{
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	add_site(&funcs[0], SUTURE_SITE_PROBE, 3);
+	assert_int_equal(switch_validate(&set, &report), -EBUSY);
+	assert_fails(-EAGAIN, "a: a kprobe of the guest's is where its jump would be, 3 bytes");
+	assert_nothing_changed();
 }
 
 /* A module may jump anywhere, but not to where kprobes have their copies. */
@@ -185,7 +220,7 @@ static void probes_of_the_guest_are_waited_for(void **state)
 	add_func("a", A, A, NEW_A);
 	*((u8 *)syn_at(A) + 3) = FAKE_BREAKPOINT;
 	assert_int_equal(switch_validate(&set, &report), -EBUSY);
-	assert_fails(-EAGAIN, "a: a breakpoint of the guest's");
+	assert_fails(-EAGAIN, "a: a breakpoint (a kprobe?) of the guest's");
 	*(u8 *)syn_at(A) = FAKE_JUMP;
 	memcpy((u8 *)syn_at(A) + 1, &slot, sizeof(slot));
 	assert_int_equal(switch_validate(&set, &report), -EBUSY);
@@ -294,6 +329,8 @@ int main(void)
 		TEST(dropped_behind_the_engines_back),
 		TEST(the_kernel_ends),
 		TEST(functions_that_take_no_redirect),
+		TEST(refusals_are_whole),
+		TEST(a_probe_that_is_not_armed),
 		TEST(optimized_probes_in_a_module),
 		TEST(probes_of_the_guest_are_waited_for),
 		TEST(active_code_of_unknown_size),

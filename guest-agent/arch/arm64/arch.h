@@ -33,6 +33,14 @@ static inline u32 arch_page_levels(void)
 	return CONFIG_PGTABLE_LEVELS;
 }
 
+#define ARCH_CALL_SIZE 4 /* of a static call */
+
+/* Bytes of the static key at that address. */
+static inline unsigned int arch_key_size(unsigned long address)
+{
+	return 4;
+}
+
 /* The stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {

@@ -51,6 +51,16 @@ static inline u32 arch_page_levels(void)
 	return __read_cr4() & X86_CR4_LA57 ? 5 : 4;
 }
 
+#define ARCH_CALL_SIZE 5 /* of a static call */
+
+/* Bytes of the static key at that address. text_mutex is held: nobody is changing it. */
+static inline unsigned int arch_key_size(unsigned long address)
+{
+	const u8 *code = (const u8 *)address;
+
+	return code[0] == 0xeb || (code[0] == 0x66 && code[1] == 0x90) ? 2 : 5;
+}
+
 /* The stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {

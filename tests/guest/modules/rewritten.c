@@ -40,6 +40,26 @@ static __attribute__((noipa)) int rewritten_key_first(int n)
 	return n + 2;
 }
 
+/* So is the static call, and three bytes before it, or nothing. */
+static __attribute__((noipa)) int rewritten_call_near(int n)
+{
+	return static_call(rewritten_call)(n + 1);
+}
+
+static __attribute__((noipa)) int rewritten_call_first(int n)
+{
+	return static_call(rewritten_call)(n);
+}
+
+/* Its first instruction has a lock prefix, which a kernel with one CPU takes away. */
+static __attribute__((noipa)) int rewritten_locked(int n)
+{
+	static atomic_t calls;
+
+	atomic_inc(&calls);
+	return n + 4;
+}
+
 /* The static key and the static call come later. */
 static __attribute__((noipa)) int rewritten_key_later(int n)
 {
@@ -60,8 +80,10 @@ static __attribute__((noipa)) unsigned long rewritten_wide(void)
 
 static int rewritten_show(struct seq_file *m, void *v)
 {
-	seq_printf(m, "plain %d first %d later %d wide %lx\n", rewritten_plain(0),
-		   rewritten_key_first(0), rewritten_key_later(0), rewritten_wide());
+	seq_printf(m, "plain %d first %d later %d wide %lx near %d call %d locked %d\n",
+		   rewritten_plain(0), rewritten_key_first(0), rewritten_key_later(0),
+		   rewritten_wide(), rewritten_call_near(0), rewritten_call_first(0),
+		   rewritten_locked(0));
 	return 0;
 }
 

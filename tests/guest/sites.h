@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the module `sites` tells the program `redirects`. */
+#ifndef SITES_H
+#define SITES_H
+
+#include <suture/abi.h>
+
+/* One function of vmlinux that ftrace has a site in, as the agent would declare it. */
+struct site_record {
+	su64 func, size;
+	su32 ftrace_site;
+	su32 nr_sites;
+	struct suture_decl_site sites[SUTURE_MAX_SITES];
+	char name[64];
+};
+
+#define SITES_RECORDS "/proc/sites"	 /* all of them */
+#define SITES_TEXT    "/proc/sites_text" /* vmlinux's text, behind its address (su64) */
+
+#endif
