@@ -12,9 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cves.h"
 #include "params.h"
 
 enum exit_code { EX_DONE = 0, EX_FAILED = 1, EX_BAD_USAGE = 2, EX_UNREACHABLE = 3, EX_PENDING = 4 };
+
+#define MODULE_FOLDERS 8u
 
 struct options {
 	const char *host;     /* HOST or HOST:PORT; NULL if not given */
@@ -25,10 +28,15 @@ struct options {
 	const char *output;   /* build: -o */
 	const char *kernel;   /* build: kernel headers */
 	const char *build_id; /* build: hexadecimal */
-	const char *vmlinuz;  /* build: take the build-id from here */
-	const char *version, *description, *cves; /* build */
-	struct params params;			  /* build: --param */
-	unsigned long long since;		  /* log */
+	const char *vmlinuz;  /* build: the kernel's image */
+	const char *debug;    /* build: a vmlinux with debug information */
+	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
+	unsigned nr_modules;
+	bool no_check;			   /* build: what does not fit the kernel is a warning */
+	const char *version, *description; /* build */
+	struct cves cves;		   /* build: --cve */
+	struct params params;		   /* build: --param */
+	unsigned long long since;	   /* log */
 };
 
 struct command {
