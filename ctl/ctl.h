@@ -86,8 +86,12 @@ const char *jstr(const json_t *o, const char *key);
 long long jint(const json_t *o, const char *key);
 bool jbool(const json_t *o, const char *key);
 
-/* Can this be a patch's name? What cannot is not put into the path of a request. */
-bool valid_name(const char *name);
+/*
+ * A patch's name as the monitor knows it. An exit code, message printed: what cannot be a name is not
+ * put into the path of a request.
+ */
+#define PATCH_NAME_SIZE 64u
+int patch_name(const char *given, char name[PATCH_NAME_SIZE]);
 
 /* What a transition did, in words, on stdout; `what` is "apply" or "revert". */
 void print_report(const char *what, const json_t *report);

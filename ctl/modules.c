@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "modules.h"
 #include "ctl.h"
+#include "names.h"
 #include "unpack.h"
 
 #include <errno.h>
@@ -65,22 +66,12 @@ void modules_free(struct modules *m)
 	*m = (struct modules){0};
 }
 
-static bool same_char(char a, char b)
-{
-	return (a == '-' ? '_' : a) == (b == '-' ? '_' : b);
-}
-
 static bool is_module(const char *path, const char *name)
 {
 	const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
 	size_t n = stem(file);
 
-	if (n != strlen(name))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!same_char(file[i], name[i]))
-			return false;
-	return true;
+	return n == strlen(name) && names_equal(file, name, n);
 }
 
 const char *modules_find(const struct modules *m, const char *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "payload.h"
 #include "ctl.h"
+#include "names.h"
 
 #include <gelf.h>
 #include <libelf.h>
@@ -99,17 +100,6 @@ static const char *symbol(const struct ko *r, struct place p)
 	return p.section && ko_symbol_at(r, p.section, p.offset, &s) ? s.name : "";
 }
 
-/* Module names have no '-': the kernel's build writes '_' for it. */
-static bool copy_name(char to[SUTURE_NAME_LEN], const char *from)
-{
-	if (!from || strlen(from) >= SUTURE_NAME_LEN)
-		return false;
-	for (strcpy(to, from); *to; to++)
-		if (*to == '-')
-			*to = '_';
-	return true;
-}
-
 static int read_modinfo(const struct ko *r, struct payload_info *info)
 {
 	Elf_Data *d = section_data(r, ko_find_section(r, ".modinfo"));
@@ -171,8 +161,9 @@ static int read_objects(const struct ko *r, struct place o, struct payload_info 
 			fail(EX_BAD_USAGE, "%s: more than %u objects", r->path, SUTURE_MAX_OBJECTS);
 			return -1;
 		}
-		if (!copy_name(info->objects[info->nr_objects],
-			       name.section ? string(r, name) : "vmlinux")) {
+		const char *text = name.section ? string(r, name) : "vmlinux";
+
+		if (!text || !names_copy(info->objects[info->nr_objects], SUTURE_NAME_LEN, text)) {
 			fail(EX_BAD_USAGE, "%s: object %u has no usable name", r->path,
 			     info->nr_objects);
 			return -1;
