@@ -22,6 +22,7 @@ struct object {
 struct match {
 	unsigned count, init; /* symbols of that name; and those in memory that is freed */
 	bool found, is_func;
+	uint64_t place; /* the same for all names of a function, in its object */
 	uint64_t size;
 	const unsigned char *code;
 	size_t code_size;
@@ -39,6 +40,7 @@ static void take_kernel_symbol(const struct kernel *k, const struct ksym *s, str
 {
 	struct extent code;
 
+	m->place = s->address;
 	m->size = kallsyms_size(&k->syms, s);
 	code = image_bytes(&k->image, s->address, m->size);
 	m->code = code.data;
@@ -79,6 +81,7 @@ static void take_module_symbol(const struct ko *ko, const struct ko_symbol *s, s
 {
 	Elf_Data *d = elf_getdata(elf_getscn(ko->elf, s->sym.st_shndx), NULL);
 
+	m->place = (uint64_t)s->sym.st_shndx << 48 | s->sym.st_value;
 	m->size = module_size(ko, s);
 	if (d && d->d_buf && s->sym.st_value < d->d_size) {
 		m->code = (const unsigned char *)d->d_buf + s->sym.st_value;
@@ -182,7 +185,8 @@ static bool say_missing(const struct object *o, const struct payload_func *f, co
 
 /* ---- it is there ---- */
 
-static void check_position(const struct object *o, const struct payload_func *f,
+/* Is it clear which function is meant? */
+static bool check_position(const struct object *o, const struct payload_func *f,
 			   const struct match *m, struct verdict *v)
 {
 	if (!f->sympos && m->count > 1)
@@ -195,6 +199,7 @@ static void check_position(const struct object *o, const struct payload_func *f,
 			      "there is no function '%s' at position %lu in '%s', which has %u of "
 			      "that name",
 			      f->name, f->sympos, o->name, m->count);
+	return m->found && (f->sympos || m->count == 1);
 }
 
 /* Where the jump begins: see arch_redirect_offset(). */
@@ -246,10 +251,25 @@ static void check_prototype(const struct object *o, const struct payload_func *f
 			      prototype_sizes(&theirs, &own, sizes, sizeof(sizes)));
 }
 
-/* False: see say_missing(). */
-static bool check_func(const struct object *o, const struct payload_func *f, struct debug *types,
-		       struct verdict *v)
+/* places: of the functions before this one, 0 where it is not known. */
+static void check_alias(const struct payload_info *info, unsigned index, const uint64_t *places,
+			struct verdict *v)
 {
+	const struct payload_func *f = &info->funcs[index], *other;
+
+	for (unsigned i = 0; i < index; i++) {
+		other = &info->funcs[i];
+		if (places[i] == places[index] && other->object == f->object)
+			verdict_error(v, "'%s' and '%s' are the same function", f->name,
+				      other->name);
+	}
+}
+
+/* False: see say_missing(). */
+static bool check_func(const struct object *o, const struct payload_info *info, unsigned index,
+		       struct debug *types, uint64_t *places, struct verdict *v)
+{
+	const struct payload_func *f = &info->funcs[index];
 	struct match m = {0};
 
 	if (o->ko)
@@ -258,11 +278,15 @@ static bool check_func(const struct object *o, const struct payload_func *f, str
 		match_kernel(o->k, f, &m);
 	if (!m.count || (m.init && m.init == m.count))
 		return say_missing(o, f, &m, v);
-	check_position(o, f, &m, v);
-	if (m.found && !m.is_func)
+	if (!check_position(o, f, &m, v))
+		return true;
+	if (!m.is_func) {
 		verdict_error(v, "'%s' of '%s' is data, not a function", f->name, o->name);
-	else if (m.found)
-		check_size(f, &m, v);
+		return true;
+	}
+	places[index] = m.place;
+	check_alias(info, index, places, v);
+	check_size(f, &m, v);
 	check_prototype(o, f, types, v);
 	return true;
 }
@@ -274,6 +298,12 @@ struct inlining {
 	bool missing[SUTURE_MAX_FUNCS];
 	struct list callers[SUTURE_MAX_FUNCS];
 	unsigned count;
+};
+
+/* What is collected over all functions of a patch. */
+struct findings {
+	uint64_t places[SUTURE_MAX_FUNCS];
+	struct inlining in;
 };
 
 static void add_caller(void *data, unsigned name, const char *caller)
@@ -324,8 +354,14 @@ static void check_inlining(const struct kernel *k, struct inlining *in, struct v
 
 /* ---- objects ---- */
 
+static void look_for_inlining(struct inlining *in, const char *name, bool missing)
+{
+	in->missing[in->count] = missing;
+	in->names[in->count++] = name;
+}
+
 static void check_object(const struct object *o, const struct payload_info *info, unsigned index,
-			 struct debug *types, struct inlining *in, struct verdict *v)
+			 struct debug *types, struct findings *all, struct verdict *v)
 {
 	for (unsigned i = 0; i < info->nr_funcs; i++) {
 		const struct payload_func *f = &info->funcs[i];
@@ -333,16 +369,14 @@ static void check_object(const struct object *o, const struct payload_info *info
 
 		if (f->object != index)
 			continue;
-		missing = !check_func(o, f, types, v);
-		if (!missing && (o->ko || !o->k->debug_given))
-			continue;
-		in->missing[in->count] = missing;
-		in->names[in->count++] = f->name;
+		missing = !check_func(o, info, i, types, all->places, v);
+		if (missing || (!o->ko && o->k->debug_given))
+			look_for_inlining(&all->in, f->name, missing);
 	}
 }
 
 static void check_module(const struct kernel *k, const struct payload_info *info, unsigned index,
-			 struct debug *types, struct inlining *in, struct verdict *v)
+			 struct debug *types, struct findings *all, struct verdict *v)
 {
 	struct object o = {.name = info->objects[index], .k = k};
 	const char *path = modules_find(&k->modules, o.name);
@@ -366,7 +400,7 @@ static void check_module(const struct kernel *k, const struct payload_info *info
 			btf = types_open(d->d_buf, d->d_size, k->btf);
 		o.ko = &f.ko;
 		o.btf = btf;
-		check_object(&o, info, index, types, in, v);
+		check_object(&o, info, index, types, all, v);
 	}
 	btf__free(btf);
 	module_close(&f);
@@ -376,14 +410,14 @@ void check_funcs(const struct kernel *k, const struct payload_info *info, struct
 		 struct verdict *v)
 {
 	struct object vmlinux = {.name = "vmlinux", .k = k, .btf = k->btf};
-	static struct inlining in;
+	static struct findings all;
 
-	in = (struct inlining){0};
+	memset(&all, 0, sizeof(all));
 	for (unsigned i = 0; i < info->nr_objects; i++) {
 		if (strcmp(info->objects[i], "vmlinux") != 0)
-			check_module(k, info, i, types, &in, v);
+			check_module(k, info, i, types, &all, v);
 		else if (k->has_syms)
-			check_object(&vmlinux, info, i, types, &in, v);
+			check_object(&vmlinux, info, i, types, &all, v);
 	}
-	check_inlining(k, &in, v);
+	check_inlining(k, &all.in, v);
 }

@@ -87,8 +87,8 @@ long long jint(const json_t *o, const char *key);
 bool jbool(const json_t *o, const char *key);
 
 /*
- * A patch's name as the monitor knows it. An exit code, message printed: what cannot be a name is not
- * put into the path of a request.
+ * A patch's name as the monitor knows it. An exit code, message printed: what cannot be a name is
+ * not put into the path of a request.
  */
 #define PATCH_NAME_SIZE 64u
 int patch_name(const char *given, char name[PATCH_NAME_SIZE]);

@@ -277,10 +277,14 @@ u64 compat_rewritten(unsigned long address, unsigned long size)
 
 struct module *compat_find_module(const char *name)
 {
+	char plain[MODULE_NAME_LEN];
 	struct module *mod;
 
+	if (strscpy(plain, name, sizeof(plain)) < 0)
+		return NULL;
+	strreplace(plain, '-', '_');
 	preempt_disable();
-	mod = lookup_module(name);
+	mod = lookup_module(plain);
 	preempt_enable();
 	return mod;
 }
