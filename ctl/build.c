@@ -325,7 +325,7 @@ int cmd_build(const struct options *o, char **args)
 {
 	char work[] = "/tmp/suture-build-XXXXXX", installed[PATH_MAX];
 	const char *rm[] = {"rm", "-rf", "--", work, NULL};
-	static struct build b;
+	struct build b = {0};
 	struct kernel k = {0};
 	struct utsname u;
 	int r;

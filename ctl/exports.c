@@ -48,8 +48,9 @@ int exports_read(struct exports *e, const char *path)
 	if (access(path, R_OK))
 		return -1;
 	e->text = read_file(path, SYMVERS_MAX, &size);
-	if (e->text)
-		e->names = calloc(count_lines(e->text) + 1, sizeof(*e->names));
+	if (!e->text)
+		return -1;
+	e->names = calloc(count_lines(e->text) + 1, sizeof(*e->names));
 	if (!e->names) {
 		exports_free(e);
 		return -1;

@@ -243,7 +243,6 @@ static const struct layout {
 /* The right layout gives addresses that ascend, and puts _text where the image has it. */
 static bool read_addresses(struct kallsyms *k, const struct tables *t, const struct layout *l)
 {
-	bool text = false;
 	struct place p;
 
 	if (!l->find(t, &p))
@@ -254,10 +253,9 @@ static bool read_addresses(struct kallsyms *k, const struct tables *t, const str
 		s->address = l->address(&p, i, le32(t->data + p.offsets + 4 * (size_t)i));
 		if (i && s->address < s[-1].address)
 			return false;
-		text |= s->address == t->text &&
-			(!strcmp(s->name, "_text") || !strcmp(s->name, "_stext"));
 	}
-	return text;
+	return kallsyms_address(k, "_text") == t->text ||
+	       kallsyms_address(k, "_stext") == t->text;
 }
 
 /* ---- putting them together ---- */
@@ -338,23 +336,21 @@ static bool find_tables(struct tables *t, const struct image *image)
 int kallsyms_read(struct kallsyms *k, const struct image *image)
 {
 	struct tables t = {0};
-	size_t size;
+	size_t size = 0;
 
 	*k = (struct kallsyms){0};
-	if (!find_tables(&t, image) || !read_names(k, &t, &size))
+	if (!find_tables(&t, image) || !read_names(k, &t, &size) || !size)
 		return -1;
 	k->count = t.count;
 	k->names = malloc(size);
 	k->syms = calloc(k->count, sizeof(*k->syms));
 	k->heads = calloc(k->count, sizeof(*k->heads));
-	if (!k->names || !k->syms || !k->heads)
+	if (!k->names || !k->syms || !k->heads || !read_names(k, &t, NULL))
 		return -1;
-	read_names(k, &t, NULL);
+	make_index(k);
 	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
-		if (read_addresses(k, &t, &layouts[i])) {
-			make_index(k);
+		if (read_addresses(k, &t, &layouts[i]))
 			return 0;
-		}
 	return -1;
 }
 

@@ -48,7 +48,7 @@ static int open_modules(struct kernel *k, const struct options *o)
 	for (unsigned i = 0; i < o->nr_modules; i++)
 		if (modules_add(&k->modules, o->modules[i]))
 			return EX_BAD_USAGE;
-	snprintf(path, sizeof(path), "/lib/modules/%s/kernel", k->release);
+	snprintf(path, sizeof(path), "/lib/modules/%s", k->release);
 	if (!o->nr_modules && *k->release && !access(path, R_OK) && modules_add(&k->modules, path))
 		return EX_FAILED;
 	return EX_DONE;
