@@ -95,8 +95,11 @@ static size_t close_gaps(struct file *f)
 		Elf64_Shdr *s = &f->sections[f->order[i]];
 		size_t align = s->sh_addralign ? s->sh_addralign : 1, to;
 
-		if (!has_bytes(s))
+		if (!has_bytes(s)) {
+			/* the kernel wants the offset of an empty section within the file, too */
+			s->sh_offset = s->sh_type != SHT_NULL ? end : 0;
 			continue;
+		}
 		to = (end + align - 1) / align * align;
 		if (to > s->sh_offset)
 			to = s->sh_offset;
