@@ -131,7 +131,8 @@ static unsigned count_in(const char *path, const char *name)
 	struct ko_symbol s;
 	unsigned count = 0;
 
-	if (!module_open(&f, path))
+	/* most modules do not have the name at all: no symbol of theirs is looked at */
+	if (!module_open(&f, path) && memmem(f.data, f.size, name, strlen(name) + 1))
 		for (size_t i = 1; ko_symbol(&f.ko, i, &s); i++)
 			count += ko_is_defined(&s) && !ko_is_init(s.section) &&
 				 !strcmp(s.name, name);

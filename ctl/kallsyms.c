@@ -254,8 +254,7 @@ static bool read_addresses(struct kallsyms *k, const struct tables *t, const str
 		if (i && s->address < s[-1].address)
 			return false;
 	}
-	return kallsyms_address(k, "_text") == t->text ||
-	       kallsyms_address(k, "_stext") == t->text;
+	return kallsyms_address(k, "_text") == t->text || kallsyms_address(k, "_stext") == t->text;
 }
 
 /* ---- putting them together ---- */

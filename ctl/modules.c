@@ -97,6 +97,7 @@ int module_open(struct module_file *f, const char *path)
 		f->data = unpacked;
 		size = unpacked_size;
 	}
+	f->size = f->data ? size : 0;
 	return f->data ? ko_open(&f->ko, path, f->data, size) : -1;
 }
 

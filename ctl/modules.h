@@ -12,6 +12,7 @@ struct modules {
 
 struct module_file {
 	void *data;
+	size_t size;
 	struct ko ko;
 };
 
