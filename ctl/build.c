@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* suture build: livepatch source -> kernel module (by kbuild) -> bundle. */
+#include "buildlog.h"
+#include "check.h"
 #include "ctl.h"
+#include "kernel.h"
+#include "lifetime.h"
 #include "pack.h"
 #include "payload.h"
+#include "strip.h"
+#include "unpack.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -105,32 +111,31 @@ static char *only_file(const char *dir, const char *suffix)
 	return found;
 }
 
-static void show_log(const char *path)
-{
-	char line[1024];
-	FILE *f = fopen(path, "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		fputs(line, stderr);
-	if (f)
-		fclose(f);
-}
+struct build {
+	const char *kernel;	/* headers */
+	const char *work;	/* folder */
+	char include[PATH_MAX]; /* the agent's headers */
+	char *ko;		/* the module with debug information, malloced */
+	bool mismatch;		/* modpost found section mismatches */
+};
 
 /*
- * Build the module in a copy of dir below work, so that the sources stay clean. On success *ko is
- * its path (malloced).
+ * Build the module in a copy of dir below work, so that the sources stay clean. On success b->ko
+ * is its path.
  */
-static int build_module(const char *dir, const char *kernel, const char *work, char **ko)
+static int build_module(const char *dir, struct build *b)
 {
-	char include[PATH_MAX], log[PATH_MAX], source[PATH_MAX], copy[PATH_MAX], m[PATH_MAX],
-		nostdinc[2 * PATH_MAX], from[PATH_MAX], symvers[2 * PATH_MAX];
+	char log[PATH_MAX], source[PATH_MAX], copy[PATH_MAX], m[PATH_MAX], nostdinc[2 * PATH_MAX],
+		from[PATH_MAX], symvers[2 * PATH_MAX];
+	const char *kernel = b->kernel, *work = b->work, *include = b->include;
 	const char *cp[] = {"cp", "-rL", "--", from, copy, NULL};
-	const char *make[] = {"make", "-C", kernel, m, nostdinc, "CONFIG_DEBUG_INFO_BTF_MODULES=",
-			      /* Debug information would be most of the bundle. */
-			      "KCFLAGS=-g0",
-			      /* Unexported symbols are resolved when the payload is loaded. */
-			      "KBUILD_MODPOST_WARN=1", symvers, "modules", NULL};
-	int r = find_include(include, sizeof(include));
+	const char *make[] = {
+		"make", "-C", kernel, m, nostdinc, "CONFIG_DEBUG_INFO_BTF_MODULES=",
+		/* For the new functions' prototypes; it does not go into the bundle. */
+		"KCFLAGS=-g",
+		/* Unexported symbols are resolved when the payload is loaded. */
+		"KBUILD_MODPOST_WARN=1", symvers, "modules", NULL};
+	int r = find_include(b->include, sizeof(b->include));
 
 	if (r)
 		return r;
@@ -151,21 +156,24 @@ static int build_module(const char *dir, const char *kernel, const char *work, c
 		return fail(EX_BAD_USAGE, "%s: path too long", dir);
 	/*
 	 * NOSTDINC_FLAGS comes before the kernel's own include folders; nothing else does. Kernels
-	 * before 5.16 keep the compiler's folder there (<stdarg.h>), which make finds.
+	 * before 5.16 keep the compiler's folder there (<stdarg.h>), which make finds, once it
+	 * knows its compiler.
 	 */
 	snprintf(nostdinc, sizeof(nostdinc),
-		 "NOSTDINC_FLAGS=-nostdinc -I%s -isystem $(shell $(CC) -print-file-name=include)",
+		 "NOSTDINC_FLAGS=-nostdinc -I%s "
+		 "-isystem $(if $(CC),$(shell $(CC) -print-file-name=include))",
 		 include);
 	/* What the agent exports; with modversions its checksums are looked at. */
 	snprintf(symvers, sizeof(symvers), "KBUILD_EXTRA_SYMBOLS=%s/Module.symvers", include);
 	if (mkdir(copy, 0700) || run(cp, log))
 		return fail(EX_FAILED, "%s: cannot copy it to %s", dir, copy);
 	if (run(make, log)) {
-		show_log(log);
+		buildlog_show(log);
 		return fail(EX_FAILED, "%s: kbuild failed: see above", dir);
 	}
-	*ko = only_file(copy, ".ko");
-	if (!*ko)
+	b->mismatch = buildlog_show_warnings(log);
+	b->ko = only_file(copy, ".ko");
+	if (!b->ko)
 		return fail(EX_BAD_USAGE, "%s: its Kbuild must make exactly one module", dir);
 	return EX_DONE;
 }
@@ -187,59 +195,118 @@ static int parse_hex(const char *text, unsigned char id[32])
 }
 
 /* The target's build-id: given, or from the kernel image that belongs to the headers. */
-static int find_build_id(const struct options *o, const char *kernel, unsigned char id[32])
+static int find_build_id(const struct options *o, const struct kernel *k, unsigned char id[32])
 {
-	char path[PATH_MAX], *release;
-	size_t size;
-	int len;
+	unsigned char of_image[32];
+	int len, image_len;
 
-	if (o->build_id) {
-		len = parse_hex(o->build_id, id);
-		if (len < 0)
-			fail(EX_BAD_USAGE, "--build-id %s: give up to 64 hexadecimal digits",
-			     o->build_id);
-		return len;
-	}
-	if (o->vmlinuz)
-		return kernel_build_id(o->vmlinuz, id);
-	if (snprintf(path, sizeof(path), "%s/include/config/kernel.release", kernel) >=
-	    (int)sizeof(path))
-		path[0] = 0;
-	release = read_file(path, 64, &size);
-	if (!release)
-		return -1;
-	release[strcspn(release, "\n")] = 0;
-	snprintf(path, sizeof(path), "/boot/vmlinuz-%.64s", release);
-	free(release);
-	if (access(path, R_OK)) {
+	if (!o->build_id && !k->image.elf) {
 		fail(EX_BAD_USAGE,
 		     "which kernel is it for? %s is not here: give --vmlinuz FILE, or --build-id "
 		     "HEX as suture info shows it",
-		     path);
+		     k->image_path);
 		return -1;
 	}
-	return kernel_build_id(path, id);
+	if (!o->build_id)
+		return image_build_id(&k->image, id);
+	len = parse_hex(o->build_id, id);
+	if (len < 0)
+		fail(EX_BAD_USAGE, "--build-id %s: give up to 64 hexadecimal digits", o->build_id);
+	if (len < 0 || !k->image.elf)
+		return len;
+	image_len = image_build_id(&k->image, of_image);
+	if (image_len == len && !memcmp(id, of_image, (size_t)len))
+		return len;
+	fail(EX_BAD_USAGE, "--build-id %s: that of %s is another", o->build_id, k->image.path);
+	return -1;
 }
 
-static int pack_module(const struct options *o, const char *kernel, const char *ko)
+/* Headers of another kernel make a module that the target does not load. */
+static void check_release(const struct kernel *k, struct verdict *v)
+{
+	char release[80];
+	int n = snprintf(release, sizeof(release), "Linux version %s ", k->release);
+	struct extent text = image_section(&k->image, ".rodata");
+
+	if (*k->release && text.size && !memmem(text.data, text.size, release, (size_t)n))
+		verdict_error(v, "the headers are of Linux %s, and %s is another kernel",
+			      k->release, k->image.path);
+}
+
+static void check_against_kernel(const struct build *b, const struct kernel *k,
+				 const struct payload_info *info, const struct ko *payload,
+				 struct verdict *v)
+{
+	struct debug *types = debug_open(b->ko);
+	struct exports agent;
+	char path[2 * PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/Module.symvers", b->include);
+	exports_read(&agent, path);
+	if (!k->image.elf)
+		verdict_note(v,
+			     "functions and symbols of the kernel were not checked: its image is "
+			     "not at hand (--vmlinuz FILE)");
+	else if (!k->has_syms)
+		verdict_note(v,
+			     "functions and symbols of the kernel were not checked: no kallsyms "
+			     "were found in %s",
+			     k->image.path);
+	if (k->image.elf)
+		check_release(k, v);
+	check_funcs(k, info, types, v);
+	check_symbols(k, info, payload, &agent, v);
+	exports_free(&agent);
+	debug_close(types);
+}
+
+/* All that can be said of the module without running it. An exit code. */
+static int check_module(const struct options *o, const struct build *b, const struct kernel *k,
+			const struct payload_info *info, const struct ko *payload)
+{
+	struct verdict v = {.patch = info->name, .lenient = o->no_check};
+
+	lifetime_check(payload, &v);
+	if (b->mismatch && !v.errors)
+		verdict_fatal(&v,
+			      "section mismatch: see above what uses what; remove the __init or "
+			      "__exit of what is used");
+	check_against_kernel(b, k, info, payload, &v);
+	if (!v.errors)
+		return EX_DONE;
+	return fail(EX_BAD_USAGE, "%s: not built: %u %s, see above%s", info->name, v.errors,
+		    v.errors == 1 ? "error" : "errors",
+		    o->no_check ? "" : " (--no-check makes warnings of those about the kernel)");
+}
+
+static int pack_module(const struct options *o, const struct build *b, const struct kernel *k)
 {
 	struct pack_input in = {.version = o->version,
 				.description = o->description,
 				.params = o->params.line,
-				.cves = o->cves};
+				.cves = &o->cves};
 	static struct payload_info info;
+	struct ko payload = {0};
 	size_t size;
-	void *data = read_file(ko, SUTURE_BUNDLE_MAX, &size);
-	int len, r;
+	void *data = read_file(b->ko, UNPACK_MAX, &size);
+	int len, r = EX_BAD_USAGE;
 
 	if (!data)
 		return EX_BAD_USAGE;
-	len = find_build_id(o, kernel, in.build_id);
-	if (len < 0 || payload_read(ko, data, size, &info) ||
-	    params_check(&o->params, info.name, info.modinfo, info.modinfo_size)) {
-		r = EX_BAD_USAGE;
+	len = find_build_id(o, k, in.build_id);
+	if (len < 0)
+		goto out;
+	/* debug information would be most of the bundle */
+	if (strip_debug(data, &size) || ko_open(&payload, b->ko, data, size)) {
+		fail(EX_BAD_USAGE, "%s: not a 64-bit kernel module", b->ko);
 		goto out;
 	}
+	if (payload_read(&payload, &info) ||
+	    params_check(&o->params, info.name, info.modinfo, info.modinfo_size))
+		goto out;
+	r = check_module(o, b, k, &info, &payload);
+	if (r)
+		goto out;
 	in.build_id_len = (unsigned)len;
 	in.info = &info;
 	in.payload = data;
@@ -249,6 +316,7 @@ static int pack_module(const struct options *o, const char *kernel, const char *
 		printf("%s: patch %s, %u functions in %u objects\n", o->output, info.name,
 		       info.nr_funcs, info.nr_objects);
 out:
+	ko_close(&payload);
 	free(data);
 	return r;
 }
@@ -257,24 +325,29 @@ int cmd_build(const struct options *o, char **args)
 {
 	char work[] = "/tmp/suture-build-XXXXXX", installed[PATH_MAX];
 	const char *rm[] = {"rm", "-rf", "--", work, NULL};
-	char *ko = NULL;
-	const char *kernel = o->kernel;
+	struct build b = {0};
+	struct kernel k = {0};
 	struct utsname u;
 	int r;
 
 	if (!o->output)
 		return fail(EX_BAD_USAGE, "build needs -o FILE for the bundle");
-	if (!kernel) {
+	b.kernel = o->kernel;
+	b.work = work;
+	if (!b.kernel) {
 		uname(&u);
 		snprintf(installed, sizeof(installed), "/lib/modules/%s/build", u.release);
-		kernel = installed;
+		b.kernel = installed;
 	}
 	if (!mkdtemp(work))
 		return fail(EX_FAILED, "%s: %s", work, strerror(errno));
-	r = build_module(args[0], kernel, work, &ko);
+	r = build_module(args[0], &b);
 	if (!r)
-		r = pack_module(o, kernel, ko);
-	free(ko);
+		r = kernel_open(&k, o, b.kernel);
+	if (!r)
+		r = pack_module(o, &b, &k);
+	kernel_close(&k);
+	free(b.ko);
 	run(rm, "/dev/null");
 	return r;
 }

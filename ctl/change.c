@@ -136,14 +136,14 @@ int cmd_apply(const struct options *o, char **args)
 }
 
 /* revert and rollback: the patch goes off, and is unloaded. */
-static int take_off(const struct options *o, const char *name, const char *how)
+static int take_off(const struct options *o, const char *given, const char *how)
 {
+	char path[128], name[PATCH_NAME_SIZE];
 	json_t *answer = NULL;
-	char path[128];
-	int r;
+	int r = patch_name(given, name);
 
-	if (!valid_name(name))
-		return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list", name);
+	if (r)
+		return r;
 	snprintf(path, sizeof(path), "/v1/patches/%s/%s", name, how);
 	r = api_request(o, "POST", path, NULL, 0, &answer);
 	if (r)
@@ -167,7 +167,7 @@ int cmd_rollback(const struct options *o, char **args)
 }
 
 /* The patch that is in transition. */
-static int find_transition(const struct options *o, char *name, size_t size)
+static int find_transition(const struct options *o, char name[PATCH_NAME_SIZE])
 {
 	json_t *status = NULL;
 	const char *patch;
@@ -176,26 +176,20 @@ static int find_transition(const struct options *o, char *name, size_t size)
 	if (r)
 		return r;
 	patch = jstr(json_object_get(status, "transition"), "patch");
-	if (valid_name(patch))
-		snprintf(name, size, "%s", patch);
-	else
+	if (!*patch)
 		r = fail(EX_FAILED, "no patch is in transition: there is nothing to cancel");
+	else
+		r = patch_name(patch, name);
 	json_decref(status);
 	return r;
 }
 
 int cmd_cancel(const struct options *o, char **args)
 {
-	char path[128], name[SUTURE_NAME_LEN] = "";
+	char path[128], name[PATCH_NAME_SIZE];
 	json_t *answer = NULL, *patch;
-	int r = EX_DONE;
+	int r = args[0] ? patch_name(args[0], name) : find_transition(o, name);
 
-	if (!args[0])
-		r = find_transition(o, name, sizeof(name));
-	else if (!valid_name(args[0]))
-		r = fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list", args[0]);
-	else
-		snprintf(name, sizeof(name), "%s", args[0]);
 	if (r)
 		return r;
 	snprintf(path, sizeof(path), "/v1/patches/%s/cancel", name);

@@ -12,9 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cves.h"
 #include "params.h"
 
 enum exit_code { EX_DONE = 0, EX_FAILED = 1, EX_BAD_USAGE = 2, EX_UNREACHABLE = 3, EX_PENDING = 4 };
+
+#define MODULE_FOLDERS 8u
 
 struct options {
 	const char *host;     /* HOST or HOST:PORT; NULL if not given */
@@ -25,10 +28,15 @@ struct options {
 	const char *output;   /* build: -o */
 	const char *kernel;   /* build: kernel headers */
 	const char *build_id; /* build: hexadecimal */
-	const char *vmlinuz;  /* build: take the build-id from here */
-	const char *version, *description, *cves; /* build */
-	struct params params;			  /* build: --param */
-	unsigned long long since;		  /* log */
+	const char *vmlinuz;  /* build: the kernel's image */
+	const char *debug;    /* build: a vmlinux with debug information */
+	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
+	unsigned nr_modules;
+	bool no_check;			   /* build: what does not fit the kernel is a warning */
+	const char *version, *description; /* build */
+	struct cves cves;		   /* build: --cve */
+	struct params params;		   /* build: --param */
+	unsigned long long since;	   /* log */
 };
 
 struct command {
@@ -78,8 +86,12 @@ const char *jstr(const json_t *o, const char *key);
 long long jint(const json_t *o, const char *key);
 bool jbool(const json_t *o, const char *key);
 
-/* Can this be a patch's name? What cannot is not put into the path of a request. */
-bool valid_name(const char *name);
+/*
+ * A patch's name as the monitor knows it. An exit code, message printed: what cannot be a name is
+ * not put into the path of a request.
+ */
+#define PATCH_NAME_SIZE 64u
+int patch_name(const char *given, char name[PATCH_NAME_SIZE]);
 
 /* What a transition did, in words, on stdout; `what` is "apply" or "revert". */
 void print_report(const char *what, const json_t *report);

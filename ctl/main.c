@@ -95,10 +95,12 @@ static void usage(FILE *to)
 	      "  --timeout SECONDS   apply, revert, rollback, cancel: how long to wait (60)\n"
 	      "  --no-wait           the same: return as soon as the monitor has "
 	      "begun\n"
-	      "  build: -o FILE, --kernel HEADERS, --build-id HEX or --vmlinuz FILE, --version "
-	      "TEXT,\n"
-	      "         --description TEXT, --cve ID[,ID...], --param NAME=VALUE (of the\n"
-	      "         module, for its load; as often as needed)\n\n"
+	      "  build: -o FILE, --kernel HEADERS, --vmlinuz FILE or --build-id HEX, "
+	      "--modules DIR,\n"
+	      "         --debug VMLINUX, --no-check, --version TEXT, --description TEXT, --cve "
+	      "ID,\n"
+	      "         --param NAME=VALUE (of the module, for its load); --modules, --cve and\n"
+	      "         --param as often as needed\n\n"
 	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
 	      "reached, 4 still under way after --timeout.\n\n"
 	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
@@ -120,6 +122,9 @@ enum long_option {
 	OPT_KERNEL,
 	OPT_BUILD_ID,
 	OPT_VMLINUZ,
+	OPT_MODULES,
+	OPT_DEBUG,
+	OPT_NO_CHECK,
 	OPT_VERSION,
 	OPT_DESCRIPTION,
 	OPT_PARAM,
@@ -139,6 +144,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"kernel", required_argument, NULL, OPT_KERNEL},
 		{"build-id", required_argument, NULL, OPT_BUILD_ID},
 		{"vmlinuz", required_argument, NULL, OPT_VMLINUZ},
+		{"modules", required_argument, NULL, OPT_MODULES},
+		{"debug", required_argument, NULL, OPT_DEBUG},
+		{"no-check", no_argument, NULL, OPT_NO_CHECK},
 		{"version", required_argument, NULL, OPT_VERSION},
 		{"description", required_argument, NULL, OPT_DESCRIPTION},
 		{"param", required_argument, NULL, OPT_PARAM},
@@ -182,6 +190,18 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case OPT_VMLINUZ:
 			o->vmlinuz = optarg;
 			break;
+		case OPT_MODULES:
+			if (o->nr_modules == MODULE_FOLDERS)
+				return fail(EX_BAD_USAGE, "--modules %s: at most %u folders",
+					    optarg, MODULE_FOLDERS);
+			o->modules[o->nr_modules++] = optarg;
+			break;
+		case OPT_DEBUG:
+			o->debug = optarg;
+			break;
+		case OPT_NO_CHECK:
+			o->no_check = true;
+			break;
 		case OPT_VERSION:
 			o->version = optarg;
 			break;
@@ -193,7 +213,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return EX_BAD_USAGE;
 			break;
 		case OPT_CVE:
-			o->cves = optarg;
+			if (cves_add(&o->cves, optarg))
+				return EX_BAD_USAGE;
 			break;
 		case OPT_SINCE:
 			if (!number(optarg, ~0ull >> 1, &o->since))

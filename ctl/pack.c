@@ -39,21 +39,15 @@ static void align(struct buffer *b)
 	put(b, zeros, (8 - b->size % 8) % 8);
 }
 
-/* Offset of a string that is put into the pool; the empty string is at 0. */
-static su32 intern(struct buffer *pool, const char *s, size_t n)
+/* Offset of a string that is put into the pool; the empty string, and NULL, are at 0. */
+static su32 intern(struct buffer *pool, const char *s)
 {
 	su32 offset = (su32)pool->size;
 
-	if (!n)
+	if (!s || !*s)
 		return 0;
-	put(pool, s, n);
-	put(pool, "", 1);
+	put(pool, s, strlen(s) + 1);
 	return offset;
-}
-
-static su32 intern_str(struct buffer *pool, const char *s)
-{
-	return s ? intern(pool, s, strlen(s)) : 0;
 }
 
 /* The manifest with its tables and strings, appended to out. */
@@ -66,34 +60,34 @@ static void put_manifest(struct buffer *out, const struct pack_input *in)
 		.nr_objects = info->nr_objects,
 		.nr_funcs = info->nr_funcs,
 		.nr_states = info->nr_states,
+		.nr_cves = in->cves->count,
 	};
 	struct buffer pool = {0}, tables = {0};
 
 	memcpy(m.build_id, in->build_id, in->build_id_len);
 	memcpy(m.name, info->name, sizeof(m.name));
 	put(&pool, "", 1);
-	m.version = intern_str(&pool, in->version);
-	m.description = intern_str(&pool, in->description);
-	m.params = intern_str(&pool, in->params);
+	m.version = intern(&pool, in->version);
+	m.description = intern(&pool, in->description);
+	m.params = intern(&pool, in->params);
 	for (unsigned i = 0; i < info->nr_objects; i++) {
-		struct suture_manifest_object o = {.name = intern_str(&pool, info->objects[i])};
+		struct suture_manifest_object o = {.name = intern(&pool, info->objects[i])};
 
 		for (unsigned f = 0; f < info->nr_funcs; f++)
 			o.nr_funcs += info->funcs[f].object == i;
 		put(&tables, &o, sizeof(o));
 	}
 	for (unsigned i = 0; i < info->nr_funcs; i++) {
-		struct suture_manifest_func f = {.name = intern_str(&pool, info->funcs[i].name),
+		struct suture_manifest_func f = {.name = intern(&pool, info->funcs[i].name),
 						 .sympos = (su32)info->funcs[i].sympos};
 
 		put(&tables, &f, sizeof(f));
 	}
 	put(&tables, info->states, info->nr_states * sizeof(info->states[0]));
-	for (const char *c = in->cves; c && *c; c += strcspn(c, ",") + (c[strcspn(c, ",")] != 0)) {
-		su32 name = intern(&pool, c, strcspn(c, ","));
+	for (unsigned i = 0; i < in->cves->count; i++) {
+		su32 name = intern(&pool, in->cves->ids[i]);
 
 		put(&tables, &name, sizeof(name));
-		m.nr_cves++;
 	}
 	m.strings_size = (su32)pool.size;
 

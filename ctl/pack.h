@@ -3,6 +3,7 @@
 #ifndef CTL_PACK_H
 #define CTL_PACK_H
 
+#include "cves.h"
 #include "payload.h"
 
 struct pack_input {
@@ -12,7 +13,7 @@ struct pack_input {
 	unsigned char build_id[32];
 	unsigned build_id_len;
 	const char *version, *description, *params; /* may be NULL */
-	const char *cves;			    /* separated by commas, may be NULL */
+	const struct cves *cves;
 };
 
 /* Write the bundle, unsigned, to path; nothing is left there on failure. An exit code, message

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "params.h"
 #include "ctl.h"
+#include "names.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The kernel takes '-' and '_' in a parameter's name for the same. */
-static bool same_char(char a, char b)
-{
-	return (a == '-' ? '_' : a) == (b == '-' ? '_' : b);
-}
-
-static bool same_name(const char *a, const char *b, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (!same_char(a[i], b[i]))
-			return false;
-	return true;
-}
 
 static bool valid_param(const char *name, size_t len)
 {
@@ -73,7 +60,7 @@ static bool has_param(const char *name, size_t len, const char *modinfo, size_t 
 	const char *at = modinfo, *s;
 
 	while ((s = next_param(&at, modinfo + size)) != NULL)
-		if (strcspn(s, ":") == len && same_name(s, name, len))
+		if (strcspn(s, ":") == len && names_equal(s, name, len))
 			return true;
 	return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "payload.h"
 #include "ctl.h"
+#include "names.h"
 
 #include <gelf.h>
 #include <libelf.h>
@@ -13,40 +14,15 @@ struct place {
 	GElf_Xword offset;
 };
 
-struct reader {
-	const char *path;
-	Elf *elf;
-};
-
-static Elf_Data *section_data(const struct reader *r, size_t section)
+static Elf_Data *section_data(const struct ko *r, size_t section)
 {
 	Elf_Scn *scn = elf_getscn(r->elf, section);
 
 	return scn ? elf_getdata(scn, NULL) : NULL;
 }
 
-static size_t find_section(const struct reader *r, const char *name)
-{
-	size_t strings = 0;
-	Elf_Scn *scn = NULL;
-	GElf_Shdr sh;
-
-	if (elf_getshdrstrndx(r->elf, &strings))
-		return 0;
-	while ((scn = elf_nextscn(r->elf, scn)) != NULL) {
-		const char *n;
-
-		if (!gelf_getshdr(scn, &sh))
-			continue;
-		n = elf_strptr(r->elf, strings, sh.sh_name);
-		if (n && !strcmp(n, name))
-			return elf_ndxscn(scn);
-	}
-	return 0;
-}
-
 /* The relocation's target as section and offset; false for a symbol that is not in this file. */
-static bool resolve(const struct reader *r, const GElf_Shdr *rela_sh, const GElf_Rela *rela,
+static bool resolve(const struct ko *r, const GElf_Shdr *rela_sh, const GElf_Rela *rela,
 		    struct place *to)
 {
 	Elf_Data *symbols = section_data(r, rela_sh->sh_link);
@@ -64,7 +40,7 @@ static bool resolve(const struct reader *r, const GElf_Shdr *rela_sh, const GElf
  * The pointer at `at`: follow the relocation there. Without one it is NULL. (The only relocations
  * on pointers in data are absolute ones, so their type needs no look.)
  */
-static struct place follow(const struct reader *r, struct place at)
+static struct place follow(const struct ko *r, struct place at)
 {
 	struct place to = {0};
 	Elf_Scn *scn = NULL;
@@ -94,7 +70,7 @@ static struct place at(struct place p, GElf_Xword offset)
 }
 
 /* Copy bytes of a section's content; zeros where it has none (.bss). False when out of bounds. */
-static bool bytes(const struct reader *r, struct place p, void *buf, size_t n)
+static bool bytes(const struct ko *r, struct place p, void *buf, size_t n)
 {
 	Elf_Data *d = section_data(r, p.section);
 
@@ -107,7 +83,7 @@ static bool bytes(const struct reader *r, struct place p, void *buf, size_t n)
 	return true;
 }
 
-static const char *string(const struct reader *r, struct place p)
+static const char *string(const struct ko *r, struct place p)
 {
 	Elf_Data *d = section_data(r, p.section);
 
@@ -117,9 +93,16 @@ static const char *string(const struct reader *r, struct place p)
 	return (const char *)d->d_buf + p.offset;
 }
 
-static int read_modinfo(const struct reader *r, struct payload_info *info)
+static const char *symbol(const struct ko *r, struct place p)
 {
-	Elf_Data *d = section_data(r, find_section(r, ".modinfo"));
+	struct ko_symbol s;
+
+	return p.section && ko_symbol_at(r, p.section, p.offset, &s) ? s.name : "";
+}
+
+static int read_modinfo(const struct ko *r, struct payload_info *info)
+{
+	Elf_Data *d = section_data(r, ko_find_section(r, ".modinfo"));
 	const char *p = d ? d->d_buf : NULL, *end = p ? p + d->d_size : NULL;
 
 	info->modinfo = p;
@@ -134,7 +117,7 @@ static int read_modinfo(const struct reader *r, struct payload_info *info)
 	return -1;
 }
 
-static int read_funcs(const struct reader *r, struct place f, struct payload_info *info)
+static int read_funcs(const struct ko *r, struct place f, struct payload_info *info)
 {
 	unsigned first = info->nr_funcs;
 
@@ -158,6 +141,7 @@ static int read_funcs(const struct reader *r, struct place f, struct payload_inf
 			     r->path, info->nr_funcs - first, info->objects[info->nr_objects]);
 			return -1;
 		}
+		pf->new_name = symbol(r, follow(r, at(f, SUTURE_KLP_FUNC_NEW_FUNC)));
 		pf->object = info->nr_objects;
 		pf->sympos = sympos;
 		info->nr_funcs++;
@@ -165,7 +149,7 @@ static int read_funcs(const struct reader *r, struct place f, struct payload_inf
 	return 0;
 }
 
-static int read_objects(const struct reader *r, struct place o, struct payload_info *info)
+static int read_objects(const struct ko *r, struct place o, struct payload_info *info)
 {
 	for (;; o = at(o, SUTURE_KLP_OBJECT_SIZE)) {
 		struct place name = follow(r, at(o, SUTURE_KLP_OBJECT_NAME));
@@ -177,9 +161,9 @@ static int read_objects(const struct reader *r, struct place o, struct payload_i
 			fail(EX_BAD_USAGE, "%s: more than %u objects", r->path, SUTURE_MAX_OBJECTS);
 			return -1;
 		}
-		info->objects[info->nr_objects] = name.section ? string(r, name) : "vmlinux";
-		if (!info->objects[info->nr_objects] ||
-		    strlen(info->objects[info->nr_objects]) >= SUTURE_NAME_LEN) {
+		const char *text = name.section ? string(r, name) : "vmlinux";
+
+		if (!text || !names_copy(info->objects[info->nr_objects], SUTURE_NAME_LEN, text)) {
 			fail(EX_BAD_USAGE, "%s: object %u has no usable name", r->path,
 			     info->nr_objects);
 			return -1;
@@ -190,7 +174,7 @@ static int read_objects(const struct reader *r, struct place o, struct payload_i
 	}
 }
 
-static int read_states(const struct reader *r, struct place s, struct payload_info *info)
+static int read_states(const struct ko *r, struct place s, struct payload_info *info)
 {
 	for (;; s = at(s, SUTURE_KLP_STATE_SIZE)) {
 		struct suture_manifest_state *m = &info->states[info->nr_states];
@@ -219,9 +203,9 @@ static int read_states(const struct reader *r, struct place s, struct payload_in
  * The patch that klp_enable_patch() was called with: the target of all relocations of the section
  * that the livepatch header writes.
  */
-static int find_patch(const struct reader *r, struct place *patch)
+static int find_patch(const struct ko *r, struct place *patch)
 {
-	size_t section = find_section(r, SUTURE_PATCH_SECTION);
+	size_t section = ko_find_section(r, SUTURE_PATCH_SECTION);
 	bool found = false, several = false;
 	Elf_Scn *scn = NULL;
 	struct place to;
@@ -259,7 +243,7 @@ static int find_patch(const struct reader *r, struct place *patch)
 	return 0;
 }
 
-static int read_patch(const struct reader *r, struct payload_info *info)
+static int read_patch(const struct ko *r, struct payload_info *info)
 {
 	struct place patch, states;
 	unsigned char replace;
@@ -277,21 +261,8 @@ static int read_patch(const struct reader *r, struct payload_info *info)
 	return states.section ? read_states(r, states, info) : 0;
 }
 
-int payload_read(const char *path, void *data, size_t size, struct payload_info *info)
+int payload_read(const struct ko *ko, struct payload_info *info)
 {
-	struct reader r = {.path = path};
-	GElf_Ehdr eh;
-	int err = -1;
-
 	memset(info, 0, sizeof(*info));
-	elf_version(EV_CURRENT);
-	r.elf = elf_memory(data, size);
-	if (!r.elf || !gelf_getehdr(r.elf, &eh) || eh.e_type != ET_REL ||
-	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB)
-		fail(EX_BAD_USAGE, "%s: not a 64-bit kernel module", path);
-	else if (!read_modinfo(&r, info))
-		err = read_patch(&r, info);
-	/* Strings point into data, not into libelf's memory: elf_memory() reads in place. */
-	elf_end(r.elf);
-	return err;
+	return read_modinfo(ko, info) ? -1 : read_patch(ko, info);
 }

@@ -7,8 +7,11 @@
 #include <stddef.h>
 #include <suture/bundle.h>
 
+#include "ko.h"
+
 struct payload_func {
 	const char *name;
+	const char *new_name; /* of the function in the payload; "" if it has none */
 	unsigned object;
 	unsigned long sympos;
 };
@@ -19,21 +22,15 @@ struct payload_info {
 	size_t modinfo_size;
 	bool replace;
 	unsigned nr_objects, nr_funcs, nr_states;
-	const char *objects[SUTURE_MAX_OBJECTS];
+	char objects[SUTURE_MAX_OBJECTS][SUTURE_NAME_LEN]; /* with '_', as the kernel has them */
 	struct payload_func funcs[SUTURE_MAX_FUNCS];
 	struct suture_manifest_state states[SUTURE_MAX_STATES];
 };
 
 /*
- * Read the patch from the module in data, which must outlive *info. Returns 0, or -1 with a message
- * printed that begins with `path`.
+ * Read the patch from a module. Strings of *info point into the module's data. Returns 0, or -1
+ * with a message printed that begins with the module's path.
  */
-int payload_read(const char *path, void *data, size_t size, struct payload_info *info);
-
-/*
- * GNU build-id of the kernel in a vmlinux or (compressed) bzImage. Returns its length, or -1 with a
- * message printed.
- */
-int kernel_build_id(const char *path, unsigned char id[32]);
+int payload_read(const struct ko *ko, struct payload_info *info);
 
 #endif

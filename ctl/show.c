@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands that only look: status, list, info, log. */
 #include "ctl.h"
+#include "names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -209,12 +210,15 @@ void print_report(const char *what, const json_t *r)
 	       jint(r, "functions_redirected"));
 }
 
-/* A patch's name as the monitor may know it: nothing that would bend the path of a request. */
-bool valid_name(const char *name)
+int patch_name(const char *given, char name[PATCH_NAME_SIZE])
 {
-	return *name && strlen(name) < SUTURE_NAME_LEN &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
-		       strlen(name);
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+	if (*given && names_copy(name, SUTURE_NAME_LEN, given) &&
+	    strspn(name, letters) == strlen(name))
+		return EX_DONE;
+	return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list", given);
 }
 
 static void print_patch(const json_t *p)
@@ -232,15 +236,14 @@ static void print_patch(const json_t *p)
 
 int cmd_info(const struct options *o, char **args)
 {
-	char path[128];
+	char path[128], name[PATCH_NAME_SIZE];
 	json_t *answer;
 	int r;
 
-	if (args[0] && !valid_name(args[0]))
-		return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list",
-			    args[0]);
+	if (args[0] && patch_name(args[0], name))
+		return EX_BAD_USAGE;
 	if (args[0])
-		snprintf(path, sizeof(path), "/v1/patches/%s", args[0]);
+		snprintf(path, sizeof(path), "/v1/patches/%s", name);
 	else
 		snprintf(path, sizeof(path), "/v1/info");
 	r = get(o, path, &answer);

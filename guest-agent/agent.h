@@ -177,9 +177,19 @@ void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *p
  */
 int lookup_run(struct lookup *l);
 
+/* As the payload has it: a '-' in it means '_', which module names have for it. */
 static inline const char *object_name(const struct klp_object *obj)
 {
 	return obj->name ? obj->name : "vmlinux";
+}
+
+/* Do both mean the same object? */
+static inline bool same_object_name(const char *a, const char *b)
+{
+	for (; *a; a++, b++)
+		if ((*a == '-' ? '_' : *a) != (*b == '-' ? '_' : *b))
+			return false;
+	return !*b;
 }
 
 /* ---- patch.c ---- */

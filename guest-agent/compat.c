@@ -237,10 +237,14 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size)
 
 struct module *compat_find_module(const char *name)
 {
+	char plain[MODULE_NAME_LEN];
 	struct module *mod;
 
+	if (strscpy(plain, name, sizeof(plain)) < 0)
+		return NULL;
+	strreplace(plain, '-', '_');
 	preempt_disable();
-	mod = lookup_module(name);
+	mod = lookup_module(plain);
 	preempt_enable();
 	return mod;
 }

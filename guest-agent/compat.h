@@ -53,8 +53,8 @@ unsigned long compat_symbol_before(unsigned long address);
 u32 compat_ftrace_site(unsigned long address, unsigned long size);
 
 /*
- * The module of that name, in whatever state. Nothing keeps it but that its going would first have
- * to pass our notifier: agent_lock must be held for as long as it is used.
+ * The module of that name ('-' is '_' in it), in whatever state. Nothing keeps it but that its
+ * going would first have to pass our notifier: agent_lock must be held for as long as it is used.
  */
 struct module *compat_find_module(const char *name);
 

@@ -10,7 +10,7 @@
 
 static bool same_object(const struct klp_object *a, const struct klp_object *b)
 {
-	return !strcmp(object_name(a), object_name(b));
+	return same_object_name(object_name(a), object_name(b));
 }
 
 /* Positions 0 and 1 are the same function. */
@@ -106,6 +106,7 @@ static void describe_object(struct suture_decl_object *d, const struct klp_objec
 	unsigned long start = 0, end = 0;
 
 	strscpy(d->name, object_name(obj), sizeof(d->name));
+	strreplace(d->name, '-', '_');
 	d->callbacks = !!cb->pre_patch << SUTURE_CB_PRE_PATCH |
 		       !!cb->post_patch << SUTURE_CB_POST_PATCH |
 		       !!cb->pre_unpatch << SUTURE_CB_PRE_UNPATCH |
@@ -276,7 +277,7 @@ static struct klp_object *find_object(const struct patch *p, const char *module)
 
 	klp_for_each_object_static(p->klp, obj)
 	{
-		if (obj->name && !strcmp(obj->name, module))
+		if (obj->name && same_object_name(obj->name, module))
 			return obj;
 	}
 	return NULL;

@@ -78,7 +78,7 @@ static void match_part(const struct index *index, const char *object, const char
 	base[len] = 0;
 	for_each_of(s, index, base)
 	{
-		if ((*s)->object && !strcmp((*s)->object, object))
+		if ((*s)->object && same_object_name((*s)->object, object))
 			index->fn(index->data, *s, address);
 	}
 }
@@ -94,7 +94,7 @@ static void match_name(const struct index *index, const char *object, const char
 
 		/* a bare name means the kernel's own: payloads often keep the names of what they
 		 * replace, and what the agent calls its variables is nobody's business */
-		if (want->object ? strcmp(want->object, object)
+		if (want->object ? !same_object_name(want->object, object)
 				 : !strcmp(object, KBUILD_MODNAME) || compat_is_payload(object))
 			continue;
 		want->count++;

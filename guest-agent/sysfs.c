@@ -188,14 +188,17 @@ static int add_object(struct patch *p, const struct klp_object *obj, unsigned in
 {
 	struct object_dir *dir = kzalloc(sizeof(*dir), GFP_KERNEL);
 	const struct klp_func *func;
+	char name[SUTURE_NAME_LEN];
 	int err;
 
 	if (!dir)
 		return -ENOMEM;
+	strscpy(name, object_name(obj), sizeof(name));
+	strreplace(name, '-', '_');
 	dir->patch = p;
 	dir->index = index;
 	list_add(&dir->list, &p->object_dirs);
-	err = kobject_init_and_add(&dir->kobj, &object_type, &p->kobj, "%s", object_name(obj));
+	err = kobject_init_and_add(&dir->kobj, &object_type, &p->kobj, "%s", name);
 	klp_for_each_func_static(obj, func)
 	{
 		if (!err)

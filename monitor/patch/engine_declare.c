@@ -152,6 +152,21 @@ static int check_old(const struct engine *e, struct declaration *d,
 	return check_sites(e, d, f);
 }
 
+/* A function may have several names, as system calls do: the address tells. */
+static int check_twice(struct declaration *d, const struct suture_decl_func *f,
+		       const struct suture_decl_func *other)
+{
+	bool same_name = !strcmp(f->name, other->name);
+
+	if (f->old_addr && f->old_addr == other->old_addr && !same_name)
+		return refuse(d, EINVAL, "'%s' and '%s' are the same function", f->name,
+			      other->name);
+	if ((f->old_addr && f->old_addr == other->old_addr) ||
+	    (f->object == other->object && f->sympos == other->sympos && same_name))
+		return refuse(d, EINVAL, "function '%s' is there twice", f->name);
+	return 0;
+}
+
 static int check_funcs(const struct engine *e, struct declaration *d)
 {
 	u32 i, j;
@@ -170,11 +185,11 @@ static int check_funcs(const struct engine *e, struct declaration *d)
 		if (!inside(d->m->text_start, d->m->text_end, f->new_addr, f->new_size))
 			return refuse(d, EFAULT, "the new '%s' is not in the payload's text",
 				      f->name);
-		for (j = 0; j < i; j++)
-			if ((f->old_addr && f->old_addr == d->funcs[j].old_addr) ||
-			    (f->object == d->funcs[j].object && f->sympos == d->funcs[j].sympos &&
-			     !strcmp(f->name, d->funcs[j].name)))
-				return refuse(d, EINVAL, "function '%s' is there twice", f->name);
+		for (j = 0; j < i; j++) {
+			r = check_twice(d, f, &d->funcs[j]);
+			if (r)
+				return r;
+		}
 	}
 	return 0;
 }

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from machine import BUILD, GUEST, SUTURE, TOP
-from patches import suture_build
+from patches import make_patch, suture_build
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SOURCE = os.path.join(TOP, "tests", "patches", "livepatch-callbacks-demo")
@@ -176,6 +176,25 @@ def guest(shared):
         assert guest.log()[guest.seen:] == []
         assert machine.check("cut -d' ' -f1 /proc/modules") == "suture"
         assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
+
+
+# ---- names ----
+
+def test_dashes(guest, tmp_path):
+    """'-' is '_' in the names of objects and patches, as it is in those of modules."""
+    bundle = make_patch(str(tmp_path), "dash-ed", """
+        static void new_exit(void)
+        {
+            pr_info("replaced exit\\n");
+        }
+    """, {"livepatch-callbacks-mod": {"livepatch_callbacks_mod_exit": "new_exit"}})
+    guest.apply(bundle)
+    guest.insmod("mod")
+    guest.check(f"test $(cat /sys/kernel/suture/dash_ed/{MOD}/patched) = 1; rmmod {MOD};"
+                "dmesg | grep -q 'replaced exit'")
+    result = guest.suture("revert", "dash-ed")
+    assert result.status == 0, result
+    guest.seen = len(guest.log())
 
 
 # ---- the document's tests ----

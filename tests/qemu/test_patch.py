@@ -441,7 +441,7 @@ def test_bad_function(guest, bundles, name, function, says):
         {
             return 0;
         }
-    """, {None: {function: "new_function"}})
+    """, {None: {function: "new_function"}}, check=False)
     refused(guest, "apply", bundle, says=says)
 
 

@@ -316,17 +316,38 @@ static void start_load(void)
 }
 
 /* The declaration is refused, the load reported as failed: the reason stays the first one. */
-static void refused_by_manifest(const char *text)
+static void refused_in_load(int error, const char *text)
 {
-	struct suture_loaded l = {.id = work.id, .result = -EBADMSG, .text = "init_module failed"};
+	struct suture_loaded l = {.id = work.id, .result = -error, .text = "init_module failed"};
 
-	assert_int_equal(engine_declare(rig.e, m), -EBADMSG);
+	assert_int_equal(engine_declare(rig.e, m), -error);
 	assert_phase(&rig, "fix", PHASE_LOADING);
 	assert_int_equal(engine_loaded(rig.e, &l), 0);
 	assert_phase(&rig, "fix", PHASE_FAILED);
 	assert_text(info(&rig, "fix").why, text);
-	assert_int_equal(info(&rig, "fix").error, -EBADMSG);
+	assert_int_equal(info(&rig, "fix").error, -error);
 	fresh();
+}
+
+static void refused_by_manifest(const char *text)
+{
+	refused_in_load(EBADMSG, text);
+}
+
+/* Two names of one function are named, both; positions 0 and 1 of one name are that name twice. */
+static void test_aliases(void **state)
+{
+	(void)state;
+	start_load();
+	strcpy(funcs[1].name, "__do_sys_getppid");
+	funcs[1].object = 0;
+	funcs[1].old_addr = funcs[0].old_addr;
+	refused_in_load(EINVAL, "'__do_sys_getppid' and 'cmdline_proc_show' are the same function");
+
+	start_load();
+	funcs[1] = funcs[0];
+	funcs[1].sympos = 1;
+	refused_in_load(EINVAL, "function 'cmdline_proc_show' is there twice");
 }
 
 static void shrink(u32 by)
@@ -438,9 +459,21 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_good),  T(test_sizes),	 T(test_largest),	  T(test_objects),
-		T(test_funcs), T(test_sites), T(test_reason_is_whole), T(test_states),	 T(test_redirectability), T(test_every_byte),
-		T(test_parts), T(test_manifest), T(test_only_bundles),	  T(test_out_of_memory),
+		T(test_good),
+		T(test_sizes),
+		T(test_largest),
+		T(test_objects),
+		T(test_funcs),
+		T(test_sites),
+		T(test_reason_is_whole),
+		T(test_states),
+		T(test_redirectability),
+		T(test_every_byte),
+		T(test_parts),
+		T(test_manifest),
+		T(test_only_bundles),
+		T(test_out_of_memory),
+		T(test_aliases),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,9 +97,9 @@ static inline bool arch_is_read_only(unsigned long address)
 }
 
 /*
- * The bytes that a relocation of that type puts at `place`, where `value` is symbol plus addend (x86
- * psABI, "Relocation"). How many, at most 8; -ENOEXEC: the type is not known; -ERANGE: it does not
- * reach.
+ * The bytes that a relocation of that type puts at `place`, where `value` is symbol plus addend
+ * (x86 psABI, "Relocation"). How many, at most 8; -ENOEXEC: the type is not known; -ERANGE: it does
+ * not reach.
  */
 static inline int arch_relocate(u32 type, unsigned long place, unsigned long value, u8 *bytes)
 {

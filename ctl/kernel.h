@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel that a bundle is for, as far as its files are at hand. */
+#ifndef CTL_KERNEL_H
+#define CTL_KERNEL_H
+
+#include "exports.h"
+#include "image.h"
+#include "kallsyms.h"
+#include "modules.h"
+#include "types.h"
+
+struct options;
+
+struct kernel {
+	char release[64];	/* of the headers, as uname -r; "" if not known */
+	struct exports exports; /* its own and those of all its modules */
+	char image_path[96];	/* where an installed one would be */
+	struct image image;	/* elf is NULL: not at hand */
+	bool has_syms;
+	struct kallsyms syms;
+	struct btf *btf; /* may be NULL */
+	struct modules modules;
+	char debug_path[128]; /* a vmlinux with debug information, "" if there is none */
+	bool debug_given;     /* with --debug */
+};
+
+/*
+ * Gather what is there: what the options name, and what is installed for the release of `headers`.
+ * An exit code; a file that was named and cannot be read is an error with a message printed.
+ * kernel_close() also after a failure.
+ */
+int kernel_open(struct kernel *k, const struct options *o, const char *headers);
+void kernel_close(struct kernel *k);
+
+/* The release is older than major.minor; false if it is not known. */
+bool kernel_older(const struct kernel *k, unsigned major, unsigned minor);
+
+#endif

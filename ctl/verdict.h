@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What suture build finds wrong with a patch: all of it is said, then the build fails or goes on.
+ */
+#ifndef CTL_VERDICT_H
+#define CTL_VERDICT_H
+
+#include <stdbool.h>
+
+struct verdict {
+	const char *patch; /* its name: messages begin with it */
+	bool lenient;	   /* --no-check: what verdict_error() says are warnings */
+	unsigned errors;
+};
+
+/* Would not be accepted, or would not do what it should. --no-check overrides it. */
+void verdict_error(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Would crash the guest: nothing overrides it. */
+void verdict_fatal(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* May be meant. */
+void verdict_warn(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Something was not checked. */
+void verdict_note(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
