@@ -198,7 +198,8 @@ def test_fix(guest, name, measured):
         if comes:
             guest.unload(target)
     counts = ", ".join(f"{function} {count}" for function, count in after.items())
-    measured(f"{name}: {counts} ({fix.get('before', '-')} -> {fix.get('after', '-')})")
+    shown = f"; {fix.get('before', 'not tried')} -> {out}" if fix.get("before") != out else ""
+    measured(f"{name}: {counts}{shown}".replace("\n", ", "))
     assert guest.complaints() == ""
 
 
