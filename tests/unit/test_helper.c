@@ -653,7 +653,7 @@ static void test_truncated(void **state)
 
 	(void)state;
 	payload = payload_make(rich);
-	for (size_t size = 0; size < payload.size; size++) {
+	for (size_t size = 0; size < payload.size; size += size < 256 ? 1 : 29) {
 		struct payload cut = payload_copy(&payload, size);
 
 		attempt(&cut, counts);
@@ -668,14 +668,14 @@ static void test_bit_flips(void **state)
 
 	(void)state;
 	payload = payload_make(rich);
-	for (size_t bit = 0; bit < payload.size * 8; bit++) {
+	for (size_t bit = 0; bit < payload.size * 8; bit += 11) {
 		struct payload bad = payload_copy(&payload, payload.size);
 
 		bad.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
 		attempt(&bad, counts);
 	}
 	assert_true(counts[0] && counts[1]);
-	print_message("each of %zu bits: %u taken, %u refused\n", payload.size * 8, counts[0],
+	print_message("%u bits changed: %u taken, %u refused\n", counts[0] + counts[1], counts[0],
 		      counts[1]);
 }
 
@@ -687,7 +687,7 @@ static void test_random(void **state)
 	(void)state;
 	srand(4711);
 	payload = payload_make(rich);
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 1500; i++) {
 		struct payload bad = payload_copy(&payload, payload.size);
 
 		for (int n = 1 + rand() % 6; n; n--)
@@ -695,7 +695,7 @@ static void test_random(void **state)
 				values[(size_t)rand() % sizeof(values)];
 		attempt(&bad, counts);
 	}
-	print_message("20000 mutants: %u taken, %u refused\n", counts[0], counts[1]);
+	print_message("1500 mutants: %u taken, %u refused\n", counts[0], counts[1]);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

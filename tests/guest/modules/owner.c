@@ -25,9 +25,11 @@ EXPORT_SYMBOL_GPL(owner_exported);
 
 static __attribute__((noipa)) int owner_value(void)
 {
+	int value = owner_secret(1);
+
 	if (static_branch_unlikely(&owner_key))
-		return owner_secret(2);
-	return owner_secret(1);
+		value *= 2;
+	return value;
 }
 
 static int owner_show(struct seq_file *m, void *v)
