@@ -25,11 +25,9 @@ EXPORT_SYMBOL_GPL(owner_exported);
 
 static __attribute__((noipa)) int owner_value(void)
 {
-	int value = owner_secret(1);
-
 	if (static_branch_unlikely(&owner_key))
-		value *= 2;
-	return value;
+		return owner_secret(2);
+	return owner_secret(1);
 }
 
 static int owner_show(struct seq_file *m, void *v)
