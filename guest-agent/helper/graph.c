@@ -159,7 +159,7 @@ static void add_edge(struct graph *g, size_t from, size_t to)
 	if (from == NO_NODE || to == NO_NODE || from == to || g->no_memory)
 		return;
 	if (g->nr_edges == g->max_edges) {
-		size_t max = g->max_edges ? 2 * g->max_edges : 1024;
+		size_t max = 2 * g->max_edges;
 		struct edge *edges = realloc(g->edges, max * sizeof(*edges));
 
 		if (!edges) {
@@ -236,6 +236,9 @@ static void make_edges(struct graph *g, const struct module *m, const struct pat
 {
 	size_t all = g->nr_nodes + m->nr_sections, e = 0;
 
+	g->max_edges = m->nr_relocs + 1;
+	g->edges = calloc(g->max_edges, sizeof(*g->edges));
+	g->no_memory = !g->edges;
 	for (size_t i = 0; i < m->nr_relocs; i++) {
 		const struct reloc *r = &m->relocs[i];
 		struct place at = {r->section, r->rela->r_offset};

@@ -280,7 +280,7 @@ static int read_relocs(struct module *m, size_t symbols, struct failure *f)
 int module_open(struct module *m, void *bytes, size_t size, struct failure *f)
 {
 	const struct file file = {bytes, size, f};
-	Elf64_Ehdr header;
+	Elf64_Ehdr header = {0};
 	size_t symbols;
 	int err;
 

@@ -99,7 +99,7 @@ static int read_funcs(struct patch *p, const struct module *m, struct place firs
 static int read_object(struct patch *p, const struct module *m, struct place o, struct place name,
 		       struct place funcs, struct failure *f)
 {
-	unsigned int object;
+	unsigned int object = NO_OBJECT;
 	int err = add_object(p, name.section ? module_string(m, name) : "vmlinux", &object, f);
 
 	for (unsigned int i = 0; i < 4 && !err; i++)

@@ -49,6 +49,7 @@ static const struct table tables[] = {
 	{.name = ".cfi_sites", .flags = SITES},
 	{.name = ".smp_locks*", .flags = SITES},
 	{.name = "__mcount_loc", .flags = SITES},
+	{.name = "___srcu_struct_ptrs", .flags = SITES},
 
 	{.name = "__bug_table", .flags = TABLE_PASSIVE},
 	{.name = "__ex_table", .flags = TABLE_PASSIVE},
@@ -107,7 +108,7 @@ int table_judge(const struct module *m, const struct reloc *r, const struct sutu
 
 /* ---- alternatives ---- */
 
-/* struct alt_instr: where the instruction's length is. It changed in 5.15 or so, and in 6.3. */
+/* struct alt_instr of several kernels: its size, and where the instruction's length is. */
 static const struct {
 	unsigned int size, length;
 } alternatives[] = {{12, 10}, {13, 10}, {14, 12}};

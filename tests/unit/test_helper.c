@@ -579,12 +579,12 @@ static void test_large(void **state)
 
 	(void)state;
 	end += sprintf(end, "extern int m_func(void);\nasm(\"");
-	/* each calls the next, which stands before it: the worst order for a walk */
-	for (int i = 0; i < count; i++)
-		end += sprintf(end, ".type f%d,@function;f%d: call %s%.0d;.size f%d,.-f%d\\n", i, i,
-			       i ? "f" : "m_func", i ? i - 1 : 0, i, i);
-	for (char *c = source; (c = strstr(c, "call f;")) != NULL;)
-		memcpy(c, "call f0", 6), c[6] = ';';
+	/* each calls the one before it: the worst order for a walk */
+	for (int i = 0; i < count; i++) {
+		end += sprintf(end, ".type f%d,@function;f%d: call ", i, i);
+		end += i ? sprintf(end, "f%d", i - 1) : sprintf(end, "m_func");
+		end += sprintf(end, ";.size f%d,.-f%d\\n", i, i);
+	}
 	end += sprintf(end,
 		       "\");\nextern int f%d(void);\nFUNCS(f, {\"old\", f%d}); PATCH({\"m\", f})",
 		       count - 1, count - 1);
@@ -675,7 +675,7 @@ static void test_bit_flips(void **state)
 		attempt(&bad, counts);
 	}
 	assert_true(counts[0] && counts[1]);
-	print_message("each of %zu bits: %u taken, %u refused\n", payload.size * 8, counts[0],
+	print_message("%u bits changed: %u taken, %u refused\n", counts[0] + counts[1], counts[0],
 		      counts[1]);
 }
 
@@ -687,7 +687,7 @@ static void test_random(void **state)
 	(void)state;
 	srand(4711);
 	payload = payload_make(rich);
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 10000; i++) {
 		struct payload bad = payload_copy(&payload, payload.size);
 
 		for (int n = 1 + rand() % 6; n; n--)
@@ -695,7 +695,7 @@ static void test_random(void **state)
 				values[(size_t)rand() % sizeof(values)];
 		attempt(&bad, counts);
 	}
-	print_message("20000 mutants: %u taken, %u refused\n", counts[0], counts[1]);
+	print_message("10000 mutants: %u taken, %u refused\n", counts[0], counts[1]);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
