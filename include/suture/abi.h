@@ -364,7 +364,7 @@ struct suture_decl_site {
 	su8 kind;    /* enum suture_site_kind */
 };
 
-#define SUTURE_MAX_SITES 12u
+#define SUTURE_MAX_SITES 24u
 
 struct suture_decl_func {
 	char name[SUTURE_SYM_LEN];
