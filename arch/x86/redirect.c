@@ -81,8 +81,8 @@ static struct insn decode(const u8 *code, size_t size)
 		return (struct insn){0};
 	return (struct insn){
 		.len = insn.length,
-		.ends = insn.mnemonic == ZYDIS_MNEMONIC_RET || insn.mnemonic == ZYDIS_MNEMONIC_JMP ||
-			insn.mnemonic == ZYDIS_MNEMONIC_UD2,
+		.ends = insn.mnemonic == ZYDIS_MNEMONIC_RET ||
+			insn.mnemonic == ZYDIS_MNEMONIC_JMP || insn.mnemonic == ZYDIS_MNEMONIC_UD2,
 		.nop = insn.mnemonic == ZYDIS_MNEMONIC_NOP,
 	};
 }

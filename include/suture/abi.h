@@ -530,9 +530,10 @@ struct suture_module {
 	su32 nr_parts;
 	su32 reserved;
 	/*
-	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site and
-	 * sites; the rest is zero. The engine matches them by name and sympos, for every patch that has this object.
-	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site
+	 * and sites; the rest is zero. The engine matches them by name and sympos, for every patch
+	 * that has this object. struct suture_decl_part parts[nr_parts]: COMING, of these
+	 * functions.
 	 */
 };
 

@@ -3,6 +3,7 @@
 #include "stage2/shadow_set.h"
 #include "arch/memory.h"
 #include "core/lib/string.h"
+#include "core/mutate.h"
 #include "core/pool.h"
 
 /* ---- dropping ---- */
@@ -34,7 +35,7 @@ static bool concerns(const struct redirect *r, u64 start, u64 end)
 static void drop_redirect(u64 key)
 {
 	set_for_each_entry (shadow.current, e)
-		if (e->r.key == key && !e->dead)
+		if (e->r.key == key && !e->dead && !(e->more && MUTATION(all_pieces)))
 			drop(shadow.current, e);
 }
 

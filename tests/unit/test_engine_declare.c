@@ -438,9 +438,20 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_good),  T(test_sizes),	 T(test_largest),	  T(test_objects),
-		T(test_funcs), T(test_sites), T(test_reason_is_whole), T(test_states),	 T(test_redirectability), T(test_every_byte),
-		T(test_parts), T(test_manifest), T(test_only_bundles),	  T(test_out_of_memory),
+		T(test_good),
+		T(test_sizes),
+		T(test_largest),
+		T(test_objects),
+		T(test_funcs),
+		T(test_sites),
+		T(test_reason_is_whole),
+		T(test_states),
+		T(test_redirectability),
+		T(test_every_byte),
+		T(test_parts),
+		T(test_manifest),
+		T(test_only_bundles),
+		T(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
