@@ -3,7 +3,6 @@
 #include "stage2/shadow_set.h"
 #include "arch/memory.h"
 #include "core/lib/string.h"
-#include "core/mutate.h"
 #include "core/pool.h"
 
 /* ---- dropping ---- */
@@ -35,7 +34,7 @@ static bool concerns(const struct redirect *r, u64 start, u64 end)
 static void drop_redirect(u64 key)
 {
 	set_for_each_entry (shadow.current, e)
-		if (e->r.key == key && !e->dead && !(e->more && MUTATION(all_pieces)))
+		if (e->r.key == key && !e->dead)
 			drop(shadow.current, e);
 }
 
