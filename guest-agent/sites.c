@@ -14,11 +14,12 @@
 
 /*
  * So many bytes are looked at where the redirect may put a jump: at the function's entry (landing
- * pad, ftrace site, the longest jump and the instruction that it ends in), and behind a key and at
- * its target (the same but pad and site).
+ * pad, ftrace site and the longest jump), and behind a key and at its target (the longest jump).
+ * The instruction that a jump ends in may be longer: a kprobe on it counts too.
  */
-#define ENTRY_WINDOW 48
-#define KEY_WINDOW   32
+#define ENTRY_WINDOW 24
+#define KEY_WINDOW   16
+#define INSN_MAX     16
 
 /* A short jump reaches so far from the first bytes of a function. */
 #define REACH 160
@@ -215,7 +216,7 @@ static void find_probes(struct search *s, const struct window *w)
 {
 	unsigned long at;
 
-	for (at = w->start; find_kprobe && at < w->end; at++)
+	for (at = w->start; find_kprobe && at < min(w->end + INSN_MAX, w->limit); at++)
 		if (find_kprobe((void *)at))
 			add_site(s, at, SUTURE_SITE_PROBE, 1);
 }

@@ -81,8 +81,8 @@ static struct insn decode(const u8 *code, size_t size)
 		return (struct insn){0};
 	return (struct insn){
 		.len = insn.length,
-		.ends = insn.mnemonic == ZYDIS_MNEMONIC_RET || insn.mnemonic == ZYDIS_MNEMONIC_JMP ||
-			insn.mnemonic == ZYDIS_MNEMONIC_UD2,
+		.ends = insn.mnemonic == ZYDIS_MNEMONIC_RET ||
+			insn.mnemonic == ZYDIS_MNEMONIC_JMP || insn.mnemonic == ZYDIS_MNEMONIC_UD2,
 		.nop = insn.mnemonic == ZYDIS_MNEMONIC_NOP,
 	};
 }
@@ -342,26 +342,42 @@ static struct step step_from(const struct planner *p, u32 i)
 	return (struct step){STEP_JUMP, 0, NULL};
 }
 
-/*
- * Is there a jump on every way from the place at `at`? A loop of nothing but a key has none: with
- * its NOPs the guest would go round in it for ever.
- */
-static bool gets_on(const struct planner *p, u64 at, u32 most)
+static u32 place_index(const struct planner *p, u64 at)
 {
-	struct step s;
 	u32 i = 0;
 
 	while (i < p->nr_places && p->places[i].at != at)
 		i++;
-	if (i == p->nr_places || !most)
-		return false;
-	s = step_from(p, i);
-	if (s.kind != STEP_NOPS)
+	return i;
+}
+
+/* Where the NOPs of this step lead, all is well. */
+static bool leads_on(const struct planner *p, const struct step *s, const bool *well)
+{
+	if (s->kind != STEP_NOPS)
 		return true;
-	if (!s.site)
-		return gets_on(p, s.stop, most - 1);
-	return gets_on(p, s.stop + s.site->len, most - 1) &&
-	       gets_on(p, site_target(p, s.site), most - 1);
+	if (!s->site)
+		return well[place_index(p, s->stop)];
+	return well[place_index(p, s->stop + s->site->len)] &&
+	       well[place_index(p, site_target(p, s->site))];
+}
+
+/*
+ * Is there a jump on every way from the place at `at`? A loop of nothing but a key has none: with
+ * its NOPs the guest would go round in it for ever.
+ */
+static bool gets_on(const struct planner *p, u64 at)
+{
+	bool well[REDIRECT_PIECES + 1] = {false};
+
+	for (u32 round = 0; round < p->nr_places; round++) {
+		for (u32 i = 0; i < p->nr_places; i++) {
+			struct step s = step_from(p, i);
+
+			well[i] = leads_on(p, &s, well);
+		}
+	}
+	return well[place_index(p, at)];
 }
 
 /* ---- from places to pieces ---- */
@@ -519,7 +535,7 @@ int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces
 	for (u32 i = 0; !err && i < p.nr_places; i++)
 		err = follow(&p, &p.places[i]);
 	sort_places(&p);
-	if (!err && !gets_on(&p, entry, p.nr_places))
+	if (!err && !gets_on(&p, entry))
 		err = obstructed(&p, -EOPNOTSUPP, entry, SUTURE_SITE_KEY);
 	for (u32 i = 0; !err && i < p.nr_places; i++)
 		err = lay(&p, i);

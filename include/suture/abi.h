@@ -364,7 +364,7 @@ struct suture_decl_site {
 	su8 kind;    /* enum suture_site_kind */
 };
 
-#define SUTURE_MAX_SITES 12u
+#define SUTURE_MAX_SITES 24u
 
 struct suture_decl_func {
 	char name[SUTURE_SYM_LEN];
@@ -536,9 +536,10 @@ struct suture_module {
 	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
 	char why[SUTURE_TEXT_LEN]; /* in words */
 	/*
-	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site and
-	 * sites; the rest is zero. The engine matches them by name and sympos, for every patch that has this object.
-	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site
+	 * and sites; the rest is zero. The engine matches them by name and sympos, for every patch
+	 * that has this object. struct suture_decl_part parts[nr_parts]: COMING, of these
+	 * functions.
 	 */
 };
 

@@ -79,7 +79,7 @@ struct redirect_obstacle {
 	u32 kind; /* enum suture_site_kind, or 0: bytes of the guest's code */
 };
 
-#define REDIRECT_PIECES 12u /* the most of one redirect */
+#define REDIRECT_PIECES 24u /* the most of one redirect */
 
 /*
  * Lay out the redirect of a function, so that whoever calls it comes to `to` with everything that

@@ -17,7 +17,7 @@ struct func {
 	u32 ftrace_site; /* as in suture_decl_func */
 	u32 nr_sites;	 /* as there */
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
-	bool on;	 /* on its function's stack: runs, unless a newer patch's stands on it */
+	bool on; /* on its function's stack: runs, unless a newer patch's stands on it */
 };
 
 /* In itself; whether it lies in its function's object is another question. */

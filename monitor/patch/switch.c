@@ -101,11 +101,12 @@ static int explain(const struct switch_func *f, int err, const struct redirect_o
 			    "its beginning: remove it",
 			    f->name, o->kind ? "kprobe" : "breakpoint (a kprobe?)", offset);
 	case -EOPNOTSUPP:
-		return fail(r, err,
-			    "%s: the kernel itself rewrites a %s %lld bytes from its beginning, and "
-			    "its jump fits neither before it nor elsewhere: patch its callers "
-			    "instead",
-			    f->name, obstacle_name(o->kind), offset);
+		return fail(
+			r, err,
+			"%s: the kernel itself rewrites a %s %lld bytes from its beginning, and "
+			"its jump fits neither before it nor elsewhere: patch its callers "
+			"instead",
+			f->name, obstacle_name(o->kind), offset);
 	case -E2BIG:
 		return fail(r, err,
 			    "%s: its jump would be in more than %u pieces, because of the static "
@@ -223,7 +224,8 @@ static int add_piece(const struct redirect *piece, void *list)
 	struct range_list *l = list;
 
 	if (piece->key == l->f->key)
-		add_range(l, piece->from - piece->lead, piece->from + piece->len);
+		add_range(l, piece->from - (MUTATION(between_pieces) ? 0 : piece->lead),
+			  piece->from + piece->len);
 	return 0;
 }
 

@@ -12,10 +12,10 @@
 struct switch_func {
 	u64 key; /* the redirect's key: address of the original function */
 	char name[SUTURE_SYM_LEN];
-	u64 old_addr, old_size;	      /* the original function */
-	u64 active_addr, active_size; /* the code that runs now: must not be on a stack */
-	u64 new_addr;		      /* the code that is to run; 0: the original again */
-	u32 ftrace_site;	      /* offset in the original, or SUTURE_NONE */
+	u64 old_addr, old_size;		      /* the original function */
+	u64 active_addr, active_size;	      /* the code that runs now: must not be on a stack */
+	u64 new_addr;			      /* the code that is to run; 0: the original again */
+	u32 ftrace_site;		      /* offset in the original, or SUTURE_NONE */
 	const struct suture_decl_site *sites; /* of the original */
 	u32 nr_sites;
 };
@@ -43,7 +43,8 @@ struct switch_set {
  * One attempt. 0: done, wholly. -EAGAIN: somebody stands in the way or the pause was too short;
  * r->blocker or r->reason says so, nothing changed, try again later. Anything else will not get
  * better by trying: what arch_redirect_plan() says of a function, -EEXIST, -EFAULT, -ENOMEM;
- * r->reason names the function, what is in the way, and the way out. Adds to r. Service CPU, no locks held.
+ * r->reason names the function, what is in the way, and the way out. Adds to r. Service CPU, no
+ * locks held.
  */
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r);
 

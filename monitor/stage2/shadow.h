@@ -104,8 +104,9 @@ u32 shadow_plan_pages(const struct shadow_plan *p);
 
 /*
  * Take every redirect out of force, wholly, that has a piece in guest virtual [start, end) or leads
- * into it. With the guest paused. A plan that is open can no longer be filled. Allocates nothing; pages are freed
- * by shadow_reap() later. Returns how many, their keys through `dropped` (may be NULL). Any CPU.
+ * into it. With the guest paused. A plan that is open can no longer be filled. Allocates nothing;
+ * pages are freed by shadow_reap() later. Returns how many, their keys through `dropped` (may be
+ * NULL). Any CPU.
  */
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg);
 

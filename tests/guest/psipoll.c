@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* psipoll: makes a trigger for memory pressure, polls it once, and prints what the poll returned. */
+/* psipoll: makes a trigger for memory pressure, polls it once, and prints what the poll returned.
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>

@@ -287,7 +287,7 @@ static void on_the_way_between_pieces(void **state)
 		{A + 1, true},
 		{A + 3, true}, /* the key: the NOPs before it have been executed */
 		{A + 4, true},
-		{A + 5, true},	/* behind the key */
+		{A + 5, true}, /* behind the key */
 		{A + 5 + FAKE_REDIRECT_LEN, true},
 		{A + 5 + FAKE_REDIRECT_LEN + 1, false},
 		{A + KEY_TARGET - 1, false},

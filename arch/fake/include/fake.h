@@ -67,9 +67,9 @@ void *fake_map_new(ipa_t root, u32 levels, u64 va, u64 size, u32 attrs);
 /*
  * The fake's code: a function may begin with a tracing site of FAKE_SITE_LEN bytes, the first of
  * which is FAKE_SITE. FAKE_BREAKPOINT anywhere is a breakpoint. A redirect is FAKE_JUMP and the
- * target, FAKE_REDIRECT_LEN bytes; where a static key begins in these, zeros (which do nothing) lead
- * to the key, and such a jump is behind it and at its target. A function that begins with a zero byte
- * is none.
+ * target, FAKE_REDIRECT_LEN bytes; where a static key begins in these, zeros (which do nothing)
+ * lead to the key, and such a jump is behind it and at its target. A function that begins with a
+ * zero byte is none.
  */
 #define FAKE_SITE	  0xf7
 #define FAKE_SITE_LEN	  4

@@ -140,7 +140,6 @@ int main(void)
 		plan(&r[i]);
 	printf("functions %zu\nplain %u\nlock %u\nkey %u\nshort %u\nrefused_in_all %u\n"
 	       "overlapping %u\npieces %u\n",
-	       bytes / sizeof(*r), plain, lock, key, short_jump, refused, overlapping,
-	       most_pieces);
+	       bytes / sizeof(*r), plain, lock, key, short_jump, refused, overlapping, most_pieces);
 	return 0;
 }
