@@ -172,12 +172,12 @@ static int new_variadic(struct seq_file *m, ...) { return 0; }
 struct pt_regs;
 static long new_a(const struct pt_regs *r) { return 1001; }
 static long new_b(const struct pt_regs *r) { return 1002; }
-extern int wanted(void);
+extern int wanted_in_vain(void);
 extern int ambiguous(void) SUTURE_SYMBOL(vmlinux, type_show, 0);
 extern int noposition(void) SUTURE_SYMBOL(vmlinux, cmdline_proc_show, 2);
 extern int notinmodule(void) SUTURE_SYMBOL(dummy, no_such, 0);
 extern char boot_command_line[];
-static void *const used[] __used = {wanted, ambiguous, noposition, notinmodule, boot_command_line};
+static void *const used[] __used = {wanted_in_vain, ambiguous, noposition, notinmodule, boot_command_line};
 """
 
 
@@ -209,7 +209,7 @@ def test_against_kernel(build):
         r"no function 'dummy_no_such' in 'dummy'",
         r"dummy_xmit\(struct sk_buff \*, struct net_device \*\) -> netdev_tx_t in the kernel",
         r"'dummy_init_module' of 'dummy' is __init",
-        r"symbol 'wanted' is not in the kernel and its modules",
+        r"symbol 'wanted_in_vain' is not in the kernel and its modules",
         r"symbol 'type_show' is ambiguous: vmlinux has \d\d",
         r"symbol 'cmdline_proc_show' has no position 2 in vmlinux, only 1",
         r"symbol 'no_such' is not in dummy",
