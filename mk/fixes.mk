@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Real fixes of the kernel as livepatches (docs/fixes.md), on the kernel that lacks them. Their sources
-# are made from Debian's linux-source of both versions.
+# are made from Debian's linux-source of both versions, in build/linux-running and build/linux-fixed.
 FIXES := build/fixes
 FIXES_PY := $(PYTHON) -B tests/fixes/build.py
 
-$(FIXES)/%/ready: tests/fixes/fixes.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | build/setup.stamp
+build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | build/setup.stamp
 	@mk/linux-source.sh $(@D) $$($(FIXES_PY) version $*) $$($(FIXES_PY) paths $*)
 
-# what is older than its description, the generator, or the headers is built anew
+# what is older than its source, as just generated, or than the headers is built anew
 .PHONY: fixes
-fixes: $(FIXES)/running/ready $(FIXES)/fixed/ready $(GUEST_DIR)/release build/ctl/suture
+fixes: build/linux-running/ready build/linux-fixed/ready $(GUEST_DIR)/release build/ctl/suture
 	@$(FIXES_PY) bundles $(FIXES) $(GUEST_DIR)
 
 .PHONY: check-fixes-here

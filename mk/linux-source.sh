@@ -34,15 +34,22 @@ if [ ! -e "$deb" ]; then
 	rmdir "$dir/download"
 fi
 cd "$dir"
+{
+	dpkg-deb --show --showformat '${Package} ${Version}\n' "$deb"
+	printf "$name/%s\n" "$@"
+} >wanted
+if [ -e ready ] && cmp -s wanted unpacked; then
+	touch ready
+	exit 0
+fi
 [ ! -e tree ] || chmod -R u+w tree
 rm -rf tree ready
 mkdir tree
-dpkg-deb --show --showformat '${Package} ${Version}\n' "$deb" >package
-for path in "$@"; do
-	echo "$name/$path"
-done >paths
+head -n 1 wanted >package
+sed 1d wanted >paths
 dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$name.tar.xz" | xz -dc -T0 |
 	tar -xC tree --strip-components=1 --wildcards -T paths
 (cd tree && find . -type f | LC_ALL=C sort | xargs sha256sum) >sha256sums
 chmod -R a-w tree
+mv wanted unpacked
 touch ready

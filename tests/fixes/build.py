@@ -18,6 +18,8 @@ import source
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SUTURE = os.path.join(TOP, "build", "ctl", "suture")
+FIXED = os.path.join(TOP, "build", "linux-fixed", "tree")
+RUNNING = os.path.join(TOP, "build", "linux-running", "tree")
 INCLUDE = os.path.join(TOP, "guest-agent", "include")
 
 
@@ -47,8 +49,7 @@ def inputs(guest, place):
 def stale(fix, folder, guest):
     """Whether the bundle is older than what it depends on. Writes the source, if it is another one."""
     place, bundle = place_of(fix, folder), bundle_of(fix, folder)
-    source.write_source(fix, os.path.join(folder, "fixed", "tree"),
-                        os.path.join(folder, "running", "tree"), place)
+    source.write_source(fix, FIXED, RUNNING, place)
     return not os.path.exists(bundle) or \
         os.path.getmtime(bundle) < max(map(os.path.getmtime, inputs(guest, place)))
 

@@ -32,8 +32,8 @@
 #endif
 
 static unsigned long stext, etext;
-module_param(stext, ulong, 0400);
-module_param(etext, ulong, 0400);
+module_param(stext, ulong, 0600);
+module_param(etext, ulong, 0600);
 
 enum context { USER, THREAD, SOFTIRQ, HARDIRQ, IPI, CONTEXTS };
 static const char *const context_names[] = {"user", "thread", "softirq", "hardirq", "ipi"};
