@@ -448,7 +448,10 @@ static int add_short(struct planner *p, const struct place *pl, const struct ste
 {
 	u32 len = (u32)(s->stop - pl->at);
 	u8 code[REDIRECT_MAX];
-	int err = len < SHORT_LEN ? -ENOSPC : find_padding(p, pl->at);
+	/* assembly (no ftrace site) may go on behind its symbol's end, or come from in front of it
+	 */
+	bool compiled = p->q->site != SUTURE_NONE;
+	int err = len < SHORT_LEN || !compiled ? -ENOSPC : find_padding(p, pl->at);
 
 	if (err == -ENOSPC)
 		return obstructed(p, s->site ? -EOPNOTSUPP : err, s->stop,

@@ -578,6 +578,25 @@ static void padding_that_is_taken(void)
 	taken = 0;
 }
 
+/* What has no ftrace site may be assembly: where its symbol ends says nothing, nor what is before.
+ */
+static void no_short_jump_in_assembly(void)
+{
+	struct redirect_request q = {.func = BASE + FUNC,
+				     .size = 3,
+				     .site = SUTURE_NONE,
+				     .to = TARGET,
+				     .read = read_code,
+				     .is_free = is_free};
+	struct redirect pieces[REDIRECT_PIECES];
+	struct redirect_obstacle o = {0};
+
+	machine.base = BASE;
+	memset(machine.code, 0xcc, FUNC);
+	memset(machine.code + FUNC, 0x53, 16);
+	assert_int_equal(arch_redirect_plan(&q, pieces, &o), -ENOSPC);
+}
+
 static void round_the_sites(void **state)
 {
 	u32 runs = 0;
@@ -615,6 +634,7 @@ static void round_the_sites(void **state)
 		print_message("  %-32s %d pieces\n", s->name, n);
 	}
 	padding_that_is_taken();
+	no_short_jump_in_assembly();
 	print_message("%u shapes, %u runs\n", (u32)ARRAY_SIZE(rounds), runs);
 	assert_int_equal(uc_mem_unmap(machine.uc, BASE, CODE_SIZE), UC_ERR_OK);
 	assert_int_equal(uc_mem_unmap(machine.uc, TARGET & PAGE_MASK, PAGE_SIZE), UC_ERR_OK);
