@@ -258,6 +258,25 @@ struct module_use {
 };
 #endif
 
+unsigned int compat_module_uses(const char *name, char (*names)[SUTURE_NAME_LEN], unsigned int max)
+{
+	const struct module_use *use;
+	unsigned int count = 0;
+	struct module *mod;
+
+	preempt_disable();
+	mod = lookup_module(name);
+	if (mod) {
+		list_for_each_entry(use, &mod->target_list, target_list)
+		{
+			if (count < max)
+				strscpy(names[count++], use->target->name, SUTURE_NAME_LEN);
+		}
+	}
+	preempt_enable();
+	return count;
+}
+
 bool compat_is_payload(const char *name)
 {
 	const struct module_use *use;

@@ -58,6 +58,9 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size);
  */
 struct module *compat_find_module(const char *name);
 
+/* The modules that this one takes symbols from, at most max of them. Returns how many. */
+unsigned int compat_module_uses(const char *name, char (*names)[SUTURE_NAME_LEN], unsigned int max);
+
 /* True if the module of that name links to the agent, that is, if it is a payload. */
 bool compat_is_payload(const char *name);
 

@@ -397,6 +397,61 @@ static int judge(const struct late *l, const struct symbol *s)
 	return -ENOENT;
 }
 
+/* What is still missing of the symbols, if that module exports it. */
+static int find_exported(struct symbol *symbols, u32 count, const char *exporter)
+{
+	struct symbol *missing = kvcalloc(count, sizeof(*missing), GFP_KERNEL);
+	u32 i, n = 0;
+	int err;
+
+	if (!missing)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		if (symbols[i].address)
+			continue;
+		missing[n].object = exporter;
+		missing[n++].name = symbols[i].name;
+	}
+	err = symbols_find(missing, n, NULL, NULL);
+	for (i = n = 0; !err && i < count; i++) {
+		if (symbols[i].address)
+			continue;
+		if (missing[n].exported)
+			symbols[i].address = missing[n].address;
+		n++;
+	}
+	kvfree(missing);
+	return err;
+}
+
+/*
+ * A name without an object may be one that the module itself takes from another, which stays as
+ * long as it does.
+ */
+static int find_taken(struct symbol *symbols, u32 count, const char *object)
+{
+	char(*names)[SUTURE_NAME_LEN] = kcalloc(SUTURE_MAX_HOLDS, sizeof(*names), GFP_KERNEL);
+	u32 i, nr_names;
+	int err = 0;
+
+	if (!names)
+		return -ENOMEM;
+	nr_names = compat_module_uses(object, names, SUTURE_MAX_HOLDS);
+	for (i = 0; !err && i < nr_names; i++)
+		err = find_exported(symbols, count, names[i]);
+	kfree(names);
+	return err;
+}
+
+static bool all_found(const struct symbol *symbols, u32 count)
+{
+	while (count--) {
+		if (!symbols[count].address)
+			return false;
+	}
+	return true;
+}
+
 static int find_object_symbols(struct late *l, const char *object)
 {
 	struct symbol *found = kvcalloc(l->nr_symbols + 1, sizeof(*found), GFP_KERNEL);
@@ -413,6 +468,8 @@ static int find_object_symbols(struct late *l, const char *object)
 		found[n++].position = l->symbols[i].position;
 	}
 	err = symbols_find(found, n, NULL, NULL);
+	if (!err && !all_found(found, n))
+		err = find_taken(found, n, object);
 	for (i = 0; !err && i < n; i++)
 		err = judge(l, &found[i]);
 	for (i = n = 0; !err && i < l->nr_symbols; i++) {

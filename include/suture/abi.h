@@ -535,12 +535,12 @@ struct suture_module {
 	su32 nr_parts;
 	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
 	char why[SUTURE_TEXT_LEN]; /* in words */
-	/*
-	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site
-	 * and sites; the rest is zero. The engine matches them by name and sympos, for every patch
-	 * that has this object. struct suture_decl_part parts[nr_parts]: COMING, of these
-	 * functions.
-	 */
+				   /*
+				    * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site
+				    * and sites; the rest is zero. The engine matches them by name and sympos, for every patch
+				    * that has this object. struct suture_decl_part parts[nr_parts]: COMING, of these
+				    * functions.
+				    */
 };
 
 /* ---- SHADOW: how many shadow variables there are, sent when that has changed ---- */
