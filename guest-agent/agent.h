@@ -146,6 +146,7 @@ struct lookup {
 	struct symbol *symbols;	       /* of the originals, then of the new functions */
 	char (*names)[SUTURE_SYM_LEN]; /* of the new functions */
 	u32 *index;		       /* of each symbol: its function's in the message */
+	u32 *missing;		       /* of each original: enum suture_missing */
 	struct suture_decl_part *parts;
 	int error; /* of a part */
 };
@@ -158,8 +159,9 @@ void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
 /* The payload's function, for its parts. After all lookup_add(). */
 void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index);
 /*
- * Fill in old_func and old_size, and l->parts. -ENOMEM, or why a function cannot be resolved, which
- * log and operator are told: it and all behind it are left at 0. Sleeps.
+ * Fill in old_func and old_size, l->parts, and l->missing: a function that cannot be resolved is
+ * left at 0, and the monitor has the words for it. -ENOMEM, -E2BIG: too many parts; -ENOENT: a part
+ * without a size. Sleeps.
  */
 int lookup_run(struct lookup *l);
 

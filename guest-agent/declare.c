@@ -190,12 +190,13 @@ static void describe_patch(struct suture_declare *d, const struct patch *p,
 			   const struct lookup *lookup)
 {
 	struct suture_decl_object *object = (void *)(d + 1);
-	struct suture_decl_func *f = (void *)(object + d->nr_objects);
+	struct suture_decl_func *first = (void *)(object + d->nr_objects), *f = first;
 	struct suture_decl_state *s = (void *)(f + d->nr_funcs);
 	const struct klp_object *obj;
 	const struct klp_func *func;
 	const struct klp_state *state;
 	unsigned long start, end;
+	unsigned int i;
 	u32 index = 0;
 
 	strscpy(d->name, p->name, sizeof(d->name));
@@ -216,6 +217,8 @@ static void describe_patch(struct suture_declare *d, const struct patch *p,
 		}
 		index++;
 	}
+	for (i = 0; i < lookup->count; i++)
+		first[lookup->index[i]].missing = lookup->missing[i];
 	for_each_state(p->klp, state) describe_state(s++, state);
 	memcpy(s, lookup->parts, lookup->nr_parts * sizeof(*lookup->parts));
 }
@@ -310,7 +313,7 @@ void declare_set_module(const char *name, struct module *mod)
 	}
 }
 
-/* Resolve what patches name in the coming module. Only -ENOMEM is an error. */
+/* Resolve what patches name in the coming module. As lookup_run(). */
 static int lookup_module(struct lookup *l, const char *module)
 {
 	unsigned int count = 0;
@@ -334,7 +337,7 @@ static int lookup_module(struct lookup *l, const char *module)
 		if (obj)
 			lookup_add(l, obj, l->count);
 	}
-	return lookup_run(l) == -ENOMEM ? -ENOMEM : 0;
+	return lookup_run(l);
 }
 
 /* What payloads take from the coming module. */
@@ -385,8 +388,10 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		m->text_start = start;
 		m->text_end = end;
 		f = (void *)(m + 1);
-		for (i = 0; i < lookup.count; i++)
-			describe_func(f++, lookup.funcs[i]);
+		for (i = 0; i < lookup.count; i++) {
+			describe_func(f, lookup.funcs[i]);
+			f++->missing = lookup.missing[i];
+		}
 		if (lookup.nr_parts)
 			memcpy(f, lookup.parts, lookup.nr_parts * sizeof(*lookup.parts));
 		err = mailbox_send(&m->msg);

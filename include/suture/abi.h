@@ -339,6 +339,16 @@ enum suture_callback {
 	SUTURE_CB_SHADOW_DTOR = 4, /* states only: free all shadow variables of the id */
 };
 
+/* Why an object that is loaded has no function of that name and position. */
+enum suture_missing {
+	SUTURE_FOUND = 0, /* it has */
+	SUTURE_NOT_FOUND = 1,
+	SUTURE_AMBIGUOUS = 2,	/* position 0, and several have the name */
+	SUTURE_NO_POSITION = 3, /* fewer have the name */
+	SUTURE_NO_SIZE = 4,	/* kallsyms does not tell how long it is */
+	SUTURE_IN_INIT = 5,	/* its memory is freed when init is over */
+};
+
 struct suture_decl_func {
 	char name[SUTURE_SYM_LEN];
 	su32 object;   /* index into the objects */
@@ -353,7 +363,7 @@ struct suture_decl_func {
 	 */
 	su64 rewritten;
 	su32 ftrace_site; /* its offset in the original, or SUTURE_NONE */
-	su32 reserved;
+	su32 missing;	  /* enum suture_missing; if it is not zero, old_addr and old_size are */
 };
 
 /*
@@ -500,11 +510,11 @@ struct suture_module {
 	su32 nr_parts;
 	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
 	char why[SUTURE_TEXT_LEN]; /* in words */
-	/*
-	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr and old_size; the rest is
-	 * zero. The engine matches them by name and sympos, for every patch that has this object.
-	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
-	 */
+				   /*
+				    * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr and old_size; the rest is
+				    * zero. The engine matches them by name and sympos, for every patch that has this object.
+				    * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
+				    */
 };
 
 /* ---- SHADOW: how many shadow variables there are, sent when that has changed ---- */

@@ -19,7 +19,7 @@ struct declaration {
 	const struct suture_decl_func *funcs;
 	const struct suture_decl_state *states;
 	const struct suture_decl_part *parts;
-	char why[160];
+	char why[PATCH_WHY_LEN];
 };
 
 #define refuse(d, error, ...) (format((d)->why, sizeof((d)->why), __VA_ARGS__), -(error))
@@ -114,12 +114,16 @@ static int check_old(const struct engine *e, struct declaration *d,
 	const struct suture_decl_object *o = &d->objects[f->object];
 
 	if (!o->loaded)
-		return f->old_addr || f->old_size
+		return f->old_addr || f->old_size || f->missing
 			       ? refuse(d, EINVAL,
 					"function '%s' has an address, its module '%s' "
 					"is not loaded",
 					f->name, o->name)
 			       : 0;
+	if (f->missing)
+		return !f->old_addr && !f->old_size && f->missing <= SUTURE_IN_INIT
+			       ? 0
+			       : refuse(d, EINVAL, "function '%s' is malformed", f->name);
 	if (!f->old_addr)
 		return refuse(d, ENOENT, "function '%s' is not in '%s'", f->name, o->name);
 	if (!in_object(e, o, f->old_addr, f->old_size))
@@ -325,6 +329,66 @@ static int check_compatible(struct engine *e, struct declaration *d)
 	return 0;
 }
 
+/* ---- functions that the guest has not ---- */
+
+int missing_error(u32 missing)
+{
+	return missing == SUTURE_NO_SIZE ? -ENOENT : -EINVAL;
+}
+
+void missing_text(char *text, size_t size, u32 missing, const char *object, const char *name,
+		  u32 sympos)
+{
+	switch (missing) {
+	case SUTURE_AMBIGUOUS:
+		format(text, size,
+		       "function '%s' is ambiguous: '%s' has several of that name; say which one "
+		       "with old_sympos",
+		       name, object);
+		break;
+	case SUTURE_NO_POSITION:
+		format(text, size, "there is no function '%s' at position %u in '%s'", name, sympos,
+		       object);
+		break;
+	case SUTURE_NO_SIZE:
+		format(text, size, "kallsyms does not know the size of '%s' in '%s'", name, object);
+		break;
+	case SUTURE_IN_INIT:
+		format(text, size, "function '%s' is in the init memory of '%s', which is gone",
+		       name, object);
+		break;
+	default:
+		format(text, size, "there is no function '%s' in '%s'", name, object);
+		break;
+	}
+}
+
+const struct func *patch_missing(const struct patch *p, const struct object *o)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		if (p->funcs[i].missing && (!o || &p->objects[p->funcs[i].object] == o))
+			return &p->funcs[i];
+	return NULL;
+}
+
+static int check_missing(struct declaration *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->m->nr_funcs; i++) {
+		const struct suture_decl_func *f = &d->funcs[i];
+
+		if (!f->missing)
+			continue;
+		missing_text(d->why, sizeof(d->why), f->missing, d->objects[f->object].name,
+			     f->name, f->sympos);
+		return missing_error(f->missing);
+	}
+	return 0;
+}
+
 /* ---- taking it over ---- */
 
 static int copy_tables(struct engine *e, struct patch *p, const struct declaration *d)
@@ -370,6 +434,7 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.new_size = d->funcs[i].new_size,
 			.rewritten = d->funcs[i].rewritten,
 			.ftrace_site = d->funcs[i].ftrace_site,
+			.missing = d->funcs[i].missing,
 		};
 		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,
 			  sizeof(d->funcs[i].name));
@@ -422,6 +487,30 @@ static int find_record(struct engine *e, struct declaration *d, struct patch **o
 	return 0;
 }
 
+/* What Linux looks at before it looks whether another patch is in transition, in its order. */
+static enum script_kind refusal_of(struct engine *e, struct declaration *d, int *error)
+{
+	*error = check_compatible(e, d);
+	if (*error)
+		return SCRIPT_REFUSE;
+	*error = check_missing(d);
+	return *error ? SCRIPT_REFUSE_MISSING : SCRIPT_NONE;
+}
+
+/* The agent is told by its pump, which has Linux's words for the guest's log. */
+static int refuse_by_pump(struct engine *e, struct declaration *d, struct patch *p,
+			  enum script_kind script, int error)
+{
+	int r = copy_tables(e, p, d);
+
+	if (r)
+		return refuse(d, ENOMEM, "no memory for its tables");
+	engine_move_last(e, p);
+	patch_blame(p, error, "%s", d->why);
+	engine_begin(e, script, SUTURE_PUMP_INIT, p);
+	return 0;
+}
+
 static int take(struct engine *e, struct declaration *d, struct patch *p)
 {
 	struct transition_report report = {0};
@@ -434,12 +523,6 @@ static int take(struct engine *e, struct declaration *d, struct patch *p)
 		return refuse(d, -r, "%s",
 			      report.reason[0] ? report.reason : "a function takes no redirect");
 	engine_move_last(e, p);
-	r = check_compatible(e, d);
-	if (r) {
-		patch_blame(p, r, "%s", d->why);
-		engine_begin(e, SCRIPT_REFUSE, SUTURE_PUMP_INIT, p);
-		return 0;
-	}
 	p->installed = true;
 	p->apply = (struct transition_report){0};
 	engine_start_transition(e, p, true);
@@ -475,7 +558,7 @@ static int match_record(struct declaration *d, const struct patch *p)
 		       d->states[i].callbacks == p->states[i].callbacks &&
 		       d->states[i].is_shadow == p->states[i].is_shadow &&
 		       d->states[i].block_disable == p->states[i].block_disable;
-	return same ? 0 : refuse(d, EBADMSG, "it is not what was declared before");
+	return same ? check_missing(d) : refuse(d, EBADMSG, "it is not what was declared before");
 }
 
 static u64 kept_objects(const struct patch *p)
@@ -532,7 +615,8 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	struct patch *p = NULL;
 	char name[SUTURE_NAME_LEN];
 	bool again = m->msg.size >= sizeof(*m) && m->flags & SUTURE_DECL_RESTORE;
-	int r;
+	enum script_kind refusal = SCRIPT_NONE;
+	int r, error;
 
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	/* what comes in a moment is no reason to fail: Linux would wait for its mutex */
@@ -550,13 +634,16 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 		r = check_parts(e, &d);
 	if (!r && again)
 		return restore(e, &d);
-	if (!r && e->transition)
+	if (!r)
+		refusal = refusal_of(e, &d, &error);
+	if (!r && refusal == SCRIPT_NONE && e->transition)
 		r = refuse(&d, EBUSY, "patch '%s' is in transition: one at a time",
 			   e->transition->name);
 	if (!r)
 		r = find_record(e, &d, &p);
 	if (!r)
-		r = take(e, &d, p);
+		r = refusal == SCRIPT_NONE ? take(e, &d, p)
+					   : refuse_by_pump(e, &d, p, refusal, error);
 	if (!r)
 		return 0;
 

@@ -16,6 +16,7 @@ struct func {
 	u64 new_addr, new_size;
 	u64 rewritten;	 /* as in suture_decl_func */
 	u32 ftrace_site; /* as there */
+	u32 missing;	 /* as there */
 	bool on;	 /* on its function's stack: runs, unless a newer patch's stands on it */
 };
 
@@ -117,6 +118,7 @@ enum script_kind {
 	SCRIPT_NONE,
 	SCRIPT_ENABLE,
 	SCRIPT_REFUSE,
+	SCRIPT_REFUSE_MISSING,
 	SCRIPT_DISABLE,
 	SCRIPT_ROLLBACK,
 	SCRIPT_GIVE_BACK,
@@ -198,6 +200,12 @@ void patch_set_phase(struct patch *p, enum patch_phase phase);
 /* error and why, for people; the first of an operation stays, since what follows follows from it.
  */
 void patch_blame(struct patch *p, int error, const char *fmt, ...) __printf_like(3, 4);
+/* Why the guest has no such function, for the operator. enum suture_missing, not SUTURE_FOUND. */
+int missing_error(u32 missing); /* what Linux returns */
+void missing_text(char *text, size_t size, u32 missing, const char *object, const char *name,
+		  u32 sympos);
+/* The first function of p (o NULL), or of its object, that the guest has not; NULL. */
+const struct func *patch_missing(const struct patch *p, const struct object *o);
 /* Copy text of the guest: terminated, printable. size bytes at most from src. */
 void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size);
 struct object *patch_object(struct patch *p, const char *name);

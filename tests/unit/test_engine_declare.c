@@ -180,6 +180,10 @@ static void test_funcs(void **state)
 	REFUSED(EFAULT, funcs[1].old_size = MODULE_TEXT + 1);
 	REFUSED(EINVAL, funcs[2].old_addr = MODULES);
 	REFUSED(EINVAL, funcs[2].old_size = 4);
+	REFUSED(EINVAL, funcs[2].missing = SUTURE_NOT_FOUND);
+	REFUSED(EINVAL, funcs[0].missing = SUTURE_NOT_FOUND);
+	REFUSED(EINVAL, funcs[0].missing = SUTURE_IN_INIT + 1; funcs[0].old_addr = 0;
+		funcs[0].old_size = 0);
 	REFUSED(EFAULT, funcs[0].new_addr = funcs[0].old_addr);
 	REFUSED(EFAULT, funcs[0].new_addr = m->text_end);
 	REFUSED(EFAULT, funcs[0].new_size = 0);
@@ -191,6 +195,48 @@ static void test_funcs(void **state)
 	REFUSED(EINVAL, funcs[1] = funcs[0]);
 	REFUSED(EINVAL, strcpy(funcs[1].name, "alias"); funcs[1].object = 0;
 		funcs[1].old_addr = funcs[0].old_addr);
+}
+
+/* Each reason has Linux's words for the guest and others for the operator. */
+static void test_missing(void **state)
+{
+	static const struct {
+		u32 missing;
+		int error;
+		const char *line, *why;
+	} cases[] = {
+		{SUTURE_NOT_FOUND, -EINVAL, "symbol 'ext4_map_blocks' not found in symbol table",
+		 "there is no function 'ext4_map_blocks' in 'ext4'"},
+		{SUTURE_AMBIGUOUS, -EINVAL,
+		 "unresolvable ambiguity for symbol 'ext4_map_blocks' in object 'ext4'",
+		 "function 'ext4_map_blocks' is ambiguous: 'ext4' has several"},
+		{SUTURE_NO_POSITION, -EINVAL,
+		 "symbol position 0 for symbol 'ext4_map_blocks' in object 'ext4' not found",
+		 "there is no function 'ext4_map_blocks' at position 0 in 'ext4'"},
+		{SUTURE_NO_SIZE, -ENOENT, "kallsyms size lookup failed for 'ext4_map_blocks'",
+		 "kallsyms does not know the size of 'ext4_map_blocks' in 'ext4'"},
+		{SUTURE_IN_INIT, -EINVAL, "symbol 'ext4_map_blocks' not found in symbol table",
+		 "function 'ext4_map_blocks' is in the init memory of 'ext4', which is gone"},
+	};
+	struct suture_step_reply r;
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		funcs[1].missing = cases[i].missing;
+		funcs[1].old_addr = funcs[1].old_size = 0;
+		m->nr_parts = 0;
+		m->msg.size = (u32)((u8 *)parts - (u8 *)m);
+		assert_int_equal(engine_declare(rig.e, m), 0);
+		give_step(&rig, SUTURE_PUMP_INIT, "fix", "", 0, &r);
+		assert_int_equal(r.kind, SUTURE_STEP_LOG);
+		assert_string_equal(r.text, cases[i].line);
+		give_step(&rig, SUTURE_PUMP_INIT, "fix", "", 0, &r);
+		assert_int_equal(r.kind, SUTURE_STEP_DONE);
+		assert_int_equal(r.result, cases[i].error);
+		assert_text(info(&rig, "fix").why, cases[i].why);
+		assert_no_patch();
+		fresh();
+	}
 }
 
 static void test_states(void **state)
@@ -392,9 +438,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_good),  T(test_sizes),	 T(test_largest),	  T(test_objects),
-		T(test_funcs), T(test_states),	 T(test_redirectability), T(test_every_byte),
-		T(test_parts), T(test_manifest), T(test_only_bundles),	  T(test_out_of_memory),
+		T(test_good),	       T(test_sizes),	T(test_largest),  T(test_objects),
+		T(test_funcs),	       T(test_missing), T(test_states),	  T(test_redirectability),
+		T(test_every_byte),    T(test_parts),	T(test_manifest), T(test_only_bundles),
+		T(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
