@@ -221,6 +221,7 @@ static void describe_patch(struct suture_declare *d, const struct patch *p,
 		first[lookup->index[i]].missing = lookup->missing[i];
 	for_each_state(p->klp, state) describe_state(s++, state);
 	memcpy(s, lookup->parts, lookup->nr_parts * sizeof(*lookup->parts));
+	clones_describe(lookup, (void *)((struct suture_decl_part *)s + lookup->nr_parts));
 }
 
 int declare_patch(struct patch *p, u32 flags)
@@ -237,10 +238,13 @@ int declare_patch(struct patch *p, u32 flags)
 	if (err)
 		goto free_lookup;
 	counts.nr_parts = lookup.nr_parts;
+	counts.nr_clones = lookup.nr_clones;
+	counts.more_clones = lookup.more_clones;
 	size = sizeof(*d) + counts.nr_objects * sizeof(struct suture_decl_object) +
 	       counts.nr_funcs * sizeof(struct suture_decl_func) +
 	       counts.nr_states * sizeof(struct suture_decl_state) +
-	       counts.nr_parts * sizeof(struct suture_decl_part);
+	       counts.nr_parts * sizeof(struct suture_decl_part) +
+	       counts.nr_clones * sizeof(struct suture_decl_clone);
 	err = -E2BIG;
 	if (counts.nr_objects > SUTURE_MAX_OBJECTS || counts.nr_funcs > SUTURE_MAX_FUNCS ||
 	    counts.nr_states > SUTURE_MAX_STATES || size > SUTURE_MSG_MAX) {

@@ -377,6 +377,21 @@ struct suture_decl_part {
 	su64 size;
 };
 
+/*
+ * Code of a function that its redirect does not replace: a clone that the compiler made of it
+ * (name.constprop.N, name.isra.N, name.part.N), and that other functions call directly.
+ */
+#define SUTURE_MAX_CLONES  24u
+#define SUTURE_MAX_CALLERS 8u
+#define SUTURE_CALLER_LEN  64
+
+struct suture_decl_clone {
+	su32 func;	 /* index into the functions */
+	su32 nr_callers; /* all there are, at least 1; the first ones are named */
+	char name[SUTURE_SYM_LEN];
+	char callers[SUTURE_MAX_CALLERS][SUTURE_CALLER_LEN]; /* names, cut off if they are longer */
+};
+
 struct suture_decl_object {
 	char name[SUTURE_NAME_LEN]; /* "vmlinux" or a module's name */
 	su32 callbacks;		    /* bits of enum suture_callback */
@@ -399,11 +414,14 @@ struct suture_declare {
 	su32 flags;
 	su32 nr_objects, nr_funcs, nr_states;
 	su32 nr_parts;
+	su32 nr_clones;
+	su32 more_clones; /* there are so many more than are given */
 	su32 reserved;
 	/* struct suture_decl_object objects[nr_objects] */
 	/* struct suture_decl_func funcs[nr_funcs] */
 	/* struct suture_decl_state states[nr_states] */
 	/* struct suture_decl_part parts[nr_parts] */
+	/* struct suture_decl_clone clones[nr_clones]: of objects that are loaded */
 };
 
 /* The largest declaration fits into a message: a patch is within the limits above, or it is not. */
@@ -411,7 +429,8 @@ _Static_assert(sizeof(struct suture_declare) +
 			       SUTURE_MAX_OBJECTS * sizeof(struct suture_decl_object) +
 			       SUTURE_MAX_FUNCS * sizeof(struct suture_decl_func) +
 			       SUTURE_MAX_STATES * sizeof(struct suture_decl_state) +
-			       SUTURE_MAX_PARTS * sizeof(struct suture_decl_part) <=
+			       SUTURE_MAX_PARTS * sizeof(struct suture_decl_part) +
+			       SUTURE_MAX_CLONES * sizeof(struct suture_decl_clone) <=
 		       SUTURE_MSG_MAX,
 	       "SUTURE_MSG_MAX");
 

@@ -19,6 +19,7 @@ struct declaration {
 	const struct suture_decl_func *funcs;
 	const struct suture_decl_state *states;
 	const struct suture_decl_part *parts;
+	const struct suture_decl_clone *clones;
 	char why[PATCH_WHY_LEN];
 };
 
@@ -42,21 +43,23 @@ static int parse(struct declaration *d, const struct suture_declare *m)
 		return refuse(d, EINVAL, "a declaration without a name");
 	if (!m->nr_objects || m->nr_objects > SUTURE_MAX_OBJECTS ||
 	    m->nr_funcs > SUTURE_MAX_FUNCS || m->nr_states > SUTURE_MAX_STATES ||
-	    m->nr_parts > SUTURE_MAX_PARTS)
+	    m->nr_parts > SUTURE_MAX_PARTS || m->nr_clones > SUTURE_MAX_CLONES)
 		return refuse(d, E2BIG,
-			      "%u objects, %u functions, %u states and %u parts of functions; the "
-			      "limits are %u, %u, %u, %u",
-			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_parts,
+			      "%u objects, %u functions, %u states, %u parts and %u clones of "
+			      "functions; the limits are %u, %u, %u, %u, %u",
+			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_parts, m->nr_clones,
 			      SUTURE_MAX_OBJECTS, SUTURE_MAX_FUNCS, SUTURE_MAX_STATES,
-			      SUTURE_MAX_PARTS);
+			      SUTURE_MAX_PARTS, SUTURE_MAX_CLONES);
 	if (m->flags & ~(SUTURE_DECL_REPLACE | SUTURE_DECL_RESTORE))
 		return refuse(d, EINVAL, "unknown flags %#x", m->flags);
 	d->objects = (const void *)(m + 1);
 	d->funcs = (const void *)(d->objects + m->nr_objects);
 	d->states = (const void *)(d->funcs + m->nr_funcs);
 	d->parts = (const void *)(d->states + m->nr_states);
+	d->clones = (const void *)(d->parts + m->nr_parts);
 	size = sizeof(*m) + m->nr_objects * sizeof(*d->objects) + m->nr_funcs * sizeof(*d->funcs) +
-	       m->nr_states * sizeof(*d->states) + m->nr_parts * sizeof(*d->parts);
+	       m->nr_states * sizeof(*d->states) + m->nr_parts * sizeof(*d->parts) +
+	       m->nr_clones * sizeof(*d->clones);
 	if (size != m->msg.size)
 		return refuse(d, EMSGSIZE, "its tables take %u bytes, the message has %u",
 			      (unsigned int)size, m->msg.size);
@@ -175,6 +178,24 @@ static int check_parts(const struct engine *e, struct declaration *d)
 			return refuse(
 				d, EFAULT, "a part of function '%s' is not in the text of '%s'",
 				d->funcs[part->func].name, part->is_new ? d->m->name : o->name);
+	}
+	return 0;
+}
+
+/* Nothing depends on them: they are shown. */
+static int check_clones(struct declaration *d)
+{
+	u32 i, j;
+
+	for (i = 0; i < d->m->nr_clones; i++) {
+		const struct suture_decl_clone *c = &d->clones[i];
+		bool good = c->func < d->m->nr_funcs && c->nr_callers &&
+			    terminated(c->name, sizeof(c->name));
+
+		for (j = 0; good && j < MIN(c->nr_callers, SUTURE_MAX_CALLERS); j++)
+			good = terminated(c->callers[j], sizeof(c->callers[j]));
+		if (!good)
+			return refuse(d, EINVAL, "clone %u of a function is malformed", i);
 	}
 	return 0;
 }
@@ -450,6 +471,8 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 	engine_free_parts(e, p);
 	if (engine_grow_parts(e, p, m->nr_parts))
 		return -ENOMEM;
+	if (engine_take_clones(e, p, d->clones, m->nr_clones, m->more_clones))
+		return -ENOMEM;
 	for (i = 0; i < m->nr_parts; i++)
 		p->parts[p->nr_parts++] = (struct part){
 			.func = d->parts[i].func,
@@ -518,6 +541,11 @@ static int take(struct engine *e, struct declaration *d, struct patch *p)
 
 	if (r)
 		return refuse(d, ENOMEM, "no memory for its tables");
+	if (p->strict && p->nr_clones)
+		return refuse(d, ECANCELED,
+			      "%s is called by %s directly: patch that one as well, or apply "
+			      "without --strict",
+			      p->clones[0].name, p->clones[0].callers[0]);
 	r = engine_validate(e, p, &report);
 	if (r)
 		return refuse(d, -r, "%s",
@@ -632,6 +660,8 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 		r = check_states(&d);
 	if (!r)
 		r = check_parts(e, &d);
+	if (!r)
+		r = check_clones(&d);
 	if (!r && again)
 		return restore(e, &d);
 	if (!r)

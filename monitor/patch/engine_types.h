@@ -106,6 +106,9 @@ struct patch {
 	size_t tables_size; /* one allocation that begins at objects */
 	struct part *parts;
 	size_t parts_size;
+	u32 nr_clones, more_clones;
+	struct suture_decl_clone *clones; /* the guest's, its text made printable */
+	bool strict;			  /* refuse it if there are any */
 
 	struct transition_report apply, revert;
 };
@@ -248,6 +251,13 @@ int engine_grow_parts(struct engine *e, struct patch *p, u32 more);
 void engine_free_parts(struct engine *e, struct patch *p);
 /* The object's module has gone, and with it the parts of its functions. */
 void patch_forget_parts(struct patch *p, const struct object *o);
+
+/* ---- engine_clones.c ---- */
+
+/* Keep a declaration's, instead of those that there are. -ENOMEM: there are none then. */
+int engine_take_clones(struct engine *e, struct patch *p, const struct suture_decl_clone *clones,
+		       u32 count, u32 more);
+void engine_free_clones(struct engine *e, struct patch *p);
 
 /* ---- engine_stack.c: which code is active, and the switches that change it ---- */
 
