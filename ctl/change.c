@@ -110,6 +110,8 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 	} else if (!o->json) {
 		printf("%s %s\n", name, wanted);
 		print_report(report, json_object_get(patch, report));
+		if (!strcmp(wanted, "applied"))
+			print_clones(stderr, patch);
 	}
 	json_decref(patch);
 	return r;
@@ -125,7 +127,8 @@ int cmd_apply(const struct options *o, char **args)
 
 	if (!data)
 		return EX_BAD_USAGE;
-	r = api_request(o, "POST", "/v1/patches", data, b.size, &answer);
+	r = api_request(o, "POST", o->strict ? "/v1/patches?strict=1" : "/v1/patches", data, b.size,
+			&answer);
 	if (!r && o->no_wait)
 		printf("%s accepted\n", b.manifest.name);
 	else if (!r)

@@ -95,6 +95,8 @@ static void usage(FILE *to)
 	      "  --timeout SECONDS   apply, revert, rollback, cancel: how long to wait (60)\n"
 	      "  --no-wait           the same: return as soon as the monitor has "
 	      "begun\n"
+	      "  --strict            apply: refuse a patch if others call a clone of its function "
+	      "directly\n"
 	      "  build: -o FILE, --kernel HEADERS, --vmlinuz FILE or --build-id HEX, "
 	      "--modules DIR,\n"
 	      "         --debug VMLINUX, --no-check, --version TEXT, --description TEXT, --cve "
@@ -119,6 +121,7 @@ static bool number(const char *text, unsigned long long max, unsigned long long 
 enum long_option {
 	OPT_INSECURE = 256,
 	OPT_NO_WAIT,
+	OPT_STRICT,
 	OPT_KERNEL,
 	OPT_BUILD_ID,
 	OPT_VMLINUZ,
@@ -140,6 +143,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"insecure", no_argument, NULL, OPT_INSECURE},
 		{"timeout", required_argument, NULL, 't'},
 		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
+		{"strict", no_argument, NULL, OPT_STRICT},
 		{"output", required_argument, NULL, 'o'},
 		{"kernel", required_argument, NULL, OPT_KERNEL},
 		{"build-id", required_argument, NULL, OPT_BUILD_ID},
@@ -177,6 +181,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_NO_WAIT:
 			o->no_wait = true;
+			break;
+		case OPT_STRICT:
+			o->strict = true;
 			break;
 		case 'o':
 			o->output = optarg;

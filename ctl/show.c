@@ -210,6 +210,32 @@ void print_report(const char *what, const json_t *r)
 	       jint(r, "functions_redirected"));
 }
 
+void print_clones(FILE *f, const json_t *patch)
+{
+	const json_t *callers;
+	long long listed, total;
+	json_t *c, *caller;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(patch, "clones"), i, c)
+	{
+		fprintf(f, "warning: %s is not replaced with %s; it is called directly by",
+			jstr(c, "name"), jstr(c, "function"));
+		callers = json_object_get(c, "callers");
+		json_array_foreach(callers, j, caller)
+			fprintf(f, "%s %s", j ? "," : "", json_string_value(caller));
+		listed = (long long)json_array_size(callers);
+		total = jint(c, "callers_total");
+		if (total > listed)
+			fprintf(f, " and %lld more", total - listed);
+		fputs(": these go on in the old code\n", f);
+	}
+	listed = (long long)json_array_size(json_object_get(patch, "clones"));
+	total = jint(patch, "clones_total");
+	if (total > listed)
+		fprintf(f, "warning: so are %lld more clones\n", total - listed);
+}
+
 int patch_name(const char *given, char name[PATCH_NAME_SIZE])
 {
 	static const char letters[] =
@@ -228,6 +254,7 @@ static void print_patch(const json_t *p)
 		printf(": %s", jstr(p, "why"));
 	putchar('\n');
 	print_tables(p);
+	print_clones(stdout, p);
 	if (jint(json_object_get(p, "apply"), "attempts"))
 		print_report("apply", json_object_get(p, "apply"));
 	if (jint(json_object_get(p, "revert"), "attempts"))

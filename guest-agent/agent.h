@@ -94,8 +94,12 @@ struct symbol {
 	char owner[SUTURE_NAME_LEN]; /* "vmlinux" or the module; who exports it, if anybody does */
 };
 
-/* A part of the symbol's function, at that address: name.cold, name.part.N and the like. */
-typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, unsigned long address);
+/*
+ * What the compiler made of the symbol's function beside it: name.cold, name.part.N,
+ * name.constprop.N and the like, at that address.
+ */
+typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, const char *name,
+			       unsigned long address);
 
 /*
  * Look them all up in one pass over the kernel's symbols, and call fn (if not NULL) for each part
@@ -153,14 +157,24 @@ unsigned int sites_find(const struct module *mod, unsigned long func, unsigned l
 
 /* ---- resolve.c ---- */
 
+/* See clones.c. */
+struct clone {
+	unsigned int symbol; /* index: whose function it is a clone of */
+	unsigned int nr_callers;
+	unsigned long address;
+	unsigned long callers[SUTURE_MAX_CALLERS], last_caller; /* functions */
+};
+
 /* The functions of loaded objects, to be resolved together. */
 struct lookup {
-	unsigned int count, nr_new, nr_parts;
+	unsigned int count, nr_new, nr_parts, nr_clones, more_clones;
 	struct klp_func **funcs;
 	struct symbol *symbols;	       /* of the originals, then of the new functions */
 	char (*names)[SUTURE_SYM_LEN]; /* of the new functions */
 	u32 *index;		       /* of each symbol: its function's in the message */
+	u32 *missing;		       /* of each original: enum suture_missing */
 	struct suture_decl_part *parts;
+	struct clone *clones;
 	int error; /* of a part */
 };
 
@@ -172,10 +186,20 @@ void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
 /* The payload's function, for its parts. After all lookup_add(). */
 void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index);
 /*
- * Fill in old_func and old_size, and l->parts. -ENOMEM, or why a function cannot be resolved, which
- * log and operator are told: it and all behind it are left at 0. Sleeps.
+ * Fill in old_func and old_size, l->parts, l->clones, and l->missing: a function that cannot be
+ * resolved is left at 0, and the monitor has the words for it. -ENOMEM, -E2BIG: too many parts;
+ * -ENOENT: a part without a size. Sleeps.
  */
 int lookup_run(struct lookup *l);
+/* The text of "vmlinux" or a module that stays after init. False: no such module. */
+bool lookup_text(const char *object, unsigned long *start, unsigned long *end);
+
+/* ---- clones.c ---- */
+
+/* Keep of l->clones those that others call directly; functions are resolved. Sleeps. */
+void clones_find_callers(struct lookup *l);
+/* d: room for l->nr_clones. */
+void clones_describe(const struct lookup *l, struct suture_decl_clone *d);
 
 /* As the payload has it: a '-' in it means '_', which module names have for it. */
 static inline const char *object_name(const struct klp_object *obj)

@@ -192,12 +192,13 @@ static void describe_patch(struct suture_declare *d, const struct patch *p,
 			   const struct lookup *lookup)
 {
 	struct suture_decl_object *object = (void *)(d + 1);
-	struct suture_decl_func *f = (void *)(object + d->nr_objects);
+	struct suture_decl_func *first = (void *)(object + d->nr_objects), *f = first;
 	struct suture_decl_state *s = (void *)(f + d->nr_funcs);
 	const struct klp_object *obj;
 	const struct klp_func *func;
 	const struct klp_state *state;
 	unsigned long start, end;
+	unsigned int i;
 	u32 index = 0;
 
 	strscpy(d->name, p->name, sizeof(d->name));
@@ -218,8 +219,11 @@ static void describe_patch(struct suture_declare *d, const struct patch *p,
 		}
 		index++;
 	}
+	for (i = 0; i < lookup->count; i++)
+		first[lookup->index[i]].missing = lookup->missing[i];
 	for_each_state(p->klp, state) describe_state(s++, state);
 	memcpy(s, lookup->parts, lookup->nr_parts * sizeof(*lookup->parts));
+	clones_describe(lookup, (void *)((struct suture_decl_part *)s + lookup->nr_parts));
 }
 
 int declare_patch(struct patch *p, u32 flags)
@@ -236,10 +240,13 @@ int declare_patch(struct patch *p, u32 flags)
 	if (err)
 		goto free_lookup;
 	counts.nr_parts = lookup.nr_parts;
+	counts.nr_clones = lookup.nr_clones;
+	counts.more_clones = lookup.more_clones;
 	size = sizeof(*d) + counts.nr_objects * sizeof(struct suture_decl_object) +
 	       counts.nr_funcs * sizeof(struct suture_decl_func) +
 	       counts.nr_states * sizeof(struct suture_decl_state) +
-	       counts.nr_parts * sizeof(struct suture_decl_part);
+	       counts.nr_parts * sizeof(struct suture_decl_part) +
+	       counts.nr_clones * sizeof(struct suture_decl_clone);
 	err = -E2BIG;
 	if (counts.nr_objects > SUTURE_MAX_OBJECTS || counts.nr_funcs > SUTURE_MAX_FUNCS ||
 	    counts.nr_states > SUTURE_MAX_STATES || size > SUTURE_MSG_MAX) {
@@ -313,7 +320,7 @@ void declare_set_module(const char *name, struct module *mod)
 	}
 }
 
-/* Resolve what patches name in the coming module. Only -ENOMEM is an error. */
+/* Resolve what patches name in the coming module. As lookup_run(). */
 static int lookup_module(struct lookup *l, const char *module)
 {
 	unsigned int count = 0;
@@ -337,7 +344,7 @@ static int lookup_module(struct lookup *l, const char *module)
 		if (obj)
 			lookup_add(l, obj, l->count);
 	}
-	return lookup_run(l) == -ENOMEM ? -ENOMEM : 0;
+	return lookup_run(l);
 }
 
 /* What payloads take from the coming module. */
@@ -388,8 +395,10 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		m->text_start = start;
 		m->text_end = end;
 		f = (void *)(m + 1);
-		for (i = 0; i < lookup.count; i++)
-			describe_func(f++, mod, lookup.funcs[i]);
+		for (i = 0; i < lookup.count; i++) {
+			describe_func(f, mod, lookup.funcs[i]);
+			f++->missing = lookup.missing[i];
+		}
 		if (lookup.nr_parts)
 			memcpy(f, lookup.parts, lookup.nr_parts * sizeof(*lookup.parts));
 		err = mailbox_send(&m->msg);

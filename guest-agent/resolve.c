@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The functions that patches replace: where they are, by Linux's rules and in its words. */
+/* The functions that patches replace: where they are, by Linux's rules. */
 #include <linux/mm.h>
 #include <linux/string.h>
 #include "agent.h"
@@ -13,7 +13,10 @@ int lookup_init(struct lookup *l, unsigned int max)
 	l->index = kvcalloc(2 * max + 1, sizeof(*l->index), GFP_KERNEL);
 	l->names = kvcalloc(max + 1, sizeof(*l->names), GFP_KERNEL);
 	l->parts = kvcalloc(SUTURE_MAX_PARTS, sizeof(*l->parts), GFP_KERNEL);
-	return l->funcs && l->symbols && l->index && l->names && l->parts ? 0 : -ENOMEM;
+	l->clones = kvcalloc(SUTURE_MAX_PARTS, sizeof(*l->clones), GFP_KERNEL);
+	l->missing = kvcalloc(max + 1, sizeof(*l->missing), GFP_KERNEL);
+	return l->funcs && l->symbols && l->index && l->names && l->parts && l->missing ? 0
+											: -ENOMEM;
 }
 
 void lookup_free(struct lookup *l)
@@ -23,6 +26,8 @@ void lookup_free(struct lookup *l)
 	kvfree(l->index);
 	kvfree(l->names);
 	kvfree(l->parts);
+	kvfree(l->missing);
+	kvfree(l->clones);
 }
 
 void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first)
@@ -52,36 +57,47 @@ void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *p
 	l->index[i] = index;
 }
 
-/* What is only there while a module's (or the kernel's) init runs is nobody's any more. */
-static bool stays(const char *object, unsigned long address)
+bool lookup_text(const char *object, unsigned long *start, unsigned long *end)
 {
 	static unsigned long stext, etext; /* looking them up takes milliseconds */
-	unsigned long start, end;
 	struct module *mod;
 
 	if (!stext) {
 		stext = compat_symbol("_stext");
 		etext = compat_symbol("_etext");
 	}
-	start = stext;
-	end = etext;
-	if (strcmp(object, "vmlinux")) {
-		mod = compat_find_module(object);
-		if (!mod)
-			return false;
-		compat_module_text(mod, &start, &end);
-	}
-	return address >= start && address < end;
+	*start = stext;
+	*end = etext;
+	if (!strcmp(object, "vmlinux"))
+		return true;
+	mod = compat_find_module(object);
+	if (mod)
+		compat_module_text(mod, start, end);
+	return mod;
 }
 
-static void lookup_part(void *data, const struct symbol *s, unsigned long address)
+/* What is only there while a module's (or the kernel's) init runs is nobody's any more. */
+static bool stays(const char *object, unsigned long address)
 {
-	struct lookup *l = data;
-	unsigned int i = s - l->symbols;
+	unsigned long start, end;
+
+	return lookup_text(object, &start, &end) && address >= start && address < end;
+}
+
+static void lookup_clone(struct lookup *l, unsigned int i, unsigned long address)
+{
+	if (l->nr_clones == SUTURE_MAX_PARTS)
+		l->more_clones++;
+	else
+		l->clones[l->nr_clones++] = (struct clone){.symbol = i, .address = address};
+}
+
+/* Whoever is in a part is in the function: .cold, .part.N. */
+static void lookup_part(struct lookup *l, unsigned int i, unsigned long address)
+{
+	const struct symbol *s = &l->symbols[i];
 	struct suture_decl_part *part;
 
-	if (l->error || !stays(s->object, address))
-		return;
 	if (l->nr_parts == SUTURE_MAX_PARTS) {
 		refuse("the functions have over %u split-off parts: more than the monitor takes",
 		       SUTURE_MAX_PARTS);
@@ -99,60 +115,54 @@ static void lookup_part(void *data, const struct symbol *s, unsigned long addres
 	}
 }
 
-/* To the log go Linux's texts, to the operator what to do. */
-static int lookup_judge(struct klp_func *func, const struct symbol *s)
+static void lookup_piece(void *data, const struct symbol *s, const char *name,
+			 unsigned long address)
 {
-	if (!s->count) {
-		klp_log(KERN_ERR, "symbol '%s' not found in symbol table\n", s->name);
-		patch_set_error("there is no function '%s' in '%s'", s->name, s->object);
-		return -EINVAL;
-	}
-	if (!s->position && s->count > 1) {
-		klp_log(KERN_ERR, "unresolvable ambiguity for symbol '%s' in object '%s'\n",
-			s->name, s->object);
-		patch_set_error("function '%s' is ambiguous: '%s' has %lu of that name; say which "
-				"one with old_sympos",
-				s->name, s->object, s->count);
-		return -EINVAL;
-	}
-	if (!s->address) {
-		klp_log(KERN_ERR, "symbol position %lu for symbol '%s' in object '%s' not found\n",
-			s->position, s->name, s->object);
-		patch_set_error(
-			"there is no function '%s' at position %lu in '%s', which has %lu of "
-			"that name",
-			s->name, s->position, s->object, s->count);
-		return -EINVAL;
-	}
-	if (s->init) {
-		refuse("function '%s' is in the init memory of '%s', which is gone", s->name,
-		       s->object);
-		return -EINVAL;
-	}
+	struct lookup *l = data;
+	unsigned int i = s - l->symbols;
+	const char *suffix = name + strlen(s->name);
+	bool cold = !strncmp(suffix, ".cold", 5);
+
+	if (l->error || !stays(s->object, address))
+		return;
+	if (cold || !strncmp(suffix, ".part.", 6))
+		lookup_part(l, i, address);
+	if (i < l->count && !strstr(suffix, ".cold"))
+		lookup_clone(l, i, address);
+}
+
+static enum suture_missing lookup_judge(struct klp_func *func, const struct symbol *s)
+{
+	if (!s->count)
+		return SUTURE_NOT_FOUND;
+	if (!s->position && s->count > 1)
+		return SUTURE_AMBIGUOUS;
+	if (!s->address)
+		return SUTURE_NO_POSITION;
+	if (s->init)
+		return SUTURE_IN_INIT;
 	func->old_size = compat_symbol_size(s->address);
-	if (!func->old_size) {
-		klp_log(KERN_ERR, "kallsyms size lookup failed for '%s'\n", func->old_name);
-		patch_set_error("kallsyms does not know the size of '%s'", func->old_name);
-		return -ENOENT;
-	}
+	if (!func->old_size)
+		return SUTURE_NO_SIZE;
 	func->old_func = (void *)s->address;
-	return 0;
+	return SUTURE_FOUND;
 }
 
 int lookup_run(struct lookup *l)
 {
 	unsigned int i;
-	int err = symbols_find(l->symbols, l->count + l->nr_new, lookup_part, l);
+	int err;
 
-	if (!err)
-		err = l->error;
-	if (err)
-		return err;
 	for (i = 0; i < l->count; i++) {
 		l->funcs[i]->old_func = NULL;
 		l->funcs[i]->old_size = 0;
-		if (!err)
-			err = lookup_judge(l->funcs[i], &l->symbols[i]);
 	}
+	err = symbols_find(l->symbols, l->count + l->nr_new, lookup_piece, l);
+	if (!err)
+		err = l->error;
+	for (i = 0; !err && i < l->count; i++)
+		l->missing[i] = lookup_judge(l->funcs[i], &l->symbols[i]);
+	if (!err)
+		clones_find_callers(l);
 	return err;
 }

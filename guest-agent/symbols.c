@@ -53,22 +53,17 @@ static struct symbol **first_of(const struct index *index, const char *name)
 	for (s = first_of(index, wanted);                                                          \
 	     s && s < (index)->sorted + (index)->count && !strcmp((*s)->name, wanted); s++)
 
-/* How long the function's name is of which this is a part; 0: it is none. */
-static size_t part_of(const char *name)
+/* Is that dot where the compiler has named what it made of a function? */
+static bool is_suffix(const char *dot)
 {
-	const char *dot = strchr(name, '.');
-
-	for (; dot; dot = strchr(dot + 1, '.'))
-		if (!strncmp(dot, ".part.", 6) ||
-		    (!strncmp(dot, ".cold", 5) && (!dot[5] || dot[5] == '.')))
-			return dot - name;
-	return 0;
+	return !strncmp(dot, ".part.", 6) || !strncmp(dot, ".constprop.", 11) ||
+	       !strncmp(dot, ".isra.", 6) ||
+	       (!strncmp(dot, ".cold", 5) && (!dot[5] || dot[5] == '.'));
 }
 
-static void match_part(const struct index *index, const char *object, const char *name,
-		       unsigned long address)
+static void match_piece(const struct index *index, const char *object, const char *name, size_t len,
+			unsigned long address)
 {
-	size_t len = part_of(name);
 	char base[KSYM_NAME_LEN];
 	struct symbol **s;
 
@@ -79,7 +74,19 @@ static void match_part(const struct index *index, const char *object, const char
 	for_each_of(s, index, base)
 	{
 		if ((*s)->object && same_object_name((*s)->object, object))
-			index->fn(index->data, *s, address);
+			index->fn(index->data, *s, name, address);
+	}
+}
+
+/* A part of a clone is a piece of both, name.isra.0.part.1 of name and of name.isra.0. */
+static void match_pieces(const struct index *index, const char *object, const char *name,
+			 unsigned long address)
+{
+	const char *dot;
+
+	for (dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+		if (is_suffix(dot))
+			match_piece(index, object, name, dot - name, address);
 	}
 }
 
@@ -106,7 +113,7 @@ static void match_name(const struct index *index, const char *object, const char
 			strscpy(want->owner, object, sizeof(want->owner));
 	}
 	if (index->fn)
-		match_part(index, object, name, address);
+		match_pieces(index, object, name, address);
 }
 
 static void match_export(const struct index *index, const char *object, const char *name)

@@ -92,7 +92,7 @@ enum suture_hypercall {
 	SUTURE_HC_DROP_ALL = SUTURE_HC_TAG | 5,
 };
 
-#define SUTURE_MSG_MAX	262144u
+#define SUTURE_MSG_MAX	524288u
 #define SUTURE_NAME_LEN 56  /* patch and module names: MODULE_NAME_LEN of the kernel */
 #define SUTURE_SYM_LEN	128 /* function names */
 #define SUTURE_TEXT_LEN 256 /* one line of text for the kernel log */
@@ -366,6 +366,16 @@ struct suture_decl_site {
 
 #define SUTURE_MAX_SITES 24u
 
+/* Why an object that is loaded has no function of that name and position. */
+enum suture_missing {
+	SUTURE_FOUND = 0, /* it has */
+	SUTURE_NOT_FOUND = 1,
+	SUTURE_AMBIGUOUS = 2,	/* position 0, and several have the name */
+	SUTURE_NO_POSITION = 3, /* fewer have the name */
+	SUTURE_NO_SIZE = 4,	/* kallsyms does not tell how long it is */
+	SUTURE_IN_INIT = 5,	/* its memory is freed when init is over */
+};
+
 struct suture_decl_func {
 	char name[SUTURE_SYM_LEN];
 	su32 object;   /* index into the objects */
@@ -380,6 +390,8 @@ struct suture_decl_func {
 	 * and at the targets of such keys. SUTURE_MAX_SITES + 1: there are more than fit.
 	 */
 	su32 nr_sites;
+	su32 missing; /* enum suture_missing; if it is not zero, old_addr and old_size are */
+	su32 reserved;
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
 };
 
@@ -395,6 +407,21 @@ struct suture_decl_part {
 	su32 is_new; /* 0: of the original, 1: of the payload's function */
 	su64 addr;
 	su64 size;
+};
+
+/*
+ * Code of a function that its redirect does not replace: a clone that the compiler made of it
+ * (name.constprop.N, name.isra.N, name.part.N), and that other functions call directly.
+ */
+#define SUTURE_MAX_CLONES  24u
+#define SUTURE_MAX_CALLERS 8u
+#define SUTURE_CALLER_LEN  64
+
+struct suture_decl_clone {
+	su32 func;	 /* index into the functions */
+	su32 nr_callers; /* all there are, at least 1; the first ones are named */
+	char name[SUTURE_SYM_LEN];
+	char callers[SUTURE_MAX_CALLERS][SUTURE_CALLER_LEN]; /* names, cut off if they are longer */
 };
 
 struct suture_decl_object {
@@ -419,11 +446,14 @@ struct suture_declare {
 	su32 flags;
 	su32 nr_objects, nr_funcs, nr_states;
 	su32 nr_parts;
+	su32 nr_clones;
+	su32 more_clones; /* there are so many more than are given */
 	su32 reserved;
 	/* struct suture_decl_object objects[nr_objects] */
 	/* struct suture_decl_func funcs[nr_funcs] */
 	/* struct suture_decl_state states[nr_states] */
 	/* struct suture_decl_part parts[nr_parts] */
+	/* struct suture_decl_clone clones[nr_clones]: of objects that are loaded */
 };
 
 /* The largest declaration fits into a message: a patch is within the limits above, or it is not. */
@@ -431,7 +461,8 @@ _Static_assert(sizeof(struct suture_declare) +
 			       SUTURE_MAX_OBJECTS * sizeof(struct suture_decl_object) +
 			       SUTURE_MAX_FUNCS * sizeof(struct suture_decl_func) +
 			       SUTURE_MAX_STATES * sizeof(struct suture_decl_state) +
-			       SUTURE_MAX_PARTS * sizeof(struct suture_decl_part) <=
+			       SUTURE_MAX_PARTS * sizeof(struct suture_decl_part) +
+			       SUTURE_MAX_CLONES * sizeof(struct suture_decl_clone) <=
 		       SUTURE_MSG_MAX,
 	       "SUTURE_MSG_MAX");
 
@@ -535,12 +566,13 @@ struct suture_module {
 	su32 nr_parts;
 	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
 	char why[SUTURE_TEXT_LEN]; /* in words */
-				   /*
-				    * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site
-				    * and sites; the rest is zero. The engine matches them by name and sympos, for every patch
-				    * that has this object. struct suture_decl_part parts[nr_parts]: COMING, of these
-				    * functions.
-				    */
+
+	/*
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site,
+	 * missing and sites; the rest is zero. The engine matches them by name and sympos, for
+	 * every patch that has this object.
+	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
+	 */
 };
 
 /* ---- SHADOW: how many shadow variables there are, sent when that has changed ---- */

@@ -9,7 +9,7 @@
 
 #define WHY_SIZE 384 /* for one line of the engine: a name, two build-ids, and what to do */
 
-static void upload(struct api_body *body, struct api_reply *reply);
+static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
 
 /* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
 struct api_route {
@@ -19,7 +19,7 @@ struct api_route {
 	void (*text)(struct api_reply *reply);
 	/* the engine's function that begins something with a patch */
 	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
-	void (*take)(struct api_body *body, struct api_reply *reply);
+	void (*take)(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
 };
 
 static const struct api_route routes[] = {
@@ -211,12 +211,17 @@ static void accepted(struct api_reply *reply, const char *name)
 	close_object(&j);
 }
 
-static void upload(struct api_body *body, struct api_reply *reply)
+static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply)
 {
 	char why[WHY_SIZE] = "";
+	u64 strict = 0;
 	struct bundle b;
 	int err;
 
+	if (http_query_u64(rq, "strict", &strict) || strict > 1) {
+		api_error(reply, 400, -EINVAL, "strict is 0 or 1, not ?%.60s", rq->query);
+		return;
+	}
 	err = bundle_parse(&b, body->data, body->size, why, sizeof(why));
 	if (err) {
 		refuse(reply, err, why);
@@ -227,6 +232,8 @@ static void upload(struct api_body *body, struct api_reply *reply)
 		refuse(reply, err, why);
 		return;
 	}
+	if (strict)
+		engine_be_strict(service_engine(), b.manifest.name);
 	body->data = NULL; /* the engine's from here on */
 	accepted(reply, b.manifest.name);
 }
@@ -265,7 +272,7 @@ void api_answer(const struct api_route *route, const struct http_request *rq, st
 	else if (route->begin)
 		begin(route, name, reply);
 	else if (route->take)
-		route->take(body, reply);
+		route->take(rq, body, reply);
 	else
 		route->text(reply);
 }

@@ -86,6 +86,7 @@ static void show_patch(struct json *j, const struct patch_info *p)
 	json_u64(j, "objects_total", p->nr_objects);
 	json_u64(j, "functions_total", p->nr_funcs);
 	json_u64(j, "states_total", p->nr_states);
+	json_u64(j, "clones_total", p->nr_clones + p->more_clones);
 	show_report(j, "apply", &p->apply);
 	show_report(j, "revert", &p->revert);
 }
@@ -143,6 +144,26 @@ static void show_functions(struct json *j, const struct engine *e, u32 patch)
 	json_array_end(j);
 }
 
+static void show_clones(struct json *j, const struct engine *e, u32 patch)
+{
+	struct patch_clone_info c;
+
+	json_array(j, "clones");
+	for (u32 i = 0; !engine_patch_clone(e, patch, i, &c); i++) {
+		json_object(j, NULL);
+		json_strn(j, "object", c.object, sizeof(c.object));
+		json_strn(j, "function", c.func, sizeof(c.func));
+		json_strn(j, "name", c.name, sizeof(c.name));
+		json_u64(j, "callers_total", c.nr_callers);
+		json_array(j, "callers");
+		for (u32 n = 0; n < c.nr_named; n++)
+			json_strn(j, NULL, c.callers[n], sizeof(c.callers[n]));
+		json_array_end(j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
 static void show_tables(struct json *j, const struct engine *e, u32 patch, bool functions)
 {
 	show_objects(j, e, patch);
@@ -185,6 +206,7 @@ void api_patch(struct json *j, const struct http_request *rq, const char *name,
 	}
 	show_patch(j, &p);
 	show_tables(j, e, i, true);
+	show_clones(j, e, i);
 }
 
 static void show_transition_and_counts(struct json *j)

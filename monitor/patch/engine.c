@@ -42,6 +42,7 @@ static void free_patch(struct engine *e, struct patch *p)
 	if (p->objects)
 		e->ops.free(e->ops.ctx, p->objects, p->tables_size);
 	engine_free_parts(e, p);
+	engine_free_clones(e, p);
 	e->ops.free(e->ops.ctx, p, sizeof(*p));
 }
 
@@ -220,6 +221,8 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.nr_objects = p->nr_objects,
 		.nr_funcs = p->nr_funcs,
 		.nr_states = p->nr_states,
+		.nr_clones = p->nr_clones,
+		.more_clones = p->more_clones,
 		.apply = p->apply,
 		.revert = p->revert,
 	};

@@ -53,6 +53,12 @@ void engine_destroy(struct engine *e);
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
 /*
+ * Of a patch that was just uploaded: refuse it if others call clones of its functions. Before the
+ * agent is heard again.
+ */
+void engine_be_strict(struct engine *e, const char *name);
+
+/*
  * Disable the patch and have its module unloaded; a patch that is still being switched on is
  * reversed. Patches may be reverted in any order, as in Linux. -ENOENT: not applied; -EBUSY: it, or
  * another patch, is under way, or it was forced; -EALREADY: it is being reverted; -EINVAL: one of
@@ -131,7 +137,18 @@ struct patch_info {
 	/* for people: with error what went wrong, without it what is worth knowing */
 	char why[PATCH_WHY_LEN];
 	u32 nr_objects, nr_funcs, nr_states;
+	u32 nr_clones, more_clones;		/* so many more than are listed */
 	struct transition_report apply, revert; /* of the last of each */
+};
+
+/* Code that the patch does not replace: others call this clone of its function directly. */
+struct patch_clone_info {
+	char object[SUTURE_NAME_LEN];
+	char func[SUTURE_SYM_LEN];
+	char name[SUTURE_SYM_LEN];
+	u32 nr_callers; /* of these are named: */
+	u32 nr_named;
+	char callers[SUTURE_MAX_CALLERS][SUTURE_CALLER_LEN];
 };
 
 /* The i-th patch in stack order, and its tables. 0 or -ENOENT. */
@@ -139,6 +156,7 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info);
 int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_object_info *info);
 int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info);
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
+int engine_patch_clone(const struct engine *e, u32 i, u32 clone, struct patch_clone_info *info);
 
 /* Shadow variables in the guest, as the agent last counted them. */
 struct shadow_total {
@@ -181,7 +199,8 @@ int engine_loaded(struct engine *e, const struct suture_loaded *m);
 /* m is a private copy, of m->msg.size bytes. Every count, index and address in it is untrusted. */
 /*
  * 0: pump it with SUTURE_PUMP_INIT. -EPERM: no bundle stands behind it and guest_patches is off;
- * -EBUSY: another patch is in transition; -EEXIST; -EBADMSG: not what the manifest says; -EINVAL,
+ * -EBUSY: another patch is in transition; -EEXIST; -EBADMSG: not what the manifest says;
+ * -ECANCELED: others call clones of its functions, and the operator asked for strictness; -EINVAL,
  * -E2BIG, -EMSGSIZE, -ENOENT, -EFAULT: malformed; or what switch_validate() says. The reason is in
  * the patch's `why` and the log.
  */

@@ -19,6 +19,7 @@ struct declaration {
 	const struct suture_decl_func *funcs;
 	const struct suture_decl_state *states;
 	const struct suture_decl_part *parts;
+	const struct suture_decl_clone *clones;
 	char why[REASON_LEN];
 };
 
@@ -42,21 +43,23 @@ static int parse(struct declaration *d, const struct suture_declare *m)
 		return refuse(d, EINVAL, "a declaration without a name");
 	if (!m->nr_objects || m->nr_objects > SUTURE_MAX_OBJECTS ||
 	    m->nr_funcs > SUTURE_MAX_FUNCS || m->nr_states > SUTURE_MAX_STATES ||
-	    m->nr_parts > SUTURE_MAX_PARTS)
+	    m->nr_parts > SUTURE_MAX_PARTS || m->nr_clones > SUTURE_MAX_CLONES)
 		return refuse(d, E2BIG,
-			      "%u objects, %u functions, %u states and %u parts of functions; the "
-			      "limits are %u, %u, %u, %u",
-			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_parts,
+			      "%u objects, %u functions, %u states, %u parts and %u clones of "
+			      "functions; the limits are %u, %u, %u, %u, %u",
+			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_parts, m->nr_clones,
 			      SUTURE_MAX_OBJECTS, SUTURE_MAX_FUNCS, SUTURE_MAX_STATES,
-			      SUTURE_MAX_PARTS);
+			      SUTURE_MAX_PARTS, SUTURE_MAX_CLONES);
 	if (m->flags & ~(SUTURE_DECL_REPLACE | SUTURE_DECL_RESTORE))
 		return refuse(d, EINVAL, "unknown flags %#x", m->flags);
 	d->objects = (const void *)(m + 1);
 	d->funcs = (const void *)(d->objects + m->nr_objects);
 	d->states = (const void *)(d->funcs + m->nr_funcs);
 	d->parts = (const void *)(d->states + m->nr_states);
+	d->clones = (const void *)(d->parts + m->nr_parts);
 	size = sizeof(*m) + m->nr_objects * sizeof(*d->objects) + m->nr_funcs * sizeof(*d->funcs) +
-	       m->nr_states * sizeof(*d->states) + m->nr_parts * sizeof(*d->parts);
+	       m->nr_states * sizeof(*d->states) + m->nr_parts * sizeof(*d->parts) +
+	       m->nr_clones * sizeof(*d->clones);
 	if (size != m->msg.size)
 		return refuse(d, EMSGSIZE, "its tables take %u bytes, the message has %u",
 			      (unsigned int)size, m->msg.size);
@@ -138,12 +141,16 @@ static int check_old(const struct engine *e, struct declaration *d,
 	const struct suture_decl_object *o = &d->objects[f->object];
 
 	if (!o->loaded)
-		return f->old_addr || f->old_size
+		return f->old_addr || f->old_size || f->missing
 			       ? refuse(d, EINVAL,
 					"function '%s' has an address, its module '%s' "
 					"is not loaded",
 					f->name, o->name)
 			       : 0;
+	if (f->missing)
+		return !f->old_addr && !f->old_size && f->missing <= SUTURE_IN_INIT
+			       ? 0
+			       : refuse(d, EINVAL, "function '%s' is malformed", f->name);
 	if (!f->old_addr)
 		return refuse(d, ENOENT, "function '%s' is not in '%s'", f->name, o->name);
 	if (!in_object(e, o, f->old_addr, f->old_size))
@@ -210,6 +217,24 @@ static int check_parts(const struct engine *e, struct declaration *d)
 			return refuse(
 				d, EFAULT, "a part of function '%s' is not in the text of '%s'",
 				d->funcs[part->func].name, part->is_new ? d->m->name : o->name);
+	}
+	return 0;
+}
+
+/* Nothing depends on them: they are shown. */
+static int check_clones(struct declaration *d)
+{
+	u32 i, j;
+
+	for (i = 0; i < d->m->nr_clones; i++) {
+		const struct suture_decl_clone *c = &d->clones[i];
+		bool good = c->func < d->m->nr_funcs && c->nr_callers &&
+			    terminated(c->name, sizeof(c->name));
+
+		for (j = 0; good && j < MIN(c->nr_callers, SUTURE_MAX_CALLERS); j++)
+			good = terminated(c->callers[j], sizeof(c->callers[j]));
+		if (!good)
+			return refuse(d, EINVAL, "clone %u of a function is malformed", i);
 	}
 	return 0;
 }
@@ -364,6 +389,66 @@ static int check_compatible(struct engine *e, struct declaration *d)
 	return 0;
 }
 
+/* ---- functions that the guest has not ---- */
+
+int missing_error(u32 missing)
+{
+	return missing == SUTURE_NO_SIZE ? -ENOENT : -EINVAL;
+}
+
+void missing_text(char *text, size_t size, u32 missing, const char *object, const char *name,
+		  u32 sympos)
+{
+	switch (missing) {
+	case SUTURE_AMBIGUOUS:
+		format(text, size,
+		       "function '%s' is ambiguous: '%s' has several of that name; say which one "
+		       "with old_sympos",
+		       name, object);
+		break;
+	case SUTURE_NO_POSITION:
+		format(text, size, "there is no function '%s' at position %u in '%s'", name, sympos,
+		       object);
+		break;
+	case SUTURE_NO_SIZE:
+		format(text, size, "kallsyms does not know the size of '%s' in '%s'", name, object);
+		break;
+	case SUTURE_IN_INIT:
+		format(text, size, "function '%s' is in the init memory of '%s', which is gone",
+		       name, object);
+		break;
+	default:
+		format(text, size, "there is no function '%s' in '%s'", name, object);
+		break;
+	}
+}
+
+const struct func *patch_missing(const struct patch *p, const struct object *o)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		if (p->funcs[i].missing && (!o || &p->objects[p->funcs[i].object] == o))
+			return &p->funcs[i];
+	return NULL;
+}
+
+static int check_missing(struct declaration *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->m->nr_funcs; i++) {
+		const struct suture_decl_func *f = &d->funcs[i];
+
+		if (!f->missing)
+			continue;
+		missing_text(d->why, sizeof(d->why), f->missing, d->objects[f->object].name,
+			     f->name, f->sympos);
+		return missing_error(f->missing);
+	}
+	return 0;
+}
+
 /* ---- taking it over ---- */
 
 static int copy_tables(struct engine *e, struct patch *p, const struct declaration *d)
@@ -409,6 +494,7 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.new_size = d->funcs[i].new_size,
 			.ftrace_site = d->funcs[i].ftrace_site,
 			.nr_sites = MIN(d->funcs[i].nr_sites, SUTURE_MAX_SITES),
+			.missing = d->funcs[i].missing,
 		};
 		memcpy(p->funcs[i].sites, d->funcs[i].sites, sizeof(p->funcs[i].sites));
 		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,
@@ -424,6 +510,8 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 		};
 	engine_free_parts(e, p);
 	if (engine_grow_parts(e, p, m->nr_parts))
+		return -ENOMEM;
+	if (engine_take_clones(e, p, d->clones, m->nr_clones, m->more_clones))
 		return -ENOMEM;
 	for (i = 0; i < m->nr_parts; i++)
 		p->parts[p->nr_parts++] = (struct part){
@@ -462,6 +550,30 @@ static int find_record(struct engine *e, struct declaration *d, struct patch **o
 	return 0;
 }
 
+/* What Linux looks at before it looks whether another patch is in transition, in its order. */
+static enum script_kind refusal_of(struct engine *e, struct declaration *d, int *error)
+{
+	*error = check_compatible(e, d);
+	if (*error)
+		return SCRIPT_REFUSE;
+	*error = check_missing(d);
+	return *error ? SCRIPT_REFUSE_MISSING : SCRIPT_NONE;
+}
+
+/* The agent is told by its pump, which has Linux's words for the guest's log. */
+static int refuse_by_pump(struct engine *e, struct declaration *d, struct patch *p,
+			  enum script_kind script, int error)
+{
+	int r = copy_tables(e, p, d);
+
+	if (r)
+		return refuse(d, ENOMEM, "no memory for its tables");
+	engine_move_last(e, p);
+	patch_blame(p, error, "%s", d->why);
+	engine_begin(e, script, SUTURE_PUMP_INIT, p);
+	return 0;
+}
+
 static int take(struct engine *e, struct declaration *d, struct patch *p)
 {
 	struct transition_report report = {0};
@@ -469,17 +581,16 @@ static int take(struct engine *e, struct declaration *d, struct patch *p)
 
 	if (r)
 		return refuse(d, ENOMEM, "no memory for its tables");
+	if (p->strict && p->nr_clones)
+		return refuse(d, ECANCELED,
+			      "%s is called by %s directly: patch that one as well, or apply "
+			      "without --strict",
+			      p->clones[0].name, p->clones[0].callers[0]);
 	r = engine_validate(e, p, &report);
 	if (r)
 		return refuse(d, -r, "%s",
 			      report.reason[0] ? report.reason : "a function takes no redirect");
 	engine_move_last(e, p);
-	r = check_compatible(e, d);
-	if (r) {
-		patch_blame(p, r, "%s", d->why);
-		engine_begin(e, SCRIPT_REFUSE, SUTURE_PUMP_INIT, p);
-		return 0;
-	}
 	p->installed = true;
 	p->apply = (struct transition_report){0};
 	engine_start_transition(e, p, true);
@@ -515,7 +626,7 @@ static int match_record(struct declaration *d, const struct patch *p)
 		       d->states[i].callbacks == p->states[i].callbacks &&
 		       d->states[i].is_shadow == p->states[i].is_shadow &&
 		       d->states[i].block_disable == p->states[i].block_disable;
-	return same ? 0 : refuse(d, EBADMSG, "it is not what was declared before");
+	return same ? check_missing(d) : refuse(d, EBADMSG, "it is not what was declared before");
 }
 
 static u64 kept_objects(const struct patch *p)
@@ -572,7 +683,8 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	struct patch *p = NULL;
 	char name[SUTURE_NAME_LEN];
 	bool again = m->msg.size >= sizeof(*m) && m->flags & SUTURE_DECL_RESTORE;
-	int r;
+	enum script_kind refusal = SCRIPT_NONE;
+	int r, error;
 
 	e->heard_us = e->ops.now_us(e->ops.ctx);
 	/* what comes in a moment is no reason to fail: Linux would wait for its mutex */
@@ -588,15 +700,20 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 		r = check_states(&d);
 	if (!r)
 		r = check_parts(e, &d);
+	if (!r)
+		r = check_clones(&d);
 	if (!r && again)
 		return restore(e, &d);
-	if (!r && e->transition)
+	if (!r)
+		refusal = refusal_of(e, &d, &error);
+	if (!r && refusal == SCRIPT_NONE && e->transition)
 		r = refuse(&d, EBUSY, "patch '%s' is in transition: one at a time",
 			   e->transition->name);
 	if (!r)
 		r = find_record(e, &d, &p);
 	if (!r)
-		r = take(e, &d, p);
+		r = refusal == SCRIPT_NONE ? take(e, &d, p)
+					   : refuse_by_pump(e, &d, p, refusal, error);
 	if (!r)
 		return 0;
 

@@ -23,6 +23,15 @@ bool script_refuse(struct engine *e, struct script *s, struct suture_step_reply 
 	return script_finish(e, r, SUTURE_STEP_DONE, -EINVAL);
 }
 
+bool script_refuse_missing(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	SCRIPT_BEGIN(s)
+	GIVE(s, script_say_missing(r, s->patch, patch_missing(s->patch, NULL)));
+	SCRIPT_END
+	engine_forget(e, s->patch);
+	return script_finish(e, r, SUTURE_STEP_DONE, s->patch->error);
+}
+
 bool script_enable(struct engine *e, struct script *s, struct suture_step_reply *r)
 {
 	struct patch *p = s->patch, *owner;

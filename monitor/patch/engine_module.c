@@ -83,6 +83,7 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 		   const struct suture_module *m)
 {
 	const struct suture_decl_func *d;
+	char text[PATCH_WHY_LEN];
 	u32 i, j;
 	int err;
 
@@ -94,10 +95,11 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 		if (&p->objects[f->object] != o)
 			continue;
 		d = resolved(m, f);
-		if (!d || !d->old_addr) {
-			log_warn("patch '%s': module '%s' has no function '%s' (sympos %u)",
-				 p->name, o->name, f->name, f->sympos);
-			return -EINVAL; /* what Linux prints */
+		f->missing = !d || (!d->old_addr && !d->missing) ? SUTURE_NOT_FOUND : d->missing;
+		if (f->missing) {
+			missing_text(text, sizeof(text), f->missing, o->name, f->name, f->sympos);
+			log_warn("patch '%s': %s", p->name, text);
+			return missing_error(f->missing);
 		}
 		if (!in_module(e, m, d->old_addr, d->old_size)) {
 			log_warn("patch '%s': function '%s' is not in the text of module '%s'",
@@ -138,7 +140,7 @@ static void unload_object(struct patch *p, struct object *o)
 	o->loaded = false;
 	for (i = 0; i < p->nr_funcs; i++)
 		if (&p->objects[p->funcs[i].object] == o)
-			p->funcs[i].old_addr = p->funcs[i].old_size = 0;
+			p->funcs[i].old_addr = p->funcs[i].old_size = p->funcs[i].missing = 0;
 	patch_forget_parts(p, o);
 }
 
@@ -269,6 +271,8 @@ bool script_coming(struct engine *e, struct script *s, struct suture_step_reply 
 		s->o->loaded = true;
 		s->error = s->o->event_error;
 		if (s->error) {
+			if (patch_missing(s->p, s->o))
+				GIVE(s, script_say_missing(r, s->p, patch_missing(s->p, s->o)));
 			GIVE(s, script_say(r, SAY_WARN,
 					   "failed to initialize patch '%s' for module '%s' (%d)",
 					   s->p->name, s->module, s->error));

@@ -122,6 +122,11 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 	return 0;
 }
 
+void engine_be_strict(struct engine *e, const char *name)
+{
+	engine_find(e, name)->strict = true;
+}
+
 /* ---- revert ---- */
 
 void engine_start_transition(struct engine *e, struct patch *p, bool on)

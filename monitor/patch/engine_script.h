@@ -44,7 +44,8 @@
 typedef bool script_fn(struct engine *e, struct script *s, struct suture_step_reply *r);
 
 /* ---- engine_life.c ---- */
-script_fn script_enable, script_refuse, script_disable, script_reverse, script_force;
+script_fn script_enable, script_refuse, script_refuse_missing, script_disable, script_reverse,
+	script_force;
 script_fn script_complete_patching, script_complete_unpatching;
 /* ---- engine_rollback.c ---- */
 script_fn script_rollback, script_give_back;
@@ -60,6 +61,8 @@ enum say_level { SAY_NOTICE, SAY_WARN, SAY_ERROR, SAY_DEBUG };
 /* A line for the kernel log; it goes to the monitor's log as well. */
 void script_say(struct suture_step_reply *r, enum say_level level, const char *fmt, ...)
 	__printf_like(3, 4);
+/* That the guest has no such function of p, in Linux's words. */
+void script_say_missing(struct suture_step_reply *r, const struct patch *p, const struct func *f);
 void script_callback(struct suture_step_reply *r, const struct patch *p, bool is_state, u32 index,
 		     enum suture_callback callback);
 void script_wait(struct suture_step_reply *r);

@@ -23,6 +23,29 @@ void script_say(struct suture_step_reply *r, enum say_level level, const char *f
 	log_line(levels[level], "guest: %s", r->text);
 }
 
+void script_say_missing(struct suture_step_reply *r, const struct patch *p, const struct func *f)
+{
+	const char *object = p->objects[f->object].name;
+
+	switch (f->missing) {
+	case SUTURE_AMBIGUOUS:
+		script_say(r, SAY_ERROR, "unresolvable ambiguity for symbol '%s' in object '%s'",
+			   f->name, object);
+		break;
+	case SUTURE_NO_POSITION:
+		script_say(r, SAY_ERROR,
+			   "symbol position %u for symbol '%s' in object '%s' not found", f->sympos,
+			   f->name, object);
+		break;
+	case SUTURE_NO_SIZE:
+		script_say(r, SAY_ERROR, "kallsyms size lookup failed for '%s'", f->name);
+		break;
+	default:
+		script_say(r, SAY_ERROR, "symbol '%s' not found in symbol table", f->name);
+		break;
+	}
+}
+
 void script_callback(struct suture_step_reply *r, const struct patch *p, bool is_state, u32 index,
 		     enum suture_callback callback)
 {
@@ -87,6 +110,7 @@ bool script_become(struct script *s, enum script_kind kind)
 static script_fn *const scripts[] = {
 	[SCRIPT_ENABLE] = script_enable,
 	[SCRIPT_REFUSE] = script_refuse,
+	[SCRIPT_REFUSE_MISSING] = script_refuse_missing,
 	[SCRIPT_DISABLE] = script_disable,
 	[SCRIPT_ROLLBACK] = script_rollback,
 	[SCRIPT_GIVE_BACK] = script_give_back,

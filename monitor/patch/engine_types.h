@@ -16,6 +16,7 @@ struct func {
 	u64 new_addr, new_size;
 	u32 ftrace_site; /* as in suture_decl_func */
 	u32 nr_sites;	 /* as there */
+	u32 missing;	 /* as there */
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
 	bool on; /* on its function's stack: runs, unless a newer patch's stands on it */
 };
@@ -113,6 +114,9 @@ struct patch {
 	size_t tables_size; /* one allocation that begins at objects */
 	struct part *parts;
 	size_t parts_size;
+	u32 nr_clones, more_clones;
+	struct suture_decl_clone *clones; /* the guest's, its text made printable */
+	bool strict;			  /* refuse it if there are any */
 
 	struct transition_report apply, revert;
 };
@@ -125,6 +129,7 @@ enum script_kind {
 	SCRIPT_NONE,
 	SCRIPT_ENABLE,
 	SCRIPT_REFUSE,
+	SCRIPT_REFUSE_MISSING,
 	SCRIPT_DISABLE,
 	SCRIPT_ROLLBACK,
 	SCRIPT_GIVE_BACK,
@@ -208,6 +213,12 @@ void patch_set_phase(struct patch *p, enum patch_phase phase);
 /* error and why, for people; the first of an operation stays, since what follows follows from it.
  */
 void patch_blame(struct patch *p, int error, const char *fmt, ...) __printf_like(3, 4);
+/* Why the guest has no such function, for the operator. enum suture_missing, not SUTURE_FOUND. */
+int missing_error(u32 missing); /* what Linux returns */
+void missing_text(char *text, size_t size, u32 missing, const char *object, const char *name,
+		  u32 sympos);
+/* The first function of p (o NULL), or of its object, that the guest has not; NULL. */
+const struct func *patch_missing(const struct patch *p, const struct object *o);
 /* Copy text of the guest: terminated, printable. size bytes at most from src. */
 void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size);
 struct object *patch_object(struct patch *p, const char *name);
@@ -250,6 +261,13 @@ int engine_grow_parts(struct engine *e, struct patch *p, u32 more);
 void engine_free_parts(struct engine *e, struct patch *p);
 /* The object's module has gone, and with it the parts of its functions. */
 void patch_forget_parts(struct patch *p, const struct object *o);
+
+/* ---- engine_clones.c ---- */
+
+/* Keep a declaration's, instead of those that there are. -ENOMEM: there are none then. */
+int engine_take_clones(struct engine *e, struct patch *p, const struct suture_decl_clone *clones,
+		       u32 count, u32 more);
+void engine_free_clones(struct engine *e, struct patch *p);
 
 /* ---- engine_stack.c: which code is active, and the switches that change it ---- */
 

@@ -45,10 +45,13 @@ static bool blocked(int p, const struct list *others)
 
 static void load(struct model *m, int p, bool init_fails, struct outcome *o)
 {
-	struct list to = m->on, only = {.n = 1, .p = {p}};
-	bool good;
+	struct list to = m->on, only = {.n = 1, .p = {p}}, all = involved(m);
+	bool good, refused = false;
 
-	if (m->moving != NOBODY) {
+	/* Linux looks at this before it looks whether there is a transition */
+	for (u32 i = 0; model_defs[p].replace && i < all.n; i++)
+		refused |= blocked(all.p[i], &only);
+	if (m->moving != NOBODY && !refused) {
 		o->result = -EBUSY;
 		o->same = true;
 		return;
@@ -57,13 +60,11 @@ static void load(struct model *m, int p, bool init_fails, struct outcome *o)
 		if (m->patch[q].replaced_by == p)
 			m->patch[q].replaced_by = NOBODY;
 	m->patch[p] = (struct model_patch){.replaced_by = NOBODY};
+	if (refused) {
+		o->result = -EINVAL;
+		return;
+	}
 	if (model_defs[p].replace) {
-		for (u32 i = 0; i < m->on.n; i++) {
-			if (!blocked(m->on.p[i], &only))
-				continue;
-			o->result = -EINVAL;
-			return;
-		}
 		to = only;
 	} else {
 		list_append(&to, p);

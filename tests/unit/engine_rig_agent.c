@@ -230,7 +230,9 @@ struct suture_declare *make_declaration(struct rig *rig, struct rig_payload *p)
 	for (i = 0; i < nf; i++) {
 		strcpy(f[i].name, d->funcs[i].name);
 		f[i].object = d->funcs[i].object;
-		if (o[f[i].object].loaded) {
+		if (o[f[i].object].loaded && !strcmp(f[i].name, "missing")) {
+			f[i].missing = SUTURE_NOT_FOUND;
+		} else if (o[f[i].object].loaded) {
 			f[i].old_addr = symbol(rig, o[f[i].object].name, f[i].name);
 			f[i].old_size = 0x80;
 		}
@@ -283,9 +285,13 @@ int tell_module(struct rig *rig, const char *name, enum suture_module_state stat
 			if (strcmp(d->objects[d->funcs[j].object].name, name))
 				continue;
 			strcpy(msg->funcs[n].name, d->funcs[j].name);
-			if (strcmp(d->funcs[j].name, "missing"))
+			if (strcmp(d->funcs[j].name, "missing")) {
 				msg->funcs[n].old_addr = symbol(rig, name, d->funcs[j].name);
-			msg->funcs[n++].old_size = 0x80;
+				msg->funcs[n].old_size = 0x80;
+			} else {
+				msg->funcs[n].missing = SUTURE_NOT_FOUND;
+			}
+			n++;
 		}
 	}
 	strcpy(msg->m.name, name);

@@ -426,14 +426,21 @@ static void test_unresolved_function_of_module(void **state)
 {
 	static const struct def def = {
 		.name = "p", .objects = {{"m", ALL_CALLBACKS}}, .funcs = {{0, "missing"}}};
+	static const struct def older = {.name = "o", .objects = {{"m", 0}}, .funcs = {{0, "f"}}};
 	struct rig *rig = *state;
 
+	assert_int_equal(insmod_payload(rig, &older), 0);
+	settle(rig, 50);
 	assert_int_equal(insmod_payload(rig, &def), 0);
 	settle(rig, 50);
 	rig_clear(rig);
 	assert_int_equal(insmod(rig, "m"), -EINVAL);
-	lines(rig, "livepatch: failed to initialize patch 'p' for module 'm' (-22)",
-	      "livepatch: patch 'p' failed for module 'm', refusing to load module 'm'");
+	/* when its turn comes, not before */
+	lines(rig, "livepatch: applying patch 'o' to loading module 'm'",
+	      "livepatch: symbol 'missing' not found in symbol table",
+	      "livepatch: failed to initialize patch 'p' for module 'm' (-22)",
+	      "livepatch: patch 'p' failed for module 'm', refusing to load module 'm'",
+	      "livepatch: reverting patch 'o' on unloading module 'm'");
 }
 
 /* Its functions are there, but not the symbols that the payload takes from it. */

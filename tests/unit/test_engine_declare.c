@@ -180,6 +180,10 @@ static void test_funcs(void **state)
 	REFUSED(EFAULT, funcs[1].old_size = MODULE_TEXT + 1);
 	REFUSED(EINVAL, funcs[2].old_addr = MODULES);
 	REFUSED(EINVAL, funcs[2].old_size = 4);
+	REFUSED(EINVAL, funcs[2].missing = SUTURE_NOT_FOUND);
+	REFUSED(EINVAL, funcs[0].missing = SUTURE_NOT_FOUND);
+	REFUSED(EINVAL, funcs[0].missing = SUTURE_IN_INIT + 1; funcs[0].old_addr = 0;
+		funcs[0].old_size = 0);
 	REFUSED(EFAULT, funcs[0].new_addr = funcs[0].old_addr);
 	REFUSED(EFAULT, funcs[0].new_addr = m->text_end);
 	REFUSED(EFAULT, funcs[0].new_size = 0);
@@ -239,6 +243,48 @@ static void test_reason_is_whole(void **state)
 	assert_string_equal(i.why + REASON_LEN - 1 - strlen(end), end);
 }
 
+/* Each reason has Linux's words for the guest and others for the operator. */
+static void test_missing(void **state)
+{
+	static const struct {
+		u32 missing;
+		int error;
+		const char *line, *why;
+	} cases[] = {
+		{SUTURE_NOT_FOUND, -EINVAL, "symbol 'ext4_map_blocks' not found in symbol table",
+		 "there is no function 'ext4_map_blocks' in 'ext4'"},
+		{SUTURE_AMBIGUOUS, -EINVAL,
+		 "unresolvable ambiguity for symbol 'ext4_map_blocks' in object 'ext4'",
+		 "function 'ext4_map_blocks' is ambiguous: 'ext4' has several"},
+		{SUTURE_NO_POSITION, -EINVAL,
+		 "symbol position 0 for symbol 'ext4_map_blocks' in object 'ext4' not found",
+		 "there is no function 'ext4_map_blocks' at position 0 in 'ext4'"},
+		{SUTURE_NO_SIZE, -ENOENT, "kallsyms size lookup failed for 'ext4_map_blocks'",
+		 "kallsyms does not know the size of 'ext4_map_blocks' in 'ext4'"},
+		{SUTURE_IN_INIT, -EINVAL, "symbol 'ext4_map_blocks' not found in symbol table",
+		 "function 'ext4_map_blocks' is in the init memory of 'ext4', which is gone"},
+	};
+	struct suture_step_reply r;
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		funcs[1].missing = cases[i].missing;
+		funcs[1].old_addr = funcs[1].old_size = 0;
+		m->nr_parts = 0;
+		m->msg.size = (u32)((u8 *)parts - (u8 *)m);
+		assert_int_equal(engine_declare(rig.e, m), 0);
+		give_step(&rig, SUTURE_PUMP_INIT, "fix", "", 0, &r);
+		assert_int_equal(r.kind, SUTURE_STEP_LOG);
+		assert_string_equal(r.text, cases[i].line);
+		give_step(&rig, SUTURE_PUMP_INIT, "fix", "", 0, &r);
+		assert_int_equal(r.kind, SUTURE_STEP_DONE);
+		assert_int_equal(r.result, cases[i].error);
+		assert_text(info(&rig, "fix").why, cases[i].why);
+		assert_no_patch();
+		fresh();
+	}
+}
+
 static void test_states(void **state)
 {
 	(void)state;
@@ -282,6 +328,65 @@ static void test_parts(void **state)
 	assert_int_equal(engine_declare(rig.e, m), 0);
 }
 
+/* ---- clones ---- */
+
+/* So many clones of the second function behind the declaration. */
+static struct suture_decl_clone *add_clones(u32 count)
+{
+	u32 size = m->msg.size, more = count * (u32)sizeof(struct suture_decl_clone);
+	struct suture_decl_clone *clones;
+
+	m = realloc(m, size + more);
+	assert_non_null(m);
+	clones = (void *)((u8 *)m + size);
+	memset(clones, 0, more);
+	m->msg.size = size + more;
+	m->nr_clones = count;
+	for (u32 i = 0; i < count; i++) {
+		clones[i].func = 1;
+		clones[i].nr_callers = 9 + i;
+		snprintf(clones[i].name, sizeof(clones[i].name), "ext4_map_blocks.part.%u", i);
+		for (u32 n = 0; n < SUTURE_MAX_CALLERS; n++)
+			snprintf(clones[i].callers[n], sizeof(clones[i].callers[n]), "caller%u", n);
+	}
+	return clones;
+}
+
+static void test_clones(void **state)
+{
+	struct suture_decl_clone *clones;
+	struct patch_clone_info c;
+
+	(void)state;
+	REFUSED(EMSGSIZE, add_clones(2); m->nr_clones--);
+	REFUSED(E2BIG, m->nr_clones = SUTURE_MAX_CLONES + 1);
+	REFUSED(EINVAL, add_clones(1)->func = 3);
+	REFUSED(EINVAL, add_clones(1)->nr_callers = 0);
+	REFUSED(EINVAL, add_clones(1)->name[0] = 0);
+	REFUSED(EINVAL, clones = add_clones(1); memset(clones->name, 'a', sizeof(clones->name)));
+	REFUSED(EINVAL, clones = add_clones(1);
+		memset(clones->callers[7], 'a', sizeof(clones->callers[7])));
+	clones = add_clones(2);
+	clones[1].nr_callers = 2;
+	clones[1].name[0] = '\n';
+	m->more_clones = 5;
+	assert_int_equal(engine_declare(rig.e, m), 0);
+	assert_int_equal(info(&rig, "fix").nr_clones, 2);
+	assert_int_equal(info(&rig, "fix").more_clones, 5);
+	assert_int_equal(engine_patch_clone(rig.e, 0, 0, &c), 0);
+	assert_string_equal(c.object, "ext4");
+	assert_string_equal(c.func, "ext4_map_blocks");
+	assert_string_equal(c.name, "ext4_map_blocks.part.0");
+	assert_int_equal(c.nr_callers, 9);
+	assert_int_equal(c.nr_named, SUTURE_MAX_CALLERS);
+	assert_string_equal(c.callers[7], "caller7");
+	assert_int_equal(engine_patch_clone(rig.e, 0, 1, &c), 0);
+	assert_string_equal(c.name, "?xt4_map_blocks.part.1");
+	assert_int_equal(c.nr_named, 2);
+	assert_int_equal(engine_patch_clone(rig.e, 0, 2, &c), -ENOENT);
+	assert_int_equal(engine_patch_clone(rig.e, 9, 0, &c), -ENOENT);
+}
+
 static void test_every_byte(void **state)
 {
 	u32 size = m->msg.size, at, bit;
@@ -313,6 +418,30 @@ static void start_load(void)
 	/* parts are no part of a manifest */
 	m->msg.size -= m->nr_parts * (u32)sizeof(*parts);
 	m->nr_parts = 0;
+}
+
+/* With `strict` a clone that others call is a reason to refuse; without one there is none. */
+static void test_strict(void **state)
+{
+	struct suture_loaded l = {.result = -ECANCELED};
+
+	(void)state;
+	start_load();
+	engine_be_strict(rig.e, "fix");
+	add_clones(1);
+	assert_int_equal(engine_declare(rig.e, m), -ECANCELED);
+	l.id = work.id;
+	assert_int_equal(engine_loaded(rig.e, &l), 0);
+	assert_phase(&rig, "fix", PHASE_FAILED);
+	assert_text(info(&rig, "fix").why,
+		    "ext4_map_blocks.part.0 is called by caller0 directly: patch that one as "
+		    "well, or apply without --strict");
+	fresh();
+
+	start_load();
+	engine_be_strict(rig.e, "fix");
+	assert_int_equal(engine_declare(rig.e, m), 0);
+	assert_phase(&rig, "fix", PHASE_ENABLING);
 }
 
 /* The declaration is refused, the load reported as failed: the reason stays the first one. */
@@ -474,6 +603,9 @@ int main(void)
 		T(test_only_bundles),
 		T(test_out_of_memory),
 		T(test_aliases),
+		T(test_missing),
+		T(test_clones),
+		T(test_strict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -323,6 +323,44 @@ static void test_versions(void **state)
 	off(rig, "v3");
 }
 
+/* As in Linux, whether a patch is compatible comes before whether another one is in transition. */
+static void test_compatible_comes_first(void **state)
+{
+	static const struct def v2 = {
+		.name = "v2", VMLINUX_ONLY, .states = {{.id = 5, .version = 2}}};
+	static const struct def v1 = {
+		.name = "v1", VMLINUX_ONLY, .states = {{.id = 5, .version = 1}}};
+	static const struct def incomplete_v1 = {.name = "w1",
+						 .objects = {{"vmlinux", 0}},
+						 .funcs = {{0, "missing"}},
+						 .states = {{.id = 5, .version = 1}}};
+	static const struct def incomplete = {
+		.name = "w", .objects = {{"vmlinux", 0}}, .funcs = {{0, "g"}, {0, "missing"}}};
+	struct rig *rig = *state;
+
+	rig->busy = "f";
+	assert_int_equal(insmod_payload(rig, &v2), 0);
+	settle(rig, 50);
+	rig_clear(rig);
+	assert_int_equal(insmod_payload(rig, &v1), -EINVAL);
+	lines(rig, "livepatch: Livepatch patch (v1) is not compatible with the already installed "
+		   "livepatches.");
+	assert_phase(rig, "v1", PHASE_FAILED);
+	/* it comes before whether all functions are there, and that before the transition */
+	assert_int_equal(insmod_payload(rig, &incomplete_v1), -EINVAL);
+	lines(rig, "livepatch: Livepatch patch (w1) is not compatible with the already installed "
+		   "livepatches.");
+	assert_int_equal(insmod_payload(rig, &incomplete), -EINVAL);
+	lines(rig, "livepatch: symbol 'missing' not found in symbol table");
+	assert_text(info(rig, "w").why, "there is no function 'missing' in 'vmlinux'");
+	assert_int_equal(insmod_payload(rig, &a7), -EBUSY);
+	assert_phase(rig, "v2", PHASE_PATCHING);
+	rig->busy = NULL;
+	settle(rig, 2000);
+	assert_phase(rig, "v2", PHASE_APPLIED);
+	off(rig, "v2");
+}
+
 /* ---- the three faults that the public review of document 002's series found ---- */
 
 /*
@@ -467,6 +505,7 @@ int main(void)
 		T(test_block_disable),
 		T(test_block_disable_reversed),
 		T(test_versions),
+		T(test_compatible_comes_first),
 		T(test_fault_shared_state_leaks),
 		T(test_fault_object_used_after_free),
 		T(test_fault_dtor_is_a_step_of_its_own),

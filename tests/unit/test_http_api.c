@@ -106,6 +106,33 @@ static void accepts_a_bundle_once(void **state)
 	assert_has("\"code\":\"ENOENT\"");
 }
 
+/* The same request with a query, which must be 0 or 1. */
+static u16 upload_strictly(const void *bytes, size_t size, const char *strict)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line),
+		 "POST /v1/patches?strict=%s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n"
+		 "Content-Type: application/octet-stream\r\n\r\n",
+		 strict, size);
+	return ask(line, bytes, size);
+}
+
+static void strict_upload(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(upload_strictly(bundle, size, "2"), 400);
+	assert_has("strict is 0 or 1");
+	assert_int_equal(upload_strictly(bundle, size, "yes"), 400);
+	assert_int_equal(upload_strictly(bundle, size, "1"), 202);
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"clones_total\":0");
+	assert_has("\"clones\":[]");
+}
+
 /* What is refused for a patch that is not there, and for one that is only uploaded. */
 static void upload_and_refuse(const char *path)
 {
@@ -173,6 +200,7 @@ int main(void)
 		T(refuses_bodies_before_they_come),
 		T(refuses_bundles),
 		T(accepts_a_bundle_once),
+		T(strict_upload),
 		T(cancels_a_transition),
 		T(rolls_back),
 	};

@@ -78,7 +78,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_has("\"apply\":{\"attempts\":1,\"pause_last_us\":41,\"pause_max_us\":66,"
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
 		   "\"words_checked\":10433,\"words_cleared\":3,");
-	assert_has("\"redirected\":false}],\"states\":[]}");
+	assert_has("\"redirected\":false}],\"states\":[],\"clones\":[]}");
 
 	attempt.result = 0;
 	attempt.report.blocker.valid = false;
@@ -92,7 +92,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "null}");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
-		   "\"redirected\":true}],\"states\":[]}");
+		   "\"redirected\":true}],\"states\":[],\"clones\":[]}");
 	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
 		   "\"functions_total\":1,\"states_total\":0,");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
@@ -126,11 +126,14 @@ static void declare_with_states(void)
 		struct suture_decl_object objects[2];
 		struct suture_decl_func func;
 		struct suture_decl_state states[2];
+		struct suture_decl_clone clone;
 	} d = {.m = {.text_start = NEW_ADDR,
 		     .text_end = NEW_ADDR + 0x100,
 		     .nr_objects = 2,
 		     .nr_funcs = 1,
-		     .nr_states = 2},
+		     .nr_states = 2,
+		     .nr_clones = 1,
+		     .more_clones = 3},
 	       .objects = {{.name = "vmlinux", .loaded = 1}, {.name = "ext4"}},
 	       .func = {.name = "f",
 			.old_addr = OLD_ADDR,
@@ -138,7 +141,8 @@ static void declare_with_states(void)
 			.new_addr = NEW_ADDR,
 			.new_size = 32},
 	       .states = {{.id = 7, .version = 2, .is_shadow = 1},
-			  {.id = 0xfedcba9876543210, .block_disable = 1}}};
+			  {.id = 0xfedcba9876543210, .block_disable = 1}},
+	       .clone = {.nr_callers = 2, .name = "f.part.0", .callers = {"g", "\"h"}}};
 
 	assert_int_equal(agent_declares("own", &d.m, sizeof(d)), 0);
 	agent_works("own");
@@ -156,9 +160,13 @@ static void shows_objects_and_states(void **state)
 	assert_has("\"states\":[{\"id\":\"7\",\"version\":2,\"is_shadow\":true,"
 		   "\"block_disable\":false,\"owner\":\"own\"},"
 		   "{\"id\":\"18364758544493064720\",\"version\":0,\"is_shadow\":false,"
-		   "\"block_disable\":true,\"owner\":\"own\"}]}");
+		   "\"block_disable\":true,\"owner\":\"own\"}],");
+	assert_has("\"clones_total\":4,");
+	assert_has("\"clones\":[{\"object\":\"vmlinux\",\"function\":\"f\",\"name\":\"f.part.0\","
+		   "\"callers_total\":2,\"callers\":[\"g\",\"\\\"h\"]}]}");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
 	assert_lacks("\"states\":[");
+	assert_lacks("\"clones\":[");
 }
 
 /* The status of so many functions that they would not fit: who wants them asks for the patch. */

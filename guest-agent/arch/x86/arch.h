@@ -121,6 +121,24 @@ static inline int arch_relocate(u32 type, unsigned long place, unsigned long val
 	return -ENOEXEC;
 }
 
+#define ARCH_INSN_ALIGN 1
+
+/*
+ * Where the direct call or jump leads that may begin at that byte (call, jmp and jcc with 32 bits of
+ * displacement); 0: there is none. Not every byte that looks so begins an instruction. `left`: bytes
+ * of text from there.
+ */
+static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
+{
+	unsigned int len = (at[0] & 0xfe) == 0xe8 ? 1 : at[0] == 0x0f ? 2 : 0;
+	s32 displacement;
+
+	if (!len || left < len + sizeof(displacement) || (len == 2 && (at[1] & 0xf0) != 0x80))
+		return 0;
+	memcpy(&displacement, at + len, sizeof(displacement));
+	return (unsigned long)at + len + sizeof(displacement) + displacement;
+}
+
 static inline void arch_serialize(void *unused)
 {
 	sync_core();
