@@ -28,12 +28,13 @@ static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_ins
 {
 	if (!f->table_walk && !f->fetch && !vcpu_decode(c, insn))
 		return true;
-	log_error("guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
-		  c->id,
-		  f->table_walk ? "page table"
-		  : f->fetch	? "instruction fetch"
-				: "access",
-		  (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+	log_limited(LOG_ACCESS, LOG_ERROR,
+		    "guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
+		    c->id,
+		    f->table_walk ? "page table"
+		    : f->fetch	  ? "instruction fetch"
+				  : "access",
+		    (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
 	hv->inject_fault(c, VEC_GP, true, 0);
 	return false;
 }
@@ -48,8 +49,9 @@ static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
 	if (insn.store && insn.size == 4 && !(f->ipa.v & 3))
 		apic_guest_write(c, f->ipa.v & ~PAGE_MASK, (u32)insn.value);
 	else
-		log_error("guest CPU %u: strange write to its local APIC at %#llx", c->id,
-			  (unsigned long long)c->arch->vcpu.rip);
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u: strange write to its local APIC at %#llx", c->id,
+			    (unsigned long long)c->arch->vcpu.rip);
 	hv->skip(c, insn.len);
 	return EXIT_APIC;
 }
@@ -149,8 +151,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 		hidden_access(c, f);
 		return EXIT_STAGE2;
 	}
-	log_error("guest CPU %u: stage 2 has nothing at %#llx for %#llx", c->id,
-		  (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+	log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: stage 2 has nothing at %#llx for %#llx",
+		    c->id, (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
 	hv->inject_fault(c, VEC_GP, true, 0);
 	return EXIT_STAGE2;
 }

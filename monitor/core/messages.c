@@ -24,9 +24,11 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 	reply->poll_ms_active = POLL_ACTIVE_MS;
 	reply->guest_patches = service_config()->guest_patches;
 	if (m->abi_version != SUTURE_ABI_VERSION) {
-		log_warn("agent refused: it speaks ABI %u, this monitor %u: install the agent that "
-			 "came with the monitor",
-			 m->abi_version, SUTURE_ABI_VERSION);
+		log_limited(
+			LOG_AGENT, LOG_WARN,
+			"agent refused: it speaks ABI %u, this monitor %u: install the agent that "
+			"came with the monitor",
+			m->abi_version, SUTURE_ABI_VERSION);
 		return -EPROTO;
 	}
 	/* An agent that was loaded again describes the same kernel anew. */
@@ -34,11 +36,11 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 	r = guest_kernel_register(m, why, sizeof(why));
 	if (r) {
 		guest_kernel = before;
-		log_warn("agent refused: %s (%s)", why, errno_name(r));
+		log_limited(LOG_AGENT, LOG_WARN, "agent refused: %s (%s)", why, errno_name(r));
 		return r;
 	}
 	engine_agent_hello(service_engine());
-	log_info("agent present: kernel %s", guest_kernel.release);
+	log_limited(LOG_AGENT, LOG_INFO, "agent present: kernel %s", guest_kernel.release);
 	return 0;
 }
 
@@ -49,7 +51,7 @@ static int bye(const struct suture_msg *msg, struct suture_msg *out)
 	(void)msg, (void)out;
 	if (!r) {
 		guest_kernel_forget();
-		log_info("agent gone");
+		log_limited(LOG_AGENT, LOG_INFO, "agent gone");
 	}
 	return r;
 }
@@ -186,5 +188,6 @@ void message_answer(const struct suture_msg *m, struct suture_msg *reply)
 		r = kinds[m->type].answer(m, reply);
 	reply->status = r;
 	if (r)
-		log_debug("message %u of the agent: %s", m->type, errno_name(r));
+		log_limited(LOG_AGENT, LOG_DEBUG, "message %u of the agent: %s", m->type,
+			    errno_name(r));
 }

@@ -184,6 +184,7 @@ void api_log(struct json *j, const struct http_request *rq, const char *name,
 		json_u64(j, "seq", e.seq);
 		json_u64(j, "time_us", e.time_us);
 		json_str(j, "level", level_names[e.level & 3]);
+		json_str(j, "kind", log_kind_name(e.kind));
 		json_strn(j, "text", e.text, sizeof(e.text));
 		json_object_end(j);
 		since = e.seq + 1;

@@ -2,6 +2,7 @@
 /* GET /metrics: the Prometheus text exposition format, version 0.0.4. */
 #include "net/api.h"
 #include "core/arch.h"
+#include "core/log.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "core/service.h"
@@ -139,6 +140,16 @@ static void show_net(struct out *o)
 	single(o, "http_connections", "gauge", "Connections that are open.", h.connections);
 }
 
+static void show_log(struct out *o)
+{
+	family(o, "log_lines_total", "counter", "Lines of the log, by kind.");
+	for (u32 i = 0; i < LOG_KINDS; i++)
+		sample(o, "log_lines_total", "kind", log_kind_name(i), log_count(i).kept);
+	family(o, "log_left_out_total", "counter", "Lines above the limit of their kind.");
+	for (u32 i = 0; i < LOG_KINDS; i++)
+		sample(o, "log_left_out_total", "kind", log_kind_name(i), log_count(i).left_out);
+}
+
 void api_metrics(struct api_reply *reply)
 {
 	struct out *o = &reply->out;
@@ -155,4 +166,5 @@ void api_metrics(struct api_reply *reply)
 	show_variables(o);
 	show_shadow(o);
 	show_net(o);
+	show_log(o);
 }

@@ -133,7 +133,8 @@ bool patch_is_older(const struct patch *p, const struct patch *than)
 void patch_set_phase(struct patch *p, enum patch_phase phase)
 {
 	if (p->phase != phase)
-		log_debug("patch '%s': %s", p->name, patch_phase_name(phase));
+		log_limited(LOG_PATCH, LOG_DEBUG, "patch '%s': %s", p->name,
+			    patch_phase_name(phase));
 	p->phase = phase;
 }
 
@@ -147,7 +148,7 @@ void patch_blame(struct patch *p, int error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vformat(p->why, sizeof(p->why), fmt, ap);
 	va_end(ap);
-	log_warn("patch '%s': %s (%s)", p->name, p->why, errno_name(error));
+	log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s (%s)", p->name, p->why, errno_name(error));
 }
 
 void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size)

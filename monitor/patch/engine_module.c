@@ -79,20 +79,24 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 			continue;
 		d = resolved(m, f);
 		if (!d || !d->old_addr) {
-			log_warn("patch '%s': module '%s' has no function '%s' (sympos %u)",
-				 p->name, o->name, f->name, f->sympos);
+			log_limited(LOG_MODULE, LOG_WARN,
+				    "patch '%s': module '%s' has no function '%s' (sympos %u)",
+				    p->name, o->name, f->name, f->sympos);
 			return -EINVAL; /* what Linux prints */
 		}
 		if (!in_module(e, m, d->old_addr, d->old_size)) {
-			log_warn("patch '%s': function '%s' is not in the text of module '%s'",
-				 p->name, f->name, o->name);
+			log_limited(LOG_MODULE, LOG_WARN,
+				    "patch '%s': function '%s' is not in the text of module '%s'",
+				    p->name, f->name, o->name);
 			return -EFAULT;
 		}
 		for (j = 0; j < p->nr_funcs; j++) {
 			if (j == i || p->funcs[j].old_addr != d->old_addr)
 				continue;
-			log_warn("patch '%s': '%s' and '%s' are the same function of module '%s'",
-				 p->name, p->funcs[j].name, f->name, o->name);
+			log_limited(
+				LOG_MODULE, LOG_WARN,
+				"patch '%s': '%s' and '%s' are the same function of module '%s'",
+				p->name, p->funcs[j].name, f->name, o->name);
 			return -EINVAL;
 		}
 		f->old_addr = d->old_addr;
@@ -125,7 +129,8 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 	struct object *o;
 
 	if (m->error)
-		log_warn("module '%s' cannot be patched: %s", m->name, m->why);
+		log_limited(LOG_MODULE, LOG_WARN, "module '%s' cannot be patched: %s", m->name,
+			    m->why);
 	for (p = e->patches; p; p = p->next) {
 		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
 		if (!o || o->loaded)
@@ -169,7 +174,8 @@ static void payload_going(struct engine *e, struct patch *p)
 	if (e->transition && e->transition != p) {
 		/* one transition at a time, and the memory goes now: without its callbacks */
 		if (engine_switch_off(e, p))
-			log_error("patch '%s': its redirects are left to the agent", p->name);
+			log_limited(LOG_PATCH, LOG_ERROR,
+				    "patch '%s': its redirects are left to the agent", p->name);
 		patch_forget_redirects(p, NULL);
 		states_pass_on(e, p);
 		engine_forget(e, p);

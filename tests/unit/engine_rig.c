@@ -4,11 +4,12 @@
 #include "core/log.h"
 
 /* The monitor's log is much, and read by people who look for a fault only: SUTURE_LOG=1. */
-void log_line(enum log_level level, const char *fmt, ...)
+void log_limited(enum log_kind kind, enum log_level level, const char *fmt, ...)
 {
 	static int shown = -1;
 	va_list ap;
 
+	(void)kind;
 	if (shown < 0)
 		shown = getenv("SUTURE_LOG") != NULL;
 	if (!shown)

@@ -41,7 +41,8 @@ static enum exit_class on_io(struct cpu *c)
 	u32 info = (u32)v->exit_info1;
 
 	if (info & IOIO_STRING)
-		log_error("guest CPU %u: string I/O on port %#x ignored", c->id, IOIO_PORT(info));
+		log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: string I/O on port %#x ignored",
+			    c->id, IOIO_PORT(info));
 	else
 		vcpu_io(c, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 	hv->skip(c, (u32)(v->exit_info2 - v->rip));
