@@ -16,7 +16,7 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 	const struct suture_hello *m = (const struct suture_hello *)msg;
 	struct suture_hello_reply *reply = (struct suture_hello_reply *)out;
 	struct guest_kernel before = guest_kernel;
-	char why[160] = "";
+	char why[REASON_LEN] = "";
 	int r;
 
 	reply->abi_version = SUTURE_ABI_VERSION;
@@ -95,8 +95,17 @@ static int step(const struct suture_msg *msg, struct suture_msg *out)
 
 static int set(const struct suture_msg *msg, struct suture_msg *out)
 {
+	const struct suture_set *m = (const struct suture_set *)msg;
+
 	(void)out;
-	return engine_set(service_engine(), (const struct suture_set *)msg);
+	if (service_config()->guest_may_disable)
+		return engine_set(service_engine(), m);
+	log_limited(LOG_AGENT, LOG_WARN,
+		    "patch '%s': %.*s (pid %u) in the guest wrote %u to `%s`: refused, suture.conf "
+		    "says guest_may_disable=no",
+		    m->name, (int)sizeof(m->comm), m->comm, m->pid, m->value,
+		    m->what == SUTURE_SET_FORCE ? "force" : "enabled");
+	return -EPERM;
 }
 
 static int module(const struct suture_msg *msg, struct suture_msg *out)
