@@ -61,6 +61,15 @@ static void print_cpus(const json_t *list)
 	putchar('\n');
 }
 
+static void print_dead_cpus(const json_t *list)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(list, i, c) if (!strcmp(jstr(c, "state"), "dead"))
+		printf("dead      CPU %lld: %s\n", jint(c, "id"), jstr(c, "why"));
+}
+
 static void print_transition(const json_t *t)
 {
 	char text[256];
@@ -155,6 +164,7 @@ int cmd_status(const struct options *o, char **args)
 		printf("kernel    %s, build-id %s\n", jstr(kernel, "release"),
 		       jstr(kernel, "build_id"));
 	print_cpus(json_object_get(s, "cpus"));
+	print_dead_cpus(json_object_get(s, "cpus"));
 	printf("pauses    %lld (%lld too late), last %lld us, longest %lld us\n",
 	       jint(pauses, "count"), jint(pauses, "timeouts"), jint(pauses, "last_us"),
 	       jint(pauses, "max_us"));

@@ -21,6 +21,30 @@ static struct {
 	ipa_t page[2]; /* an unaligned write can cross into the next */
 } write;
 
+/* ---- accesses that cannot be carried out ---- */
+
+static bool is_contributory(int vector)
+{
+	return vector == VEC_DE || (vector >= VEC_TS && vector <= VEC_GP);
+}
+
+/*
+ * #GP; but one that comes while another exception is delivered is a double fault, and one more ends
+ * the CPU, as hardware has it (APM vol. 2, 8.2.9). So a guest whose tables cannot be walked does
+ * not exit for ever.
+ */
+static void inject_gp(struct cpu *c)
+{
+	int first = hv->undelivered(c);
+
+	if (first == VEC_DF)
+		vcpu_shutdown(c);
+	if (first == VEC_PF || is_contributory(first))
+		hv->inject_fault(c, VEC_DF, true, 0);
+	else
+		hv->inject_fault(c, VEC_GP, true, 0);
+}
+
 /* ---- writes that are emulated ---- */
 
 /* Decode what faulted; on failure the guest gets an exception. */
@@ -35,7 +59,7 @@ static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_ins
 		    : f->fetch	  ? "instruction fetch"
 				  : "access",
 		    (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
-	hv->inject_fault(c, VEC_GP, true, 0);
+	inject_gp(c);
 	return false;
 }
 
@@ -153,6 +177,6 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 	}
 	log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: stage 2 has nothing at %#llx for %#llx",
 		    c->id, (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
-	hv->inject_fault(c, VEC_GP, true, 0);
+	inject_gp(c);
 	return EXIT_STAGE2;
 }

@@ -156,6 +156,9 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 	} else {
 		__atomic_store_n(&a->stopped, 0, __ATOMIC_RELEASE);
 		reset(self, c);
+		state = CPU_DEAD;
+		__atomic_compare_exchange_n(&c->state, &state, CPU_PARKED, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
 		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
 	}
 	__atomic_fetch_sub(&a->init_requests, 1, __ATOMIC_SEQ_CST);
@@ -219,6 +222,13 @@ static void step_aside(struct cpu *self)
 		 */
 		__atomic_store_n(&self->state, CPU_GUEST, __ATOMIC_SEQ_CST);
 	}
+}
+
+_Noreturn void smp_halt(struct cpu *self)
+{
+	drain_kicks(self->arch);
+	hv->halt();
+	__builtin_unreachable();
 }
 
 void smp_check_init(struct cpu *self)

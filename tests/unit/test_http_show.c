@@ -288,6 +288,16 @@ static void pages_through_the_log(void **state)
 	assert_int_equal(request("GET", "/v1/log?limit=-1"), 400);
 }
 
+static void shows_dead_cpus(void **state)
+{
+	(void)state;
+	cpu_mark_dead(&cpus[1], "host-state", "exit code %#x", 0x400);
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("{\"id\":1,\"hwid\":1,\"state\":\"dead\",\"why\":\"exit code 0x400\",");
+	assert_int_equal(request("GET", "/v1/log"), 200);
+	assert_has("\"text\":\"CPU 1 is dead: exit code 0x400\"}");
+}
+
 /* Each line is a comment or a sample of a metric that was announced, with a number. */
 static void metrics_are_well_formed(void **state)
 {
@@ -296,12 +306,16 @@ static void metrics_are_well_formed(void **state)
 
 	(void)state;
 	cpus[1].exits[EXIT_MSR] = 17;
+	cpu_mark_dead(&cpus[1], "host-state", "exit code %#x", 0x400);
 	fake_time_set(12345678, 0);
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_string_equal(reply.type, "text/plain; version=0.0.4; charset=utf-8");
 	assert_has("\nsuture_exits_total{cpu=\"1\",class=\"msr\"} 17\n");
 	assert_has("\nsuture_uptime_seconds 12.345678\n");
-	assert_has("\nsuture_cpus{state=\"parked\"} 2\n");
+	assert_has("\nsuture_cpus{state=\"parked\"} 1\n");
+	assert_has("\nsuture_cpus{state=\"dead\"} 1\n");
+	assert_has("\nsuture_cpu_dead{cpu=\"1\",cause=\"host-state\"} 1\n");
+	assert_has("\nsuture_log_left_out_total{kind=\"access\"} ");
 	assert_has("\nsuture_pool_pages{state=\"used\"} ");
 	assert_has("\nsuture_patches{phase=\"failed\"} 0\n");
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
@@ -334,6 +348,7 @@ int main(void)
 		T(counts_shadow_variables),
 		T(says_how_much_room_it_needs),
 		T(pages_through_the_log),
+		T(shows_dead_cpus),
 		T(metrics_are_well_formed),
 	};
 

@@ -131,5 +131,7 @@ enum exit_class svm_exit(struct cpu *c)
 		return on_npf(c);
 	if (code < ARRAY_SIZE(handlers) && handlers[code])
 		return handlers[code](c);
-	vcpu_panic(c, "unexpected exit", v->exit_code, v->exit_info1);
+	vcpu_die(c, "unexpected-exit",
+		 "the processor left the guest for a reason that has no handler", v->exit_code,
+		 v->exit_info1, v->exit_info2);
 }
