@@ -158,6 +158,8 @@ void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size)
 	for (i = 0; i + 1 < dst_size && i < src_size && src[i]; i++)
 		dst[i] = (unsigned char)src[i] < ' ' || src[i] == 0x7f ? '?' : src[i];
 	dst[i] = 0;
+	if (i + 1 == dst_size && i < src_size && src[i] && i > 3)
+		memcpy(dst + i - 3, "...", 3);
 }
 
 struct object *patch_object(struct patch *p, const char *name)

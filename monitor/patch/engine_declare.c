@@ -19,7 +19,7 @@ struct declaration {
 	const struct suture_decl_func *funcs;
 	const struct suture_decl_state *states;
 	const struct suture_decl_part *parts;
-	char why[160];
+	char why[REASON_LEN];
 };
 
 #define refuse(d, error, ...) (format((d)->why, sizeof((d)->why), __VA_ARGS__), -(error))

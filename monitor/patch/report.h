@@ -3,6 +3,7 @@
 #ifndef PATCH_REPORT_H
 #define PATCH_REPORT_H
 
+#include "core/lib/format.h"
 #include "core/types.h"
 #include <suture/abi.h>
 
@@ -37,7 +38,7 @@ struct transition_report {
 	u32 pages_shadowed;	  /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected; /* redirects added or removed */
 	struct blocker blocker;	  /* of the last failed attempt */
-	char reason[192];	  /* why the last attempt failed, "" if it did not */
+	char reason[REASON_LEN];  /* why the last attempt failed, "" if it did not */
 };
 
 #endif
