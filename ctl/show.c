@@ -10,10 +10,8 @@ static int get(const struct options *o, const char *path, json_t **answer)
 {
 	int r = api_request(o, "GET", path, NULL, 0, answer);
 
-	if (!r && o->json) {
-		json_dumpf(*answer, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
+	if (!r && o->json)
+		print_json(*answer);
 	return r;
 }
 
@@ -72,7 +70,7 @@ static void print_dead_cpus(const json_t *list)
 
 static void print_transition(const json_t *t)
 {
-	char text[256];
+	char text[512];
 
 	if (!json_is_object(t))
 		return;
