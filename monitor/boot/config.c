@@ -246,7 +246,8 @@ static int parse_line(struct config *c, char *line, u32 number, u32 *seen, char 
 
 	char *value = strchr(line, '=');
 	if (!value)
-		return format(why, size, "line %u: '%.*s%s' is not key=value", number, BRIEF(line, 40));
+		return format(why, size, "line %u: '%.*s%s' is not key=value", number,
+			      BRIEF(line, 40));
 	char *end = value;
 	while (end > line && is_blank(end[-1]))
 		end--;
@@ -265,8 +266,8 @@ static int parse_line(struct config *c, char *line, u32 number, u32 *seen, char 
 		if (keys[i].set(&keys[i], c, value))
 			return 0;
 		*c = good;
-		return format(why, size, "line %u: %s=%.*s%s: %s expected", number, line, BRIEF(value, 40),
-			      keys[i].allowed);
+		return format(why, size, "line %u: %s=%.*s%s: %s expected", number, line,
+			      BRIEF(value, 40), keys[i].allowed);
 	}
 	return format(why, size, "line %u: unknown key '%.*s%s'", number, BRIEF(line, 40));
 }

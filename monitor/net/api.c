@@ -126,8 +126,8 @@ static void no_such_path(const struct http_request *rq, struct api_reply *reply)
 	for (u32 i = 0; i < ARRAY_SIZE(routes); i++)
 		len += (size_t)format(known + len, sizeof(known) - len, "%s%s %s", i ? ", " : "",
 				      method_name(&routes[i]), routes[i].path);
-	api_error(reply, 404, -ENOENT, "no such path: %.*s%s; there are %s",
-		  BRIEF(rq->path, 120), known);
+	api_error(reply, 404, -ENOENT, "no such path: %.*s%s; there are %s", BRIEF(rq->path, 120),
+		  known);
 }
 
 /* May this request have the body that it announces? Refused before a byte of it is read. */

@@ -39,6 +39,7 @@ struct transition_report {
 	u32 functions_redirected; /* redirects added or removed */
 	struct blocker blocker;	  /* of the last failed attempt */
 	char reason[REASON_LEN];  /* why the last attempt failed, "" if it did not */
+	char detail[REASON_LEN];  /* what the check found, if the reason only says what follows */
 };
 
 #endif

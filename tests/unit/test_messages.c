@@ -65,8 +65,9 @@ static void the_guest_may_not_disable(void **state)
 	assert_int_equal(write_file(SUTURE_SET_ENABLED, 0), -EPERM);
 	assert_int_equal(write_file(SUTURE_SET_FORCE, 1), -EPERM);
 	assert_true(log_read(first, &e));
-	assert_string_equal(e.text, "patch 'fix': a name of 16 \x1b[m (pid 412) in the guest wrote 0 "
-				    "to `enabled`: refused, suture.conf says guest_may_disable=no");
+	assert_string_equal(e.text,
+			    "patch 'fix': a name of 16 \x1b[m (pid 412) in the guest wrote 0 "
+			    "to `enabled`: refused, suture.conf says guest_may_disable=no");
 	assert_int_equal(e.level, LOG_WARN);
 	assert_true(log_read(e.seq + 1, &e));
 	assert_non_null(strstr(e.text, "wrote 1 to `force`: refused"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a hostile kernel does, when numbers are written to /sys/module/mishap/parameters/: `lines` has
- * the monitor write that many lines to its log, `tables` puts the CPU on page tables at that
+ * What a hostile kernel does, when numbers are written to /sys/module/mishap/parameters/: `lines`
+ * has the monitor write that many lines to its log, `tables` puts the CPU on page tables at that
  * physical address.
  */
 #include <linux/irqflags.h>
