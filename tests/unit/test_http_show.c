@@ -64,7 +64,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_has(
 		"\"transition\":{\"patch\":\"fix\",\"phase\":\"patching\",\"attempts\":1,"
 		"\"stuck\":false,\"why\":\"\",\"reason\":\"task 412 is in "
-		"f\",\"blocker\":{\"pid\":412,"
+		"f\",\"detail\":\"\",\"blocker\":{\"pid\":412,"
 		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
 		"\"address\":\"0xffffffffc0301044\",\"symbol\":\"\",\"stack\":[{\"address\":"
 		"\"0xffffffff8171f0a2\",\"func\":\"\",\"symbol\":\"schedule+0x42/0xa0\"},"
@@ -88,7 +88,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	agent_works("fix");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"applied\",\"final\":true,");
-	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"blocker\":"
+	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"detail\":"
+		   "\"\",\"blocker\":"
 		   "null}");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
@@ -347,8 +348,8 @@ int main(void)
 		T(status_stays_small),
 		T(counts_shadow_variables),
 		T(says_how_much_room_it_needs),
-		T(pages_through_the_log),
 		T(shows_dead_cpus),
+		T(pages_through_the_log),
 		T(metrics_are_well_formed),
 	};
 
