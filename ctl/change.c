@@ -38,12 +38,12 @@ static void obstacle(const json_t *patch, const char *report, char *text, size_t
 /* Tell what goes on, once for each change; "waiting" is silent, so that scripts stay readable. */
 static void progress(const json_t *patch, const char *report, char *last, size_t size)
 {
-	char text[512], line[640];
+	char text[1024], line[1152];
 
 	obstacle(patch, report, text, sizeof(text));
 	snprintf(line, sizeof(line), "%s%s%s", jstr(patch, "phase"), *text ? ": " : "", text);
 	if (strcmp(line, last) != 0) {
-		fprintf(stderr, "suture: %s: %s\n", jstr(patch, "name"), line);
+		fail(EX_PENDING, "%s: %s", jstr(patch, "name"), line);
 		snprintf(last, size, "%s", line);
 	}
 }
@@ -56,7 +56,7 @@ static int await_final(const struct options *o, const char *name, const char *re
 		       json_t **answer)
 {
 	double end = now_s() + o->timeout_s, quiet_until = now_s() + 1;
-	char path[128], last[640] = "", text[512];
+	char path[128], last[1152] = "", text[1024];
 	unsigned int wait_us = POLL_US;
 	json_t *patch = NULL;
 	int r;
@@ -104,7 +104,7 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 	if (r)
 		return r;
 	if (o->json)
-		json_dumpf(patch, stdout, JSON_INDENT(2)), putchar('\n');
+		print_json(patch);
 	if (strcmp(jstr(patch, "phase"), wanted) != 0) {
 		r = fail_final(name, patch);
 	} else if (!o->json) {
@@ -209,7 +209,7 @@ int cmd_cancel(const struct options *o, char **args)
 		return r;
 	/* an apply ends as failed, and says so to whoever waits for it; a revert ends as applied */
 	if (o->json)
-		json_dumpf(patch, stdout, JSON_INDENT(2)), putchar('\n');
+		print_json(patch);
 	if (!strcmp(jstr(patch, "phase"), "failed") &&
 	    strcmp(jstr(patch, "error"), "ECANCELED") != 0)
 		r = fail_final(name, patch);

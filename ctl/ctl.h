@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "cves.h"
+#include "escape.h"
 #include "params.h"
 
 enum exit_code { EX_DONE = 0, EX_FAILED = 1, EX_BAD_USAGE = 2, EX_UNREACHABLE = 3, EX_PENDING = 4 };

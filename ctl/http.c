@@ -93,12 +93,15 @@ static int judge(const struct options *o, long status, const struct buffer *b, j
 			    o->host, status);
 	if (status >= 400) {
 		if (o->json)
-			json_dumpf(root, stdout, JSON_INDENT(2)), putchar('\n');
+			print_json(root);
+		escape_json(root);
 		fail(EX_FAILED, "%s (%s)", *jstr(e, "message") ? jstr(e, "message") : "refused",
 		     *jstr(e, "code") ? jstr(e, "code") : "no code");
 		json_decref(root);
 		return EX_FAILED;
 	}
+	if (!o->json)
+		escape_json(root);
 	*answer = root;
 	return EX_DONE;
 }

@@ -113,8 +113,9 @@ int cmd_inspect(const struct options *o, char **args)
 	if (!d) {
 		r = fail(EX_FAILED, "%s: its strings are not UTF-8", args[0]);
 	} else if (o->json) {
-		json_dumpf(d, stdout, JSON_INDENT(2)), putchar('\n');
+		print_json(d);
 	} else {
+		escape_json(d);
 		print_text(d);
 	}
 	json_decref(d);

@@ -29,14 +29,17 @@ static const struct command commands[] = {
 
 int fail(enum exit_code code, const char *fmt, ...)
 {
+	char *text = NULL, *shown = NULL;
 	va_list ap;
 
 	fflush(stdout);
-	fputs("suture: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) >= 0)
+		shown = escape(text, "\n\t");
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "suture: %s\n", shown ? shown : "no memory");
+	free(shown);
+	free(text);
 	return code;
 }
 

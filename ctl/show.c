@@ -11,10 +11,8 @@ static int get(const struct options *o, const char *path, json_t **answer)
 {
 	int r = api_request(o, "GET", path, NULL, 0, answer);
 
-	if (!r && o->json) {
-		json_dumpf(*answer, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
+	if (!r && o->json)
+		print_json(*answer);
 	return r;
 }
 
@@ -62,9 +60,18 @@ static void print_cpus(const json_t *list)
 	putchar('\n');
 }
 
+static void print_dead_cpus(const json_t *list)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(list, i, c) if (!strcmp(jstr(c, "state"), "dead"))
+		printf("dead      CPU %lld: %s\n", jint(c, "id"), jstr(c, "why"));
+}
+
 static void print_transition(const json_t *t)
 {
-	char text[256];
+	char text[512];
 
 	if (!json_is_object(t))
 		return;
@@ -156,6 +163,7 @@ int cmd_status(const struct options *o, char **args)
 		printf("kernel    %s, build-id %s\n", jstr(kernel, "release"),
 		       jstr(kernel, "build_id"));
 	print_cpus(json_object_get(s, "cpus"));
+	print_dead_cpus(json_object_get(s, "cpus"));
 	printf("pauses    %lld (%lld too late), last %lld us, longest %lld us\n",
 	       jint(pauses, "count"), jint(pauses, "timeouts"), jint(pauses, "last_us"),
 	       jint(pauses, "max_us"));

@@ -254,6 +254,8 @@ int patch_restore(const char *name, const char *above);
 
 /* Why the last klp_enable_patch() failed, for people; "" if it did not. */
 void patch_error(char *text, size_t size);
+/* `len` is what snprintf() wanted: a text that was cut ends in "...". */
+void text_mark_cut(char *text, size_t size, int len);
 __printf(1, 2) void patch_set_error(const char *fmt, ...);
 
 /*

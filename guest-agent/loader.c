@@ -269,10 +269,11 @@ static int job_name(struct file *file, char name[SUTURE_NAME_LEN])
 /* job_lock held. */
 static void get_stuck(const char *why)
 {
-	scnprintf(stuck, sizeof(stuck),
-		  "this guest cannot load modules any more, boot it again: its kernel killed the "
-		  "loading of '%s' in the middle: %s",
-		  job.info.name, why);
+	text_mark_cut(stuck, sizeof(stuck),
+		      snprintf(stuck, sizeof(stuck),
+			       "this guest cannot load modules any more, boot it again: its kernel "
+			       "killed the loading of '%s' in the middle: %s",
+			       job.info.name, why));
 	pr_err("%s\n", stuck);
 }
 

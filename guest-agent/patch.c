@@ -13,13 +13,22 @@ LIST_HEAD(retired_patches);
 static DEFINE_SPINLOCK(error_lock);
 static char error_text[SUTURE_TEXT_LEN];
 
+void text_mark_cut(char *text, size_t size, int len)
+{
+	static const char cut[] = "...";
+
+	if (len >= (int)size)
+		memcpy(text + size - sizeof(cut), cut, sizeof(cut));
+}
+
 void patch_set_error(const char *fmt, ...)
 {
 	va_list args;
 
 	spin_lock(&error_lock);
 	va_start(args, fmt);
-	vscnprintf(error_text, sizeof(error_text), fmt, args);
+	text_mark_cut(error_text, sizeof(error_text),
+		      vsnprintf(error_text, sizeof(error_text), fmt, args));
 	va_end(args);
 	spin_unlock(&error_lock);
 }

@@ -183,8 +183,9 @@ void symbols_tell(const struct suture_work *work)
 	m->count = min(work->nr_addresses, SUTURE_SYMBOLS_MAX);
 	for (i = 0; i < m->count; i++) {
 		m->symbols[i].address = work->addresses[i];
-		snprintf(m->symbols[i].text, sizeof(m->symbols[i].text), "%pB",
-			 (void *)(unsigned long)work->addresses[i]);
+		text_mark_cut(m->symbols[i].text, sizeof(m->symbols[i].text),
+			      snprintf(m->symbols[i].text, sizeof(m->symbols[i].text), "%pB",
+				       (void *)(unsigned long)work->addresses[i]));
 	}
 	mailbox_send(&m->msg);
 	kfree(m);

@@ -21,6 +21,30 @@ static struct {
 	ipa_t page[2]; /* an unaligned write can cross into the next */
 } write;
 
+/* ---- accesses that cannot be carried out ---- */
+
+static bool is_contributory(int vector)
+{
+	return vector == VEC_DE || (vector >= VEC_TS && vector <= VEC_GP);
+}
+
+/*
+ * #GP; but one that comes while another exception is delivered is a double fault, and one more ends
+ * the CPU, as hardware has it (APM vol. 2, 8.2.9). So a guest whose tables cannot be walked does
+ * not exit for ever.
+ */
+static void inject_gp(struct cpu *c)
+{
+	int first = hv->undelivered(c);
+
+	if (first == VEC_DF)
+		vcpu_shutdown(c);
+	if (first == VEC_PF || is_contributory(first))
+		hv->inject_fault(c, VEC_DF, true, 0);
+	else
+		hv->inject_fault(c, VEC_GP, true, 0);
+}
+
 /* ---- writes that are emulated ---- */
 
 /* Decode what faulted; on failure the guest gets an exception. */
@@ -28,13 +52,14 @@ static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_ins
 {
 	if (!f->table_walk && !f->fetch && !vcpu_decode(c, insn))
 		return true;
-	log_error("guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
-		  c->id,
-		  f->table_walk ? "page table"
-		  : f->fetch	? "instruction fetch"
-				: "access",
-		  (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
-	hv->inject_fault(c, VEC_GP, true, 0);
+	log_limited(LOG_ACCESS, LOG_ERROR,
+		    "guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
+		    c->id,
+		    f->table_walk ? "page table"
+		    : f->fetch	  ? "instruction fetch"
+				  : "access",
+		    (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+	inject_gp(c);
 	return false;
 }
 
@@ -48,8 +73,9 @@ static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
 	if (insn.store && insn.size == 4 && !(f->ipa.v & 3))
 		apic_guest_write(c, f->ipa.v & ~PAGE_MASK, (u32)insn.value);
 	else
-		log_error("guest CPU %u: strange write to its local APIC at %#llx", c->id,
-			  (unsigned long long)c->arch->vcpu.rip);
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u: strange write to its local APIC at %#llx", c->id,
+			    (unsigned long long)c->arch->vcpu.rip);
 	hv->skip(c, insn.len);
 	return EXIT_APIC;
 }
@@ -149,8 +175,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 		hidden_access(c, f);
 		return EXIT_STAGE2;
 	}
-	log_error("guest CPU %u: stage 2 has nothing at %#llx for %#llx", c->id,
-		  (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
-	hv->inject_fault(c, VEC_GP, true, 0);
+	log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: stage 2 has nothing at %#llx for %#llx",
+		    c->id, (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+	inject_gp(c);
 	return EXIT_STAGE2;
 }

@@ -109,6 +109,8 @@ struct hv_ops {
 	void (*skip)(struct cpu *c, u32 len);
 	/* Have the exception taken at the next entry. */
 	void (*inject_fault)(struct cpu *c, u8 vector, bool has_error, u32 error);
+	/* The vector of the exception that the exit kept from being delivered, or -1. */
+	int (*undelivered)(const struct cpu *c);
 	/* Have an NMI taken at the next entry; false if another event is in its way. The next IRET
 	 * exits (nmi_iret_exit()). */
 	bool (*inject_nmi)(struct cpu *c);
@@ -138,10 +140,14 @@ void vcpu_hypercall(struct cpu *c, u32 len);
 /* msr.c: RDMSR and WRMSR of what the bitmap intercepts. */
 enum exit_class vcpu_rdmsr(struct cpu *c, u32 len);
 enum exit_class vcpu_wrmsr(struct cpu *c, u32 len);
-/* A triple fault: log and reset the machine. */
+/* A triple fault: log and reset the machine, as chipsets do. */
 _Noreturn void vcpu_shutdown(struct cpu *c);
-/* An exit that nobody expects: log all there is and reset the machine. */
-_Noreturn void vcpu_panic(struct cpu *c, const char *what, u64 a, u64 b);
+/*
+ * Its state cannot be run: mark the CPU dead, log all there is, and halt. The other CPUs go on, and
+ * the operator sees which one does not; `cause` as for cpu_mark_dead(), `what` in words.
+ */
+_Noreturn void vcpu_die(struct cpu *c, const char *cause, const char *what, u64 code, u64 info1,
+			u64 info2);
 
 /* fault.c: stage 2 refused an access. */
 struct stage2_fault {

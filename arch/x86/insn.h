@@ -66,10 +66,12 @@
 #define PAT_RESET 0x0007040600070406ull /* entry 0 WB, entry 3 (PCD and PWT) UC */
 
 enum vector {
+	VEC_DE = 0,
 	VEC_DB = 1,
 	VEC_NMI = 2,
 	VEC_UD = 6,
 	VEC_DF = 8,
+	VEC_TS = 10, /* to VEC_GP: faults of segments */
 	VEC_GP = 13,
 	VEC_PF = 14,
 	VEC_MC = 18

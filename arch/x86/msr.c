@@ -107,8 +107,9 @@ static int write_efer(struct cpu *c, u64 value)
 static int write_apic_base(struct cpu *c, u64 value)
 {
 	if ((value & APIC_BASE_ADDR) != machine->local_apic.v) {
-		log_error("guest CPU %u wants its local APIC at %#llx: refused", c->id,
-			  (unsigned long long)(value & APIC_BASE_ADDR));
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u wants its local APIC at %#llx: refused", c->id,
+			    (unsigned long long)(value & APIC_BASE_ADDR));
 		return -EIO;
 	}
 	return wrmsr_safe(MSR_APIC_BASE, value);

@@ -35,7 +35,7 @@ bool newkernel_check(struct cpu *c)
 	if (!is_gone(c))
 		return false;
 	c->arch->entry_va = 0;
-	log_info("guest CPU %u runs another kernel than before", c->id);
+	log_limited(LOG_CPU, LOG_INFO, "guest CPU %u runs another kernel than before", c->id);
 	/* They were halted for ever in memory that is not theirs now: none may run on. */
 	smp_stop_others(c);
 	drop_all(KERNEL_REPLACED);

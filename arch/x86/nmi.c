@@ -60,7 +60,7 @@ void nmi_send_guest(struct cpu *self, struct cpu *c)
 void nmi_in_monitor(struct cpu *c)
 {
 	/* Nobody else will look: nmi_exit() is for NMIs that end the guest's turn. */
-	if (c->state == CPU_PARKED)
+	if (c->state == CPU_PARKED || c->state == CPU_DEAD)
 		__atomic_store_n(&c->arch->kick, 0, __ATOMIC_SEQ_CST);
 }
 

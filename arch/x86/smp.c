@@ -96,8 +96,8 @@ static int wake(struct cpu *self, struct cpu *c)
 		if (wait_for(self, &c->arch->alive, SIPI_AGAIN_US))
 			return 0;
 	} while (arch_time_us() < end);
-	log_error("CPU %u (APIC ID %llu) does not answer to INIT and SIPI", c->id,
-		  (unsigned long long)c->hwid);
+	log_limited(LOG_CPU, LOG_ERROR, "CPU %u (APIC ID %llu) does not answer to INIT and SIPI",
+		    c->id, (unsigned long long)c->hwid);
 	return -ETIMEDOUT;
 }
 
@@ -141,7 +141,8 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 
 	if (c == self || c->id == 0) {
 		/* A boot CPU would go on at the firmware's reset vector. */
-		log_warn("guest CPU %u sends INIT to CPU %u: ignored", self->id, c->id);
+		log_limited(LOG_CPU, LOG_WARN, "guest CPU %u sends INIT to CPU %u: ignored",
+			    self->id, c->id);
 		return;
 	}
 	/* Request first: a CPU that just enters the guest sees it, or we see its state. */
@@ -151,10 +152,13 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 					__ATOMIC_SEQ_CST))
 		__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
 	if (!call_out(self, c)) {
-		log_error("CPU %u did not leave the guest for INIT", c->id);
+		log_limited(LOG_CPU, LOG_ERROR, "CPU %u did not leave the guest for INIT", c->id);
 	} else {
 		__atomic_store_n(&a->stopped, 0, __ATOMIC_RELEASE);
 		reset(self, c);
+		state = CPU_DEAD;
+		__atomic_compare_exchange_n(&c->state, &state, CPU_PARKED, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
 		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
 	}
 	__atomic_fetch_sub(&a->init_requests, 1, __ATOMIC_SEQ_CST);
@@ -220,6 +224,13 @@ static void step_aside(struct cpu *self)
 	}
 }
 
+_Noreturn void smp_halt(struct cpu *self)
+{
+	drain_kicks(self->arch);
+	hv->halt();
+	__builtin_unreachable();
+}
+
 void smp_check_init(struct cpu *self)
 {
 	if (!must_leave(self->arch) || self->arch->step)
@@ -255,6 +266,7 @@ _Noreturn void ap_main(struct cpu *c)
 
 	c->exits[EXIT_STARTUP]++;
 	hv->reset(c, (u8)READ_ONCE(a->sipi_vector));
-	log_info("CPU %u starts in the guest at %#x", c->id, READ_ONCE(a->sipi_vector) << 12);
+	log_limited(LOG_CPU, LOG_INFO, "CPU %u starts in the guest at %#x", c->id,
+		    READ_ONCE(a->sipi_vector) << 12);
 	vcpu_loop(c);
 }

@@ -24,6 +24,10 @@ void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector);
  */
 void smp_stop_others(struct cpu *self);
 
+/* Halt until the guest's INIT, which has the CPU start from scratch. State CPU_DEAD, on that CPU,
+ * no locks held. */
+_Noreturn void smp_halt(struct cpu *self);
+
 /* If another CPU wants to INIT this one: leave guest state and wait for it. In the guest loop. */
 void smp_check_init(struct cpu *self);
 

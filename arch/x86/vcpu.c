@@ -93,16 +93,20 @@ _Noreturn void vcpu_shutdown(struct cpu *c)
 	machine_reset();
 }
 
-_Noreturn void vcpu_panic(struct cpu *c, const char *what, u64 a, u64 b)
+_Noreturn void vcpu_die(struct cpu *c, const char *cause, const char *what, u64 code, u64 info1,
+			u64 info2)
 {
 	const struct vcpu *v = &c->arch->vcpu;
 
-	log_error("guest CPU %u: %s (%#llx, %#llx) at %#llx, cr0 %#llx cr3 %#llx cr4 %#llx efer "
-		  "%#llx: "
-		  "machine reset",
-		  c->id, what, (unsigned long long)a, (unsigned long long)b,
-		  (unsigned long long)v->rip, (unsigned long long)v->cr0,
-		  (unsigned long long)v->cr3, (unsigned long long)v->cr4,
-		  (unsigned long long)v->efer);
-	machine_reset();
+	cpu_mark_dead(c, cause,
+		      "%s: exit code %#llx, info %#llx and %#llx; guest's rip %#llx, cr0 %#llx, "
+		      "cr3 %#llx, cr4 %#llx, efer %#llx",
+		      what, (unsigned long long)code, (unsigned long long)info1,
+		      (unsigned long long)info2, (unsigned long long)v->rip,
+		      (unsigned long long)v->cr0, (unsigned long long)v->cr3,
+		      (unsigned long long)v->cr4, (unsigned long long)v->efer);
+	/* It may hold the pause of a write to a shadowed page. */
+	if (c->arch->step)
+		vcpu_step_done(c, false);
+	smp_halt(c);
 }

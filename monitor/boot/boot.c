@@ -54,7 +54,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 
 static int read_config(struct boot *b)
 {
-	char why[160];
+	char why[REASON_LEN];
 	void *text;
 	size_t size;
 	int err;
@@ -115,7 +115,7 @@ static void undo(struct boot *b)
 /* The core's part of the preparations, in the copy. */
 static int start_core(struct boot *b)
 {
-	char why[160] = "";
+	char why[REASON_LEN] = "";
 	int err;
 
 	for (u32 i = 0; i + 1 < sizeof(b->info->firmware) && b->st->FirmwareVendor[i]; i++)

@@ -212,6 +212,7 @@ static const struct key keys[] = {
 	{"insecure", set_bool, "yes or no", FIELD(insecure)},
 	{"require", set_bool, "yes or no", FIELD(require)},
 	{"guest_patches", set_bool, "yes or no", FIELD(guest_patches)},
+	{"guest_may_disable", set_bool, "yes or no", FIELD(guest_may_disable)},
 	{"memory", set_memory, "16M to 1G", FIELD(memory), .min = 16 << 20, .max = 1 << 30},
 	{"log_level", set_level, "error, warn, info or debug", FIELD(log_level), .max = LOG_DEBUG},
 	{"debug_port", set_number, "0 to 0xffff", FIELD(debug_port), .max = 0xffff},
@@ -245,7 +246,8 @@ static int parse_line(struct config *c, char *line, u32 number, u32 *seen, char 
 
 	char *value = strchr(line, '=');
 	if (!value)
-		return format(why, size, "line %u: '%.40s' is not key=value", number, line);
+		return format(why, size, "line %u: '%.*s%s' is not key=value", number,
+			      BRIEF(line, 40));
 	char *end = value;
 	while (end > line && is_blank(end[-1]))
 		end--;
@@ -264,10 +266,10 @@ static int parse_line(struct config *c, char *line, u32 number, u32 *seen, char 
 		if (keys[i].set(&keys[i], c, value))
 			return 0;
 		*c = good;
-		return format(why, size, "line %u: %s=%.40s: %s expected", number, line, value,
-			      keys[i].allowed);
+		return format(why, size, "line %u: %s=%.*s%s: %s expected", number, line,
+			      BRIEF(value, 40), keys[i].allowed);
 	}
-	return format(why, size, "line %u: unknown key '%.40s'", number, line);
+	return format(why, size, "line %u: unknown key '%.*s%s'", number, BRIEF(line, 40));
 }
 
 static int check_whole(const struct config *c, char *why, size_t size)
@@ -299,6 +301,7 @@ int config_parse(struct config *c, const char *text, size_t len, char *why, size
 		.port = 8443,
 		.memory = 64 << 20,
 		.log_level = LOG_INFO,
+		.guest_may_disable = true,
 		.service_cpu = -1,
 		.pause_budget_us = 1000,
 		.pause_limit_us = 50000,

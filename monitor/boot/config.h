@@ -21,6 +21,7 @@ struct config {
 	bool insecure;		  /* insecure=yes : plain HTTP without client certificates */
 	bool require;		  /* require=yes : stop instead of booting natively */
 	bool guest_patches;	  /* guest_patches=yes */
+	bool guest_may_disable;	  /* guest_may_disable=no : the guest's sysfs files only show */
 	u64 memory;		  /* memory=64M : for the monitor, 16M to 1G */
 	u32 log_level;		  /* log_level=error|warn|info|debug */
 	u16 debug_port;		  /* debug_port=0x402 : I/O port for a copy of the log, 0 none */

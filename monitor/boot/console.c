@@ -6,7 +6,7 @@
 
 static void __printf_like(2, 0) print(struct boot *b, const char *fmt, va_list ap)
 {
-	char text[400];
+	char text[REASON_LEN + 300]; /* a reason, and the path that it is about */
 	CHAR16 wide[sizeof(text) + 2];
 	u32 len = 0;
 

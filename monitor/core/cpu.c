@@ -4,6 +4,11 @@
 struct cpu cpus[MAX_CPUS];
 u32 nr_cpus;
 
+const char *const cpu_state_names[CPU_STATES] = {
+	[CPU_ABSENT] = "absent", [CPU_PARKED] = "parked",   [CPU_GUEST] = "guest",
+	[CPU_HELD] = "held",	 [CPU_SERVICE] = "service", [CPU_DEAD] = "dead",
+};
+
 const char *const exit_class_names[EXIT_CLASSES] = {
 	[EXIT_HYPERCALL] = "hypercall", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr",
 	[EXIT_APIC] = "apic",		[EXIT_KICK] = "kick",	[EXIT_NMI] = "nmi",

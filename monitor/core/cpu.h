@@ -3,6 +3,7 @@
 #ifndef CORE_CPU_H
 #define CORE_CPU_H
 
+#include "core/lib/format.h"
 #include "core/types.h"
 
 #define MAX_CPUS 64
@@ -14,6 +15,8 @@ enum cpu_state {
 	CPU_GUEST,  /* runs the guest, or is in the middle of an exit */
 	CPU_HELD,   /* inside the monitor, held by a pause */
 	CPU_SERVICE, /* the monitor's own */
+	CPU_DEAD,    /* inside the monitor, its guest state cannot be run any more */
+	CPU_STATES
 };
 
 /* Exits by class, the same names on every architecture. Those that an architecture lacks stay 0. */
@@ -32,6 +35,7 @@ enum exit_class {
 	EXIT_CLASSES
 };
 
+extern const char *const cpu_state_names[CPU_STATES]; /* "absent", "parked", ... */
 extern const char *const exit_class_names[EXIT_CLASSES];
 
 /* The guest state of a held CPU that the consistency check needs, whatever the architecture. */
@@ -54,6 +58,9 @@ struct cpu {
 	u32 state; /* enum cpu_state; written by the CPU itself, read by all (acquire/release) */
 	u64 pause_acked;	 /* generation of the last pause that this CPU acknowledged */
 	u64 exits[EXIT_CLASSES]; /* written by this CPU only */
+	/* Of a dead CPU, written before its state: the cause in a word, and all there is to say. */
+	const char *dead_cause;
+	char dead_why[REASON_LEN];
 	struct arch_cpu *arch;
 };
 
@@ -64,5 +71,13 @@ extern u32 nr_cpus;
 
 /* The CPU that this code runs on. Any CPU inside the monitor. */
 struct cpu *cpu_this(void);
+
+/*
+ * The calling CPU will not enter the guest again: state CPU_DEAD from now on, with a line in the
+ * log. It counts like a parked one: no pause waits for it, and if the guest starts it again (x86:
+ * INIT and SIPI) it does so from scratch. `cause`: a constant, lower case and '-'; the text names
+ * what was found. The caller halts.
+ */
+void cpu_mark_dead(struct cpu *c, const char *cause, const char *fmt, ...) __printf_like(3, 4);
 
 #endif

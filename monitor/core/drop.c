@@ -46,8 +46,9 @@ static s64 drop_paused(int (*drop)(u64 start, u64 end), u64 start, u64 end)
 		arch_service_wake();
 		return r;
 	}
-	log_error("drop of [%#llx, %#llx): guest CPUs did not stop in %d tries",
-		  (unsigned long long)start, (unsigned long long)end, DROP_TRIES);
+	log_limited(LOG_AGENT, LOG_ERROR,
+		    "drop of [%#llx, %#llx): guest CPUs did not stop in %d tries",
+		    (unsigned long long)start, (unsigned long long)end, DROP_TRIES);
 	return r;
 }
 

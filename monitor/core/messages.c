@@ -16,7 +16,7 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 	const struct suture_hello *m = (const struct suture_hello *)msg;
 	struct suture_hello_reply *reply = (struct suture_hello_reply *)out;
 	struct guest_kernel before = guest_kernel;
-	char why[160] = "";
+	char why[REASON_LEN] = "";
 	int r;
 
 	reply->abi_version = SUTURE_ABI_VERSION;
@@ -24,9 +24,11 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 	reply->poll_ms_active = POLL_ACTIVE_MS;
 	reply->guest_patches = service_config()->guest_patches;
 	if (m->abi_version != SUTURE_ABI_VERSION) {
-		log_warn("agent refused: it speaks ABI %u, this monitor %u: install the agent that "
-			 "came with the monitor",
-			 m->abi_version, SUTURE_ABI_VERSION);
+		log_limited(
+			LOG_AGENT, LOG_WARN,
+			"agent refused: it speaks ABI %u, this monitor %u: install the agent that "
+			"came with the monitor",
+			m->abi_version, SUTURE_ABI_VERSION);
 		return -EPROTO;
 	}
 	/* An agent that was loaded again describes the same kernel anew. */
@@ -34,11 +36,11 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 	r = guest_kernel_register(m, why, sizeof(why));
 	if (r) {
 		guest_kernel = before;
-		log_warn("agent refused: %s (%s)", why, errno_name(r));
+		log_limited(LOG_AGENT, LOG_WARN, "agent refused: %s (%s)", why, errno_name(r));
 		return r;
 	}
 	engine_agent_hello(service_engine());
-	log_info("agent present: kernel %s", guest_kernel.release);
+	log_limited(LOG_AGENT, LOG_INFO, "agent present: kernel %s", guest_kernel.release);
 	return 0;
 }
 
@@ -49,7 +51,7 @@ static int bye(const struct suture_msg *msg, struct suture_msg *out)
 	(void)msg, (void)out;
 	if (!r) {
 		guest_kernel_forget();
-		log_info("agent gone");
+		log_limited(LOG_AGENT, LOG_INFO, "agent gone");
 	}
 	return r;
 }
@@ -93,8 +95,17 @@ static int step(const struct suture_msg *msg, struct suture_msg *out)
 
 static int set(const struct suture_msg *msg, struct suture_msg *out)
 {
+	const struct suture_set *m = (const struct suture_set *)msg;
+
 	(void)out;
-	return engine_set(service_engine(), (const struct suture_set *)msg);
+	if (service_config()->guest_may_disable)
+		return engine_set(service_engine(), m);
+	log_limited(LOG_AGENT, LOG_WARN,
+		    "patch '%s': %.*s (pid %u) in the guest wrote %u to `%s`: refused, suture.conf "
+		    "says guest_may_disable=no",
+		    m->name, (int)sizeof(m->comm), m->comm, m->pid, m->value,
+		    m->what == SUTURE_SET_FORCE ? "force" : "enabled");
+	return -EPERM;
 }
 
 static int module(const struct suture_msg *msg, struct suture_msg *out)
@@ -186,5 +197,6 @@ void message_answer(const struct suture_msg *m, struct suture_msg *reply)
 		r = kinds[m->type].answer(m, reply);
 	reply->status = r;
 	if (r)
-		log_debug("message %u of the agent: %s", m->type, errno_name(r));
+		log_limited(LOG_AGENT, LOG_DEBUG, "message %u of the agent: %s", m->type,
+			    errno_name(r));
 }

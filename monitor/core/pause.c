@@ -103,8 +103,9 @@ static int acquire_owner(struct cpu *self, u64 budget_us, u64 *right)
 		if (!owner && change_owner(0, *right))
 			return 0;
 		if (owner_is_dead(owner, t) && change_owner(owner, *right)) {
-			log_error("CPU %u has not ended its pause: CPU %u goes on without it",
-				  OWNER_ID(owner) - 1, self->id);
+			log_limited(LOG_CPU, LOG_ERROR,
+				    "CPU %u has not ended its pause: CPU %u goes on without it",
+				    OWNER_ID(owner) - 1, self->id);
 			return 0;
 		}
 		if (self->state == CPU_GUEST)
@@ -222,8 +223,9 @@ static bool may_go(u64 gen)
 
 	if (now.finish)
 		now.finish(now.arg);
-	log_error("pause %llu: its initiator vanished after the commit; another CPU finished it",
-		  (unsigned long long)gen);
+	log_limited(LOG_CPU, LOG_ERROR,
+		    "pause %llu: its initiator vanished after the commit; another CPU finished it",
+		    (unsigned long long)gen);
 	change_phase(gen, FINISHING, IDLE);
 	return true;
 }

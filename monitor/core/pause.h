@@ -24,9 +24,9 @@ struct pause {
 
 /*
  * Pause the guest for at most budget_us microseconds. On success every CPU that is not absent,
- * parked, or the caller is in CPU_HELD. -ETIMEDOUT: not all came in time; all were let go. Any CPU
- * inside the monitor, with no lock held; the caller may be a guest CPU (in an exit) or the service
- * CPU.
+ * parked, dead, or the caller is in CPU_HELD. -ETIMEDOUT: not all came in time; all were let go.
+ * Any CPU inside the monitor, with no lock held; the caller may be a guest CPU (in an exit) or the
+ * service CPU.
  */
 int pause_begin(struct pause *p, u64 budget_us);
 

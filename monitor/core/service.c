@@ -45,8 +45,9 @@ void service_note_dropped(u64 key, void *arg)
 	if (dropped.count < ARRAY_SIZE(dropped.keys))
 		dropped.keys[dropped.count++] = key;
 	else
-		log_error("too many redirects dropped at once: status of %#llx is stale",
-			  (unsigned long long)key);
+		log_limited(LOG_AGENT, LOG_ERROR,
+			    "too many redirects dropped at once: status of %#llx is stale",
+			    (unsigned long long)key);
 	spin_unlock(&dropped.lock);
 }
 

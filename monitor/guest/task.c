@@ -106,6 +106,11 @@ int guest_idle(u64 percpu_base, struct guest_task *t)
 	return t->pid ? -ELOOP : 0;
 }
 
+int guest_percpu_base(u32 i, u64 *base)
+{
+	return guest_read_u64(GVA(guest_kernel.layout.per_cpu_offset + 8ull * i), base);
+}
+
 bool guest_is_percpu_base(u64 percpu_base)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
@@ -115,7 +120,7 @@ bool guest_is_percpu_base(u64 percpu_base)
 	for (u32 i = 0; percpu_base && i < l->nr_cpu_ids; i++) {
 		u64 offset;
 
-		if (guest_read_u64(GVA(l->per_cpu_offset + 8ull * i), &offset))
+		if (guest_percpu_base(i, &offset))
 			return false;
 		found += offset == percpu_base;
 	}

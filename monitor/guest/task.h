@@ -46,6 +46,10 @@ int guest_task_at(u64 task, struct guest_task *t);
 int guest_current(u64 percpu_base, struct guest_task *t);
 int guest_idle(u64 percpu_base, struct guest_task *t);
 
+/* The per-CPU base of the kernel's CPU i, below nr_cpu_ids; of one that cannot exist any value. 0
+ * or -EFAULT. */
+int guest_percpu_base(u32 i, u64 *base);
+
 /*
  * True if this is the per-CPU base of one of the kernel's CPUs. User code can load any value into
  * x86's GS base: in the first instructions of an entry from user mode it may still be there.

@@ -7,8 +7,6 @@
 #include "core/service.h"
 #include "patch/bundle.h"
 
-#define WHY_SIZE 384 /* for one line of the engine: a name, two build-ids, and what to do */
-
 static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
 
 /* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
@@ -53,7 +51,7 @@ static void close_object(struct json *j)
 
 void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ...)
 {
-	char message[640];
+	char message[REASON_LEN + 128];
 	struct json j;
 	va_list ap;
 
@@ -128,7 +126,8 @@ static void no_such_path(const struct http_request *rq, struct api_reply *reply)
 	for (u32 i = 0; i < ARRAY_SIZE(routes); i++)
 		len += (size_t)format(known + len, sizeof(known) - len, "%s%s %s", i ? ", " : "",
 				      method_name(&routes[i]), routes[i].path);
-	api_error(reply, 404, -ENOENT, "no such path: %.120s; there are %s", rq->path, known);
+	api_error(reply, 404, -ENOENT, "no such path: %.*s%s; there are %s", BRIEF(rq->path, 120),
+		  known);
 }
 
 /* May this request have the body that it announces? Refused before a byte of it is read. */
@@ -151,8 +150,8 @@ static bool body_allowed(const struct api_route *r, const struct http_request *r
 	else if (r->take && *rq->content_type &&
 		 !http_token_is(rq->content_type, "application/octet-stream"))
 		api_error(reply, 415, -EINVAL,
-			  "a bundle is sent as Content-Type: application/octet-stream, not %.60s",
-			  rq->content_type);
+			  "a bundle is sent as Content-Type: application/octet-stream, not %.*s%s",
+			  BRIEF(rq->content_type, 60));
 	else
 		return true;
 	return false;
@@ -179,8 +178,8 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 	}
 	if (!found) {
 		reply->allow = get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST";
-		api_error(reply, 405, -EOPNOTSUPP, "%.20s is not for %.120s: use %s",
-			  rq->method_name, rq->path, reply->allow);
+		api_error(reply, 405, -EOPNOTSUPP, "%.*s%s is not for %.*s%s: use %s",
+			  BRIEF(rq->method_name, 20), BRIEF(rq->path, 120), reply->allow);
 		return NULL;
 	}
 	/* a browser would add the operator's certificate to a request of any page */
@@ -213,7 +212,7 @@ static void accepted(struct api_reply *reply, const char *name)
 
 static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply)
 {
-	char why[WHY_SIZE] = "";
+	char why[REASON_LEN] = "";
 	u64 strict = 0;
 	struct bundle b;
 	int err;
@@ -240,7 +239,7 @@ static void upload(const struct http_request *rq, struct api_body *body, struct 
 
 static void begin(const struct api_route *route, const char *name, struct api_reply *reply)
 {
-	char why[WHY_SIZE] = "";
+	char why[REASON_LEN] = "";
 	int err = route->begin(service_engine(), name, why, sizeof(why));
 
 	if (err)

@@ -71,8 +71,4 @@ api_show_fn api_status, api_info, api_patches, api_patch, api_shadow, api_log;
 /* The one whose answer is not JSON. */
 void api_metrics(struct api_reply *reply);
 
-/* "absent", "parked", ... of enum cpu_state */
-#define API_CPU_STATES 5
-extern const char *const api_cpu_state_names[API_CPU_STATES];
-
 #endif

@@ -53,6 +53,7 @@ static void show_report(struct json *j, const char *key, const struct transition
 	json_u64(j, "pages_shadowed", r->pages_shadowed);
 	json_u64(j, "functions_redirected", r->functions_redirected);
 	json_strn(j, "reason", r->reason, sizeof(r->reason));
+	json_strn(j, "detail", r->detail, sizeof(r->detail));
 	show_blocker(j, &r->blocker);
 	json_object_end(j);
 }
@@ -230,6 +231,7 @@ static void show_transition_and_counts(struct json *j)
 		json_bool(j, "stuck", p.stuck);
 		json_strn(j, "why", p.why, sizeof(p.why));
 		json_strn(j, "reason", r->reason, sizeof(r->reason));
+		json_strn(j, "detail", r->detail, sizeof(r->detail));
 		show_blocker(j, &r->blocker);
 		json_object_end(j);
 	}

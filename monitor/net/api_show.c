@@ -16,11 +16,6 @@
 
 #define LOG_LINES_MAX 256
 
-const char *const api_cpu_state_names[API_CPU_STATES] = {
-	[CPU_ABSENT] = "absent", [CPU_PARKED] = "parked",   [CPU_GUEST] = "guest",
-	[CPU_HELD] = "held",	 [CPU_SERVICE] = "service",
-};
-
 static void show_kernel(struct json *j)
 {
 	if (!guest_kernel.registered) {
@@ -54,7 +49,9 @@ static void show_cpus(struct json *j)
 		json_object(j, NULL);
 		json_u64(j, "id", c->id);
 		json_u64(j, "hwid", c->hwid);
-		json_str(j, "state", state < API_CPU_STATES ? api_cpu_state_names[state] : "?");
+		json_str(j, "state", state < CPU_STATES ? cpu_state_names[state] : "?");
+		if (state == CPU_DEAD)
+			json_str(j, "why", c->dead_why);
 		json_object(j, "exits");
 		for (u32 i = 0; i < EXIT_CLASSES; i++)
 			json_u64(j, exit_class_names[i], READ_ONCE(c->exits[i]));
@@ -173,8 +170,8 @@ void api_log(struct json *j, const struct http_request *rq, const char *name,
 
 	(void)name;
 	if (http_query_u64(rq, "since", &since) || http_query_u64(rq, "limit", &limit)) {
-		api_error(reply, 400, -EINVAL, "since and limit are decimal numbers, not ?%.60s",
-			  rq->query);
+		api_error(reply, 400, -EINVAL, "since and limit are decimal numbers, not ?%.*s%s",
+			  BRIEF(rq->query, 60));
 		return;
 	}
 	limit = MIN(limit, LOG_LINES_MAX);
@@ -184,6 +181,7 @@ void api_log(struct json *j, const struct http_request *rq, const char *name,
 		json_u64(j, "seq", e.seq);
 		json_u64(j, "time_us", e.time_us);
 		json_str(j, "level", level_names[e.level & 3]);
+		json_str(j, "kind", log_kind_name(e.kind));
 		json_strn(j, "text", e.text, sizeof(e.text));
 		json_object_end(j);
 		since = e.seq + 1;

@@ -2,6 +2,7 @@
 /* GET /metrics: the Prometheus text exposition format, version 0.0.4. */
 #include "net/api.h"
 #include "core/arch.h"
+#include "core/log.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "core/service.h"
@@ -39,17 +40,22 @@ static void sample(struct out *o, const char *name, const char *label, const cha
 
 static void show_cpus(struct out *o)
 {
-	u32 counts[API_CPU_STATES] = {0};
+	u32 counts[CPU_STATES] = {0};
 
 	for_each_cpu (c) {
 		u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
 
-		if (state < API_CPU_STATES)
+		if (state < CPU_STATES)
 			counts[state]++;
 	}
 	family(o, "cpus", "gauge", "CPUs in each state.");
-	for (u32 i = 0; i < API_CPU_STATES; i++)
-		sample(o, "cpus", "state", api_cpu_state_names[i], counts[i]);
+	for (u32 i = 0; i < CPU_STATES; i++)
+		sample(o, "cpus", "state", cpu_state_names[i], counts[i]);
+	family(o, "cpu_dead", "gauge", "1 for each CPU that cannot run the guest any more.");
+	for_each_cpu (c)
+		if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == CPU_DEAD)
+			out_format(o, "suture_cpu_dead{cpu=\"%u\",cause=\"%s\"} 1\n", c->id,
+				   c->dead_cause);
 
 	family(o, "exits_total", "counter", "Exits from the guest into the monitor.");
 	for_each_cpu (c) {
@@ -139,6 +145,16 @@ static void show_net(struct out *o)
 	single(o, "http_connections", "gauge", "Connections that are open.", h.connections);
 }
 
+static void show_log(struct out *o)
+{
+	family(o, "log_lines_total", "counter", "Lines of the log, by kind.");
+	for (u32 i = 0; i < LOG_KINDS; i++)
+		sample(o, "log_lines_total", "kind", log_kind_name(i), log_count(i).kept);
+	family(o, "log_left_out_total", "counter", "Lines above the limit of their kind.");
+	for (u32 i = 0; i < LOG_KINDS; i++)
+		sample(o, "log_left_out_total", "kind", log_kind_name(i), log_count(i).left_out);
+}
+
 void api_metrics(struct api_reply *reply)
 {
 	struct out *o = &reply->out;
@@ -155,4 +171,5 @@ void api_metrics(struct api_reply *reply)
 	show_variables(o);
 	show_shadow(o);
 	show_net(o);
+	show_log(o);
 }

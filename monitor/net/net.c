@@ -101,7 +101,7 @@ static void watch_link(void)
 {
 	if (net.nic.link_up == !!netif_is_link_up(&net.netif))
 		return;
-	log_info("NIC: link %s", net.nic.link_up ? "up" : "down");
+	log_limited(LOG_NET, LOG_INFO, "NIC: link %s", net.nic.link_up ? "up" : "down");
 	if (net.nic.link_up)
 		netif_set_link_up(&net.netif);
 	else

@@ -52,7 +52,7 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 	return 0;
 }
 
-/* Parked and absent CPUs run nothing, and start from scratch when they come. */
+/* Parked, dead and absent CPUs run nothing, and start from scratch when they come. */
 static int collect_cpus(struct check *c, const struct cpu *self)
 {
 	for_each_cpu (cpu) {
@@ -269,6 +269,42 @@ static int judge_queue(struct check *c, const struct held_cpu *h)
 	return err;
 }
 
+static bool is_any_dead(void)
+{
+	for_each_cpu (cpu)
+		if (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) == CPU_DEAD)
+			return true;
+	return false;
+}
+
+static bool is_held_base(struct check *c, u64 base)
+{
+	for_each_held(c, h) if (h->ctx.percpu_base == base) return true;
+	return false;
+}
+
+/*
+ * A CPU that died left its run queue behind, and others may take tasks from it. Which of the
+ * kernel's CPUs it was is not known: all count that are not held.
+ */
+static int judge_left_queues(struct check *c)
+{
+	int err = 0;
+
+	if (!is_any_dead() || MUTATION(left_queues))
+		return 0;
+	for (u32 i = 0; !err && i < guest_kernel.layout.nr_cpu_ids; i++) {
+		u64 base;
+
+		err = guest_percpu_base(i, &base);
+		if (!err && !is_held_base(c, base) && guest_is_percpu_base(base))
+			err = guest_for_each_queued(base, check_task, c);
+	}
+	if (err && err != -EBUSY && !c->r->reason[0])
+		check_refuse(c, err, "the run queue of a CPU that is dead cannot be followed");
+	return err;
+}
+
 static int judge_tasks(struct check *c)
 {
 	struct guest_task idle;
@@ -293,7 +329,7 @@ static int judge_tasks(struct check *c)
 		if (!err && !MUTATION(run_queues))
 			err = judge_queue(c, h);
 	}
-	return err;
+	return err ? err : judge_left_queues(c);
 }
 
 /*

@@ -134,7 +134,8 @@ bool patch_is_older(const struct patch *p, const struct patch *than)
 void patch_set_phase(struct patch *p, enum patch_phase phase)
 {
 	if (p->phase != phase)
-		log_debug("patch '%s': %s", p->name, patch_phase_name(phase));
+		log_limited(LOG_PATCH, LOG_DEBUG, "patch '%s': %s", p->name,
+			    patch_phase_name(phase));
 	p->phase = phase;
 }
 
@@ -148,7 +149,7 @@ void patch_blame(struct patch *p, int error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vformat(p->why, sizeof(p->why), fmt, ap);
 	va_end(ap);
-	log_warn("patch '%s': %s (%s)", p->name, p->why, errno_name(error));
+	log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s (%s)", p->name, p->why, errno_name(error));
 }
 
 void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size)
@@ -158,6 +159,8 @@ void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size)
 	for (i = 0; i + 1 < dst_size && i < src_size && src[i]; i++)
 		dst[i] = (unsigned char)src[i] < ' ' || src[i] == 0x7f ? '?' : src[i];
 	dst[i] = 0;
+	if (i + 1 == dst_size && i < src_size && src[i] && i > 3)
+		memcpy(dst + i - 3, "...", 3);
 }
 
 struct object *patch_object(struct patch *p, const char *name)

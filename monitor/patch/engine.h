@@ -123,9 +123,6 @@ struct patch_state_info {
 	char owner[SUTURE_NAME_LEN]; /* the patch that owns it now, "" if none does */
 };
 
-/* A reason, and what it means for two patches. */
-#define PATCH_WHY_LEN (REASON_LEN + 2 * SUTURE_NAME_LEN + 64)
-
 struct patch_info {
 	char name[SUTURE_NAME_LEN];
 	char version[64];
@@ -135,7 +132,7 @@ struct patch_info {
 	int error;	 /* 0 or negative errno of the last operation */
 	bool stuck;	 /* in transition, and somebody always sleeps in one function: `why` */
 	/* for people: with error what went wrong, without it what is worth knowing */
-	char why[PATCH_WHY_LEN];
+	char why[REASON_LEN];
 	u32 nr_objects, nr_funcs, nr_states;
 	u32 nr_clones, more_clones;		/* so many more than are listed */
 	struct transition_report apply, revert; /* of the last of each */

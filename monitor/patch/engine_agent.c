@@ -73,7 +73,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 			 "in force, but the agent that ran it is gone: a revert will run no "
 			 "callbacks and leave its module loaded",
 			 sizeof(p->why));
-		log_warn("patch '%s': %s", p->name, p->why);
+		log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
 		return;
 	}
 	bury(e, p);
@@ -154,14 +154,16 @@ static int set_enabled(struct engine *e, struct patch *p, bool on)
 	if (on) /* Linux does not enable again what is disabled, and it is not in the list */
 		return -EINVAL;
 	if (e->transition && !MUTATION(one_transition)) {
-		log_warn("patch '%s' cannot be disabled now: '%s' is in transition", p->name,
-			 e->transition->name);
+		log_limited(LOG_PATCH, LOG_WARN,
+			    "patch '%s' cannot be disabled now: '%s' is in transition", p->name,
+			    e->transition->name);
 		return -EBUSY;
 	}
 	state = engine_blocked_state(e, p);
 	if (state) {
-		log_warn("patch '%s' cannot be disabled: its state %llu is marked block_disable",
-			 p->name, (unsigned long long)state);
+		log_limited(LOG_PATCH, LOG_WARN,
+			    "patch '%s' cannot be disabled: its state %llu is marked block_disable",
+			    p->name, (unsigned long long)state);
 		return -EINVAL;
 	}
 	p->revert = (struct transition_report){0};
@@ -228,7 +230,7 @@ void engine_dropped(struct engine *e, u64 key)
 			       "the guest dropped the redirect of '%s' (reboot, kexec, or its "
 			       "payload's memory was freed)",
 			       f->name);
-			log_warn("patch '%s': %s", p->name, p->why);
+			log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
 		}
 		if (p->orphan && p->installed && p != e->transition && !has_redirect(p))
 			bury(e, p);

@@ -64,7 +64,7 @@ static void look_for_stuck(struct engine *e, u64 now, const struct blocker *b)
 	       "lasts: `suture cancel %s`",
 	       b->func, comm, b->pid, p->name);
 	if (!p->stuck)
-		log_warn("patch '%s': %s", p->name, p->why);
+		log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
 	p->stuck = true;
 }
 

@@ -725,7 +725,8 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 		if (!p->has_bundle)
 			patch_set_phase(p, PHASE_FAILED);
 	} else {
-		log_warn("patch '%s' refused: %s (%s)", name, d.why, errno_name(r));
+		log_limited(LOG_PATCH, LOG_WARN, "patch '%s' refused: %s (%s)", name, d.why,
+			    errno_name(r));
 	}
 	return r;
 }

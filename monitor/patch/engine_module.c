@@ -83,7 +83,7 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 		   const struct suture_module *m)
 {
 	const struct suture_decl_func *d;
-	char text[PATCH_WHY_LEN];
+	char text[REASON_LEN];
 	u32 i, j;
 	int err;
 
@@ -98,27 +98,31 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 		f->missing = !d || (!d->old_addr && !d->missing) ? SUTURE_NOT_FOUND : d->missing;
 		if (f->missing) {
 			missing_text(text, sizeof(text), f->missing, o->name, f->name, f->sympos);
-			log_warn("patch '%s': %s", p->name, text);
+			log_limited(LOG_MODULE, LOG_WARN, "patch '%s': %s", p->name, text);
 			return missing_error(f->missing);
 		}
 		if (!in_module(e, m, d->old_addr, d->old_size)) {
-			log_warn("patch '%s': function '%s' is not in the text of module '%s'",
-				 p->name, f->name, o->name);
+			log_limited(LOG_MODULE, LOG_WARN,
+				    "patch '%s': function '%s' is not in the text of module '%s'",
+				    p->name, f->name, o->name);
 			return -EFAULT;
 		}
 		for (j = 0; j < p->nr_funcs; j++) {
 			if (j == i || p->funcs[j].old_addr != d->old_addr)
 				continue;
-			log_warn("patch '%s': '%s' and '%s' are the same function of module '%s'",
-				 p->name, p->funcs[j].name, f->name, o->name);
+			log_limited(
+				LOG_MODULE, LOG_WARN,
+				"patch '%s': '%s' and '%s' are the same function of module '%s'",
+				p->name, p->funcs[j].name, f->name, o->name);
 			return -EINVAL;
 		}
 		f->old_addr = d->old_addr;
 		f->old_size = d->old_size;
 		if (!sites_are_in(e, m, d)) {
-			log_warn("patch '%s': what the kernel writes to in function '%s' is not "
-				 "in the text of module '%s'",
-				 p->name, f->name, o->name);
+			log_limited(LOG_MODULE, LOG_WARN,
+				    "patch '%s': what the kernel writes to in function '%s' is not "
+				    "in the text of module '%s'",
+				    p->name, f->name, o->name);
 			return -EFAULT;
 		}
 		f->ftrace_site = d->ftrace_site;
@@ -150,7 +154,8 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 	struct object *o;
 
 	if (m->error)
-		log_warn("module '%s' cannot be patched: %s", m->name, m->why);
+		log_limited(LOG_MODULE, LOG_WARN, "module '%s' cannot be patched: %s", m->name,
+			    m->why);
 	for (p = e->patches; p; p = p->next) {
 		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
 		if (!o || o->loaded)
@@ -194,7 +199,8 @@ static void payload_going(struct engine *e, struct patch *p)
 	if (e->transition && e->transition != p) {
 		/* one transition at a time, and the memory goes now: without its callbacks */
 		if (engine_switch_off(e, p))
-			log_error("patch '%s': its redirects are left to the agent", p->name);
+			log_limited(LOG_PATCH, LOG_ERROR,
+				    "patch '%s': its redirects are left to the agent", p->name);
 		patch_forget_redirects(p, NULL);
 		states_pass_on(e, p);
 		engine_forget(e, p);

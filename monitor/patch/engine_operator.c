@@ -118,7 +118,8 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 		  sizeof(p->version));
 	ask_for_job(e, p, 0);
 	patch_set_phase(p, PHASE_UPLOADED);
-	log_info("patch '%s' uploaded: %zu bytes of payload", name, b->payload_size);
+	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s' uploaded: %zu bytes of payload", name,
+		    b->payload_size);
 	return 0;
 }
 
@@ -237,7 +238,7 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 	r = revert(e, p, why, why_size);
 	if (r)
 		return r;
-	log_info("patch '%s': revert asked for", name);
+	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': revert asked for", name);
 	p->unload = true;
 	p->error = 0;
 	p->why[0] = 0;
@@ -290,7 +291,7 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 	r = cancel(e, p, why, why_size);
 	if (r)
 		return r;
-	log_info("patch '%s': cancel asked for", name);
+	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': cancel asked for", name);
 	p->todo = TODO_REVERSE;
 	p->stuck = false;
 	p->error = 0;
@@ -443,7 +444,9 @@ static void load_ended(struct engine *e, struct patch *p, s32 result, const char
 	}
 	/* the kernel brings init_module(2) to its end, whatever became of the helper */
 	if (p->installed && p->live) {
-		log_warn("patch '%s': its module is loaded, whatever the guest reports", p->name);
+		log_limited(LOG_PATCH, LOG_WARN,
+			    "patch '%s': its module is loaded, whatever the guest reports",
+			    p->name);
 		return;
 	}
 	/* Its own steps have said why, if it came so far: that is closer to the cause. */
@@ -493,8 +496,8 @@ int engine_loaded(struct engine *e, const struct suture_loaded *m)
 		return -ENOENT;
 	p->job_given = false;
 	copy_text(text, sizeof(text), m->text, sizeof(m->text));
-	log_info("patch '%s': guest reports %s%s%s", p->name, result ? errno_name(result) : "done",
-		 text[0] ? ": " : "", text);
+	log_limited(LOG_PATCH, LOG_INFO, "patch '%s': guest reports %s%s%s", p->name,
+		    result ? errno_name(result) : "done", text[0] ? ": " : "", text);
 	if (p->phase == PHASE_UNLOADING)
 		unload_ended(e, p, result, text);
 	else if (p->has_bundle)

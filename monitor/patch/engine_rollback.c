@@ -138,7 +138,7 @@ int engine_rollback(struct engine *e, const char *name, char *why, size_t why_si
 		r = check_states(e, p, why, why_size);
 	if (r)
 		return r;
-	log_info("patch '%s': rollback asked for", name);
+	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': rollback asked for", name);
 	p->revert = (struct transition_report){0};
 	p->error = 0;
 	p->why[0] = 0;

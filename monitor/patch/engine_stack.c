@@ -231,8 +231,8 @@ int engine_switch_object(struct engine *e, struct patch *p, struct object *o, bo
 	int ret = try_change(e, &c, SWITCH_OFFLINE, e->config.budget_max_us, &r);
 
 	if (ret && ret != -EAGAIN)
-		log_error("patch '%s', object '%s': %s (%s)", p->name, o->name, r.reason,
-			  errno_name(ret));
+		log_limited(LOG_PATCH, LOG_ERROR, "patch '%s', object '%s': %s (%s)", p->name,
+			    o->name, r.reason, errno_name(ret));
 	return ret;
 }
 
@@ -292,8 +292,9 @@ static void give_up(struct engine *e, struct patch *p, int error, const struct t
 		return;
 	}
 	/* Off is where it must get: somebody may mend what is wrong (memory, for one). */
-	log_error("patch '%s' cannot be switched off: %s (%s); tried again every second", p->name,
-		  r->reason, errno_name(error));
+	log_limited(LOG_PATCH, LOG_ERROR,
+		    "patch '%s' cannot be switched off: %s (%s); tried again every second", p->name,
+		    r->reason, errno_name(error));
 	e->next_attempt_us += 1000000;
 }
 

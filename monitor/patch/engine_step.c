@@ -20,7 +20,7 @@ void script_say(struct suture_step_reply *r, enum say_level level, const char *f
 	va_end(ap);
 	r->kind = SUTURE_STEP_LOG;
 	r->level = level;
-	log_line(levels[level], "guest: %s", r->text);
+	log_limited(LOG_PATCH, levels[level], "guest: %s", r->text);
 }
 
 void script_say_missing(struct suture_step_reply *r, const struct patch *p, const struct func *f)
@@ -54,8 +54,8 @@ void script_callback(struct suture_step_reply *r, const struct patch *p, bool is
 	r->index = index;
 	r->callback = callback;
 	str_copy(r->name, p->name, sizeof(r->name));
-	log_debug("patch '%s': callback %u of %s %u", p->name, callback,
-		  is_state ? "state" : "object", index);
+	log_limited(LOG_PATCH, LOG_DEBUG, "patch '%s': callback %u of %s %u", p->name, callback,
+		    is_state ? "state" : "object", index);
 }
 
 void script_wait(struct suture_step_reply *r)

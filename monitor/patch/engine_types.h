@@ -79,7 +79,7 @@ struct patch {
 	char version[64];
 	enum patch_phase phase;
 	int error;
-	char why[PATCH_WHY_LEN];
+	char why[REASON_LEN];
 	bool stuck; /* its transition: somebody always sleeps in one of its functions */
 
 	bool from_bundle;

@@ -3,13 +3,11 @@
 #ifndef PATCH_REPORT_H
 #define PATCH_REPORT_H
 
+#include "core/lib/format.h"
 #include "core/types.h"
 #include <suture/abi.h>
 
 #define BLOCKER_STACK 16
-
-/* A sentence for people about one function, whatever its name is; whoever passes it on has room. */
-#define REASON_LEN (SUTURE_SYM_LEN + 256)
 
 /* The task and function that an attempt failed on. */
 struct blocker {
@@ -41,6 +39,7 @@ struct transition_report {
 	u32 functions_redirected; /* redirects added or removed */
 	struct blocker blocker;	  /* of the last failed attempt */
 	char reason[REASON_LEN];  /* why the last attempt failed, "" if it did not */
+	char detail[REASON_LEN];  /* what the check found, if the reason only says what follows */
 };
 
 #endif

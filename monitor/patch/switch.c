@@ -316,6 +316,18 @@ static int check_unprobed(const struct redirect *redirect, void *report)
 		     : 0;
 }
 
+/* The check could not tell: what that means for who waits. Its own words stay as the detail. */
+static int undecided(struct transition_report *r, int err)
+{
+	str_copy(r->detail, r->reason, sizeof(r->detail));
+	return fail(r, -EAGAIN,
+		    err == -ETIMEDOUT
+			    ? "not all tasks could be looked at within one pause: the next attempt "
+			      "may take longer, up to pause_limit_us= of suture.conf"
+			    : "for a moment it could not be told where each task of the guest was: "
+			      "tried again");
+}
+
 /*
  * Check, fill, commit, apply. -EBUSY: a blocker. Whatever else fails may be different the next
  * time.
@@ -326,7 +338,7 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check
 	int err = count ? check_run(p, NULL, ranges, count, ahead, r) : 0;
 
 	if (err)
-		return err == -EBUSY ? err : -EAGAIN;
+		return err == -EBUSY ? err : undecided(r, err);
 	err = shadow_plan_for_each_added(plan, check_unprobed, r);
 	if (err)
 		return err;
@@ -374,7 +386,7 @@ static void clear_attempt(struct transition_report *r)
 	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
 	r->pages_shadowed = 0;
 	r->blocker = (struct blocker){0};
-	r->reason[0] = '\0';
+	r->reason[0] = r->detail[0] = '\0';
 }
 
 /* Prepared for the pause: what is switched, and what must not be on a stack. */

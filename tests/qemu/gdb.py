@@ -4,7 +4,7 @@
 import re
 import socket
 
-RIP = 16  # register number of x86-64
+RAX, RIP = 0, 16  # register numbers of x86-64
 
 
 class Gdb:
@@ -65,6 +65,19 @@ class Gdb:
     def set_rip(self, cpu, address):
         self.expect(f"Hg{self.thread(cpu)}")
         self.expect(f"P{RIP:x}={address.to_bytes(8, 'little').hex()}")
+
+    def get_register(self, cpu, number):
+        self.expect(f"Hg{self.thread(cpu)}")
+        return int.from_bytes(bytes.fromhex(self.command(f"p{number:x}")), "little")
+
+    def read(self, cpu, address):
+        """Eight bytes, as that CPU sees memory now."""
+        self.expect(f"Hg{self.thread(cpu)}")
+        return int.from_bytes(bytes.fromhex(self.command(f"m{address:x},8")), "little")
+
+    def write(self, cpu, address, value):
+        self.expect(f"Hg{self.thread(cpu)}")
+        self.expect(f"M{address:x},8:{value.to_bytes(8, 'little').hex()}")
 
     def go_on(self):
         self.send("c")

@@ -3,12 +3,18 @@
 #include "engine_rig.h"
 #include "core/log.h"
 
+char rig_said[RIG_SAID];
+
 /* The monitor's log is much, and read by people who look for a fault only: SUTURE_LOG=1. */
-void log_line(enum log_level level, const char *fmt, ...)
+void log_limited(enum log_kind kind, enum log_level level, const char *fmt, ...)
 {
 	static int shown = -1;
 	va_list ap;
 
+	(void)kind;
+	va_start(ap, fmt);
+	vsnprintf(rig_said, sizeof(rig_said), fmt, ap);
+	va_end(ap);
 	if (shown < 0)
 		shown = getenv("SUTURE_LOG") != NULL;
 	if (!shown)

@@ -126,6 +126,10 @@ struct rig {
 
 /* ---- engine_rig.c: the machine, and what its state is ---- */
 
+/* The last line that the engine gave to the monitor's log, with room for more than that has. */
+#define RIG_SAID 4096
+extern char rig_said[RIG_SAID];
+
 void rig_start(struct rig *rig);
 void rig_start_retry(struct rig *rig, u64 retry_us, u64 retry_max_us);
 /* An engine for this rig, with an agent. */

@@ -113,7 +113,7 @@ static inline void agent_arrives(void)
 	engine_agent_hello(engine);
 }
 
-static u64 pool_used(void)
+static inline u64 pool_used(void)
 {
 	struct pool_stats s;
 

@@ -26,6 +26,26 @@ static void off_list_tasks_on_a_run_queue(void **state)
 	assert_unseen(sp);
 }
 
+/* What a CPU that is dead left behind: its registers do not count, its run queue does. */
+static void off_list_tasks_of_a_dead_cpu(void **state)
+{
+	u64 task = syn_loose_task(303, "left"), sp = syn_sleep(task, 0x80);
+	u64 rq = syn.cpus[2].base + PCPU_RQ;
+
+	(void)state;
+	cpus[2].state = CPU_DEAD;
+	syn.cpus[2].ctx.ip = INSIDE;
+	syn_put_context(2);
+	assert_unseen(sp);
+	syn_list_add_tail(task + TASK_GROUP_NODE, rq + RQ_CFS_TASKS);
+	assert_seen(sp, 303, "stack");
+	syn_set(rq + RQ_LOCK, 1);
+	assert_not_judged(-ELOOP, "the run queue of a CPU that is dead");
+	/* one that the guest has taken off has moved its tasks away */
+	cpus[2].state = CPU_PARKED;
+	assert_unseen(sp);
+}
+
 static void off_list_tasks_of_the_extensible_class(void **state)
 {
 	u64 task = syn_loose_task(302, "scx"), sp = syn_sleep(task, 0x80);
@@ -322,6 +342,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(off_list_tasks_on_a_run_queue),
+		TEST(off_list_tasks_of_a_dead_cpu),
 		TEST(off_list_tasks_of_the_extensible_class),
 		TEST(off_list_deadline_tasks),
 		TEST(a_run_queue_that_is_being_changed),

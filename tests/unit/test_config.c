@@ -42,6 +42,7 @@ static void defaults(void **state)
 	assert_int_equal(c.pause_budget_us, 1000);
 	assert_int_equal(c.pause_limit_us, 50000);
 	assert_false(c.insecure || c.require || c.guest_patches);
+	assert_true(c.guest_may_disable);
 }
 
 static void every_key(void **state)
@@ -58,6 +59,7 @@ static void every_key(void **state)
 			       "insecure=yes\n"
 			       "require=no\n"
 			       "guest_patches=yes\n"
+			       "guest_may_disable=no\n"
 			       "memory=1G\n"
 			       "log_level=debug\n"
 			       "debug_port=0x402\n"
@@ -76,6 +78,7 @@ static void every_key(void **state)
 	assert_true(c.insecure);
 	assert_false(c.require);
 	assert_true(c.guest_patches);
+	assert_false(c.guest_may_disable);
 	assert_int_equal(c.memory, 1 << 30);
 	assert_int_equal(c.log_level, 3);
 	assert_int_equal(c.debug_port, 0x402);
@@ -136,6 +139,7 @@ static void bad_values(void **state)
 		{"insecure=1", "yes or no"},
 		{"require=YES", "yes or no"},
 		{"guest_patches=", "yes or no"},
+		{"guest_may_disable=maybe", "yes or no"},
 		{"memory=64", "16M to 1G"},
 		{"memory=15M", "16M to 1G"},
 		{"memory=2G", "16M to 1G"},

@@ -64,7 +64,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_has(
 		"\"transition\":{\"patch\":\"fix\",\"phase\":\"patching\",\"attempts\":1,"
 		"\"stuck\":false,\"why\":\"\",\"reason\":\"task 412 is in "
-		"f\",\"blocker\":{\"pid\":412,"
+		"f\",\"detail\":\"\",\"blocker\":{\"pid\":412,"
 		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
 		"\"address\":\"0xffffffffc0301044\",\"symbol\":\"\",\"stack\":[{\"address\":"
 		"\"0xffffffff8171f0a2\",\"func\":\"\",\"symbol\":\"schedule+0x42/0xa0\"},"
@@ -88,7 +88,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	agent_works("fix");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"applied\",\"final\":true,");
-	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"blocker\":"
+	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"detail\":"
+		   "\"\",\"blocker\":"
 		   "null}");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
@@ -277,7 +278,8 @@ static void pages_through_the_log(void **state)
 		log_warn("line %d \"of\" the log\t.", i);
 	snprintf(path, sizeof(path), "/v1/log?since=%llu", (unsigned long long)first);
 	assert_int_equal(request("GET", path), 200);
-	assert_has("\"level\":\"warn\",\"text\":\"line 0 \\\"of\\\" the log\\u0009.\"}");
+	assert_has("\"level\":\"warn\",\"kind\":\"monitor\",\"text\":\"line 0 \\\"of\\\" the "
+		   "log\\u0009.\"}");
 	assert_has("line 255 ");
 	assert_lacks("line 256 ");
 	snprintf(expect, sizeof(expect), "],\"next\":%llu}", (unsigned long long)first + 256);
@@ -295,6 +297,16 @@ static void pages_through_the_log(void **state)
 	assert_int_equal(request("GET", "/v1/log?limit=-1"), 400);
 }
 
+static void shows_dead_cpus(void **state)
+{
+	(void)state;
+	cpu_mark_dead(&cpus[1], "host-state", "exit code %#x", 0x400);
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("{\"id\":1,\"hwid\":1,\"state\":\"dead\",\"why\":\"exit code 0x400\",");
+	assert_int_equal(request("GET", "/v1/log"), 200);
+	assert_has("\"text\":\"CPU 1 is dead: exit code 0x400\"}");
+}
+
 /* Each line is a comment or a sample of a metric that was announced, with a number. */
 static void metrics_are_well_formed(void **state)
 {
@@ -303,12 +315,16 @@ static void metrics_are_well_formed(void **state)
 
 	(void)state;
 	cpus[1].exits[EXIT_MSR] = 17;
+	cpu_mark_dead(&cpus[1], "host-state", "exit code %#x", 0x400);
 	fake_time_set(12345678, 0);
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_string_equal(reply.type, "text/plain; version=0.0.4; charset=utf-8");
 	assert_has("\nsuture_exits_total{cpu=\"1\",class=\"msr\"} 17\n");
 	assert_has("\nsuture_uptime_seconds 12.345678\n");
-	assert_has("\nsuture_cpus{state=\"parked\"} 2\n");
+	assert_has("\nsuture_cpus{state=\"parked\"} 1\n");
+	assert_has("\nsuture_cpus{state=\"dead\"} 1\n");
+	assert_has("\nsuture_cpu_dead{cpu=\"1\",cause=\"host-state\"} 1\n");
+	assert_has("\nsuture_log_left_out_total{kind=\"access\"} ");
 	assert_has("\nsuture_pool_pages{state=\"used\"} ");
 	assert_has("\nsuture_patches{phase=\"failed\"} 0\n");
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
@@ -328,7 +344,7 @@ static void metrics_are_well_formed(void **state)
 		assert_int_equal(*end, 0);
 		samples++;
 	}
-	assert_in_range(samples, 50, 100);
+	assert_in_range(samples, 50, 120);
 }
 
 int main(void)
@@ -340,6 +356,7 @@ int main(void)
 		T(status_stays_small),
 		T(counts_shadow_variables),
 		T(says_how_much_room_it_needs),
+		T(shows_dead_cpus),
 		T(pages_through_the_log),
 		T(metrics_are_well_formed),
 	};

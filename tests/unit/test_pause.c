@@ -251,6 +251,45 @@ static void parked_cpus_are_not_waited_for(void **state)
 	pause_end(&p);
 }
 
+/* One CPU dies while the others run: no pause waits for it, kicks it, or counts it. */
+static u32 to_die;
+
+static void guest_dies(struct cpu *c)
+{
+	if (c->id == READ_ONCE(to_die) && c->state != CPU_DEAD)
+		cpu_mark_dead(c, "test", "exit code %#x", 0x7f);
+	while (c->state == CPU_DEAD && READ_ONCE(to_die))
+		arch_relax();
+	guest_works(c);
+}
+
+static void dead_cpus_are_not_waited_for(void **state)
+{
+	struct pause p;
+	u64 kicks;
+
+	(void)state;
+	to_die = 0;
+	fake_guest_start(guest_dies);
+	assert_int_equal(pause_begin(&p, LONG_US), 0);
+	assert_int_equal(p.cpus_held, GUEST_CPUS);
+	pause_end(&p);
+	WRITE_ONCE(to_die, 2);
+	while (__atomic_load_n(&cpus[2].state, __ATOMIC_ACQUIRE) != CPU_DEAD)
+		arch_relax();
+	kicks = fake_kicks(&cpus[2]);
+	for (u32 i = 0; i < 100; i++) {
+		assert_int_equal(pause_begin(&p, LONG_US), 0);
+		assert_int_equal(p.cpus_held, GUEST_CPUS - 1);
+		assert_int_equal(pause_commit(&p, NULL, NULL), 0);
+		pause_end(&p);
+	}
+	assert_int_equal(fake_kicks(&cpus[2]), kicks);
+	assert_string_equal(cpus[2].dead_cause, "test");
+	assert_string_equal(cpus[2].dead_why, "exit code 0x7f");
+	WRITE_ONCE(to_die, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +303,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(several_initiators, setup, teardown),
 		cmocka_unit_test_setup_teardown(parked_cpus_are_not_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(dead_cpus_are_not_waited_for, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

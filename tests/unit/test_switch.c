@@ -353,7 +353,8 @@ static void what_cannot_be_judged_is_tried_again(void **state)
 	(void)state;
 	add_func("a", A, A, NEW_A);
 	syn_set(link, 0);
-	assert_fails(-EAGAIN, "list");
+	assert_fails(-EAGAIN, "it could not be told where each task of the guest was");
+	assert_string_equal(report.detail, "the list of tasks cannot be followed");
 	assert_nothing_changed();
 	syn_set(link, before);
 	assert_done();
@@ -382,7 +383,7 @@ static void a_deadline_at_every_step(void **state)
 		fake_time_set(1000, 1);
 		if (!switch_try(&set, budget, &report))
 			break;
-		at_check |= !!strstr(report.reason, "tasks checked");
+		at_check |= !!strstr(report.detail, "tasks checked");
 		at_commit |= !!strstr(report.reason, "at the commit");
 		assert_nothing_changed();
 	}
@@ -390,6 +391,40 @@ static void a_deadline_at_every_step(void **state)
 	assert_true(at_commit);
 	assert_int_equal(target(A), NEW_A);
 	assert_int_equal(report.attempts, budget + 1);
+}
+
+/* Names of maximal length: what is the matter with them is said to its end. */
+static void reasons_are_whole(void **state)
+{
+	static const char *const ends[] = {
+		"not the beginning of a function: check that the patch was built for this kernel",
+		"its jump would overlap that of another function",
+		"is too short for a jump (2 bytes): patch its callers instead",
+	};
+	char name[SUTURE_SYM_LEN];
+	u64 before = syn_get(A);
+
+	(void)state;
+	memset(name, 'f', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (u32 i = 0; i < ARRAY_SIZE(ends); i++) {
+		set.count = 0;
+		add_func(name, A, A, NEW_A);
+		if (i == 1)
+			add_func(name, A + 1, A + 1, NEW_B);
+		if (i == 2)
+			funcs[0].old_size = 2;
+		syn_set(A, i ? before : 0);
+		assert_true(attempt() < 0);
+		if (!strstr(report.reason, name) || !strstr(report.reason, ends[i]))
+			fail_msg("not whole: %s", report.reason);
+	}
+	/* and a task that is in the way */
+	set.count = 0;
+	add_func(name, B, B, NEW_B);
+	syn_set(syn_sleep(sleeper, 64), B + 4);
+	assert_fails(-EAGAIN, name);
+	assert_non_null(strstr(report.reason, " (stack)"));
 }
 
 static void a_cpu_that_does_not_stop(void **state)
@@ -423,6 +458,7 @@ int main(void)
 		TEST(what_cannot_be_judged_is_tried_again),
 		TEST(the_pause_is_too_short),
 		TEST(a_deadline_at_every_step),
+		TEST(reasons_are_whole),
 		TEST(a_cpu_that_does_not_stop),
 	};
 

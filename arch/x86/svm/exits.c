@@ -41,7 +41,8 @@ static enum exit_class on_io(struct cpu *c)
 	u32 info = (u32)v->exit_info1;
 
 	if (info & IOIO_STRING)
-		log_error("guest CPU %u: string I/O on port %#x ignored", c->id, IOIO_PORT(info));
+		log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: string I/O on port %#x ignored",
+			    c->id, IOIO_PORT(info));
 	else
 		vcpu_io(c, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 	hv->skip(c, (u32)(v->exit_info2 - v->rip));
@@ -130,5 +131,7 @@ enum exit_class svm_exit(struct cpu *c)
 		return on_npf(c);
 	if (code < ARRAY_SIZE(handlers) && handlers[code])
 		return handlers[code](c);
-	vcpu_panic(c, "unexpected exit", v->exit_code, v->exit_info1);
+	vcpu_die(c, "unexpected-exit",
+		 "the processor left the guest for a reason that has no handler", v->exit_code,
+		 v->exit_info1, v->exit_info2);
 }

@@ -265,6 +265,15 @@ static void keep_event(struct vmcb *v)
 		v->event_injection = event;
 }
 
+/*
+ * Seen once, in a multi-threaded QEMU 7.2: an exit that saved the monitor's own state as the
+ * guest's. Every entry after it would run the monitor's code in the guest.
+ */
+static bool has_host_state(const struct vmcb *v)
+{
+	return v->cr3 == host_root() && v->rip - machine->memory.v < machine->image_size;
+}
+
 static enum exit_class svm_enter(struct cpu *c)
 {
 	struct svm_cpu *s = svm_of(c);
@@ -284,6 +293,9 @@ static enum exit_class svm_enter(struct cpu *c)
 
 	svm_run(r->gpr, arch_pa(v).v, arch_pa(s->host).v);
 
+	if (has_host_state(v))
+		vcpu_die(c, "host-state", "the exit saved the monitor's state as the guest's",
+			 v->exit_code, v->exit_info1, v->exit_info2);
 	keep_event(v);
 	load_vcpu(c);
 	return svm_exit(c);
@@ -314,6 +326,16 @@ static void svm_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error
 {
 	svm_of(c)->guest->event_injection = vector | EVENT_EXCEPTION | EVENT_VALID |
 					    (has_error ? EVENT_HAS_ERROR | (u64)error << 32 : 0);
+}
+
+/* keep_event() has it; those of INT instructions run again instead (15.7.2). */
+static int svm_undelivered(const struct cpu *c)
+{
+	u64 event = svm_of(c)->guest->event_injection;
+
+	return (event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION
+		       ? (int)EVENT_VECTOR(event)
+		       : -1;
 }
 
 static bool svm_inject_nmi(struct cpu *c)
@@ -383,6 +405,7 @@ const struct hv_ops svm_ops = {
 	.halt = svm_halt,
 	.skip = svm_skip,
 	.inject_fault = svm_inject_fault,
+	.undelivered = svm_undelivered,
 	.inject_nmi = svm_inject_nmi,
 	.step_begin = svm_step_begin,
 	.step_end = svm_step_end,

@@ -14,7 +14,12 @@
 
 int vformat(char *buf, size_t size, const char *fmt, va_list ap)
 {
-	return stbsp_vsnprintf(buf, size > INT32_MAX ? INT32_MAX : (int)size, fmt, ap);
+	static const char cut[] = "...";
+	int n = stbsp_vsnprintf(buf, size > INT32_MAX ? INT32_MAX : (int)size, fmt, ap);
+
+	if (n >= 0 && (size_t)n >= size && size >= sizeof(cut))
+		memcpy(buf + size - sizeof(cut), cut, sizeof(cut));
+	return n;
 }
 
 int format(char *buf, size_t size, const char *fmt, ...)

@@ -27,5 +27,5 @@ u32 net_random(void)
 
 void net_assert_failed(const char *what, const char *file, int line)
 {
-	log_error("lwIP: %s (%s:%d)", what, file, line);
+	log_limited(LOG_NET, LOG_ERROR, "lwIP: %s (%s:%d)", what, file, line);
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "escape.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Bytes of the control character that s begins with, 0 if it is none. Of UTF-8's, those from
+ * U+0080 to U+009F are as good as ESC and something to a terminal.
+ */
+static size_t control(const unsigned char *s)
+{
+	if (s[0] < ' ' || s[0] == 0x7f)
+		return 1;
+	return s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0 ? 2 : 0;
+}
+
+char *escape(const char *text, const char *keep)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	char *out = malloc(4 * strlen(text) + 1), *to = out;
+
+	if (!out)
+		return NULL;
+	while (*s) {
+		size_t len = strchr(keep, *s) ? 0 : control(s);
+
+		if (!len)
+			*to++ = (char)*s++;
+		else
+			to += sprintf(to, "\\x%02x", s[len - 1]);
+		s += len;
+	}
+	*to = 0;
+	return out;
+}
+
+void escape_json(json_t *value)
+{
+	const char *key;
+	json_t *member;
+	size_t i;
+	char *text;
+
+	if (json_is_string(value)) {
+		text = escape(json_string_value(value), "");
+		json_string_set(value, text ? text : "?");
+		free(text);
+	} else if (json_is_array(value)) {
+		json_array_foreach(value, i, member) escape_json(member);
+	} else if (json_is_object(value)) {
+		json_object_foreach(value, key, member) escape_json(member);
+	}
+}
+
+void print_json(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+
+	for (const char *s = text; s && *s; s++)
+		if (*s == 0x7f) /* which the library takes for a letter */
+			fputs("\\u007f", stdout);
+		else
+			putchar(*s);
+	putchar('\n');
+	free(text);
+}

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a guest provokes again and again, a CPU that cannot run any more, and a kernel without page
+tables: the monitor says so once, and what it has said before can still be read."""
+
+import os
+import re
+import subprocess
+import time
+
+from gdb import RAX, Gdb
+from machine import BUILD, GUEST, SUTURE_EFI
+from patches import apply, revert
+
+MISHAP = os.path.join(BUILD, "guest", f"{GUEST}-modules", "mishap.ko")
+IMAGE = os.path.join(os.path.dirname(SUTURE_EFI), "suture.so")
+PARAMETERS = "/sys/module/mishap/parameters"
+LINES = 20000
+BURST = 64
+VMCB_CR3, VMCB_RIP = 0x550, 0x578
+ROOT = 8  # in struct stage2
+
+
+def image_base(guest):
+    return int(guest.wait_log(r"suture: .* MiB at (0x[0-9a-f]+)")[1], 16)
+
+
+def symbol(name):
+    out = subprocess.run(["nm", IMAGE], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return int(re.search(rf"^([0-9a-f]+) \w {name}$", out, re.MULTILINE)[1], 16)
+
+
+def behind_vmrun():
+    out = subprocess.run(["objdump", "-d", "--no-show-raw-insn", IMAGE], stdout=subprocess.PIPE,
+                         check=True).stdout.decode()
+    return int(re.search(r"\tvmrun.*\n *([0-9a-f]+):", out)[1], 16)
+
+
+def log_of(guest):
+    lines, since = [], 0
+    while page := (answer := guest.json(f"/v1/log?since={since}"))["lines"]:
+        lines += page
+        since = answer["next"]
+    return lines
+
+
+def metric(guest, name):
+    text = guest.http("/metrics")[1]
+    return int(re.search(rf"^suture_{re.escape(name)} (\d+)$", text, re.MULTILINE)[1])
+
+
+def write_files(guest, demo):
+    """guest_may_disable=no: nobody in the guest turns a patch off, the operator does."""
+    guest.load_agent()
+    apply(guest, demo)
+    for name, value in ("enabled", 0), ("force", 1):
+        result = guest.shell(f"echo {value} >/sys/kernel/suture/demo/{name}")
+        assert result.status and "Operation not permitted" in result.out, result
+    assert guest.check("cat /sys/kernel/suture/demo/enabled") == "1"
+    said = [line["text"] for line in log_of(guest) if "guest_may_disable=no" in line["text"]]
+    assert [re.sub(r"pid \d+", "pid N", text) for text in said] == [
+        f"patch 'demo': sh (pid N) in the guest wrote {value} to `{name}`: refused, suture.conf says "
+        "guest_may_disable=no" for name, value in (("enabled", 0), ("force", 1))]
+    revert(guest, "demo")
+    guest.check("rmmod suture")
+
+
+def provoke(guest, measured):
+    before = log_of(guest)
+    guest.check(f"echo {LINES} >{PARAMETERS}/lines", timeout=120)
+    lines = log_of(guest)
+    assert [line for line in lines if line in before] == before
+    provoked = [line for line in lines if "string I/O" in line["text"]]
+    assert len(provoked) <= BURST and {line["kind"] for line in provoked} == {"access"}
+    left_out = metric(guest, 'log_left_out_total{kind="access"}')
+    kept = metric(guest, 'log_lines_total{kind="access"}')
+    assert left_out + kept >= LINES
+    measured(f"{LINES} lines provoked, {kept} kept, all of the {len(before)} before are readable")
+
+
+def kill_cpu(guest, cpu):
+    """The next exit of the CPU leaves the monitor's own state in its VMCB."""
+    base = image_base(guest)
+    address = base + behind_vmrun()
+    gdb = Gdb(os.path.join(guest.sockets, "gdb"))
+    gdb.set_breakpoint(address)
+    deadline = time.monotonic() + 60
+    while True:
+        assert time.monotonic() < deadline, f"no exit of CPU {cpu}"
+        gdb.go_on()
+        stopped = gdb.wait_stop()
+        gdb.clear_breakpoint(address)
+        if stopped == cpu:
+            break
+        gdb.step(stopped)
+        gdb.set_breakpoint(address)
+    vmcb = gdb.get_register(cpu, RAX)
+    gdb.write(cpu, vmcb + VMCB_CR3, gdb.read(cpu, base + symbol("host_tables") + ROOT))
+    gdb.write(cpu, vmcb + VMCB_RIP, address)
+    gdb.close()
+
+
+def check_dead(guest, cpu):
+    status = guest.json("/v1/status")["cpus"]
+    assert [c["state"] for c in status] == ["guest", "dead", "service"]
+    why = status[cpu]["why"]
+    assert re.match(r"the exit saved the monitor's state as the guest's: exit code 0x[0-9a-f]+, "
+                    r"info 0x[0-9a-f]+ and 0x[0-9a-f]+; guest's rip 0x[0-9a-f]+", why), why
+    said = [line for line in log_of(guest) if "is dead" in line["text"]]
+    assert [(line["text"], line["level"]) for line in said] == [
+        (f"CPU {cpu} is dead: {why}", "error")]
+    assert metric(guest, f'cpu_dead{{cpu="{cpu}",cause="host-state"}}') == 1
+    assert metric(guest, 'cpus{state="dead"}') == 1
+    out = guest.suture("status").out
+    assert f"dead      CPU {cpu}: {why}" in out and "1 guest, 1 dead, 1 service" in out, out
+    # the others run on
+    assert guest.check("taskset -c 0 echo here") == "here"
+
+
+def test_mishaps_of_a_guest(boot, demo, measured):
+    # nothing that the guest's shell waits for is to happen on CPU 1
+    guest = boot(cpus=2, conf={"guest_may_disable": "no"}, cmdline="nowatchdog isolcpus=1 irqaffinity=0 rcu_nocbs=1 "
+                                 "rcupdate.rcu_cpu_stall_suppress=1",
+                 files={"/lib/modules/mishap.ko": MISHAP},
+                 qemu=["-gdb", "unix:{sockets}/gdb,server=on,wait=off"])
+    write_files(guest, demo)
+    guest.check("insmod /lib/modules/mishap.ko")
+    provoke(guest, measured)
+    # an isolated CPU that is idle has no exits
+    guest.check("taskset -c 1 sh -c 'while :; do :; done' >/dev/null 2>&1 &")
+    kill_cpu(guest, 1)
+    check_dead(guest, 1)
+    # a kernel without page tables comes to its end, as on hardware
+    tables = image_base(guest)
+    guest.send(f"taskset -c 0 sh -c 'echo {tables} >{PARAMETERS}/tables'")
+    guest.wait_end(timeout=30)
+    log = guest.read_log("monitor.log")
+    assert re.search(rf"guest CPU 0 shut down \(triple fault\) at .*, cr3 {tables:#x}", log), log
+    walks = re.findall(r"page table at guest physical .* cannot be carried out", log)
+    assert len(walks) == 3, walks

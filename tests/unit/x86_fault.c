@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Accesses that stage 2 refuses and nobody can carry out: the guest gets an exception, and one
+ * whose exceptions cannot be delivered either comes to its end, as on hardware.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "boot/boot.h"
+#include "core/lib/string.h"
+#include "core/pause.h"
+#include "stage2/shadow.h"
+#include "stage2/stage2.h"
+#include "../../arch/x86/hv.h"
+#include "../../arch/x86/icr.h"
+#include "../../arch/x86/insn.h"
+#include "../../arch/x86/map.h"
+
+static struct arch_cpu arch;
+static struct cpu *self = &cpus[0];
+static struct boot_info info = {.local_apic = {0xfee00000}};
+struct boot_info *machine = &info;
+
+static int undelivered; /* what the exit kept from being delivered */
+static int injected;
+static jmp_buf ended;
+
+/* ---- what the code under test calls ---- */
+
+static int fake_undelivered(const struct cpu *c)
+{
+	assert_ptr_equal(c, self);
+	return undelivered;
+}
+
+static void fake_inject(struct cpu *c, u8 vector, bool has_error, u32 error)
+{
+	assert_ptr_equal(c, self);
+	assert_true(has_error);
+	assert_int_equal(error, 0);
+	injected = vector;
+}
+
+static const struct hv_ops ops = {.inject_fault = fake_inject, .undelivered = fake_undelivered};
+const struct hv_ops *hv = &ops;
+
+void vcpu_shutdown(struct cpu *c)
+{
+	assert_ptr_equal(c, self);
+	longjmp(ended, 1);
+}
+
+int vcpu_decode(struct cpu *c, struct guest_insn *insn)
+{
+	(void)c, (void)insn;
+	return -1;
+}
+
+bool layout_is_hidden(ipa_t ipa)
+{
+	return ipa.v < 0x200000;
+}
+
+bool newkernel_check(struct cpu *c)
+{
+	(void)c;
+	return false;
+}
+
+enum exit_class apic_guest_write(struct cpu *c, u32 offset, u32 value)
+{
+	(void)c, (void)offset, (void)value;
+	return EXIT_APIC;
+}
+
+void nmi_iret_done(struct cpu *c)
+{
+	(void)c;
+}
+
+bool shadow_lookup(ipa_t page, pa_t *original, pa_t *copy)
+{
+	(void)page, (void)original, (void)copy;
+	return false;
+}
+
+/* No page is shadowed: none of these is called. */
+struct stage2 stage2;
+
+bool shadow_write_through(ipa_t ipa, size_t len)
+{
+	fail_msg("%#llx, %zu", (unsigned long long)ipa.v, len);
+	return false;
+}
+
+int stage2_set_leaf(struct stage2 *s, ipa_t ipa, pa_t pa, u32 attrs)
+{
+	(void)s, (void)ipa, (void)pa;
+	fail_msg("%#x", attrs);
+	return 0;
+}
+
+int pause_begin(struct pause *p, u64 budget_us)
+{
+	(void)p;
+	fail_msg("%llu", (unsigned long long)budget_us);
+	return 0;
+}
+
+int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg)
+{
+	(void)finish, (void)arg;
+	fail_msg("%p", (void *)p);
+	return 0;
+}
+
+void pause_end(struct pause *p)
+{
+	fail_msg("%p", (void *)p);
+}
+
+u64 arch_time_us(void)
+{
+	return 1000;
+}
+
+void arch_debug_putc(char c)
+{
+	(void)c;
+}
+
+/* ---- the tests ---- */
+
+static int setup(void **state)
+{
+	(void)state;
+	self->arch = &arch;
+	nr_cpus = 1;
+	injected = undelivered = -1;
+	return 0;
+}
+
+/* One exit; true if it was the last. */
+static bool fault(struct stage2_fault f)
+{
+	if (setjmp(ended))
+		return true;
+	vcpu_stage2_fault(self, &f);
+	return false;
+}
+
+static const struct stage2_fault walks[] = {
+	{.ipa = {0x1000}, .write = true, .table_walk = true}, /* hidden */
+	{.ipa = {0x1000}, .fetch = true},
+	{.ipa = {0x1000}, .write = true},
+	{.ipa = {0xfee00000}, .write = true}, /* the local APIC, by what cannot be decoded */
+	{.ipa = {0x40000000}},		      /* nothing there */
+};
+
+static void the_guest_gets_an_exception(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(walks); i++) {
+		assert_false(fault(walks[i]));
+		assert_int_equal(injected, VEC_GP);
+	}
+	/* an event that is not an exception gives way */
+	undelivered = VEC_DB;
+	assert_false(fault(walks[0]));
+	assert_int_equal(injected, VEC_GP);
+}
+
+static void while_an_exception_is_delivered_it_is_a_double_fault(void **state)
+{
+	static const int firsts[] = {VEC_DE, VEC_TS, 11, 12, VEC_GP, VEC_PF};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(firsts); i++) {
+		undelivered = firsts[i];
+		assert_false(fault(walks[0]));
+		assert_int_equal(injected, VEC_DF);
+	}
+}
+
+/* Tables that cannot be walked: whatever is injected exits again. */
+static void a_guest_without_tables_ends(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(walks); i++) {
+		u32 exits = 0;
+
+		undelivered = -1;
+		while (!fault(walks[i])) {
+			undelivered = injected;
+			assert_true(++exits < 3);
+		}
+		assert_int_equal(exits, 2);
+	}
+}
+
+#define T(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_guest_gets_an_exception),
+		T(while_an_exception_is_delivered_it_is_a_double_fault),
+		T(a_guest_without_tables_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
