@@ -3,7 +3,8 @@
  * suture: the operator's command.
  *
  * Exit codes: 0 it is so; 1 the monitor refused, or the operation failed; 2 the command line or a
- * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout came.
+ * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout came; 5 status:
+ * the guest is not well.
  */
 #ifndef CTL_H
 #define CTL_H
@@ -14,7 +15,14 @@
 
 #include "params.h"
 
-enum exit_code { EX_DONE = 0, EX_FAILED = 1, EX_BAD_USAGE = 2, EX_UNREACHABLE = 3, EX_PENDING = 4 };
+enum exit_code {
+	EX_DONE = 0,
+	EX_FAILED = 1,
+	EX_BAD_USAGE = 2,
+	EX_UNREACHABLE = 3,
+	EX_PENDING = 4,
+	EX_SICK = 5
+};
 
 struct options {
 	const char *host;     /* HOST or HOST:PORT; NULL if not given */

@@ -100,7 +100,7 @@ static void usage(FILE *to)
 	      "         --description TEXT, --cve ID[,ID...], --param NAME=VALUE (of the\n"
 	      "         module, for its load; as often as needed)\n\n"
 	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
-	      "reached, 4 still under way after --timeout.\n\n"
+	      "reached, 4 still under way after --timeout, 5 status: the guest is not well.\n\n"
 	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
 	      to);
 }

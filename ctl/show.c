@@ -132,9 +132,20 @@ static void print_current(const json_t *list)
 	}
 }
 
+static void print_agent(const json_t *guest)
+{
+	if (!json_is_integer(json_object_get(guest, "silent_us")))
+		puts("agent     absent: load suture.ko in the guest");
+	else if (*jstr(guest, "why"))
+		printf("guest     %s\n", jstr(guest, "why"));
+	else
+		printf("agent     present, last heard %.1f s ago\n",
+		       (double)jint(guest, "silent_us") / 1e6);
+}
+
 int cmd_status(const struct options *o, char **args)
 {
-	const json_t *kernel, *pauses, *memory, *v;
+	const json_t *kernel, *pauses, *memory, *v, *guest;
 	const char *phase;
 	json_t *s;
 	int r = get(o, "/v1/status", &s);
@@ -142,6 +153,8 @@ int cmd_status(const struct options *o, char **args)
 	(void)args;
 	if (r)
 		return r;
+	guest = json_object_get(s, "guest");
+	r = *jstr(guest, "why") ? EX_SICK : EX_DONE;
 	if (o->json)
 		goto out;
 	kernel = json_object_get(s, "kernel");
@@ -149,8 +162,7 @@ int cmd_status(const struct options *o, char **args)
 	memory = json_object_get(s, "memory");
 	printf("monitor   %s (ABI %lld), up %.1f s\n", jstr(s, "version"), jint(s, "abi"),
 	       (double)jint(s, "uptime_us") / 1e6);
-	printf("agent     %s\n",
-	       jbool(s, "agent") ? "present" : "absent: load suture.ko in the guest");
+	print_agent(guest);
 	if (json_is_object(kernel))
 		printf("kernel    %s, build-id %s\n", jstr(kernel, "release"),
 		       jstr(kernel, "build_id"));
@@ -172,7 +184,7 @@ int cmd_status(const struct options *o, char **args)
 	print_transition(json_object_get(s, "transition"));
 out:
 	json_decref(s);
-	return EX_DONE;
+	return r;
 }
 
 int cmd_list(const struct options *o, char **args)

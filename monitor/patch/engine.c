@@ -288,6 +288,7 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
 	struct patch *p = engine_find(e, name);
 	u32 i;
 
+	engine_hear(e);
 	reply->enabled = reply->transition = reply->forced = reply->stack_order = 0;
 	reply->patched = 0;
 	if (!p)

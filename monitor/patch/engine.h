@@ -139,6 +139,24 @@ int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_
 int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info);
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
 
+/* How the guest is, as far as its agent's words tell. */
+enum guest_state {
+	GUEST_UNKNOWN, /* no agent has registered */
+	GUEST_ALIVE,
+	GUEST_SILENT, /* its agent has said nothing for 10 s */
+	GUEST_STATES
+};
+
+const char *guest_state_name(enum guest_state s); /* "unknown", "alive", ... */
+
+struct guest_health {
+	enum guest_state state;
+	u64 silent_us; /* since the agent's last word; 0 while there is no agent */
+	char why[128]; /* what is wrong, for people; "" if nothing is known to be */
+};
+
+void engine_guest_health(const struct engine *e, struct guest_health *h);
+
 /* Shadow variables in the guest, as the agent last counted them. */
 struct shadow_total {
 	bool known; /* it has */

@@ -88,7 +88,7 @@ void engine_agent_hello(struct engine *e)
 	e->job_out = 0;
 	e->agent = true;
 	engine_forget_shadow(e);
-	e->heard_us = e->ops.now_us(e->ops.ctx);
+	engine_hear(e);
 	for (p = e->patches; p; p = p->next) {
 		p->job_given = false;
 		if (p->phase == PHASE_UPLOADED)
@@ -176,6 +176,7 @@ int engine_set(struct engine *e, const struct suture_set *m)
 {
 	struct patch *p = engine_find(e, m->name);
 
+	engine_hear(e);
 	if (!p || !p->installed || p->orphan)
 		return -ENOENT;
 	if (m->value > 1)
@@ -198,6 +199,7 @@ int engine_withdraw(struct engine *e, const char *name)
 {
 	struct patch *p = engine_find(e, name);
 
+	engine_hear(e);
 	if (!p || !p->installed)
 		return -ENOENT;
 	if (p->on)

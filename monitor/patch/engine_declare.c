@@ -534,7 +534,7 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	bool again = m->msg.size >= sizeof(*m) && m->flags & SUTURE_DECL_RESTORE;
 	int r;
 
-	e->heard_us = e->ops.now_us(e->ops.ctx);
+	engine_hear(e);
 	/* what comes in a moment is no reason to fail: Linux would wait for its mutex */
 	if (!again &&
 	    (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo == TODO_COMPLETE)))

@@ -7,10 +7,8 @@
 #include "core/log.h"
 
 #define LOAD_TIMEOUT_US 60000000ull
-#define SILENCE_US	10000000ull /* an agent that has not polled for so long does not answer */
 #define UNLOAD_TRIES	20
 #define UNLOAD_PAUSE_US 250000
-#define SECONDS(us)	((unsigned int)((us) / 1000000))
 #define PAYLOAD_HINT	"see `suture log`, and the guest's kernel log"
 #define why_line(...)	format(why, why_size, __VA_ARGS__)
 
@@ -20,23 +18,6 @@ static u64 now(const struct engine *e)
 }
 
 /* ---- what stands in the way ---- */
-
-int engine_check_agent(const struct engine *e, char *why, size_t why_size)
-{
-	u64 silent_us = now(e) - e->heard_us;
-
-	if (!e->agent) {
-		why_line("no agent in the guest: load its module there (modprobe suture)");
-		return -ESRCH;
-	}
-	if (silent_us > SILENCE_US) {
-		why_line("the agent in the guest has not been heard for %u s: the guest hangs, or "
-			 "is stopped",
-			 SECONDS(silent_us));
-		return -ESRCH;
-	}
-	return 0;
-}
 
 int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size)
 {
@@ -377,7 +358,7 @@ void engine_work(struct engine *e, struct suture_work *reply)
 {
 	struct patch *p = e->transition;
 
-	e->heard_us = now(e);
+	engine_hear(e);
 	reply->kind = SUTURE_WORK_NONE;
 	reply->active = is_active(e);
 	if (p && e->run.kind == SCRIPT_NONE &&
@@ -414,6 +395,7 @@ int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_f
 {
 	struct patch *p = find_job(e, m->id);
 
+	engine_hear(e);
 	reply->length = 0;
 	if (!p || p->phase != PHASE_LOADING || !p->has_bundle)
 		return -ENOENT;
@@ -481,7 +463,7 @@ int engine_loaded(struct engine *e, const struct suture_loaded *m)
 	char text[SUTURE_TEXT_LEN];
 	s32 result = m->result > 0 ? -EINVAL : m->result;
 
-	e->heard_us = now(e);
+	engine_hear(e);
 	if (e->job_out == m->id)
 		e->job_out = 0;
 	if (!p) /* it took too long, or the patch was reverted before this report came */
@@ -515,8 +497,7 @@ static void fetch_timed_out(struct engine *e, struct patch *p, u64 silent_us)
 {
 	engine_free_bundle(e, p);
 	patch_blame(p, -ESRCH,
-		    "the agent in the guest has not been heard for %u s: the guest hangs, or is "
-		    "stopped; nothing was loaded",
+		    "agent silent for %u s: the guest hangs, or is stopped; nothing was loaded",
 		    SECONDS(silent_us));
 	patch_set_phase(p, PHASE_FAILED);
 }

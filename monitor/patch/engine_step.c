@@ -166,7 +166,7 @@ void engine_step(struct engine *e, const struct suture_step *m, struct suture_st
 	struct patch *p;
 	bool begun = false;
 
-	e->heard_us = e->ops.now_us(e->ops.ctx);
+	engine_hear(e);
 	r->kind = SUTURE_STEP_DONE;
 	if (!memchr(m->name, 0, sizeof(m->name)) || !memchr(m->module, 0, sizeof(m->module))) {
 		r->result = -EINVAL;

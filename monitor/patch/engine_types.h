@@ -312,10 +312,19 @@ void patches_enabled(struct engine *e, bool enabled);
 /* DECLARE with SUTURE_DECL_RESTORE is for this patch now; NULL: for none. */
 struct patch *engine_awaits(const struct engine *e, const char *name);
 
-/* ---- engine_operator.c ---- */
+/* ---- engine_guest.c ---- */
 
+/* An agent that has said nothing for so long does not answer. */
+#define SILENCE_US  10000000ull
+#define SECONDS(us) ((unsigned int)((us) / 1000000))
+
+/* A message of the agent's has come: each function of its side says so. */
+void engine_hear(struct engine *e);
 /* 0, or -ESRCH: nobody would answer. */
 int engine_check_agent(const struct engine *e, char *why, size_t why_size);
+
+/* ---- engine_operator.c ---- */
+
 /* 0, or -EBUSY: another patch than `me` is being loaded or in transition. */
 int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size);
 

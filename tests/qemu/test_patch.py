@@ -506,7 +506,8 @@ def test_guest_hung(boot, demo):
     guest.load_agent()
     guest.send("echo c >/proc/sysrq-trigger")
     guest.wait_log("Kernel panic")
-    assert guest.suture("status").status == 0
+    assert guest.json("/v1/status")["agent"]
     result = guest.suture("apply", demo, timeout=120)
     assert result.status != 0 and re.search("agent|guest", result.out), result
-    assert guest.suture("status").status == 0
+    status = guest.suture("status")
+    assert status.status == 5 and re.search("guest +agent silent for [0-9]+ s", status.out), status

@@ -19,7 +19,9 @@ static void shows_status_before_anything_has_happened(void **state)
 	assert_has("{\"id\":1,\"hwid\":1,\"state\":\"parked\",\"exits\":{\"hypercall\":0,"
 		   "\"cpuid\":340,");
 	assert_has("{\"id\":2,\"hwid\":2,\"state\":\"guest\",");
-	assert_has("\"agent\":false,\"kernel\":null,\"transition\":null,\"patches\":{\"total\":0}");
+	assert_has(
+		"\"agent\":false,\"guest\":{\"state\":\"unknown\",\"silent_us\":null,\"why\":\"\"},"
+		"\"kernel\":null,\"transition\":null,\"patches\":{\"total\":0}");
 	assert_has("\"nic\":null");
 	assert_int_equal(request("GET", "/v1/info"), 503);
 	assert_has("\"code\":\"ESRCH\"");
@@ -28,7 +30,32 @@ static void shows_status_before_anything_has_happened(void **state)
 	assert_string_equal(text, "{\"kernel\":{\"release\":\"6.1.0-test\",\"build_id\":"
 				  "\"abababababababababababababababababababab\"}}\n");
 	assert_int_equal(request("GET", "/v1/status"), 200);
-	assert_has("\"agent\":true,\"kernel\":{\"release\":\"6.1.0-test\",");
+	assert_has("\"agent\":true,\"guest\":{\"state\":\"alive\",");
+	assert_has("\"why\":\"\"},\"kernel\":{\"release\":\"6.1.0-test\",");
+}
+
+static void shows_a_silent_guest(void **state)
+{
+	(void)state;
+	fake_time_set(1000000, 0);
+	assert_int_equal(request("GET", "/metrics"), 200);
+	assert_has("\nsuture_agent_silent_seconds 0.000000\n");
+	assert_has("\nsuture_guest{state=\"unknown\"} 1\n");
+	agent_arrives();
+	fake_time_set(10999999, 0);
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"guest\":{\"state\":\"alive\",\"silent_us\":9999999,\"why\":\"\"},");
+	fake_time_set(15200000, 0);
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"agent\":true,\"guest\":{\"state\":\"silent\",\"silent_us\":14200000,"
+		   "\"why\":\"agent silent for 14 s: the guest hangs, or is stopped\"},");
+	assert_int_equal(request("GET", "/metrics"), 200);
+	assert_has("\nsuture_agent_silent_seconds 14.200000\n");
+	assert_has("\nsuture_guest{state=\"alive\"} 0\n");
+	assert_has("\nsuture_guest{state=\"silent\"} 1\n");
+	engine_work(engine, &(struct suture_work){0});
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"state\":\"alive\",\"silent_us\":0,\"why\":\"\"");
 }
 
 /* The whole life of a patch, with a task whose name is made to break readers in its way. */
@@ -327,6 +354,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(shows_status_before_anything_has_happened),
+		T(shows_a_silent_guest),
 		T(shows_a_transition_and_who_blocks_it),
 		T(shows_objects_and_states),
 		T(status_stays_small),
