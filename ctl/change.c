@@ -31,7 +31,7 @@ static void obstacle(const json_t *patch, const char *report, char *text, size_t
 	text[0] = 0;
 	if (jbool(patch, "stuck"))
 		snprintf(text, size, "%s", jstr(patch, "why"));
-	else if (!blocker_text(json_object_get(r, "blocker"), text, size))
+	else if (!blocker_text(r, text, size))
 		snprintf(text, size, "%s", jstr(r, "reason"));
 }
 

@@ -95,7 +95,11 @@ void print_report(const char *what, const json_t *report);
 /* The stack of a blocker, a line for each address, on stdout; nothing when there is none. */
 void print_stack(const json_t *blocker);
 
-/* "task kthread (pid 412) is in do_sleep (stack)" into buf; false when there is no blocker. */
-bool blocker_text(const json_t *blocker, char *buf, size_t size);
+/*
+ * "task kthread (pid 412) is in do_sleep (stack)" into buf, with the reason of the last attempt
+ * before it if that was another one; false when nobody is in the way. report: a transition's, or a
+ * report, with its attempts.
+ */
+bool blocker_text(const json_t *report, char *buf, size_t size);
 
 #endif

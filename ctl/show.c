@@ -17,12 +17,19 @@ static int get(const struct options *o, const char *path, json_t **answer)
 	return r;
 }
 
-bool blocker_text(const json_t *blocker, char *buf, size_t size)
+bool blocker_text(const json_t *report, char *buf, size_t size)
 {
-	if (!json_is_object(blocker))
+	const json_t *b = json_object_get(report, "blocker");
+	char before[256] = "";
+
+	if (!json_is_object(b) || !*jstr(report, "reason"))
 		return false;
-	snprintf(buf, size, "task %s (pid %lld) is in %s (%s)", jstr(blocker, "comm"),
-		 jint(blocker, "pid"), jstr(blocker, "func"), jstr(blocker, "where"));
+	/* the last attempt may have failed for another reason */
+	if (jint(b, "attempt") != jint(report, "attempts"))
+		snprintf(before, sizeof(before), "%s; in attempt %lld: ", jstr(report, "reason"),
+			 jint(b, "attempt"));
+	snprintf(buf, size, "%stask %s (pid %lld) is in %s (%s)", before, jstr(b, "comm"),
+		 jint(b, "pid"), jstr(b, "func"), jstr(b, "where"));
 	return true;
 }
 
@@ -63,7 +70,7 @@ static void print_cpus(const json_t *list)
 
 static void print_transition(const json_t *t)
 {
-	char text[256];
+	char text[512];
 
 	if (!json_is_object(t))
 		return;
@@ -71,7 +78,7 @@ static void print_transition(const json_t *t)
 	       jint(t, "attempts"));
 	if (jbool(t, "stuck"))
 		printf("stuck     %s\n", jstr(t, "why"));
-	else if (blocker_text(json_object_get(t, "blocker"), text, sizeof(text)))
+	else if (blocker_text(t, text, sizeof(text)))
 		printf("blocked   %s\n", text);
 	else if (*jstr(t, "reason"))
 		printf("last try  %s\n", jstr(t, "reason"));

@@ -21,6 +21,7 @@ static void show_blocker(struct json *j, const struct blocker *b)
 		return;
 	}
 	json_object(j, "blocker");
+	json_u64(j, "attempt", b->attempt);
 	json_u64(j, "pid", b->pid);
 	json_strn(j, "comm", b->comm, sizeof(b->comm));
 	json_strn(j, "func", b->func, sizeof(b->func));

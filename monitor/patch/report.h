@@ -11,6 +11,7 @@
 /* The task and function that an attempt failed on. */
 struct blocker {
 	bool valid;
+	u32 attempt; /* which one it was, from 1: later ones may have failed for another reason */
 	u32 pid;
 	char comm[17];
 	char func[SUTURE_SYM_LEN];
@@ -36,7 +37,7 @@ struct transition_report {
 	u64 words_cleared;	  /* of these: hits that were stale */
 	u32 pages_shadowed;	  /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected; /* redirects added or removed */
-	struct blocker blocker;	  /* of the last failed attempt */
+	struct blocker blocker;	  /* the last one that there was */
 	char reason[192];	  /* why the last attempt failed, "" if it did not */
 };
 

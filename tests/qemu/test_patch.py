@@ -210,8 +210,7 @@ def started(guest, *arguments):
 
 
 def wait_named_stack(guest, timeout):
-    """Until each address of the blocker's stack has a name. An attempt that fails for another reason
-    than a blocker (a CPU that did not stop in time) shows none."""
+    """Until each address of the blocker's stack has a name."""
     deadline = time.monotonic() + timeout
     while True:
         blocker = guest.json("/v1/status")["transition"]["blocker"]

@@ -135,6 +135,7 @@ static void test_retry(void **state)
 {
 	struct rig *rig = *state;
 	struct patch_info i;
+	u32 blocked;
 
 	rig->busy = "do_sys_open";
 	assert_int_equal(upload(rig, &fix), 0);
@@ -148,11 +149,24 @@ static void test_retry(void **state)
 	assert_string_equal(i.apply.reason, "somebody sleeps in it");
 	assert_int_equal(count_redirects(rig), 0);
 	assert_int_equal(rig->last_budget_us, 1000); /* a longer pause would not have helped */
+	blocked = i.apply.attempts;
+	assert_int_equal(i.apply.blocker.attempt, blocked);
+	/* attempts that fail for another reason do not hide who it was */
 	rig->busy = NULL;
+	rig->short_pause = true;
+	settle(rig, 50);
+	i = info(rig, "fix");
+	assert_true(i.apply.attempts > blocked);
+	assert_string_equal(i.apply.reason, "the pause was too short");
+	assert_true(rig->last_budget_us > 1000);
+	assert_true(i.apply.blocker.valid);
+	assert_int_equal(i.apply.blocker.pid, 7);
+	assert_int_equal(i.apply.blocker.attempt, blocked);
+	rig->short_pause = false;
 	settle(rig, 50);
 	i = info(rig, "fix");
 	assert_int_equal(i.phase, PHASE_APPLIED);
-	assert_false(i.apply.blocker.valid);
+	assert_int_equal(i.apply.blocker.attempt, blocked);
 	assert_string_equal(i.apply.reason, "");
 
 	rig->busy = "do_sys_open";

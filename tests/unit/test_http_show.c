@@ -91,7 +91,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_has(
 		"\"transition\":{\"patch\":\"fix\",\"phase\":\"patching\",\"attempts\":1,"
 		"\"stuck\":false,\"why\":\"\",\"reason\":\"task 412 is in "
-		"f\",\"blocker\":{\"pid\":412,"
+		"f\",\"blocker\":{\"attempt\":1,\"pid\":412,"
 		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
 		"\"address\":\"0xffffffffc0301044\",\"symbol\":\"\",\"stack\":[{\"address\":"
 		"\"0xffffffff8171f0a2\",\"func\":\"\",\"symbol\":\"schedule+0x42/0xa0\"},"
@@ -116,7 +116,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"applied\",\"final\":true,");
 	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"blocker\":"
-		   "null}");
+		   "{\"attempt\":1,\"pid\":412,");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
 		   "\"redirected\":true}],\"states\":[]}");
