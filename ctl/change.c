@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands that change the guest: apply, revert, rollback, cancel. They start something and wait
- * for its end.
+ * for its end. And clear, which changes the list of patches only.
  */
 #include "ctl.h"
 
@@ -222,4 +222,25 @@ int cmd_cancel(const struct options *o, char **args)
 		       jstr(patch, "why"));
 	json_decref(patch);
 	return r;
+}
+
+int cmd_clear(const struct options *o, char **args)
+{
+	json_t *answer = NULL;
+	char path[128];
+	int r;
+
+	if (args[0] && !valid_name(args[0]))
+		return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list",
+			    args[0]);
+	snprintf(path, sizeof(path), "/v1/patches%s%s", args[0] ? "/" : "", args[0] ? args[0] : "");
+	r = api_request(o, "DELETE", path, NULL, 0, &answer);
+	if (r)
+		return r;
+	if (o->json)
+		json_dumpf(answer, stdout, JSON_INDENT(2)), putchar('\n');
+	else
+		printf("%lld cleared\n", jint(answer, "cleared"));
+	json_decref(answer);
+	return EX_DONE;
 }

@@ -58,6 +58,7 @@ int cmd_apply(const struct options *o, char **args);
 int cmd_revert(const struct options *o, char **args);
 int cmd_rollback(const struct options *o, char **args);
 int cmd_cancel(const struct options *o, char **args);
+int cmd_clear(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 
@@ -74,7 +75,7 @@ struct bundle;
 void *read_bundle(const char *path, struct bundle *b);
 
 /*
- * One request. body NULL: GET, or POST without a body if method says so. On success *answer is the
+ * One request. body NULL: GET, or what method says without a body. On success *answer is the
  * parsed JSON (caller decrefs). Returns EX_DONE, or an exit code after printing why: the monitor's
  * own error message, or what to do when it cannot be reached.
  */

@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{"rollback", "NAME", "back to what the patch replaced, in one switch", 1, 1, true,
 	 cmd_rollback},
 	{"cancel", "[NAME]", "turn what is under way around", 0, 1, true, cmd_cancel},
+	{"clear", "[NAME]", "forget the record of a patch that is reverted or failed, or all", 0, 1,
+	 true, cmd_clear},
 	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
 };

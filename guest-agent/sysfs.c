@@ -6,6 +6,7 @@
  */
 #include <linux/kstrtox.h>
 #include <linux/ktime.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -43,11 +44,13 @@ static int set(struct patch *p, enum suture_set_what what, bool value)
 		.msg = {.type = SUTURE_MSG_SET, .size = sizeof(set)},
 		.what = what,
 		.value = value,
+		.pid = task_pid_nr(current),
 	};
 	ktime_t deadline = ktime_add_ms(ktime_get(), BUSY_DEADLINE_MS);
 	int err;
 
 	strscpy(set.name, p->name, sizeof(set.name));
+	get_task_comm(set.comm, current);
 	mutex_lock(&agent_lock);
 	for (;;) {
 		/* retired while we waited for the lock: off, and cannot be enabled again */

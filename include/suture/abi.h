@@ -472,6 +472,9 @@ struct suture_set {
 	char name[SUTURE_NAME_LEN];
 	su32 what;
 	su32 value;
+	char comm[16]; /* who wrote it, for the operator */
+	su32 pid;
+	su32 reserved;
 };
 
 struct suture_patch_state {

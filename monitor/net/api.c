@@ -10,6 +10,7 @@
 #define WHY_SIZE 384 /* for one line of the engine: a name, two build-ids, and what to do */
 
 static void upload(struct api_body *body, struct api_reply *reply);
+static void clear(const char *name, struct api_reply *reply);
 
 /* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
 struct api_route {
@@ -20,6 +21,7 @@ struct api_route {
 	/* the engine's function that begins something with a patch */
 	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
 	void (*take)(struct api_body *body, struct api_reply *reply);
+	void (*remove)(const char *name, struct api_reply *reply); /* name "": all */
 };
 
 static const struct api_route routes[] = {
@@ -27,7 +29,9 @@ static const struct api_route routes[] = {
 	{HTTP_GET, "/v1/info", .show = api_info},
 	{HTTP_GET, "/v1/patches", .show = api_patches},
 	{HTTP_POST, "/v1/patches", .take = upload},
+	{HTTP_DELETE, "/v1/patches", .remove = clear},
 	{HTTP_GET, "/v1/patches/*", .show = api_patch},
+	{HTTP_DELETE, "/v1/patches/*", .remove = clear},
 	{HTTP_POST, "/v1/patches/*/revert", .begin = engine_revert},
 	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},
 	{HTTP_POST, "/v1/patches/*/cancel", .begin = engine_cancel},
@@ -117,7 +121,26 @@ static bool path_fits(const char *pattern, const char *path, char *name, size_t 
 
 static const char *method_name(const struct api_route *r)
 {
-	return r->method == HTTP_POST ? "POST" : "GET";
+	return r->method == HTTP_POST ? "POST" : r->method == HTTP_DELETE ? "DELETE" : "GET";
+}
+
+/* The methods that a path has, for the Allow header: bits by enum http_method. */
+static const char *allowed(u32 methods)
+{
+	static const struct {
+		u32 methods;
+		const char *text;
+	} known[] = {
+		{1u << HTTP_GET, "GET, HEAD"},
+		{1u << HTTP_POST, "POST"},
+		{1u << HTTP_GET | 1u << HTTP_DELETE, "GET, HEAD, DELETE"},
+		{1u << HTTP_GET | 1u << HTTP_POST | 1u << HTTP_DELETE, "GET, HEAD, POST, DELETE"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i].methods == methods)
+			return known[i].text;
+	return "GET, HEAD, POST, DELETE";
 }
 
 static void no_such_path(const struct http_request *rq, struct api_reply *reply)
@@ -162,23 +185,22 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 {
 	enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
 	const struct api_route *found = NULL;
-	bool get = false, post = false;
+	u32 methods = 0;
 	char name[SUTURE_NAME_LEN];
 
 	for (const struct api_route *r = routes; r < routes + ARRAY_SIZE(routes); r++) {
 		if (!path_fits(r->path, rq->path, name, sizeof(name)))
 			continue;
-		get |= r->method == HTTP_GET;
-		post |= r->method == HTTP_POST;
+		methods |= 1u << r->method;
 		if (r->method == method)
 			found = r;
 	}
-	if (!get && !post) {
+	if (!methods) {
 		no_such_path(rq, reply);
 		return NULL;
 	}
 	if (!found) {
-		reply->allow = get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST";
+		reply->allow = allowed(methods);
 		api_error(reply, 405, -EOPNOTSUPP, "%.20s is not for %.120s: use %s",
 			  rq->method_name, rq->path, reply->allow);
 		return NULL;
@@ -231,6 +253,21 @@ static void upload(struct api_body *body, struct api_reply *reply)
 	accepted(reply, b.manifest.name);
 }
 
+static void clear(const char *name, struct api_reply *reply)
+{
+	char why[WHY_SIZE] = "";
+	int count = engine_clear(service_engine(), *name ? name : NULL, why, sizeof(why));
+	struct json j;
+
+	if (count < 0) {
+		refuse(reply, count, why);
+		return;
+	}
+	j = open_object(reply);
+	json_u64(&j, "cleared", (u64)count);
+	close_object(&j);
+}
+
 static void begin(const struct api_route *route, const char *name, struct api_reply *reply)
 {
 	char why[WHY_SIZE] = "";
@@ -266,6 +303,8 @@ void api_answer(const struct api_route *route, const struct http_request *rq, st
 		begin(route, name, reply);
 	else if (route->take)
 		route->take(body, reply);
+	else if (route->remove)
+		route->remove(name, reply);
 	else
 		route->text(reply);
 }

@@ -77,6 +77,12 @@ int engine_rollback(struct engine *e, const char *name, char *why, size_t why_si
  */
 int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size);
 
+/*
+ * Forget the record of a patch that is reverted or failed, as a new upload of the name does; name
+ * NULL: of all of them. Returns how many; -ENOENT: no such patch; -EBUSY: it is not at its end.
+ */
+int engine_clear(struct engine *e, const char *name, char *why, size_t why_size);
+
 /* What the API shows of a patch. */
 enum patch_phase {
 	PHASE_UPLOADED,	  /* waits for the agent to fetch it */
@@ -91,7 +97,7 @@ enum patch_phase {
 	PHASE_DISABLED,	    /* off, module still loaded */
 	PHASE_RETURNING,    /* the patch that replaced it is being rolled back */
 	PHASE_UNLOADING,
-	PHASE_REVERTED, /* gone; kept for its report until the next upload of that name */
+	PHASE_REVERTED, /* gone; kept for its report until engine_clear() or a new upload */
 	PHASE_FAILED,	/* `error` and `why` say how; nothing of it is in force */
 };
 

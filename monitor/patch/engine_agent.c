@@ -131,6 +131,15 @@ void engine_kernel_gone(struct engine *e, const char *why)
 
 /* ---- sysfs ---- */
 
+/* "sh (pid 412)", whatever a task calls itself. */
+static void name_writer(char *text, size_t size, const struct suture_set *m)
+{
+	char comm[sizeof(m->comm) + 1];
+
+	copy_text(comm, sizeof(comm), m->comm, sizeof(m->comm));
+	format(text, size, "%s (pid %u)", comm, m->pid);
+}
+
 static int set_force(struct engine *e, struct patch *p, bool on)
 {
 	if (!on)
@@ -141,14 +150,25 @@ static int set_force(struct engine *e, struct patch *p, bool on)
 	return 0;
 }
 
-static int set_enabled(struct engine *e, struct patch *p, bool on)
+/* The opposite of the transition under way. */
+static void reverse(struct engine *e, struct patch *p, bool on, const char *who)
+{
+	p->stuck = false;
+	p->why[0] = 0;
+	if (on)
+		format(p->why, sizeof(p->why), "its way off was cancelled in the guest by %s", who);
+	str_copy(p->disabled_by, on ? "" : who, sizeof(p->disabled_by));
+	engine_begin(e, SCRIPT_REVERSE, SUTURE_PUMP_SYSFS, p);
+}
+
+static int set_enabled(struct engine *e, struct patch *p, bool on, const char *who)
 {
 	u64 state;
 
 	if (on == p->enabled)
 		return -EINVAL;
 	if (p == e->transition) {
-		engine_begin(e, SCRIPT_REVERSE, SUTURE_PUMP_SYSFS, p);
+		reverse(e, p, on, who);
 		return 0;
 	}
 	if (on) /* Linux does not enable again what is disabled, and it is not in the list */
@@ -167,6 +187,7 @@ static int set_enabled(struct engine *e, struct patch *p, bool on)
 	p->revert = (struct transition_report){0};
 	p->error = 0;
 	p->why[0] = 0;
+	str_copy(p->disabled_by, who, sizeof(p->disabled_by));
 	engine_start_transition(e, p, false);
 	engine_begin(e, SCRIPT_DISABLE, SUTURE_PUMP_SYSFS, p);
 	return 0;
@@ -175,6 +196,8 @@ static int set_enabled(struct engine *e, struct patch *p, bool on)
 int engine_set(struct engine *e, const struct suture_set *m)
 {
 	struct patch *p = engine_find(e, m->name);
+	char who[sizeof(p->disabled_by)];
+	int r;
 
 	engine_hear(e);
 	if (!p || !p->installed || p->orphan)
@@ -183,14 +206,21 @@ int engine_set(struct engine *e, const struct suture_set *m)
 		return -EINVAL;
 	if (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo != TODO_NOTHING))
 		return -EAGAIN;
+	name_writer(who, sizeof(who), m);
 	switch (m->what) {
 	case SUTURE_SET_ENABLED:
-		return set_enabled(e, p, m->value);
+		r = set_enabled(e, p, m->value, who);
+		break;
 	case SUTURE_SET_FORCE:
-		return set_force(e, p, m->value);
+		r = set_force(e, p, m->value);
+		break;
 	default:
 		return -EINVAL;
 	}
+	if (!r)
+		log_info("patch '%s': %s %u written in the guest by %s", p->name,
+			 m->what == SUTURE_SET_FORCE ? "force" : "enabled", m->value, who);
+	return r;
 }
 
 /* ---- what is undone ---- */

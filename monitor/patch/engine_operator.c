@@ -215,6 +215,7 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 		return r;
 	log_info("patch '%s': revert asked for", name);
 	p->unload = true;
+	p->disabled_by[0] = 0;
 	p->error = 0;
 	p->why[0] = 0;
 	return 0;
@@ -302,6 +303,21 @@ void engine_forget(struct engine *e, struct patch *p)
 	patch_set_phase(p, p->has_bundle ? PHASE_LOADING : PHASE_FAILED);
 }
 
+/* What the operator did not ask for, or would not expect. */
+static void say_how_it_went_off(struct patch *p)
+{
+	bool by_guest = p->phase == PHASE_DISABLED && p->disabled_by[0];
+
+	if (by_guest)
+		format(p->why, sizeof(p->why), "disabled in the guest by %s%s", p->disabled_by,
+		       p->forced ? ", by force: its module stays loaded until the guest boots again"
+				 : "");
+	else if (p->forced)
+		str_copy(p->why,
+			 "off by force: its module stays loaded until the guest boots again",
+			 sizeof(p->why));
+}
+
 void engine_after_off(struct engine *e, struct patch *p)
 {
 	struct patch *transition = e->transition;
@@ -316,10 +332,7 @@ void engine_after_off(struct engine *e, struct patch *p)
 		start_unload(e, p);
 	else
 		patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_DISABLED);
-	if (p->forced)
-		str_copy(p->why,
-			 "off by force: its module stays loaded until the guest boots again",
-			 sizeof(p->why));
+	say_how_it_went_off(p);
 }
 
 /* ---- loads and unloads ---- */

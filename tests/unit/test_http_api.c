@@ -15,11 +15,13 @@ static void knows_its_paths(void **state)
 	assert_int_equal(request("GET", "/v1/patches/"
 					"a2345678901234567890123456789012345678901234567890123456"),
 			 404);
-	assert_int_equal(request("DELETE", "/v1/patches/a"), 405);
+	assert_int_equal(request("POST", "/v1/patches/a"), 405);
+	assert_string_equal(reply.allow, "GET, HEAD, DELETE");
+	assert_int_equal(request("DELETE", "/v1/status"), 405);
 	assert_string_equal(reply.allow, "GET, HEAD");
 	assert_has("\"code\":\"EOPNOTSUPP\"");
 	assert_int_equal(request("PUT", "/v1/patches"), 405);
-	assert_string_equal(reply.allow, "GET, HEAD, POST");
+	assert_string_equal(reply.allow, "GET, HEAD, POST, DELETE");
 	assert_int_equal(request("GET", "/v1/patches/a/revert"), 405);
 	assert_string_equal(reply.allow, "POST");
 	assert_int_equal(request("HEAD", "/v1/status"), 200);
@@ -165,6 +167,33 @@ static void rolls_back(void **state)
 	assert_has("\"phase\":\"applied\",\"final\":true,");
 }
 
+static void clears_what_has_ended(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(request("DELETE", "/v1/patches/fix"), 404);
+	assert_has("\"code\":\"ENOENT\"");
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(request("DELETE", "/v1/patches/fix"), 409);
+	assert_has("patch 'fix' is uploaded: only what is reverted or failed can be cleared");
+	assert_int_equal(request("DELETE", "/v1/patches"), 200);
+	assert_string_equal(text, "{\"cleared\":0}\n");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 202);
+	size = make_bundle(bundle, "other", 100);
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(request("POST", "/v1/patches/other/revert"), 202);
+	assert_int_equal(request("DELETE", "/v1/patches/fix"), 200);
+	assert_string_equal(text, "{\"cleared\":1}\n");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 404);
+	assert_int_equal(request("GET", "/v1/patches/other"), 200);
+	assert_int_equal(request("DELETE", "/v1/patches"), 200);
+	assert_string_equal(text, "{\"cleared\":1}\n");
+	assert_int_equal(request("GET", "/v1/patches"), 200);
+	assert_string_equal(text, "{\"patches\":[]}\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +204,7 @@ int main(void)
 		T(accepts_a_bundle_once),
 		T(cancels_a_transition),
 		T(rolls_back),
+		T(clears_what_has_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
