@@ -95,8 +95,14 @@ static int fail_final(const char *name, const json_t *patch)
 		    *error ? " (" : "", error, *error ? ")" : "");
 }
 
-/* The same, and judge it. wanted: the phase that means success. */
-static int await(const struct options *o, const char *name, const char *wanted, const char *report)
+static bool is_phase(const json_t *patch, const char *phase)
+{
+	return phase && !strcmp(jstr(patch, "phase"), phase);
+}
+
+/* The same, and judge it. wanted, or: the phases that mean success (or may be NULL). */
+static int await(const struct options *o, const char *name, const char *wanted, const char * or,
+		 const char *report)
 {
 	json_t *patch;
 	int r = await_final(o, name, report, &patch);
@@ -105,10 +111,11 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 		return r;
 	if (o->json)
 		json_dumpf(patch, stdout, JSON_INDENT(2)), putchar('\n');
-	if (strcmp(jstr(patch, "phase"), wanted) != 0) {
+	if (!is_phase(patch, wanted) && !is_phase(patch, or)) {
 		r = fail_final(name, patch);
 	} else if (!o->json) {
-		printf("%s %s\n", name, wanted);
+		printf("%s %s%s%s\n", name, jstr(patch, "phase"),
+		       or &&*jstr(patch, "why") ? ": " : "", or ? jstr(patch, "why") : "");
 		print_report(report, json_object_get(patch, report));
 	}
 	json_decref(patch);
@@ -129,22 +136,25 @@ int cmd_apply(const struct options *o, char **args)
 	if (!r && o->no_wait)
 		printf("%s accepted\n", b.manifest.name);
 	else if (!r)
-		r = await(o, b.manifest.name, "applied", "apply");
+		r = await(o, b.manifest.name, "applied", NULL, "apply");
 	json_decref(answer);
 	free(data);
 	return r;
 }
 
-/* revert and rollback: the patch goes off, and is unloaded. */
+/* revert and rollback: the patch goes off, and is unloaded; from below, it stays loaded. */
 static int take_off(const struct options *o, const char *name, const char *how)
 {
+	const char *query = !o->from_below ? ""
+			    : o->force	   ? "?from_below=1&force=1"
+					   : "?from_below=1";
 	json_t *answer = NULL;
-	char path[128];
+	char path[160];
 	int r;
 
 	if (!valid_name(name))
 		return fail(EX_BAD_USAGE, "'%s' cannot be a patch's name: see suture list", name);
-	snprintf(path, sizeof(path), "/v1/patches/%s/%s", name, how);
+	snprintf(path, sizeof(path), "/v1/patches/%s/%s%s", name, how, query);
 	r = api_request(o, "POST", path, NULL, 0, &answer);
 	if (r)
 		return r;
@@ -153,16 +163,24 @@ static int take_off(const struct options *o, const char *name, const char *how)
 		printf("%s of %s has begun\n", how, name);
 		return EX_DONE;
 	}
-	return await(o, name, "reverted", "revert");
+	r = await(o, name, "reverted", o->from_below ? "disabled" : NULL, "revert");
+	if (r == EX_PENDING && o->from_below && !o->force)
+		fail(r, "who is in the way may hang there: --from-below --force looks at the bytes "
+			"of the jumps only");
+	return r;
 }
 
 int cmd_revert(const struct options *o, char **args)
 {
+	if (o->force && !o->from_below)
+		return fail(EX_BAD_USAGE, "--force goes with --from-below");
 	return take_off(o, args[0], "revert");
 }
 
 int cmd_rollback(const struct options *o, char **args)
 {
+	if (o->from_below || o->force)
+		return fail(EX_BAD_USAGE, "--from-below and --force are for revert");
 	return take_off(o, args[0], "rollback");
 }
 

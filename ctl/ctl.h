@@ -29,6 +29,8 @@ struct options {
 	bool json;	      /* print the monitor's answers as they are */
 	bool insecure;	      /* plain HTTP */
 	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
+	bool from_below;      /* revert: without the agent */
+	bool force;	      /* revert --from-below: look at the bytes of the jumps only */
 	unsigned timeout_s;   /* apply, revert, rollback, cancel: how long to wait */
 	const char *output;   /* build: -o */
 	const char *kernel;   /* build: kernel headers */

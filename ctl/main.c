@@ -97,6 +97,12 @@ static void usage(FILE *to)
 	      "  --timeout SECONDS   apply, revert, rollback, cancel: how long to wait (60)\n"
 	      "  --no-wait           the same: return as soon as the monitor has "
 	      "begun\n"
+	      "  --from-below        revert: the guest hangs, the monitor does it alone; no "
+	      "callback\n"
+	      "                      runs, the module stays loaded\n"
+	      "  --force             the same, though tasks are in the patch: only the bytes of "
+	      "its\n"
+	      "                      jumps are checked\n"
 	      "  build: -o FILE, --kernel HEADERS, --build-id HEX or --vmlinuz FILE, --version "
 	      "TEXT,\n"
 	      "         --description TEXT, --cve ID[,ID...], --param NAME=VALUE (of the\n"
@@ -119,6 +125,8 @@ static bool number(const char *text, unsigned long long max, unsigned long long 
 enum long_option {
 	OPT_INSECURE = 256,
 	OPT_NO_WAIT,
+	OPT_FROM_BELOW,
+	OPT_FORCE,
 	OPT_KERNEL,
 	OPT_BUILD_ID,
 	OPT_VMLINUZ,
@@ -137,6 +145,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"insecure", no_argument, NULL, OPT_INSECURE},
 		{"timeout", required_argument, NULL, 't'},
 		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
+		{"from-below", no_argument, NULL, OPT_FROM_BELOW},
+		{"force", no_argument, NULL, OPT_FORCE},
 		{"output", required_argument, NULL, 'o'},
 		{"kernel", required_argument, NULL, OPT_KERNEL},
 		{"build-id", required_argument, NULL, OPT_BUILD_ID},
@@ -171,6 +181,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_NO_WAIT:
 			o->no_wait = true;
+			break;
+		case OPT_FROM_BELOW:
+			o->from_below = true;
+			break;
+		case OPT_FORCE:
+			o->force = true;
 			break;
 		case 'o':
 			o->output = optarg;

@@ -226,6 +226,9 @@ void print_report(const char *what, const json_t *r)
 	       jint(r, "tasks_checked"), jint(r, "tasks_before_pause"), jint(r, "words_checked"),
 	       jint(r, "words_cleared"), jint(r, "pages_shadowed"),
 	       jint(r, "functions_redirected"));
+	if (jbool(r, "from_below"))
+		printf("  from below, left out: %s\n",
+		       *jstr(r, "left_out") ? jstr(r, "left_out") : "no callbacks");
 }
 
 /* A patch's name as the monitor may know it: nothing that would bend the path of a request. */

@@ -11,6 +11,8 @@
 
 static void upload(struct api_body *body, struct api_reply *reply);
 static void clear(const char *name, struct api_reply *reply);
+static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
+		  size_t why_size);
 
 /* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
 struct api_route {
@@ -20,6 +22,9 @@ struct api_route {
 	void (*text)(struct api_reply *reply);
 	/* the engine's function that begins something with a patch */
 	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
+	/* the same, with the request's parameters */
+	int (*begin_with)(struct engine *e, const struct http_request *rq, const char *name,
+			  char *why, size_t why_size);
 	void (*take)(struct api_body *body, struct api_reply *reply);
 	void (*remove)(const char *name, struct api_reply *reply); /* name "": all */
 };
@@ -32,7 +37,7 @@ static const struct api_route routes[] = {
 	{HTTP_DELETE, "/v1/patches", .remove = clear},
 	{HTTP_GET, "/v1/patches/*", .show = api_patch},
 	{HTTP_DELETE, "/v1/patches/*", .remove = clear},
-	{HTTP_POST, "/v1/patches/*/revert", .begin = engine_revert},
+	{HTTP_POST, "/v1/patches/*/revert", .begin_with = revert},
 	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},
 	{HTTP_POST, "/v1/patches/*/cancel", .begin = engine_cancel},
 	{HTTP_GET, "/v1/shadow", .show = api_shadow},
@@ -268,10 +273,31 @@ static void clear(const char *name, struct api_reply *reply)
 	close_object(&j);
 }
 
-static void begin(const struct api_route *route, const char *name, struct api_reply *reply)
+static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
+		  size_t why_size)
 {
+	u64 below = 0, force = 0;
+
+	if (http_query_u64(rq, "from_below", &below) || http_query_u64(rq, "force", &force) ||
+	    below > 1 || force > 1) {
+		format(why, why_size, "from_below and force are 0 or 1, not ?%.60s", rq->query);
+		return -EINVAL;
+	}
+	if (force && !below) {
+		format(why, why_size, "force=1 is for from_below=1 only");
+		return -EINVAL;
+	}
+	return below ? engine_revert_below(e, name, force, why, why_size)
+		     : engine_revert(e, name, why, why_size);
+}
+
+static void begin(const struct api_route *route, const struct http_request *rq, const char *name,
+		  struct api_reply *reply)
+{
+	struct engine *e = service_engine();
 	char why[WHY_SIZE] = "";
-	int err = route->begin(service_engine(), name, why, sizeof(why));
+	int err = route->begin ? route->begin(e, name, why, sizeof(why))
+			       : route->begin_with(e, rq, name, why, sizeof(why));
 
 	if (err)
 		refuse(reply, err, why);
@@ -299,8 +325,8 @@ void api_answer(const struct api_route *route, const struct http_request *rq, st
 	path_fits(route->path, rq->path, name, sizeof(name));
 	if (route->show)
 		show(route, rq, name, reply);
-	else if (route->begin)
-		begin(route, name, reply);
+	else if (route->begin || route->begin_with)
+		begin(route, rq, name, reply);
 	else if (route->take)
 		route->take(body, reply);
 	else if (route->remove)

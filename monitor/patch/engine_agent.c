@@ -60,6 +60,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 		p->states[i].is_shadow = p->states[i].shadows = false;
 	}
 	p->orphan = true;
+	p->alone = false;
 	p->stuck = p->returning = false;
 	p->todo = TODO_NOTHING;
 	if (has_redirect(p)) {
@@ -87,10 +88,11 @@ void engine_agent_hello(struct engine *e)
 	e->transition = NULL;
 	e->job_out = 0;
 	e->agent = true;
+	engine_forget_health(e);
 	engine_forget_shadow(e);
 	engine_hear(e);
 	for (p = e->patches; p; p = p->next) {
-		p->job_given = false;
+		p->job_given = p->held = false;
 		if (p->phase == PHASE_UPLOADED)
 			continue; /* for the new agent */
 		engine_free_bundle(e, p);
@@ -114,10 +116,11 @@ void engine_kernel_gone(struct engine *e, const char *why)
 	e->run.kind = SCRIPT_NONE;
 	e->transition = NULL;
 	e->agent = false;
+	engine_forget_health(e);
 	engine_forget_shadow(e);
 	e->job_out = 0;
 	for (p = e->patches; p; p = p->next) {
-		p->job_given = false;
+		p->job_given = p->held = p->alone = false;
 		if (patch_is_finished(p))
 			continue;
 		engine_free_bundle(e, p);

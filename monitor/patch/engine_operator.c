@@ -196,6 +196,17 @@ static int revert(struct engine *e, struct patch *p, char *why, size_t why_size)
 	return -EBUSY;
 }
 
+/* Behind the line that says that nobody answers. */
+static void say_way_out(const struct patch *p, char *why, size_t why_size)
+{
+	size_t len = strlen(why);
+
+	format(why + len, why_size - len,
+	       "; `suture revert --from-below %s` does it without the agent: no callback runs, its "
+	       "module stays loaded",
+	       p->name);
+}
+
 int engine_revert(struct engine *e, const char *name, char *why, size_t why_size)
 {
 	struct patch *p = engine_find(e, name);
@@ -207,6 +218,8 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 	}
 	if (!p->orphan) {
 		r = engine_check_agent(e, why, why_size);
+		if (r && p->installed)
+			say_way_out(p, why, why_size);
 		if (r)
 			return r;
 	}
@@ -259,7 +272,7 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 			 name);
 		return -ENOENT;
 	}
-	if (!p->orphan) {
+	if (!p->orphan && !p->alone) {
 		r = engine_check_agent(e, why, why_size);
 		if (r)
 			return r;
@@ -308,7 +321,9 @@ static void say_how_it_went_off(struct patch *p)
 {
 	bool by_guest = p->phase == PHASE_DISABLED && p->disabled_by[0];
 
-	if (by_guest)
+	if (p->alone)
+		patch_say_off_alone(p);
+	else if (by_guest)
 		format(p->why, sizeof(p->why), "disabled in the guest by %s%s", p->disabled_by,
 		       p->forced ? ", by force: its module stays loaded until the guest boots again"
 				 : "");
@@ -348,6 +363,22 @@ static bool is_active(const struct engine *e)
 	return e->transition || e->run.kind != SCRIPT_NONE;
 }
 
+/* A patch that went off while the agent was silent. */
+static struct patch *find_held(const struct engine *e)
+{
+	struct patch *p = e->patches;
+
+	while (p && (!p->held || p == e->transition))
+		p = p->next;
+	return p;
+}
+
+static void give_pump(const struct patch *p, struct suture_work *reply)
+{
+	reply->kind = SUTURE_WORK_PUMP;
+	str_copy(reply->name, p->name, sizeof(reply->name));
+}
+
 static void give_job(struct engine *e, struct patch *p, struct suture_work *reply)
 {
 	reply->id = p->job;
@@ -374,10 +405,14 @@ void engine_work(struct engine *e, struct suture_work *reply)
 	engine_hear(e);
 	reply->kind = SUTURE_WORK_NONE;
 	reply->active = is_active(e);
-	if (p && e->run.kind == SCRIPT_NONE &&
+	if (p && e->run.kind == SCRIPT_NONE && !p->alone &&
 	    ((p->todo != TODO_NOTHING && p->todo != TODO_ABANDON) || converge_wants_signal(e))) {
-		reply->kind = SUTURE_WORK_PUMP;
-		str_copy(reply->name, p->name, sizeof(reply->name));
+		give_pump(p, reply);
+		return;
+	}
+	p = find_held(e);
+	if (p && e->run.kind == SCRIPT_NONE) {
+		give_pump(p, reply);
 		return;
 	}
 	if (symbols_ask(e, reply))
@@ -551,14 +586,20 @@ u64 engine_timeouts(struct engine *e, u64 time)
 	return next;
 }
 
+/* Is there something to do that the engine does for itself? */
+static bool wants_no_agent(const struct patch *p)
+{
+	return p && (p->orphan || p->alone) && p->todo != TODO_NOTHING;
+}
+
 u64 engine_tick(struct engine *e)
 {
 	u64 time = now(e), next = engine_timeouts(e, time);
 	struct patch *p = e->transition;
 
-	if (p && p->orphan && p->todo != TODO_NOTHING)
-		engine_pump_orphan(e, p);
+	if (wants_no_agent(p))
+		engine_pump_alone(e, p);
+	next = MIN(next, engine_watch(e, time));
 	next = MIN(next, engine_attempt(e, time));
-	p = e->transition;
-	return p && p->orphan && p->todo != TODO_NOTHING ? time : next;
+	return wants_no_agent(e->transition) ? time : next;
 }

@@ -29,6 +29,8 @@ struct blocker {
 };
 
 struct transition_report {
+	bool from_below;   /* the engine went on without the agent, */
+	char left_out[96]; /* and so many callbacks of each kind did not run: "1 pre_unpatch" */
 	u32 attempts;
 	u64 pause_last_us, pause_max_us;
 	u32 cpus_paused;

@@ -497,16 +497,3 @@ def test_agent_reloaded(boot, demo):
         guest.load_agent()
     apply(guest, demo)
     assert UNAME_PATCHED in guest.check("kernelname")
-
-
-def test_guest_hung(boot, demo):
-    """The kernel has crashed: the monitor still answers, and says that the guest does not."""
-    guest = boot(cpus=2, cmdline="panic=0")
-    guest.load_agent()
-    guest.send("echo c >/proc/sysrq-trigger")
-    guest.wait_log("Kernel panic")
-    assert guest.json("/v1/status")["agent"]
-    result = guest.suture("apply", demo, timeout=120)
-    assert result.status != 0 and re.search("agent|guest", result.out), result
-    status = guest.suture("status")
-    assert status.status == 5 and re.search("guest +agent silent for [0-9]+ s", status.out), status

@@ -167,6 +167,35 @@ static void rolls_back(void **state)
 	assert_has("\"phase\":\"applied\",\"final\":true,");
 }
 
+static void reverts_from_below(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(agent_loads("fix"), 0);
+	agent_works("fix");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?from_below=2"), 400);
+	assert_has("from_below and force are 0 or 1, not ?from_below=2");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?force=1"), 400);
+	assert_has("force=1 is for from_below=1 only");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?from_below=1"), 409);
+	assert_has("the agent in the guest answers: `suture revert fix`");
+	fake_time_set(60000000, 100);
+	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 503);
+	assert_has("`suture revert --from-below fix` does it without the agent");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?from_below=1&force=1"), 202);
+	attempt.report.from_below = true; /* the test's attempt fills the report anew */
+	for (u32 i = 0; i < 3; i++)
+		engine_tick(engine);
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"disabled\",\"final\":true,");
+	assert_has("\"forced\":true,");
+	assert_has("\"why\":\"off from below by force, left out: no callbacks; ");
+	assert_has("\"revert\":{\"from_below\":true,\"left_out\":\"\",");
+}
+
 static void clears_what_has_ended(void **state)
 {
 	size_t size = make_bundle(bundle, "fix", 100);
@@ -204,6 +233,7 @@ int main(void)
 		T(accepts_a_bundle_once),
 		T(cancels_a_transition),
 		T(rolls_back),
+		T(reverts_from_below),
 		T(clears_what_has_ended),
 	};
 

@@ -102,7 +102,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_has("suture_patches{phase=\"patching\"} 1\n");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
-	assert_has("\"apply\":{\"attempts\":1,\"pause_last_us\":41,\"pause_max_us\":66,"
+	assert_has("\"apply\":{\"from_below\":false,\"left_out\":\"\",\"attempts\":1,\"pause_last_"
+		   "us\":41,\"pause_max_us\":66,"
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
 		   "\"words_checked\":10433,\"words_cleared\":3,");
 	assert_has("\"redirected\":false}],\"states\":[]}");
