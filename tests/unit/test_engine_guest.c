@@ -374,6 +374,77 @@ static void test_below_refusals(void **state)
 	wake_and_unload(rig, "other");
 }
 
+/* States: their callbacks and destructors are left out, and nobody owns them any more. */
+static void test_below_states(void **state)
+{
+	static const struct def with_state = {
+		.name = "with_state",
+		.objects = {{"vmlinux", 0}},
+		.funcs = {{0, "f"}},
+		.states = {{.id = 7, .is_shadow = 1}},
+	};
+	static const struct def blocks = {
+		.name = "blocks",
+		.objects = {{"vmlinux", 0}},
+		.funcs = {{0, "g"}},
+		.states = {{.id = 8, .block_disable = 1}},
+	};
+	struct rig *rig = *state;
+	struct patch_state_info st;
+
+	apply(rig, &with_state);
+	apply(rig, &blocks);
+	hang(rig);
+	assert_int_equal(revert_below(rig, "blocks", false), -EINVAL);
+	assert_why(rig, "its state 8 is marked block_disable");
+	assert_int_equal(revert_below(rig, "with_state", false), 0);
+	settle(rig, 100);
+	assert_phase(rig, "with_state", PHASE_DISABLED);
+	assert_string_equal(info(rig, "with_state").revert.left_out,
+			    "1 pre_unpatch, 1 post_unpatch, 1 shadow_dtor");
+	assert_int_equal(engine_patch_state(rig->e, 0, 0, &st), 0);
+	assert_string_equal(st.owner, "");
+	assert_int_equal(rig->shadows[7], 1);
+	wake_and_unload(rig, "with_state");
+}
+
+/* What comes back with a rollback must be held by the agent: it is not tried without. */
+static void test_below_rollback(void **state)
+{
+	static const struct def all = {
+		.name = "all",
+		.replace = true,
+		.objects = {{"vmlinux", 0}},
+		.funcs = {{0, "cmdline_proc_show"}},
+	};
+	struct rig *rig = *state;
+
+	apply(rig, &other);
+	apply(rig, &all);
+	/* it was asked for, and the guest has not begun */
+	assert_int_equal(rollback(rig, "all"), 0);
+	hang(rig);
+	assert_int_equal(revert_below(rig, "all", false), 0);
+	settle(rig, 100);
+	assert_phase(rig, "all", PHASE_DISABLED);
+	assert_int_equal(info(rig, "all").error, 0);
+	assert_int_equal(count_redirects(rig), 0);
+	wake_and_unload(rig, "all");
+	assert_int_equal(revert(rig, "other"), 0);
+	settle(rig, 100);
+
+	apply(rig, &other);
+	apply(rig, &all);
+	rig->busy = "cmdline_proc_show";
+	assert_int_equal(rollback(rig, "all"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "all", PHASE_UNPATCHING);
+	hang(rig);
+	assert_int_equal(revert_below(rig, "all", false), -EBUSY);
+	assert_why(rig, "patch 'all' is being rolled back");
+	assert_phase(rig, "all", PHASE_UNPATCHING);
+}
+
 /* Another agent, or another kernel: nobody holds what the first one held. */
 static void test_below_and_another_agent(void **state)
 {
@@ -418,6 +489,8 @@ int main(void)
 		T(test_below_half_way),
 		T(test_below_replacement),
 		T(test_below_refusals),
+		T(test_below_states),
+		T(test_below_rollback),
 		T(test_below_and_another_agent),
 	};
 
