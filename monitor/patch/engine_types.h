@@ -85,22 +85,23 @@ struct patch {
 
 	enum todo todo;
 	bool replace;
-	bool installed;	      /* declared and not retired: part of every stack */
-	bool enabled;	      /* what sysfs shows */
-	bool on;	      /* its redirects are in force */
-	bool live;	      /* the payload's init has succeeded */
-	char disabled_by[40]; /* who in the guest wrote 0 to its `enabled`; "": nobody, or in vain
-			       */
-	bool forced;	      /* a transition away from it was forced: it stays loaded for ever */
-	bool unload;	      /* unload the payload when it is off */
-	bool gone;	      /* the payload is being freed */
-	bool alone;	      /* goes on without its agent, which is silent; see engine_below.c */
-	bool held; /* off, and the agent does not know: it has a reference to the module */
-	u32 left_out[SUTURE_CB_SHADOW_DTOR + 1]; /* callbacks that did not run, by kind */
+	bool installed; /* declared and not retired: part of every stack */
+	bool enabled;	/* what sysfs shows */
+	bool on;	/* its redirects are in force */
+	bool live;	/* the payload's init has succeeded */
+	bool forced;	/* a transition away from it was forced: it stays loaded for ever */
+	bool unload;	/* unload the payload when it is off */
+	bool gone;	/* the payload is being freed */
 	bool orphan;	/* its agent is gone: no callbacks, the engine pumps for itself */
 	bool returning; /* comes back: the transition under way rolls back what replaced it */
 	struct patch *replaced_by; /* it could come back from there while its module is loaded */
 	u32 nr_replaced;	   /* so many patches did it replace itself */
+
+	bool alone; /* goes on without its agent, which is silent; see engine_below.c */
+	bool held;  /* off, and the agent does not know: it has a reference to the module */
+	u32 left_out[SUTURE_CB_SHADOW_DTOR + 1]; /* callbacks that did not run, by kind */
+	/* who in the guest wrote 0 to its `enabled`; "": nobody, or in vain */
+	char disabled_by[40];
 
 	u64 text_start, text_end; /* of the payload */
 	u32 nr_objects, nr_funcs, nr_states, nr_parts;
