@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands that change the guest: apply, revert, rollback, cancel. They start something and wait
- * for its end.
+ * for its end. And clear, which changes the list of patches only.
  */
 #include "ctl.h"
 
@@ -31,7 +31,7 @@ static void obstacle(const json_t *patch, const char *report, char *text, size_t
 	text[0] = 0;
 	if (jbool(patch, "stuck"))
 		snprintf(text, size, "%s", jstr(patch, "why"));
-	else if (!blocker_text(json_object_get(r, "blocker"), text, size))
+	else if (!blocker_text(r, text, size))
 		snprintf(text, size, "%s", jstr(r, "reason"));
 }
 
@@ -95,8 +95,14 @@ static int fail_final(const char *name, const json_t *patch)
 		    *error ? " (" : "", error, *error ? ")" : "");
 }
 
-/* The same, and judge it. wanted: the phase that means success. */
-static int await(const struct options *o, const char *name, const char *wanted, const char *report)
+static bool is_phase(const json_t *patch, const char *phase)
+{
+	return phase && !strcmp(jstr(patch, "phase"), phase);
+}
+
+/* The same, and judge it. wanted, or: the phases that mean success (or may be NULL). */
+static int await(const struct options *o, const char *name, const char *wanted, const char * or,
+		 const char *report)
 {
 	json_t *patch;
 	int r = await_final(o, name, report, &patch);
@@ -105,10 +111,11 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 		return r;
 	if (o->json)
 		print_json(patch);
-	if (strcmp(jstr(patch, "phase"), wanted) != 0) {
+	if (!is_phase(patch, wanted) && !is_phase(patch, or)) {
 		r = fail_final(name, patch);
 	} else if (!o->json) {
-		printf("%s %s\n", name, wanted);
+		printf("%s %s%s%s\n", name, jstr(patch, "phase"),
+		       or &&*jstr(patch, "why") ? ": " : "", or ? jstr(patch, "why") : "");
 		print_report(report, json_object_get(patch, report));
 		if (!strcmp(wanted, "applied"))
 			print_clones(stderr, patch);
@@ -132,22 +139,25 @@ int cmd_apply(const struct options *o, char **args)
 	if (!r && o->no_wait)
 		printf("%s accepted\n", b.manifest.name);
 	else if (!r)
-		r = await(o, b.manifest.name, "applied", "apply");
+		r = await(o, b.manifest.name, "applied", NULL, "apply");
 	json_decref(answer);
 	free(data);
 	return r;
 }
 
-/* revert and rollback: the patch goes off, and is unloaded. */
+/* revert and rollback: the patch goes off, and is unloaded; from below, it stays loaded. */
 static int take_off(const struct options *o, const char *given, const char *how)
 {
-	char path[128], name[PATCH_NAME_SIZE];
+	const char *query = !o->from_below ? ""
+			    : o->force	   ? "?from_below=1&force=1"
+					   : "?from_below=1";
+	char path[160], name[PATCH_NAME_SIZE];
 	json_t *answer = NULL;
 	int r = patch_name(given, name);
 
 	if (r)
 		return r;
-	snprintf(path, sizeof(path), "/v1/patches/%s/%s", name, how);
+	snprintf(path, sizeof(path), "/v1/patches/%s/%s%s", name, how, query);
 	r = api_request(o, "POST", path, NULL, 0, &answer);
 	if (r)
 		return r;
@@ -156,16 +166,24 @@ static int take_off(const struct options *o, const char *given, const char *how)
 		printf("%s of %s has begun\n", how, name);
 		return EX_DONE;
 	}
-	return await(o, name, "reverted", "revert");
+	r = await(o, name, "reverted", o->from_below ? "disabled" : NULL, "revert");
+	if (r == EX_PENDING && o->from_below && !o->force)
+		fail(r, "who is in the way may hang there: --from-below --force looks at the bytes "
+			"of the jumps only");
+	return r;
 }
 
 int cmd_revert(const struct options *o, char **args)
 {
+	if (o->force && !o->from_below)
+		return fail(EX_BAD_USAGE, "--force goes with --from-below");
 	return take_off(o, args[0], "revert");
 }
 
 int cmd_rollback(const struct options *o, char **args)
 {
+	if (o->from_below || o->force)
+		return fail(EX_BAD_USAGE, "--from-below and --force are for revert");
 	return take_off(o, args[0], "rollback");
 }
 
@@ -219,4 +237,24 @@ int cmd_cancel(const struct options *o, char **args)
 		       jstr(patch, "why"));
 	json_decref(patch);
 	return r;
+}
+
+int cmd_clear(const struct options *o, char **args)
+{
+	char path[128], name[PATCH_NAME_SIZE] = "";
+	json_t *answer = NULL;
+	int r = args[0] ? patch_name(args[0], name) : EX_DONE;
+
+	if (r)
+		return r;
+	snprintf(path, sizeof(path), "/v1/patches%s%s", *name ? "/" : "", name);
+	r = api_request(o, "DELETE", path, NULL, 0, &answer);
+	if (r)
+		return r;
+	if (o->json)
+		print_json(answer);
+	else
+		printf("%lld cleared\n", jint(answer, "cleared"));
+	json_decref(answer);
+	return EX_DONE;
 }

@@ -3,7 +3,8 @@
  * suture: the operator's command.
  *
  * Exit codes: 0 it is so; 1 the monitor refused, or the operation failed; 2 the command line or a
- * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout came.
+ * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout came; 5 status:
+ * the guest is not well.
  */
 #ifndef CTL_H
 #define CTL_H
@@ -17,7 +18,14 @@
 #include "escape.h"
 #include "params.h"
 
-enum exit_code { EX_DONE = 0, EX_FAILED = 1, EX_BAD_USAGE = 2, EX_UNREACHABLE = 3, EX_PENDING = 4 };
+enum exit_code {
+	EX_DONE = 0,
+	EX_FAILED = 1,
+	EX_BAD_USAGE = 2,
+	EX_UNREACHABLE = 3,
+	EX_PENDING = 4,
+	EX_SICK = 5
+};
 
 #define MODULE_FOLDERS 8u
 
@@ -27,6 +35,8 @@ struct options {
 	bool insecure;	      /* plain HTTP */
 	bool strict;	      /* apply: refuse what others call beside it */
 	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
+	bool from_below;      /* revert: without the agent */
+	bool force;	      /* revert --from-below: look at the bytes of the jumps only */
 	unsigned timeout_s;   /* apply, revert, rollback, cancel: how long to wait */
 	const char *output;   /* build: -o */
 	const char *kernel;   /* build: kernel headers */
@@ -61,6 +71,7 @@ int cmd_apply(const struct options *o, char **args);
 int cmd_revert(const struct options *o, char **args);
 int cmd_rollback(const struct options *o, char **args);
 int cmd_cancel(const struct options *o, char **args);
+int cmd_clear(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 
@@ -77,7 +88,7 @@ struct bundle;
 void *read_bundle(const char *path, struct bundle *b);
 
 /*
- * One request. body NULL: GET, or POST without a body if method says so. On success *answer is the
+ * One request. body NULL: GET, or what method says without a body. On success *answer is the
  * parsed JSON (caller decrefs). Returns EX_DONE, or an exit code after printing why: the monitor's
  * own error message, or what to do when it cannot be reached.
  */
@@ -105,7 +116,11 @@ void print_clones(FILE *f, const json_t *patch);
 /* The stack of a blocker, a line for each address, on stdout; nothing when there is none. */
 void print_stack(const json_t *blocker);
 
-/* "task kthread (pid 412) is in do_sleep (stack)" into buf; false when there is no blocker. */
-bool blocker_text(const json_t *blocker, char *buf, size_t size);
+/*
+ * "task kthread (pid 412) is in do_sleep (stack)" into buf, with the reason of the last attempt
+ * before it if that was another one; false when nobody is in the way. report: a transition's, or a
+ * report, with its attempts.
+ */
+bool blocker_text(const json_t *report, char *buf, size_t size);
 
 #endif

@@ -145,6 +145,8 @@ int api_request(const struct options *o, const char *method, const char *path, c
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
 		if (body)
 			curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	} else if (strcmp(method, "GET") != 0) {
+		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	}
 	rc = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{"rollback", "NAME", "back to what the patch replaced, in one switch", 1, 1, true,
 	 cmd_rollback},
 	{"cancel", "[NAME]", "turn what is under way around", 0, 1, true, cmd_cancel},
+	{"clear", "[NAME]", "forget the record of a patch that is reverted or failed, or all", 0, 1,
+	 true, cmd_clear},
 	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
 };
@@ -100,6 +102,12 @@ static void usage(FILE *to)
 	      "begun\n"
 	      "  --strict            apply: refuse a patch if others call a clone of its function "
 	      "directly\n"
+	      "  --from-below        revert: the guest hangs, the monitor does it alone; no "
+	      "callback\n"
+	      "                      runs, the module stays loaded\n"
+	      "  --force             the same, though tasks are in the patch: only the bytes of "
+	      "its\n"
+	      "                      jumps are checked\n"
 	      "  build: -o FILE, --kernel HEADERS, --vmlinuz FILE or --build-id HEX, "
 	      "--modules DIR,\n"
 	      "         --debug VMLINUX, --no-check, --version TEXT, --description TEXT, --cve "
@@ -107,7 +115,7 @@ static void usage(FILE *to)
 	      "         --param NAME=VALUE (of the module, for its load); --modules, --cve and\n"
 	      "         --param as often as needed\n\n"
 	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
-	      "reached, 4 still under way after --timeout.\n\n"
+	      "reached, 4 still under way after --timeout, 5 status: the guest is not well.\n\n"
 	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
 	      to);
 }
@@ -125,6 +133,8 @@ enum long_option {
 	OPT_INSECURE = 256,
 	OPT_NO_WAIT,
 	OPT_STRICT,
+	OPT_FROM_BELOW,
+	OPT_FORCE,
 	OPT_KERNEL,
 	OPT_BUILD_ID,
 	OPT_VMLINUZ,
@@ -147,6 +157,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"timeout", required_argument, NULL, 't'},
 		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
 		{"strict", no_argument, NULL, OPT_STRICT},
+		{"from-below", no_argument, NULL, OPT_FROM_BELOW},
+		{"force", no_argument, NULL, OPT_FORCE},
 		{"output", required_argument, NULL, 'o'},
 		{"kernel", required_argument, NULL, OPT_KERNEL},
 		{"build-id", required_argument, NULL, OPT_BUILD_ID},
@@ -187,6 +199,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_STRICT:
 			o->strict = true;
+			break;
+		case OPT_FROM_BELOW:
+			o->from_below = true;
+			break;
+		case OPT_FORCE:
+			o->force = true;
 			break;
 		case 'o':
 			o->output = optarg;

@@ -16,12 +16,19 @@ static int get(const struct options *o, const char *path, json_t **answer)
 	return r;
 }
 
-bool blocker_text(const json_t *blocker, char *buf, size_t size)
+bool blocker_text(const json_t *report, char *buf, size_t size)
 {
-	if (!json_is_object(blocker))
+	const json_t *b = json_object_get(report, "blocker");
+	char before[256] = "";
+
+	if (!json_is_object(b) || !*jstr(report, "reason"))
 		return false;
-	snprintf(buf, size, "task %s (pid %lld) is in %s (%s)", jstr(blocker, "comm"),
-		 jint(blocker, "pid"), jstr(blocker, "func"), jstr(blocker, "where"));
+	/* the last attempt may have failed for another reason */
+	if (jint(b, "attempt") != jint(report, "attempts"))
+		snprintf(before, sizeof(before), "%s; in attempt %lld: ", jstr(report, "reason"),
+			 jint(b, "attempt"));
+	snprintf(buf, size, "%stask %s (pid %lld) is in %s (%s)", before, jstr(b, "comm"),
+		 jint(b, "pid"), jstr(b, "func"), jstr(b, "where"));
 	return true;
 }
 
@@ -79,7 +86,7 @@ static void print_transition(const json_t *t)
 	       jint(t, "attempts"));
 	if (jbool(t, "stuck"))
 		printf("stuck     %s\n", jstr(t, "why"));
-	else if (blocker_text(json_object_get(t, "blocker"), text, sizeof(text)))
+	else if (blocker_text(t, text, sizeof(text)))
 		printf("blocked   %s\n", text);
 	else if (*jstr(t, "reason"))
 		printf("last try  %s\n", jstr(t, "reason"));
@@ -140,9 +147,20 @@ static void print_current(const json_t *list)
 	}
 }
 
+static void print_agent(const json_t *guest)
+{
+	if (!json_is_integer(json_object_get(guest, "silent_us")))
+		puts("agent     absent: load suture.ko in the guest");
+	else if (*jstr(guest, "why"))
+		printf("guest     %s\n", jstr(guest, "why"));
+	else
+		printf("agent     present, last heard %.1f s ago\n",
+		       (double)jint(guest, "silent_us") / 1e6);
+}
+
 int cmd_status(const struct options *o, char **args)
 {
-	const json_t *kernel, *pauses, *memory, *v;
+	const json_t *kernel, *pauses, *memory, *v, *guest;
 	const char *phase;
 	json_t *s;
 	int r = get(o, "/v1/status", &s);
@@ -150,6 +168,8 @@ int cmd_status(const struct options *o, char **args)
 	(void)args;
 	if (r)
 		return r;
+	guest = json_object_get(s, "guest");
+	r = *jstr(guest, "why") ? EX_SICK : EX_DONE;
 	if (o->json)
 		goto out;
 	kernel = json_object_get(s, "kernel");
@@ -157,8 +177,7 @@ int cmd_status(const struct options *o, char **args)
 	memory = json_object_get(s, "memory");
 	printf("monitor   %s (ABI %lld), up %.1f s\n", jstr(s, "version"), jint(s, "abi"),
 	       (double)jint(s, "uptime_us") / 1e6);
-	printf("agent     %s\n",
-	       jbool(s, "agent") ? "present" : "absent: load suture.ko in the guest");
+	print_agent(guest);
 	if (json_is_object(kernel))
 		printf("kernel    %s, build-id %s\n", jstr(kernel, "release"),
 		       jstr(kernel, "build_id"));
@@ -181,7 +200,7 @@ int cmd_status(const struct options *o, char **args)
 	print_transition(json_object_get(s, "transition"));
 out:
 	json_decref(s);
-	return EX_DONE;
+	return r;
 }
 
 int cmd_list(const struct options *o, char **args)
@@ -216,6 +235,9 @@ void print_report(const char *what, const json_t *r)
 	       jint(r, "tasks_checked"), jint(r, "tasks_before_pause"), jint(r, "words_checked"),
 	       jint(r, "words_cleared"), jint(r, "pages_shadowed"),
 	       jint(r, "functions_redirected"));
+	if (jbool(r, "from_below"))
+		printf("  from below, left out: %s\n",
+		       *jstr(r, "left_out") ? jstr(r, "left_out") : "no callbacks");
 }
 
 void print_clones(FILE *f, const json_t *patch)

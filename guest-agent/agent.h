@@ -66,6 +66,8 @@ int mailbox_send(struct suture_msg *request);
 void mailbox_drop_range(unsigned long start, unsigned long end);
 /* The kernel ends: drop all there are, likewise, and send no message any more (-ESHUTDOWN). */
 void mailbox_close(void);
+/* The kernel panics: len bytes at that address say why. Any context. */
+void mailbox_panic(phys_addr_t text, size_t len);
 
 /* ---- layout.c ---- */
 
@@ -359,6 +361,11 @@ void notifier_exit(void);
 bool notifier_hibernates(void);
 /* True if the module can be patched: it is live, or coming and past our notifier. agent_lock. */
 bool notifier_is_present(const struct module *mod);
+
+/* ---- panic.c ---- */
+
+int panic_init(void);
+void panic_exit(void);
 
 /* ---- shadow.c ---- */
 

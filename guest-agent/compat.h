@@ -9,6 +9,9 @@
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#include <linux/panic_notifier.h>
+#endif
 #include <suture/abi.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)

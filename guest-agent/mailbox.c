@@ -167,6 +167,11 @@ void mailbox_drop_range(unsigned long start, unsigned long end)
 		       end, dropped);
 }
 
+void mailbox_panic(phys_addr_t text, size_t len)
+{
+	hypercall(SUTURE_HC_PANIC, text, len);
+}
+
 void mailbox_close(void)
 {
 	WRITE_ONCE(closed, true);

@@ -126,6 +126,9 @@ static int __init agent_init(void)
 	err = notifier_init();
 	if (err)
 		goto no_notifier;
+	err = panic_init();
+	if (err)
+		goto no_panic;
 	err = loader_init();
 	if (err)
 		goto no_loader;
@@ -139,6 +142,8 @@ static int __init agent_init(void)
 no_poll:
 	loader_exit();
 no_loader:
+	panic_exit();
+no_panic:
 	notifier_exit();
 no_notifier:
 	kobject_put(agent_kobj);
@@ -157,6 +162,7 @@ static void __exit agent_exit(void)
 {
 	poll_stop();
 	loader_exit();
+	panic_exit();
 	notifier_exit();
 	late_exit();
 	kobject_put(agent_kobj);

@@ -15,6 +15,7 @@
 
 struct arch_cpu {
 	struct vcpu_context context;
+	enum vcpu_halt halt;
 	u64 kicks, flushes;
 	pthread_t thread;
 };
@@ -111,6 +112,16 @@ void fake_set_context(struct cpu *c, const struct vcpu_context *ctx)
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 {
 	*ctx = c->arch->context;
+}
+
+void fake_set_halt(struct cpu *c, enum vcpu_halt halt)
+{
+	c->arch->halt = halt;
+}
+
+enum vcpu_halt arch_vcpu_halt(struct cpu *c)
+{
+	return c->arch->halt;
 }
 
 static void *guest_thread(void *arg)

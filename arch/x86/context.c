@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest state of a CPU, as the consistency check wants it. */
 #include "hv.h"
+#include "insn.h"
 #include "core/arch.h"
 
 /* Kernel addresses are those with the top bit set. */
@@ -27,4 +28,14 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 		if (r != RSP)
 			ctx->regs[n++] = v->gpr[r];
 	ctx->nr_regs = n;
+}
+
+/* The NMI that ended it leaves RIP behind the HLT; on the way back to it, it is before. */
+enum vcpu_halt arch_vcpu_halt(struct cpu *c)
+{
+	u8 code[2] = {0};
+
+	if (!vcpu_fetch(c, -1, code, sizeof(code)) || (code[0] != 0xf4 && code[1] != 0xf4))
+		return VCPU_RUNS;
+	return c->arch->vcpu.rflags & RFLAGS_IF ? VCPU_IDLE : VCPU_STOPPED;
 }

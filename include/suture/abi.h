@@ -90,6 +90,12 @@ enum suture_hypercall {
 	 * succeeds after it, and the monitor knows neither the kernel nor its agent any more.
 	 */
 	SUTURE_HC_DROP_ALL = SUTURE_HC_TAG | 5,
+	/*
+	 * (guest physical address, length) -> 0: the kernel panics. At the address is why, without
+	 * a zero byte at its end, less than SUTURE_TEXT_LEN; length 0: it is not known. For any
+	 * context: nobody is waited for. Told also when the answer is -EFAULT or -EMSGSIZE.
+	 */
+	SUTURE_HC_PANIC = SUTURE_HC_TAG | 6,
 };
 
 #define SUTURE_MSG_MAX	524288u

@@ -30,6 +30,15 @@ void arch_kick(struct cpu *c);
 /* What held CPU c was doing. Only while c is in CPU_HELD, or for the calling guest CPU itself. */
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx);
 
+enum vcpu_halt {
+	VCPU_RUNS,
+	VCPU_IDLE,    /* at a halt instruction (x86: HLT), until an interrupt comes */
+	VCPU_STOPPED, /* at one with interrupts off: for ever, but for an NMI */
+};
+
+/* Is CPU c halted? Only while it is in CPU_HELD. */
+enum vcpu_halt arch_vcpu_halt(struct cpu *c);
+
 /* Wake the service CPU from arch_service_idle(). Any CPU inside the monitor. */
 void arch_service_wake(void);
 

@@ -2,6 +2,7 @@
 #include "core/drop.h"
 #include "core/errno.h"
 #include "core/mailbox.h"
+#include "core/panic.h"
 #include <suture/abi.h>
 
 s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2)
@@ -20,6 +21,8 @@ s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2)
 		return drop_range(a0, a1);
 	case SUTURE_HC_DROP_ALL:
 		return drop_all(KERNEL_SHUTS_DOWN);
+	case SUTURE_HC_PANIC:
+		return panic_told(a0, a1);
 	default:
 		return -ENOSYS;
 	}

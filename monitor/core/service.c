@@ -6,6 +6,7 @@
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/mailbox.h"
+#include "core/panic.h"
 #include "core/pool.h"
 #include "guest/kernel.h"
 #include "net/net.h"
@@ -83,6 +84,14 @@ static void forget_kernel(void)
 	shadow_open();
 }
 
+static void tell_panic(void)
+{
+	char text[SUTURE_TEXT_LEN];
+
+	if (panic_take(text, sizeof(text)))
+		engine_panicked(service.engine, text);
+}
+
 /* True if there was a message. None may be served for a kernel that is taken for another one. */
 static bool serve_agent(void)
 {
@@ -107,6 +116,12 @@ static bool op_is_text(void *ctx, bool module, u64 va, u64 len)
 {
 	(void)ctx;
 	return module ? guest_is_module_text(va, len) : guest_is_kernel_text(va, len);
+}
+
+static int op_panic_suspected(void *ctx)
+{
+	(void)ctx;
+	return panic_suspected();
 }
 
 static const u8 *op_build_id(void *ctx, u32 *len)
@@ -140,6 +155,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 		.try_switch = op_switch,
 		.validate = op_validate,
 		.is_text = op_is_text,
+		.panic_suspected = op_panic_suspected,
 		.build_id = op_build_id,
 		.now_us = op_now,
 		.alloc = op_alloc,
@@ -174,6 +190,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 		while (serve_agent())
 			;
 		tell_dropped();
+		tell_panic();
 		if (!r)
 			next_us = net_poll();
 		next_us = MIN(next_us, engine_tick(service.engine));

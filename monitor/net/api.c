@@ -8,6 +8,9 @@
 #include "patch/bundle.h"
 
 static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
+static void clear(const char *name, struct api_reply *reply);
+static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
+		  size_t why_size);
 
 /* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
 struct api_route {
@@ -17,7 +20,11 @@ struct api_route {
 	void (*text)(struct api_reply *reply);
 	/* the engine's function that begins something with a patch */
 	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
+	/* the same, with the request's parameters */
+	int (*begin_with)(struct engine *e, const struct http_request *rq, const char *name,
+			  char *why, size_t why_size);
 	void (*take)(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
+	void (*remove)(const char *name, struct api_reply *reply); /* name "": all */
 };
 
 static const struct api_route routes[] = {
@@ -25,8 +32,10 @@ static const struct api_route routes[] = {
 	{HTTP_GET, "/v1/info", .show = api_info},
 	{HTTP_GET, "/v1/patches", .show = api_patches},
 	{HTTP_POST, "/v1/patches", .take = upload},
+	{HTTP_DELETE, "/v1/patches", .remove = clear},
 	{HTTP_GET, "/v1/patches/*", .show = api_patch},
-	{HTTP_POST, "/v1/patches/*/revert", .begin = engine_revert},
+	{HTTP_DELETE, "/v1/patches/*", .remove = clear},
+	{HTTP_POST, "/v1/patches/*/revert", .begin_with = revert},
 	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},
 	{HTTP_POST, "/v1/patches/*/cancel", .begin = engine_cancel},
 	{HTTP_GET, "/v1/shadow", .show = api_shadow},
@@ -115,7 +124,26 @@ static bool path_fits(const char *pattern, const char *path, char *name, size_t 
 
 static const char *method_name(const struct api_route *r)
 {
-	return r->method == HTTP_POST ? "POST" : "GET";
+	return r->method == HTTP_POST ? "POST" : r->method == HTTP_DELETE ? "DELETE" : "GET";
+}
+
+/* The methods that a path has, for the Allow header: bits by enum http_method. */
+static const char *allowed(u32 methods)
+{
+	static const struct {
+		u32 methods;
+		const char *text;
+	} known[] = {
+		{1u << HTTP_GET, "GET, HEAD"},
+		{1u << HTTP_POST, "POST"},
+		{1u << HTTP_GET | 1u << HTTP_DELETE, "GET, HEAD, DELETE"},
+		{1u << HTTP_GET | 1u << HTTP_POST | 1u << HTTP_DELETE, "GET, HEAD, POST, DELETE"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i].methods == methods)
+			return known[i].text;
+	return "GET, HEAD, POST, DELETE";
 }
 
 static void no_such_path(const struct http_request *rq, struct api_reply *reply)
@@ -161,23 +189,22 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 {
 	enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
 	const struct api_route *found = NULL;
-	bool get = false, post = false;
+	u32 methods = 0;
 	char name[SUTURE_NAME_LEN];
 
 	for (const struct api_route *r = routes; r < routes + ARRAY_SIZE(routes); r++) {
 		if (!path_fits(r->path, rq->path, name, sizeof(name)))
 			continue;
-		get |= r->method == HTTP_GET;
-		post |= r->method == HTTP_POST;
+		methods |= 1u << r->method;
 		if (r->method == method)
 			found = r;
 	}
-	if (!get && !post) {
+	if (!methods) {
 		no_such_path(rq, reply);
 		return NULL;
 	}
 	if (!found) {
-		reply->allow = get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST";
+		reply->allow = allowed(methods);
 		api_error(reply, 405, -EOPNOTSUPP, "%.*s%s is not for %.*s%s: use %s",
 			  BRIEF(rq->method_name, 20), BRIEF(rq->path, 120), reply->allow);
 		return NULL;
@@ -218,7 +245,8 @@ static void upload(const struct http_request *rq, struct api_body *body, struct 
 	int err;
 
 	if (http_query_u64(rq, "strict", &strict) || strict > 1) {
-		api_error(reply, 400, -EINVAL, "strict is 0 or 1, not ?%.60s", rq->query);
+		api_error(reply, 400, -EINVAL, "strict is 0 or 1, not ?%.*s%s",
+			  BRIEF(rq->query, 60));
 		return;
 	}
 	err = bundle_parse(&b, body->data, body->size, why, sizeof(why));
@@ -237,10 +265,47 @@ static void upload(const struct http_request *rq, struct api_body *body, struct 
 	accepted(reply, b.manifest.name);
 }
 
-static void begin(const struct api_route *route, const char *name, struct api_reply *reply)
+static void clear(const char *name, struct api_reply *reply)
 {
 	char why[REASON_LEN] = "";
-	int err = route->begin(service_engine(), name, why, sizeof(why));
+	int count = engine_clear(service_engine(), *name ? name : NULL, why, sizeof(why));
+	struct json j;
+
+	if (count < 0) {
+		refuse(reply, count, why);
+		return;
+	}
+	j = open_object(reply);
+	json_u64(&j, "cleared", (u64)count);
+	close_object(&j);
+}
+
+static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
+		  size_t why_size)
+{
+	u64 below = 0, force = 0;
+
+	if (http_query_u64(rq, "from_below", &below) || http_query_u64(rq, "force", &force) ||
+	    below > 1 || force > 1) {
+		format(why, why_size, "from_below and force are 0 or 1, not ?%.*s%s",
+		       BRIEF(rq->query, 60));
+		return -EINVAL;
+	}
+	if (force && !below) {
+		format(why, why_size, "force=1 is for from_below=1 only");
+		return -EINVAL;
+	}
+	return below ? engine_revert_below(e, name, force, why, why_size)
+		     : engine_revert(e, name, why, why_size);
+}
+
+static void begin(const struct api_route *route, const struct http_request *rq, const char *name,
+		  struct api_reply *reply)
+{
+	struct engine *e = service_engine();
+	char why[REASON_LEN] = "";
+	int err = route->begin ? route->begin(e, name, why, sizeof(why))
+			       : route->begin_with(e, rq, name, why, sizeof(why));
 
 	if (err)
 		refuse(reply, err, why);
@@ -268,10 +333,12 @@ void api_answer(const struct api_route *route, const struct http_request *rq, st
 	path_fits(route->path, rq->path, name, sizeof(name));
 	if (route->show)
 		show(route, rq, name, reply);
-	else if (route->begin)
-		begin(route, name, reply);
+	else if (route->begin || route->begin_with)
+		begin(route, rq, name, reply);
 	else if (route->take)
 		route->take(rq, body, reply);
+	else if (route->remove)
+		route->remove(name, reply);
 	else
 		route->text(reply);
 }

@@ -21,6 +21,7 @@ static void show_blocker(struct json *j, const struct blocker *b)
 		return;
 	}
 	json_object(j, "blocker");
+	json_u64(j, "attempt", b->attempt);
 	json_u64(j, "pid", b->pid);
 	json_strn(j, "comm", b->comm, sizeof(b->comm));
 	json_strn(j, "func", b->func, sizeof(b->func));
@@ -42,6 +43,8 @@ static void show_blocker(struct json *j, const struct blocker *b)
 static void show_report(struct json *j, const char *key, const struct transition_report *r)
 {
 	json_object(j, key);
+	json_bool(j, "from_below", r->from_below);
+	json_strn(j, "left_out", r->left_out, sizeof(r->left_out));
 	json_u64(j, "attempts", r->attempts);
 	json_u64(j, "pause_last_us", r->pause_last_us);
 	json_u64(j, "pause_max_us", r->pause_max_us);

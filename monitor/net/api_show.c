@@ -28,6 +28,22 @@ static void show_kernel(struct json *j)
 	json_object_end(j);
 }
 
+/* A client of `agent` alone would take a guest that hangs for one that is well. */
+static void show_guest(struct json *j)
+{
+	struct guest_health h;
+
+	engine_guest_health(service_engine(), &h);
+	json_object(j, "guest");
+	json_str(j, "state", guest_state_name(h.state));
+	if (h.state == GUEST_UNKNOWN)
+		json_null(j, "silent_us");
+	else
+		json_u64(j, "silent_us", h.silent_us);
+	json_str(j, "why", h.why);
+	json_object_end(j);
+}
+
 void api_info(struct json *j, const struct http_request *rq, const char *name,
 	      struct api_reply *reply)
 {
@@ -114,6 +130,7 @@ void api_status(struct json *j, const struct http_request *rq, const char *name,
 	json_u64(j, "uptime_us", arch_time_us());
 	show_cpus(j);
 	json_bool(j, "agent", engine_agent_present(service_engine()));
+	show_guest(j);
 	show_kernel(j);
 	api_show_current(j);
 	show_pauses_and_memory(j);

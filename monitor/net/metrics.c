@@ -93,12 +93,19 @@ static void show_pool(struct out *o)
 static void show_patches(struct out *o)
 {
 	u32 counts[PHASE_FAILED + 1] = {0};
+	struct guest_health h;
 	struct patch_info p;
 
 	for (u32 i = 0; !engine_patch_info(service_engine(), i, &p); i++)
 		counts[p.phase]++;
 	single(o, "agent_present", "gauge", "1 while the agent in the guest is registered.",
 	       engine_agent_present(service_engine()));
+	engine_guest_health(service_engine(), &h);
+	seconds(o, "agent_silent_seconds",
+		"Since the agent's last word; 0 while there is no agent.", h.silent_us);
+	family(o, "guest", "gauge", "1 for the state that the guest is in.");
+	for (u32 i = 0; i < GUEST_STATES; i++)
+		sample(o, "guest", "state", guest_state_name((enum guest_state)i), i == h.state);
 	family(o, "patches", "gauge", "Patches in each phase.");
 	for (u32 i = 0; i <= PHASE_FAILED; i++)
 		sample(o, "patches", "phase", patch_phase_name(i), counts[i]);

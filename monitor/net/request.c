@@ -61,7 +61,8 @@ static bool is_token(const char *s)
 static const struct {
 	const char *name;
 	enum http_method method;
-} methods[] = {{"GET", HTTP_GET}, {"HEAD", HTTP_HEAD}, {"POST", HTTP_POST}};
+} methods[] = {
+	{"GET", HTTP_GET}, {"HEAD", HTTP_HEAD}, {"POST", HTTP_POST}, {"DELETE", HTTP_DELETE}};
 
 /* Cut s at the first c. Returns what is behind it, NULL if there is no c. */
 static char *cut(char *s, char c)

@@ -7,7 +7,7 @@
 
 #define HTTP_HEAD_MAX 4096 /* request line and headers together */
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER };
 
 /* Strings point into the head that was parsed and live as long as it does. */
 struct http_request {

@@ -111,6 +111,34 @@ struct patch *engine_add_patch(struct engine *e, const char *name)
 	return fresh;
 }
 
+int engine_clear(struct engine *e, const char *name, char *why, size_t why_size)
+{
+	struct patch *p = name ? engine_find(e, name) : e->patches, *next;
+	int count = 0;
+
+	if (name && !p) {
+		format(why, why_size, "no patch '%s' is known; `suture list` shows those that are",
+		       name);
+		return -ENOENT;
+	}
+	if (name && in_use(e, p)) {
+		format(why, why_size,
+		       "patch '%s' is %s: only what is reverted or failed can be cleared", name,
+		       patch_phase_name(p->phase));
+		return -EBUSY;
+	}
+	for (; p; p = name ? NULL : next) {
+		next = p->next;
+		if (in_use(e, p))
+			continue;
+		log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': record cleared (%s)", p->name,
+			    patch_phase_name(p->phase));
+		free_patch(e, p);
+		count++;
+	}
+	return count;
+}
+
 void engine_move_last(struct engine *e, struct patch *p)
 {
 	struct patch **link = &e->patches;
@@ -294,6 +322,7 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
 	struct patch *p = engine_find(e, name);
 	u32 i;
 
+	engine_hear(e);
 	reply->enabled = reply->transition = reply->forced = reply->stack_order = 0;
 	reply->patched = 0;
 	if (!p)

@@ -26,6 +26,8 @@ struct engine_ops {
 	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
 	const u8 *(*build_id)(void *ctx, u32 *len);
+	/* panic_suspected(): 1, 0 or negative errno; NULL: nobody can tell. */
+	int (*panic_suspected)(void *ctx);
 	u64 (*now_us)(void *ctx);
 	void *(*alloc)(void *ctx, size_t size); /* zeroed; NULL when out */
 	void (*free)(void *ctx, void *p, size_t size);
@@ -67,6 +69,16 @@ void engine_be_strict(struct engine *e, const char *name);
 int engine_revert(struct engine *e, const char *name, char *why, size_t why_size);
 
 /*
+ * Take the patch off without the agent, which must be silent or gone: no callback runs, the module
+ * stays loaded; the redirects go off with a switch that is tried as ever. force: it looks only at
+ * the bytes of the jumps, and the module is never unloaded; may come later, when the first call
+ * does not get on. When it is off, `why` says what was left out; once the agent is heard again it
+ * lets go of the module, which engine_revert() then unloads. -ENOENT; -EBUSY: the agent answers,
+ * nothing is in force, or something else is under way; -EINVAL: block_disable.
+ */
+int engine_revert_below(struct engine *e, const char *name, bool force, char *why, size_t why_size);
+
+/*
  * Go back from a cumulative patch to those that it replaced, in one switch, and have its module
  * unloaded. -ENOENT: not applied; -EINVAL: it replaced nothing, or a state stands in the way;
  * -ENODEV: what it replaced was unloaded since; -EBUSY: it, or another patch, is under way, or it
@@ -83,6 +95,12 @@ int engine_rollback(struct engine *e, const char *name, char *why, size_t why_si
  */
 int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size);
 
+/*
+ * Forget the record of a patch that is reverted or failed, as a new upload of the name does; name
+ * NULL: of all of them. Returns how many; -ENOENT: no such patch; -EBUSY: it is not at its end.
+ */
+int engine_clear(struct engine *e, const char *name, char *why, size_t why_size);
+
 /* What the API shows of a patch. */
 enum patch_phase {
 	PHASE_UPLOADED,	  /* waits for the agent to fetch it */
@@ -97,7 +115,7 @@ enum patch_phase {
 	PHASE_DISABLED,	    /* off, module still loaded */
 	PHASE_RETURNING,    /* the patch that replaced it is being rolled back */
 	PHASE_UNLOADING,
-	PHASE_REVERTED, /* gone; kept for its report until the next upload of that name */
+	PHASE_REVERTED, /* gone; kept for its report until engine_clear() or a new upload */
 	PHASE_FAILED,	/* `error` and `why` say how; nothing of it is in force */
 };
 
@@ -154,6 +172,25 @@ int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_
 int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info);
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
 int engine_patch_clone(const struct engine *e, u32 i, u32 clone, struct patch_clone_info *info);
+
+/* How the guest is, as far as its agent's words tell. */
+enum guest_state {
+	GUEST_UNKNOWN, /* no agent has registered */
+	GUEST_ALIVE,
+	GUEST_SILENT,	/* its agent has said nothing for 10 s */
+	GUEST_PANICKED, /* as its agent says, or as its CPUs have looked for 10 s of silence */
+	GUEST_STATES
+};
+
+const char *guest_state_name(enum guest_state s); /* "unknown", "alive", ... */
+
+struct guest_health {
+	enum guest_state state;
+	u64 silent_us; /* since the agent's last word; 0 while there is no agent */
+	char why[160]; /* what is wrong, for people; "" if nothing is known to be */
+};
+
+void engine_guest_health(const struct engine *e, struct guest_health *h);
 
 /* Shadow variables in the guest, as the agent last counted them. */
 struct shadow_total {
@@ -240,6 +277,9 @@ u64 engine_tick(struct engine *e);
  * what; there is no agent. Any phase.
  */
 void engine_kernel_gone(struct engine *e, const char *why);
+
+/* The guest's kernel has panicked, as its agent says; why: its words, or "". Any phase. */
+void engine_panicked(struct engine *e, const char *why);
 
 /* The redirect with this key was dropped behind the engine's back (SUTURE_HC_DROP_*). Any phase. */
 void engine_dropped(struct engine *e, u64 key);

@@ -60,6 +60,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 		p->states[i].is_shadow = p->states[i].shadows = false;
 	}
 	p->orphan = true;
+	p->alone = false;
 	p->stuck = p->returning = false;
 	p->todo = TODO_NOTHING;
 	if (has_redirect(p)) {
@@ -87,10 +88,11 @@ void engine_agent_hello(struct engine *e)
 	e->transition = NULL;
 	e->job_out = 0;
 	e->agent = true;
+	engine_forget_health(e);
 	engine_forget_shadow(e);
-	e->heard_us = e->ops.now_us(e->ops.ctx);
+	engine_hear(e);
 	for (p = e->patches; p; p = p->next) {
-		p->job_given = false;
+		p->job_given = p->held = false;
 		if (p->phase == PHASE_UPLOADED)
 			continue; /* for the new agent */
 		engine_free_bundle(e, p);
@@ -114,10 +116,11 @@ void engine_kernel_gone(struct engine *e, const char *why)
 	e->run.kind = SCRIPT_NONE;
 	e->transition = NULL;
 	e->agent = false;
+	engine_forget_health(e);
 	engine_forget_shadow(e);
 	e->job_out = 0;
 	for (p = e->patches; p; p = p->next) {
-		p->job_given = false;
+		p->job_given = p->held = p->alone = false;
 		if (patch_is_finished(p))
 			continue;
 		engine_free_bundle(e, p);
@@ -131,6 +134,15 @@ void engine_kernel_gone(struct engine *e, const char *why)
 
 /* ---- sysfs ---- */
 
+/* "sh (pid 412)", whatever a task calls itself. */
+static void name_writer(char *text, size_t size, const struct suture_set *m)
+{
+	char comm[sizeof(m->comm) + 1];
+
+	copy_text(comm, sizeof(comm), m->comm, sizeof(m->comm));
+	format(text, size, "%s (pid %u)", comm, m->pid);
+}
+
 static int set_force(struct engine *e, struct patch *p, bool on)
 {
 	if (!on)
@@ -141,14 +153,25 @@ static int set_force(struct engine *e, struct patch *p, bool on)
 	return 0;
 }
 
-static int set_enabled(struct engine *e, struct patch *p, bool on)
+/* The opposite of the transition under way. */
+static void reverse(struct engine *e, struct patch *p, bool on, const char *who)
+{
+	p->stuck = false;
+	p->why[0] = 0;
+	if (on)
+		format(p->why, sizeof(p->why), "its way off was cancelled in the guest by %s", who);
+	str_copy(p->disabled_by, on ? "" : who, sizeof(p->disabled_by));
+	engine_begin(e, SCRIPT_REVERSE, SUTURE_PUMP_SYSFS, p);
+}
+
+static int set_enabled(struct engine *e, struct patch *p, bool on, const char *who)
 {
 	u64 state;
 
 	if (on == p->enabled)
 		return -EINVAL;
 	if (p == e->transition) {
-		engine_begin(e, SCRIPT_REVERSE, SUTURE_PUMP_SYSFS, p);
+		reverse(e, p, on, who);
 		return 0;
 	}
 	if (on) /* Linux does not enable again what is disabled, and it is not in the list */
@@ -169,6 +192,7 @@ static int set_enabled(struct engine *e, struct patch *p, bool on)
 	p->revert = (struct transition_report){0};
 	p->error = 0;
 	p->why[0] = 0;
+	str_copy(p->disabled_by, who, sizeof(p->disabled_by));
 	engine_start_transition(e, p, false);
 	engine_begin(e, SCRIPT_DISABLE, SUTURE_PUMP_SYSFS, p);
 	return 0;
@@ -177,21 +201,32 @@ static int set_enabled(struct engine *e, struct patch *p, bool on)
 int engine_set(struct engine *e, const struct suture_set *m)
 {
 	struct patch *p = engine_find(e, m->name);
+	char who[sizeof(p->disabled_by)];
+	int r;
 
+	engine_hear(e);
 	if (!p || !p->installed || p->orphan)
 		return -ENOENT;
 	if (m->value > 1)
 		return -EINVAL;
 	if (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo != TODO_NOTHING))
 		return -EAGAIN;
+	name_writer(who, sizeof(who), m);
 	switch (m->what) {
 	case SUTURE_SET_ENABLED:
-		return set_enabled(e, p, m->value);
+		r = set_enabled(e, p, m->value, who);
+		break;
 	case SUTURE_SET_FORCE:
-		return set_force(e, p, m->value);
+		r = set_force(e, p, m->value);
+		break;
 	default:
 		return -EINVAL;
 	}
+	if (!r)
+		log_limited(LOG_PATCH, LOG_INFO, "patch '%s': %s %u written in the guest by %s",
+			    p->name, m->what == SUTURE_SET_FORCE ? "force" : "enabled", m->value,
+			    who);
+	return r;
 }
 
 /* ---- what is undone ---- */
@@ -200,6 +235,7 @@ int engine_withdraw(struct engine *e, const char *name)
 {
 	struct patch *p = engine_find(e, name);
 
+	engine_hear(e);
 	if (!p || !p->installed)
 		return -ENOENT;
 	if (p->on)

@@ -36,9 +36,10 @@ int engine_take_clones(struct engine *e, struct patch *p, const struct suture_de
 		for (j = 0; j < MIN(c->nr_callers, SUTURE_MAX_CALLERS); j++)
 			copy_text(c->callers[j], sizeof(c->callers[j]), clones[i].callers[j],
 				  sizeof(clones[i].callers[j]));
-		log_limited(LOG_PATCH, LOG_WARN,
-			    "patch '%s': %s is not replaced; %u functions call it directly, %s first",
-			    p->name, c->name, c->nr_callers, c->callers[0]);
+		log_limited(
+			LOG_PATCH, LOG_WARN,
+			"patch '%s': %s is not replaced; %u functions call it directly, %s first",
+			p->name, c->name, c->nr_callers, c->callers[0]);
 	}
 	return 0;
 }

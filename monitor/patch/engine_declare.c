@@ -686,7 +686,7 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	enum script_kind refusal = SCRIPT_NONE;
 	int r, error;
 
-	e->heard_us = e->ops.now_us(e->ops.ctx);
+	engine_hear(e);
 	/* what comes in a moment is no reason to fail: Linux would wait for its mutex */
 	if (!again &&
 	    (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo == TODO_COMPLETE)))

@@ -249,18 +249,23 @@ bool script_reverse(struct engine *e, struct script *s, struct suture_step_reply
 	return script_finish(e, r, SUTURE_STEP_WAIT, 0);
 }
 
-bool script_force(struct engine *e, struct script *s, struct suture_step_reply *r)
+void engine_force(struct engine *e)
 {
 	struct patch *q;
 
-	SCRIPT_BEGIN(s)
-	GIVE(s, script_say(r, SAY_WARN, "forcing remaining tasks to the patched state"));
-	SCRIPT_END
 	/* somebody may still be in the code that goes: it stays in memory for ever */
 	for (q = e->patches; q; q = q->next)
 		if (q->installed && !patch_stays(e, q) && !MUTATION(forced_for_ever))
 			q->forced = true;
 	e->force = true;
 	e->next_attempt_us = 0;
+}
+
+bool script_force(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	SCRIPT_BEGIN(s)
+	GIVE(s, script_say(r, SAY_WARN, "forcing remaining tasks to the patched state"));
+	SCRIPT_END
+	engine_force(e);
 	return script_finish(e, r, SUTURE_STEP_WAIT, 0);
 }

@@ -217,7 +217,7 @@ int engine_module(struct engine *e, const struct suture_module *m)
 	struct patch *p;
 	u32 i;
 
-	e->heard_us = e->ops.now_us(e->ops.ctx);
+	engine_hear(e);
 	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
 	    !memchr(m->why, 0, sizeof(m->why)) || m->error > 0 ||
 	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||

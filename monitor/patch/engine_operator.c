@@ -7,10 +7,8 @@
 #include "core/log.h"
 
 #define LOAD_TIMEOUT_US 60000000ull
-#define SILENCE_US	10000000ull /* an agent that has not polled for so long does not answer */
 #define UNLOAD_TRIES	20
 #define UNLOAD_PAUSE_US 250000
-#define SECONDS(us)	((unsigned int)((us) / 1000000))
 #define PAYLOAD_HINT	"see `suture log`, and the guest's kernel log"
 #define why_line(...)	format(why, why_size, __VA_ARGS__)
 
@@ -20,23 +18,6 @@ static u64 now(const struct engine *e)
 }
 
 /* ---- what stands in the way ---- */
-
-int engine_check_agent(const struct engine *e, char *why, size_t why_size)
-{
-	u64 silent_us = now(e) - e->heard_us;
-
-	if (!e->agent) {
-		why_line("no agent in the guest: load its module there (modprobe suture)");
-		return -ESRCH;
-	}
-	if (silent_us > SILENCE_US) {
-		why_line("the agent in the guest has not been heard for %u s: the guest hangs, or "
-			 "is stopped",
-			 SECONDS(silent_us));
-		return -ESRCH;
-	}
-	return 0;
-}
 
 int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size)
 {
@@ -221,6 +202,17 @@ static int revert(struct engine *e, struct patch *p, char *why, size_t why_size)
 	return -EBUSY;
 }
 
+/* Behind the line that says that nobody answers. */
+static void say_way_out(const struct patch *p, char *why, size_t why_size)
+{
+	size_t len = strlen(why);
+
+	format(why + len, why_size - len,
+	       "; `suture revert --from-below %s` does it without the agent: no callback runs, its "
+	       "module stays loaded",
+	       p->name);
+}
+
 int engine_revert(struct engine *e, const char *name, char *why, size_t why_size)
 {
 	struct patch *p = engine_find(e, name);
@@ -232,6 +224,8 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 	}
 	if (!p->orphan) {
 		r = engine_check_agent(e, why, why_size);
+		if (r && p->installed)
+			say_way_out(p, why, why_size);
 		if (r)
 			return r;
 	}
@@ -240,6 +234,7 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 		return r;
 	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': revert asked for", name);
 	p->unload = true;
+	p->disabled_by[0] = 0;
 	p->error = 0;
 	p->why[0] = 0;
 	return 0;
@@ -283,7 +278,7 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 			 name);
 		return -ENOENT;
 	}
-	if (!p->orphan) {
+	if (!p->orphan && !p->alone) {
 		r = engine_check_agent(e, why, why_size);
 		if (r)
 			return r;
@@ -327,6 +322,23 @@ void engine_forget(struct engine *e, struct patch *p)
 	patch_set_phase(p, p->has_bundle ? PHASE_LOADING : PHASE_FAILED);
 }
 
+/* What the operator did not ask for, or would not expect. */
+static void say_how_it_went_off(struct patch *p)
+{
+	bool by_guest = p->phase == PHASE_DISABLED && p->disabled_by[0];
+
+	if (p->alone)
+		patch_say_off_alone(p);
+	else if (by_guest)
+		format(p->why, sizeof(p->why), "disabled in the guest by %s%s", p->disabled_by,
+		       p->forced ? ", by force: its module stays loaded until the guest boots again"
+				 : "");
+	else if (p->forced)
+		str_copy(p->why,
+			 "off by force: its module stays loaded until the guest boots again",
+			 sizeof(p->why));
+}
+
 void engine_after_off(struct engine *e, struct patch *p)
 {
 	struct patch *transition = e->transition;
@@ -341,10 +353,7 @@ void engine_after_off(struct engine *e, struct patch *p)
 		start_unload(e, p);
 	else
 		patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_DISABLED);
-	if (p->forced)
-		str_copy(p->why,
-			 "off by force: its module stays loaded until the guest boots again",
-			 sizeof(p->why));
+	say_how_it_went_off(p);
 }
 
 /* ---- loads and unloads ---- */
@@ -358,6 +367,22 @@ static bool is_active(const struct engine *e)
 		    p->phase == PHASE_UNLOADING)
 			return true;
 	return e->transition || e->run.kind != SCRIPT_NONE;
+}
+
+/* A patch that went off while the agent was silent. */
+static struct patch *find_held(const struct engine *e)
+{
+	struct patch *p = e->patches;
+
+	while (p && (!p->held || p == e->transition))
+		p = p->next;
+	return p;
+}
+
+static void give_pump(const struct patch *p, struct suture_work *reply)
+{
+	reply->kind = SUTURE_WORK_PUMP;
+	str_copy(reply->name, p->name, sizeof(reply->name));
 }
 
 static void give_job(struct engine *e, struct patch *p, struct suture_work *reply)
@@ -383,13 +408,17 @@ void engine_work(struct engine *e, struct suture_work *reply)
 {
 	struct patch *p = e->transition;
 
-	e->heard_us = now(e);
+	engine_hear(e);
 	reply->kind = SUTURE_WORK_NONE;
 	reply->active = is_active(e);
-	if (p && e->run.kind == SCRIPT_NONE &&
+	if (p && e->run.kind == SCRIPT_NONE && !p->alone &&
 	    ((p->todo != TODO_NOTHING && p->todo != TODO_ABANDON) || converge_wants_signal(e))) {
-		reply->kind = SUTURE_WORK_PUMP;
-		str_copy(reply->name, p->name, sizeof(reply->name));
+		give_pump(p, reply);
+		return;
+	}
+	p = find_held(e);
+	if (p && e->run.kind == SCRIPT_NONE) {
+		give_pump(p, reply);
 		return;
 	}
 	if (symbols_ask(e, reply))
@@ -420,6 +449,7 @@ int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_f
 {
 	struct patch *p = find_job(e, m->id);
 
+	engine_hear(e);
 	reply->length = 0;
 	if (!p || p->phase != PHASE_LOADING || !p->has_bundle)
 		return -ENOENT;
@@ -489,7 +519,7 @@ int engine_loaded(struct engine *e, const struct suture_loaded *m)
 	char text[SUTURE_TEXT_LEN];
 	s32 result = m->result > 0 ? -EINVAL : m->result;
 
-	e->heard_us = now(e);
+	engine_hear(e);
 	if (e->job_out == m->id)
 		e->job_out = 0;
 	if (!p) /* it took too long, or the patch was reverted before this report came */
@@ -523,8 +553,7 @@ static void fetch_timed_out(struct engine *e, struct patch *p, u64 silent_us)
 {
 	engine_free_bundle(e, p);
 	patch_blame(p, -ESRCH,
-		    "the agent in the guest has not been heard for %u s: the guest hangs, or is "
-		    "stopped; nothing was loaded",
+		    "agent silent for %u s: the guest hangs, or is stopped; nothing was loaded",
 		    SECONDS(silent_us));
 	patch_set_phase(p, PHASE_FAILED);
 }
@@ -565,14 +594,20 @@ u64 engine_timeouts(struct engine *e, u64 time)
 	return next;
 }
 
+/* Is there something to do that the engine does for itself? */
+static bool wants_no_agent(const struct patch *p)
+{
+	return p && (p->orphan || p->alone) && p->todo != TODO_NOTHING;
+}
+
 u64 engine_tick(struct engine *e)
 {
 	u64 time = now(e), next = engine_timeouts(e, time);
 	struct patch *p = e->transition;
 
-	if (p && p->orphan && p->todo != TODO_NOTHING)
-		engine_pump_orphan(e, p);
+	if (wants_no_agent(p))
+		engine_pump_alone(e, p);
+	next = MIN(next, engine_watch(e, time));
 	next = MIN(next, engine_attempt(e, time));
-	p = e->transition;
-	return p && p->orphan && p->todo != TODO_NOTHING ? time : next;
+	return wants_no_agent(e->transition) ? time : next;
 }

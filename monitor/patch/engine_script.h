@@ -54,6 +54,9 @@ script_fn script_coming, script_going, script_abandon;
 /* ---- engine_converge.c ---- */
 script_fn script_signal;
 
+/* ---- engine_below.c ---- */
+script_fn script_retire;
+
 /* ---- engine_step.c: one step each ---- */
 
 enum say_level { SAY_NOTICE, SAY_WARN, SAY_ERROR, SAY_DEBUG };

@@ -298,6 +298,13 @@ static void give_up(struct engine *e, struct patch *p, int error, const struct t
 	e->next_attempt_us += 1000000;
 }
 
+/* Somebody was in the way of this attempt. */
+static void note_blocker(struct transition_report *r, struct blocker *before)
+{
+	r->blocker.attempt = r->attempts;
+	symbols_keep(&r->blocker, before);
+}
+
 static void attempt(struct engine *e, u64 now)
 {
 	struct patch *p = e->transition;
@@ -308,13 +315,18 @@ static void attempt(struct engine *e, u64 now)
 			   .restore = !e->target_on};
 	struct blocker before = r->blocker;
 	u32 attempts = r->attempts + 1;
+	bool blocked;
 	int ret;
 
 	r->blocker.valid = false;
 	r->reason[0] = 0;
 	ret = try_change(e, &c, e->force ? SWITCH_FORCED : SWITCH_SAFE, e->budget_us, r);
 	r->attempts = attempts;
-	symbols_keep(&r->blocker, &before);
+	blocked = r->blocker.valid;
+	if (blocked)
+		note_blocker(r, &before);
+	else
+		r->blocker = before;
 	e->next_attempt_us = now + e->config.retry_us;
 	if (!ret) {
 		converge_reset(e);
@@ -322,7 +334,7 @@ static void attempt(struct engine *e, u64 now)
 		p->todo = TODO_COMPLETE;
 	} else if (ret != -EAGAIN) {
 		give_up(e, p, ret, r);
-	} else if (r->blocker.valid) {
+	} else if (blocked) {
 		e->next_attempt_us = now + converge_blocked(e, now, &r->blocker);
 	} else {
 		/* nobody stood in the way: the pause was too short */

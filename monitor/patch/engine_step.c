@@ -122,7 +122,13 @@ static script_fn *const scripts[] = {
 	[SCRIPT_GOING] = script_going,
 	[SCRIPT_ABANDON] = script_abandon,
 	[SCRIPT_SIGNAL] = script_signal,
+	[SCRIPT_RETIRE] = script_retire,
 };
+
+bool script_step(struct engine *e, struct suture_step_reply *r)
+{
+	return scripts[e->run.kind](e, &e->run, r);
+}
 
 void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump, struct patch *p)
 {
@@ -151,7 +157,7 @@ static bool begin_module(struct engine *e, const char *module)
 	return true;
 }
 
-static bool begin_todo(struct engine *e, struct patch *p)
+bool engine_begin_todo(struct engine *e, struct patch *p)
 {
 	static const enum script_kind kinds[] = {
 		[TODO_DISABLE] = SCRIPT_DISABLE,
@@ -161,6 +167,10 @@ static bool begin_todo(struct engine *e, struct patch *p)
 
 	if (!p || p->todo == TODO_ABANDON)
 		return false;
+	if (p->held && p != e->transition) {
+		engine_begin(e, SCRIPT_RETIRE, SUTURE_PUMP_WORK, p);
+		return true;
+	}
 	if (p->todo == TODO_NOTHING) {
 		if (!converge_wants_signal(e) || p != e->transition)
 			return false;
@@ -195,7 +205,7 @@ void engine_step(struct engine *e, const struct suture_step *m, struct suture_st
 	struct patch *p;
 	bool begun = false;
 
-	e->heard_us = e->ops.now_us(e->ops.ctx);
+	engine_hear(e);
 	r->kind = SUTURE_STEP_DONE;
 	if (!memchr(m->name, 0, sizeof(m->name)) || !memchr(m->module, 0, sizeof(m->module))) {
 		r->result = -EINVAL;
@@ -209,8 +219,8 @@ void engine_step(struct engine *e, const struct suture_step *m, struct suture_st
 		}
 		if (m->pump == SUTURE_PUMP_MODULE)
 			begun = begin_module(e, m->module);
-		else if (m->pump == SUTURE_PUMP_WORK)
-			begun = begin_todo(e, p);
+		else if (m->pump == SUTURE_PUMP_WORK && !(p && p->alone))
+			begun = engine_begin_todo(e, p);
 		if (!begun) {
 			if (p && p == e->transition && m->pump != SUTURE_PUMP_MODULE)
 				script_wait(r);
@@ -222,20 +232,6 @@ void engine_step(struct engine *e, const struct suture_step *m, struct suture_st
 		return;
 	}
 	s->result = m->result;
-	while (!scripts[s->kind](e, s, r))
+	while (!script_step(e, r))
 		;
-}
-
-void engine_pump_orphan(struct engine *e, struct patch *p)
-{
-	struct suture_step_reply r;
-
-	if (e->run.kind != SCRIPT_NONE || !begin_todo(e, p))
-		return;
-	do {
-		r = (struct suture_step_reply){0};
-		e->run.result = 0;
-		while (!scripts[e->run.kind](e, &e->run, &r))
-			;
-	} while (e->run.kind != SCRIPT_NONE);
 }

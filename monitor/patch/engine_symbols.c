@@ -63,6 +63,7 @@ bool symbols_ask(struct engine *e, struct suture_work *reply)
 
 int engine_symbols(struct engine *e, const struct suture_symbols *m)
 {
+	engine_hear(e);
 	if (m->count > SUTURE_SYMBOLS_MAX)
 		return -EINVAL;
 	for (struct patch *p = e->patches; p; p = p->next) {

@@ -106,6 +106,12 @@ struct patch {
 	struct patch *replaced_by; /* it could come back from there while its module is loaded */
 	u32 nr_replaced;	   /* so many patches did it replace itself */
 
+	bool alone; /* goes on without its agent, which is silent; see engine_below.c */
+	bool held;  /* off, and the agent does not know: it has a reference to the module */
+	u32 left_out[SUTURE_CB_SHADOW_DTOR + 1]; /* callbacks that did not run, by kind */
+	/* who in the guest wrote 0 to its `enabled`; "": nobody, or in vain */
+	char disabled_by[40];
+
 	u64 text_start, text_end; /* of the payload */
 	u32 nr_objects, nr_funcs, nr_states, nr_parts;
 	struct object *objects;
@@ -141,6 +147,7 @@ enum script_kind {
 	SCRIPT_GOING,
 	SCRIPT_ABANDON,
 	SCRIPT_SIGNAL,
+	SCRIPT_RETIRE,
 };
 
 struct script {
@@ -188,8 +195,12 @@ struct engine {
 	u32 job_out; /* the agent takes one at a time: this one is not reported yet; 0 none */
 	u64 job_out_us;
 	bool agent;
-	u64 heard_us;	    /* when the agent was last heard */
-	u64 symbols_due_us; /* not before is it asked for symbols again */
+	u64 heard_us;	     /* when the agent was last heard */
+	char panic[128];     /* what the guest died of; "": it has not */
+	bool suspected;	     /* it only looks so: a word of the agent proves otherwise */
+	u64 look_us;	     /* when the silent guest's CPUs are looked at next */
+	u64 halted_since_us; /* since then all but one have been halted; 0: they are not */
+	u64 symbols_due_us;  /* not before is it asked for symbols again */
 	struct {
 		struct shadow_total total;
 		struct suture_shadow_id ids[SUTURE_MAX_SHADOW_IDS];
@@ -322,8 +333,23 @@ struct object *patch_event_object(struct patch *p, const char *module, enum obje
 
 /* Take the slot for a script of p. It must be free. */
 void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump, struct patch *p);
-/* An orphan has no agent: run what is to be done with it. */
-void engine_pump_orphan(struct engine *e, struct patch *p);
+/* Begin what is to be done with p. False: nothing is. */
+bool engine_begin_todo(struct engine *e, struct patch *p);
+/* The next step of the script under way; false: call it again. */
+bool script_step(struct engine *e, struct suture_step_reply *r);
+
+/* ---- engine_below.c ---- */
+
+/* Do what is to be done with p, an orphan or one that is alone, and leave out what only an agent
+ * can do. */
+void engine_pump_alone(struct engine *e, struct patch *p);
+/* It is off: what was left out, for people. */
+void patch_say_off_alone(struct patch *p);
+
+/* ---- engine_life.c ---- */
+
+/* Look at the bytes that change only. What goes off so stays in memory for ever. */
+void engine_force(struct engine *e);
 
 /* ---- engine_rollback.c ---- */
 
@@ -340,10 +366,23 @@ void patches_enabled(struct engine *e, bool enabled);
 /* DECLARE with SUTURE_DECL_RESTORE is for this patch now; NULL: for none. */
 struct patch *engine_awaits(const struct engine *e, const char *name);
 
-/* ---- engine_operator.c ---- */
+/* ---- engine_guest.c ---- */
 
+/* An agent that has said nothing for so long does not answer. */
+#define SILENCE_US  10000000ull
+#define SECONDS(us) ((unsigned int)((us) / 1000000))
+
+/* A message of the agent's has come: each function of its side says so. */
+void engine_hear(struct engine *e);
+/* Another kernel runs, or none: what was known of the guest is not true any more. */
+void engine_forget_health(struct engine *e);
+/* Look at the CPUs of a silent guest now and then. Returns when to come again. */
+u64 engine_watch(struct engine *e, u64 now);
 /* 0, or -ESRCH: nobody would answer. */
 int engine_check_agent(const struct engine *e, char *why, size_t why_size);
+
+/* ---- engine_operator.c ---- */
+
 /* 0, or -EBUSY: another patch than `me` is being loaded or in transition. */
 int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size);
 

@@ -15,6 +15,7 @@ int engine_shadow(struct engine *e, const struct suture_shadow *m)
 	const struct suture_shadow_id *ids = (const void *)(m + 1);
 	s64 count = 0, bytes = 0;
 
+	engine_hear(e);
 	if (m->nr_ids > SUTURE_MAX_SHADOW_IDS ||
 	    m->msg.size != sizeof(*m) + m->nr_ids * sizeof(*ids))
 		return -EMSGSIZE;

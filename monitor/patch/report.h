@@ -12,6 +12,7 @@
 /* The task and function that an attempt failed on. */
 struct blocker {
 	bool valid;
+	u32 attempt; /* which one it was, from 1: later ones may have failed for another reason */
 	u32 pid;
 	char comm[17];
 	char func[SUTURE_SYM_LEN];
@@ -29,6 +30,8 @@ struct blocker {
 };
 
 struct transition_report {
+	bool from_below;   /* the engine went on without the agent, */
+	char left_out[96]; /* and so many callbacks of each kind did not run: "1 pre_unpatch" */
 	u32 attempts;
 	u64 pause_last_us, pause_max_us;
 	u32 cpus_paused;
@@ -37,7 +40,7 @@ struct transition_report {
 	u64 words_cleared;	  /* of these: hits that were stale */
 	u32 pages_shadowed;	  /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected; /* redirects added or removed */
-	struct blocker blocker;	  /* of the last failed attempt */
+	struct blocker blocker;	  /* the last one that there was */
 	char reason[REASON_LEN];  /* why the last attempt failed, "" if it did not */
 	char detail[REASON_LEN];  /* what the check found, if the reason only says what follows */
 };

@@ -89,7 +89,8 @@ def test_log_is_paged(guest):
 
 @pytest.mark.parametrize("request_bytes, status", [
     (head(b"GET", b"/nope"), 404),
-    (head(b"DELETE", b"/v1/patches/x"), 405),
+    (head(b"DELETE", b"/v1/status"), 405),
+    (head(b"DELETE", b"/v1/patches/x"), 404),
     (head(b"POST", b"/v1/patches/x/revert"), 404),
     (head(b"POST", b"/v1/patches/x/revert", b"Origin: http://page"), 403),
     (head(b"POST", b"/v1/patches"), 411),

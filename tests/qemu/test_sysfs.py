@@ -136,6 +136,19 @@ def test_bad_values(guest, bundles):
     revert(guest, "values")
 
 
+def test_disabled_by_somebody(guest, bundles):
+    """Who switched a patch off in the guest, the operator is told."""
+    apply(guest, make_patch(bundles, "someone", NEW_VALUE % 2, VALUE))
+    pid = guest.check(f"echo 'sleep 0; echo 0 >{SYSFS}/someone/enabled' >/tmp/culprit;"
+                      "sh /tmp/culprit & echo $!; wait $!")
+    wait_status(guest, rf"patch +someone is disabled: disabled in the guest by \S+ \(pid {pid}\)\n")
+    assert f"enabled 0 written in the guest by" in guest.suture("log").out
+    assert guest.suture("clear", "someone").status == 1
+    revert(guest, "someone")
+    assert guest.suture("clear", "someone").out == "1 cleared"
+    assert "someone" not in guest.suture("list").out
+
+
 # ---- what writing does during a transition ----
 
 def test_reversed_disable(guest, bundles):

@@ -297,6 +297,14 @@ static const u8 *rig_build_id(void *ctx, u32 *len)
 	return rig->build_id;
 }
 
+static int rig_panic_suspected(void *ctx)
+{
+	struct rig *rig = ctx;
+
+	rig->looks++;
+	return rig->halted;
+}
+
 static u64 rig_now(void *ctx)
 {
 	return ((struct rig *)ctx)->now_us;
@@ -370,6 +378,7 @@ void rig_engine(struct rig *rig, const struct engine_config *config)
 		.validate = rig_validate,
 		.is_text = rig_is_text,
 		.build_id = rig_build_id,
+		.panic_suspected = rig_panic_suspected,
 		.now_us = rig_now,
 		.alloc = rig_alloc,
 		.free = rig_free,

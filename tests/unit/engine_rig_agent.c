@@ -440,7 +440,7 @@ int rmmod_payload(struct rig *rig, const char *name)
 
 int echo(struct rig *rig, const char *name, u32 what, u32 value)
 {
-	struct suture_set m = {.what = what, .value = value};
+	struct suture_set m = {.what = what, .value = value, .comm = "s\nh", .pid = 412};
 	int r;
 
 	strcpy(m.name, name);

@@ -590,7 +590,7 @@ static void test_cancel_refusals(void **state)
 	rig->stopped = true;
 	rig->now_us += 11000000;
 	assert_int_equal(cancel(rig, "fix"), -ESRCH);
-	assert_why(rig, "has not been heard for");
+	assert_why(rig, "agent silent for");
 }
 
 /* A patch that the guest loaded by itself: its module is the guest's to unload. */

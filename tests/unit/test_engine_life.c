@@ -88,6 +88,37 @@ static void test_records_are_bounded(void **state)
 	assert_string_equal((engine_patch_info(rig->e, n - 1, &i), i.name), "p99");
 }
 
+/* Records are cleared, but none that somebody still needs. */
+static void test_clear(void **state)
+{
+	struct rig *rig = *state;
+	struct patch_info i;
+	char why[192];
+
+	apply(rig, &fix);
+	assert_int_equal(engine_clear(rig->e, "fix", why, sizeof(why)), -EBUSY);
+	assert_text(why, "patch 'fix' is applied: only what is reverted or failed");
+	assert_int_equal(engine_clear(rig->e, "nobody", why, sizeof(why)), -ENOENT);
+	assert_int_equal(engine_clear(rig->e, NULL, why, sizeof(why)), 0);
+	rig->validate_error = -ENOSPC;
+	assert_int_equal(upload(rig, &other), 0);
+	settle(rig, 100);
+	assert_phase(rig, "other", PHASE_FAILED);
+	rig->validate_error = 0;
+	assert_int_equal(engine_clear(rig->e, "other", why, sizeof(why)), 1);
+	assert_int_equal(engine_patch_info(rig->e, 1, &i), -ENOENT);
+	apply(rig, &other);
+	assert_int_equal(revert(rig, "other"), 0);
+	settle(rig, 100);
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 100);
+	/* a new apply forgets the old record, and clearing the rest changes nothing of it */
+	apply(rig, &other);
+	assert_int_equal(engine_clear(rig->e, NULL, why, sizeof(why)), 1);
+	assert_phase(rig, "other", PHASE_APPLIED);
+	assert_int_equal(engine_patch_info(rig->e, 1, &i), -ENOENT);
+}
+
 static void test_sysfs_disable_then_revert(void **state)
 {
 	struct rig *rig = *state;
@@ -98,6 +129,7 @@ static void test_sysfs_disable_then_revert(void **state)
 	assert_int_equal(disable(rig, "fix"), 0);
 	settle(rig, 100);
 	assert_phase(rig, "fix", PHASE_DISABLED);
+	assert_string_equal(info(rig, "fix").why, "disabled in the guest by s?h (pid 412)");
 	assert_int_equal(echo(rig, "fix", SUTURE_SET_ENABLED, 1), -ENOENT);
 	assert_int_equal(upload(rig, &fix), -EEXIST);
 	assert_why(rig, "is disabled already: `suture revert fix` first");
@@ -135,6 +167,7 @@ static void test_retry(void **state)
 {
 	struct rig *rig = *state;
 	struct patch_info i;
+	u32 blocked;
 
 	rig->busy = "do_sys_open";
 	assert_int_equal(upload(rig, &fix), 0);
@@ -148,11 +181,24 @@ static void test_retry(void **state)
 	assert_string_equal(i.apply.reason, "somebody sleeps in it");
 	assert_int_equal(count_redirects(rig), 0);
 	assert_int_equal(rig->last_budget_us, 1000); /* a longer pause would not have helped */
+	blocked = i.apply.attempts;
+	assert_int_equal(i.apply.blocker.attempt, blocked);
+	/* attempts that fail for another reason do not hide who it was */
 	rig->busy = NULL;
+	rig->short_pause = true;
+	settle(rig, 50);
+	i = info(rig, "fix");
+	assert_true(i.apply.attempts > blocked);
+	assert_string_equal(i.apply.reason, "the pause was too short");
+	assert_true(rig->last_budget_us > 1000);
+	assert_true(i.apply.blocker.valid);
+	assert_int_equal(i.apply.blocker.pid, 7);
+	assert_int_equal(i.apply.blocker.attempt, blocked);
+	rig->short_pause = false;
 	settle(rig, 50);
 	i = info(rig, "fix");
 	assert_int_equal(i.phase, PHASE_APPLIED);
-	assert_false(i.apply.blocker.valid);
+	assert_int_equal(i.apply.blocker.attempt, blocked);
 	assert_string_equal(i.apply.reason, "");
 
 	rig->busy = "do_sys_open";
@@ -240,8 +286,16 @@ static void test_reverse_disable(void **state)
 	      "livepatch: 'fix': completing patching transition",
 	      "fix: post_patch_callback: vmlinux", "livepatch: 'fix': patching complete");
 	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_string_equal(info(rig, "fix").why,
+			    "its way off was cancelled in the guest by s?h (pid 412)");
 	assert_int_equal(query(rig, "fix").enabled, 1);
 	assert_int_equal(count_redirects(rig), 2);
+	/* the operator takes it off: nobody in the guest did */
+	rig->busy = NULL;
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_REVERTED);
+	assert_string_equal(info(rig, "fix").why, "");
 }
 
 /* A revert that was reversed is forgotten: the next disable unloads nothing. */
@@ -302,6 +356,23 @@ static void test_force(void **state)
 	assert_int_equal(revert(rig, "fix"), -EBUSY);
 	assert_why(rig, "was forced: its module stays loaded");
 	assert_phase(rig, "fix", PHASE_DISABLED);
+	assert_string_equal(info(rig, "fix").why,
+			    "disabled in the guest by s?h (pid 412), by force: its module stays "
+			    "loaded until the guest boots again");
+}
+
+/* Switched off in the guest before it was on. */
+static void test_sysfs_reverses_an_upload(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->busy = "do_sys_open";
+	assert_int_equal(upload(rig, &fix), 0);
+	settle(rig, 100);
+	assert_int_equal(disable(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_DISABLED);
+	assert_string_equal(info(rig, "fix").why, "disabled in the guest by s?h (pid 412)");
 }
 
 /* The operator's revert, forced: off, but never unloaded. */
@@ -406,7 +477,9 @@ int main(void)
 		T(test_reverse_disable),
 		T(test_reverse_revert),
 		T(test_reverse_twice),
+		T(test_clear),
 		T(test_force),
+		T(test_sysfs_reverses_an_upload),
 		T(test_forced_revert),
 		T(test_module_comes_while_patching),
 		T(test_module_comes_while_unpatching),

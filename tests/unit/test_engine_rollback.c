@@ -260,7 +260,7 @@ static void test_refusals(void **state)
 	settle(rig, 100);
 	rig->now_us += 60000000;
 	assert_int_equal(rollback(rig, "all"), -ESRCH);
-	assert_why(rig, "has not been heard");
+	assert_why(rig, "agent silent for");
 	settle(rig, 1);
 	engine_agent_hello(rig->e);
 	assert_int_equal(rollback(rig, "all"), -EBUSY);

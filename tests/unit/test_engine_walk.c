@@ -38,7 +38,7 @@ static const struct {
 
 static struct rig rig;
 static u32 seed;
-static u32 counts[12];
+static u32 counts[13];
 static u32 order[ARRAY_SIZE(defs)], last_order; /* when each was declared, in the model */
 
 static u32 dice(u32 n)
@@ -228,6 +228,44 @@ static void reboot(void)
 	counts[7]++;
 }
 
+static bool is_owned(u64 id)
+{
+	struct patch_state_info st;
+	struct patch_info info;
+
+	for (u32 i = 0; !engine_patch_info(rig.e, i, &info); i++)
+		for (u32 j = 0; !engine_patch_state(rig.e, i, j, &st); j++)
+			if (st.id == id)
+				return st.owner[0];
+	return false;
+}
+
+/* The guest hangs, and the patch goes off without it: the callbacks that were left out never come.
+ */
+static void hang(void)
+{
+	const char *name = any_def()->name;
+	struct rig_payload *p = rig_payload(&rig, name);
+	char why[192];
+
+	rig.hook = NULL;
+	rig.busy = NULL;
+	rig.short_pause = false;
+	rig.stopped = true;
+	rig.now_us += 12000000;
+	if (!engine_revert_below(rig.e, name, false, why, sizeof(why))) {
+		settle(&rig, 100);
+		if (info(&rig, name).phase != PHASE_REVERTED)
+			assert_phase(&rig, name, PHASE_DISABLED);
+		memset(p->pre, 0, sizeof(p->pre));
+		memset(p->post, 0, sizeof(p->post));
+		for (u32 id = 0; id < RIG_IDS; id++)
+			rig.state_pre[id] = rig.state_post[id] = is_owned(id);
+		counts[12]++;
+	}
+	rig.stopped = false;
+}
+
 static void event(void)
 {
 	switch (dice(16)) {
@@ -270,6 +308,8 @@ static void event(void)
 	case 13:
 		if (!dice(40))
 			reboot();
+		else if (!dice(8))
+			hang();
 		break;
 	default:
 		settle(&rig, dice(40));

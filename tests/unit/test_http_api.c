@@ -15,11 +15,13 @@ static void knows_its_paths(void **state)
 	assert_int_equal(request("GET", "/v1/patches/"
 					"a2345678901234567890123456789012345678901234567890123456"),
 			 404);
-	assert_int_equal(request("DELETE", "/v1/patches/a"), 405);
+	assert_int_equal(request("POST", "/v1/patches/a"), 405);
+	assert_string_equal(reply.allow, "GET, HEAD, DELETE");
+	assert_int_equal(request("DELETE", "/v1/status"), 405);
 	assert_string_equal(reply.allow, "GET, HEAD");
 	assert_has("\"code\":\"EOPNOTSUPP\"");
 	assert_int_equal(request("PUT", "/v1/patches"), 405);
-	assert_string_equal(reply.allow, "GET, HEAD, POST");
+	assert_string_equal(reply.allow, "GET, HEAD, POST, DELETE");
 	assert_int_equal(request("GET", "/v1/patches/a/revert"), 405);
 	assert_string_equal(reply.allow, "POST");
 	assert_int_equal(request("HEAD", "/v1/status"), 200);
@@ -192,6 +194,62 @@ static void rolls_back(void **state)
 	assert_has("\"phase\":\"applied\",\"final\":true,");
 }
 
+static void reverts_from_below(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(agent_loads("fix"), 0);
+	agent_works("fix");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?from_below=2"), 400);
+	assert_has("from_below and force are 0 or 1, not ?from_below=2");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?force=1"), 400);
+	assert_has("force=1 is for from_below=1 only");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?from_below=1"), 409);
+	assert_has("the agent in the guest answers: `suture revert fix`");
+	fake_time_set(60000000, 100);
+	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 503);
+	assert_has("`suture revert --from-below fix` does it without the agent");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert?from_below=1&force=1"), 202);
+	attempt.report.from_below = true; /* the test's attempt fills the report anew */
+	for (u32 i = 0; i < 3; i++)
+		engine_tick(engine);
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"disabled\",\"final\":true,");
+	assert_has("\"forced\":true,");
+	assert_has("\"why\":\"off from below by force, left out: no callbacks; ");
+	assert_has("\"revert\":{\"from_below\":true,\"left_out\":\"\",");
+}
+
+static void clears_what_has_ended(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(request("DELETE", "/v1/patches/fix"), 404);
+	assert_has("\"code\":\"ENOENT\"");
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(request("DELETE", "/v1/patches/fix"), 409);
+	assert_has("patch 'fix' is uploaded: only what is reverted or failed can be cleared");
+	assert_int_equal(request("DELETE", "/v1/patches"), 200);
+	assert_string_equal(text, "{\"cleared\":0}\n");
+	assert_int_equal(request("POST", "/v1/patches/fix/revert"), 202);
+	size = make_bundle(bundle, "other", 100);
+	assert_int_equal(upload(bundle, size), 202);
+	assert_int_equal(request("POST", "/v1/patches/other/revert"), 202);
+	assert_int_equal(request("DELETE", "/v1/patches/fix"), 200);
+	assert_string_equal(text, "{\"cleared\":1}\n");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 404);
+	assert_int_equal(request("GET", "/v1/patches/other"), 200);
+	assert_int_equal(request("DELETE", "/v1/patches"), 200);
+	assert_string_equal(text, "{\"cleared\":1}\n");
+	assert_int_equal(request("GET", "/v1/patches"), 200);
+	assert_string_equal(text, "{\"patches\":[]}\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +261,8 @@ int main(void)
 		T(strict_upload),
 		T(cancels_a_transition),
 		T(rolls_back),
+		T(reverts_from_below),
+		T(clears_what_has_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,9 @@ static void shows_status_before_anything_has_happened(void **state)
 	assert_has("{\"id\":1,\"hwid\":1,\"state\":\"parked\",\"exits\":{\"hypercall\":0,"
 		   "\"cpuid\":340,");
 	assert_has("{\"id\":2,\"hwid\":2,\"state\":\"guest\",");
-	assert_has("\"agent\":false,\"kernel\":null,\"transition\":null,\"patches\":{\"total\":0}");
+	assert_has(
+		"\"agent\":false,\"guest\":{\"state\":\"unknown\",\"silent_us\":null,\"why\":\"\"},"
+		"\"kernel\":null,\"transition\":null,\"patches\":{\"total\":0}");
 	assert_has("\"nic\":null");
 	assert_int_equal(request("GET", "/v1/info"), 503);
 	assert_has("\"code\":\"ESRCH\"");
@@ -28,7 +30,32 @@ static void shows_status_before_anything_has_happened(void **state)
 	assert_string_equal(text, "{\"kernel\":{\"release\":\"6.1.0-test\",\"build_id\":"
 				  "\"abababababababababababababababababababab\"}}\n");
 	assert_int_equal(request("GET", "/v1/status"), 200);
-	assert_has("\"agent\":true,\"kernel\":{\"release\":\"6.1.0-test\",");
+	assert_has("\"agent\":true,\"guest\":{\"state\":\"alive\",");
+	assert_has("\"why\":\"\"},\"kernel\":{\"release\":\"6.1.0-test\",");
+}
+
+static void shows_a_silent_guest(void **state)
+{
+	(void)state;
+	fake_time_set(1000000, 0);
+	assert_int_equal(request("GET", "/metrics"), 200);
+	assert_has("\nsuture_agent_silent_seconds 0.000000\n");
+	assert_has("\nsuture_guest{state=\"unknown\"} 1\n");
+	agent_arrives();
+	fake_time_set(10999999, 0);
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"guest\":{\"state\":\"alive\",\"silent_us\":9999999,\"why\":\"\"},");
+	fake_time_set(15200000, 0);
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"agent\":true,\"guest\":{\"state\":\"silent\",\"silent_us\":14200000,"
+		   "\"why\":\"agent silent for 14 s: the guest hangs, or is stopped\"},");
+	assert_int_equal(request("GET", "/metrics"), 200);
+	assert_has("\nsuture_agent_silent_seconds 14.200000\n");
+	assert_has("\nsuture_guest{state=\"alive\"} 0\n");
+	assert_has("\nsuture_guest{state=\"silent\"} 1\n");
+	engine_work(engine, &(struct suture_work){0});
+	assert_int_equal(request("GET", "/v1/status"), 200);
+	assert_has("\"state\":\"alive\",\"silent_us\":0,\"why\":\"\"");
 }
 
 /* The whole life of a patch, with a task whose name is made to break readers in its way. */
@@ -64,7 +91,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_has(
 		"\"transition\":{\"patch\":\"fix\",\"phase\":\"patching\",\"attempts\":1,"
 		"\"stuck\":false,\"why\":\"\",\"reason\":\"task 412 is in "
-		"f\",\"detail\":\"\",\"blocker\":{\"pid\":412,"
+		"f\",\"detail\":\"\",\"blocker\":{\"attempt\":1,\"pid\":412,"
 		"\"comm\":\"x\\\",\\\"pid\\\":0,\\\"\\u000a\",\"func\":\"f\",\"where\":\"stack\","
 		"\"address\":\"0xffffffffc0301044\",\"symbol\":\"\",\"stack\":[{\"address\":"
 		"\"0xffffffff8171f0a2\",\"func\":\"\",\"symbol\":\"schedule+0x42/0xa0\"},"
@@ -75,7 +102,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_has("suture_patches{phase=\"patching\"} 1\n");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
-	assert_has("\"apply\":{\"attempts\":1,\"pause_last_us\":41,\"pause_max_us\":66,"
+	assert_has("\"apply\":{\"from_below\":false,\"left_out\":\"\",\"attempts\":1,\"pause_last_"
+		   "us\":41,\"pause_max_us\":66,"
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
 		   "\"words_checked\":10433,\"words_cleared\":3,");
 	assert_has("\"redirected\":false}],\"states\":[],\"clones\":[]}");
@@ -89,8 +117,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"applied\",\"final\":true,");
 	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"detail\":"
-		   "\"\",\"blocker\":"
-		   "null}");
+		   "\"\",\"blocker\":{\"attempt\":1,\"pid\":412,");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
 		   "\"redirected\":true}],\"states\":[],\"clones\":[]}");
@@ -351,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(shows_status_before_anything_has_happened),
+		T(shows_a_silent_guest),
 		T(shows_a_transition_and_who_blocks_it),
 		T(shows_objects_and_states),
 		T(status_stays_small),

@@ -25,7 +25,7 @@ static const struct def upper = {
 	.name = OTHER,
 	.objects = {{"vmlinux", 0}, {MODULE, 0}},
 	.funcs = {{0, FUNC}, {1, FUNC2}},
-	.states = {{.id = 3, .version = 1}},
+	.states = {{.id = 3, .version = 0xffffffff}},
 };
 
 static struct rig rig;
@@ -140,7 +140,7 @@ static void modules(void **state)
 	};
 	strcpy(msg->name, MODULE);
 	assert_int_equal(engine_module(rig.e, msg), 0);
-	assert_whole((const char *const[]){PATCH, MODULE, FUNC2, "(sympos 0)", NULL});
+	assert_whole((const char *const[]){PATCH, MODULE, FUNC2, "there is no function", NULL});
 	msg->error = -EINVAL;
 	memset(msg->why, 'w', sizeof(msg->why) - 2);
 	msg->why[sizeof(msg->why) - 2] = 'W';

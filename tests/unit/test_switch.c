@@ -397,7 +397,7 @@ static void a_deadline_at_every_step(void **state)
 static void reasons_are_whole(void **state)
 {
 	static const char *const ends[] = {
-		"not the beginning of a function: check that the patch was built for this kernel",
+		"said to be there: check that the patch was built for this kernel",
 		"its jump would overlap that of another function",
 		"is too short for a jump (2 bytes): patch its callers instead",
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the check is told of a CPU: the kernel's per-CPU base, wherever the CPU is on its way in. */
+/* What is told of a held CPU: the kernel's per-CPU base, wherever it is on its way in; is it
+ * halted? */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,11 +69,44 @@ static void all_registers_but_the_stack_pointer(void **state)
 			assert_int_equal(ctx.regs[n++], 100 + r);
 }
 
+static const u8 *code; /* around RIP, which is at code[1]; NULL: nothing can be read there */
+
+size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
+{
+	(void)c;
+	if (!code)
+		return 0;
+	memcpy(buf, code + 1 + offset, len);
+	return len;
+}
+
+static enum vcpu_halt halt(const u8 *at, u64 rflags)
+{
+	code = at;
+	arch_cpu.vcpu.rflags = rflags;
+	return arch_vcpu_halt(&cpu);
+}
+
+static void halted_cpus(void **state)
+{
+	static const u8 behind[] = {0xf4, 0xeb}, before[] = {0x90, 0xf4}, neither[] = {0x90, 0xeb};
+	const u64 on = 0x202, off = 0x2;
+
+	(void)state;
+	assert_int_equal(halt(behind, off), VCPU_STOPPED);
+	assert_int_equal(halt(before, off), VCPU_STOPPED);
+	assert_int_equal(halt(behind, on), VCPU_IDLE);
+	assert_int_equal(halt(neither, on), VCPU_RUNS);
+	assert_int_equal(halt(neither, off), VCPU_RUNS);
+	assert_int_equal(halt(NULL, off), VCPU_RUNS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_kernel_s_base_is_found),
 		cmocka_unit_test(all_registers_but_the_stack_pointer),
+		cmocka_unit_test(halted_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

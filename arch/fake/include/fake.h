@@ -32,6 +32,9 @@ void fake_time_set(u64 us, u64 step);
 /* What arch_vcpu_context(c) will answer. */
 void fake_set_context(struct cpu *c, const struct vcpu_context *ctx);
 
+/* What arch_vcpu_halt(c) will answer. */
+void fake_set_halt(struct cpu *c, enum vcpu_halt halt);
+
 u64 fake_kicks(const struct cpu *c);
 u64 fake_flushes(const struct cpu *c);
 

@@ -2,7 +2,7 @@
 /*
  * What the tests of a machine's life need from inside of the kernel. Written to /proc/life:
  *
- *	deaf		reboot and kexec tell nobody, as if the agent were dead
+ *	deaf		reboot, kexec and panic tell nobody, as if the agent were dead
  *	count N		have the monitor pause the guest N times from each CPU; a patch must be on
  *
  * While it counts, which takes a while, each CPU gets a known number of timer interrupts and of
@@ -52,9 +52,11 @@ static void *symbol(const char *name)
 static int deaf(void)
 {
 	struct blocking_notifier_head *chain = symbol("reboot_notifier_list");
+	struct atomic_notifier_head *panics = symbol("panic_notifier_list");
 
-	if (!chain)
+	if (!chain || !panics)
 		return -ENOENT;
+	rcu_assign_pointer(panics->head, NULL);
 	down_write(&chain->rwsem);
 	rcu_assign_pointer(chain->head, NULL);
 	up_write(&chain->rwsem);
