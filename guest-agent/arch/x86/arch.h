@@ -124,9 +124,9 @@ static inline int arch_relocate(u32 type, unsigned long place, unsigned long val
 #define ARCH_INSN_ALIGN 1
 
 /*
- * Where the direct call or jump leads that may begin at that byte (call, jmp and jcc with 32 bits of
- * displacement); 0: there is none. Not every byte that looks so begins an instruction. `left`: bytes
- * of text from there.
+ * Where the direct call or jump leads that may begin at that byte (call, jmp and jcc with 32 bits
+ * of displacement); 0: there is none. Not every byte that looks so begins an instruction. `left`:
+ * bytes of text from there.
  */
 static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
 {
