@@ -53,7 +53,7 @@ static bool sites_are_in(const struct engine *e, const struct suture_module *m,
 		    (s->room && !in_module(e, m, d->old_addr + (u64)(s64)s->target, s->room)))
 			return false;
 	}
-	return d->nr_sites <= SUTURE_MAX_SITES;
+	return d->nr_sites <= SUTURE_MAX_SITES && engine_is_hook(e, d->hook);
 }
 
 /* What was split off function i of the patch, which is function `index` of the message. */
@@ -122,6 +122,7 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 		f->ftrace_site = d->ftrace_site;
 		f->nr_sites = d->nr_sites;
 		memcpy(f->sites, d->sites, sizeof(f->sites));
+		f->hook = d->hook;
 		err = resolve_parts(e, p, i, m,
 				    (u32)(d - (const struct suture_decl_func *)(m + 1)));
 		if (err)
