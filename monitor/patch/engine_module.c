@@ -53,7 +53,7 @@ static bool sites_are_in(const struct engine *e, const struct suture_module *m,
 		    (s->room && !in_module(e, m, d->old_addr + (u64)(s64)s->target, s->room)))
 			return false;
 	}
-	return d->nr_sites <= SUTURE_MAX_SITES && engine_is_hook(e, d->hook);
+	return d->nr_sites <= SUTURE_MAX_SITES;
 }
 
 /* What was split off function i of the patch, which is function `index` of the message. */
@@ -117,6 +117,12 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 			log_warn("patch '%s': what the kernel writes to in function '%s' is not "
 				 "in the text of module '%s'",
 				 p->name, f->name, o->name);
+			return -EFAULT;
+		}
+		if (!engine_is_hook(e, d->hook)) {
+			log_warn(
+				"patch '%s': the hook of function '%s' is not in a module's memory",
+				p->name, f->name);
 			return -EFAULT;
 		}
 		f->ftrace_site = d->ftrace_site;
