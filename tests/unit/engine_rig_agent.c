@@ -285,6 +285,7 @@ int tell_module(struct rig *rig, const char *name, enum suture_module_state stat
 			strcpy(msg->funcs[n].name, d->funcs[j].name);
 			if (strcmp(d->funcs[j].name, "missing"))
 				msg->funcs[n].old_addr = symbol(rig, name, d->funcs[j].name);
+			msg->funcs[n].hook = rig->ftrace_hook;
 			msg->funcs[n++].old_size = 0x80;
 		}
 	}
