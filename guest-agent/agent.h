@@ -157,6 +157,27 @@ void sites_settle(void);
 unsigned int sites_find(const struct module *mod, unsigned long func, unsigned long size,
 			struct suture_decl_site *sites);
 
+/*
+ * Among these sites of a function: does a static call begin, or the function end, so near that a
+ * long jump has no room? Then the redirect may need a hook.
+ */
+bool sites_are_close(u32 ftrace_site, unsigned long size, const struct suture_decl_site *sites,
+		     unsigned int nr_sites);
+
+/* ---- hooks.c ---- */
+
+/*
+ * Have ftrace lead the function on to where a word says: returns the word's address, that of the
+ * same function's if it has one. site: the address of ftrace's site in it. 0: ftrace does not take
+ * it; the log says why. Sleeps. agent_lock held.
+ */
+unsigned long hooks_offer(const char *name, unsigned long func, unsigned long site);
+/*
+ * Remove the hooks of functions that no patch names and no redirect uses. Waits until nobody is in
+ * them. agent_lock held, or nobody else left.
+ */
+void hooks_collect(void);
+
 /* ---- resolve.c ---- */
 
 /* See clones.c. */

@@ -56,6 +56,28 @@ unsigned long compat_symbol_before(unsigned long address);
 u32 compat_ftrace_site(unsigned long address, unsigned long size);
 
 /*
+ * Defines an ftrace_func_t that calls fn(ops, regs), for operations with FTRACE_OPS_FL_SAVE_REGS;
+ * and the flag for those that need no protection from recursion.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
+#define COMPAT_FTRACE_UNPROTECTED 0
+#define COMPAT_FTRACE_HANDLER(name, fn)                                                            \
+	static void notrace name(unsigned long ip, unsigned long parent_ip,                        \
+				 struct ftrace_ops *ops, struct ftrace_regs *fregs)                \
+	{                                                                                          \
+		fn(ops, ftrace_get_regs(fregs));                                                   \
+	}
+#else
+#define COMPAT_FTRACE_UNPROTECTED FTRACE_OPS_FL_RECURSION_SAFE
+#define COMPAT_FTRACE_HANDLER(name, fn)                                                            \
+	static void notrace name(unsigned long ip, unsigned long parent_ip,                        \
+				 struct ftrace_ops *ops, struct pt_regs *regs)                     \
+	{                                                                                          \
+		fn(ops, regs);                                                                     \
+	}
+#endif
+
+/*
  * The module of that name ('-' is '_' in it), in whatever state. Nothing keeps it but that its
  * going would first have to pass our notifier: agent_lock must be held for as long as it is used.
  */

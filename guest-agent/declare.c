@@ -82,6 +82,8 @@ static void describe_func(struct suture_decl_func *d, const struct module *mod,
 	d->old_size = func->old_size;
 	d->ftrace_site = compat_ftrace_site(d->old_addr, d->old_size);
 	d->nr_sites = sites_find(mod, d->old_addr, d->old_size, d->sites);
+	if (sites_are_close(d->ftrace_site, d->old_size, d->sites, d->nr_sites))
+		d->hook = hooks_offer(d->name, d->old_addr, d->old_addr + d->ftrace_site);
 }
 
 /* ---- DECLARE ---- */

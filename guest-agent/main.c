@@ -167,6 +167,7 @@ static void __exit agent_exit(void)
 	late_exit();
 	kobject_put(agent_kobj);
 	destroy_workqueue(agent_work);
+	hooks_collect();
 	signal_exit();
 	idle_release();
 	bye();

@@ -65,6 +65,7 @@ static int module_coming(struct module *mod)
 	if (!err)
 		return 0;
 	declare_set_module(mod->name, NULL);
+	hooks_collect();
 	late_forget(mod->name);
 refused:
 	late_unbind(mod);
@@ -110,6 +111,7 @@ static bool module_going(struct module *mod)
 	steps_pump(SUTURE_PUMP_MODULE, "", mod->name);
 	mailbox_drop_range(start, end);
 	declare_set_module(mod->name, NULL);
+	hooks_collect();
 	late_forget(mod->name);
 
 	p = patch_find(mod->name); /* unless a step retired it */

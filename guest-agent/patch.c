@@ -61,6 +61,7 @@ static void take_apart(struct work_struct *work)
 	folder_remove(p);
 	mutex_lock(&agent_lock);
 	list_add(&p->list, &retired_patches);
+	hooks_collect();
 	mutex_unlock(&agent_lock);
 	/* the module may be unloaded from here on, and p with it: the last look at them */
 	module_put(mod);

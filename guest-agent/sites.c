@@ -240,6 +240,36 @@ static void unlock_text(void)
 		unlock_keys();
 }
 
+/* Whoever has come to `place` must be led on before any of these. */
+static bool call_follows(s64 place, const struct suture_decl_site *sites, unsigned int nr_sites)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_sites; i++)
+		if (sites[i].kind == SUTURE_SITE_CALL && sites[i].offset >= place &&
+		    sites[i].offset < place + ARCH_CALL_SIZE)
+			return true;
+	return false;
+}
+
+bool sites_are_close(u32 ftrace_site, unsigned long size, const struct suture_decl_site *sites,
+		     unsigned int nr_sites)
+{
+	unsigned long entry = (unsigned long)ftrace_site + ARCH_CALL_SIZE;
+	unsigned int i;
+
+	if (ftrace_site == SUTURE_NONE || nr_sites > SUTURE_MAX_SITES)
+		return false;
+	if (size < entry + ARCH_CALL_SIZE || call_follows(entry, sites, nr_sites))
+		return true;
+	for (i = 0; i < nr_sites; i++)
+		if (sites[i].kind == SUTURE_SITE_KEY &&
+		    (call_follows(sites[i].offset + sites[i].len, sites, nr_sites) ||
+		     call_follows(sites[i].target, sites, nr_sites)))
+			return true;
+	return false;
+}
+
 unsigned int sites_find(const struct module *mod, unsigned long func, unsigned long size,
 			struct suture_decl_site *sites)
 {

@@ -38,7 +38,7 @@ typedef int64_t ss64;
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
-#define SUTURE_ABI_VERSION 5
+#define SUTURE_ABI_VERSION 6
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -399,6 +399,12 @@ struct suture_decl_func {
 	su32 missing; /* enum suture_missing; if it is not zero, old_addr and old_size are */
 	su32 reserved;
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
+	/*
+	 * Not 0: the address of a word (su64) in the agent's data that is 0. While it reads as
+	 * something else, ftrace leads whoever enters the function there, from its site on. The
+	 * page that it lies on is not written to.
+	 */
+	su64 hook;
 };
 
 _Static_assert(sizeof(struct suture_decl_site) == 12, "struct suture_decl_site");
@@ -574,13 +580,13 @@ struct suture_module {
 	su64 text_start, text_end;
 	su32 nr_parts;
 	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
-	char why[SUTURE_TEXT_LEN]; /* in words */
-
+	/* in words */
+	char why[SUTURE_TEXT_LEN];
 	/*
-	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site,
-	 * missing and sites; the rest is zero. The engine matches them by name and sympos, for
-	 * every patch that has this object.
-	 * struct suture_decl_part parts[nr_parts]: COMING, of these functions.
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size,
+	 * ftrace_site, sites, missing and hook; the rest is zero. The engine matches them by name
+	 * and sympos, for every patch that has this object. struct suture_decl_part
+	 * parts[nr_parts]: COMING, of these functions.
 	 */
 };
 

@@ -78,6 +78,11 @@ static bool is_text(const struct engine *e, bool module, u64 start, u64 end)
 	return start < end && e->ops.is_text(e->ops.ctx, module, start, end - start);
 }
 
+bool engine_is_hook(const struct engine *e, u64 hook)
+{
+	return !hook || (hook % sizeof(u64) == 0 && is_text(e, true, hook, hook + sizeof(u64)));
+}
+
 static int check_objects(const struct engine *e, struct declaration *d)
 {
 	u32 i, j;
@@ -156,6 +161,9 @@ static int check_old(const struct engine *e, struct declaration *d,
 	if (!in_object(e, o, f->old_addr, f->old_size))
 		return refuse(d, EFAULT, "function '%s' is not in the text of '%s'", f->name,
 			      o->name);
+	if (!engine_is_hook(e, f->hook))
+		return refuse(d, EFAULT, "the hook of function '%s' is not in a module's memory",
+			      f->name);
 	return check_sites(e, d, f);
 }
 
@@ -495,6 +503,7 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.ftrace_site = d->funcs[i].ftrace_site,
 			.nr_sites = MIN(d->funcs[i].nr_sites, SUTURE_MAX_SITES),
 			.missing = d->funcs[i].missing,
+			.hook = d->funcs[i].hook,
 		};
 		memcpy(p->funcs[i].sites, d->funcs[i].sites, sizeof(p->funcs[i].sites));
 		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,

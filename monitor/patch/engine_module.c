@@ -125,9 +125,17 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 				    p->name, f->name, o->name);
 			return -EFAULT;
 		}
+		if (!engine_is_hook(e, d->hook)) {
+			log_limited(
+				LOG_MODULE, LOG_WARN,
+				"patch '%s': the hook of function '%s' is not in a module's memory",
+				p->name, f->name);
+			return -EFAULT;
+		}
 		f->ftrace_site = d->ftrace_site;
 		f->nr_sites = d->nr_sites;
 		memcpy(f->sites, d->sites, sizeof(f->sites));
+		f->hook = d->hook;
 		err = resolve_parts(e, p, i, m,
 				    (u32)(d - (const struct suture_decl_func *)(m + 1)));
 		if (err)

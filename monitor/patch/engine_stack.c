@@ -70,6 +70,7 @@ static void fill(struct switch_func *s, const struct func *f, const struct func 
 		.ftrace_site = f->ftrace_site,
 		.sites = f->sites,
 		.nr_sites = f->nr_sites,
+		.hook = f->hook,
 	};
 	str_copy(s->name, f->name, sizeof(s->name));
 }

@@ -18,7 +18,8 @@ struct func {
 	u32 nr_sites;	 /* as there */
 	u32 missing;	 /* as there */
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
-	bool on; /* on its function's stack: runs, unless a newer patch's stands on it */
+	u64 hook; /* as there */
+	bool on;  /* on its function's stack: runs, unless a newer patch's stands on it */
 };
 
 /* In itself; whether it lies in its function's object is another question. */
@@ -323,6 +324,11 @@ void symbols_keep(struct blocker *now, struct blocker *before);
 
 /* Who counted them is gone. */
 void engine_forget_shadow(struct engine *e);
+
+/* ---- engine_declare.c ---- */
+
+/* 0 (there is none), or an aligned word where modules' memory is. */
+bool engine_is_hook(const struct engine *e, u64 hook);
 
 /* ---- engine_module.c ---- */
 

@@ -104,8 +104,8 @@ static int explain(const struct switch_func *f, int err, const struct redirect_o
 		return fail(
 			r, err,
 			"%s: the kernel itself rewrites a %s %lld bytes from its beginning, and "
-			"its jump fits neither before it nor elsewhere: patch its callers "
-			"instead",
+			"its jump fits neither before it nor elsewhere; nor is there a hook of "
+			"ftrace (see the guest's kernel log): patch its callers instead",
 			f->name, obstacle_name(o->kind), offset);
 	case -E2BIG:
 		return fail(r, err,
@@ -119,6 +119,23 @@ static int explain(const struct switch_func *f, int err, const struct redirect_o
 		return fail(r, err, "%s: its code at %#llx cannot be read in the guest", f->name,
 			    (unsigned long long)o->at);
 	}
+}
+
+/*
+ * A piece that is no code: where the guest's ftrace reads where to lead who enters the function.
+ * Whoever stands on the way there is looked for by add_hook().
+ */
+static int lay_hook(const struct switch_func *f, struct redirect *piece,
+		    struct transition_report *r)
+{
+	u64 word;
+
+	*piece = (struct redirect){.from = f->hook, .len = sizeof(f->new_addr), .is_data = true};
+	memcpy(piece->bytes, &f->new_addr, sizeof(f->new_addr));
+	if (guest_read_u64(GVA(f->hook), &word) || word)
+		return fail(r, -EFAULT, "%s: there is no word of 0 at %#llx for its hook", f->name,
+			    (unsigned long long)f->hook);
+	return 1;
 }
 
 static bool is_free(u64 start, u64 end, void *plan)
@@ -144,8 +161,12 @@ static int make_redirect(struct shadow_plan *plan, const struct switch_func *f,
 	struct redirect_obstacle obstacle = {0};
 	int n = arch_redirect_plan(&request, pieces, &obstacle), err = 0;
 
+	if (f->hook && (n == -EOPNOTSUPP || n == -ENOSPC))
+		n = lay_hook(f, pieces, r);
+	else if (n < 0)
+		n = explain(f, n, &obstacle, r);
 	if (n < 0)
-		return explain(f, n, &obstacle, r);
+		return n;
 	for (int i = 0; !err && i < n; i++) {
 		pieces[i].key = f->key;
 		pieces[i].to = f->new_addr;
@@ -223,9 +244,27 @@ static int add_piece(const struct redirect *piece, void *list)
 {
 	struct range_list *l = list;
 
-	if (piece->key == l->f->key)
+	if (piece->key == l->f->key && !piece->is_data)
 		add_range(l, piece->from - (MUTATION(between_pieces) ? 0 : piece->lead),
 			  piece->from + piece->len);
+	return 0;
+}
+
+/* A landing pad and ftrace's site, and what lies behind its call. */
+#define ENTRY_LEN 16
+
+/*
+ * On the way through a hook the stack has the address behind ftrace's site, at last in its place
+ * that of the new function: who is to return there has chosen.
+ */
+static int add_hook(const struct redirect *piece, void *list)
+{
+	struct range_list *l = list;
+
+	if (piece->key != l->f->key || !piece->is_data || MUTATION(hooked_entry))
+		return 0;
+	add_range(l, piece->to - 1, piece->to);
+	add_range(l, l->f->old_addr, l->f->old_addr + ENTRY_LEN);
 	return 0;
 }
 
@@ -246,8 +285,10 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 		if (!f->active_size || f->active_addr + f->active_size < f->active_addr)
 			return fail(r, -EINVAL, "%s: the size of its active code is not known",
 				    f->name);
-		if (set->care != SWITCH_FORCED)
+		if (set->care != SWITCH_FORCED) {
 			add_range(l, active, active + f->active_size);
+			shadow_plan_for_each_removed(plan, add_hook, l);
+		}
 		if (MUTATION(redirect_bytes))
 			continue;
 		shadow_plan_for_each_removed(plan, add_piece, l);

@@ -18,6 +18,7 @@ struct switch_func {
 	u32 ftrace_site;		      /* offset in the original, or SUTURE_NONE */
 	const struct suture_decl_site *sites; /* of the original */
 	u32 nr_sites;
+	u64 hook; /* as in suture_decl_func: used where no jump has room in the original */
 };
 
 enum switch_care {

@@ -17,16 +17,20 @@
 #include "core/arch.h"
 #include "core/lock.h"
 
-/* One piece of a redirect: bytes that stand at a place in guest memory instead of its own. */
+/*
+ * One piece of a redirect: bytes that stand at a place in guest memory instead of its own. They may
+ * be code of the function, or data that leads the guest past it.
+ */
 struct redirect {
-	u64 key;    /* chosen by the owner, the same for all pieces of a redirect, and unique among
-		       the redirects in force (e.g. function's address) */
+	u64 key;    /* guest virtual address of the function that is redirected: the same for all
+		       pieces of a redirect, and unique among those in force */
 	u64 from;   /* guest virtual address of the first replaced byte */
 	u64 to;	    /* guest virtual address where the redirect leads in the end: for
 		       shadow_drop_range() */
 	ipa_t ipa;  /* of `from` */
 	ipa_t ipa2; /* of the next page, when the bytes cross into it */
 	u32 len;
+	bool is_data; /* the guest does not execute it: nobody can stand there */
 	/*
 	 * Whoever stands here, or on one of so many bytes before, counts as being in the redirect;
 	 * 0: where callers enter it, so that who stands there has executed nothing.
@@ -103,10 +107,10 @@ void shadow_plan_abort(struct shadow_plan *p);
 u32 shadow_plan_pages(const struct shadow_plan *p);
 
 /*
- * Take every redirect out of force, wholly, that has a piece in guest virtual [start, end) or leads
- * into it. With the guest paused. A plan that is open can no longer be filled. Allocates nothing;
- * pages are freed by shadow_reap() later. Returns how many, their keys through `dropped` (may be
- * NULL). Any CPU.
+ * Take every redirect out of force, wholly, that has its function or a piece in guest virtual
+ * [start, end) or leads into it. With the guest paused. A plan that is open can no longer be
+ * filled. Allocates nothing; pages are freed by shadow_reap() later. Returns how many, their keys
+ * through `dropped` (may be NULL). Any CPU.
  */
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg);
 

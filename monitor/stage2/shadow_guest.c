@@ -27,7 +27,8 @@ static void drop(struct shadow_set *s, struct shadow_entry *e)
 
 static bool concerns(const struct redirect *r, u64 start, u64 end)
 {
-	return (r->from < end && r->from + r->len - 1 >= start) || (r->to >= start && r->to < end);
+	return (r->key >= start && r->key < end) ||
+	       (r->from < end && r->from + r->len - 1 >= start) || (r->to >= start && r->to < end);
 }
 
 /* All pieces of the redirect. */

@@ -10,6 +10,8 @@ struct site_record {
 	su64 func, size;
 	su32 ftrace_site;
 	su32 nr_sites;
+	su32 hook; /* 1: the agent would offer one */
+	su32 reserved;
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
 	char name[64];
 };

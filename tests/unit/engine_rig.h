@@ -85,6 +85,7 @@ struct rig {
 	struct {
 		u64 key, to;
 	} redirects[RIG_REDIRECTS];
+	u64 ftrace_hook;  /* what the agent offers for functions of modules that come */
 	const char *busy; /* somebody sleeps in this function, whatever its version */
 	u32 busy_pid;	  /* who; 0: 7 */
 	bool busy_idle;	  /* who: an idle task */

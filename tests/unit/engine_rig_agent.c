@@ -291,7 +291,7 @@ int tell_module(struct rig *rig, const char *name, enum suture_module_state stat
 			} else {
 				msg->funcs[n].missing = SUTURE_NOT_FOUND;
 			}
-			n++;
+			msg->funcs[n++].hook = rig->ftrace_hook;
 		}
 	}
 	strcpy(msg->m.name, name);

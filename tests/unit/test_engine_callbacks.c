@@ -443,6 +443,26 @@ static void test_unresolved_function_of_module(void **state)
 	      "livepatch: reverting patch 'o' on unloading module 'm'");
 }
 
+static void test_hook_of_module(void **state)
+{
+	static const struct def def = {
+		.name = "p", .objects = {{"m", ALL_CALLBACKS}}, .funcs = {{0, "f"}}};
+	const u64 odd[] = {1, VMLINUX, MODULES + 4, ~7ull};
+	struct rig *rig = *state;
+
+	assert_int_equal(insmod_payload(rig, &def), 0);
+	settle(rig, 50);
+	for (u32 i = 0; i < ARRAY_SIZE(odd); i++) {
+		rig->ftrace_hook = odd[i];
+		assert_int_equal(insmod(rig, "m"), -EFAULT);
+		assert_int_equal(count_redirects(rig), 0);
+	}
+	rig->ftrace_hook = MODULES + 8;
+	assert_int_equal(insmod(rig, "m"), 0);
+	assert_int_equal(count_redirects(rig), 1);
+	rmmod(rig, "m");
+}
+
 /* Its functions are there, but not the symbols that the payload takes from it. */
 static void test_unresolved_symbol_of_module(void **state)
 {
@@ -526,6 +546,7 @@ int main(void)
 		T(test_failing_second_object),
 		T(test_refused_module_leaves_others),
 		T(test_unresolved_function_of_module),
+		T(test_hook_of_module),
 		T(test_unresolved_symbol_of_module),
 		T(test_module_in_anothers_place),
 		T(test_multiple),

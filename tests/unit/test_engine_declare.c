@@ -191,6 +191,9 @@ static void test_funcs(void **state)
 	REFUSED(EFAULT, m->text_start = VMLINUX);
 	REFUSED(EFAULT, m->text_end = m->text_start);
 	REFUSED(EFAULT, m->text_end = 0);
+	REFUSED(EFAULT, funcs[0].hook = VMLINUX);
+	REFUSED(EFAULT, funcs[0].hook = m->text_start + 4);
+	REFUSED(EFAULT, funcs[0].hook = ~7ull);
 	/* twice: by name, and by address under another name */
 	REFUSED(EINVAL, funcs[1] = funcs[0]);
 	REFUSED(EINVAL, strcpy(funcs[1].name, "alias"); funcs[1].object = 0;

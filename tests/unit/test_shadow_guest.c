@@ -50,6 +50,21 @@ static void a_range_is_dropped_without_memory(void **state)
 	check_world();
 }
 
+/* Its pieces may be elsewhere. */
+static void a_functions_redirect_is_dropped_with_it(void **state)
+{
+	struct redirect r = redirect_at(TEXT + 9 * PAGE_SIZE, 2, 0, 8);
+
+	(void)state;
+	r.to = NEW;
+	add(&r);
+	assert_int_equal(drop(r.key - 1, r.key), 0);
+	assert_int_equal(drop(r.key + 1, r.key + 2), 0);
+	check_world();
+	assert_int_equal(drop(r.key, r.key + 1), 1);
+	check_world();
+}
+
 /* Whichever of its pieces the range meets: the redirect is not left halfway. */
 static void all_pieces_are_dropped(void **state)
 {
@@ -272,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_range_is_dropped_without_memory),
+		TEST(a_functions_redirect_is_dropped_with_it),
 		TEST(all_pieces_are_dropped),
 		TEST(a_breakpoint_on_one_piece),
 		TEST(a_drop_overtakes_an_open_plan),

@@ -334,6 +334,119 @@ static void on_the_way_between_pieces(void **state)
 	}
 }
 
+/* ---- a hook, where no jump has room ---- */
+
+#define HOOK (SYN_TEXT + 0x9ff8)
+
+static u64 hook_word(void)
+{
+	u64 word;
+
+	fetch(HOOK, (u8 *)&word, sizeof(word));
+	return word;
+}
+
+static void add_hooked(u64 active, u64 new)
+{
+	set.count = 0;
+	add_func("a", A, active, new);
+	add_site(&funcs[0], SUTURE_SITE_CALL, 3);
+	funcs[0].hook = HOOK;
+}
+
+static void a_hook_leads_on(void **state)
+{
+	const u64 targets[] = {NEW_A, NEW_2, 0, NEW_A, 0};
+	u64 active = A;
+
+	(void)state;
+	syn_set(HOOK, 0);
+	for (u32 i = 0; i < ARRAY_SIZE(targets); i++) {
+		add_hooked(active, targets[i]);
+		if (targets[i])
+			assert_int_equal(switch_validate(&set, &report), 0);
+		assert_done();
+		assert_int_equal(hook_word(), targets[i]);
+		assert_int_equal(*(u64 *)syn_at(HOOK), 0); /* the guest's page is as it was */
+		assert_original(A);
+		assert_int_equal(redirects(), targets[i] ? 1 : 0);
+		active = targets[i] ? targets[i] : A;
+	}
+
+	/* where a jump has room there is one */
+	add_hooked(A, NEW_A);
+	funcs[0].nr_sites = 0;
+	assert_done();
+	assert_int_equal(hook_word(), 0);
+	assert_int_equal(target(A), NEW_A);
+}
+
+static void a_hook_that_is_none(void **state)
+{
+	(void)state;
+	add_hooked(A, NEW_A);
+	syn_set(HOOK, 1);
+	assert_fails(-EFAULT, "a: there is no word of 0 at");
+	syn_set(HOOK, 0);
+	funcs[0].hook = SYN_TEXT + SYN_TEXT_SIZE;
+	assert_fails(-EFAULT, "a: there is no word of 0 at");
+	funcs[0].hook = 0;
+	assert_fails(-EOPNOTSUPP, "hook of ftrace");
+	assert_nothing_changed();
+	assert_int_equal(hook_word(), 0);
+}
+
+/* The function's module goes, or what the hook leads to. */
+static void a_hook_is_dropped(void **state)
+{
+	(void)state;
+	syn_set(HOOK, 0);
+	for (u32 i = 0; i < 2; i++) {
+		u64 at = i ? NEW_A : A;
+
+		add_hooked(A, NEW_A);
+		assert_done();
+		assert_int_equal(drop_range(at - 1, at), 0);
+		assert_int_equal(hook_word(), NEW_A);
+		assert_int_equal(drop_range(at, at + 1), 1);
+		assert_int_equal(hook_word(), 0);
+		assert_int_equal(redirects(), 0);
+	}
+}
+
+/* Whoever has the address behind ftrace's site, or that of the new function, may be in the hook. */
+static void on_the_way_through_a_hook(void **state)
+{
+	const struct {
+		u64 word;
+		bool coming, going; /* blocks */
+	} cases[] = {
+		{A, false, false},	  {A + 9, true, true},	     {A + 16, true, true},
+		{A + 17, true, false},	  {NEW_A - 1, false, false}, {NEW_A, false, true},
+		{NEW_A + 1, false, true},
+	};
+	u64 word = syn_stack_end(sleeper) - 32;
+
+	(void)state;
+	syn_set(HOOK, 0);
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (u32 going = 0; going < 2; going++) {
+			bool blocks = going ? cases[i].going : cases[i].coming;
+
+			add_hooked(going ? NEW_A : A, going ? 0 : NEW_A);
+			syn_set(word, cases[i].word);
+			assert_int_equal(attempt(), blocks ? -EAGAIN : 0);
+			if (blocks) {
+				assert_int_equal(report.blocker.address, cases[i].word);
+				assert_string_equal(report.blocker.func, "a");
+			}
+			syn_set(word, 0);
+			if (blocks)
+				assert_done();
+		}
+	}
+}
+
 static void offline_looks_at_nothing(void **state)
 {
 	(void)state;
@@ -454,6 +567,10 @@ int main(void)
 		TEST(forced_looks_at_the_jump_only),
 		TEST(a_key_stays_the_guests),
 		TEST(on_the_way_between_pieces),
+		TEST(a_hook_leads_on),
+		TEST(a_hook_that_is_none),
+		TEST(a_hook_is_dropped),
+		TEST(on_the_way_through_a_hook),
 		TEST(offline_looks_at_nothing),
 		TEST(what_cannot_be_judged_is_tried_again),
 		TEST(the_pause_is_too_short),

@@ -66,6 +66,7 @@ static void add_function(void *data, const char *object, const char *name, unsig
 	strscpy(r->name, name, sizeof(r->name));
 	if (find_next_bit(near_sites, last + 1, last - 1) <= last)
 		r->nr_sites = sites_find(NULL, r->func, r->size, r->sites);
+	r->hook = sites_are_close(r->ftrace_site, r->size, r->sites, r->nr_sites);
 	count++;
 }
 

@@ -21,7 +21,7 @@
 static u64 text_start, text_size;
 static const u8 *text;
 static u8 *taken; /* how many redirects have each byte of the text */
-static u32 plain, lock, key, short_jump, refused, overlapping, most_pieces;
+static u32 plain, lock, key, short_jump, ftrace, refused, overlapping, most_pieces;
 
 static void *read_whole(const char *path, size_t *size)
 {
@@ -112,6 +112,10 @@ static void plan(const struct site_record *r)
 	struct redirect_obstacle o = {0};
 	int n = r->nr_sites > SUTURE_MAX_SITES ? -E2BIG : arch_redirect_plan(&q, pieces, &o);
 
+	if (r->hook && (n == -EOPNOTSUPP || n == -ENOSPC)) {
+		ftrace++;
+		return;
+	}
 	if (n < 0) {
 		refused++;
 		printf("refused %s %d %u %lld\n", r->name, n, o.kind, (long long)(o.at - r->func));
@@ -138,8 +142,9 @@ int main(void)
 	text_size = size - 8;
 	for (size_t i = 0; i < bytes / sizeof(*r); i++)
 		plan(&r[i]);
-	printf("functions %zu\nplain %u\nlock %u\nkey %u\nshort %u\nrefused_in_all %u\n"
+	printf("functions %zu\nplain %u\nlock %u\nkey %u\nshort %u\nftrace %u\nrefused_in_all %u\n"
 	       "overlapping %u\npieces %u\n",
-	       bytes / sizeof(*r), plain, lock, key, short_jump, refused, overlapping, most_pieces);
+	       bytes / sizeof(*r), plain, lock, key, short_jump, ftrace, refused, overlapping,
+	       most_pieces);
 	return 0;
 }
