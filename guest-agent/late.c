@@ -217,7 +217,11 @@ static int take_tables(struct late *l, const struct suture_late *from)
 	l->nr_sections = from->nr_sections;
 	l->nr_symbols = from->nr_symbols;
 	l->nr_symtab = from->nr_symtab;
-	return !err && is_sound(l) ? 0 : -EINVAL;
+	if (!err && is_sound(l))
+		return 0;
+	/* late_bind() shall not meet them, should the helper load the payload all the same */
+	l->nr_relocs = l->nr_symtab = 0;
+	return -EINVAL;
 }
 
 int late_take(u32 job, const struct suture_late *from)

@@ -51,14 +51,15 @@ def endless_halt():
     return int(found[1], 16)
 
 
-def kill_service_cpu(guest, function, count, operation):
+def kill_service_cpu(guest, function, count, committed, operation):
     """Start the operation, and stop the service CPU when it enters the function for the count-th
-    time."""
+    time, of those after the commit if committed."""
     base = int(guest.wait_log(r"suture: .* MiB at (0x[0-9a-f]+)")[1], 16)
     address = base + symbols()[function]
     gdb = Gdb(os.path.join(guest.sockets, "gdb"))
-    # not before the attempt: the same functions serve others
-    begin = base + symbols()["shadow_plan_prepare"]
+    # Not before the attempt: the same functions serve others. An attempt that finds a blocker ends
+    # its pause as well, so what follows a commit is looked for from there on.
+    begin = base + symbols()["shadow_plan_apply" if committed else "shadow_plan_prepare"]
     gdb.set_breakpoint(begin)
     running = None
     try:
@@ -126,7 +127,7 @@ def test_service_cpu_dies(boot, demo, function, count, done, operation):
         result = guest.suture("apply", demo)
         assert result.status == 0, result
         before = True
-    kill_service_cpu(guest, function, count,
+    kill_service_cpu(guest, function, count, done,
                      ["apply", demo] if operation == "apply" else ["revert", "demo"])
     time.sleep(2)
     assert is_patched(guest) == (before != done)
