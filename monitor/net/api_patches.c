@@ -143,6 +143,8 @@ static void show_functions(struct json *j, const struct engine *e, u32 patch)
 		json_u64(j, "size", f.old_size);
 		json_address(j, "new", f.new_addr);
 		json_bool(j, "redirected", f.redirected);
+		json_bool(j, "in_force", f.redirected && !f.not_in_force[0]);
+		json_strn(j, "not_in_force", f.not_in_force, sizeof(f.not_in_force));
 		json_object_end(j);
 	}
 	json_array_end(j);

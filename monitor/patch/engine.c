@@ -277,6 +277,9 @@ int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func
 		.new_addr = f->new_addr,
 		.redirected = f->on,
 	};
+	if (f->on)
+		str_copy(info->not_in_force, f->lost[0] ? f->lost : f->overridden,
+			 sizeof(info->not_in_force));
 	str_copy(info->object, p->objects[f->object].name, sizeof(info->object));
 	str_copy(info->name, f->name, sizeof(info->name));
 	return 0;

@@ -126,6 +126,7 @@ struct patch_func_info {
 	char name[SUTURE_SYM_LEN];
 	u64 old_addr, old_size, new_addr;
 	bool redirected;
+	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not */
 };
 
 struct patch_object_info {

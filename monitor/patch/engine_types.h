@@ -20,6 +20,9 @@ struct func {
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
 	u64 hook; /* as there */
 	bool on;  /* on its function's stack: runs, unless a newer patch's stands on it */
+	/* Why not its new code is what runs while it is on; "": it is. */
+	char overridden[SUTURE_TEXT_LEN]; /* who in the guest leads its callers elsewhere */
+	char lost[SUTURE_TEXT_LEN];	  /* what a CPU would fetch instead of the redirect */
 };
 
 /* In itself; whether it lies in its function's object is another question. */
