@@ -254,6 +254,34 @@ def came_in_between(before, facts):
                    and any(f"{patch}/{name}" in facts["objects"] for patch in waits)}
 
 
+# all_funcs of patch.h: the object of each
+OBJECT_OF_FUNC = [0, 0, 1, 1, 1, 2, 2, 2, 0, 2]
+
+
+def cumulative_objects(command, before):
+    """{patch: its own objects} of the patches that replace others, after the command."""
+    found = re.match(r"load /lib/modules/(diff_[a-d])\.ko .*funcs=(\d+) objects=(\d+) .*replace=(\d)",
+                     command)
+    if not found or found[1] in before:
+        return before
+    funcs, objects, replace = (int(number) for number in found.groups()[1:])
+    own = {index for n, index in enumerate(OBJECT_OF_FUNC) if funcs >> n & 1}
+    own |= {index for index in range(3) if objects >> index & 1}
+    names = {["vmlinux", *TARGETS][index] for index in own}
+    return {**before, found[1]: names} if replace else before
+
+
+def without_nops(facts):
+    """Linux makes functions that do nothing (klp_add_nops) for what only the replaced patches change, and
+    folders of the cumulative patch for their objects, until the replacement is complete. Suture has none."""
+    waits = {name for name, (_, transition) in facts["patches"].items() if transition == "1"}
+
+    def is_nop(path):
+        patch, name = path.split("/")
+        return patch in waits and name not in facts["cumulative"].get(patch, {name})
+    return {path: patched for path, patched in facts["objects"].items() if not is_nop(path)}
+
+
 def without_at_init(probes, modules):
     return [probe[:-1] if probe[0] in modules else probe for probe in probes]
 
@@ -262,7 +290,10 @@ def comparable(facts, in_between):
     """All of it. But while a transition waits, in Linux each task has one side of it, in Suture the whole
     machine still has the old one: then the functions' results are not compared. And at_init keeps what
     target_first() returned then."""
-    seen = {key: value for key, value in facts.items() if key not in ("probes", "in_between")}
+    seen = {key: value for key, value in facts.items()
+            if key not in ("probes", "in_between", "cumulative")}
+    if "cumulative" in facts:
+        seen["objects"] = without_nops(facts)
     if not facts["blocked"]:
         seen["probes"] = without_at_init(facts["probes"], in_between)
     return seen
@@ -281,6 +312,9 @@ def test_same_as_linux(boot, measured):
         command = command if isinstance(command, str) else command(facts)
         before, facts = facts, linux.step(command)
         facts["in_between"] = came_in_between(before, facts)
+        loaded = {name: own for name, own in before.get("cumulative", {}).items()
+                  if name in before["modules"]}
+        facts["cumulative"] = cumulative_objects(command, loaded)
         story.append((command, facts))
     linux.machine.stop()
 
