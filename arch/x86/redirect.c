@@ -113,6 +113,11 @@ static void encode(u64 from, u64 to, u8 *buf)
 	memcpy(buf + sizeof(jmp_indirect), &to, sizeof(to));
 }
 
+bool arch_is_breakpoint(u8 code)
+{
+	return code == INT3;
+}
+
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at)
 {
 	s32 displacement;

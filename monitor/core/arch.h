@@ -119,6 +119,9 @@ int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces
  */
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
+/* Is this byte of code a breakpoint of the kind that kernels put over an instruction? */
+bool arch_is_breakpoint(u8 code);
+
 /* ---- misc ---- */
 
 /* One character to the debug port of the configuration, if any. Any CPU. */

@@ -22,6 +22,8 @@ struct engine_ops {
 	int (*try_switch)(void *ctx, const struct switch_set *set, u64 budget_us,
 			  struct transition_report *r);
 	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
+	/* readback_redirect(); NULL: nobody looks. */
+	int (*look)(void *ctx, u64 key, u64 to, char *why, size_t why_size);
 	/* Is [va, va+len) text of vmlinux (module false) or of the module area (true)? */
 	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
@@ -126,7 +128,9 @@ struct patch_func_info {
 	char name[SUTURE_SYM_LEN];
 	u64 old_addr, old_size, new_addr;
 	bool redirected;
-	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not */
+	char covered_by[SUTURE_NAME_LEN];   /* redirected, and this newer patch's code runs; "" */
+	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not
+					     */
 };
 
 struct patch_object_info {
