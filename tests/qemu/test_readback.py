@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The proof that a patch is in force: what a CPU fetches is read back."""
+
+import os
+import re
+import time
+
+import pytest
+
+from machine import BUILD, GUEST
+from patches import apply, make_patch, revert
+
+MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
+
+
+def prepared(boot):
+    guest = boot(cpus=2, files={"/lib/modules/remap.ko": os.path.join(MODULES, "remap.ko")})
+    guest.load_agent()
+    guest.before = guest.check("cat /proc/cmdline")
+    return guest
+
+
+@pytest.fixture
+def guest(shared):
+    """Two CPUs, the agent, and the module `remap` with a copy of the unpatched page."""
+    with shared(prepared) as guest:
+        guest.check("insmod /lib/modules/remap.ko && echo take cmdline_proc_show >/proc/remap")
+        yield guest
+        guest.check("rmmod remap")
+        assert guest.shell("ls /sys/kernel/suture 2>/dev/null").out == ""
+        assert guest.check("cat /proc/cmdline") == guest.before
+
+
+@pytest.fixture(scope="module")
+def patch(bundles):
+    return make_patch(bundles, "proof", """
+        static noinline int new_cmdline_proc_show(struct seq_file *m, void *v)
+        {
+            seq_puts(m, "patched\\n");
+            return 0;
+        }
+
+        static noinline int new_version_proc_show(struct seq_file *m, void *v)
+        {
+            seq_puts(m, "patched\\n");
+            return 0;
+        }
+    """, {None: {"cmdline_proc_show": "new_cmdline_proc_show",
+                 "version_proc_show": "new_version_proc_show"}})
+
+
+def functions(guest, name="proof"):
+    answer = guest.json(f"/v1/patches/{name}")
+    return {f["name"]: f for f in answer["functions"]}
+
+
+def wait_for(guest, in_force):
+    """Until the first function is said to be so; returns it, and how many seconds that took."""
+    start = time.monotonic()
+    while True:
+        f = functions(guest)["cmdline_proc_show"]
+        took = time.monotonic() - start
+        if f["in_force"] == in_force:
+            return f, took
+        assert took < 10, f
+        time.sleep(0.02)
+
+
+def test_read_back_after_the_switch(guest, patch):
+    """The report says how many functions were read back: jumps, and the originals after the revert."""
+    out = apply(guest, patch)
+    assert re.search(r"\b2 functions redirected, 2 read back$", out, re.M), out
+    report = guest.json("/v1/patches/proof")["apply"]
+    assert report["functions_redirected"] == report["functions_verified"] == 2
+    assert report["mismatch"] == ""
+    for f in functions(guest).values():
+        assert f["in_force"] and f["not_in_force"] == f["covered_by"] == "", f
+    revert(guest, "proof")
+    report = guest.json("/v1/patches/proof")["revert"]
+    assert report["functions_redirected"] == report["functions_verified"] == 2
+    assert report["mismatch"] == ""
+    assert not any(f["in_force"] for f in functions(guest).values())
+
+
+def test_remapped_text(guest, patch, measured):
+    """The kernel maps another page where a patched function is: said within two seconds, and so is
+    that it is back. The other function is in force all the time."""
+    apply(guest, patch)
+    for _ in range(2):
+        guest.check("echo away >/proc/remap")
+        assert guest.check("cat /proc/cmdline") == guest.before
+        f, away = wait_for(guest, False)
+        assert f["redirected"]
+        assert re.fullmatch(r"the guest kernel maps 0x\w+ to another page since "
+                            r"\(physical 0x\w+\): .*", f["not_in_force"]), f
+        assert functions(guest)["version_proc_show"]["in_force"]
+        guest.check("echo back >/proc/remap")
+        assert guest.check("cat /proc/cmdline") == "patched"
+        f, back = wait_for(guest, True)
+        assert f["not_in_force"] == ""
+        measured(f"said after {away:.1f} s that a page was remapped, after {back:.1f} s that it is back")
+        assert away < 2 and back < 2
+    log = guest.suture("log").out
+    assert len(re.findall(r"patch 'proof': cmdline_proc_show is not in force: the guest kernel maps",
+                          log)) == 2, log
+    assert len(re.findall(r"patch 'proof': cmdline_proc_show is in force again", log)) == 2, log
+    revert(guest, "proof")
+
+
+def test_remapped_before_the_switch_ends(guest, patch):
+    """Reverted while another page is mapped there: what is read back are not the bytes of the page
+    that was patched, and is the original all the same."""
+    apply(guest, patch)
+    guest.check("echo away >/proc/remap")
+    wait_for(guest, False)
+    revert(guest, "proof")
+    report = guest.json("/v1/patches/proof")["revert"]
+    assert report["functions_verified"] == 2, report
+    guest.check("echo back >/proc/remap")
