@@ -178,6 +178,15 @@ int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_st
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
 int engine_patch_clone(const struct engine *e, u32 i, u32 clone, struct patch_clone_info *info);
 
+/* The look once a second at all functions that are redirected. */
+struct look_stats {
+	u64 functions; /* that the last one found on */
+	u64 last_us;   /* what it took of the service CPU's time, */
+	u64 max_us;    /* and the most that any took in one go */
+};
+
+void engine_look_stats(const struct engine *e, struct look_stats *s);
+
 /* How the guest is, as far as its agent's words tell. */
 enum guest_state {
 	GUEST_UNKNOWN, /* no agent has registered */

@@ -56,8 +56,8 @@ static void found(const struct patch *p, struct func *f)
 	func_found(f);
 }
 
-/* The first time is a doubt. Returns whether it is one. */
-static bool missed(const struct patch *p, struct func *f, const char *why)
+/* The first time is a doubt: 1. */
+static int missed(const struct patch *p, struct func *f, const char *why)
 {
 	bool first = !f->lost[0];
 
@@ -68,11 +68,11 @@ static bool missed(const struct patch *p, struct func *f, const char *why)
 	if (first)
 		log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s is not in force: %s", p->name,
 			    f->name, why);
-	return false;
+	return 0;
 }
 
-/* Returns whether it is to be looked at again soon. */
-static bool look_at(struct engine *e, const struct patch *p, struct func *f)
+/* 1: in doubt; -EAGAIN: it could not be told, after some waiting; in the end 0. */
+static int look_at(struct engine *e, const struct patch *p, struct func *f)
 {
 	const struct patch *owner;
 	char why[SUTURE_TEXT_LEN];
@@ -82,50 +82,80 @@ static bool look_at(struct engine *e, const struct patch *p, struct func *f)
 	if (!p->installed || !f->on ||
 	    (engine_active(e, f->old_addr, &owner) != f && !MUTATION(newest_looked_at))) {
 		func_found(f);
-		return false;
+		return 0;
 	}
+	e->look.functions++;
 	err = e->ops.look(e->ops.ctx, f->old_addr, f->new_addr, why, sizeof(why));
 	if (err == -EAGAIN)
-		return true;
+		return err;
 	if (err)
 		return missed(p, f, why);
 	found(p, f);
-	return false;
+	return 0;
+}
+
+void engine_look_stats(const struct engine *e, struct look_stats *s)
+{
+	*s = e->look.stats;
+}
+
+static void begin_round(struct engine *e, u64 now)
+{
+	e->look.round_us = now;
+	e->look.again = false;
+	e->look.functions = e->look.took_us = 0;
 }
 
 static void end_round(struct engine *e, u64 now)
 {
+	e->look.stats.functions = e->look.functions;
+	e->look.stats.last_us = e->look.took_us;
 	e->look.next = 0;
 	e->look.due_us = e->look.again ? now + AGAIN_US : e->look.round_us + ROUND_US;
 }
 
-static void look_at_some(struct engine *e, u64 now)
+/* Returns false when it has come to the end of all. */
+static bool look_at_some(struct engine *e)
 {
 	struct patch *p;
 	struct func *f;
+	int err = 0;
 	u32 i;
 
-	if (!e->look.next) {
-		e->look.round_us = now;
-		e->look.again = false;
-	}
-	e->look.due_us = now + BATCH_US;
-	for (i = 0; i < BATCH; i++) {
+	for (i = 0; i < BATCH && err != -EAGAIN; i++) {
 		f = nth_func(e, e->look.next, &p);
-		if (!f) {
-			end_round(e, now);
-			return;
-		}
+		if (!f)
+			return false;
 		e->look.next++;
-		e->look.again |= look_at(e, p, f);
+		err = look_at(e, p, f);
+		e->look.again |= err != 0;
 	}
+	return true;
+}
+
+static void look_and_count(struct engine *e, u64 now)
+{
+	u64 took_us;
+	bool more;
+
+	if (!e->look.next)
+		begin_round(e, now);
+	e->look.due_us = now + BATCH_US;
+	more = look_at_some(e);
+	took_us = e->ops.now_us(e->ops.ctx) - now;
+	e->look.took_us += took_us;
+	e->look.stats.max_us = MAX(e->look.stats.max_us, took_us);
+	if (!more)
+		end_round(e, now);
 }
 
 u64 engine_look(struct engine *e, u64 now)
 {
-	if (!e->ops.look || !is_on(e))
+	if (!e->ops.look || !is_on(e)) {
+		e->look.stats.functions = e->look.stats.last_us = 0;
 		return UINT64_MAX;
+	}
 	if (now >= e->look.due_us)
-		look_at_some(e, now);
+		look_and_count(e, now);
 	return e->look.due_us;
 }

@@ -217,6 +217,8 @@ struct engine {
 		u64 round_us; /* when the round began that is under way, or was last */
 		u32 next;     /* the first function that it has not come to; 0: none is under way */
 		bool again;   /* it has doubts: the next one comes soon */
+		u64 functions, took_us; /* of the round under way */
+		struct look_stats stats;
 	} look;
 	u64 symbols_due_us; /* not before is it asked for symbols again */
 	struct {

@@ -14,7 +14,8 @@ MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 
 
 def prepared(boot):
-    guest = boot(cpus=2, files={"/lib/modules/remap.ko": os.path.join(MODULES, "remap.ko")})
+    guest = boot(cpus=2, files={f"/lib/modules/{name}.ko": os.path.join(MODULES, f"{name}.ko")
+                                for name in ("remap", "many")})
     guest.load_agent()
     guest.before = guest.check("cat /proc/cmdline")
     return guest
@@ -105,6 +106,34 @@ def test_remapped_text(guest, patch, measured):
                           log)) == 2, log
     assert len(re.findall(r"patch 'proof': cmdline_proc_show is in force again", log)) == 2, log
     revert(guest, "proof")
+
+
+def test_many_functions(guest, bundles, measured):
+    """The look at 512 functions: bounded in one go, and all of them every second."""
+    names = [f"many_{n:03o}" for n in range(512)]
+    bundle = make_patch(bundles, "lots", """
+        static noinline int new_many(void)
+        {
+            return 7;
+        }
+    """, {"many": {name: "new_many" for name in names}})
+    guest.check("insmod /lib/modules/many.ko")
+    assert guest.check("cat /proc/many") == str(sum(range(512)))
+    apply(guest, bundle)
+    assert guest.check("cat /proc/many") == str(7 * 512)
+    report = guest.json("/v1/patches/lots")["apply"]
+    assert report["functions_redirected"] == report["functions_verified"] == 512
+    time.sleep(3)
+    numbers = dict(re.findall(r"^suture_readback_(\w+) ([0-9.]+)$", guest.http("/metrics")[1], re.M))
+    assert numbers["functions"] == "512", numbers
+    measured(f"512 functions read back in {float(numbers['last_seconds']) * 1000:.1f} ms, "
+             f"at most {float(numbers['max_seconds']) * 1000:.1f} ms in one go")
+    assert all(f["in_force"] for f in functions(guest, "lots").values())
+    revert(guest, "lots")
+    report = guest.json("/v1/patches/lots")["revert"]
+    assert report["functions_redirected"] == report["functions_verified"] == 512
+    assert guest.check("cat /proc/many") == str(sum(range(512)))
+    guest.check("rmmod many")
 
 
 def test_remapped_before_the_switch_ends(guest, patch):

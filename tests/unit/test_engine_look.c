@@ -204,6 +204,7 @@ static void test_batches(void **state)
 		EIGHT(0), EIGHT(1), EIGHT(2), EIGHT(3), EIGHT(4), EIGHT(5), EIGHT(6),
 	};
 	struct rig *rig = *state;
+	struct look_stats stats;
 	u32 before, most = 0, i;
 
 	for (i = 0; i < ARRAY_SIZE(patches); i++)
@@ -218,6 +219,22 @@ static void test_batches(void **state)
 	printf("%u functions, at most %u in one go\n", 8 * (u32)ARRAY_SIZE(patches), most);
 	assert_in_range(most, 1, 32);
 	assert_lost(rig, "many6", 7);
+	engine_look_stats(rig->e, &stats);
+	assert_int_equal(stats.functions, 8 * ARRAY_SIZE(patches));
+	/* each of these may have waited */
+	rig->look_busy = true;
+	for (i = 0; i < 1200; i++) {
+		before = rig->fetches;
+		settle(rig, 1);
+		assert_in_range(rig->fetches - before, 0, 1);
+	}
+	rig->look_busy = false;
+	for (i = 0; i < ARRAY_SIZE(patches); i++) {
+		assert_int_equal(revert(rig, patches[i].name), 0);
+		settle(rig, 100);
+	}
+	engine_look_stats(rig->e, &stats);
+	assert_int_equal(stats.functions, 0);
 }
 
 int main(void)
