@@ -113,6 +113,11 @@ static void encode(u64 from, u64 to, u8 *buf)
 	memcpy(buf + sizeof(jmp_indirect), &to, sizeof(to));
 }
 
+bool arch_site_is_on(const u8 code[ARCH_SITE_LEN])
+{
+	return code[0] == CALL_REL || code[0] == JMP_REL || code[0] == INT3;
+}
+
 bool arch_is_breakpoint(u8 code)
 {
 	return code == INT3;

@@ -81,21 +81,44 @@ static int say_difference(const struct look *l, const struct redirect *r, const 
 	return -EILSEQ;
 }
 
+static int fetch(const struct look *l, u64 at, u8 *now, size_t len, u32 access)
+{
+	int err = guest_fetch(GVA(at), now, len, access);
+
+	if (!err)
+		return 0;
+	why_line(l,
+		 err == -EACCES ? "stage 2 does not let a CPU fetch at %#llx"
+				: "the guest kernel does not map %#llx to memory any more",
+		 VA(at));
+	return -EILSEQ;
+}
+
 static int look_at(const struct look *l, const struct redirect *r, const u8 *expected)
 {
 	u8 now[REDIRECT_MAX];
-	int err = guest_fetch(GVA(r->from), now, r->len, r->is_data ? PT_READ : PT_EXEC);
+	int err = fetch(l, r->from, now, r->len, r->is_data ? PT_READ : PT_EXEC);
 
-	if (err) {
-		why_line(l,
-			 err == -EACCES ? "stage 2 does not let a CPU fetch at %#llx"
-					: "the guest kernel does not map %#llx to memory any more",
-			 VA(r->from));
-		return -EILSEQ;
-	}
+	if (err)
+		return err;
 	if (!memcmp(now, expected, r->len) || is_probed(r, expected, now))
 		return 0;
 	return say_difference(l, r, now);
+}
+
+/* The word of a hook is read by who comes from ftrace's site only. */
+static int look_at_site(const struct look *l, u64 site)
+{
+	u8 now[ARCH_SITE_LEN];
+	int err = fetch(l, site, now, sizeof(now), PT_EXEC);
+
+	if (err || arch_site_is_on(now))
+		return err;
+	why_line(l,
+		 "a CPU fetches %02x %02x %02x %02x %02x at %#llx, which does not lead to ftrace "
+		 "and its hook",
+		 now[0], now[1], now[2], now[3], now[4], VA(site));
+	return -EILSEQ;
 }
 
 /* ---- what should be there ---- */
@@ -103,6 +126,7 @@ static int look_at(const struct look *l, const struct redirect *r, const u8 *exp
 static int look_at_piece(const struct redirect *r, void *arg)
 {
 	const struct look *l = arg;
+	int err;
 
 	if (r->key != l->key)
 		return 0;
@@ -110,7 +134,8 @@ static int look_at_piece(const struct redirect *r, void *arg)
 		why_line(l, "its redirect leads to %#llx, not to %#llx", VA(r->to), VA(l->to));
 		return -EILSEQ;
 	}
-	return look_at(l, r, r->bytes);
+	err = look_at(l, r, r->bytes);
+	return !err && r->site ? look_at_site(l, r->site) : err;
 }
 
 static int look_at_original(const struct redirect *r, void *arg)

@@ -132,6 +132,8 @@ static int lay_hook(const struct switch_func *f, struct redirect *piece,
 	u64 word;
 
 	*piece = (struct redirect){.from = f->hook, .len = sizeof(f->new_addr), .is_data = true};
+	if (f->ftrace_site != SUTURE_NONE)
+		piece->site = f->old_addr + f->ftrace_site;
 	memcpy(piece->bytes, &f->new_addr, sizeof(f->new_addr));
 	if (guest_read_u64(GVA(f->hook), &word) || word)
 		return fail(r, -EFAULT, "%s: there is no word of 0 at %#llx for its hook", f->name,

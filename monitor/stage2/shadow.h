@@ -31,6 +31,7 @@ struct redirect {
 	ipa_t ipa2; /* of the next page, when the bytes cross into it */
 	u32 len;
 	bool is_data; /* the guest does not execute it: nobody can stand there */
+	u64 site;     /* of data: guest virtual address of the ftrace site that leads to it; or 0 */
 	/*
 	 * Whoever stands here, or on one of so many bytes before, counts as being in the redirect;
 	 * 0: where callers enter it, so that who stands there has executed nothing.

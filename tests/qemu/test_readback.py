@@ -15,7 +15,7 @@ MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 
 def prepared(boot):
     guest = boot(cpus=2, files={f"/lib/modules/{name}.ko": os.path.join(MODULES, f"{name}.ko")
-                                for name in ("remap", "many")})
+                                for name in ("remap", "many", "rewritten")})
     guest.load_agent()
     guest.before = guest.check("cat /proc/cmdline")
     return guest
@@ -23,9 +23,9 @@ def prepared(boot):
 
 @pytest.fixture
 def guest(shared):
-    """Two CPUs, the agent, and the module `remap` with a copy of the unpatched page."""
+    """Two CPUs, the agent and the module `remap`."""
     with shared(prepared) as guest:
-        guest.check("insmod /lib/modules/remap.ko && echo take cmdline_proc_show >/proc/remap")
+        guest.check("insmod /lib/modules/remap.ko")
         yield guest
         guest.check("rmmod remap")
         assert guest.shell("ls /sys/kernel/suture 2>/dev/null").out == ""
@@ -55,11 +55,16 @@ def functions(guest, name="proof"):
     return {f["name"]: f for f in answer["functions"]}
 
 
-def wait_for(guest, in_force):
-    """Until the first function is said to be so; returns it, and how many seconds that took."""
+def take(guest, function):
+    """Copy the page that the function is on, as it is now."""
+    guest.check(f"echo take {function} >/proc/remap")
+
+
+def wait_for(guest, in_force, name="proof", function="cmdline_proc_show"):
+    """Until the function is said to be so; returns it, and how many seconds that took."""
     start = time.monotonic()
     while True:
-        f = functions(guest)["cmdline_proc_show"]
+        f = functions(guest, name)[function]
         took = time.monotonic() - start
         if f["in_force"] == in_force:
             return f, took
@@ -86,6 +91,7 @@ def test_read_back_after_the_switch(guest, patch):
 def test_remapped_text(guest, patch, measured):
     """The kernel maps another page where a patched function is: said within two seconds, and so is
     that it is back. The other function is in force all the time."""
+    take(guest, "cmdline_proc_show")
     apply(guest, patch)
     for _ in range(2):
         guest.check("echo away >/proc/remap")
@@ -106,6 +112,36 @@ def test_remapped_text(guest, patch, measured):
                           log)) == 2, log
     assert len(re.findall(r"patch 'proof': cmdline_proc_show is in force again", log)) == 2, log
     revert(guest, "proof")
+
+
+def test_remapped_hook(guest, bundles):
+    """A function whose way to the new one is a hook of ftrace's: a page without the call to it."""
+    bundle = make_patch(bundles, "hooked", """
+        static noinline int new_call_first(int n)
+        {
+            return n + 90;
+        }
+    """, {"rewritten": {"rewritten_call_first": "new_call_first"}})
+
+    def calls():
+        return re.search(r" call (\d+) ", guest.check("cat /proc/rewritten")).group(1)
+
+    guest.check("insmod /lib/modules/rewritten.ko")
+    take(guest, "rewritten_call_first")
+    before = calls()
+    apply(guest, bundle)
+    assert calls() == "90"
+    assert wait_for(guest, True, "hooked", "rewritten_call_first")[1] < 2
+    guest.check("echo away >/proc/remap")
+    assert calls() == before
+    f, took = wait_for(guest, False, "hooked", "rewritten_call_first")
+    assert "does not lead to ftrace and its hook" in f["not_in_force"] and took < 2, f
+    guest.check("echo back >/proc/remap")
+    assert calls() == "90"
+    assert wait_for(guest, True, "hooked", "rewritten_call_first")[1] < 2
+    revert(guest, "hooked")
+    assert calls() == before
+    guest.check("rmmod rewritten")
 
 
 def test_many_functions(guest, bundles, measured):
@@ -139,6 +175,7 @@ def test_many_functions(guest, bundles, measured):
 def test_remapped_before_the_switch_ends(guest, patch):
     """Reverted while another page is mapped there: what is read back are not the bytes of the page
     that was patched, and is the original all the same."""
+    take(guest, "cmdline_proc_show")
     apply(guest, patch)
     guest.check("echo away >/proc/remap")
     wait_for(guest, False)

@@ -266,7 +266,8 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us
 		*redirect_slot(rig, set->funcs[i].key) = set->funcs[i].new_addr;
 	rig->switches++;
 	r->functions_redirected += set->count;
-	r->functions_verified += set->count;
+	r->functions_verified += set->count - (rig->mismatch != NULL);
+	str_copy(r->mismatch, rig->mismatch ? rig->mismatch : "", sizeof(r->mismatch));
 	check_memory(rig);
 	return 0;
 }

@@ -97,10 +97,11 @@ struct rig {
 	u32 reason_spaces; /* make the reason of the latter longer */
 	bool short_pause;
 	u64 lost; /* where a CPU fetches something else, whatever the table says; 0: nowhere */
-	bool look_busy; /* nobody can tell what a CPU fetches */
-	u32 fetches;	/* so often was it asked */
-	int halted;	/* do all CPUs but one look halted for ever? or negative errno */
-	u32 looks;	/* so often was that asked */
+	const char *mismatch; /* what a switch reads back wrongly; NULL: nothing */
+	bool look_busy;	      /* nobody can tell what a CPU fetches */
+	u32 fetches;	      /* so often was it asked */
+	int halted;	      /* do all CPUs but one look halted for ever? or negative errno */
+	u32 looks;	      /* so often was that asked */
 	u64 last_budget_us;
 	u32 switches;
 	struct check_range also[RIG_FUNCS * 2]; /* of the last attempt */

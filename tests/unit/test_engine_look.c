@@ -46,6 +46,28 @@ static void test_lost_and_back(void **state)
 	assert_string_equal(rig_said, "patch 'fix': do_sys_open is in force again");
 }
 
+/* The switch itself has read back something else: said at once. */
+static void test_mismatch_is_said(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->mismatch = "do_sys_open: something else is there";
+	assert_int_equal(upload(rig, &fix), 0);
+	rig->busy = "do_sys_open";
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_PATCHING);
+	rig->busy = NULL;
+	rig->stopped = true; /* nothing is said after it */
+	settle(rig, 100);
+	assert_string_equal(rig_said,
+			    "patch 'fix' was switched, but do_sys_open: something else is "
+			    "there");
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(info(rig, "fix").apply.functions_verified, 1);
+	assert_string_equal(info(rig, "fix").apply.mismatch, rig->mismatch);
+}
+
 /* Once may be a moment's state. */
 static void test_a_doubt_is_looked_at_again(void **state)
 {
@@ -241,10 +263,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-		T(test_lost_and_back),	 T(test_a_doubt_is_looked_at_again),
-		T(test_last_word_stays), T(test_newest_is_looked_at),
-		T(test_off_and_on),	 T(test_a_drop_that_was_not_told),
-		T(test_batches),	 T(test_it_is_due_once_a_second),
+		T(test_lost_and_back),
+		T(test_a_doubt_is_looked_at_again),
+		T(test_mismatch_is_said),
+		T(test_last_word_stays),
+		T(test_newest_is_looked_at),
+		T(test_off_and_on),
+		T(test_a_drop_that_was_not_told),
+		T(test_batches),
+		T(test_it_is_due_once_a_second),
 	};
 
 	return cmocka_run_group_tests_name("engine_look", tests, NULL, NULL);
