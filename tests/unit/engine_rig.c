@@ -13,7 +13,8 @@ void log_limited(enum log_kind kind, enum log_level level, const char *fmt, ...)
 
 	(void)kind;
 	va_start(ap, fmt);
-	vsnprintf(rig_said, sizeof(rig_said), fmt, ap);
+	if (level != LOG_DEBUG)
+		vsnprintf(rig_said, sizeof(rig_said), fmt, ap);
 	va_end(ap);
 	if (shown < 0)
 		shown = getenv("SUTURE_LOG") != NULL;

@@ -133,7 +133,7 @@ struct rig {
 
 /* ---- engine_rig.c: the machine, and what its state is ---- */
 
-/* The last line that the engine gave to the monitor's log, with room for more than that has. */
+/* The last line but of debugging that the engine gave to the monitor's log, with room for more. */
 #define RIG_SAID 4096
 extern char rig_said[RIG_SAID];
 

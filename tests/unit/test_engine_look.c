@@ -62,6 +62,7 @@ static void test_mismatch_is_said(void **state)
 	assert_string_equal(rig_said,
 			    "patch 'fix' was switched, but do_sys_open: something else is "
 			    "there");
+	rig->stopped = false;
 	settle(rig, 100);
 	assert_phase(rig, "fix", PHASE_APPLIED);
 	assert_int_equal(info(rig, "fix").apply.functions_verified, 1);
