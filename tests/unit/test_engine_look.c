@@ -115,6 +115,32 @@ static void test_last_word_stays(void **state)
 	assert_lost(rig, "other", 0);
 }
 
+/* The look asks nobody: a guest that is silent, or has panicked, is looked at as ever. */
+static void test_sick_guests(void **state)
+{
+	struct rig *rig = *state;
+	u32 fetches;
+
+	apply(rig, &other);
+	rig->stopped = true;
+	settle(rig, 20000);
+	rig->lost = symbol(rig, "vmlinux", "cmdline_proc_show");
+	settle(rig, 1500);
+	assert_lost(rig, "other", 0);
+	engine_panicked(rig->e, "");
+	rig->lost = 0;
+	settle(rig, 1500);
+	assert_in_force(rig, "other", 0);
+	/* without its kernel nothing is on */
+	engine_kernel_gone(rig->e, "gone");
+	memset(rig->redirects, 0, sizeof(rig->redirects));
+	fetches = rig->fetches;
+	settle(rig, 3000);
+	assert_int_equal(rig->fetches, fetches);
+	assert_in_force(rig, "other", 0);
+	assert_false(func(rig, "other", 0).redirected);
+}
+
 /* Of several patches of one function the newest is in force; the others are not missed. */
 static void test_newest_is_looked_at(void **state)
 {
@@ -264,15 +290,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-		T(test_lost_and_back),
-		T(test_a_doubt_is_looked_at_again),
-		T(test_mismatch_is_said),
-		T(test_last_word_stays),
-		T(test_newest_is_looked_at),
-		T(test_off_and_on),
-		T(test_a_drop_that_was_not_told),
-		T(test_batches),
-		T(test_it_is_due_once_a_second),
+		T(test_lost_and_back),	  T(test_a_doubt_is_looked_at_again),
+		T(test_mismatch_is_said), T(test_last_word_stays),
+		T(test_sick_guests),	  T(test_newest_is_looked_at),
+		T(test_off_and_on),	  T(test_a_drop_that_was_not_told),
+		T(test_batches),	  T(test_it_is_due_once_a_second),
 	};
 
 	return cmocka_run_group_tests_name("engine_look", tests, NULL, NULL);

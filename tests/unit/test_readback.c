@@ -146,6 +146,23 @@ static void what_the_guest_writes_on_it(void **state)
 	assert_in_force();
 }
 
+/* So does an optimized one's jump; one that leads elsewhere is code of the guest's own. */
+static void an_optimized_probe(void **state)
+{
+	u64 slots = SYN_MODULE + 0x20000, elsewhere = SYN_MODULE + 0x30000, node = syn_alloc(64);
+
+	(void)state;
+	syn_set(node + SLOT_PAGE_INSNS, slots);
+	syn_list_add_tail(node, guest_kernel.layout.optprobe_slots);
+	*(u8 *)syn_at(A) = FAKE_JUMP;
+	memcpy((u8 *)syn_at(A) + 1, &elsewhere, sizeof(elsewhere));
+	assert_true(shadow_write_through(IPA(arch_pa(syn_at(A)).v), FAKE_REDIRECT_LEN));
+	assert_lost(A, NEW_A, "a CPU fetches eb 00 00 03 ");
+	memcpy((u8 *)syn_at(A) + 1, &slots, sizeof(slots));
+	assert_true(shadow_write_through(IPA(arch_pa(syn_at(A)).v), FAKE_REDIRECT_LEN));
+	assert_in_force();
+}
+
 /* The word of a hook, and the site that leads to it. */
 static void a_hook_and_its_site(void **state)
 {
@@ -306,6 +323,7 @@ int main(void)
 		PATCHED(a_lost_shadow_page),
 		PATCHED(changed_bytes),
 		PATCHED(what_the_guest_writes_on_it),
+		PATCHED(an_optimized_probe),
 		PATCHED(a_hook_and_its_site),
 		PATCHED(dropped_or_elsewhere),
 		PATCHED(nobody_can_tell),
