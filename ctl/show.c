@@ -229,12 +229,14 @@ void print_report(const char *what, const json_t *r)
 {
 	printf("%s: %lld attempt%s, pause %lld us (longest %lld us), %lld guest CPUs paused,\n"
 	       "  %lld tasks (%lld before the pause) and %lld words checked (%lld stale),\n"
-	       "  %lld pages shadowed, %lld functions redirected\n",
+	       "  %lld pages shadowed, %lld functions redirected, %lld read back\n",
 	       what, jint(r, "attempts"), jint(r, "attempts") == 1 ? "" : "s",
 	       jint(r, "pause_last_us"), jint(r, "pause_max_us"), jint(r, "cpus_paused"),
 	       jint(r, "tasks_checked"), jint(r, "tasks_before_pause"), jint(r, "words_checked"),
-	       jint(r, "words_cleared"), jint(r, "pages_shadowed"),
-	       jint(r, "functions_redirected"));
+	       jint(r, "words_cleared"), jint(r, "pages_shadowed"), jint(r, "functions_redirected"),
+	       jint(r, "functions_verified"));
+	if (*jstr(r, "mismatch"))
+		printf("  NOT RIGHT when read back: %s\n", jstr(r, "mismatch"));
 	if (jbool(r, "from_below"))
 		printf("  from below, left out: %s\n",
 		       *jstr(r, "left_out") ? jstr(r, "left_out") : "no callbacks");

@@ -80,6 +80,16 @@ int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces
 	return err ? err : n;
 }
 
+bool arch_site_is_on(const u8 code[ARCH_SITE_LEN])
+{
+	return code[0] == FAKE_SITE;
+}
+
+bool arch_is_breakpoint(u8 code)
+{
+	return code == FAKE_BREAKPOINT;
+}
+
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at)
 {
 	(void)at;

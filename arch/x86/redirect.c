@@ -113,6 +113,16 @@ static void encode(u64 from, u64 to, u8 *buf)
 	memcpy(buf + sizeof(jmp_indirect), &to, sizeof(to));
 }
 
+bool arch_site_is_on(const u8 code[ARCH_SITE_LEN])
+{
+	return code[0] == CALL_REL || code[0] == JMP_REL || code[0] == INT3;
+}
+
+bool arch_is_breakpoint(u8 code)
+{
+	return code == INT3;
+}
+
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at)
 {
 	s32 displacement;

@@ -119,6 +119,16 @@ int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces
  */
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
+/*
+ * Does the code of this ftrace site lead to a tracer (a call, a jump, or what stands there while
+ * the kernel changes it), and is not what it is when there is none?
+ */
+#define ARCH_SITE_LEN 5u
+bool arch_site_is_on(const u8 code[ARCH_SITE_LEN]);
+
+/* Is this byte of code a breakpoint of the kind that kernels put over an instruction? */
+bool arch_is_breakpoint(u8 code);
+
 /* ---- misc ---- */
 
 /* One character to the debug port of the configuration, if any. Any CPU. */

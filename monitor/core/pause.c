@@ -247,6 +247,15 @@ void pause_point(struct cpu *self)
 	}
 }
 
+u64 pause_mark(void)
+{
+	u64 word;
+
+	arch_rmb(); /* what was read before */
+	word = load_word();
+	return holds(word) ? 0 : GEN_OF(word) + 1;
+}
+
 void pause_stats(struct pause_stats *s)
 {
 	*s = now.stats;

@@ -49,6 +49,13 @@ void pause_end(struct pause *p);
  */
 void pause_point(struct cpu *self);
 
+/*
+ * For who reads what others change in pauses, without one of its own: a mark to take before, 0
+ * while a pause is under way. When pause_mark() is the same behind it nothing was changed
+ * meanwhile. Any CPU.
+ */
+u64 pause_mark(void);
+
 /* Totals for the metrics. */
 struct pause_stats {
 	u64 count, timeouts, last_us, max_us;

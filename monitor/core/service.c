@@ -10,6 +10,7 @@
 #include "core/pool.h"
 #include "guest/kernel.h"
 #include "net/net.h"
+#include "patch/readback.h"
 #include "stage2/shadow.h"
 
 /* Between attempts at a switch: most functions are left at once; where one is not, neither the
@@ -112,6 +113,12 @@ static int op_validate(void *ctx, const struct switch_set *set, struct transitio
 	return switch_validate(set, r);
 }
 
+static int op_look(void *ctx, u64 key, u64 to, char *why, size_t why_size)
+{
+	(void)ctx;
+	return readback_redirect(key, to, why, why_size);
+}
+
 static bool op_is_text(void *ctx, bool module, u64 va, u64 len)
 {
 	(void)ctx;
@@ -154,6 +161,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 	static const struct engine_ops ops = {
 		.try_switch = op_switch,
 		.validate = op_validate,
+		.look = op_look,
 		.is_text = op_is_text,
 		.panic_suspected = op_panic_suspected,
 		.build_id = op_build_id,

@@ -6,6 +6,7 @@
 #include "core/lib/string.h"
 #include "core/mutate.h"
 #include "guest/kernel.h"
+#include "stage2/stage2.h"
 
 /* ---- RAM ---- */
 
@@ -269,4 +270,38 @@ int guest_read_u64(gva_t va, u64 *v)
 int guest_read_u32(gva_t va, u32 *v)
 {
 	return guest_read(va, v, sizeof(*v));
+}
+
+/* ---- as a CPU sees it ---- */
+
+/* As much of it as lies on one page; returns how much, or negative errno. */
+static int fetch_part(u64 va, void *buf, size_t len, u32 access)
+{
+	size_t n = MIN(len, PAGE_SIZE - va % PAGE_SIZE);
+	struct piece piece;
+	struct pt_walk w;
+	ipa_t ipa;
+
+	if (walk(va, &piece))
+		return -EFAULT;
+	ipa = IPA(piece.ipa + (va - piece.va));
+	if (MUTATION(fetch_through_stage2))
+		memcpy(buf, ram_ptr(ipa), n);
+	else if (stage2_lookup(&stage2, ipa, &w) || (w.attrs & access) != access)
+		return -EACCES;
+	else
+		memcpy(buf, arch_ptr(PA(w.pa)), n);
+	return (int)n;
+}
+
+int guest_fetch(gva_t va, void *buf, size_t len, u32 access)
+{
+	for (size_t done = 0; done < len;) {
+		int n = fetch_part(va.v + done, (u8 *)buf + done, len - done, access);
+
+		if (n < 0)
+			return n;
+		done += (size_t)n;
+	}
+	return 0;
 }

@@ -53,4 +53,12 @@ int guest_read(gva_t va, void *buf, size_t len);
 int guest_read_u64(gva_t va, u64 *v);
 int guest_read_u32(gva_t va, u32 *v);
 
+/*
+ * What a guest CPU in the kernel gets at va now: through the kernel's page tables, afresh, and then
+ * through stage 2, so shadow copies and not the guest's own pages. `access` is PT_EXEC for a fetch
+ * of code, PT_READ for data: stage 2 must grant it. May cross pages. 0; -EFAULT: the guest's tables
+ * lead to no RAM; -EACCES: stage 2 does not let it through (buf is undefined). Any CPU.
+ */
+int guest_fetch(gva_t va, void *buf, size_t len, u32 access);
+
 #endif

@@ -55,6 +55,8 @@ static void show_report(struct json *j, const char *key, const struct transition
 	json_u64(j, "words_cleared", r->words_cleared);
 	json_u64(j, "pages_shadowed", r->pages_shadowed);
 	json_u64(j, "functions_redirected", r->functions_redirected);
+	json_u64(j, "functions_verified", r->functions_verified);
+	json_strn(j, "mismatch", r->mismatch, sizeof(r->mismatch));
 	json_strn(j, "reason", r->reason, sizeof(r->reason));
 	json_strn(j, "detail", r->detail, sizeof(r->detail));
 	show_blocker(j, &r->blocker);
@@ -143,7 +145,8 @@ static void show_functions(struct json *j, const struct engine *e, u32 patch)
 		json_u64(j, "size", f.old_size);
 		json_address(j, "new", f.new_addr);
 		json_bool(j, "redirected", f.redirected);
-		json_bool(j, "in_force", f.redirected && !f.not_in_force[0]);
+		json_bool(j, "in_force", f.redirected && !f.covered_by[0] && !f.not_in_force[0]);
+		json_strn(j, "covered_by", f.covered_by, sizeof(f.covered_by));
 		json_strn(j, "not_in_force", f.not_in_force, sizeof(f.not_in_force));
 		json_object_end(j);
 	}

@@ -123,9 +123,16 @@ static void show_variables(struct out *o)
 static void show_shadow(struct out *o)
 {
 	struct shadow_stats s;
+	struct look_stats look;
 
 	shadow_stats(&s);
 	single(o, "redirects", "gauge", "Functions that are redirected now.", s.redirects);
+	engine_look_stats(service_engine(), &look);
+	single(o, "readback_functions", "gauge",
+	       "Functions whose redirects the last look, once a second, has read back.",
+	       look.functions);
+	seconds(o, "readback_last_seconds", "Time of the service CPU that it took.", look.last_us);
+	seconds(o, "readback_max_seconds", "The most that any look took in one go.", look.max_us);
 	single(o, "shadow_pages", "gauge", "Pages that carry redirects.", s.pages);
 }
 

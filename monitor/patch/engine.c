@@ -265,7 +265,7 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info)
 {
-	const struct patch *p = nth_patch(e, i);
+	const struct patch *p = nth_patch(e, i), *owner;
 	const struct func *f;
 
 	if (!p || func >= p->nr_funcs)
@@ -277,6 +277,8 @@ int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func
 		.new_addr = f->new_addr,
 		.redirected = f->on,
 	};
+	if (f->on && engine_active(e, f->old_addr, &owner) != f)
+		str_copy(info->covered_by, owner->name, sizeof(info->covered_by));
 	if (f->on)
 		str_copy(info->not_in_force, f->lost[0] ? f->lost : f->overridden,
 			 sizeof(info->not_in_force));

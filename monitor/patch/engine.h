@@ -22,6 +22,8 @@ struct engine_ops {
 	int (*try_switch)(void *ctx, const struct switch_set *set, u64 budget_us,
 			  struct transition_report *r);
 	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
+	/* readback_redirect(); NULL: nobody looks. */
+	int (*look)(void *ctx, u64 key, u64 to, char *why, size_t why_size);
 	/* Is [va, va+len) text of vmlinux (module false) or of the module area (true)? */
 	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
@@ -126,7 +128,9 @@ struct patch_func_info {
 	char name[SUTURE_SYM_LEN];
 	u64 old_addr, old_size, new_addr;
 	bool redirected;
-	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not */
+	char covered_by[SUTURE_NAME_LEN];   /* redirected, and this newer patch's code runs; "" */
+	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not
+					     */
 };
 
 struct patch_object_info {
@@ -173,6 +177,15 @@ int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_
 int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info);
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
 int engine_patch_clone(const struct engine *e, u32 i, u32 clone, struct patch_clone_info *info);
+
+/* The look once a second at all functions that are redirected. */
+struct look_stats {
+	u64 functions; /* that the last one found on */
+	u64 last_us;   /* what it took of the service CPU's time, */
+	u64 max_us;    /* and the most that any took in one go */
+};
+
+void engine_look_stats(const struct engine *e, struct look_stats *s);
 
 /* How the guest is, as far as its agent's words tell. */
 enum guest_state {

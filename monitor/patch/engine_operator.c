@@ -609,5 +609,6 @@ u64 engine_tick(struct engine *e)
 		engine_pump_alone(e, p);
 	next = MIN(next, engine_watch(e, time));
 	next = MIN(next, engine_attempt(e, time));
+	next = MIN(next, engine_look(e, now(e)));
 	return wants_no_agent(e->transition) ? time : next;
 }

@@ -57,6 +57,11 @@ static const struct func *top(const struct engine *e, u64 key, const struct chan
 	return found;
 }
 
+const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner)
+{
+	return top(e, key, NULL, owner);
+}
+
 static void fill(struct switch_func *s, const struct func *f, const struct func *before,
 		 const struct func *after)
 {
@@ -170,6 +175,14 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 	add_payloads(e, c, d);
 }
 
+static void turn(struct func *f, bool on)
+{
+	if (f->on == on)
+		return;
+	f->on = on;
+	func_found(f);
+}
+
 static void commit(struct engine *e, const struct change *c)
 {
 	struct patch *p;
@@ -177,7 +190,7 @@ static void commit(struct engine *e, const struct change *c)
 
 	for (p = e->patches; p; p = p->next) {
 		for (i = 0; p->installed && i < p->nr_funcs; i++)
-			p->funcs[i].on = on_after(c, p, &p->funcs[i]);
+			turn(&p->funcs[i], on_after(c, p, &p->funcs[i]));
 		if (c->restore && p->returning)
 			p->on = true;
 	}
@@ -221,7 +234,11 @@ static int try_change(struct engine *e, const struct change *c, enum switch_care
 		if (ret)
 			return ret;
 	}
+	if (r->mismatch[0])
+		log_limited(LOG_PATCH, LOG_ERROR, "patch '%s' was switched, but %s", c->patch->name,
+			    r->mismatch);
 	commit(e, c);
+	engine_look_anew(e);
 	return 0;
 }
 

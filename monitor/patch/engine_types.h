@@ -23,7 +23,15 @@ struct func {
 	/* Why not its new code is what runs while it is on; "": it is. */
 	char overridden[SUTURE_TEXT_LEN]; /* who in the guest leads its callers elsewhere */
 	char lost[SUTURE_TEXT_LEN];	  /* what a CPU would fetch instead of the redirect */
+	bool doubted;			  /* the last look says so, for the first time */
 };
+
+/* Forget what the looks at it have said. */
+static inline void func_found(struct func *f)
+{
+	f->lost[0] = '\0';
+	f->doubted = false;
+}
 
 /* In itself; whether it lies in its function's object is another question. */
 static inline bool site_is_sane(const struct suture_decl_site *s)
@@ -204,7 +212,15 @@ struct engine {
 	bool suspected;	     /* it only looks so: a word of the agent proves otherwise */
 	u64 look_us;	     /* when the silent guest's CPUs are looked at next */
 	u64 halted_since_us; /* since then all but one have been halted; 0: they are not */
-	u64 symbols_due_us;  /* not before is it asked for symbols again */
+	struct {
+		u64 due_us;   /* when to look at the next functions */
+		u64 round_us; /* when the round began that is under way, or was last */
+		u32 next;     /* the first function that it has not come to; 0: none is under way */
+		bool again;   /* it has doubts: the next one comes soon */
+		u64 functions, took_us; /* of the round under way */
+		struct look_stats stats;
+	} look;
+	u64 symbols_due_us; /* not before is it asked for symbols again */
 	struct {
 		struct shadow_total total;
 		struct suture_shadow_id ids[SUTURE_MAX_SHADOW_IDS];
@@ -299,10 +315,22 @@ int engine_switch_off(struct engine *e, struct patch *p);
  * does: count it as off. o NULL: all of p.
  */
 void patch_forget_redirects(struct patch *p, const struct object *o);
+/*
+ * The function that is on top of the stack of the original at key: whose code runs. *owner is its
+ * patch. NULL, and *owner as it was: there is none.
+ */
+const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner);
 /* Ask ops->validate whether every function of p whose object is loaded would take its redirect. */
 int engine_validate(struct engine *e, struct patch *p, struct transition_report *r);
 /* Attempt the transition under way if it is due. Returns when to come again. */
 u64 engine_attempt(struct engine *e, u64 now);
+
+/* ---- engine_look.c ---- */
+
+/* The redirects have changed: look at all of them now. */
+void engine_look_anew(struct engine *e);
+/* Look at the functions whose turn it is. Returns when to come again. */
+u64 engine_look(struct engine *e, u64 now);
 
 /* ---- engine_converge.c ---- */
 

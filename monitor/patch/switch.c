@@ -11,6 +11,7 @@
 #include "guest/kernel.h"
 #include "guest/mem.h"
 #include "patch/check.h"
+#include "patch/readback.h"
 #include "stage2/shadow.h"
 
 static int fail(struct transition_report *r, int err, const char *fmt, ...) __printf_like(3, 4);
@@ -131,6 +132,8 @@ static int lay_hook(const struct switch_func *f, struct redirect *piece,
 	u64 word;
 
 	*piece = (struct redirect){.from = f->hook, .len = sizeof(f->new_addr), .is_data = true};
+	if (f->ftrace_site != SUTURE_NONE)
+		piece->site = f->old_addr + f->ftrace_site;
 	memcpy(piece->bytes, &f->new_addr, sizeof(f->new_addr));
 	if (guest_read_u64(GVA(f->hook), &word) || word)
 		return fail(r, -EFAULT, "%s: there is no word of 0 at %#llx for its hook", f->name,
@@ -427,7 +430,7 @@ static void clear_attempt(struct transition_report *r)
 	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
 	r->pages_shadowed = 0;
 	r->blocker = (struct blocker){0};
-	r->reason[0] = r->detail[0] = '\0';
+	r->reason[0] = r->detail[0] = r->mismatch[0] = '\0';
 }
 
 /* Prepared for the pause: what is switched, and what must not be on a stack. */
@@ -478,6 +481,23 @@ static int prepare(struct attempt *a, const struct switch_set *set, struct trans
 	return err ? fail(r, err, "no shadow pages can be made (%s)", errno_name(err)) : 0;
 }
 
+/* ---- after it ---- */
+
+static void read_back(const struct switch_set *set, const struct shadow_plan *plan,
+		      struct transition_report *r)
+{
+	char why[REASON_LEN];
+
+	for (u32 i = 0; i < set->count; i++) {
+		const struct switch_func *f = &set->funcs[i];
+		int err = readback_plan(plan, f->key, why, sizeof(why));
+
+		r->functions_verified += !err;
+		if (err == -EILSEQ && !r->mismatch[0])
+			format(r->mismatch, sizeof(r->mismatch), "%s: %s", f->name, why);
+	}
+}
+
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r)
 {
 	struct attempt a = {0};
@@ -498,6 +518,7 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 	if (!err) {
 		r->pages_shadowed = shadow_plan_pages(a.plan);
 		r->functions_redirected += set->count;
+		read_back(set, a.plan, r);
 		shadow_plan_finish(a.plan);
 	} else {
 		shadow_plan_abort(a.plan);

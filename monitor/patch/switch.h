@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The switch: one attempt to change a set of redirects atomically. This is where the engine's
- * decision meets the hardware: plan, pause, check, fill, commit, apply, resume.
+ * decision meets the hardware: plan, pause, check, fill, commit, apply, resume, read back.
  */
 #ifndef PATCH_SWITCH_H
 #define PATCH_SWITCH_H
@@ -41,11 +41,12 @@ struct switch_set {
 };
 
 /*
- * One attempt. 0: done, wholly. -EAGAIN: somebody stands in the way or the pause was too short;
- * r->blocker or r->reason says so, nothing changed, try again later. Anything else will not get
- * better by trying: what arch_redirect_plan() says of a function, -EEXIST, -EFAULT, -ENOMEM;
- * r->reason names the function, what is in the way, and the way out. Adds to r. Service CPU, no
- * locks held.
+ * One attempt. 0: done, wholly; r->functions_verified counts those whose bytes were read back and
+ * are right, and r->mismatch names the first of which they are not. -EAGAIN: somebody stands in the
+ * way or the pause was too short; r->blocker or r->reason says so, nothing changed, try again
+ * later. Anything else will not get better by trying: what arch_redirect_plan() says of a function,
+ * -EEXIST, -EFAULT, -ENOMEM; r->reason names the function, what is in the way, and the way out.
+ * Adds to r. Service CPU, no locks held.
  */
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r);
 

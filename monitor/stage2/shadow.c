@@ -18,8 +18,8 @@
 #include "core/pool.h"
 
 struct shadow_plan {
-	struct shadow_set *next;
-	struct vec removed; /* indices (u32) of entries of the current set */
+	struct shadow_set *former, *next;
+	struct vec removed; /* indices (u32) of entries of the former set */
 	u64 obstacle;	    /* of the last fill */
 	u64 generation;
 	bool open, prepared, filled;
@@ -96,6 +96,7 @@ struct shadow_plan *shadow_plan_begin(void)
 	/* What a drop left behind stands in the set that this plan replaces. */
 	shadow_reap();
 	*p = (struct shadow_plan){
+		.former = shadow.current,
 		.next = shadow.current == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0],
 		.generation = __atomic_load_n(&shadow.generation, __ATOMIC_ACQUIRE),
 		.open = true,
@@ -347,8 +348,24 @@ int shadow_plan_for_each_removed(const struct shadow_plan *p,
 	int ret = 0;
 
 	for (u32 i = 0; !ret && i < p->removed.count; i++)
-		ret = fn(&entry_of(shadow.current, removed[i])->r, arg);
+		ret = fn(&entry_of(p->former, removed[i])->r, arg);
 	return ret;
+}
+
+int shadow_for_each_piece(u64 key, int (*fn)(const struct redirect *r, void *arg), void *arg)
+{
+	bool found = false;
+	int ret = 0;
+
+	set_for_each_entry (shadow.current, e) {
+		if (e->r.key != key || READ_ONCE(e->dead))
+			continue;
+		found = true;
+		ret = fn(&e->r, arg);
+		if (ret)
+			break;
+	}
+	return found ? ret : -ENOENT;
 }
 
 u64 shadow_plan_obstacle(const struct shadow_plan *p)

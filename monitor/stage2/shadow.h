@@ -31,6 +31,7 @@ struct redirect {
 	ipa_t ipa2; /* of the next page, when the bytes cross into it */
 	u32 len;
 	bool is_data; /* the guest does not execute it: nobody can stand there */
+	u64 site;     /* of data: guest virtual address of the ftrace site that leads to it; or 0 */
 	/*
 	 * Whoever stands here, or on one of so many bytes before, counts as being in the redirect;
 	 * 0: where callers enter it, so that who stands there has executed nothing.
@@ -82,12 +83,18 @@ int shadow_plan_fill(struct shadow_plan *p);
 
 /*
  * Call fn for every piece that the plan adds, or that it takes out of force, until fn
- * returns non-zero; returns that.
+ * returns non-zero; returns that. Until the plan's end.
  */
 int shadow_plan_for_each_added(const struct shadow_plan *p,
 			       int (*fn)(const struct redirect *r, void *arg), void *arg);
 int shadow_plan_for_each_removed(const struct shadow_plan *p,
 				 int (*fn)(const struct redirect *r, void *arg), void *arg);
+
+/*
+ * Call fn for every piece in force of the redirect with this key, until fn returns non-zero;
+ * returns that. -ENOENT: there is none. Service CPU.
+ */
+int shadow_for_each_piece(u64 key, int (*fn)(const struct redirect *r, void *arg), void *arg);
 
 /* After -EBUSY from shadow_plan_fill(): where that piece begins (guest virtual). */
 u64 shadow_plan_obstacle(const struct shadow_plan *p);

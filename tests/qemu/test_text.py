@@ -30,6 +30,8 @@ def guest(shared):
         assert guest.shell("ls /sys/kernel/suture 2>/dev/null").out == ""
         assert guest.check("cat /proc/rewritten /proc/cmdline") == guest.before
         quiet(guest)
+        # none of it is taken for a redirect that is gone
+        assert "is not in force" not in guest.suture("log").out
 
 
 def quiet(guest):

@@ -13,7 +13,8 @@ void log_limited(enum log_kind kind, enum log_level level, const char *fmt, ...)
 
 	(void)kind;
 	va_start(ap, fmt);
-	vsnprintf(rig_said, sizeof(rig_said), fmt, ap);
+	if (level != LOG_DEBUG)
+		vsnprintf(rig_said, sizeof(rig_said), fmt, ap);
 	va_end(ap);
 	if (shown < 0)
 		shown = getenv("SUTURE_LOG") != NULL;
@@ -266,6 +267,8 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us
 		*redirect_slot(rig, set->funcs[i].key) = set->funcs[i].new_addr;
 	rig->switches++;
 	r->functions_redirected += set->count;
+	r->functions_verified += set->count - (rig->mismatch != NULL);
+	str_copy(r->mismatch, rig->mismatch ? rig->mismatch : "", sizeof(r->mismatch));
 	check_memory(rig);
 	return 0;
 }
@@ -279,6 +282,19 @@ static int rig_validate(void *ctx, const struct switch_set *set, struct transiti
 		snprintf(r->reason, sizeof(r->reason), "%s is too short%*s: patch its callers",
 			 set->funcs[0].name, (int)rig->reason_spaces, "");
 	return rig->validate_error;
+}
+
+static int rig_look(void *ctx, u64 key, u64 to, char *why, size_t why_size)
+{
+	struct rig *rig = ctx;
+
+	rig->fetches++;
+	if (rig->look_busy)
+		return -EAGAIN;
+	if (key != rig->lost && *redirect_slot(rig, key) == to)
+		return 0;
+	snprintf(why, why_size, "something else is there");
+	return -EILSEQ;
 }
 
 static bool rig_is_text(void *ctx, bool module, u64 va, u64 len)
@@ -376,6 +392,7 @@ void rig_engine(struct rig *rig, const struct engine_config *config)
 	struct engine_ops ops = {
 		.try_switch = rig_try_switch,
 		.validate = rig_validate,
+		.look = rig_look,
 		.is_text = rig_is_text,
 		.build_id = rig_build_id,
 		.panic_suspected = rig_panic_suspected,

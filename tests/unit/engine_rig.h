@@ -96,8 +96,12 @@ struct rig {
 	int switch_error, validate_error;
 	u32 reason_spaces; /* make the reason of the latter longer */
 	bool short_pause;
-	int halted; /* do all CPUs but one look halted for ever? or negative errno */
-	u32 looks;  /* so often was that asked */
+	u64 lost; /* where a CPU fetches something else, whatever the table says; 0: nowhere */
+	const char *mismatch; /* what a switch reads back wrongly; NULL: nothing */
+	bool look_busy;	      /* nobody can tell what a CPU fetches */
+	u32 fetches;	      /* so often was it asked */
+	int halted;	      /* do all CPUs but one look halted for ever? or negative errno */
+	u32 looks;	      /* so often was that asked */
 	u64 last_budget_us;
 	u32 switches;
 	struct check_range also[RIG_FUNCS * 2]; /* of the last attempt */
@@ -129,7 +133,7 @@ struct rig {
 
 /* ---- engine_rig.c: the machine, and what its state is ---- */
 
-/* The last line that the engine gave to the monitor's log, with room for more than that has. */
+/* The last line but of debugging that the engine gave to the monitor's log, with room for more. */
 #define RIG_SAID 4096
 extern char rig_said[RIG_SAID];
 

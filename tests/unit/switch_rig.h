@@ -112,6 +112,7 @@ static inline void assert_done(void)
 	if (err)
 		fail_msg("%s: %s", errno_name(err), report.reason);
 	assert_string_equal(report.reason, "");
+	assert_string_equal(report.mismatch, "");
 	assert_false(report.blocker.valid);
 }
 

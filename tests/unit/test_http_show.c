@@ -106,21 +106,24 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "us\":41,\"pause_max_us\":66,"
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
 		   "\"words_checked\":10433,\"words_cleared\":3,");
-	assert_has("\"redirected\":false}],\"states\":[],\"clones\":[]}");
+	assert_has("\"redirected\":false,\"in_force\":false,\"covered_by\":\"\","
+		   "\"not_in_force\":\"\"}],\"states\":[],\"clones\":[]}");
 
 	attempt.result = 0;
 	attempt.report.blocker.valid = false;
 	attempt.report.reason[0] = 0;
 	attempt.report.pages_shadowed = 2;
-	attempt.report.functions_redirected = 1;
+	attempt.report.functions_redirected = attempt.report.functions_verified = 1;
 	agent_works("fix");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"applied\",\"final\":true,");
-	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,\"reason\":\"\",\"detail\":"
+	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,"
+		   "\"functions_verified\":1,\"mismatch\":\"\",\"reason\":\"\",\"detail\":"
 		   "\"\",\"blocker\":{\"attempt\":1,\"pid\":412,");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
-		   "\"redirected\":true}],\"states\":[],\"clones\":[]}");
+		   "\"redirected\":true,\"in_force\":true,\"covered_by\":\"\","
+		   "\"not_in_force\":\"\"}],\"states\":[],\"clones\":[]}");
 	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
 		   "\"functions_total\":1,\"states_total\":0,");
 	assert_int_equal(request("GET", "/v1/patches"), 200);

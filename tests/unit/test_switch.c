@@ -22,6 +22,7 @@ static void there_and_back(void **state)
 	assert_int_equal(report.attempts, 1);
 	assert_int_equal(report.cpus_paused, 3);
 	assert_int_equal(report.functions_redirected, 3);
+	assert_int_equal(report.functions_verified, 3);
 	assert_int_equal(report.pages_shadowed, 3);
 	assert_int_equal(report.tasks_checked, 4);
 	assert_true(report.words_checked > 0);
@@ -36,6 +37,7 @@ static void there_and_back(void **state)
 	assert_original(B);
 	assert_original(C);
 	assert_int_equal(redirects(), 0);
+	assert_int_equal(report.functions_verified, 6); /* the originals too */
 }
 
 static void behind_the_tracing_site(void **state)
@@ -137,6 +139,7 @@ static void blocked_and_then_not(void **state)
 	assert_done();
 	assert_int_equal(report.attempts, 4);
 	assert_int_equal(report.functions_redirected, 2);
+	assert_int_equal(report.functions_verified, 2);
 }
 
 /* Reverting is about the code that runs now: the new one. */

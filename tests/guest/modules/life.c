@@ -11,7 +11,6 @@
 #include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/hrtimer.h>
-#include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
@@ -19,6 +18,7 @@
 #include <linux/version.h>
 
 #include "proc_file.h"
+#include "symbol.h"
 
 #define HC_DROP_RANGE	0x53750004ul
 #define TICK_US		500
@@ -36,18 +36,6 @@ struct counter {
 
 static DEFINE_PER_CPU(struct counter, counters);
 static unsigned int rounds;
-
-static void *symbol(const char *name)
-{
-	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
-	unsigned long (*lookup)(const char *name);
-
-	if (register_kprobe(&probe))
-		return NULL;
-	lookup = (void *)probe.addr;
-	unregister_kprobe(&probe);
-	return (void *)lookup(name);
-}
 
 static int deaf(void)
 {
