@@ -106,7 +106,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "us\":41,\"pause_max_us\":66,"
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
 		   "\"words_checked\":10433,\"words_cleared\":3,");
-	assert_has("\"redirected\":false}],\"states\":[],\"clones\":[]}");
+	assert_has("\"redirected\":false,\"in_force\":false,\"not_in_force\":\"\"}],\"states\":[],\"clones\":[]}");
 
 	attempt.result = 0;
 	attempt.report.blocker.valid = false;
@@ -120,9 +120,10 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "\"\",\"blocker\":{\"attempt\":1,\"pid\":412,");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
-		   "\"redirected\":true}],\"states\":[],\"clones\":[]}");
+		   "\"redirected\":true,\"in_force\":true,\"not_in_force\":\"\"}],\"states\":[],"
+		   "\"clones\":[]}");
 	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
-		   "\"functions_total\":1,\"states_total\":0,");
+		   "\"functions_total\":1,\"functions_not_in_force\":0,\"states_total\":0,");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
 	assert_lacks("\"functions\":");
 	assert_int_equal(request("GET", "/v1/status"), 200);
@@ -182,7 +183,8 @@ static void shows_objects_and_states(void **state)
 	own_patches();
 	declare_with_states();
 	assert_int_equal(request("GET", "/v1/patches/own"), 200);
-	assert_has("\"objects_total\":2,\"functions_total\":1,\"states_total\":2,");
+	assert_has("\"objects_total\":2,\"functions_total\":1,"
+		   "\"functions_not_in_force\":0,\"states_total\":2,");
 	assert_has("\"objects\":[{\"name\":\"vmlinux\",\"loaded\":true,\"patched\":true},"
 		   "{\"name\":\"ext4\",\"loaded\":false,\"patched\":false}],");
 	assert_has("\"states\":[{\"id\":\"7\",\"version\":2,\"is_shadow\":true,"
