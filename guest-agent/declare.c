@@ -239,6 +239,12 @@ int declare_patch(struct patch *p, u32 flags)
 	err = resolve_patch(p, counts.nr_funcs, &lookup);
 	if (!err)
 		err = overrides_check(&lookup);
+	if (err == -EBUSY && flags & SUTURE_DECL_RESTORE) {
+		/* who asked for its return is told by the monitor */
+		counts.error = err;
+		patch_error(counts.why, sizeof(counts.why));
+		err = 0;
+	}
 	if (!err)
 		err = resolve_late(p);
 	if (err)

@@ -462,7 +462,8 @@ struct suture_declare {
 	su32 nr_parts;
 	su32 nr_clones;
 	su32 more_clones; /* there are so many more than are given */
-	su32 reserved;
+	ss32 error;	  /* RESTORE: negative if the patch cannot come back; else 0 */
+	char why[SUTURE_TEXT_LEN]; /* in words */
 	/* struct suture_decl_object objects[nr_objects] */
 	/* struct suture_decl_func funcs[nr_funcs] */
 	/* struct suture_decl_state states[nr_states] */

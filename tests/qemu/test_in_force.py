@@ -315,6 +315,26 @@ def test_stack(guest, bundles, inside):
     revert(guest, "inside")
 
 
+def test_rollback(guest, bundles, inside):
+    """A patch that was replaced does not come back to a function that somebody has taken meanwhile."""
+    newer = make_patch(bundles, "newer", HIDDEN.replace("2;", "3;"),
+                       {"hidden": {"hidden_tail": "new_hidden"}}, replace=True)
+    apply(guest, inside)
+    apply(guest, newer)
+    with Override(guest, "ipmodify", "hidden_cold"):
+        result = guest.suture("rollback", "newer")
+        assert result.status == 1, result
+        assert re.search("not rolled back: patch 'inside' cannot return: 'hidden_cold': overridden by "
+                         + Override.WHO["ipmodify"], result.out), result
+        assert guest.json("/v1/patches/newer")["phase"] == "applied"
+        assert guest.check("cat /proc/hidden") == "7 1 3 1"
+        check_in_force(guest, "newer")
+    guest.suture("rollback", "newer")
+    assert guest.check("cat /proc/hidden") == "2 1 2 1"
+    check_in_force(guest, "inside")
+    revert(guest, "inside")
+
+
 @pytest.mark.parametrize("kind", ["kprobe", "kprobe_post"])
 def test_kprobe(guest, inside, kind):
     """It only counts."""

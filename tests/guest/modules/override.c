@@ -82,10 +82,14 @@ static void undo_probe(void)
 
 /* ---- it is called directly ---- */
 
+#ifndef ASM_ENDBR
+#define ASM_ENDBR ""
+#endif
+
 void override_called(void);
 asm(".pushsection .text\n"
     ".type override_called, @function\n"
-    "override_called:\n" ASM_RET ".size override_called, .-override_called\n"
+    "override_called:\n" ASM_ENDBR ASM_RET ".size override_called, .-override_called\n"
     ".popsection");
 
 static unsigned long called_from;
