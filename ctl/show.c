@@ -109,8 +109,8 @@ static void print_not_in_force(const char *before, const json_t *p, const char *
 	long long n = jint(p, "functions_not_in_force");
 
 	if (n)
-		printf("%s%lld of its functions %s not in force%s", before, n, n == 1 ? "is" : "are",
-		       after);
+		printf("%s%lld of its functions %s not in force%s", before, n,
+		       n == 1 ? "is" : "are", after);
 }
 
 /* What a patch consists of, and in what condition each part is. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who else decides what runs when a patched function is called: he stands at ftrace's site, in front
- * of the redirect, and the new code does not run although it is on. Three kinds are known:
+ * Who else decides what runs when a patched function is called. ftrace's site is in front of the
+ * redirect: such a user is called first, and the new code may not run although it is on. Three
+ * kinds are known:
  *
  *	an ftrace_ops that may change the instruction pointer (FTRACE_OPS_FL_IPMODIFY), as Linux's
  *	livepatch has one for each function; but not ours (hooks.c), nor that of kprobes with a
@@ -95,8 +96,8 @@ static unsigned long klp_replacement(const struct ftrace_ops *ops)
 	first = READ_ONCE(stack->next);
 	if (first == stack)
 		return 0;
-	return READ_ONCE(*(unsigned long *)((const char *)first - kernel.klp_node +
-					    kernel.klp_new));
+	return READ_ONCE(
+		*(unsigned long *)((const char *)first - kernel.klp_node + kernel.klp_new));
 }
 
 /*
@@ -210,8 +211,10 @@ static u64 skipping_trampoline(unsigned long func)
 	return key;
 }
 
-/* One that was loaded for that trampoline. Its lists of those that are attached are not ours to
- * lock. */
+/*
+ * Was it loaded for that trampoline? Whether it is attached as well the trampoline's list would
+ * tell, whose lock is not for us: Linux's livepatch fails when somebody has it at the wrong moment.
+ */
 static bool is_skipper(const struct bpf_prog *prog, u64 key)
 {
 	return ((prog->type == BPF_PROG_TYPE_TRACING &&

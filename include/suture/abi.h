@@ -462,8 +462,9 @@ struct suture_declare {
 	su32 nr_parts;
 	su32 nr_clones;
 	su32 more_clones; /* there are so many more than are given */
-	ss32 error;	  /* RESTORE: negative if the patch cannot come back; else 0 */
-	char why[SUTURE_TEXT_LEN]; /* in words */
+	/* RESTORE: negative if the patch cannot come back, and why, in words; else 0 */
+	ss32 error;
+	char why[SUTURE_TEXT_LEN];
 	/* struct suture_decl_object objects[nr_objects] */
 	/* struct suture_decl_func funcs[nr_funcs] */
 	/* struct suture_decl_state states[nr_states] */
@@ -618,14 +619,14 @@ struct suture_shadow {
 #define SUTURE_WHO_LEN	      128
 
 struct suture_override {
-	su64 func; /* its address */
+	su64 func;		  /* its address */
 	char who[SUTURE_WHO_LEN]; /* who it is and where he is to be seen, for people; not empty */
 };
 
 struct suture_overridden {
 	struct suture_msg msg;
-	su32 count;
-	su32 more; /* functions that are not among these: there were too many */
+	/* of those that follow, and of those for which there was no room */
+	su32 count, more;
 	/* struct suture_override list[count], by func, each once */
 };
 

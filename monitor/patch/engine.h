@@ -126,7 +126,8 @@ struct patch_func_info {
 	char name[SUTURE_SYM_LEN];
 	u64 old_addr, old_size, new_addr;
 	bool redirected;
-	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not */
+	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not
+					     */
 };
 
 struct patch_object_info {
@@ -153,8 +154,8 @@ struct patch_info {
 	/* for people: with error what went wrong, without it what is worth knowing */
 	char why[REASON_LEN];
 	u32 nr_objects, nr_funcs, nr_states;
-	u32 nr_not_in_force; /* of the functions: redirected, and other code runs */
-	u32 nr_clones, more_clones;		/* so many more than are listed */
+	u32 nr_not_in_force;	    /* of the functions: redirected, and other code runs */
+	u32 nr_clones, more_clones; /* so many more than are listed */
 	struct transition_report apply, revert; /* of the last of each */
 };
 

@@ -54,8 +54,8 @@ static void one_of_two(void **state)
 	assert_true(func(rig, 0, 0).redirected);
 	assert_string_equal(func(rig, 0, 1).not_in_force, "");
 	assert_int_equal(info(rig, "fix").nr_not_in_force, 1);
-	assert_string_equal(
-		rig_said, "patch 'fix': function 'cmdline_proc_show' is overridden by " KLP);
+	assert_string_equal(rig_said,
+			    "patch 'fix': function 'cmdline_proc_show' is overridden by " KLP);
 
 	rig_said[0] = 0;
 	assert_int_equal(tell(rig, 1), 0);

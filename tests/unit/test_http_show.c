@@ -106,7 +106,8 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "us\":41,\"pause_max_us\":66,"
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
 		   "\"words_checked\":10433,\"words_cleared\":3,");
-	assert_has("\"redirected\":false,\"in_force\":false,\"not_in_force\":\"\"}],\"states\":[],\"clones\":[]}");
+	assert_has("\"redirected\":false,\"in_force\":false,\"not_in_force\":\"\"}],\"states\":[],"
+		   "\"clones\":[]}");
 
 	attempt.result = 0;
 	attempt.report.blocker.valid = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A patch of Linux's own livepatch: of cmdline_proc_show(), or, with module=hidden, of that module's
- * hidden_tail(). It goes as Linux's patches do: write 0 to its `enabled`, then unload it.
+ * A patch of Linux's own livepatch: of cmdline_proc_show(), or, with module=hidden, of that
+ * module's hidden_tail(). It goes as Linux's patches do: write 0 to its `enabled`, then unload it.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>

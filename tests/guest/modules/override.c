@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Another user of a kernel function, as long as the module is there. kind=ipmodify: ftrace operations
- * that lead its callers to a function that returns 7; direct: a direct call that returns at once;
- * kprobe, kprobe_post: a probe at its entry that only counts, without and with a post_handler.
+ * Another user of a kernel function, as long as the module is there. kind=ipmodify: ftrace
+ * operations that lead its callers to a function that returns 7; direct: a direct call that returns
+ * at once; kprobe, kprobe_post: a probe at its entry that only counts, without and with a
+ * post_handler.
  */
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
