@@ -4,7 +4,7 @@
  *
  * Exit codes: 0 it is so; 1 the monitor refused, or the operation failed; 2 the command line or a
  * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout came; 5 status:
- * the guest is not well.
+ * the guest is not well, or a patch's function is not in force.
  */
 #ifndef CTL_H
 #define CTL_H

@@ -115,7 +115,8 @@ static void usage(FILE *to)
 	      "         --param NAME=VALUE (of the module, for its load); --modules, --cve and\n"
 	      "         --param as often as needed\n\n"
 	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
-	      "reached, 4 still under way after --timeout, 5 status: the guest is not well.\n\n"
+	      "reached, 4 still under way after --timeout, 5 status: the guest is not well, or\n"
+	      "a function of a patch is not in force.\n\n"
 	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
 	      to);
 }

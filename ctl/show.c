@@ -93,6 +93,26 @@ static void print_transition(const json_t *t)
 	print_stack(json_object_get(t, "blocker"));
 }
 
+static void print_function(const json_t *f)
+{
+	printf("    %s %s -> %s", jstr(f, "name"), jstr(f, "old"), jstr(f, "new"));
+	if (!jbool(f, "redirected"))
+		printf(" (not redirected)");
+	else if (*jstr(f, "not_in_force"))
+		printf(" (not in force: %s)", jstr(f, "not_in_force"));
+	putchar('\n');
+}
+
+/* "2 of its functions are not in force", or nothing. */
+static void print_not_in_force(const char *before, const json_t *p, const char *after)
+{
+	long long n = jint(p, "functions_not_in_force");
+
+	if (n)
+		printf("%s%lld of its functions %s not in force%s", before, n,
+		       n == 1 ? "is" : "are", after);
+}
+
 /* What a patch consists of, and in what condition each part is. */
 static void print_tables(const json_t *p)
 {
@@ -108,9 +128,7 @@ static void print_tables(const json_t *p)
 		json_array_foreach(json_object_get(p, "functions"), j, f)
 		{
 			if (!strcmp(jstr(f, "object"), jstr(o, "name")))
-				printf("    %s %s -> %s%s\n", jstr(f, "name"), jstr(f, "old"),
-				       jstr(f, "new"),
-				       jbool(f, "redirected") ? "" : " (not redirected)");
+				print_function(f);
 		}
 	}
 	if (jint(p, "functions_total") && !json_object_get(p, "functions"))
@@ -140,6 +158,7 @@ static void print_current(const json_t *list)
 			printf(", number %lld on the stack", jint(p, "stack_order"));
 		printf("%s%s", jbool(p, "replace") ? ", replaces all older ones" : "",
 		       jbool(p, "forced") ? ", forced" : "");
+		print_not_in_force(", ", p, "");
 		if (*jstr(p, "why"))
 			printf(": %s", jstr(p, "why"));
 		putchar('\n');
@@ -158,6 +177,16 @@ static void print_agent(const json_t *guest)
 		       (double)jint(guest, "silent_us") / 1e6);
 }
 
+static bool all_in_force(const json_t *patches)
+{
+	long long n = 0;
+	json_t *p;
+	size_t i;
+
+	json_array_foreach(patches, i, p) n += jint(p, "functions_not_in_force");
+	return !n;
+}
+
 int cmd_status(const struct options *o, char **args)
 {
 	const json_t *kernel, *pauses, *memory, *v, *guest;
@@ -169,7 +198,7 @@ int cmd_status(const struct options *o, char **args)
 	if (r)
 		return r;
 	guest = json_object_get(s, "guest");
-	r = *jstr(guest, "why") ? EX_SICK : EX_DONE;
+	r = *jstr(guest, "why") || !all_in_force(json_object_get(s, "current")) ? EX_SICK : EX_DONE;
 	if (o->json)
 		goto out;
 	kernel = json_object_get(s, "kernel");
@@ -218,9 +247,15 @@ int cmd_list(const struct options *o, char **args)
 		puts("no patches");
 	else if (!o->json)
 		printf("%-24s %-12s %-12s %5s  %s\n", "NAME", "VERSION", "PHASE", "FUNCS", "WHY");
-	json_array_foreach(list, i, p) if (!o->json)
-		printf("%-24s %-12s %-12s %5lld  %s\n", jstr(p, "name"), jstr(p, "version"),
-		       jstr(p, "phase"), jint(p, "functions_total"), jstr(p, "why"));
+	json_array_foreach(list, i, p)
+	{
+		if (o->json)
+			break;
+		printf("%-24s %-12s %-12s %5lld  ", jstr(p, "name"), jstr(p, "version"),
+		       jstr(p, "phase"), jint(p, "functions_total"));
+		print_not_in_force("", p, *jstr(p, "why") ? "; " : "");
+		puts(jstr(p, "why"));
+	}
 	json_decref(answer);
 	return EX_DONE;
 }
@@ -282,6 +317,7 @@ int patch_name(const char *given, char name[PATCH_NAME_SIZE])
 static void print_patch(const json_t *p)
 {
 	printf("%s is %s", jstr(p, "name"), jstr(p, "phase"));
+	print_not_in_force(", ", p, "");
 	if (*jstr(p, "why"))
 		printf(": %s", jstr(p, "why"));
 	putchar('\n');

@@ -239,6 +239,20 @@ static inline bool same_object_name(const char *a, const char *b)
 	return !*b;
 }
 
+/* ---- overrides.c ---- */
+
+/*
+ * -EBUSY: somebody else in the guest decides what runs instead of one of these functions; log and
+ * operator are told who. Functions are resolved. Sleeps. agent_lock held.
+ */
+int overrides_check(const struct lookup *l);
+/* Tell the monitor, if that has changed, for which functions of patches it is so. Poll thread. */
+void overrides_report(void);
+/* The monitor may have forgotten what it was told. agent_lock held. */
+void overrides_report_again(void);
+/* The poll thread is gone. */
+void overrides_exit(void);
+
 /* ---- patch.c ---- */
 
 /* A declared patch: from klp_enable_patch() until it is retired. */

@@ -235,6 +235,20 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size)
 	return site ? site - address : SUTURE_NONE;
 }
 
+struct hlist_head *compat_trampolines(void)
+{
+	unsigned long table = lookup_name("trampoline_table");
+
+	/* its name where there is a second one, by address of the site (since 7.0) */
+	return (void *)(table ?: lookup_name("trampoline_key_table"));
+}
+
+/* The table's node is its first member, whatever its name is. */
+const struct bpf_trampoline *compat_trampoline(const struct hlist_node *node)
+{
+	return (const void *)node;
+}
+
 struct module *compat_find_module(const char *name)
 {
 	char plain[MODULE_NAME_LEN];

@@ -78,6 +78,14 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size);
 #endif
 
 /*
+ * BPF's table of trampolines, NULL if there is none; and the one that the table's node is in.
+ */
+#define COMPAT_TRAMPOLINE_BUCKETS 1024 /* TRAMPOLINE_TABLE_SIZE, which no header tells */
+struct bpf_trampoline;
+struct hlist_head *compat_trampolines(void);
+const struct bpf_trampoline *compat_trampoline(const struct hlist_node *node);
+
+/*
  * The module of that name ('-' is '_' in it), in whatever state. Nothing keeps it but that its
  * going would first have to pass our notifier: agent_lock must be held for as long as it is used.
  */

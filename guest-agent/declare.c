@@ -238,6 +238,14 @@ int declare_patch(struct patch *p, u32 flags)
 	count_tables(p->klp, &counts);
 	err = resolve_patch(p, counts.nr_funcs, &lookup);
 	if (!err)
+		err = overrides_check(&lookup);
+	if (err == -EBUSY && flags & SUTURE_DECL_RESTORE) {
+		/* who asked for its return is told by the monitor */
+		counts.error = err;
+		patch_error(counts.why, sizeof(counts.why));
+		err = 0;
+	}
+	if (!err)
 		err = resolve_late(p);
 	if (err)
 		goto free_lookup;
@@ -269,6 +277,7 @@ int declare_patch(struct patch *p, u32 flags)
 	describe_patch(d, p, &lookup);
 	d->flags |= flags;
 	err = mailbox_send(&d->msg);
+	overrides_report_again();
 	kvfree(d);
 	if (err && err != -EAGAIN)
 		refuse("the monitor refuses the patch (error %d)%s", err,
@@ -388,7 +397,7 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		strscpy(m->name, mod->name, sizeof(m->name));
 		m->state = state;
 		if (state == SUTURE_MODULE_COMING)
-			m->error = resolve_late_module(mod->name);
+			m->error = overrides_check(&lookup) ?: resolve_late_module(mod->name);
 		if (m->error)
 			patch_error(m->why, sizeof(m->why));
 		m->nr_funcs = lookup.count;
@@ -404,6 +413,7 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		if (lookup.nr_parts)
 			memcpy(f, lookup.parts, lookup.nr_parts * sizeof(*lookup.parts));
 		err = mailbox_send(&m->msg);
+		overrides_report_again();
 	}
 	kvfree(m);
 	lookup_free(&lookup);

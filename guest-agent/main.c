@@ -85,6 +85,7 @@ void agent_again(void)
 				   "again\n");
 	else if (!hello(&monitor)) {
 		shadow_report_again();
+		overrides_report_again();
 		pr_info("registered with the monitor again\n");
 	}
 	mutex_unlock(&agent_lock);
@@ -161,6 +162,7 @@ no_hello:
 static void __exit agent_exit(void)
 {
 	poll_stop();
+	overrides_exit();
 	loader_exit();
 	panic_exit();
 	notifier_exit();

@@ -33,6 +33,7 @@ static void poll_once(void)
 	struct suture_work work;
 
 	shadow_report();
+	overrides_report();
 	if (mailbox_call(&poll, &work, sizeof(work))) {
 		wait_ms = idle_ms;
 		return;

@@ -38,7 +38,7 @@ typedef int64_t ss64;
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
-#define SUTURE_ABI_VERSION 6
+#define SUTURE_ABI_VERSION 7
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -121,6 +121,8 @@ enum suture_msg_type {
 	SUTURE_MSG_SHADOW = 12,	  /* struct suture_shadow: shadow variables, counted -> header */
 	SUTURE_MSG_SYMBOLS = 13,  /* struct suture_symbols: what SUTURE_WORK_SYMBOLS asked -> header
 				   */
+	SUTURE_MSG_OVERRIDDEN = 14, /* struct suture_overridden: patched functions in front of which
+				       somebody else stands -> header */
 };
 
 struct suture_msg {
@@ -460,7 +462,9 @@ struct suture_declare {
 	su32 nr_parts;
 	su32 nr_clones;
 	su32 more_clones; /* there are so many more than are given */
-	su32 reserved;
+	/* RESTORE: negative if the patch cannot come back, and why, in words; else 0 */
+	ss32 error;
+	char why[SUTURE_TEXT_LEN];
 	/* struct suture_decl_object objects[nr_objects] */
 	/* struct suture_decl_func funcs[nr_funcs] */
 	/* struct suture_decl_state states[nr_states] */
@@ -605,5 +609,30 @@ struct suture_shadow {
 	su64 more_count, more_bytes; /* of ids that are not among these: there were too many */
 				     /* struct suture_shadow_id ids[nr_ids], by id */
 };
+
+/*
+ * ---- OVERRIDDEN: all declared functions whose callers somebody else in the guest leads elsewhere,
+ * or whom he lets skip them; sent when that has changed ----
+ */
+
+#define SUTURE_MAX_OVERRIDDEN 3072u
+#define SUTURE_WHO_LEN	      128
+
+struct suture_override {
+	su64 func;		  /* its address */
+	char who[SUTURE_WHO_LEN]; /* who it is and where he is to be seen, for people; not empty */
+};
+
+struct suture_overridden {
+	struct suture_msg msg;
+	/* of those that follow, and of those for which there was no room */
+	su32 count, more;
+	/* struct suture_override list[count], by func, each once */
+};
+
+_Static_assert(sizeof(struct suture_overridden) +
+			       SUTURE_MAX_OVERRIDDEN * sizeof(struct suture_override) <=
+		       SUTURE_MSG_MAX,
+	       "SUTURE_MSG_MAX");
 
 #endif

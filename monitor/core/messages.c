@@ -138,6 +138,12 @@ static int symbols(const struct suture_msg *msg, struct suture_msg *out)
 	return engine_symbols(service_engine(), (const struct suture_symbols *)msg);
 }
 
+static int overridden(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_overridden(service_engine(), (const struct suture_overridden *)msg);
+}
+
 #define HEADER sizeof(struct suture_msg)
 #define NONAME 0
 
@@ -168,6 +174,8 @@ static const struct {
 			      offsetof(struct suture_patch_ref, name), false, query},
 	[SUTURE_MSG_SHADOW] = {sizeof(struct suture_shadow), HEADER, NONAME, false, shadow},
 	[SUTURE_MSG_SYMBOLS] = {sizeof(struct suture_symbols), HEADER, NONAME, false, symbols},
+	[SUTURE_MSG_OVERRIDDEN] = {sizeof(struct suture_overridden), HEADER, NONAME, false,
+				   overridden},
 };
 
 static int refuse(const struct suture_msg *m)

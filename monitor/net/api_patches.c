@@ -91,6 +91,7 @@ static void show_patch(struct json *j, const struct patch_info *p)
 	json_bool(j, "forced", p->forced);
 	json_u64(j, "objects_total", p->nr_objects);
 	json_u64(j, "functions_total", p->nr_funcs);
+	json_u64(j, "functions_not_in_force", p->nr_not_in_force);
 	json_u64(j, "states_total", p->nr_states);
 	json_u64(j, "clones_total", p->nr_clones + p->more_clones);
 	show_report(j, "apply", &p->apply);

@@ -92,12 +92,14 @@ static void show_pool(struct out *o)
 
 static void show_patches(struct out *o)
 {
-	u32 counts[PHASE_FAILED + 1] = {0};
+	u32 counts[PHASE_FAILED + 1] = {0}, not_in_force = 0;
 	struct guest_health h;
 	struct patch_info p;
 
-	for (u32 i = 0; !engine_patch_info(service_engine(), i, &p); i++)
+	for (u32 i = 0; !engine_patch_info(service_engine(), i, &p); i++) {
 		counts[p.phase]++;
+		not_in_force += p.nr_not_in_force;
+	}
 	single(o, "agent_present", "gauge", "1 while the agent in the guest is registered.",
 	       engine_agent_present(service_engine()));
 	engine_guest_health(service_engine(), &h);
@@ -109,6 +111,8 @@ static void show_patches(struct out *o)
 	family(o, "patches", "gauge", "Patches in each phase.");
 	for (u32 i = 0; i <= PHASE_FAILED; i++)
 		sample(o, "patches", "phase", patch_phase_name(i), counts[i]);
+	single(o, "functions_not_in_force", "gauge",
+	       "Functions of patches that are redirected while other code runs.", not_in_force);
 }
 
 static void show_variables(struct out *o)

@@ -225,6 +225,15 @@ static const struct patch *nth_patch(const struct engine *e, u32 i)
 	return p;
 }
 
+static u32 count_not_in_force(const struct patch *p)
+{
+	u32 i, count = 0;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		count += func_not_in_force(&p->funcs[i])[0] != 0;
+	return count;
+}
+
 static u32 stack_order(const struct engine *e, const struct patch *p)
 {
 	const struct patch *q;
@@ -251,6 +260,7 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.stuck = p->stuck,
 		.nr_objects = p->nr_objects,
 		.nr_funcs = p->nr_funcs,
+		.nr_not_in_force = count_not_in_force(p),
 		.nr_states = p->nr_states,
 		.nr_clones = p->nr_clones,
 		.more_clones = p->more_clones,
@@ -279,9 +289,7 @@ int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func
 	};
 	if (f->on && engine_active(e, f->old_addr, &owner) != f)
 		str_copy(info->covered_by, owner->name, sizeof(info->covered_by));
-	if (f->on)
-		str_copy(info->not_in_force, f->lost[0] ? f->lost : f->overridden,
-			 sizeof(info->not_in_force));
+	str_copy(info->not_in_force, func_not_in_force(f), sizeof(info->not_in_force));
 	str_copy(info->object, p->objects[f->object].name, sizeof(info->object));
 	str_copy(info->name, f->name, sizeof(info->name));
 	return 0;

@@ -157,7 +157,8 @@ struct patch_info {
 	/* for people: with error what went wrong, without it what is worth knowing */
 	char why[REASON_LEN];
 	u32 nr_objects, nr_funcs, nr_states;
-	u32 nr_clones, more_clones;		/* so many more than are listed */
+	u32 nr_not_in_force;	    /* of the functions: redirected, and other code runs */
+	u32 nr_clones, more_clones; /* so many more than are listed */
 	struct transition_report apply, revert; /* of the last of each */
 };
 
@@ -277,6 +278,8 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
 /* m is a private copy, of m->msg.size bytes. -EMSGSIZE, -EINVAL: malformed, the last one stays. */
 int engine_shadow(struct engine *e, const struct suture_shadow *m);
 int engine_symbols(struct engine *e, const struct suture_symbols *m);
+/* Likewise. */
+int engine_overridden(struct engine *e, const struct suture_overridden *m);
 
 /* ---- time and mishaps ---- */
 

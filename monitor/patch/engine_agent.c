@@ -59,6 +59,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 		p->states[i].callbacks = 0;
 		p->states[i].is_shadow = p->states[i].shadows = false;
 	}
+	patch_forget_overrides(p);
 	p->orphan = true;
 	p->alone = false;
 	p->stuck = p->returning = false;

@@ -52,6 +52,9 @@ static int parse(struct declaration *d, const struct suture_declare *m)
 			      SUTURE_MAX_PARTS, SUTURE_MAX_CLONES);
 	if (m->flags & ~(SUTURE_DECL_REPLACE | SUTURE_DECL_RESTORE))
 		return refuse(d, EINVAL, "unknown flags %#x", m->flags);
+	if (m->error > 0 || (m->error && !(m->flags & SUTURE_DECL_RESTORE)) ||
+	    !memchr(m->why, 0, sizeof(m->why)))
+		return refuse(d, EINVAL, "error %d is malformed", m->error);
 	d->objects = (const void *)(m + 1);
 	d->funcs = (const void *)(d->objects + m->nr_objects);
 	d->states = (const void *)(d->funcs + m->nr_funcs);
@@ -655,6 +658,10 @@ static int take_back(struct engine *e, struct declaration *d, struct patch *p)
 	int r = MUTATION(same_declaration) ? 0 : match_record(d, p);
 	u32 i;
 
+	if (d->m->error) {
+		copy_text(d->why, sizeof(d->why), d->m->why, sizeof(d->m->why));
+		return d->m->error;
+	}
 	if (r)
 		return r;
 	r = copy_tables(e, p, d);

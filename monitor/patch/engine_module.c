@@ -151,8 +151,10 @@ static void unload_object(struct patch *p, struct object *o)
 
 	o->loaded = false;
 	for (i = 0; i < p->nr_funcs; i++)
-		if (&p->objects[p->funcs[i].object] == o)
+		if (&p->objects[p->funcs[i].object] == o) {
 			p->funcs[i].old_addr = p->funcs[i].old_size = p->funcs[i].missing = 0;
+			p->funcs[i].overridden[0] = 0;
+		}
 	patch_forget_parts(p, o);
 }
 

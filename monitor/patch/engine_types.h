@@ -33,6 +33,12 @@ static inline void func_found(struct func *f)
 	f->doubted = false;
 }
 
+/* Why its new code does not run though it is on; "": it runs, or it is not on. */
+static inline const char *func_not_in_force(const struct func *f)
+{
+	return !f->on ? "" : f->lost[0] ? f->lost : f->overridden;
+}
+
 /* In itself; whether it lies in its function's object is another question. */
 static inline bool site_is_sane(const struct suture_decl_site *s)
 {
@@ -355,6 +361,11 @@ void symbols_keep(struct blocker *now, struct blocker *before);
 
 /* Who counted them is gone. */
 void engine_forget_shadow(struct engine *e);
+
+/* ---- engine_overrides.c ---- */
+
+/* Nobody tells any more who stands in front of its functions. */
+void patch_forget_overrides(struct patch *p);
 
 /* ---- engine_declare.c ---- */
 

@@ -4,6 +4,7 @@
  *
  *   bpf fentry FUNCTION NAME   attach it before the call
  *   bpf fexit FUNCTION NAME    attach it around the call: the trampoline stays on the stack
+ *   bpf fmod_ret FUNCTION NAME attach it in the place of the call, which returns -ENOSPC
  *   bpf count NAME             how many calls there were
  *
  * What it attached stays for as long as /sys/fs/bpf/NAME exists.
@@ -122,13 +123,15 @@ static int load(int map, uint32_t function, enum bpf_attach_type type)
 		 .src_reg = BPF_PSEUDO_MAP_VALUE,
 		 .imm = map},
 		{.code = 0},
-		/* r2 = 1; lock *r1 += r2; return 0 */
+		/* r2 = 1; lock *r1 += r2; return result */
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 1},
 		{.code = BPF_STX | BPF_DW | BPF_ATOMIC,
 		 .dst_reg = BPF_REG_1,
 		 .src_reg = BPF_REG_2,
 		 .imm = BPF_ADD},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K,
+		 .dst_reg = BPF_REG_0,
+		 .imm = type == BPF_MODIFY_RETURN ? -ENOSPC : 0},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
 	union bpf_attr attr = {
@@ -137,6 +140,7 @@ static int load(int map, uint32_t function, enum bpf_attach_type type)
 		.attach_btf_id = function,
 		.insns = (uintptr_t)code,
 		.insn_cnt = sizeof(code) / sizeof(code[0]),
+		.prog_name = "test_program",
 		.license = (uintptr_t) "GPL",
 		.log_level = 1,
 		.log_buf = (uintptr_t)verifier_log,
@@ -199,6 +203,8 @@ int main(int argc, char **argv)
 		attach(BPF_TRACE_FENTRY, argv[2], argv[3]);
 	else if (argc == 4 && !strcmp(argv[1], "fexit"))
 		attach(BPF_TRACE_FEXIT, argv[2], argv[3]);
+	else if (argc == 4 && !strcmp(argv[1], "fmod_ret"))
+		attach(BPF_MODIFY_RETURN, argv[2], argv[3]);
 	else if (argc == 3 && !strcmp(argv[1], "count"))
 		count(argv[2]);
 	else

@@ -21,7 +21,10 @@ REPORT = {"attempts": 3, "reason": EVIL, "blocker": {
 PATCH = {"name": EVIL, "version": EVIL, "phase": "failed", "final": True, "error": EVIL, "why": EVIL,
          "apply": REPORT, "revert": REPORT,
          "objects": [{"name": EVIL, "loaded": True, "patched": True}],
-         "functions": [{"object": EVIL, "name": EVIL, "old": EVIL, "new": EVIL}],
+         "functions_not_in_force": 1,
+         "functions": [{"object": EVIL, "name": EVIL, "old": EVIL, "new": EVIL},
+                       {"object": EVIL, "name": EVIL, "old": EVIL, "new": EVIL, "redirected": True,
+                        "not_in_force": EVIL}],
          "states": [{"id": EVIL, "version": 1, "owner": EVIL}]}
 ANSWERS = {
     "/v1/status": {"version": EVIL, "cpus": [{"id": 1, "state": "dead", "why": EVIL},

@@ -85,6 +85,8 @@ struct rig {
 	struct {
 		u64 key, to;
 	} redirects[RIG_REDIRECTS];
+	/* who overrides functions of patches that are to come back; NULL: nobody */
+	const char *overridden;
 	u64 ftrace_hook;  /* what the agent offers for functions of modules that come */
 	const char *busy; /* somebody sleeps in this function, whatever its version */
 	u32 busy_pid;	  /* who; 0: 7 */

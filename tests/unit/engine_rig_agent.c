@@ -132,6 +132,10 @@ static s32 take_back(struct rig *rig, const char *name)
 		return -ENODEV;
 	m = make_declaration(rig, p);
 	m->flags |= SUTURE_DECL_RESTORE;
+	if (rig->overridden) {
+		m->error = -EBUSY;
+		strncpy(m->why, rig->overridden, sizeof(m->why) - 1);
+	}
 	r = engine_declare(rig->e, m);
 	p->known = !r;
 	free(m);

@@ -94,6 +94,9 @@ static void test_sizes(void **state)
 	/* counts whose tables would wrap around to the right size in 32 bits */
 	REFUSED(E2BIG, m->nr_funcs += 0x80000000u / sizeof(*funcs) * 2);
 	REFUSED(EINVAL, m->flags = 2);
+	REFUSED(EINVAL, m->error = -EBUSY);
+	REFUSED(EINVAL, (m->flags = SUTURE_DECL_RESTORE, m->error = EBUSY));
+	REFUSED(EINVAL, (m->flags = SUTURE_DECL_RESTORE, memset(m->why, 'a', sizeof(m->why))));
 	REFUSED(EINVAL, m->name[0] = 0);
 	REFUSED(EINVAL, memset(m->name, 'a', sizeof(m->name)));
 }

@@ -369,6 +369,26 @@ static void test_only_what_was_declared(void **state)
 	assert_rolled_back(rig);
 }
 
+/* The agent says why it does not take it back. */
+static void test_overridden_meanwhile(void **state)
+{
+	struct rig *rig = *state;
+
+	replace_two(rig);
+	rig->overridden = "'f': overridden by \x1b";
+	assert_int_equal(rollback(rig, "all"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "all", PHASE_APPLIED);
+	assert_int_equal(info(rig, "all").error, -EBUSY);
+	assert_string_equal(info(rig, "all").why,
+			    "not rolled back: patch 'one' cannot return: 'f': overridden by ?");
+	assert_replaced(rig);
+	rig->overridden = NULL;
+	assert_int_equal(rollback(rig, "all"), 0);
+	settle(rig, 100);
+	assert_rolled_back(rig);
+}
+
 /* Whichever allocation fails: all of it, or nothing and the reason. */
 static void test_out_of_memory(void **state)
 {
@@ -445,6 +465,7 @@ int main(void)
 		T(test_unloaded_meanwhile),
 		T(test_after_force),
 		T(test_only_what_was_declared),
+		T(test_overridden_meanwhile),
 		T(test_out_of_memory),
 		T(test_payload_forced_out),
 		T(test_agent_lost),

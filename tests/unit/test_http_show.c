@@ -125,7 +125,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "\"redirected\":true,\"in_force\":true,\"covered_by\":\"\","
 		   "\"not_in_force\":\"\"}],\"states\":[],\"clones\":[]}");
 	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
-		   "\"functions_total\":1,\"states_total\":0,");
+		   "\"functions_total\":1,\"functions_not_in_force\":0,\"states_total\":0,");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
 	assert_lacks("\"functions\":");
 	assert_int_equal(request("GET", "/v1/status"), 200);
@@ -185,7 +185,8 @@ static void shows_objects_and_states(void **state)
 	own_patches();
 	declare_with_states();
 	assert_int_equal(request("GET", "/v1/patches/own"), 200);
-	assert_has("\"objects_total\":2,\"functions_total\":1,\"states_total\":2,");
+	assert_has("\"objects_total\":2,\"functions_total\":1,"
+		   "\"functions_not_in_force\":0,\"states_total\":2,");
 	assert_has("\"objects\":[{\"name\":\"vmlinux\",\"loaded\":true,\"patched\":true},"
 		   "{\"name\":\"ext4\",\"loaded\":false,\"patched\":false}],");
 	assert_has("\"states\":[{\"id\":\"7\",\"version\":2,\"is_shadow\":true,"
