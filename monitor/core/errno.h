@@ -6,6 +6,8 @@
 #ifndef CORE_ERRNO_H
 #define CORE_ERRNO_H
 
+#include "core/types.h"
+
 #if __STDC_HOSTED__
 #include <errno.h>
 #else
@@ -48,5 +50,11 @@
 
 /* A short name such as "EBUSY" for a positive or negative errno; "E?" when unknown. */
 const char *errno_name(int err);
+
+/* Zero or a negative errno, as Linux's MAX_ERRNO has it: for numbers that a guest says. */
+static inline bool is_result(int err)
+{
+	return err <= 0 && err >= -4095;
+}
 
 #endif

@@ -52,9 +52,9 @@ static int parse(struct declaration *d, const struct suture_declare *m)
 			      SUTURE_MAX_PARTS, SUTURE_MAX_CLONES);
 	if (m->flags & ~(SUTURE_DECL_REPLACE | SUTURE_DECL_RESTORE))
 		return refuse(d, EINVAL, "unknown flags %#x", m->flags);
-	if (m->error > 0 || (m->error && !(m->flags & SUTURE_DECL_RESTORE)) ||
+	if (!is_result(m->error) || (m->error && !(m->flags & SUTURE_DECL_RESTORE)) ||
 	    !memchr(m->why, 0, sizeof(m->why)))
-		return refuse(d, EINVAL, "error %d is malformed", m->error);
+		return refuse(d, EINVAL, "%#x is no error that could be meant", (u32)m->error);
 	d->objects = (const void *)(m + 1);
 	d->funcs = (const void *)(d->objects + m->nr_objects);
 	d->states = (const void *)(d->funcs + m->nr_funcs);

@@ -229,7 +229,7 @@ int engine_module(struct engine *e, const struct suture_module *m)
 
 	engine_hear(e);
 	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
-	    !memchr(m->why, 0, sizeof(m->why)) || m->error > 0 ||
+	    !memchr(m->why, 0, sizeof(m->why)) || !is_result(m->error) ||
 	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
 	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs) +
 				   m->nr_parts * sizeof(struct suture_decl_part))
