@@ -24,10 +24,11 @@ static const struct {
 
 const char *errno_name(int err)
 {
-	if (err < 0)
-		err = -err;
+	/* unsigned: a guest may say INT_MIN */
+	u32 number = err < 0 ? -(u32)err : (u32)err;
+
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (names[i].err == err)
+		if ((u32)names[i].err == number)
 			return names[i].name;
 	return "E?";
 }
