@@ -69,14 +69,14 @@ static int say_difference(const struct look *l, const struct redirect *r, const 
 	if (is_remapped(r, &at, &ipa)) {
 		why_line(l,
 			 "the guest kernel maps %#llx to another page since (physical %#llx): what "
-			 "a CPU fetches there is not what the monitor has put there",
+			 "a CPU fetches there is not what should be",
 			 VA(at), VA(ipa.v));
 		return -EILSEQ;
 	}
 	for (u32 i = 0; i < MIN(r->len, SHOWN_BYTES); i++)
 		format(bytes + (size_t)3 * i, 4, "%02x ", now[i]);
 	bytes[3 * MIN(r->len, SHOWN_BYTES) - 1] = '\0';
-	why_line(l, "a CPU %s %s at %#llx, which is not what the monitor has put there",
+	why_line(l, "a CPU %s %s at %#llx, which is not what should be there",
 		 r->is_data ? "reads" : "fetches", bytes, VA(r->from));
 	return -EILSEQ;
 }

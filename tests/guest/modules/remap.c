@@ -19,8 +19,8 @@
 #include "symbol.h"
 
 static struct page *copy;
-static u64 *entry; /* of the text page */
-static u64 own;	   /* what stood in it */
+static unsigned long text; /* the page that it is of */
+static u64 own;		   /* physical address of that */
 
 /* Global pages too: they are flushed when CR4.PGE changes. */
 static void flush(void *unused)
@@ -48,46 +48,54 @@ static u64 *split(u64 *large)
 	return table;
 }
 
-static int find_entry(unsigned long address)
+/* The page's entry in the kernel's tables: anew each time, as the kernel may join small pages
+ * again. */
+static u64 *find_entry(void)
 {
 	pte_t *(*lookup)(unsigned long address, unsigned int *level) = symbol("lookup_address");
 	unsigned int level;
-	u64 *at = lookup ? (u64 *)lookup(address, &level) : NULL;
+	u64 *at = lookup ? (u64 *)lookup(text, &level) : NULL;
 
-	if (!at || (level != PG_LEVEL_4K && level != PG_LEVEL_2M))
-		return -ENOENT;
-	if (level == PG_LEVEL_2M) {
+	if (at && level == PG_LEVEL_2M) {
 		at = split(at);
-		if (!at)
-			return -ENOMEM;
-		at += address >> PAGE_SHIFT & (PTRS_PER_PTE - 1);
+		return at ? at + (text >> PAGE_SHIFT & (PTRS_PER_PTE - 1)) : NULL;
 	}
-	entry = at;
-	own = *at;
-	return 0;
+	return at && level == PG_LEVEL_4K ? at : NULL;
 }
 
 static int take(const char *name)
 {
-	void *page = PTR_ALIGN_DOWN(symbol(name), PAGE_SIZE);
+	u64 *entry;
 
-	if (entry || !page)
-		return entry ? -EBUSY : -ENOENT;
-	copy = alloc_page(GFP_KERNEL);
-	if (!copy)
-		return -ENOMEM;
-	memcpy(page_address(copy), page, PAGE_SIZE);
-	return find_entry((unsigned long)page);
+	if (text)
+		return -EBUSY;
+	text = (unsigned long)symbol(name) & PAGE_MASK;
+	entry = text ? find_entry() : NULL;
+	copy = entry ? alloc_page(GFP_KERNEL) : NULL;
+	if (!copy) {
+		text = 0;
+		return -ENOENT;
+	}
+	own = *entry & PTE_PFN_MASK;
+	memcpy(page_address(copy), (void *)text, PAGE_SIZE);
+	return 0;
 }
 
-static void map_to(u64 value)
+static int map_to(u64 page)
 {
-	WRITE_ONCE(*entry, value);
+	u64 *entry = find_entry();
+
+	if (!entry)
+		return -ENOMEM;
+	WRITE_ONCE(*entry, (*entry & ~(u64)PTE_PFN_MASK) | page);
 	on_each_cpu(flush, NULL, 1);
+	return 0;
 }
 
 static int remap_show(struct seq_file *m, void *v)
 {
+	u64 *entry = text ? find_entry() : NULL;
+
 	seq_printf(m, "%llx\n", entry ? *entry & PTE_PFN_MASK : 0);
 	return 0;
 }
@@ -96,15 +104,13 @@ static int remap_command(const char *line)
 {
 	if (!strncmp(line, "take ", 5))
 		return take(line + 5);
-	if (!entry)
+	if (!text)
 		return -EINVAL;
 	if (!strcmp(line, "away"))
-		map_to((own & ~(u64)PTE_PFN_MASK) | page_to_phys(copy));
-	else if (!strcmp(line, "back"))
-		map_to(own);
-	else
-		return -EINVAL;
-	return 0;
+		return map_to(page_to_phys(copy));
+	if (!strcmp(line, "back"))
+		return map_to(own);
+	return -EINVAL;
 }
 
 DEFINE_PROC_FILE(remap);
@@ -117,10 +123,10 @@ static int __init remap_init(void)
 static void __exit remap_exit(void)
 {
 	remove_proc_entry("remap", NULL);
-	if (entry)
-		map_to(own);
-	if (copy)
-		__free_page(copy);
+	if (!text)
+		return;
+	map_to(own);
+	__free_page(copy);
 }
 
 module_init(remap_init);
