@@ -385,3 +385,14 @@ def test_program_that_skips(guest, statfs, measured):
     assert "No locks available" in guest.shell("stat -f /proc").out
     revert(guest, "statfs")
     assert guest.shell("stat -f /proc").status == 0
+
+
+def test_program_of_the_lsm(guest, bundles):
+    """It stands at a function of the BPF LSM's own. That is too short for a patch, which is looked at
+    later."""
+    bundle = make_patch(bundles, "hook", STATFS, {None: {"bpf_lsm_sb_statfs": "new_statfs"}}, check=False)
+    with Program(guest, "lsm", "bpf_lsm_sb_statfs"):
+        check_refused(guest, bundle, "hook", "bpf_lsm_sb_statfs",
+                      Program.WHO.replace("fmod_ret", "LSM"))
+    assert "overridden" not in guest.suture("apply", bundle).out
+    guest.suture("revert", "hook")
