@@ -13,6 +13,7 @@ import pytest
 from machine import BUILD, GUEST
 from patches import apply, make_patch, revert
 from test_probes import COMPLAINTS
+from waiting import Waiting
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 NAMES = ("hidden", "override", "nativeklp")
@@ -270,6 +271,29 @@ def test_ftrace(guest, inside, measured):
         assert count(guest) == 0
         assert guest.check("cat /proc/hidden") == "1 1 7 1"
         check_refused(guest, inside, "inside", "hidden_tail", user.WHO["ipmodify"])
+
+
+def test_comes_before_the_switch(guest, bundles):
+    """While the patch waits for a thread in one of its functions: that is no reason to stop, and whoever
+    applies it is told at the end."""
+    bundle = make_patch(bundles, "waits", HIDDEN, {"hidden": {"hidden_inner": "new_hidden",
+                                                              "hidden_tail": "new_hidden"}})
+    guest.check("echo outer >/proc/hidden; sleep 0.3")
+    with Waiting(guest, "apply", bundle) as applying:
+        applying.blocked_by("hidden_inner", 0)
+        with Override(guest, "ipmodify", "hidden_tail"):
+            deadline = time.monotonic() + 30
+            while "patch 'waits': function 'hidden_tail' is overridden" not in guest.suture("log").out:
+                assert time.monotonic() < deadline
+            assert count(guest) == 0
+            guest.check("echo wake >/proc/hidden")
+            output = applying.process.communicate(timeout=60)[0].decode()
+            assert applying.process.returncode == 0 and "waits applied" in output, output
+            assert re.search("^warning: hidden_tail is not in force: overridden by "
+                             + Override.WHO["ipmodify"], output, re.MULTILINE), output
+            assert count(guest) == 1
+    check_in_force(guest, "waits")
+    revert(guest, "waits")
 
 
 def test_module_goes_and_comes(guest, inside):
