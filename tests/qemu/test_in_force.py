@@ -296,6 +296,36 @@ def test_comes_before_the_switch(guest, bundles):
     revert(guest, "waits")
 
 
+def test_enabled_again(guest, bundles):
+    """Somebody comes while the patch is on its way off; that it is enabled again is not refused."""
+    bundle = make_patch(bundles, "again", HIDDEN + """
+        #include <linux/delay.h>
+
+        static bool stay;
+        module_param(stay, bool, 0600);
+
+        static noinline int new_tail(void)
+        {
+            while (READ_ONCE(stay))
+                msleep(10);
+            return 2;
+        }
+    """, {"hidden": {"hidden_tail": "new_tail", "hidden_cold": "new_hidden"}})
+    apply(guest, bundle)
+    enabled, stay = "/sys/kernel/suture/again/enabled", "/sys/module/again/parameters/stay"
+    guest.check(f"echo 1 >{stay}; echo tail >/proc/hidden; sleep 0.3; echo 0 >{enabled}")
+    assert guest.json("/v1/patches/again")["phase"] == "unpatching"
+    with Override(guest, "ipmodify", "hidden_cold"):
+        wait_count(guest, 1)
+        guest.check(f"echo 1 >{enabled}; until grep -q 0 /sys/kernel/suture/again/transition; do "
+                    "sleep 0.1; done")
+        assert guest.json("/v1/patches/again")["phase"] == "applied"
+        assert count(guest) == 1
+    guest.check(f"echo 0 >{stay}; echo wake >/proc/hidden")
+    check_in_force(guest, "again")
+    revert(guest, "again")
+
+
 def test_module_goes_and_comes(guest, inside):
     """The module of an overridden function goes, with its users; another one of its name is as good as
     new, and what comes to it is seen again."""
