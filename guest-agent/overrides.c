@@ -13,6 +13,7 @@
  * Others only look: tracers, kprobes, fentry and fexit programs.
  */
 #include <linux/bpf.h>
+#include <linux/filter.h>
 #include <linux/ftrace.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
