@@ -78,7 +78,7 @@ static bool can_redirect(const struct ftrace_ops *ops)
 {
 	unsigned long handler = (unsigned long)ops->saved_func;
 
-	/* direct calls, which had the flag until 5.19, are looked at by themselves */
+	/* direct calls, which have the flag in 5.10, are looked at by themselves */
 	if (!(ops->flags & FTRACE_OPS_FL_IPMODIFY) || ops->flags & FTRACE_OPS_FL_DIRECT ||
 	    handler == kernel.kprobe_handler || within_module(handler, THIS_MODULE))
 		return false;
