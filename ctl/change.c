@@ -117,8 +117,10 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 		printf("%s %s%s%s\n", name, jstr(patch, "phase"),
 		       or &&*jstr(patch, "why") ? ": " : "", or ? jstr(patch, "why") : "");
 		print_report(report, json_object_get(patch, report));
-		if (!strcmp(wanted, "applied"))
+		if (!strcmp(wanted, "applied")) {
 			print_clones(stderr, patch);
+			print_overridden(stderr, patch);
+		}
 	}
 	json_decref(patch);
 	return r;

@@ -112,6 +112,8 @@ void print_report(const char *what, const json_t *report);
 
 /* Clones of its functions that a patch does not replace, a warning each, to f. */
 void print_clones(FILE *f, const json_t *patch);
+/* Likewise: its functions that are redirected while other code runs, and why. */
+void print_overridden(FILE *f, const json_t *patch);
 
 /* The stack of a blocker, a line for each address, on stdout; nothing when there is none. */
 void print_stack(const json_t *blocker);

@@ -303,6 +303,19 @@ void print_clones(FILE *f, const json_t *patch)
 		fprintf(f, "warning: so are %lld more clones\n", total - listed);
 }
 
+void print_overridden(FILE *f, const json_t *patch)
+{
+	json_t *func;
+	size_t i;
+
+	json_array_foreach(json_object_get(patch, "functions"), i, func)
+	{
+		if (*jstr(func, "not_in_force"))
+			fprintf(f, "warning: %s is not in force: %s\n", jstr(func, "name"),
+				jstr(func, "not_in_force"));
+	}
+}
+
 int patch_name(const char *given, char name[PATCH_NAME_SIZE])
 {
 	static const char letters[] =

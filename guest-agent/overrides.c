@@ -13,6 +13,7 @@
  * Others only look: tracers, kprobes, fentry and fexit programs.
  */
 #include <linux/bpf.h>
+#include <linux/filter.h>
 #include <linux/ftrace.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -77,8 +78,9 @@ static bool can_redirect(const struct ftrace_ops *ops)
 {
 	unsigned long handler = (unsigned long)ops->saved_func;
 
-	if (!(ops->flags & FTRACE_OPS_FL_IPMODIFY) || handler == kernel.kprobe_handler ||
-	    within_module(handler, THIS_MODULE))
+	/* direct calls, which have the flag in 5.10, are looked at by themselves */
+	if (!(ops->flags & FTRACE_OPS_FL_IPMODIFY) || ops->flags & FTRACE_OPS_FL_DIRECT ||
+	    handler == kernel.kprobe_handler || within_module(handler, THIS_MODULE))
 		return false;
 	return (ops->flags & FTRACE_OPS_FL_PERMANENT) || !kernel.ftrace_enabled ||
 	       READ_ONCE(*kernel.ftrace_enabled);

@@ -5,6 +5,7 @@
  *   bpf fentry FUNCTION NAME   attach it before the call
  *   bpf fexit FUNCTION NAME    attach it around the call: the trampoline stays on the stack
  *   bpf fmod_ret FUNCTION NAME attach it in the place of the call, which returns -ENOSPC
+ *   bpf lsm FUNCTION NAME      attach it to that hook of the BPF LSM, in the place of the call
  *   bpf count NAME             how many calls there were
  *
  * What it attached stays for as long as /sys/fs/bpf/NAME exists.
@@ -135,7 +136,7 @@ static int load(int map, uint32_t function, enum bpf_attach_type type)
 		{.code = BPF_JMP | BPF_EXIT},
 	};
 	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_TRACING,
+		.prog_type = type == BPF_LSM_MAC ? BPF_PROG_TYPE_LSM : BPF_PROG_TYPE_TRACING,
 		.expected_attach_type = type,
 		.attach_btf_id = function,
 		.insns = (uintptr_t)code,
@@ -205,6 +206,8 @@ int main(int argc, char **argv)
 		attach(BPF_TRACE_FEXIT, argv[2], argv[3]);
 	else if (argc == 4 && !strcmp(argv[1], "fmod_ret"))
 		attach(BPF_MODIFY_RETURN, argv[2], argv[3]);
+	else if (argc == 4 && !strcmp(argv[1], "lsm"))
+		attach(BPF_LSM_MAC, argv[2], argv[3]);
 	else if (argc == 3 && !strcmp(argv[1], "count"))
 		count(argv[2]);
 	else

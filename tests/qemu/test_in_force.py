@@ -13,6 +13,7 @@ import pytest
 from machine import BUILD, GUEST
 from patches import apply, make_patch, revert
 from test_probes import COMPLAINTS
+from waiting import Waiting
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 NAMES = ("hidden", "override", "nativeklp")
@@ -272,6 +273,59 @@ def test_ftrace(guest, inside, measured):
         check_refused(guest, inside, "inside", "hidden_tail", user.WHO["ipmodify"])
 
 
+def test_comes_before_the_switch(guest, bundles):
+    """While the patch waits for a thread in one of its functions: that is no reason to stop, and whoever
+    applies it is told at the end."""
+    bundle = make_patch(bundles, "waits", HIDDEN, {"hidden": {"hidden_inner": "new_hidden",
+                                                              "hidden_tail": "new_hidden"}})
+    guest.check("echo outer >/proc/hidden; sleep 0.3")
+    with Waiting(guest, "apply", bundle) as applying:
+        applying.blocked_by("hidden_inner", 0)
+        with Override(guest, "ipmodify", "hidden_tail"):
+            deadline = time.monotonic() + 30
+            while "patch 'waits': function 'hidden_tail' is overridden" not in guest.suture("log").out:
+                assert time.monotonic() < deadline
+            assert count(guest) == 0
+            guest.check("echo wake >/proc/hidden")
+            output = applying.process.communicate(timeout=60)[0].decode()
+            assert applying.process.returncode == 0 and "waits applied" in output, output
+            assert re.search("^warning: hidden_tail is not in force: overridden by "
+                             + Override.WHO["ipmodify"], output, re.MULTILINE), output
+            assert count(guest) == 1
+    check_in_force(guest, "waits")
+    revert(guest, "waits")
+
+
+def test_enabled_again(guest, bundles):
+    """Somebody comes while the patch is on its way off; that it is enabled again is not refused."""
+    bundle = make_patch(bundles, "again", HIDDEN + """
+        #include <linux/delay.h>
+
+        static bool stay;
+        module_param(stay, bool, 0600);
+
+        static noinline int new_tail(void)
+        {
+            while (READ_ONCE(stay))
+                msleep(10);
+            return 2;
+        }
+    """, {"hidden": {"hidden_tail": "new_tail", "hidden_cold": "new_hidden"}})
+    apply(guest, bundle)
+    enabled, stay = "/sys/kernel/suture/again/enabled", "/sys/module/again/parameters/stay"
+    guest.check(f"echo 1 >{stay}; echo tail >/proc/hidden; sleep 0.3; echo 0 >{enabled}")
+    assert guest.json("/v1/patches/again")["phase"] == "unpatching"
+    with Override(guest, "ipmodify", "hidden_cold"):
+        wait_count(guest, 1)
+        guest.check(f"echo 1 >{enabled}; until grep -q 0 /sys/kernel/suture/again/transition; do "
+                    "sleep 0.1; done")
+        assert guest.json("/v1/patches/again")["phase"] == "applied"
+        assert count(guest) == 1
+    guest.check(f"echo 0 >{stay}; echo wake >/proc/hidden")
+    check_in_force(guest, "again")
+    revert(guest, "again")
+
+
 def test_module_goes_and_comes(guest, inside):
     """The module of an overridden function goes, with its users; another one of its name is as good as
     new, and what comes to it is seen again."""
@@ -385,3 +439,14 @@ def test_program_that_skips(guest, statfs, measured):
     assert "No locks available" in guest.shell("stat -f /proc").out
     revert(guest, "statfs")
     assert guest.shell("stat -f /proc").status == 0
+
+
+def test_program_of_the_lsm(guest, bundles):
+    """It stands at a function of the BPF LSM's own. That is too short for a patch, which is looked at
+    later."""
+    bundle = make_patch(bundles, "hook", STATFS, {None: {"bpf_lsm_sb_statfs": "new_statfs"}}, check=False)
+    with Program(guest, "lsm", "bpf_lsm_sb_statfs"):
+        check_refused(guest, bundle, "hook", "bpf_lsm_sb_statfs",
+                      Program.WHO.replace("fmod_ret", "LSM"))
+    assert "overridden" not in guest.suture("apply", bundle).out
+    guest.suture("revert", "hook")
