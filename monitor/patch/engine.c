@@ -253,7 +253,7 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.nr_funcs = p->nr_funcs,
 		.nr_states = p->nr_states,
 		.nr_clones = p->nr_clones,
-		.more_clones = p->more_clones,
+		.more_clones = patch_more_clones(p),
 		.apply = p->apply,
 		.revert = p->revert,
 	};
@@ -276,6 +276,7 @@ int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func
 		.old_size = f->old_size,
 		.new_addr = f->new_addr,
 		.redirected = f->on,
+		.uncalled = patch_is_uncalled(p, func),
 	};
 	if (f->on)
 		str_copy(info->not_in_force, f->lost[0] ? f->lost : f->overridden,
