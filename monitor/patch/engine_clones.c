@@ -60,7 +60,7 @@ static int grow_clones(struct engine *e, struct patch *p, u32 more)
 		p->clones = old;
 		return -ENOMEM;
 	}
-	if (count) {
+	if (old) {
 		memcpy(p->clones, old, count * sizeof(*old));
 		e->ops.free(e->ops.ctx, old, p->clones_size);
 	}
