@@ -230,7 +230,10 @@ void check_calls(const struct kernel *k, const struct ko *ko, const char *object
 		for (unsigned i = 0; i < c.count; i++)
 			judge(&c.targets[i], object, v);
 	} else if (count) {
-		verdict_note(v, "no memory to look for who calls what in '%s'", object);
+		verdict_note(
+			v,
+			"who calls what in '%s' was not looked at: too many sections, or no memory",
+			object);
 	}
 	areas_free(&c.areas);
 	free(c.targets);

@@ -54,7 +54,9 @@ struct span {
 
 static void add_area(struct areas *a, struct area area)
 {
-	if (a->count < AREAS_MAX && area.size)
+	if (a->count == AREAS_MAX)
+		a->full = true;
+	else if (area.size)
 		a->list[a->count++] = area;
 }
 
@@ -123,7 +125,7 @@ int areas_of_kernel(struct areas *a, const struct kernel *k)
 				      .init = is_init(name, sh.sh_addr, init, init_end)},
 			cuts, NR_CUTS);
 	}
-	return 0;
+	return a->full ? -1 : 0;
 }
 
 /* ---- a module's file, linked ---- */
@@ -233,7 +235,7 @@ int areas_of_module(struct areas *a, const struct ko *ko)
 	while ((scn = elf_nextscn(ko->elf, scn)) != NULL)
 		if (gelf_getshdr(scn, &sh) && sh.sh_type == SHT_RELA)
 			relocate_section(a, ko, scn, &sh);
-	return 0;
+	return a->full ? -1 : 0;
 }
 
 void areas_free(struct areas *a)
@@ -264,12 +266,13 @@ static int by_address(const void *key, const void *entry)
 
 static void look(const struct scan *s, uint64_t address, const struct ref *ref)
 {
-	const uint64_t *found;
+	const uint64_t *found = NULL;
 
-	if (!s->heads[address % HEADS])
-		return;
-	found = bsearch(&address, s->targets, s->count, sizeof(*found), by_address);
-	if (found)
+	if (s->heads[address % HEADS])
+		found = bsearch(&address, s->targets, s->count, sizeof(*found), by_address);
+	while (found && found > s->targets && found[-1] == address)
+		found--;
+	for (; found && found < s->targets + s->count && *found == address; found++)
 		s->fn(s->data, (unsigned)(found - s->targets), ref);
 }
 

@@ -26,12 +26,13 @@ struct area {
 struct areas {
 	struct area list[AREAS_MAX];
 	unsigned count;
+	bool full;  /* there are more */
 	void *copy; /* of a module's sections, relocated; NULL: nothing is owned */
 };
 
 /*
  * The sections of a vmlinux, less those that list functions for other ends than to call them; or of
- * a module's file, linked. -1: memory is out. areas_free() also after a failure.
+ * a module's file, linked. -1: memory is out, or the list full. areas_free() also after a failure.
  */
 int areas_of_kernel(struct areas *a, const struct kernel *k);
 int areas_of_module(struct areas *a, const struct ko *ko);
@@ -47,7 +48,8 @@ struct ref {
 	bool init;   /* in code that is freed after init */
 };
 
-/* Call fn for all that refers to one of these addresses, in ascending order, in one pass. */
+/* Call fn for all that refers to one of these addresses, in ascending order, in one pass. Equal
+ * ones are told one after the other. */
 typedef void (*refs_fn)(void *data, unsigned target, const struct ref *ref);
 void refs_find(const struct areas *a, const uint64_t *targets, unsigned count, refs_fn fn,
 	       void *data);
