@@ -234,7 +234,7 @@ static void check_release(const struct kernel *k, struct verdict *v)
 }
 
 static void check_against_kernel(const struct build *b, const struct kernel *k,
-				 const struct payload_info *info, const struct ko *payload,
+				 struct payload_info *info, const struct ko *payload,
 				 struct verdict *v)
 {
 	struct debug *types = debug_open(b->ko);
@@ -262,9 +262,9 @@ static void check_against_kernel(const struct build *b, const struct kernel *k,
 
 /* All that can be said of the module without running it. An exit code. */
 static int check_module(const struct options *o, const struct build *b, const struct kernel *k,
-			const struct payload_info *info, const struct ko *payload)
+			struct payload_info *info, const struct ko *payload)
 {
-	struct verdict v = {.patch = info->name, .lenient = o->no_check};
+	struct verdict v = {.patch = info->name, .lenient = o->no_check, .strict = o->strict};
 
 	lifetime_check(payload, &v);
 	if (b->mismatch && !v.errors)

@@ -118,7 +118,7 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 		       or &&*jstr(patch, "why") ? ": " : "", or ? jstr(patch, "why") : "");
 		print_report(report, json_object_get(patch, report));
 		if (!strcmp(wanted, "applied")) {
-			print_clones(stderr, patch);
+			print_doubts(stderr, patch);
 			print_overridden(stderr, patch);
 		}
 	}

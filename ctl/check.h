@@ -11,10 +11,11 @@
 #include "verdict.h"
 
 /*
- * The functions that are replaced: there, unambiguous, long enough, of the new ones' prototypes.
- * types: the payload's debug information, may be NULL.
+ * The functions that are replaced: there, unambiguous, long enough, of the new ones' prototypes,
+ * and called; of each that is not, `uncalled` is set. types: the payload's debug information, may
+ * be NULL.
  */
-void check_funcs(const struct kernel *k, const struct payload_info *info, struct debug *types,
+void check_funcs(const struct kernel *k, struct payload_info *info, struct debug *types,
 		 struct verdict *v);
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "check.h"
+#include "check_calls.h"
 
 #include <bpf/btf.h>
 #include <stdio.h>
@@ -183,6 +184,21 @@ static bool say_missing(const struct object *o, const struct payload_func *f, co
 	return true;
 }
 
+struct inlining {
+	const char *names[SUTURE_MAX_FUNCS];
+	bool missing[SUTURE_MAX_FUNCS];
+	struct list callers[SUTURE_MAX_FUNCS];
+	unsigned count;
+};
+
+/* What is collected over all functions of a patch. */
+struct findings {
+	uint64_t places[SUTURE_MAX_FUNCS];
+	struct inlining in;
+	struct called called[SUTURE_MAX_FUNCS]; /* of the object at hand */
+	unsigned nr_called;
+};
+
 /* ---- it is there ---- */
 
 /* Is it clear which function is meant? */
@@ -265,11 +281,46 @@ static void check_alias(const struct payload_info *info, unsigned index, const u
 	}
 }
 
-/* False: see say_missing(). */
-static bool check_func(const struct object *o, const struct payload_info *info, unsigned index,
-		       struct debug *types, uint64_t *places, struct verdict *v)
+static bool has_site(const struct match *m)
 {
-	const struct payload_func *f = &info->funcs[index];
+	return m->code && jump_offset(m->code, m->code_size) >= SITE_LEN;
+}
+
+/* A function that BPF programs may call is in a list of ids. True also where that is not known. */
+static bool is_in_btf_ids(const struct object *o, const char *name)
+{
+	Elf_Data *d = o->ko ? ko_section_data(o->ko, ".BTF_ids") : NULL;
+	struct extent ids = o->ko ? (struct extent){d ? d->d_buf : NULL, d ? d->d_size : 0, 0}
+				  : image_section(&o->k->image, ".BTF_ids");
+	int32_t id = o->btf ? btf__find_by_name_kind(o->btf, name, BTF_KIND_FUNC) : 0, word;
+
+	if (!o->btf)
+		return ids.size;
+	for (size_t at = 0; id > 0 && at + sizeof(word) <= ids.size; at += sizeof(word)) {
+		memcpy(&word, ids.data + at, sizeof(word));
+		if (word == id)
+			return true;
+	}
+	return false;
+}
+
+static void look_for_calls(struct findings *all, const struct object *o, struct payload_func *f,
+			   const struct match *m)
+{
+	all->called[all->nr_called++] = (struct called){
+		.func = f,
+		.address = o->ko ? m->place & 0xffffffffffffull : m->place,
+		.size = m->size,
+		.section = o->ko ? m->place >> 48 : 0,
+		.plain = has_site(m) && !is_in_btf_ids(o, f->name),
+	};
+}
+
+/* False: see say_missing(). */
+static bool check_func(const struct object *o, struct payload_info *info, unsigned index,
+		       struct debug *types, struct findings *all, struct verdict *v)
+{
+	struct payload_func *f = &info->funcs[index];
 	struct match m = {0};
 
 	if (o->ko)
@@ -284,27 +335,15 @@ static bool check_func(const struct object *o, const struct payload_info *info, 
 		verdict_error(v, "'%s' of '%s' is data, not a function", f->name, o->name);
 		return true;
 	}
-	places[index] = m.place;
-	check_alias(info, index, places, v);
+	all->places[index] = m.place;
+	check_alias(info, index, all->places, v);
+	look_for_calls(all, o, f, &m);
 	check_size(f, &m, v);
 	check_prototype(o, f, types, v);
 	return true;
 }
 
 /* ---- where functions were inlined ---- */
-
-struct inlining {
-	const char *names[SUTURE_MAX_FUNCS];
-	bool missing[SUTURE_MAX_FUNCS];
-	struct list callers[SUTURE_MAX_FUNCS];
-	unsigned count;
-};
-
-/* What is collected over all functions of a patch. */
-struct findings {
-	uint64_t places[SUTURE_MAX_FUNCS];
-	struct inlining in;
-};
 
 static void add_caller(void *data, unsigned name, const char *caller)
 {
@@ -360,22 +399,24 @@ static void look_for_inlining(struct inlining *in, const char *name, bool missin
 	in->names[in->count++] = name;
 }
 
-static void check_object(const struct object *o, const struct payload_info *info, unsigned index,
+static void check_object(const struct object *o, struct payload_info *info, unsigned index,
 			 struct debug *types, struct findings *all, struct verdict *v)
 {
+	all->nr_called = 0;
 	for (unsigned i = 0; i < info->nr_funcs; i++) {
 		const struct payload_func *f = &info->funcs[i];
 		bool missing;
 
 		if (f->object != index)
 			continue;
-		missing = !check_func(o, info, i, types, all->places, v);
+		missing = !check_func(o, info, i, types, all, v);
 		if (missing || (!o->ko && o->k->debug_given))
 			look_for_inlining(&all->in, f->name, missing);
 	}
+	check_calls(o->k, o->ko, o->name, all->called, all->nr_called, v);
 }
 
-static void check_module(const struct kernel *k, const struct payload_info *info, unsigned index,
+static void check_module(const struct kernel *k, struct payload_info *info, unsigned index,
 			 struct debug *types, struct findings *all, struct verdict *v)
 {
 	struct object o = {.name = info->objects[index], .k = k};
@@ -406,7 +447,7 @@ static void check_module(const struct kernel *k, const struct payload_info *info
 	module_close(&f);
 }
 
-void check_funcs(const struct kernel *k, const struct payload_info *info, struct debug *types,
+void check_funcs(const struct kernel *k, struct payload_info *info, struct debug *types,
 		 struct verdict *v)
 {
 	struct object vmlinux = {.name = "vmlinux", .k = k, .btf = k->btf};

@@ -33,7 +33,7 @@ struct options {
 	const char *host;     /* HOST or HOST:PORT; NULL if not given */
 	bool json;	      /* print the monitor's answers as they are */
 	bool insecure;	      /* plain HTTP */
-	bool strict;	      /* apply: refuse what others call beside it */
+	bool strict;	      /* apply, build: refuse new code that others do not run */
 	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
 	bool from_below;      /* revert: without the agent */
 	bool force;	      /* revert --from-below: look at the bytes of the jumps only */
@@ -110,9 +110,10 @@ int patch_name(const char *given, char name[PATCH_NAME_SIZE]);
 /* What a transition did, in words, on stdout; `what` is "apply" or "revert". */
 void print_report(const char *what, const json_t *report);
 
-/* Clones of its functions that a patch does not replace, a warning each, to f. */
-void print_clones(FILE *f, const json_t *patch);
-/* Likewise: its functions that are redirected while other code runs, and why. */
+/* Clones of its functions that a patch does not replace, and functions that nobody calls: a warning
+ * each, to f. */
+void print_doubts(FILE *f, const json_t *patch);
+/* Functions of a patch that are redirected while other code runs, and why. */
 void print_overridden(FILE *f, const json_t *patch);
 
 /* The stack of a blocker, a line for each address, on stdout; nothing when there is none. */

@@ -254,6 +254,8 @@ static bool read_addresses(struct kallsyms *k, const struct tables *t, const str
 		if (i && s->address < s[-1].address)
 			return false;
 	}
+	k->table = t->address + p.offsets;
+	k->table_end = k->table + 4 * (uint64_t)t->count;
 	return kallsyms_address(k, "_text") == t->text || kallsyms_address(k, "_stext") == t->text;
 }
 
@@ -386,4 +388,21 @@ uint64_t kallsyms_size(const struct kallsyms *k, const struct ksym *s)
 		if (n->address > s->address)
 			return n->address - s->address;
 	return 0;
+}
+
+const struct ksym *kallsyms_at(const struct kallsyms *k, uint64_t address)
+{
+	uint32_t low = 0, high = k->count; /* the symbols before `low` are not behind the address */
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (k->syms[middle].address <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low > 1 && k->syms[low - 2].address == k->syms[low - 1].address)
+		low--;
+	return low ? &k->syms[low - 1] : NULL;
 }

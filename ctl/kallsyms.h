@@ -17,6 +17,7 @@ struct kallsyms {
 	uint32_t count;
 	uint32_t *heads;
 	char *names;
+	uint64_t table, table_end; /* where the image keeps the addresses, as 32-bit offsets */
 };
 
 /*
@@ -32,6 +33,9 @@ const struct ksym *kallsyms_find(const struct kallsyms *k, const char *name,
 
 /* The address of the first symbol of that name, 0 if there is none. */
 uint64_t kallsyms_address(const struct kallsyms *k, const char *name);
+
+/* The symbol that has that address in it, the first of several. NULL: none is before it. */
+const struct ksym *kallsyms_at(const struct kallsyms *k, uint64_t address);
 
 /* Bytes to the next symbol, which is the size that the kernel takes it to have. 0: the last one. */
 uint64_t kallsyms_size(const struct kallsyms *k, const struct ksym *s);

@@ -78,8 +78,10 @@ static void put_manifest(struct buffer *out, const struct pack_input *in)
 		put(&tables, &o, sizeof(o));
 	}
 	for (unsigned i = 0; i < info->nr_funcs; i++) {
-		struct suture_manifest_func f = {.name = intern(&pool, info->funcs[i].name),
-						 .sympos = (su32)info->funcs[i].sympos};
+		struct suture_manifest_func f = {
+			.name = intern(&pool, info->funcs[i].name),
+			.sympos = (su32)info->funcs[i].sympos,
+			.flags = info->funcs[i].uncalled ? SUTURE_MANIFEST_UNCALLED : 0};
 
 		put(&tables, &f, sizeof(f));
 	}

@@ -14,6 +14,7 @@ struct payload_func {
 	const char *new_name; /* of the function in the payload; "" if it has none */
 	unsigned object;
 	unsigned long sympos;
+	bool uncalled; /* see SUTURE_MANIFEST_UNCALLED; not the payload's, but check_funcs()'s */
 };
 
 struct payload_info {

@@ -277,7 +277,22 @@ void print_report(const char *what, const json_t *r)
 		       *jstr(r, "left_out") ? jstr(r, "left_out") : "no callbacks");
 }
 
-void print_clones(FILE *f, const json_t *patch)
+static void print_uncalled(FILE *f, const json_t *patch)
+{
+	json_t *func;
+	size_t i;
+
+	json_array_foreach(json_object_get(patch, "functions"), i, func)
+	{
+		if (jbool(func, "uncalled"))
+			fprintf(f,
+				"warning: nobody calls %s of '%s' or holds its address: the new "
+				"code may never run\n",
+				jstr(func, "name"), jstr(func, "object"));
+	}
+}
+
+void print_doubts(FILE *f, const json_t *patch)
 {
 	const json_t *callers;
 	long long listed, total;
@@ -301,6 +316,7 @@ void print_clones(FILE *f, const json_t *patch)
 	total = jint(patch, "clones_total");
 	if (total > listed)
 		fprintf(f, "warning: so are %lld more clones\n", total - listed);
+	print_uncalled(f, patch);
 }
 
 void print_overridden(FILE *f, const json_t *patch)
@@ -335,7 +351,7 @@ static void print_patch(const json_t *p)
 		printf(": %s", jstr(p, "why"));
 	putchar('\n');
 	print_tables(p);
-	print_clones(stdout, p);
+	print_doubts(stdout, p);
 	if (jint(json_object_get(p, "apply"), "attempts"))
 		print_report("apply", json_object_get(p, "apply"));
 	if (jint(json_object_get(p, "revert"), "attempts"))

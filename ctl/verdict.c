@@ -32,6 +32,17 @@ void verdict_fatal(struct verdict *v, const char *fmt, ...)
 	v->errors++;
 }
 
+void verdict_doubt(struct verdict *v, const char *fmt, ...)
+{
+	bool error = v->strict && !v->lenient;
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(v, error ? "" : "warning: ", fmt, ap);
+	va_end(ap);
+	v->errors += error;
+}
+
 void verdict_warn(struct verdict *v, const char *fmt, ...)
 {
 	va_list ap;

@@ -9,6 +9,7 @@
 struct verdict {
 	const char *patch; /* its name: messages begin with it */
 	bool lenient;	   /* --no-check: what verdict_error() says are warnings */
+	bool strict;	   /* --strict: what verdict_doubt() says are errors */
 	unsigned errors;
 };
 
@@ -17,6 +18,9 @@ void verdict_error(struct verdict *v, const char *fmt, ...) __attribute__((forma
 
 /* Would crash the guest: nothing overrides it. */
 void verdict_fatal(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The new code may not run where it should: a warning, with --strict an error. */
+void verdict_doubt(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* May be meant. */
 void verdict_warn(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -221,6 +221,8 @@ bool lookup_text(const char *object, unsigned long *start, unsigned long *end);
 
 /* Keep of l->clones those that others call directly; functions are resolved. Sleeps. */
 void clones_find_callers(struct lookup *l);
+/* Keep what fits into so many bytes, and count the others. Returns the bytes that they take. */
+size_t clones_limit(struct lookup *l, size_t room);
 /* d: room for l->nr_clones. */
 void clones_describe(const struct lookup *l, struct suture_decl_clone *d);
 

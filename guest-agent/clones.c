@@ -139,6 +139,16 @@ void clones_find_callers(struct lookup *l)
 	}
 }
 
+size_t clones_limit(struct lookup *l, size_t room)
+{
+	const size_t each = sizeof(struct suture_decl_clone);
+	unsigned int fit = min_t(size_t, l->nr_clones, room / each);
+
+	l->more_clones += l->nr_clones - fit;
+	l->nr_clones = fit;
+	return fit * each;
+}
+
 void clones_describe(const struct lookup *l, struct suture_decl_clone *d)
 {
 	unsigned int i, j;

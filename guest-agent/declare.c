@@ -387,6 +387,8 @@ int declare_module(struct module *mod, enum suture_module_state state)
 	size = sizeof(*m) + lookup.count * sizeof(*f) + lookup.nr_parts * sizeof(*lookup.parts);
 	if (!err && size > SUTURE_MSG_MAX)
 		err = -E2BIG;
+	if (!err)
+		size += clones_limit(&lookup, SUTURE_MSG_MAX - size);
 	if (!err) {
 		m = kvzalloc(size, GFP_KERNEL);
 		err = m ? 0 : -ENOMEM;
@@ -412,6 +414,9 @@ int declare_module(struct module *mod, enum suture_module_state state)
 		}
 		if (lookup.nr_parts)
 			memcpy(f, lookup.parts, lookup.nr_parts * sizeof(*lookup.parts));
+		m->nr_clones = lookup.nr_clones;
+		m->more_clones = lookup.more_clones;
+		clones_describe(&lookup, (void *)((struct suture_decl_part *)f + lookup.nr_parts));
 		err = mailbox_send(&m->msg);
 		overrides_report_again();
 	}

@@ -15,8 +15,9 @@ int lookup_init(struct lookup *l, unsigned int max)
 	l->parts = kvcalloc(SUTURE_MAX_PARTS, sizeof(*l->parts), GFP_KERNEL);
 	l->clones = kvcalloc(SUTURE_MAX_PARTS, sizeof(*l->clones), GFP_KERNEL);
 	l->missing = kvcalloc(max + 1, sizeof(*l->missing), GFP_KERNEL);
-	return l->funcs && l->symbols && l->index && l->names && l->parts && l->missing ? 0
-											: -ENOMEM;
+	return l->funcs && l->symbols && l->index && l->names && l->parts && l->clones && l->missing
+		       ? 0
+		       : -ENOMEM;
 }
 
 void lookup_free(struct lookup *l)

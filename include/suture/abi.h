@@ -469,7 +469,8 @@ struct suture_declare {
 	/* struct suture_decl_func funcs[nr_funcs] */
 	/* struct suture_decl_state states[nr_states] */
 	/* struct suture_decl_part parts[nr_parts] */
-	/* struct suture_decl_clone clones[nr_clones]: of objects that are loaded */
+	/* struct suture_decl_clone clones[nr_clones]: of objects that are loaded; MODULE has those
+	 * of objects that come */
 };
 
 /* The largest declaration fits into a message: a patch is within the limits above, or it is not. */
@@ -586,12 +587,14 @@ struct suture_module {
 	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
 	/* in words */
 	char why[SUTURE_TEXT_LEN];
-	/*
-	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size,
-	 * ftrace_site, sites, missing and hook; the rest is zero. The engine matches them by name
-	 * and sympos, for every patch that has this object. struct suture_decl_part
-	 * parts[nr_parts]: COMING, of these functions.
-	 */
+	su32 nr_clones;
+	su32 more_clones; /* there are so many more than are given */
+			  /*
+			   * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size,
+			   * ftrace_site, sites, missing and hook; the rest is zero. The engine matches them by name
+			   * and sympos, for every patch that has this object. struct suture_decl_part
+			   * parts[nr_parts], struct suture_decl_clone clones[nr_clones]: COMING, of these functions.
+			   */
 };
 
 /* ---- SHADOW: how many shadow variables there are, sent when that has changed ---- */

@@ -56,11 +56,14 @@ struct suture_manifest_object {
 	su32 nr_funcs;
 };
 
+/* Nobody calls the function that is replaced, nor holds its address: the new code may never run. */
+#define SUTURE_MANIFEST_UNCALLED 1u
+
 struct suture_manifest_func {
 	su32 name;   /* string */
 	su32 sympos; /* as in klp_func */
 	su32 size;   /* bytes of the function to be replaced, 0 if not known at build time */
-	su32 reserved;
+	su32 flags;
 };
 
 struct suture_manifest_state {

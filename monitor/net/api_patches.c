@@ -149,6 +149,7 @@ static void show_functions(struct json *j, const struct engine *e, u32 patch)
 		json_bool(j, "in_force", f.redirected && !f.covered_by[0] && !f.not_in_force[0]);
 		json_strn(j, "covered_by", f.covered_by, sizeof(f.covered_by));
 		json_strn(j, "not_in_force", f.not_in_force, sizeof(f.not_in_force));
+		json_bool(j, "uncalled", f.uncalled);
 		json_object_end(j);
 	}
 	json_array_end(j);

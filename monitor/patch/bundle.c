@@ -204,8 +204,8 @@ static int check_funcs(struct parser *p, u32 first, u32 count)
 		r = check_string(p, "function name", f.name, SUTURE_SYM_LEN, false);
 		if (r)
 			return r;
-		if (f.reserved)
-			return refuse(p, EBADMSG, "a reserved word of function '%s' is not zero",
+		if (f.flags & ~SUTURE_MANIFEST_UNCALLED)
+			return refuse(p, EBADMSG, "unknown flags of function '%s'",
 				      bundle_string(p->b, f.name));
 		for (j = first; j < i; j++) {
 			other = bundle_func(p->b, j);

@@ -263,7 +263,7 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.nr_not_in_force = count_not_in_force(p),
 		.nr_states = p->nr_states,
 		.nr_clones = p->nr_clones,
-		.more_clones = p->more_clones,
+		.more_clones = patch_more_clones(p),
 		.apply = p->apply,
 		.revert = p->revert,
 	};
@@ -286,6 +286,7 @@ int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func
 		.old_size = f->old_size,
 		.new_addr = f->new_addr,
 		.redirected = f->on,
+		.uncalled = patch_is_uncalled(p, func),
 	};
 	if (f->on && engine_active(e, f->old_addr, &owner) != f)
 		str_copy(info->covered_by, owner->name, sizeof(info->covered_by));

@@ -57,8 +57,8 @@ void engine_destroy(struct engine *e);
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
 /*
- * Of a patch that was just uploaded: refuse it if others call clones of its functions. Before the
- * agent is heard again.
+ * Of a patch that was just uploaded: refuse it if others call clones of its functions, or nobody
+ * calls a function. Before the agent is heard again.
  */
 void engine_be_strict(struct engine *e, const char *name);
 
@@ -129,6 +129,7 @@ struct patch_func_info {
 	u64 old_addr, old_size, new_addr;
 	bool redirected;
 	char covered_by[SUTURE_NAME_LEN];   /* redirected, and this newer patch's code runs; "" */
+	bool uncalled;			    /* nobody calls the original, nor holds its address */
 	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not
 					     */
 };
@@ -249,9 +250,9 @@ int engine_loaded(struct engine *e, const struct suture_loaded *m);
 /*
  * 0: pump it with SUTURE_PUMP_INIT. -EPERM: no bundle stands behind it and guest_patches is off;
  * -EBUSY: another patch is in transition; -EEXIST; -EBADMSG: not what the manifest says;
- * -ECANCELED: others call clones of its functions, and the operator asked for strictness; -EINVAL,
- * -E2BIG, -EMSGSIZE, -ENOENT, -EFAULT: malformed; or what switch_validate() says. The reason is in
- * the patch's `why` and the log.
+ * -ECANCELED: others call clones of its functions, or nobody calls one, and the operator asked for
+ * strictness; -EINVAL, -E2BIG, -EMSGSIZE, -ENOENT, -EFAULT: malformed; or what switch_validate()
+ * says. The reason is in the patch's `why` and the log.
  */
 int engine_declare(struct engine *e, const struct suture_declare *m);
 /*

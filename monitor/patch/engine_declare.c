@@ -232,21 +232,13 @@ static int check_parts(const struct engine *e, struct declaration *d)
 	return 0;
 }
 
-/* Nothing depends on them: they are shown. */
 static int check_clones(struct declaration *d)
 {
-	u32 i, j;
+	u32 i;
 
-	for (i = 0; i < d->m->nr_clones; i++) {
-		const struct suture_decl_clone *c = &d->clones[i];
-		bool good = c->func < d->m->nr_funcs && c->nr_callers &&
-			    terminated(c->name, sizeof(c->name));
-
-		for (j = 0; good && j < MIN(c->nr_callers, SUTURE_MAX_CALLERS); j++)
-			good = terminated(c->callers[j], sizeof(c->callers[j]));
-		if (!good)
+	for (i = 0; i < d->m->nr_clones; i++)
+		if (!clone_is_sane(&d->clones[i], d->m->nr_funcs))
 			return refuse(d, EINVAL, "clone %u of a function is malformed", i);
-	}
 	return 0;
 }
 
@@ -593,11 +585,9 @@ static int take(struct engine *e, struct declaration *d, struct patch *p)
 
 	if (r)
 		return refuse(d, ENOMEM, "no memory for its tables");
-	if (p->strict && p->nr_clones)
-		return refuse(d, ECANCELED,
-			      "%s is called by %s directly: patch that one as well, or apply "
-			      "without --strict",
-			      p->clones[0].name, p->clones[0].callers[0]);
+	patch_take_uncalled(p);
+	if (patch_is_doubtful(p, d->why, sizeof(d->why)) && p->strict)
+		return -ECANCELED;
 	r = engine_validate(e, p, &report);
 	if (r)
 		return refuse(d, -r, "%s",

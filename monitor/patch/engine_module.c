@@ -84,7 +84,7 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 {
 	const struct suture_decl_func *d;
 	char text[REASON_LEN];
-	u32 i, j;
+	u32 i, j, index, before = p->nr_clones + o->more_clones;
 	int err;
 
 	o->text_start = m->text_start;
@@ -136,11 +136,14 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 		f->nr_sites = d->nr_sites;
 		memcpy(f->sites, d->sites, sizeof(f->sites));
 		f->hook = d->hook;
-		err = resolve_parts(e, p, i, m,
-				    (u32)(d - (const struct suture_decl_func *)(m + 1)));
+		index = (u32)(d - (const struct suture_decl_func *)(m + 1));
+		err = resolve_parts(e, p, i, m, index);
 		if (err)
 			return err;
+		engine_add_clones(e, p, i, m, index);
 	}
+	if (p->nr_clones + o->more_clones > before)
+		o->more_clones += m->more_clones;
 	return 0;
 }
 
@@ -156,6 +159,7 @@ static void unload_object(struct patch *p, struct object *o)
 			p->funcs[i].overridden[0] = 0;
 		}
 	patch_forget_parts(p, o);
+	patch_forget_clones(p, o);
 }
 
 static void module_coming(struct engine *e, const struct suture_module *m)
@@ -231,11 +235,16 @@ int engine_module(struct engine *e, const struct suture_module *m)
 	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
 	    !memchr(m->why, 0, sizeof(m->why)) || !is_result(m->error) ||
 	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
+	    m->nr_clones > SUTURE_MAX_CLONES ||
 	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs) +
-				   m->nr_parts * sizeof(struct suture_decl_part))
+				   m->nr_parts * sizeof(struct suture_decl_part) +
+				   m->nr_clones * sizeof(struct suture_decl_clone))
 		return -EINVAL;
 	for (i = 0; i < m->nr_funcs; i++)
 		if (!memchr(funcs[i].name, 0, sizeof(funcs[i].name)))
+			return -EINVAL;
+	for (i = 0; i < m->nr_clones; i++)
+		if (!clone_is_sane(&module_clones(m)[i], m->nr_funcs))
 			return -EINVAL;
 	p = engine_find(e, m->name);
 	switch (m->state) {

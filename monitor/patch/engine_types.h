@@ -60,6 +60,7 @@ struct object {
 	char name[SUTURE_NAME_LEN];
 	u32 callbacks;
 	u64 text_start, text_end; /* of a loaded module */
+	u32 more_clones;	  /* of its functions, that are not in the patch's list */
 	bool loaded;
 	bool patched;	   /* takes part in its patch: on, or to be on with the switch under way */
 	bool pre_patched;  /* pre_patch passed (or there is none): post_unpatch is owed */
@@ -140,7 +141,9 @@ struct patch {
 	size_t parts_size;
 	u32 nr_clones, more_clones;
 	struct suture_decl_clone *clones; /* the guest's, its text made printable */
-	bool strict;			  /* refuse it if there are any */
+	size_t clones_size;
+	u64 uncalled[SUTURE_MAX_FUNCS / 64]; /* functions: SUTURE_MANIFEST_UNCALLED */
+	bool strict; /* refuse it if there are any, or a function is uncalled */
 
 	struct transition_report apply, revert;
 };
@@ -304,7 +307,31 @@ void patch_forget_parts(struct patch *p, const struct object *o);
 /* Keep a declaration's, instead of those that there are. -ENOMEM: there are none then. */
 int engine_take_clones(struct engine *e, struct patch *p, const struct suture_decl_clone *clones,
 		       u32 count, u32 more);
+/* Nothing depends on them: they are shown. nr_funcs: of the message that has it. */
+bool clone_is_sane(const struct suture_decl_clone *c, u32 nr_funcs);
 void engine_free_clones(struct engine *e, struct patch *p);
+/*
+ * Those of function `index` of the message, whose module comes, as those of function i of p. What
+ * finds no room is counted only: no module is refused for them.
+ */
+void engine_add_clones(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
+		       u32 index);
+/* The message's, behind its parts. */
+static inline const struct suture_decl_clone *module_clones(const struct suture_module *m)
+{
+	const struct suture_decl_func *funcs = (const void *)(m + 1);
+	const struct suture_decl_part *parts = (const void *)(funcs + m->nr_funcs);
+
+	return (const void *)(parts + m->nr_parts);
+}
+/* The object's module has gone, and with it the clones of its functions. */
+void patch_forget_clones(struct patch *p, struct object *o);
+/* Take over from the patch's bundle which of its functions nobody calls. */
+void patch_take_uncalled(struct patch *p);
+bool patch_is_uncalled(const struct patch *p, u32 func);
+u32 patch_more_clones(const struct patch *p);
+/* Does others' code go on beside the new one: clones, uncalled functions? `why`: for people. */
+bool patch_is_doubtful(const struct patch *p, char *why, size_t size);
 
 /* ---- engine_stack.c: which code is active, and the switches that change it ---- */
 

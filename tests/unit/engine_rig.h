@@ -41,7 +41,8 @@
 struct def {
 	const char *name;
 	bool replace;
-	bool parts; /* every function has a part, in the original and in the payload */
+	bool parts;   /* every function has a part, in the original and in the payload */
+	u32 uncalled; /* bits: of these functions the bundle says that nobody calls them */
 	struct {
 		const char *name;
 		u32 callbacks;
@@ -81,6 +82,8 @@ struct rig {
 	u64 now_us;
 	u8 build_id[20];
 	struct rig_module modules[RIG_MODULES];
+	u32 clones;		       /* of each function in a module that comes */
+	u32 more_clones, clones_short; /* the message says so; they have so many callers less */
 	struct rig_payload payloads[RIG_MODULES];
 	struct {
 		u64 key, to;

@@ -277,8 +277,10 @@ int tell_module(struct rig *rig, const char *name, enum suture_module_state stat
 		struct suture_module m;
 		struct suture_decl_func funcs[RIG_MODULES * RIG_FUNCS];
 		struct suture_decl_part parts[RIG_MODULES * RIG_FUNCS];
+		struct suture_decl_clone clones[SUTURE_MAX_CLONES + 1];
 	} *msg = calloc(1, sizeof(*msg));
 	struct suture_decl_part *parts;
+	struct suture_decl_clone *clones;
 	u32 i, j, n = 0;
 	int r;
 
@@ -310,8 +312,20 @@ int tell_module(struct rig *rig, const char *name, enum suture_module_state stat
 		if (msg->funcs[i].old_addr)
 			parts[msg->m.nr_parts++] = (struct suture_decl_part){
 				.func = i, .addr = msg->funcs[i].old_addr + 0xc0, .size = 0x10};
-	msg->m.msg.size = (su32)(sizeof(msg->m) + n * sizeof(msg->funcs[0]) +
-				 msg->m.nr_parts * sizeof(*parts));
+	clones = (void *)&parts[msg->m.nr_parts];
+	for (i = 0; i < n; i++)
+		for (j = 0; j < rig->clones; j++) {
+			struct suture_decl_clone *c = &clones[msg->m.nr_clones++];
+
+			*c = (struct suture_decl_clone){.func = i,
+							.nr_callers = 1 - rig->clones_short};
+			snprintf(c->name, sizeof(c->name), "%.32s.part.%u", msg->funcs[i].name, j);
+			strcpy(c->callers[0], "caller");
+		}
+	msg->m.more_clones = rig->more_clones;
+	msg->m.msg.size =
+		(su32)(sizeof(msg->m) + n * sizeof(msg->funcs[0]) +
+		       msg->m.nr_parts * sizeof(*parts) + msg->m.nr_clones * sizeof(*clones));
 	r = engine_module(rig->e, &msg->m);
 	free(msg);
 	return r;

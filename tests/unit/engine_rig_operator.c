@@ -50,6 +50,7 @@ u8 *make_bundle(struct rig *rig, const struct def *d, size_t *size)
 				continue;
 			objects[i].nr_funcs++;
 			funcs[n].name = add_string(pool, &used, d->funcs[j].name);
+			funcs[n].flags = d->uncalled >> j & 1 ? SUTURE_MANIFEST_UNCALLED : 0;
 			funcs[n++].size = 0x70;
 		}
 	}

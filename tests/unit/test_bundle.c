@@ -289,7 +289,7 @@ static void test_tables(void **state)
 	REFUSED(object(1)->nr_funcs = 0xffffffff, EBADMSG, "more functions than are left");
 	REFUSED(object(1)->nr_funcs = 0, EBADMSG, "belong to no object");
 	REFUSED(func(0)->name = 0, EINVAL, "function name of 0");
-	REFUSED(func(0)->reserved = 1, EBADMSG, "reserved word");
+	REFUSED(func(0)->flags = 2, EBADMSG, "unknown flags of function");
 	REFUSED(func(1)->name = func(0)->name, EINVAL, "'cmdline_proc_show' is there twice");
 	REFUSED(state_(0)->id = 0, EINVAL, "no id");
 	REFUSED(state_(0)->flags = 4, EINVAL, "unknown flags");

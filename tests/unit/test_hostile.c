@@ -170,9 +170,18 @@ static void module(void)
 {
 	struct suture_module *m = (void *)message;
 	struct suture_decl_func *f = (void *)(m + 1);
-	size_t size = sizeof(*m) + sizeof(*f);
+	struct suture_decl_clone *c = (void *)(f + 1);
+	bool clones = rnd(2);
+	size_t size = sizeof(*m) + sizeof(*f) + (clones ? sizeof(*c) : 0);
 
 	memset(message, 0, size);
+	m->nr_clones = clones;
+	if (clones) {
+		c->nr_callers = 1 + rnd(3);
+		strcpy(c->name, "f.part.0");
+		for (u32 i = 0; i < c->nr_callers; i++)
+			strcpy(c->callers[i], "caller");
+	}
 	strcpy(m->name, names[rnd(4)]);
 	m->state = rnd(3);
 	m->text_start = MODULES;

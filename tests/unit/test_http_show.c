@@ -107,7 +107,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "\"cpus_paused\":2,\"tasks_checked\":71,\"tasks_before_pause\":64,"
 		   "\"words_checked\":10433,\"words_cleared\":3,");
 	assert_has("\"redirected\":false,\"in_force\":false,\"covered_by\":\"\","
-		   "\"not_in_force\":\"\"}],\"states\":[],\"clones\":[]}");
+		   "\"not_in_force\":\"\",\"uncalled\":false}],\"states\":[],\"clones\":[]}");
 
 	attempt.result = 0;
 	attempt.report.blocker.valid = false;
@@ -123,7 +123,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
 		   "\"old\":\"0xffffffff81000100\",\"size\":32,\"new\":\"0xffffffffc0400010\","
 		   "\"redirected\":true,\"in_force\":true,\"covered_by\":\"\","
-		   "\"not_in_force\":\"\"}],\"states\":[],\"clones\":[]}");
+		   "\"not_in_force\":\"\",\"uncalled\":false}],\"states\":[],\"clones\":[]}");
 	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
 		   "\"functions_total\":1,\"functions_not_in_force\":0,\"states_total\":0,");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
