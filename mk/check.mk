@@ -15,7 +15,7 @@ check: build/setup.stamp
 # gets its next file when two tests of the last one are left, so with a long test goes a short file.
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
-	test_check.py test_probes.py
+	test_check.py test_probes.py test_races.py
 # test_fixes.py has a kernel of its own: check-fixes; test_disk.py a disk: check-disk
 TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 

@@ -9,7 +9,7 @@ from machine import BUILD, GUEST
 from patches import apply, revert
 
 REWRITTEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "rewritten.ko")
-RACES = int(os.environ.get("SUTURE_RACES", "20"))
+RACES = int(os.environ.get("SUTURE_RACES", "10"))
 CPUS = 3
 # each goes on until /tmp/stop is there, writes a line for each round, and to /tmp/NAME.log what failed
 REWRITERS = {
