@@ -15,15 +15,16 @@ dir=$(cd "$1" && pwd)
 APT_CONFIG=$("$here/apt.sh" "$dir/../apt" "$release")
 export APT_CONFIG
 
-# apt works from a copy of the list of what is installed, and takes no lock of the host's
-cp /var/lib/dpkg/status "$dir/status"
+# apt works from a copy of the list of what is installed, and takes no lock of the host's; a QEMU that is
+# installed does not count
+awk 'BEGIN { RS = ""; ORS = "\n\n" } !/^Package: (qemu-|seabios)/' /var/lib/dpkg/status >"$dir/status"
 apt-get -qq -y -t "$release" -o Dir::State::status="$dir/status" \
 	-o Dir::Cache::Archives="$dir/download" \
 	install --no-install-recommends --download-only qemu-system-x86
 for deb in "$dir"/download/*.deb; do
 	dpkg -x "$deb" "$dir"
 done
-rm -rf "$dir/download" "$dir/status"
+rm -rf "$dir/download" "$dir/status" "$dir"/lock*
 
 libraries=usr/lib/$(gcc -print-multiarch)
 cat >"$dir/qemu-system-x86_64" <<END
