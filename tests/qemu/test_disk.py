@@ -8,6 +8,7 @@ how often; SUTURE_NATIVE=1: the same without the monitor, to tell whose a failur
 import json
 import lzma
 import os
+import re
 import shutil
 import time
 
@@ -131,7 +132,10 @@ def live(guest, cpus, demo):
         states = [cpu["state"] for cpu in guest.json("/v1/status")["cpus"]]
         assert states == ["guest"] * cpus + ["service"]
     guest.send("systemctl poweroff")
-    guest.wait_end(timeout=90)
+    assert guest.wait_end(timeout=90) == 0
+    ended = re.search(r"Kernel panic|Oops|is dead|triple fault",
+                      guest.read_log("console.log") + guest.read_log("monitor.log"))
+    assert ended is None, ended[0]
     return did
 
 
@@ -157,8 +161,8 @@ def add(total, did):
 
 def test_disk(boot, demo, measured, tmp_path):
     total, failed, emulator = {}, [], None
-    for n in range(BOOTS):
-        cpus, begin = (2, 4)[n % 2], time.monotonic()
+    for n in range(1, BOOTS + 1):
+        cpus, begin, result = (4, 2)[n % 2], time.monotonic(), "good"
         guest = start(boot, cpus, tmp_path / "vars.fd")
         try:
             guest.wait_ready(timeout=300)
@@ -166,10 +170,10 @@ def test_disk(boot, demo, measured, tmp_path):
             add(total, live(guest, cpus, demo))
         except (GuestError, AssertionError, OSError) as error:
             keep(guest, error)
-            failed.append(f"boot {n + 1} ({cpus} CPUs, {guest.logs}): {str(error).splitlines()[0]}")
+            result = f"boot {n} ({cpus} CPUs, {guest.logs}): {error!r:.300}"
+            failed.append(result)
         guest.stop()
-        result = failed[-1] if failed and failed[-1].startswith(f"boot {n + 1} ") else "good"
-        print(f"{n + 1} of {BOOTS}, {time.monotonic() - begin:.0f} s: {result}", flush=True)
+        print(f"{n} of {BOOTS}, {time.monotonic() - begin:.0f} s: {result}", flush=True)
         if result == "good":
             shutil.rmtree(guest.logs)
     measured(f"{BOOTS} boots of a Debian disk {'natively' if NATIVE else 'under the monitor'}, {GUEST}, "
