@@ -19,6 +19,7 @@ include mk/image.mk
 include mk/unit.mk
 include mk/mutants.mk
 include mk/guest.mk
+include mk/qemu.mk
 include mk/kselftest.mk
 include mk/ctl.mk
 include mk/lint.mk

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-QEMU_NEEDS := image agent ctl guest
+QEMU_NEEDS := image agent ctl guest $(QEMU10)/version
 # so many machines at a time, the tests of one file behind one another
 QEMU_JOBS ?= 2
 # $(1): seconds; $(2): NAME=VALUE ... for the tests
@@ -15,9 +15,9 @@ check: build/setup.stamp
 # gets its next file when two tests of the last one are left, so with a long test goes a short file.
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
-	test_check.py test_probes.py
-# test_fixes.py has a kernel of its own: check-fixes
-TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+	test_check.py test_probes.py test_races.py
+# test_fixes.py has a kernel of its own: check-fixes; test_disk.py a disk: check-disk
+TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
 .PHONY: check-qemu
@@ -38,6 +38,16 @@ check-boot: $(QEMU_NEEDS)
 .PHONY: soak
 soak: $(QEMU_NEEDS)
 	@$(call PYTEST,86400,SUTURE_ROUNDS=$(or $(SUTURE_ROUNDS),10000)) test_mixture.py
+
+## check-disk    100 boots of a Debian disk, multi-threaded (SUTURE_DISK_BOOTS; SUTURE_NATIVE=1: without the monitor)
+.PHONY: check-disk
+check-disk: $(QEMU_NEEDS) $(DISK)
+	@$(call PYTEST,86400) -n 0 -s test_disk.py
+
+## check-long    what takes hours: every kernel, boots, the Debian disk, the soak
+.PHONY: check-long
+check-long: build/setup.stamp
+	@mk/check.sh build/logs long
 
 # What must work with every kernel: boot, CPUs, patches of the kernel and of a module, blockers,
 # unexported symbols

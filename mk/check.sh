@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# All stages of `make check`, each with its log in LOGDIR; a stage that fails does not stop the
-# later ones. The last line is `N passed, N failed` over all of them; the status says the same.
-#   mk/check.sh LOGDIR
+# All stages of `make check`, or with `long` of `make check-long`, each with its log in LOGDIR; a stage
+# that fails does not stop the later ones. The last line is `N passed, N failed` over all of them; the
+# status says the same.
+#   mk/check.sh LOGDIR [long]
 set -u
 
 logs=$1
+length=${2:-short}
 mkdir -p "$logs"
 passed=0
 failed=0
@@ -49,13 +51,20 @@ stage() { # name, target (and variables), whether it counts
 }
 
 unset MAKEFLAGS MAKELEVEL MFLAGS
-stage build all -
-stage lint lint -
-stage unit check-unit counts
-stage model check-model counts
-stage mutants check-mutants counts
-stage kernel 'check-kernel GUEST=6.12-cloud-amd64' counts
-stage fixes check-fixes counts
-stage qemu check-qemu counts
+if [ "$length" = long ]; then
+	stage kernels check-kernels counts
+	stage boot check-boot counts
+	stage disk check-disk counts
+	stage soak soak counts
+else
+	stage build all -
+	stage lint lint -
+	stage unit check-unit counts
+	stage model check-model counts
+	stage mutants check-mutants counts
+	stage kernel 'check-kernel GUEST=6.12-cloud-amd64' counts
+	stage fixes check-fixes counts
+	stage qemu check-qemu counts
+fi
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -80,8 +80,14 @@ $(DIFFERENTIAL)/%/built: $(DIFFERENTIAL_SRC) $(wildcard guest-agent/include/*/*.
 	@touch $@
 
 INITRAMFS := build/guest/initramfs.cpio.gz
-$(INITRAMFS): mk/initramfs.sh tests/guest/init $(GUEST_PROGRAMS)
-	@mk/initramfs.sh $@ tests/guest/init $(GUEST_PROGRAMS)
+$(INITRAMFS): mk/initramfs.sh tests/guest/init tests/guest/guest-shell $(GUEST_PROGRAMS)
+	@mk/initramfs.sh $@ $(filter-out $<,$^)
+
+# a Debian system on a disk, with the modules of the guest's kernel
+DISK := build/guest/disk/$(GUEST).img
+$(DISK): mk/disk.sh mk/apt.sh tests/guest/guest-shell $(GUEST_DIR)/release
+	@echo "DISK $@"
+	@mk/disk.sh $@ $(GUEST_DIR) tests/guest/guest-shell
 
 ## guest         the guest kernel, initramfs and modules that the tests boot
 .PHONY: guest

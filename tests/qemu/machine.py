@@ -38,6 +38,11 @@ SUTURE_EFI = os.path.join(BUILD, f"x86-without-{MUTATE}" if MUTATE else "x86", "
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
+# Multi-threaded emulation runs stale code in Debian 12's own QEMU: mk/qemu.sh unpacks a newer one
+EMULATORS = {
+    "single": "qemu-system-x86_64",
+    "multi": os.path.join(BUILD, "qemu10", "qemu-system-x86_64"),
+}
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
@@ -94,7 +99,7 @@ class Machine:
     native    boot the kernel without Suture.
     conf      changes to suture.conf: {key: value, or None to leave the key out}; or the whole
               file as a str.
-    cpu       QEMU's CPU model; thread: single (figures) or multi (races).
+    cpu       QEMU's CPU model; thread: single (figures) or multi (races), each with its EMULATORS.
     cmdline   more words for the kernel's command line.
     files     {path in the guest: file of the host, or bytes}: added to the initramfs.
     esp       {path on the ESP: file of the host, or bytes}: added to the ESP.
@@ -185,7 +190,7 @@ class Machine:
         for name in ("console.log", "monitor.log", "shell.log"):
             open(self.log(name), "wb").close()
         command = [
-            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+            EMULATORS[self.thread], "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", "q35", "-cpu", self.cpu, "-accel", f"tcg,thread={self.thread}",
             "-m", self.memory, "-smp", str(self.cpus + (0 if self.native else 1)),
             # without a flash for variables the firmware keeps them in memory, which is faster
@@ -368,6 +373,11 @@ class Machine:
         if self.qmp is None:
             self.qmp = Qmp(f"{self.sockets}/qmp")
         return self.qmp.monitor(line)
+
+    def emulator(self):
+        """What runs the machine, for a line with a figure."""
+        version = re.match(r"[\d.]+", self.hmp("info version"))[0]
+        return f"QEMU {version}, thread={self.thread}"
 
     def stop(self):
         """End the machine, by its own pid; harmless when it has ended."""

@@ -56,11 +56,12 @@ def test_smp(boot, cpus):
     guest.wait_end()
 
 
-def test_smp_multithreaded(boot):
+def test_smp_multithreaded(boot, measured):
     """Each CPU a thread of its own: races that one thread hides."""
     guest = boot(cpus=3, thread="multi")
     assert guest.check("nproc") == "3"
     assert kernel_warnings(guest) == ""
+    measured(f"3 guest CPUs on {guest.emulator()}")
 
 
 def test_hidden(boot):

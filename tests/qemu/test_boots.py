@@ -15,7 +15,8 @@ def test_boots(boot, measured, cpus, thread):
         guest = boot(cpus=cpus, thread=thread)
         assert guest.check("nproc") == str(cpus), f"boot {n + 1}"
         assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == "", f"boot {n + 1}"
+        emulator = guest.emulator()
         guest.send("poweroff -f")
         guest.wait_end()
         guest.stop()
-    measured(f"{BOOTS} of {BOOTS} boots with {cpus} CPUs, thread={thread}")
+    measured(f"{BOOTS} of {BOOTS} boots with {cpus} CPUs, {emulator}")

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The QEMU that runs each CPU in a thread of its own (docs/testing.md)
+QEMU10 := build/qemu10
+
+$(QEMU10)/version: mk/qemu.sh mk/apt.sh | build/setup.stamp
+	@mk/qemu.sh $(@D)
