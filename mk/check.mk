@@ -50,17 +50,18 @@ check-long: build/setup.stamp
 	@mk/check.sh build/logs long
 
 # What must work with every kernel: boot, CPUs, patches of the kernel and of a module, blockers,
-# unexported symbols
+# unexported symbols, and what tells whether the new code is what runs
 KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
-	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late
+	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late \
+	test_in_force.py test_readback.py test_clones.py
 KERNELS := 5.10-cloud-amd64 6.1-cloud-amd64 6.1-rt-amd64 6.12-cloud-amd64 sid-cloud-amd64
 
 ## check-kernel  the tests that must pass with every kernel (GUEST=6.12-cloud-amd64)
 .PHONY: check-kernel
 check-kernel: $(QEMU_NEEDS)
-	@$(call PYTEST,900) $(KERNEL_TESTS)
+	@$(call PYTEST,1800) $(KERNEL_TESTS)
 
 ## check-kernels the same with each kernel that Suture supports
 .PHONY: check-kernels
