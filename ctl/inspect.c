@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "patch/bundle.h"
 
 static void hex(const unsigned char *p, size_t n, char *out)

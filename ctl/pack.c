@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "patch/bundle.h"
 
 /* A growing buffer; `bad` once memory was out. */

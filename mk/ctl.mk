@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The command judges bundles with the monitor's own parser, built for the host.
-CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/core/errno.c \
-	$(call sources,monitor/core/lib)
+CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/lib/errno.c \
+	$(call sources,monitor/lib)
 CTL_OBJ := $(call objects,build/ctl/obj,$(CTL_SRC))
 CTL_CPPFLAGS := -D_GNU_SOURCE $(INCLUDES) -Iarch/fake/include
 

@@ -2,7 +2,7 @@
 # suture.efi: the loader and the monitor in one position-independent image.
 include arch/$(ARCH)/arch.mk
 
-# MUTATE=name: a monitor that leaves out one point of the check (monitor/core/mutate.h), for tests
+# MUTATE=name: a monitor that leaves out one point of the check (monitor/lib/mutate.h), for tests
 IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
 O := $(IMAGE)/obj
 IMAGE_RULES := mk/flags.mk mk/image.mk arch/$(ARCH)/arch.mk
@@ -12,7 +12,7 @@ IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ZYDIS_SRC))
 
 INCLUDES := -Iinclude -Imonitor
 IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
-	-include monitor/core/hidden.h -fno-stack-protector -fno-strict-aliasing -fno-common \
+	-include monitor/lib/hidden.h -fno-stack-protector -fno-strict-aliasing -fno-common \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
 	-fno-tree-loop-distribute-patterns $(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
 	$(MUTATE:%=-DSUTURE_MUTATE_%)
@@ -40,7 +40,7 @@ $(O)/deps/%.o: build/deps/%.c $(IMAGE_RULES)
 
 $(IMAGE)/libdeps.a: $(IMAGE_DEPS_OBJ)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar qcs $@ $^
 
 # --gc-sections keeps what the entry point reaches; the check below refuses an image that would
 # need more than adding its load address to some words

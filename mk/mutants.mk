@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Mutants: programs of unit tests with one point of the code left out (monitor/core/mutate.h). Only
+# Mutants: programs of unit tests with one point of the code left out (monitor/lib/mutate.h). Only
 # the files that know the point are compiled anew; the rest comes from the archive.
 MUTANTS := build/mutants
 MUTANT_SRC := $(shell grep -lE 'MUTATION\($(MUTATE)\)' -r monitor --include='*.c' 2>/dev/null)

@@ -25,13 +25,13 @@ $(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/unit.mk
 UNIT_OBJ_$(1) := $$(call objects,$(UNIT)/$(1),$$(filter %.c,$$(call sources,arch/$(1))) $(2))
 $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 	@rm -f $$@
-	$$(Q)ar rcs $$@ $$^
+	$$(Q)ar qcs $$@ $$^
 
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
 $(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC)))
 # what only the fake's tests take is not compiled twice: a missing symbol would say so
-$(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/patch/engine%,$$(HOST_SRC)) \
+$(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/api/% monitor/patch/engine/%,$$(HOST_SRC)) \
 	$$(ZYDIS_SRC)))
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
@@ -63,9 +63,9 @@ check-unit: $(UNIT_TESTS) $(UNICORN_TESTS)
 
 # The engine against its model, deeper than check-unit goes, and so without sanitizers.
 MODEL := build/model
-MODEL_SRC := $(wildcard tests/unit/engine_*.c monitor/patch/engine*.c monitor/core/lib/*.c) \
-	monitor/patch/bundle.c monitor/core/errno.c
-$(MODEL)/%: tests/unit/%.c $(MODEL_SRC) $(wildcard tests/unit/engine_*.h monitor/patch/*.h) mk/unit.mk
+MODEL_SRC := $(wildcard tests/unit/engine_*.c monitor/patch/engine/*.c monitor/lib/*.c) \
+	monitor/patch/bundle.c monitor/lib/errno.c
+$(MODEL)/%: tests/unit/%.c $(MODEL_SRC) $(wildcard tests/unit/engine_*.h monitor/patch/*.h monitor/patch/engine/*.h) mk/unit.mk
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) $(INCLUDES) -Iarch/fake/include $(IMAGE_CPPFLAGS) \

@@ -3,7 +3,7 @@
 #ifndef X86_APIC_H
 #define X86_APIC_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 /* Register offsets in the page; the MSR of x2APIC is MSR_X2APIC + offset / 16. */
 enum apic_register {

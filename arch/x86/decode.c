@@ -4,8 +4,8 @@
 #include "hv.h"
 #include "insn.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "guest/mem.h"
 #include <Zydis/Zydis.h>
 

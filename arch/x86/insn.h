@@ -3,7 +3,7 @@
 #ifndef X86_INSN_H
 #define X86_INSN_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 #define CR0_PE (1ull << 0)
 #define CR0_MP (1ull << 1)

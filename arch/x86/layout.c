@@ -8,8 +8,8 @@
 #include "map.h"
 #include "pci.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "core/pool.h"
 #include "arch/memory.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "map.h"
 #include "insn.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 
 static bool same_kind(const struct map_range *r, u64 base, u64 pa, u32 attrs, bool repeat)
 {

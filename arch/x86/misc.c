@@ -3,8 +3,8 @@
 #include "hv.h"
 #include "insn.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 #define RDRAND_TRIES  10
 #define JITTER_ROUNDS 64

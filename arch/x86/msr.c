@@ -4,7 +4,7 @@
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/log.h"
 
 /*

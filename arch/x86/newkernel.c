@@ -17,7 +17,7 @@
 #include "hv.h"
 #include "insn.h"
 #include "smp.h"
-#include "core/drop.h"
+#include "agent/drop.h"
 #include "core/log.h"
 
 static bool is_gone(struct cpu *c)

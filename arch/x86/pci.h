@@ -3,7 +3,7 @@
 #ifndef X86_PCI_H
 #define X86_PCI_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 struct pci_window {
 	bool io; /* I/O ports, not memory */

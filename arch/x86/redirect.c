@@ -10,8 +10,8 @@
  * `jmp rel8` leads to the padding in front of a function, where the long jump is.
  */
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "stage2/shadow.h"
 #include <suture/abi.h>
 #include <Zydis/Zydis.h>

@@ -6,7 +6,7 @@
 #include "arch/barrier.h"
 #include "core/arch.h"
 #include "core/log.h"
-#include "core/service.h"
+#include "main.h"
 #include "net/nic.h"
 
 #define DIVIDE_BY_16	 0x3u

@@ -13,10 +13,10 @@
 #include "apic.h"
 #include "time.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/format.h"
+#include "lib/errno.h"
+#include "lib/format.h"
 #include "core/log.h"
-#include "core/mailbox.h"
+#include "agent/mailbox.h"
 #include "core/pool.h"
 #include "arch/memory.h"
 

@@ -5,7 +5,7 @@
 #include "service.h"
 #include "arch/barrier.h"
 #include "core/arch.h"
-#include "core/lib/format.h"
+#include "lib/format.h"
 #include "core/log.h"
 
 struct gate {

@@ -4,9 +4,9 @@
 #include "insn.h"
 #include "smp.h"
 #include "core/arch.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/log.h"
-#include "core/mailbox.h"
+#include "agent/mailbox.h"
 #include "core/pause.h"
 
 _Noreturn void vcpu_loop(struct cpu *c)

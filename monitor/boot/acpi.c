@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sections are those of the ACPI specification 6.5. */
 #include "boot/acpi.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 #define MADT_ENTRIES	44 /* 5.2.12 */
 #define MADT_ENABLED	1u

@@ -7,7 +7,7 @@
 #ifndef BOOT_ACPI_H
 #define BOOT_ACPI_H
 
-#include "core/types.h"
+#include "lib/types.h"
 #include <suture/abi.h>
 
 struct acpi_rsdp {

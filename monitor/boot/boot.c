@@ -8,7 +8,7 @@
 
 #include "arch/boot.h"
 #include "boot/boot_efi.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 
 #define CONFIG_PATH "\\EFI\\suture\\suture.conf"
 #define CONFIG_MAX  65536

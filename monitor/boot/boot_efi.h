@@ -15,7 +15,7 @@
 
 #include "boot/acpi.h"
 #include "boot/boot.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 
 struct boot {
 	EFI_HANDLE image;

@@ -6,7 +6,7 @@
 #ifndef BOOT_CONFIG_H
 #define BOOT_CONFIG_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 struct config {
 	char next[256];	    /* next=\vmlinuz.efi : path of the next loader on the same volume */

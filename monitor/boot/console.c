@@ -2,7 +2,7 @@
 #include <efi.h>
 
 #include "boot/boot_efi.h"
-#include "core/lib/format.h"
+#include "lib/format.h"
 
 static void __printf_like(2, 0) print(struct boot *b, const char *fmt, va_list ap)
 {

@@ -2,7 +2,7 @@
 #include <efi.h>
 
 #include "boot/boot_efi.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 
 static EFI_GUID file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
 static EFI_GUID device_path_guid = EFI_DEVICE_PATH_PROTOCOL_GUID;

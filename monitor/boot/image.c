@@ -4,7 +4,7 @@
 
 #include "arch/boot.h"
 #include "boot/boot_efi.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 
 /* From the linker script: both at their place in the visible image. */
 extern const char ImageBase[];

@@ -3,7 +3,7 @@
 
 #include "arch/boot.h"
 #include "boot/boot_efi.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 
 #define ALIGNMENT (2ull << 20)
 #define BELOW	  0xffffffffull /* 32-bit addresses are enough for NICs and page-table roots */

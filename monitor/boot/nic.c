@@ -3,7 +3,7 @@
 #include <efipciio.h>
 
 #include "boot/boot_efi.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 
 #define PCI_CLASS	   0x08 /* config space: revision, then three bytes of class */
 #define PCI_HEADER_TYPE	   0x0e

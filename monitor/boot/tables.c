@@ -3,7 +3,7 @@
 
 #include "arch/boot.h"
 #include "boot/boot_efi.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 
 static EFI_GUID acpi_guids[] = {ACPI_20_TABLE_GUID, ACPI_TABLE_GUID};
 

@@ -3,8 +3,8 @@
 #ifndef CORE_CPU_H
 #define CORE_CPU_H
 
-#include "core/lib/format.h"
-#include "core/types.h"
+#include "lib/format.h"
+#include "lib/types.h"
 
 #define MAX_CPUS 64
 

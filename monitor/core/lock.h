@@ -13,7 +13,7 @@
 #ifndef CORE_LOCK_H
 #define CORE_LOCK_H
 
-#include "core/types.h"
+#include "lib/types.h"
 #include "arch/barrier.h"
 
 struct spinlock {

@@ -9,8 +9,8 @@
 #ifndef CORE_LOG_H
 #define CORE_LOG_H
 
-#include "core/lib/format.h"
-#include "core/types.h"
+#include "lib/format.h"
+#include "lib/types.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 

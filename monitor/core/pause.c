@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/pause.h"
 #include "core/arch.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/lock.h"
 #include "core/log.h"
-#include "core/mutate.h"
+#include "lib/mutate.h"
 
 /* A kick that got lost (merged with another NMI, say) must not cost the whole budget. */
 #define REKICK_US 500

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/pool.h"
 #include "arch/memory.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 #include "core/lock.h"
 #include "core/log.h"
 

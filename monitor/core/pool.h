@@ -6,7 +6,7 @@
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 /* Hand the range [base, base + size) to the pool; page aligned. Once, on the boot CPU. */
 void pool_init(pa_t base, u64 size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/hooks.h"
-#include "core/mutate.h"
+#include "lib/mutate.h"
 #include "guest/walk.h"
 
 #define MAX_RETHOOKS 4096u

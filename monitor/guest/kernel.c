@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/kernel.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/format.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
 
 struct guest_kernel guest_kernel;
 

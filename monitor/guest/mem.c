@@ -2,9 +2,9 @@
 #include "guest/mem.h"
 #include "arch/memory.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
-#include "core/mutate.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "lib/mutate.h"
 #include "guest/kernel.h"
 #include "stage2/stage2.h"
 

@@ -7,7 +7,7 @@
 #ifndef GUEST_MEM_H
 #define GUEST_MEM_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 /* Ranges of guest RAM, from the firmware's memory map. Filled at boot. */
 #define GUEST_MAX_RAM 128

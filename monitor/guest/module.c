@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/module.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 
 #define MAX_MODULES 1024
 #define MAX_ENTRIES (1u << 20) /* of one module's tables */

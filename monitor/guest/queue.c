@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The run queue of a CPU. */
-#include "core/mutate.h"
+#include "lib/mutate.h"
 #include "guest/walk.h"
 
 #define MAX_QUEUED (1u << 20)

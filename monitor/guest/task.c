@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/task.h"
-#include "core/errno.h"
-#include "core/mutate.h"
+#include "lib/errno.h"
+#include "lib/mutate.h"
 #include "guest/walk.h"
 
 #define MAX_TASKS (4u << 20)

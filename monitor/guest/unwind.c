@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/unwind.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 const struct guest_stack *unwind_stack(const struct unwind_state *s, u64 at, u64 len)
 {

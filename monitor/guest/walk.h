@@ -3,8 +3,8 @@
 #ifndef GUEST_WALK_H
 #define GUEST_WALK_H
 
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "guest/task.h"
 
 /*

@@ -8,8 +8,8 @@
 #include "arch/barrier.h"
 #include "arch/memory.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "core/log.h"
 #include "core/pool.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/net.h"
 #include "core/arch.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/log.h"
 #include "core/pool.h"
-#include "net/http.h"
+#include "api/http.h"
 #include "net/nic.h"
 #include "lwip/etharp.h"
 #include "lwip/init.h"

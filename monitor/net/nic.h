@@ -3,7 +3,7 @@
 #ifndef NET_NIC_H
 #define NET_NIC_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 struct pci_device {
 	u16 bdf;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "patch/bundle.h"
-#include "core/errno.h"
-#include "core/lib/format.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
 
 #define CVES_MAX    256u
 #define STRINGS_MAX 65536u

@@ -3,7 +3,7 @@
 #ifndef PATCH_BUNDLE_H
 #define PATCH_BUNDLE_H
 
-#include "core/types.h"
+#include "lib/types.h"
 #include <suture/bundle.h>
 
 struct bundle {

@@ -3,8 +3,8 @@
 #ifndef PATCH_REPORT_H
 #define PATCH_REPORT_H
 
-#include "core/lib/format.h"
-#include "core/types.h"
+#include "lib/format.h"
+#include "lib/types.h"
 #include <suture/abi.h>
 
 #define BLOCKER_STACK 16

@@ -6,7 +6,7 @@
 #ifndef PATCH_SWITCH_H
 #define PATCH_SWITCH_H
 
-#include "patch/check.h"
+#include "patch/check/check.h"
 #include "patch/report.h"
 
 struct switch_func {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/pt.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 
 int pt_walk(const struct pt_format *f, u64 root, u64 addr, pt_read_fn read, void *ctx,
 	    struct pt_walk *w)

@@ -9,7 +9,7 @@
 #ifndef STAGE2_PT_H
 #define STAGE2_PT_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 #define PT_ENTRIES	  512u
 #define PT_LEVEL_SHIFT(l) (PAGE_SHIFT + 9u * (l))

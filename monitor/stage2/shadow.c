@@ -12,9 +12,9 @@
 #include "stage2/shadow_set.h"
 #include "stage2/stage2.h"
 #include "arch/memory.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
-#include "core/mutate.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "lib/mutate.h"
 #include "core/pool.h"
 
 struct shadow_plan {

@@ -2,7 +2,7 @@
 /* What happens to redirects in force without a plan: drops, and writes of the guest. */
 #include "stage2/shadow_set.h"
 #include "arch/memory.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 #include "core/pool.h"
 
 /* ---- dropping ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/stage2.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/pool.h"
 #include "arch/memory.h"
 

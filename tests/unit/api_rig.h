@@ -4,7 +4,7 @@
 #define API_RIG_H
 
 #include "net_engine.h"
-#include "net/api.h"
+#include "api/api.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include <time.h>
 #include "synthetic.h"
-#include "patch/check.h"
+#include "patch/check/check.h"
 
 #define FUNC_START (SYN_TEXT + 0x1000)
 #define FUNC_END   (SYN_TEXT + 0x1080)

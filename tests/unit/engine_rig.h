@@ -15,9 +15,9 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "core/errno.h"
-#include "core/lib/string.h"
-#include "patch/engine.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "patch/engine/engine.h"
 
 #define VMLINUX	     0xffffffff81000000ull
 #define VMLINUX_SIZE 0x1000000ull

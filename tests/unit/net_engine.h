@@ -6,10 +6,10 @@
 #ifndef NET_ENGINE_H
 #define NET_ENGINE_H
 
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "core/pool.h"
-#include "core/service.h"
+#include "main.h"
 #include "fake.h"
 #include "guest/kernel.h"
 #include <stdio.h>

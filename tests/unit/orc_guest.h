@@ -14,8 +14,8 @@
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "guest/task.h"

@@ -7,7 +7,7 @@
 #ifndef ORC_PROGRAM_H
 #define ORC_PROGRAM_H
 
-#include "core/types.h"
+#include "lib/types.h"
 #include "guest/kernel.h"
 
 #define TEXT	  0xffffffff81000000ull

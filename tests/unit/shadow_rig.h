@@ -13,8 +13,8 @@
 #include <cmocka.h>
 #include "fake.h"
 #include "arch/barrier.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "stage2/shadow.h"

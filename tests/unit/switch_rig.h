@@ -4,11 +4,11 @@
 #define SWITCH_RIG_H
 
 #include "synthetic.h"
-#include "core/drop.h"
+#include "agent/drop.h"
 #include "core/pause.h"
-#include "core/service.h"
+#include "main.h"
 #include "core/pool.h"
-#include "patch/check.h"
+#include "patch/check/check.h"
 #include "patch/switch.h"
 #include "stage2/shadow.h"
 #include "stage2/stage2.h"

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "fake.h"
 #include "guest/task.h"
 

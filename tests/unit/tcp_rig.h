@@ -7,7 +7,7 @@
 #define TCP_RIG_H
 
 #include "net_engine.h"
-#include "net/http.h"
+#include "api/http.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
 #include "lwip/tcp.h"

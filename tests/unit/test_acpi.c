@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 
 #include "boot/acpi.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 #define MAX_TABLES 16
 

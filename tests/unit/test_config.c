@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "boot/config.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 static struct config c;
 static char why[160];

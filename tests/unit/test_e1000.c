@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The e1000 driver; the test is the card. */
 #include "net/nic.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/pool.h"
 #include "fake.h"
 #include <setjmp.h>

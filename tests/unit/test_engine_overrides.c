@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Functions whose callers somebody else in the guest leads elsewhere, as the agent says. */
 #include "engine_rig.h"
-#include "patch/engine_types.h"
+#include "patch/engine/types.h"
 
 #define KLP "Linux's livepatch (klp), module nat (/sys/kernel/livepatch)"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the agent tells for people to read: counts of shadow variables, names of addresses. */
 #include "engine_rig.h"
-#include "patch/engine_types.h"
+#include "patch/engine/types.h"
 
 static const struct def a7 = {.name = "a",
 			      .objects = {{"vmlinux", 0}, {"ext4", 0}},

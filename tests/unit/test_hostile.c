@@ -6,10 +6,10 @@
  * fixed; SUTURE_ROUNDS is the number of rounds, of 40 events each.
  */
 #include "net_engine.h"
-#include "core/lib/format.h"
+#include "lib/format.h"
 #include "core/log.h"
-#include "core/messages.h"
-#include "net/api.h"
+#include "agent/messages.h"
+#include "api/api.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Request heads and JSON: what a client may send, and what may stand in a name. */
-#include "net/api.h"
-#include "core/errno.h"
+#include "api/api.h"
+#include "lib/errno.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

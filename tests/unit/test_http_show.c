@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the API shows of a real engine: status, patches, shadow variables, log, metrics. */
 #include "api_rig.h"
-#include "core/lib/format.h"
+#include "lib/format.h"
 #include "core/log.h"
 
 static void shows_status_before_anything_has_happened(void **state)

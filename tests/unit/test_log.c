@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The log keeps what matters, whatever a guest or a peer has it say. */
 #include "core/arch.h"
-#include "core/lib/format.h"
-#include "core/lib/string.h"
+#include "lib/format.h"
+#include "lib/string.h"
 #include "core/log.h"
 #include "fake.h"
 #include <setjmp.h>

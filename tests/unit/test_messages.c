@@ -2,7 +2,7 @@
 /* What the configuration forbids the guest, before the engine is asked. */
 #include "net_engine.h"
 #include "core/log.h"
-#include "core/messages.h"
+#include "agent/messages.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A panic that is told from anywhere in the guest, and one that only its CPUs show. */
-#include "core/panic.h"
+#include "guest/panic.h"
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "fake.h"
 #include "guest/mem.h"
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The pause protocol with real threads as guest CPUs. */
 #include "core/arch.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/pause.h"
 #include "arch/barrier.h"
 #include "fake.h"

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include "fake.h"
 #include "arch/barrier.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/pool.h"
 #include "stage2/stage2.h"
 

@@ -6,7 +6,7 @@
 #include "synthetic.h"
 #include "guest/module.h"
 #include "guest/unwind.h"
-#include "patch/check.h"
+#include "patch/check/check.h"
 
 #define FUNC_START (SYN_TEXT + 0x1000)
 #define FUNC_END   (SYN_TEXT + 0x1080)

@@ -15,8 +15,8 @@
 #include <sys/mman.h>
 #include <unicorn/unicorn.h>
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "core/pool.h"
 #include "stage2/stage2.h"
 

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
 #include "core/arch.h"
-#include "core/errno.h"
-#include "core/lib/string.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "stage2/shadow.h"
 #include <suture/abi.h>
 

@@ -6,7 +6,7 @@
  * returned.
  */
 #include "orc_guest.h"
-#include "patch/check.h"
+#include "patch/check/check.h"
 
 #define CHECKS	  100000u /* in each format */
 #define PROGRAMS  24u

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "boot/boot.h"
-#include "core/lib/string.h"
+#include "lib/string.h"
 #include "core/pause.h"
 #include "stage2/shadow.h"
 #include "stage2/stage2.h"

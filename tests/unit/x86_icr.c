@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "core/lib/string.h"
+#include "lib/string.h"
 #include "../../arch/x86/apic.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/icr.h"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "core/arch.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "core/pool.h"
 #include "../../arch/x86/map.h"
 

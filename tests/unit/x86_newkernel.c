@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "core/arch.h"
-#include "core/drop.h"
-#include "core/lib/string.h"
+#include "agent/drop.h"
+#include "lib/string.h"
 #include "../../arch/x86/apic.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/smp.h"

@@ -3,7 +3,7 @@
 #ifndef SVM_VMCB_H
 #define SVM_VMCB_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 struct vmcb_segment {
 	u16 selector;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "core/arch.h"
-#include "core/errno.h"
+#include "lib/errno.h"
 #include "stage2/shadow.h"
 #include <Zydis/Zydis.h>
 #include "../sites.h"

@@ -6,7 +6,7 @@
 #ifndef ARCH_MEMORY_H
 #define ARCH_MEMORY_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 #define FAKE_RAM_BASE 0x40000000ull
 #define FAKE_RAM_SIZE (64ull << 20)

@@ -6,7 +6,7 @@
 #ifndef ARCH_PAC_H
 #define ARCH_PAC_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 #define FAKE_PAC_MASK 0xff7f000000000000ull
 

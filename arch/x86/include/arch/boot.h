@@ -8,7 +8,7 @@
 
 #include <cpuid.h>
 
-#include "core/types.h"
+#include "lib/types.h"
 
 #define ARCH_EFI_SUFFIX	      "x64"    /* in the names of EFI loaders */
 #define ARCH_ELF_RELATIVE     8	       /* R_X86_64_RELATIVE */

@@ -3,7 +3,7 @@
 #ifndef ARCH_MEMORY_H
 #define ARCH_MEMORY_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 /* A pointer to physical memory. The caller has checked that it is memory. */
 static inline void *arch_ptr(pa_t pa)

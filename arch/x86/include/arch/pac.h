@@ -3,7 +3,7 @@
 #ifndef ARCH_PAC_H
 #define ARCH_PAC_H
 
-#include "core/types.h"
+#include "lib/types.h"
 
 /* The code address in a word of a stack or register, without its authentication code. */
 static inline u64 arch_strip_pac(u64 word)

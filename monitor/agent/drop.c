@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/drop.h"
+#include "core/arch.h"
+#include "lib/errno.h"
+#include "core/log.h"
+#include "core/pause.h"
+#include "main.h"
+#include "stage2/shadow.h"
+
+/*
+ * A drop must succeed: the memory goes away when the guest has its answer. Pauses of others
+ * are short, so this many tries of this length are tried only when something is very wrong.
+ */
+#define DROP_BUDGET_US 1000000
+#define DROP_TRIES     10
+
+static u32 ended; /* enum kernel_end */
+
+static int drop_some(u64 start, u64 end)
+{
+	return shadow_drop_range(start, end, service_note_dropped, NULL);
+}
+
+static int drop_everything(u64 start, u64 end)
+{
+	(void)start, (void)end;
+	return shadow_close(service_note_dropped, NULL);
+}
+
+static s64 drop_paused(int (*drop)(u64 start, u64 end), u64 start, u64 end)
+{
+	struct pause p;
+	int r = 0;
+
+	for (int i = 0; i < DROP_TRIES; i++) {
+		r = pause_begin(&p, DROP_BUDGET_US);
+		if (r)
+			continue;
+		/* Past the commit no CPU lets itself go in the middle. */
+		r = pause_commit(&p, NULL, NULL);
+		if (!r)
+			r = drop(start, end);
+		pause_end(&p);
+		if (r < 0)
+			continue;
+		arch_service_wake();
+		return r;
+	}
+	log_limited(LOG_AGENT, LOG_ERROR,
+		    "drop of [%#llx, %#llx): guest CPUs did not stop in %d tries",
+		    (unsigned long long)start, (unsigned long long)end, DROP_TRIES);
+	return r;
+}
+
+s64 drop_range(u64 start, u64 end)
+{
+	struct shadow_stats stats;
+
+	shadow_stats(&stats);
+	if (!stats.redirects && !stats.plan_open)
+		return 0;
+	return drop_paused(drop_some, start, end);
+}
+
+s64 drop_all(enum kernel_end how)
+{
+	/* Also with nothing in force: what the service CPU is about to begin must come to nothing.
+	 */
+	s64 r = drop_paused(drop_everything, 0, UINT64_MAX);
+
+	__atomic_store_n(&ended, how, __ATOMIC_RELEASE);
+	arch_service_wake();
+	return r;
+}
+
+enum kernel_end kernel_end_take(void)
+{
+	return (enum kernel_end)__atomic_exchange_n(&ended, KERNEL_STAYS, __ATOMIC_ACQ_REL);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/mailbox.h"
+#include "core/arch.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "core/lock.h"
+#include "core/log.h"
+#include "agent/messages.h"
+#include "core/pool.h"
+#include "guest/mem.h"
+
+/*
+ * EMPTY -> FILLING -> POSTED -> SERVING -> ANSWERED -> DRAINING -> EMPTY. Guest CPUs own FILLING
+ * and DRAINING, the service CPU owns SERVING; whoever changes the state by compare-and-swap owns
+ * the buffers until the next change. ABANDONED: the agent gave up while the service CPU was at it.
+ */
+enum state { EMPTY, FILLING, POSTED, SERVING, ANSWERED, DRAINING, ABANDONED };
+
+static struct {
+	u32 state;
+	u8 *request, *reply;
+} box;
+
+static bool change(enum state from, enum state to)
+{
+	u32 expected = from;
+
+	return __atomic_compare_exchange_n(&box.state, &expected, to, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+static void set(enum state to)
+{
+	__atomic_store_n(&box.state, to, __ATOMIC_RELEASE);
+}
+
+int mailbox_init(void)
+{
+	box.request = pool_alloc(SUTURE_MSG_MAX / PAGE_SIZE);
+	box.reply = pool_alloc(SUTURE_MSG_MAX / PAGE_SIZE);
+	return box.request && box.reply ? 0 : -ENOMEM;
+}
+
+s64 mailbox_post(u64 ipa, u64 len)
+{
+	const struct suture_msg *m = (const struct suture_msg *)box.request;
+	int r;
+
+	if (len < sizeof(*m) || len > SUTURE_MSG_MAX)
+		return -EMSGSIZE;
+	if (ipa % 8)
+		return -EINVAL;
+	/* An answer that nobody fetched belongs to a caller that is gone. */
+	if (!change(EMPTY, FILLING) && !change(ANSWERED, FILLING))
+		return -EBUSY;
+	r = guest_read_ipa(IPA(ipa), box.request, len);
+	if (!r && m->size != len)
+		r = -EINVAL;
+	if (r) {
+		set(EMPTY);
+		return r;
+	}
+	set(POSTED);
+	arch_service_wake();
+	return 0;
+}
+
+s64 mailbox_reply(u64 ipa, u64 len)
+{
+	const struct suture_msg *m = (const struct suture_msg *)box.reply;
+	s64 r;
+
+	if (ipa % 8)
+		return -EINVAL;
+	if (!change(ANSWERED, DRAINING))
+		return READ_ONCE(box.state) == EMPTY ? -ENOENT : -EAGAIN;
+	if (m->size > len)
+		r = -EMSGSIZE;
+	else
+		r = guest_write_ipa(IPA(ipa), box.reply, m->size);
+	if (!r)
+		r = m->size;
+	/* A caller that gave a bad buffer may try again with a good one. */
+	set(r < 0 ? ANSWERED : EMPTY);
+	return r;
+}
+
+s64 mailbox_cancel(void)
+{
+	if (!change(POSTED, EMPTY) && !change(ANSWERED, EMPTY))
+		change(SERVING, ABANDONED);
+	return 0;
+}
+
+bool mailbox_serve(void)
+{
+	if (!change(POSTED, SERVING))
+		return false;
+	message_answer((const struct suture_msg *)box.request, (struct suture_msg *)box.reply);
+	if (!change(SERVING, ANSWERED))
+		change(ABANDONED, EMPTY);
+	return true;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The agent's mailbox: one message and its answer, handed over between guest CPUs and the service
+ * CPU. */
+#ifndef AGENT_MAILBOX_H
+#define AGENT_MAILBOX_H
+
+#include "core/cpu.h"
+
+/* -ENOMEM. Boot CPU. */
+int mailbox_init(void);
+
+/* SUTURE_HC_POST, _REPLY, _CANCEL. On a guest CPU, inside its exit; never wait. */
+s64 mailbox_post(u64 ipa, u64 len);
+s64 mailbox_reply(u64 ipa, u64 len);
+s64 mailbox_cancel(void);
+
+/* Answer the queued message, if there is one. Returns true if there was. Service CPU. */
+bool mailbox_serve(void);
+
+/*
+ * A hypercall of guest CPU c from kernel mode: dispatch on nr. Returns the guest's result. On that
+ * CPU, inside its exit.
+ */
+s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2);
+
+#endif

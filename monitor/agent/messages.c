@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/messages.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "core/log.h"
+#include "main.h"
+#include "guest/kernel.h"
+
+/* Polling intervals of the agent: an operator should not wait, and an idle guest should not feel
+ * it. */
+#define POLL_IDLE_MS   250
+#define POLL_ACTIVE_MS 1
+
+static int hello(const struct suture_msg *msg, struct suture_msg *out)
+{
+	const struct suture_hello *m = (const struct suture_hello *)msg;
+	struct suture_hello_reply *reply = (struct suture_hello_reply *)out;
+	struct guest_kernel before = guest_kernel;
+	char why[REASON_LEN] = "";
+	int r;
+
+	reply->abi_version = SUTURE_ABI_VERSION;
+	reply->poll_ms_idle = POLL_IDLE_MS;
+	reply->poll_ms_active = POLL_ACTIVE_MS;
+	reply->guest_patches = service_config()->guest_patches;
+	if (m->abi_version != SUTURE_ABI_VERSION) {
+		log_limited(
+			LOG_AGENT, LOG_WARN,
+			"agent refused: it speaks ABI %u, this monitor %u: install the agent that "
+			"came with the monitor",
+			m->abi_version, SUTURE_ABI_VERSION);
+		return -EPROTO;
+	}
+	/* An agent that was loaded again describes the same kernel anew. */
+	guest_kernel_forget();
+	r = guest_kernel_register(m, why, sizeof(why));
+	if (r) {
+		guest_kernel = before;
+		log_limited(LOG_AGENT, LOG_WARN, "agent refused: %s (%s)", why, errno_name(r));
+		return r;
+	}
+	engine_agent_hello(service_engine());
+	log_limited(LOG_AGENT, LOG_INFO, "agent present: kernel %s", guest_kernel.release);
+	return 0;
+}
+
+static int bye(const struct suture_msg *msg, struct suture_msg *out)
+{
+	int r = engine_agent_bye(service_engine());
+
+	(void)msg, (void)out;
+	if (!r) {
+		guest_kernel_forget();
+		log_limited(LOG_AGENT, LOG_INFO, "agent gone");
+	}
+	return r;
+}
+
+static int poll(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)msg;
+	engine_work(service_engine(), (struct suture_work *)out);
+	return 0;
+}
+
+static int fetch(const struct suture_msg *msg, struct suture_msg *out)
+{
+	struct suture_fetch_reply *reply = (struct suture_fetch_reply *)out;
+	int r = engine_fetch(service_engine(), (const struct suture_fetch *)msg, reply, reply + 1,
+			     SUTURE_MSG_MAX - sizeof(*reply));
+
+	if (!r)
+		out->size = (su32)sizeof(*reply) + reply->length;
+	return r;
+}
+
+static int loaded(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_loaded(service_engine(), (const struct suture_loaded *)msg);
+}
+
+static int declare(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_declare(service_engine(), (const struct suture_declare *)msg);
+}
+
+static int step(const struct suture_msg *msg, struct suture_msg *out)
+{
+	engine_step(service_engine(), (const struct suture_step *)msg,
+		    (struct suture_step_reply *)out);
+	return 0;
+}
+
+static int set(const struct suture_msg *msg, struct suture_msg *out)
+{
+	const struct suture_set *m = (const struct suture_set *)msg;
+
+	(void)out;
+	if (service_config()->guest_may_disable)
+		return engine_set(service_engine(), m);
+	log_limited(LOG_AGENT, LOG_WARN,
+		    "patch '%s': %.*s (pid %u) in the guest wrote %u to `%s`: refused, suture.conf "
+		    "says guest_may_disable=no",
+		    m->name, (int)sizeof(m->comm), m->comm, m->pid, m->value,
+		    m->what == SUTURE_SET_FORCE ? "force" : "enabled");
+	return -EPERM;
+}
+
+static int module(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_module(service_engine(), (const struct suture_module *)msg);
+}
+
+static int withdraw(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_withdraw(service_engine(), ((const struct suture_patch_ref *)msg)->name);
+}
+
+static int query(const struct suture_msg *msg, struct suture_msg *out)
+{
+	return engine_query(service_engine(), ((const struct suture_patch_ref *)msg)->name,
+			    (struct suture_patch_state *)out);
+}
+
+static int shadow(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_shadow(service_engine(), (const struct suture_shadow *)msg);
+}
+
+static int symbols(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_symbols(service_engine(), (const struct suture_symbols *)msg);
+}
+
+static int overridden(const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)out;
+	return engine_overridden(service_engine(), (const struct suture_overridden *)msg);
+}
+
+#define HEADER sizeof(struct suture_msg)
+#define NONAME 0
+
+/* name_offset: where a message has a patch or module name that must be terminated, 0 if none. */
+static const struct {
+	su32 min_size, reply_size, name_offset;
+	bool anonymous; /* allowed before HELLO */
+	int (*answer)(const struct suture_msg *m, struct suture_msg *reply);
+} kinds[] = {
+	[SUTURE_MSG_HELLO] = {sizeof(struct suture_hello), sizeof(struct suture_hello_reply),
+			      offsetof(struct suture_hello, release), true, hello},
+	[SUTURE_MSG_BYE] = {HEADER, HEADER, NONAME, false, bye},
+	[SUTURE_MSG_POLL] = {HEADER, sizeof(struct suture_work), NONAME, false, poll},
+	[SUTURE_MSG_FETCH] = {sizeof(struct suture_fetch), sizeof(struct suture_fetch_reply),
+			      NONAME, false, fetch},
+	[SUTURE_MSG_LOADED] = {sizeof(struct suture_loaded), HEADER, NONAME, false, loaded},
+	[SUTURE_MSG_DECLARE] = {sizeof(struct suture_declare), HEADER,
+				offsetof(struct suture_declare, name), false, declare},
+	[SUTURE_MSG_STEP] = {sizeof(struct suture_step), sizeof(struct suture_step_reply),
+			     offsetof(struct suture_step, name), false, step},
+	[SUTURE_MSG_SET] = {sizeof(struct suture_set), HEADER, offsetof(struct suture_set, name),
+			    false, set},
+	[SUTURE_MSG_MODULE] = {sizeof(struct suture_module), HEADER,
+			       offsetof(struct suture_module, name), false, module},
+	[SUTURE_MSG_WITHDRAW] = {sizeof(struct suture_patch_ref), HEADER,
+				 offsetof(struct suture_patch_ref, name), false, withdraw},
+	[SUTURE_MSG_QUERY] = {sizeof(struct suture_patch_ref), sizeof(struct suture_patch_state),
+			      offsetof(struct suture_patch_ref, name), false, query},
+	[SUTURE_MSG_SHADOW] = {sizeof(struct suture_shadow), HEADER, NONAME, false, shadow},
+	[SUTURE_MSG_SYMBOLS] = {sizeof(struct suture_symbols), HEADER, NONAME, false, symbols},
+	[SUTURE_MSG_OVERRIDDEN] = {sizeof(struct suture_overridden), HEADER, NONAME, false,
+				   overridden},
+};
+
+static int refuse(const struct suture_msg *m)
+{
+	const char *name;
+
+	if (m->type >= ARRAY_SIZE(kinds) || !kinds[m->type].answer)
+		return -ENOSYS;
+	if (m->size < kinds[m->type].min_size)
+		return -EMSGSIZE;
+	if (!kinds[m->type].anonymous && !engine_agent_present(service_engine()))
+		return -EPERM;
+	name = (const char *)m + kinds[m->type].name_offset;
+	if (kinds[m->type].name_offset && !memchr(name, 0, SUTURE_NAME_LEN))
+		return -EINVAL;
+	return 0;
+}
+
+void message_answer(const struct suture_msg *m, struct suture_msg *reply)
+{
+	int r = refuse(m);
+	su32 size = r ? (su32)HEADER : kinds[m->type].reply_size;
+
+	memset(reply, 0, size);
+	*reply = (struct suture_msg){.type = m->type, .size = size, .seq = m->seq};
+	if (!r)
+		r = kinds[m->type].answer(m, reply);
+	reply->status = r;
+	if (r)
+		log_limited(LOG_AGENT, LOG_DEBUG, "message %u of the agent: %s", m->type,
+			    errno_name(r));
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Routing, refusals, and the routes that change something. */
+#include "api/api.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "main.h"
+#include "patch/bundle.h"
+
+static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
+static void clear(const char *name, struct api_reply *reply);
+static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
+		  size_t why_size);
+
+/* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
+struct api_route {
+	enum http_method method;
+	const char *path;
+	api_show_fn *show;
+	void (*text)(struct api_reply *reply);
+	/* the engine's function that begins something with a patch */
+	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
+	/* the same, with the request's parameters */
+	int (*begin_with)(struct engine *e, const struct http_request *rq, const char *name,
+			  char *why, size_t why_size);
+	void (*take)(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
+	void (*remove)(const char *name, struct api_reply *reply); /* name "": all */
+};
+
+static const struct api_route routes[] = {
+	{HTTP_GET, "/v1/status", .show = api_status},
+	{HTTP_GET, "/v1/info", .show = api_info},
+	{HTTP_GET, "/v1/patches", .show = api_patches},
+	{HTTP_POST, "/v1/patches", .take = upload},
+	{HTTP_DELETE, "/v1/patches", .remove = clear},
+	{HTTP_GET, "/v1/patches/*", .show = api_patch},
+	{HTTP_DELETE, "/v1/patches/*", .remove = clear},
+	{HTTP_POST, "/v1/patches/*/revert", .begin_with = revert},
+	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},
+	{HTTP_POST, "/v1/patches/*/cancel", .begin = engine_cancel},
+	{HTTP_GET, "/v1/shadow", .show = api_shadow},
+	{HTTP_GET, "/v1/log", .show = api_log},
+	{HTTP_GET, "/metrics", .text = api_metrics},
+};
+
+/* An answer in JSON is one object, and these are its brackets. */
+static struct json open_object(struct api_reply *reply)
+{
+	struct json j = {&reply->out, false};
+
+	json_object(&j, NULL);
+	return j;
+}
+
+static void close_object(struct json *j)
+{
+	json_object_end(j);
+	out_bytes(j->out, "\n", 1);
+}
+
+void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ...)
+{
+	char message[REASON_LEN + 128];
+	struct json j;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vformat(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	reply->status = status;
+	reply->type = "application/json";
+	reply->out.len = 0;
+	j = open_object(reply);
+	json_object(&j, "error");
+	json_str(&j, "code", errno_name(err));
+	json_str(&j, "message", message);
+	json_object_end(&j);
+	close_object(&j);
+}
+
+/* What the engine and the bundle's parser return, as HTTP knows it; anything else is 500. */
+static const struct {
+	int err;
+	u16 status;
+} statuses[] = {
+	{EINVAL, 400}, {EBADMSG, 400},	{EPROTO, 400},	     {EMSGSIZE, 400}, {ENAMETOOLONG, 400},
+	{EPERM, 403},  {EACCES, 403},	{EKEYREJECTED, 403}, {ENOENT, 404},   {EEXIST, 409},
+	{EBUSY, 409},  {EALREADY, 409}, {ENOEXEC, 409},	     {ENODEV, 409},   {EFBIG, 413},
+	{ESRCH, 503},  {EAGAIN, 503},	{ENOMEM, 507},	     {ENOSPC, 507},
+};
+
+static void refuse(struct api_reply *reply, int err, const char *why)
+{
+	u16 status = 500;
+
+	for (u32 i = 0; i < ARRAY_SIZE(statuses); i++)
+		if (statuses[i].err == -err)
+			status = statuses[i].status;
+	api_error(reply, status, err, "%s", why);
+}
+
+/* Does the path fit the pattern? What stands for its * goes to name. */
+static bool path_fits(const char *pattern, const char *path, char *name, size_t name_size)
+{
+	size_t n = 0;
+
+	for (; *pattern; pattern++) {
+		if (*pattern != '*') {
+			if (*path++ != *pattern)
+				return false;
+			continue;
+		}
+		for (; *path && *path != '/'; path++) {
+			if (n + 1 >= name_size)
+				return false;
+			name[n++] = *path;
+		}
+		if (!n)
+			return false;
+	}
+	name[n] = 0;
+	return !*path;
+}
+
+static const char *method_name(const struct api_route *r)
+{
+	return r->method == HTTP_POST ? "POST" : r->method == HTTP_DELETE ? "DELETE" : "GET";
+}
+
+/* The methods that a path has, for the Allow header: bits by enum http_method. */
+static const char *allowed(u32 methods)
+{
+	static const struct {
+		u32 methods;
+		const char *text;
+	} known[] = {
+		{1u << HTTP_GET, "GET, HEAD"},
+		{1u << HTTP_POST, "POST"},
+		{1u << HTTP_GET | 1u << HTTP_DELETE, "GET, HEAD, DELETE"},
+		{1u << HTTP_GET | 1u << HTTP_POST | 1u << HTTP_DELETE, "GET, HEAD, POST, DELETE"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i].methods == methods)
+			return known[i].text;
+	return "GET, HEAD, POST, DELETE";
+}
+
+static void no_such_path(const struct http_request *rq, struct api_reply *reply)
+{
+	char known[384] = "";
+	size_t len = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(routes); i++)
+		len += (size_t)format(known + len, sizeof(known) - len, "%s%s %s", i ? ", " : "",
+				      method_name(&routes[i]), routes[i].path);
+	api_error(reply, 404, -ENOENT, "no such path: %.*s%s; there are %s", BRIEF(rq->path, 120),
+		  known);
+}
+
+/* May this request have the body that it announces? Refused before a byte of it is read. */
+static bool body_allowed(const struct api_route *r, const struct http_request *rq,
+			 struct api_reply *reply)
+{
+	if (rq->chunked || (r->take && !rq->has_length))
+		api_error(reply, 411, -EINVAL,
+			  "send the body with Content-Length, not in chunks: %s %s",
+			  rq->method_name, r->path);
+	else if (!r->take && rq->content_length)
+		api_error(reply, 413, -EFBIG, "%s %s takes no body", rq->method_name, r->path);
+	else if (rq->content_length > SUTURE_BUNDLE_MAX)
+		api_error(reply, 413, -EFBIG,
+			  "the body has %llu bytes: a bundle has at most %u; strip the payload's "
+			  "debug information",
+			  (unsigned long long)rq->content_length, SUTURE_BUNDLE_MAX);
+	else if (r->take && !rq->content_length)
+		api_error(reply, 400, -EMSGSIZE, "the body is empty: send a bundle");
+	else if (r->take && *rq->content_type &&
+		 !http_token_is(rq->content_type, "application/octet-stream"))
+		api_error(reply, 415, -EINVAL,
+			  "a bundle is sent as Content-Type: application/octet-stream, not %.*s%s",
+			  BRIEF(rq->content_type, 60));
+	else
+		return true;
+	return false;
+}
+
+const struct api_route *api_route(const struct http_request *rq, struct api_reply *reply)
+{
+	enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
+	const struct api_route *found = NULL;
+	u32 methods = 0;
+	char name[SUTURE_NAME_LEN];
+
+	for (const struct api_route *r = routes; r < routes + ARRAY_SIZE(routes); r++) {
+		if (!path_fits(r->path, rq->path, name, sizeof(name)))
+			continue;
+		methods |= 1u << r->method;
+		if (r->method == method)
+			found = r;
+	}
+	if (!methods) {
+		no_such_path(rq, reply);
+		return NULL;
+	}
+	if (!found) {
+		reply->allow = allowed(methods);
+		api_error(reply, 405, -EOPNOTSUPP, "%.*s%s is not for %.*s%s: use %s",
+			  BRIEF(rq->method_name, 20), BRIEF(rq->path, 120), reply->allow);
+		return NULL;
+	}
+	/* a browser would add the operator's certificate to a request of any page */
+	if (rq->origin) {
+		api_error(reply, 403, -EPERM, "requests of web pages (Origin header) are refused");
+		return NULL;
+	}
+	if (rq->expect_other) {
+		api_error(reply, 417, -EINVAL, "the only Expect known here is 100-continue");
+		return NULL;
+	}
+	return body_allowed(found, rq, reply) ? found : NULL;
+}
+
+bool api_repeatable(const struct api_route *route)
+{
+	return route->method == HTTP_GET;
+}
+
+/* 202: the engine has begun; the rest is seen at the patch's own path. */
+static void accepted(struct api_reply *reply, const char *name)
+{
+	struct json j = open_object(reply);
+
+	reply->status = 202;
+	format(reply->location, sizeof(reply->location), "/v1/patches/%s", name);
+	json_str(&j, "name", name);
+	close_object(&j);
+}
+
+static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply)
+{
+	char why[REASON_LEN] = "";
+	u64 strict = 0;
+	struct bundle b;
+	int err;
+
+	if (http_query_u64(rq, "strict", &strict) || strict > 1) {
+		api_error(reply, 400, -EINVAL, "strict is 0 or 1, not ?%.*s%s",
+			  BRIEF(rq->query, 60));
+		return;
+	}
+	err = bundle_parse(&b, body->data, body->size, why, sizeof(why));
+	if (err) {
+		refuse(reply, err, why);
+		return;
+	}
+	err = engine_upload(service_engine(), &b, why, sizeof(why));
+	if (err) {
+		refuse(reply, err, why);
+		return;
+	}
+	if (strict)
+		engine_be_strict(service_engine(), b.manifest.name);
+	body->data = NULL; /* the engine's from here on */
+	accepted(reply, b.manifest.name);
+}
+
+static void clear(const char *name, struct api_reply *reply)
+{
+	char why[REASON_LEN] = "";
+	int count = engine_clear(service_engine(), *name ? name : NULL, why, sizeof(why));
+	struct json j;
+
+	if (count < 0) {
+		refuse(reply, count, why);
+		return;
+	}
+	j = open_object(reply);
+	json_u64(&j, "cleared", (u64)count);
+	close_object(&j);
+}
+
+static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
+		  size_t why_size)
+{
+	u64 below = 0, force = 0;
+
+	if (http_query_u64(rq, "from_below", &below) || http_query_u64(rq, "force", &force) ||
+	    below > 1 || force > 1) {
+		format(why, why_size, "from_below and force are 0 or 1, not ?%.*s%s",
+		       BRIEF(rq->query, 60));
+		return -EINVAL;
+	}
+	if (force && !below) {
+		format(why, why_size, "force=1 is for from_below=1 only");
+		return -EINVAL;
+	}
+	return below ? engine_revert_below(e, name, force, why, why_size)
+		     : engine_revert(e, name, why, why_size);
+}
+
+static void begin(const struct api_route *route, const struct http_request *rq, const char *name,
+		  struct api_reply *reply)
+{
+	struct engine *e = service_engine();
+	char why[REASON_LEN] = "";
+	int err = route->begin ? route->begin(e, name, why, sizeof(why))
+			       : route->begin_with(e, rq, name, why, sizeof(why));
+
+	if (err)
+		refuse(reply, err, why);
+	else
+		accepted(reply, name);
+}
+
+static void show(const struct api_route *route, const struct http_request *rq, const char *name,
+		 struct api_reply *reply)
+{
+	struct json j = open_object(reply);
+
+	route->show(&j, rq, name, reply);
+	if (reply->status == 200)
+		close_object(&j);
+}
+
+void api_answer(const struct api_route *route, const struct http_request *rq, struct api_body *body,
+		struct api_reply *reply)
+{
+	char name[SUTURE_NAME_LEN];
+
+	reply->status = 200;
+	reply->type = "application/json";
+	path_fits(route->path, rq->path, name, sizeof(name));
+	if (route->show)
+		show(route, rq, name, reply);
+	else if (route->begin || route->begin_with)
+		begin(route, rq, name, reply);
+	else if (route->take)
+		route->take(rq, body, reply);
+	else if (route->remove)
+		route->remove(name, reply);
+	else
+		route->text(reply);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The API's routes and their handlers: a request goes in, an answer comes out. Nothing here knows
+ * connections. docs/api.md is what it promises. Service CPU.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "api/json.h"
+#include "api/request.h"
+
+/* An answer. The caller provides out.buf; if the text does not fit, out.len says how much it needs.
+ */
+struct api_reply {
+	u16 status;
+	const char *type;  /* Content-Type */
+	char location[80]; /* Location header, "" for none */
+	const char *allow; /* Allow header, NULL for none */
+	struct out out;
+};
+
+/* The body of a request: `size` bytes in pages of the pool; data is NULL when there is none. */
+struct api_body {
+	void *data;
+	size_t size;
+};
+
+struct api_route;
+
+/*
+ * Find the route of a request and check everything that can be checked before its body is read.
+ * NULL: refused, and *reply says why.
+ */
+const struct api_route *api_route(const struct http_request *rq, struct api_reply *reply);
+
+/*
+ * Answer the request. A handler that keeps the body sets body->data to NULL; else it stays the
+ * caller's.
+ */
+void api_answer(const struct api_route *route, const struct http_request *rq, struct api_body *body,
+		struct api_reply *reply);
+
+/* May api_answer() be called again for the same request (the answer did not fit)? */
+bool api_repeatable(const struct api_route *route);
+
+/* Make *reply an error: err is a negative errno, the text one line that names thing and way out. */
+void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ...)
+	__printf_like(4, 5);
+
+/*
+ * The head of the HTTP response that carries *reply, up to the empty line. Returns its length;
+ * HTTP_HEADERS_MAX is room for any.
+ */
+#define HTTP_HEADERS_MAX 512u
+size_t http_headers(char *buf, size_t size, const struct api_reply *reply, bool keep_alive);
+
+/* ---- between the files of the API ---- */
+
+/* The id of a state: decimal, but a string, since it may need all 64 bits. */
+void api_json_id(struct json *j, const char *key, u64 id);
+/* The members of /v1/status that are about patches. */
+void api_show_current(struct json *j);
+
+/*
+ * GET routes: add to *j, which is the object that is the answer, or make *reply an error. `name`
+ * is what stood for the * of the route's path.
+ */
+typedef void api_show_fn(struct json *j, const struct http_request *rq, const char *name,
+			 struct api_reply *reply);
+api_show_fn api_status, api_info, api_patches, api_patch, api_shadow, api_log;
+/* The one whose answer is not JSON. */
+void api_metrics(struct api_reply *reply);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * HTTP/1.1 over lwIP's altcp: connections, their memory and their time limits. What a request means
+ * is api.h's. Why not lwIP's httpd: docs/api.md. Service CPU, lwIP's only context.
+ */
+#ifndef API_HTTP_H
+#define API_HTTP_H
+
+#include "lib/types.h"
+
+/* Listen on the port, on every address of ours. 0, -ENOMEM, or -EADDRINUSE. */
+int http_listen(u16 port);
+
+struct http_stats {
+	u64 good, refused, failed; /* answers with status 2xx, 4xx, 5xx */
+	u32 connections;	   /* open now */
+};
+void http_stats(struct http_stats *s);
+
+#endif

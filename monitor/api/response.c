@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "api/api.h"
+#include "lib/format.h"
+#include "core/version.h"
+
+static const char *status_text(u16 status)
+{
+	static const struct {
+		u16 status;
+		const char *text;
+	} texts[] = {
+		{200, "OK"},
+		{202, "Accepted"},
+		{400, "Bad Request"},
+		{403, "Forbidden"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{408, "Request Timeout"},
+		{409, "Conflict"},
+		{411, "Length Required"},
+		{413, "Content Too Large"},
+		{415, "Unsupported Media Type"},
+		{417, "Expectation Failed"},
+		{431, "Request Header Fields Too Large"},
+		{500, "Internal Server Error"},
+		{503, "Service Unavailable"},
+		{505, "HTTP Version Not Supported"},
+		{507, "Insufficient Storage"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(texts); i++)
+		if (texts[i].status == status)
+			return texts[i].text;
+	return "Unknown";
+}
+
+size_t http_headers(char *buf, size_t size, const struct api_reply *r, bool keep_alive)
+{
+	int len = format(buf, size,
+			 "HTTP/1.1 %u %s\r\n"
+			 "Server: suture/%s\r\n"
+			 "Content-Type: %s\r\n"
+			 "Content-Length: %zu\r\n"
+			 "Cache-Control: no-store\r\n"
+			 "%s%s%s%s%s%s"
+			 "Connection: %s\r\n\r\n",
+			 r->status, status_text(r->status), MONITOR_VERSION, r->type, r->out.len,
+			 *r->location ? "Location: " : "", r->location, *r->location ? "\r\n" : "",
+			 r->allow ? "Allow: " : "", r->allow ? r->allow : "",
+			 r->allow ? "\r\n" : "", keep_alive ? "keep-alive" : "close");
+
+	return MIN((size_t)len, size - 1);
+}

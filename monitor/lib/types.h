@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Integers, and addresses that the compiler keeps apart. */
+#ifndef LIB_TYPES_H
+#define LIB_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef int64_t s64;
+
+typedef struct {
+	u64 v;
+} pa_t; /* host physical: what the machine's memory controller sees */
+
+typedef struct {
+	u64 v;
+} ipa_t; /* guest physical (intermediate physical): what stage 2 translates */
+
+typedef struct {
+	u64 v;
+} gva_t; /* guest virtual */
+
+#define PA(x)  ((pa_t){(x)})
+#define IPA(x) ((ipa_t){(x)})
+#define GVA(x) ((gva_t){(x)})
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE  4096ull
+#define PAGE_MASK  (~(PAGE_SIZE - 1))
+
+#define ARRAY_SIZE(a)		 (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)		 ((a) < (b) ? (a) : (b))
+#define MAX(a, b)		 ((a) > (b) ? (a) : (b))
+#define ALIGN_UP(x, a)		 (((x) + ((a)-1)) & ~((a)-1))
+#define ALIGN_DOWN(x, a)	 ((x) & ~((a)-1))
+#define container_of(p, t, m)	 ((t *)((char *)(p)-offsetof(t, m)))
+#define READ_ONCE(x)		 (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v)	 (*(volatile __typeof__(x) *)&(x) = (v))
+#define __printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
+
+#endif

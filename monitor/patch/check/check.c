@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* docs/consistency.md says why this is sound. */
+#include "patch/check/run.h"
+#include "core/arch.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "lib/mutate.h"
+#include "guest/module.h"
+
+/* Tasks between two looks at the clock. */
+#define TASKS_PER_LOOK 8
+
+/* Only the holder of the pause checks: there is one. */
+static struct check check;
+
+#define for_each_held(c, h) for (struct held_cpu *h = (c)->cpus; h < (c)->cpus + (c)->nr_cpus; h++)
+
+/* ---- CPUs ---- */
+
+/* The one of the two that is the kernel's; 0 when neither is, or when it cannot be told. */
+static u64 find_percpu_base(const struct vcpu_context *ctx)
+{
+	bool first = guest_is_percpu_base(ctx->percpu_base);
+	bool other = ctx->other_base != ctx->percpu_base && guest_is_percpu_base(ctx->other_base);
+
+	if (first && (!other || MUTATION(two_bases)))
+		return ctx->percpu_base;
+	return other && !first ? ctx->other_base : 0;
+}
+
+static int collect_cpu(struct check *c, const struct cpu *cpu)
+{
+	struct held_cpu *h = &c->cpus[c->nr_cpus];
+	u64 base;
+	int err;
+
+	memset(h, 0, sizeof(*h));
+	h->id = cpu->id;
+	arch_vcpu_context(cpu, &h->ctx);
+	base = MUTATION(percpu_base) ? h->ctx.percpu_base : find_percpu_base(&h->ctx);
+	if (!base)
+		return check_refuse(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
+				    h->id);
+	h->ctx.percpu_base = base;
+	for_each_held(c, other) if (other->ctx.percpu_base == base) return check_refuse(
+		c, -EFAULT, "CPU %u has the per-CPU base of CPU %u", h->id, other->id);
+	err = guest_current(base, &h->current);
+	if (err)
+		return check_refuse(c, err, "CPU %u: its current task cannot be read", h->id);
+	c->nr_cpus++;
+	return 0;
+}
+
+/* Parked, dead and absent CPUs run nothing, and start from scratch when they come. */
+static int collect_cpus(struct check *c, const struct cpu *self)
+{
+	for_each_cpu (cpu) {
+		u32 state = __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE);
+		int err;
+
+		if (cpu != self && state != CPU_HELD && state != CPU_GUEST)
+			continue;
+		if (cpu != self && state != CPU_HELD && MUTATION(cpus_not_held))
+			continue;
+		if (cpu != self && state != CPU_HELD)
+			return check_refuse(c, -EFAULT, "CPU %u is not held", cpu->id);
+		err = collect_cpu(c, cpu);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int judge_registers(struct check *c, const struct held_cpu *h)
+{
+	int err = 0;
+
+	if (h->ctx.user)
+		return 0;
+	check_own_stacks(c, &h->current, h, true);
+	if (!MUTATION(instruction_pointer))
+		err = check_word(c, h->ctx.ip, &h->current, "ip");
+	for (u32 i = 0; !MUTATION(registers) && !err && i < MIN(h->ctx.nr_regs, VCPU_MAX_REGS); i++)
+		err = check_word(c, h->ctx.regs[i], &h->current, "register");
+	return err;
+}
+
+/*
+ * The CPU's own stacks. They lie on top of one another in any order that exceptions came in: if the
+ * stack pointer is on one, any other may be underneath, and so it is looked at in full.
+ */
+static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
+{
+	struct guest_stack stacks[GUEST_CPU_STACKS];
+	const struct guest_stack *on = NULL;
+	char where[sizeof(c->r->blocker.where)];
+	int n, err = 0;
+
+	if (h->ctx.user)
+		return 0;
+	n = guest_cpu_stacks(h->ctx.percpu_base, stacks);
+	if (n < 0)
+		return check_refuse(c, n, "CPU %u: its stacks cannot be found", h->id);
+	for (int i = 0; i < n; i++)
+		if (h->ctx.sp >= stacks[i].low && h->ctx.sp < stacks[i].high)
+			on = &stacks[i];
+	if (!on)
+		return 0;
+
+	h->located = true;
+	check_own_stacks(c, &h->current, h, true);
+	for (int i = 0; !MUTATION(cpu_stacks) && !err && i < n; i++) {
+		const struct guest_stack *s = &stacks[i];
+		/* A mapping with holes is several stacks: those below sp count too. */
+		u64 from = s == on && !s->holes ? h->ctx.sp : s->low;
+
+		if (s != on && MUTATION(stacks_underneath))
+			continue;
+
+		format(where, sizeof(where), "%s stack", s->kind);
+		err = check_words(c, from, s->high, s->holes, &h->current, where);
+	}
+	return err;
+}
+
+/* ---- tasks ---- */
+
+/*
+ * What the held CPUs say about a task: the lowest stack pointer on its stack, and whether all CPUs
+ * whose current task it is are in user mode.
+ */
+struct running {
+	bool on_stack;
+	u64 sp;
+	bool user, kernel;
+	const struct held_cpu *cpu; /* the one that it runs on, in kernel mode */
+	u32 claims;		    /* CPUs that it is the current task of, or that use its stack */
+};
+
+static struct running find_running(struct check *c, const struct guest_task *t)
+{
+	struct running run = {0};
+
+	for_each_held(c, h)
+	{
+		bool current = h->current.task == t->task;
+		bool on_stack =
+			!h->ctx.user && h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
+
+		run.claims += current || on_stack;
+		if (current && !h->ctx.user)
+			run.cpu = h;
+		h->listed |= current;
+		run.user |= current && h->ctx.user;
+		run.kernel |= current && !h->ctx.user;
+		if (MUTATION(system_call_entry) && current && (s64)h->ctx.sp >= 0)
+			run.user = true, run.kernel = false;
+		if (!on_stack)
+			continue;
+		h->located = true;
+		run.sp = run.on_stack ? MIN(run.sp, h->ctx.sp) : h->ctx.sp;
+		run.on_stack = true;
+	}
+	return run;
+}
+
+/*
+ * From where up the task's stack is in use. When in doubt all of it: stale words below the stack
+ * pointer can only make a false hit.
+ */
+static u64 stack_in_use(const struct guest_task *t, const struct running *run)
+{
+	u64 low = t->stack, high = low + guest_kernel.layout.thread_size;
+
+	if (t->on_cpu && run->on_stack)
+		return run->sp;
+	if (t->on_cpu && run->user && (!run->kernel || MUTATION(user_mode)))
+		return high;
+	if (MUTATION(context_switch))
+		return t->sp >= low && t->sp <= high ? t->sp : high;
+	if (t->on_cpu || run->on_stack || t->sp < low || t->sp > high)
+		return low;
+	return t->sp;
+}
+
+struct hooked {
+	struct check *c;
+	const struct guest_task *t;
+};
+
+static int judge_hooked(u64 address, const char *kind, void *arg)
+{
+	const struct hooked *h = arg;
+
+	return check_word(h->c, address, h->t, kind);
+}
+
+/* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
+static bool is_clear(const struct check *c, const struct guest_task *t, const struct running *run)
+{
+	return !c->guest_runs &&
+	       ((t->on_cpu ? run->cpu && run->claims == 1 : !run->claims) || MUTATION(unclear));
+}
+
+int check_task(const struct guest_task *t, void *arg)
+{
+	struct check *c = arg;
+	struct running run = find_running(c, t);
+	struct hooked hooked = {c, t};
+	u64 high = t->stack + guest_kernel.layout.thread_size;
+	int err = 0;
+
+	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
+		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
+				    (unsigned long long)c->r->tasks_checked - 1);
+	/* A task that has exited is listed until its parent asks; its stack is gone before. */
+	if (!t->stack && !t->on_cpu)
+		return 0;
+	if (!t->on_cpu && (!run.claims || MUTATION(ahead_of_claims)) &&
+	    check_ahead_knows(c->ahead, t)) {
+		c->r->tasks_before_pause++;
+		return 0;
+	}
+	check_own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(c, t, &run));
+	if (!t->on_cpu)
+		err = MUTATION(saved_pc) ? 0 : check_word(c, t->pc, t, "saved pc");
+	if (!err)
+		err = check_words(c, stack_in_use(t, &run), high, false, t, "stack");
+	if (!err)
+		err = guest_for_each_hooked_return(t, judge_hooked, &hooked);
+	if (err && err != -EBUSY && !c->r->reason[0])
+		check_refuse(c, err,
+			     "the return addresses that probes took from %s (%u) cannot be "
+			     "read",
+			     t->comm, t->pid);
+	return err;
+}
+
+/* Those that the kernel keeps for all tasks together. */
+static int judge_kretprobe(u64 address, u64 task, void *arg)
+{
+	struct check *c = arg;
+	struct guest_task t;
+	int err = guest_task_at(task, &t);
+
+	if (err)
+		return err;
+	check_own_stacks(c, &t, NULL, false);
+	return check_word(c, address, &t, "kretprobe");
+}
+
+static int judge_kretprobes(struct check *c)
+{
+	int err = guest_for_each_kretprobe(judge_kretprobe, c);
+
+	if (err && err != -EBUSY && !c->r->reason[0])
+		check_refuse(c, err, "the return addresses of kretprobes cannot be followed");
+	return err;
+}
+
+/* Tasks that exit have left the list, and may be preempted before they are done. */
+static int judge_queue(struct check *c, const struct held_cpu *h)
+{
+	int err = guest_for_each_queued(h->ctx.percpu_base, check_task, c);
+
+	if (err && err != -EBUSY && !c->r->reason[0])
+		check_refuse(c, err, "CPU %u: its run queue cannot be followed", h->id);
+	return err;
+}
+
+static bool is_any_dead(void)
+{
+	for_each_cpu (cpu)
+		if (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) == CPU_DEAD)
+			return true;
+	return false;
+}
+
+static bool is_held_base(struct check *c, u64 base)
+{
+	for_each_held(c, h) if (h->ctx.percpu_base == base) return true;
+	return false;
+}
+
+/*
+ * A CPU that died left its run queue behind, and others may take tasks from it. Which of the
+ * kernel's CPUs it was is not known: all count that are not held.
+ */
+static int judge_left_queues(struct check *c)
+{
+	int err = 0;
+
+	if (!is_any_dead() || MUTATION(left_queues))
+		return 0;
+	for (u32 i = 0; !err && i < guest_kernel.layout.nr_cpu_ids; i++) {
+		u64 base;
+
+		err = guest_percpu_base(i, &base);
+		if (!err && !is_held_base(c, base) && guest_is_percpu_base(base))
+			err = guest_for_each_queued(base, check_task, c);
+	}
+	if (err && err != -EBUSY && !c->r->reason[0])
+		check_refuse(c, err, "the run queue of a CPU that is dead cannot be followed");
+	return err;
+}
+
+static int judge_tasks(struct check *c)
+{
+	struct guest_task idle;
+	int err = guest_for_each_task(check_task, c);
+
+	if (err && err != -EBUSY && !c->r->reason[0])
+		check_refuse(c, err, "the list of tasks cannot be followed");
+	for_each_held(c, h)
+	{
+		if (err)
+			break;
+		if (MUTATION(idle_tasks))
+			idle = h->current;
+		else
+			err = guest_idle(h->ctx.percpu_base, &idle);
+		if (err)
+			return check_refuse(c, err, "CPU %u: no idle task is found", h->id);
+		err = check_task(&idle, c);
+		/* A task that exits leaves the list before it stops running. */
+		if (!err && !h->listed && !MUTATION(off_list))
+			err = check_task(&h->current, c);
+		if (!err && !MUTATION(run_queues))
+			err = judge_queue(c, h);
+	}
+	return err ? err : judge_left_queues(c);
+}
+
+/*
+ * A stack pointer of the user's half in kernel mode: the first instructions of a system call. The
+ * kernel's stack is empty then; check_task() has nevertheless looked at all of it.
+ */
+static bool is_located(const struct held_cpu *h)
+{
+	return h->ctx.user || h->located || (s64)h->ctx.sp >= 0 || MUTATION(unknown_stack);
+}
+
+static void add_probe(struct check *c, u64 start, u64 end, const char *name)
+{
+	struct check_range *p = &c->probes[c->nr_probes++];
+
+	*p = (struct check_range){.start = start, .end = end};
+	str_copy(p->name, name, sizeof(p->name));
+}
+
+static int add_slot_page(u64 page, void *arg)
+{
+	/* The page begins with an instruction: one who has jumped there is in the function. */
+	add_probe(arg, page - 1, page + PAGE_SIZE, "a kprobe's copy of instructions");
+	return 0;
+}
+
+static void add_hiding(struct check *c, const struct suture_hiding *h)
+{
+	struct check_range *range = &c->hiding[c->nr_hiding++];
+
+	*range = (struct check_range){.start = h->addr, .end = h->addr + h->size};
+	str_copy(range->name, h->name, sizeof(range->name));
+}
+
+/* Most words are told by being outside of all that is looked for. */
+static void widen(struct check *c, const struct check_range *sorted, u32 count)
+{
+	u64 end;
+
+	if (!count)
+		return;
+	end = MAX(c->lowest + c->span, sorted[count - 1].end);
+	c->lowest = MIN(c->lowest, sorted[0].start);
+	c->span = end - c->lowest;
+}
+
+int check_collect_probes(struct check *c)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	int err;
+
+	c->nr_probes = 0;
+	err = guest_for_each_slot_page(add_slot_page, c);
+	if (err)
+		return check_refuse(c, err, "the copied instructions of kprobes cannot be found");
+	c->nr_probes = check_sort(c->probes, c->nr_probes);
+	widen(c, c->probes, c->nr_probes);
+	c->nr_hiding = 0;
+	for (u32 i = 0; i < l->nr_hiding && !MUTATION(hiding_functions); i++)
+		add_hiding(c, &l->hiding[i]);
+	c->nr_hiding = check_sort(c->hiding, c->nr_hiding);
+	widen(c, c->hiding, c->nr_hiding);
+	return 0;
+}
+
+static int judge(struct check *c, const struct cpu *self)
+{
+	int err = collect_cpus(c, self);
+
+	if (!err)
+		err = check_collect_probes(c);
+	if (!err && !check_ahead_holds(c->ahead, c))
+		c->ahead = NULL;
+	for_each_held(c, h) if (!err) err = judge_registers(c, h);
+	if (!err)
+		err = judge_tasks(c);
+	if (!err)
+		err = judge_kretprobes(c);
+	for_each_held(c, h)
+	{
+		if (!err)
+			err = judge_cpu_stacks(c, h);
+		if (!err && !is_located(h))
+			err = check_refuse(c, -EFAULT, "CPU %u runs on a stack that is not known",
+					   h->id);
+	}
+	return err;
+}
+
+void check_look_for(struct check *c, const struct check_range *ranges, u32 count,
+		    struct transition_report *r)
+{
+	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
+	r->blocker = (struct blocker){0};
+	r->reason[0] = '\0';
+	c->r = r;
+	c->nr_cpus = 0;
+	c->ranges = ranges;
+	c->nr_ranges = count;
+	c->lowest = count ? ranges[0].start : 0;
+	c->span = count ? ranges[count - 1].end - c->lowest : 0;
+}
+
+int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
+	      const struct check_ahead *ahead, struct transition_report *r)
+{
+	struct check *c = &check;
+	int err;
+
+	check_look_for(c, ranges, check_sort(ranges, count), r);
+	if (!c->nr_ranges)
+		return 0;
+	c->pause = p;
+	c->ahead = ahead;
+	guest_cache_begin();
+	guest_modules_forget();
+	err = judge(c, self);
+	guest_cache_end();
+	return err;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making the engine, its list of patches, and what is shown of them. */
+#include "patch/engine/types.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "core/log.h"
+
+/* Records of finished patches that are kept for their reports. */
+#define FINISHED_MAX 16
+
+struct engine *engine_create(const struct engine_ops *ops, const struct engine_config *config)
+{
+	struct engine *e = ops->alloc(ops->ctx, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->ops = *ops;
+	e->config = *config;
+	return e;
+}
+
+void engine_free_bundle(struct engine *e, struct patch *p)
+{
+	if (!p->has_bundle)
+		return;
+	p->has_bundle = false;
+	e->ops.free(e->ops.ctx, (void *)p->bundle.data, p->bundle.size);
+}
+
+static void free_patch(struct engine *e, struct patch *p)
+{
+	struct patch **link = &e->patches, *q;
+
+	while (*link != p)
+		link = &(*link)->next;
+	*link = p->next;
+	for (q = e->patches; q; q = q->next)
+		if (q->replaced_by == p)
+			q->replaced_by = NULL;
+	engine_free_bundle(e, p);
+	if (p->objects)
+		e->ops.free(e->ops.ctx, p->objects, p->tables_size);
+	engine_free_parts(e, p);
+	engine_free_clones(e, p);
+	e->ops.free(e->ops.ctx, p, sizeof(*p));
+}
+
+void engine_destroy(struct engine *e)
+{
+	while (e->patches)
+		free_patch(e, e->patches);
+	e->ops.free(e->ops.ctx, e, sizeof(*e));
+}
+
+struct patch *engine_find(struct engine *e, const char *name)
+{
+	struct patch *p;
+
+	for (p = e->patches; p; p = p->next)
+		if (!strcmp(p->name, name))
+			return p;
+	return NULL;
+}
+
+bool patch_is_finished(const struct patch *p)
+{
+	return p->phase == PHASE_REVERTED || p->phase == PHASE_FAILED;
+}
+
+/* The script under way may stand on a record whose patch is finished already. */
+static bool in_use(const struct engine *e, const struct patch *p)
+{
+	const struct script *s = &e->run;
+
+	return !patch_is_finished(p) || (s->kind != SCRIPT_NONE && (s->patch == p || s->p == p));
+}
+
+static void forget_oldest(struct engine *e)
+{
+	struct patch *p, *oldest = NULL;
+	u32 count = 0;
+
+	for (p = e->patches; p; p = p->next) {
+		if (in_use(e, p))
+			continue;
+		count++;
+		if (!oldest)
+			oldest = p;
+	}
+	if (count > FINISHED_MAX)
+		free_patch(e, oldest);
+}
+
+struct patch *engine_add_patch(struct engine *e, const char *name)
+{
+	struct patch *p = engine_find(e, name), *fresh, **link = &e->patches;
+
+	if (p && in_use(e, p))
+		return NULL;
+	fresh = e->ops.alloc(e->ops.ctx, sizeof(*fresh));
+	if (!fresh)
+		return NULL;
+	if (p)
+		free_patch(e, p);
+	forget_oldest(e);
+	str_copy(fresh->name, name, sizeof(fresh->name));
+	while (*link)
+		link = &(*link)->next;
+	*link = fresh;
+	return fresh;
+}
+
+int engine_clear(struct engine *e, const char *name, char *why, size_t why_size)
+{
+	struct patch *p = name ? engine_find(e, name) : e->patches, *next;
+	int count = 0;
+
+	if (name && !p) {
+		format(why, why_size, "no patch '%s' is known; `suture list` shows those that are",
+		       name);
+		return -ENOENT;
+	}
+	if (name && in_use(e, p)) {
+		format(why, why_size,
+		       "patch '%s' is %s: only what is reverted or failed can be cleared", name,
+		       patch_phase_name(p->phase));
+		return -EBUSY;
+	}
+	for (; p; p = name ? NULL : next) {
+		next = p->next;
+		if (in_use(e, p))
+			continue;
+		log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': record cleared (%s)", p->name,
+			    patch_phase_name(p->phase));
+		free_patch(e, p);
+		count++;
+	}
+	return count;
+}
+
+void engine_move_last(struct engine *e, struct patch *p)
+{
+	struct patch **link = &e->patches;
+
+	while (*link != p)
+		link = &(*link)->next;
+	*link = p->next;
+	p->next = NULL;
+	while (*link)
+		link = &(*link)->next;
+	*link = p;
+}
+
+bool patch_is_older(const struct patch *p, const struct patch *than)
+{
+	while (p && p != than)
+		p = p->next;
+	return p;
+}
+
+void patch_set_phase(struct patch *p, enum patch_phase phase)
+{
+	if (p->phase != phase)
+		log_limited(LOG_PATCH, LOG_DEBUG, "patch '%s': %s", p->name,
+			    patch_phase_name(phase));
+	p->phase = phase;
+}
+
+void patch_blame(struct patch *p, int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->error)
+		return;
+	p->error = error;
+	va_start(ap, fmt);
+	vformat(p->why, sizeof(p->why), fmt, ap);
+	va_end(ap);
+	log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s (%s)", p->name, p->why, errno_name(error));
+}
+
+void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < dst_size && i < src_size && src[i]; i++)
+		dst[i] = (unsigned char)src[i] < ' ' || src[i] == 0x7f ? '?' : src[i];
+	dst[i] = 0;
+	if (i + 1 == dst_size && i < src_size && src[i] && i > 3)
+		memcpy(dst + i - 3, "...", 3);
+}
+
+struct object *patch_object(struct patch *p, const char *name)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_objects; i++)
+		if (!strcmp(p->objects[i].name, name))
+			return &p->objects[i];
+	return NULL;
+}
+
+const char *patch_phase_name(enum patch_phase p)
+{
+	static const char *const names[] = {
+		[PHASE_UPLOADED] = "uploaded",	       [PHASE_LOADING] = "loading",
+		[PHASE_ENABLING] = "enabling",	       [PHASE_PATCHING] = "patching",
+		[PHASE_COMPLETING] = "completing",     [PHASE_APPLIED] = "applied",
+		[PHASE_DISABLING] = "disabling",       [PHASE_UNPATCHING] = "unpatching",
+		[PHASE_UNCOMPLETING] = "uncompleting", [PHASE_DISABLED] = "disabled",
+		[PHASE_RETURNING] = "returning",       [PHASE_UNLOADING] = "unloading",
+		[PHASE_REVERTED] = "reverted",	       [PHASE_FAILED] = "failed",
+	};
+
+	return (unsigned int)p < ARRAY_SIZE(names) ? names[p] : "?";
+}
+
+static const struct patch *nth_patch(const struct engine *e, u32 i)
+{
+	const struct patch *p = e->patches;
+
+	while (p && i--)
+		p = p->next;
+	return p;
+}
+
+static u32 count_not_in_force(const struct patch *p)
+{
+	u32 i, count = 0;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		count += func_not_in_force(&p->funcs[i])[0] != 0;
+	return count;
+}
+
+static u32 stack_order(const struct engine *e, const struct patch *p)
+{
+	const struct patch *q;
+	u32 order = 1;
+
+	for (q = e->patches; q != p; q = q->next)
+		order += q->installed;
+	return p->installed ? order : 0;
+}
+
+int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
+{
+	const struct patch *p = nth_patch(e, i);
+
+	if (!p)
+		return -ENOENT;
+	*info = (struct patch_info){
+		.phase = p->phase,
+		.replace = p->replace,
+		.from_bundle = p->from_bundle,
+		.forced = p->forced,
+		.stack_order = stack_order(e, p),
+		.error = p->error,
+		.stuck = p->stuck,
+		.nr_objects = p->nr_objects,
+		.nr_funcs = p->nr_funcs,
+		.nr_not_in_force = count_not_in_force(p),
+		.nr_states = p->nr_states,
+		.nr_clones = p->nr_clones,
+		.more_clones = patch_more_clones(p),
+		.apply = p->apply,
+		.revert = p->revert,
+	};
+	str_copy(info->name, p->name, sizeof(info->name));
+	str_copy(info->version, p->version, sizeof(info->version));
+	str_copy(info->why, p->why, sizeof(info->why));
+	return 0;
+}
+
+int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info)
+{
+	const struct patch *p = nth_patch(e, i), *owner;
+	const struct func *f;
+
+	if (!p || func >= p->nr_funcs)
+		return -ENOENT;
+	f = &p->funcs[func];
+	*info = (struct patch_func_info){
+		.old_addr = f->old_addr,
+		.old_size = f->old_size,
+		.new_addr = f->new_addr,
+		.redirected = f->on,
+		.uncalled = patch_is_uncalled(p, func),
+	};
+	if (f->on && engine_active(e, f->old_addr, &owner) != f)
+		str_copy(info->covered_by, owner->name, sizeof(info->covered_by));
+	str_copy(info->not_in_force, func_not_in_force(f), sizeof(info->not_in_force));
+	str_copy(info->object, p->objects[f->object].name, sizeof(info->object));
+	str_copy(info->name, f->name, sizeof(info->name));
+	return 0;
+}
+
+int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_object_info *info)
+{
+	const struct patch *p = nth_patch(e, i);
+	const struct object *o;
+
+	if (!p || object >= p->nr_objects)
+		return -ENOENT;
+	o = &p->objects[object];
+	*info = (struct patch_object_info){
+		.loaded = o->loaded,
+		.patched = o->patched,
+	};
+	str_copy(info->name, o->name, sizeof(info->name));
+	return 0;
+}
+
+int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info)
+{
+	const struct patch *p = nth_patch(e, i), *owner;
+	const struct state *st;
+
+	if (!p || state >= p->nr_states)
+		return -ENOENT;
+	st = &p->states[state];
+	owner = state_owner(e, st->id, NULL);
+	*info = (struct patch_state_info){
+		.id = st->id,
+		.version = st->version,
+		.is_shadow = st->is_shadow,
+		.block_disable = st->block_disable,
+	};
+	str_copy(info->owner, owner ? owner->name : "", sizeof(info->owner));
+	return 0;
+}
+
+int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply)
+{
+	struct patch *p = engine_find(e, name);
+	u32 i;
+
+	engine_hear(e);
+	reply->enabled = reply->transition = reply->forced = reply->stack_order = 0;
+	reply->patched = 0;
+	if (!p)
+		return -ENOENT;
+	reply->enabled = p->enabled;
+	/* A script that is not at its end is transition too: Linux shows it under its mutex. */
+	reply->transition = e->transition == p || (e->run.kind != SCRIPT_NONE && e->run.patch == p);
+	reply->forced = p->forced;
+	reply->stack_order = stack_order(e, p);
+	for (i = 0; i < p->nr_objects; i++)
+		reply->patched |= (u64)p->objects[i].patched << i;
+	return 0;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine: patch > object > func and state, and the transitions between them. Pure logic: it
+ * knows neither pages nor CPUs; what it needs done it asks of struct engine_ops, and the agent is
+ * driven through steps. Everything runs on the service CPU, one call at a time.
+ *
+ * The order of callbacks, switches and messages is Linux's (kernel/livepatch/core.c and
+ * transition.c of 6.1), as documents 000 to 003 describe it; docs/semantics.md names the rule for
+ * each.
+ */
+#ifndef PATCH_ENGINE_ENGINE_H
+#define PATCH_ENGINE_ENGINE_H
+
+#include "patch/switch.h"
+#include "patch/bundle.h"
+#include <suture/abi.h>
+
+struct engine;
+
+struct engine_ops {
+	/* switch_try() and switch_validate(), or a test's. */
+	int (*try_switch)(void *ctx, const struct switch_set *set, u64 budget_us,
+			  struct transition_report *r);
+	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
+	/* readback_redirect(); NULL: nobody looks. */
+	int (*look)(void *ctx, u64 key, u64 to, char *why, size_t why_size);
+	/* Is [va, va+len) text of vmlinux (module false) or of the module area (true)? */
+	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
+	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
+	const u8 *(*build_id)(void *ctx, u32 *len);
+	/* panic_suspected(): 1, 0 or negative errno; NULL: nobody can tell. */
+	int (*panic_suspected)(void *ctx);
+	u64 (*now_us)(void *ctx);
+	void *(*alloc)(void *ctx, size_t size); /* zeroed; NULL when out */
+	void (*free)(void *ctx, void *p, size_t size);
+	void *ctx;
+};
+
+struct engine_config {
+	bool guest_patches;	      /* accept patches that no bundle stands behind */
+	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
+	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
+};
+
+struct engine *engine_create(const struct engine_ops *ops, const struct engine_config *config);
+void engine_destroy(struct engine *e);
+
+/* ---- the operator's side; `why` gets one line that names the thing and the way out ---- */
+
+/*
+ * Accept a bundle (validated by bundle_parse()): on success the engine takes over *b and its data,
+ * which it returns with ops->free(ctx, data, size). The agent is told by engine_work() to load it.
+ * -EEXIST: a patch of that name is loaded or loading; -ESRCH: no agent, or it has been silent for
+ * 10 s; -ENOEXEC: for another build-id than the guest's; -EBUSY: another patch is being loaded or
+ * in transition; -ENOMEM. Whatever it is, `why` says it, and nothing has changed.
+ */
+int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
+
+/*
+ * Of a patch that was just uploaded: refuse it if others call clones of its functions, or nobody
+ * calls a function. Before the agent is heard again.
+ */
+void engine_be_strict(struct engine *e, const char *name);
+
+/*
+ * Disable the patch and have its module unloaded; a patch that is still being switched on is
+ * reversed. Patches may be reverted in any order, as in Linux. -ENOENT: not applied; -EBUSY: it, or
+ * another patch, is under way, or it was forced; -EALREADY: it is being reverted; -EINVAL: one of
+ * its states is marked block_disable; -ESRCH: as above.
+ */
+int engine_revert(struct engine *e, const char *name, char *why, size_t why_size);
+
+/*
+ * Take the patch off without the agent, which must be silent or gone: no callback runs, the module
+ * stays loaded; the redirects go off with a switch that is tried as ever. force: it looks only at
+ * the bytes of the jumps, and the module is never unloaded; may come later, when the first call
+ * does not get on. When it is off, `why` says what was left out; once the agent is heard again it
+ * lets go of the module, which engine_revert() then unloads. -ENOENT; -EBUSY: the agent answers,
+ * nothing is in force, or something else is under way; -EINVAL: block_disable.
+ */
+int engine_revert_below(struct engine *e, const char *name, bool force, char *why, size_t why_size);
+
+/*
+ * Go back from a cumulative patch to those that it replaced, in one switch, and have its module
+ * unloaded. -ENOENT: not applied; -EINVAL: it replaced nothing, or a state stands in the way;
+ * -ENODEV: what it replaced was unloaded since; -EBUSY: it, or another patch, is under way, or it
+ * replaced by force; -ESRCH: as above. If it fails later (a module went, a pre_patch refused) the
+ * patch stays applied, with `error` and `why`.
+ */
+int engine_rollback(struct engine *e, const char *name, char *why, size_t why_size);
+
+/*
+ * Reverse the transition under way, in whichever direction it goes: a patch that is being switched
+ * on fails with ECANCELED and is unloaded; one that is being switched off is applied again. -EBUSY:
+ * its callbacks run, or it is being loaded; -EALREADY: not in transition, or on its way back
+ * already; -ENOENT, -ESRCH: as above.
+ */
+int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size);
+
+/*
+ * Forget the record of a patch that is reverted or failed, as a new upload of the name does; name
+ * NULL: of all of them. Returns how many; -ENOENT: no such patch; -EBUSY: it is not at its end.
+ */
+int engine_clear(struct engine *e, const char *name, char *why, size_t why_size);
+
+/* What the API shows of a patch. */
+enum patch_phase {
+	PHASE_UPLOADED,	  /* waits for the agent to fetch it */
+	PHASE_LOADING,	  /* the guest loads the payload */
+	PHASE_ENABLING,	  /* declared; pre_patch callbacks run */
+	PHASE_PATCHING,	  /* in transition */
+	PHASE_COMPLETING, /* switched; post_patch callbacks run */
+	PHASE_APPLIED,
+	PHASE_DISABLING,    /* pre_unpatch callbacks */
+	PHASE_UNPATCHING,   /* in transition */
+	PHASE_UNCOMPLETING, /* switched back; post_unpatch callbacks */
+	PHASE_DISABLED,	    /* off, module still loaded */
+	PHASE_RETURNING,    /* the patch that replaced it is being rolled back */
+	PHASE_UNLOADING,
+	PHASE_REVERTED, /* gone; kept for its report until engine_clear() or a new upload */
+	PHASE_FAILED,	/* `error` and `why` say how; nothing of it is in force */
+};
+
+const char *patch_phase_name(enum patch_phase p); /* "uploaded", "loading", ... */
+
+struct patch_func_info {
+	char object[SUTURE_NAME_LEN];
+	char name[SUTURE_SYM_LEN];
+	u64 old_addr, old_size, new_addr;
+	bool redirected;
+	char covered_by[SUTURE_NAME_LEN];   /* redirected, and this newer patch's code runs; "" */
+	bool uncalled;			    /* nobody calls the original, nor holds its address */
+	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not
+					     */
+};
+
+struct patch_object_info {
+	char name[SUTURE_NAME_LEN];
+	bool loaded;
+	bool patched; /* takes part in its patch: on, or to be on with the switch under way */
+};
+
+struct patch_state_info {
+	u64 id;
+	u32 version;
+	bool is_shadow, block_disable;
+	char owner[SUTURE_NAME_LEN]; /* the patch that owns it now, "" if none does */
+};
+
+struct patch_info {
+	char name[SUTURE_NAME_LEN];
+	char version[64];
+	enum patch_phase phase;
+	bool replace, from_bundle, forced;
+	u32 stack_order; /* from 1, the oldest; 0: not on the stack */
+	int error;	 /* 0 or negative errno of the last operation */
+	bool stuck;	 /* in transition, and somebody always sleeps in one function: `why` */
+	/* for people: with error what went wrong, without it what is worth knowing */
+	char why[REASON_LEN];
+	u32 nr_objects, nr_funcs, nr_states;
+	u32 nr_not_in_force;	    /* of the functions: redirected, and other code runs */
+	u32 nr_clones, more_clones; /* so many more than are listed */
+	struct transition_report apply, revert; /* of the last of each */
+};
+
+/* Code that the patch does not replace: others call this clone of its function directly. */
+struct patch_clone_info {
+	char object[SUTURE_NAME_LEN];
+	char func[SUTURE_SYM_LEN];
+	char name[SUTURE_SYM_LEN];
+	u32 nr_callers; /* of these are named: */
+	u32 nr_named;
+	char callers[SUTURE_MAX_CALLERS][SUTURE_CALLER_LEN];
+};
+
+/* The i-th patch in stack order, and its tables. 0 or -ENOENT. */
+int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info);
+int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_object_info *info);
+int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info);
+int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);
+int engine_patch_clone(const struct engine *e, u32 i, u32 clone, struct patch_clone_info *info);
+
+/* The look once a second at all functions that are redirected. */
+struct look_stats {
+	u64 functions; /* that the last one found on */
+	u64 last_us;   /* what it took of the service CPU's time, */
+	u64 max_us;    /* and the most that any took in one go */
+};
+
+void engine_look_stats(const struct engine *e, struct look_stats *s);
+
+/* How the guest is, as far as its agent's words tell. */
+enum guest_state {
+	GUEST_UNKNOWN, /* no agent has registered */
+	GUEST_ALIVE,
+	GUEST_SILENT,	/* its agent has said nothing for 10 s */
+	GUEST_PANICKED, /* as its agent says, or as its CPUs have looked for 10 s of silence */
+	GUEST_STATES
+};
+
+const char *guest_state_name(enum guest_state s); /* "unknown", "alive", ... */
+
+struct guest_health {
+	enum guest_state state;
+	u64 silent_us; /* since the agent's last word; 0 while there is no agent */
+	char why[160]; /* what is wrong, for people; "" if nothing is known to be */
+};
+
+void engine_guest_health(const struct engine *e, struct guest_health *h);
+
+/* Shadow variables in the guest, as the agent last counted them. */
+struct shadow_total {
+	bool known; /* it has */
+	u64 when_us;
+	u64 count, bytes;	    /* of all */
+	u64 more_count, more_bytes; /* of these: with ids beyond the nr_ids that are listed */
+	u32 nr_ids;
+};
+
+struct shadow_id {
+	u64 id, count, bytes;
+	char patch[SUTURE_NAME_LEN]; /* that owns the state of this id, "" if there is none */
+	bool is_shadow;		     /* and with that state they go */
+};
+
+void engine_shadow_total(const struct engine *e, struct shadow_total *total);
+/* The i-th id, in rising order. 0 or -ENOENT. */
+int engine_shadow_id(const struct engine *e, u32 i, struct shadow_id *info);
+
+/*
+ * ---- the agent's side: one function for each message ----
+ *
+ * Replies come zeroed with their header filled; these fill in the rest. -EAGAIN of any of them
+ * means that somebody else's steps are under way: post the message again in a millisecond, as Linux
+ * would wait for its mutex.
+ */
+
+/*
+ * An agent registered. What its predecessor left undone is failed; patches that are on stay on, and
+ * are reported as having lost their agent: reverting one runs no callbacks and unloads nothing.
+ */
+void engine_agent_hello(struct engine *e);
+int engine_agent_bye(struct engine *e); /* -EBUSY while patches are declared or loading */
+bool engine_agent_present(const struct engine *e);
+void engine_work(struct engine *e, struct suture_work *reply);
+int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_fetch_reply *reply,
+		 void *bytes, size_t room);
+int engine_loaded(struct engine *e, const struct suture_loaded *m);
+/* m is a private copy, of m->msg.size bytes. Every count, index and address in it is untrusted. */
+/*
+ * 0: pump it with SUTURE_PUMP_INIT. -EPERM: no bundle stands behind it and guest_patches is off;
+ * -EBUSY: another patch is in transition; -EEXIST; -EBADMSG: not what the manifest says;
+ * -ECANCELED: others call clones of its functions, or nobody calls one, and the operator asked for
+ * strictness; -EINVAL, -E2BIG, -EMSGSIZE, -ENOENT, -EFAULT: malformed; or what switch_validate()
+ * says. The reason is in the patch's `why` and the log.
+ */
+int engine_declare(struct engine *e, const struct suture_declare *m);
+/*
+ * The payload's text is about to go, before its redirects were on; no callback runs. A negative
+ * DONE to SUTURE_PUMP_INIT has done this already. -ENOENT; -EBUSY: it is on.
+ */
+int engine_withdraw(struct engine *e, const char *name);
+/*
+ * The next step for the pump that m describes. Each pump gets the steps of its own work only, and
+ * WAIT while another's are under way (SUTURE_PUMP_MODULE must then ask again; for SUTURE_PUMP_INIT
+ * and _SYSFS WAIT is the end: the poll worker goes on). RETIRED and CALLBACK name their patch in
+ * the reply. A negative DONE to SUTURE_PUMP_INIT implies RETIRED.
+ */
+void engine_step(struct engine *e, const struct suture_step *m, struct suture_step_reply *reply);
+/* 0: pump SUTURE_PUMP_SYSFS. -EINVAL: as Linux, it is so already; -EBUSY; -ENOENT. */
+int engine_set(struct engine *e, const struct suture_set *m);
+/*
+ * COMING and GOING: 0, then pump SUTURE_PUMP_MODULE with the module's name until DONE (a negative
+ * one refuses a COMING module). After GOING the agent makes sure with SUTURE_HC_DROP_RANGE. LIVE
+ * and GOING matter for payloads too: GOING of a payload that was not retired undoes its patch.
+ */
+int engine_module(struct engine *e, const struct suture_module *m);
+int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply);
+/* m is a private copy, of m->msg.size bytes. -EMSGSIZE, -EINVAL: malformed, the last one stays. */
+int engine_shadow(struct engine *e, const struct suture_shadow *m);
+int engine_symbols(struct engine *e, const struct suture_symbols *m);
+/* Likewise. */
+int engine_overridden(struct engine *e, const struct suture_overridden *m);
+
+/* ---- time and mishaps ---- */
+
+/*
+ * Attempt what is due. Returns the time (now_us scale) of the next thing to do, UINT64_MAX if
+ * there is none.
+ */
+u64 engine_tick(struct engine *e);
+
+/*
+ * The guest's kernel is no more, and every redirect with it: its patches have failed, `why` says of
+ * what; there is no agent. Any phase.
+ */
+void engine_kernel_gone(struct engine *e, const char *why);
+
+/* The guest's kernel has panicked, as its agent says; why: its words, or "". Any phase. */
+void engine_panicked(struct engine *e, const char *why);
+
+/* The redirect with this key was dropped behind the engine's back (SUTURE_HC_DROP_*). Any phase. */
+void engine_dropped(struct engine *e, u64 key);
+
+#endif

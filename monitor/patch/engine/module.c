@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Modules that come and go, payloads among them. */
+#include "patch/engine/script.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "lib/mutate.h"
+#include "core/log.h"
+
+/* To switch one object of a module that comes or goes, one a millisecond. */
+#define OBJECT_TRIES 2000
+
+struct object *patch_event_object(struct patch *p, const char *module, enum object_event event)
+{
+	struct object *o = p->installed ? patch_object(p, module) : NULL;
+
+	return o && o->event == event ? o : NULL;
+}
+
+/* ---- the message: what the notifier says ---- */
+
+static const struct suture_decl_func *resolved(const struct suture_module *m, const struct func *f)
+{
+	const struct suture_decl_func *funcs = (const void *)(m + 1);
+	u32 i;
+
+	for (i = 0; i < m->nr_funcs; i++)
+		if (!strcmp(funcs[i].name, f->name) && funcs[i].sympos == f->sympos)
+			return &funcs[i];
+	return NULL;
+}
+
+static const struct suture_decl_part *parts_of(const struct suture_module *m)
+{
+	return (const void *)((const struct suture_decl_func *)(m + 1) + m->nr_funcs);
+}
+
+static bool in_module(const struct engine *e, const struct suture_module *m, u64 addr, u64 size)
+{
+	return size && addr >= m->text_start && addr < m->text_end && size <= m->text_end - addr &&
+	       e->ops.is_text(e->ops.ctx, true, addr, size);
+}
+
+static bool sites_are_in(const struct engine *e, const struct suture_module *m,
+			 const struct suture_decl_func *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->nr_sites && i < SUTURE_MAX_SITES; i++) {
+		const struct suture_decl_site *s = &d->sites[i];
+
+		if (!site_is_sane(s) ||
+		    !in_module(e, m, d->old_addr + (u64)(s64)s->offset, s->len) ||
+		    (s->room && !in_module(e, m, d->old_addr + (u64)(s64)s->target, s->room)))
+			return false;
+	}
+	return d->nr_sites <= SUTURE_MAX_SITES;
+}
+
+/* What was split off function i of the patch, which is function `index` of the message. */
+static int resolve_parts(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
+			 u32 index)
+{
+	const struct suture_decl_part *parts = parts_of(m);
+	u32 j, n = 0;
+	int err;
+
+	for (j = 0; j < m->nr_parts; j++)
+		n += parts[j].func == index;
+	err = engine_grow_parts(e, p, n);
+	for (j = 0; !err && j < m->nr_parts; j++) {
+		if (parts[j].func != index)
+			continue;
+		if (!in_module(e, m, parts[j].addr, parts[j].size))
+			return -EFAULT;
+		p->parts[p->nr_parts++] =
+			(struct part){.func = i, .addr = parts[j].addr, .size = parts[j].size};
+	}
+	return err;
+}
+
+/* Take over the addresses of a module that comes. The payload's code waits for it already. */
+static int resolve(struct engine *e, struct patch *p, struct object *o,
+		   const struct suture_module *m)
+{
+	const struct suture_decl_func *d;
+	char text[REASON_LEN];
+	u32 i, j, index, before = p->nr_clones + o->more_clones;
+	int err;
+
+	o->text_start = m->text_start;
+	o->text_end = m->text_end;
+	for (i = 0; i < p->nr_funcs; i++) {
+		struct func *f = &p->funcs[i];
+
+		if (&p->objects[f->object] != o)
+			continue;
+		d = resolved(m, f);
+		f->missing = !d || (!d->old_addr && !d->missing) ? SUTURE_NOT_FOUND : d->missing;
+		if (f->missing) {
+			missing_text(text, sizeof(text), f->missing, o->name, f->name, f->sympos);
+			log_limited(LOG_MODULE, LOG_WARN, "patch '%s': %s", p->name, text);
+			return missing_error(f->missing);
+		}
+		if (!in_module(e, m, d->old_addr, d->old_size)) {
+			log_limited(LOG_MODULE, LOG_WARN,
+				    "patch '%s': function '%s' is not in the text of module '%s'",
+				    p->name, f->name, o->name);
+			return -EFAULT;
+		}
+		for (j = 0; j < p->nr_funcs; j++) {
+			if (j == i || p->funcs[j].old_addr != d->old_addr)
+				continue;
+			log_limited(
+				LOG_MODULE, LOG_WARN,
+				"patch '%s': '%s' and '%s' are the same function of module '%s'",
+				p->name, p->funcs[j].name, f->name, o->name);
+			return -EINVAL;
+		}
+		f->old_addr = d->old_addr;
+		f->old_size = d->old_size;
+		if (!sites_are_in(e, m, d)) {
+			log_limited(LOG_MODULE, LOG_WARN,
+				    "patch '%s': what the kernel writes to in function '%s' is not "
+				    "in the text of module '%s'",
+				    p->name, f->name, o->name);
+			return -EFAULT;
+		}
+		if (!engine_is_hook(e, d->hook)) {
+			log_limited(
+				LOG_MODULE, LOG_WARN,
+				"patch '%s': the hook of function '%s' is not in a module's memory",
+				p->name, f->name);
+			return -EFAULT;
+		}
+		f->ftrace_site = d->ftrace_site;
+		f->nr_sites = d->nr_sites;
+		memcpy(f->sites, d->sites, sizeof(f->sites));
+		f->hook = d->hook;
+		index = (u32)(d - (const struct suture_decl_func *)(m + 1));
+		err = resolve_parts(e, p, i, m, index);
+		if (err)
+			return err;
+		engine_add_clones(e, p, i, m, index);
+	}
+	if (p->nr_clones + o->more_clones > before)
+		o->more_clones += m->more_clones;
+	return 0;
+}
+
+/* The module is gone, or not there yet: another one may come to where it was. */
+static void unload_object(struct patch *p, struct object *o)
+{
+	u32 i;
+
+	o->loaded = false;
+	for (i = 0; i < p->nr_funcs; i++)
+		if (&p->objects[p->funcs[i].object] == o) {
+			p->funcs[i].old_addr = p->funcs[i].old_size = p->funcs[i].missing = 0;
+			p->funcs[i].overridden[0] = 0;
+		}
+	patch_forget_parts(p, o);
+	patch_forget_clones(p, o);
+}
+
+static void module_coming(struct engine *e, const struct suture_module *m)
+{
+	struct patch *p;
+	struct object *o;
+
+	if (m->error)
+		log_limited(LOG_MODULE, LOG_WARN, "module '%s' cannot be patched: %s", m->name,
+			    m->why);
+	for (p = e->patches; p; p = p->next) {
+		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
+		if (!o || o->loaded)
+			continue;
+		unload_object(p, o); /* should a pump have ended before its script */
+		o->event = EVENT_COMING;
+		o->event_error = m->error ? m->error : resolve(e, p, o, m);
+	}
+}
+
+static void module_going(struct engine *e, const char *name)
+{
+	struct patch *p;
+	struct object *o;
+
+	for (p = e->patches; p; p = p->next) {
+		o = patch_object(p, name);
+		if (o && p->installed)
+			o->event = o->loaded ? EVENT_GOING : EVENT_NONE;
+		else if (o)
+			o->kept = false; /* another one of that name has not seen its callbacks */
+	}
+}
+
+/* The payload itself is about to be freed. */
+static void payload_going(struct engine *e, struct patch *p)
+{
+	if (!p->installed) {
+		/* a job that is under way ends with its report: until then the agent is busy */
+		if (p->phase == PHASE_DISABLED || (p->phase == PHASE_UNLOADING && !p->job_given))
+			patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_REVERTED);
+		return;
+	}
+	p->gone = true;
+	patch_blame(p, -ECANCELED,
+		    p->live ? "its module was unloaded by force while the patch was on"
+			    : "the payload's init failed after klp_enable_patch(): see the guest's "
+			      "kernel log");
+	if (e->run.kind != SCRIPT_NONE && e->run.patch == p)
+		e->run.kind = SCRIPT_NONE;
+	if (e->transition && e->transition != p) {
+		/* one transition at a time, and the memory goes now: without its callbacks */
+		if (engine_switch_off(e, p))
+			log_limited(LOG_PATCH, LOG_ERROR,
+				    "patch '%s': its redirects are left to the agent", p->name);
+		patch_forget_redirects(p, NULL);
+		states_pass_on(e, p);
+		engine_forget(e, p);
+		patch_set_phase(p, PHASE_FAILED);
+		return;
+	}
+	engine_start_transition(e, p, false);
+	p->todo = TODO_ABANDON;
+}
+
+int engine_module(struct engine *e, const struct suture_module *m)
+{
+	const struct suture_decl_func *funcs = (const void *)(m + 1);
+	struct patch *p;
+	u32 i;
+
+	engine_hear(e);
+	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
+	    !memchr(m->why, 0, sizeof(m->why)) || !is_result(m->error) ||
+	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
+	    m->nr_clones > SUTURE_MAX_CLONES ||
+	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs) +
+				   m->nr_parts * sizeof(struct suture_decl_part) +
+				   m->nr_clones * sizeof(struct suture_decl_clone))
+		return -EINVAL;
+	for (i = 0; i < m->nr_funcs; i++)
+		if (!memchr(funcs[i].name, 0, sizeof(funcs[i].name)))
+			return -EINVAL;
+	for (i = 0; i < m->nr_clones; i++)
+		if (!clone_is_sane(&module_clones(m)[i], m->nr_funcs))
+			return -EINVAL;
+	p = engine_find(e, m->name);
+	switch (m->state) {
+	case SUTURE_MODULE_COMING:
+		if (m->text_start >= m->text_end)
+			return -EINVAL;
+		module_coming(e, m);
+		return 0;
+	case SUTURE_MODULE_LIVE:
+		if (p && (p->installed || p->phase == PHASE_LOADING))
+			p->live = true;
+		return 0;
+	case SUTURE_MODULE_GOING:
+		if (p)
+			payload_going(e, p);
+		module_going(e, m->name);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* ---- the steps: what Linux does in klp_module_coming() and klp_module_going() ---- */
+
+/* `by` refused it; those behind have not seen it. */
+static void refuse_coming(struct engine *e, const char *module, struct patch *by)
+{
+	struct patch *p;
+	struct object *o;
+
+	unload_object(by, patch_object(by, module));
+	for (p = e->patches; p; p = p->next) {
+		o = patch_event_object(p, module, EVENT_COMING);
+		if (!o)
+			continue;
+		o->event = EVENT_NONE;
+		unload_object(p, o);
+	}
+}
+
+bool script_coming(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	SCRIPT_BEGIN(s)
+	for (s->p = e->patches; s->p; s->p = s->p->next) {
+		s->o = patch_event_object(s->p, s->module, EVENT_COMING);
+		if (!s->o)
+			continue;
+		s->o->event = EVENT_NONE;
+		s->o->loaded = true;
+		s->error = s->o->event_error;
+		if (s->error) {
+			if (patch_missing(s->p, s->o))
+				GIVE(s, script_say_missing(r, s->p, patch_missing(s->p, s->o)));
+			GIVE(s, script_say(r, SAY_WARN,
+					   "failed to initialize patch '%s' for module '%s' (%d)",
+					   s->p->name, s->module, s->error));
+			goto fail;
+		}
+		GIVE(s, script_say(r, SAY_NOTICE, "applying patch '%s' to loading module '%s'",
+				   s->p->name, s->module));
+
+		CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_PRE_PATCH);
+		s->error = s->result;
+		if (s->error) {
+			GIVE(s, script_say(r, SAY_WARN, "pre-patch callback failed for object '%s'",
+					   s->module));
+			goto fail;
+		}
+		s->o->pre_patched = true;
+
+		/* it joins what is in force now; of a patch under way the switch takes it along */
+		for (s->tries = 0; s->p->on; s->tries++) {
+			s->error = engine_switch_object(e, s->p, s->o, true);
+			if (s->error != -EAGAIN || s->tries >= OBJECT_TRIES)
+				break;
+			GIVE(s, script_wait(r));
+		}
+		if (s->error) {
+			GIVE(s, script_say(r, SAY_WARN,
+					   "failed to apply patch '%s' to module '%s' (%d)",
+					   s->p->name, s->module, s->error));
+			s->o->pre_patched = false;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_UNPATCH);
+			goto fail;
+		}
+		s->o->patched = true;
+		if ((s->p != e->transition && !s->p->returning) || MUTATION(joins_the_switch)) {
+			s->o->post_patched = true;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_PATCH);
+		}
+	}
+	return script_finish(e, r, SUTURE_STEP_DONE, 0);
+
+fail:
+	GIVE(s, script_say(r, SAY_WARN,
+			   "patch '%s' failed for module '%s', refusing to load module '%s'",
+			   s->p->name, s->module, s->module));
+	SCRIPT_END
+	refuse_coming(e, s->module, s->p);
+	return script_become(s, SCRIPT_GOING);
+}
+
+/* Also: a module that was refused goes from the patches that had taken it: there it is loaded. */
+bool script_going(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	SCRIPT_BEGIN(s)
+	for (s->p = e->patches; s->p; s->p = s->p->next) {
+		s->o = s->p->installed ? patch_object(s->p, s->module) : NULL;
+		if (!s->o || !s->o->loaded)
+			continue;
+		s->o->event = EVENT_NONE;
+		if (s->o->post_patched) {
+			s->o->post_patched = false;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_PRE_UNPATCH);
+		}
+		GIVE(s, script_say(r, SAY_NOTICE, "reverting patch '%s' on unloading module '%s'",
+				   s->p->name, s->module));
+		/* what fails here for good is dropped by the agent's SUTURE_HC_DROP_RANGE */
+		for (s->tries = 0; s->tries < OBJECT_TRIES; s->tries++) {
+			if (engine_switch_object(e, s->p, s->o, false) != -EAGAIN)
+				break;
+			GIVE(s, script_wait(r));
+		}
+		patch_forget_redirects(s->p, s->o);
+		s->o->patched = false;
+		if (s->o->pre_patched && !MUTATION(going_unpatched)) {
+			s->o->pre_patched = false;
+			CALL_OBJECT(s, r, s->p, s->o - s->p->objects, SUTURE_CB_POST_UNPATCH);
+		}
+		unload_object(s->p, s->o);
+	}
+	SCRIPT_END
+	return script_finish(e, r, SUTURE_STEP_DONE, s->error);
+}
+
+/* ---- the payload goes: its init failed behind klp_enable_patch(), or it was forced out ---- */
+
+bool script_abandon(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	struct patch *p = s->patch, *owner;
+	struct state *st;
+
+	SCRIPT_BEGIN(s)
+	p->todo = TODO_NOTHING;
+	p->enabled = false;
+	if (!p->on)
+		GIVE(s,
+		     script_say(r, SAY_DEBUG,
+				"'%s': canceling patching transition, going to unpatch", p->name));
+	for (s->i = 0; s->i < p->nr_objects; s->i++) {
+		if (!p->objects[s->i].post_patched)
+			continue;
+		p->objects[s->i].post_patched = false;
+		CALL_OBJECT(s, r, p, s->i, SUTURE_CB_PRE_UNPATCH);
+	}
+	for (s->i = engine_count_states(e); (st = state_leaves(e, &s->i, &owner));)
+		CALL_STATE(s, r, owner, st, SUTURE_CB_PRE_UNPATCH);
+	for (s->tries = 0; s->tries < OBJECT_TRIES; s->tries++) {
+		if (engine_switch_off(e, p) != -EAGAIN)
+			break;
+		GIVE(s, script_wait(r));
+	}
+	SCRIPT_END
+	patch_forget_redirects(p, NULL);
+	p->on = false;
+	return script_become(s, SCRIPT_COMPLETE_UNPATCHING);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the compiler split off functions: whoever is in a part is in its function. */
+#include "patch/engine/types.h"
+#include "lib/errno.h"
+
+static u32 count_parts(const struct patch *p)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < p->nr_parts; i++)
+		n += p->parts[i].size != 0;
+	return n;
+}
+
+void engine_free_parts(struct engine *e, struct patch *p)
+{
+	if (p->parts)
+		e->ops.free(e->ops.ctx, p->parts, p->parts_size);
+	p->parts = NULL;
+	p->nr_parts = 0;
+}
+
+/* Those that are no longer there make room: a module may come and go for ever. */
+int engine_grow_parts(struct engine *e, struct patch *p, u32 more)
+{
+	u32 i, n = 0;
+	size_t size = (count_parts(p) + more) * sizeof(struct part);
+	struct part *parts;
+
+	if (!more)
+		return 0;
+	parts = e->ops.alloc(e->ops.ctx, size);
+	if (!parts)
+		return -ENOMEM;
+	for (i = 0; i < p->nr_parts; i++)
+		if (p->parts[i].size)
+			parts[n++] = p->parts[i];
+	engine_free_parts(e, p);
+	p->parts = parts;
+	p->parts_size = size;
+	p->nr_parts = n;
+	return 0;
+}
+
+void patch_forget_parts(struct patch *p, const struct object *o)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_parts; i++)
+		if (!p->parts[i].is_new && &p->objects[p->funcs[p->parts[i].func].object] == o)
+			p->parts[i].size = 0;
+}

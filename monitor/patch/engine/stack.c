@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which code is active, and the switches that change it.
+ *
+ * All patches that name the same original form that function's stack, in the order in which they
+ * were enabled; the newest that is on is the code that runs. A change turns functions on or off;
+ * what the switch has to do is the difference between the tops before and after it.
+ */
+#include "patch/engine/types.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "lib/mutate.h"
+#include "core/log.h"
+
+struct change {
+	struct patch *patch;
+	struct object *object; /* NULL: all of the patch */
+	bool on;
+	bool replace; /* and all older patches off */
+	bool restore; /* and those that return on */
+};
+
+static bool on_after(const struct change *c, const struct patch *p, const struct func *f)
+{
+	const struct object *o = &p->objects[f->object];
+
+	if (c->restore && p->returning && !MUTATION(functions_return))
+		return o->loaded && o->patched;
+	if (p != c->patch)
+		return f->on &&
+		       !(c->replace && (patch_is_older(p, c->patch) || MUTATION(replace_older)));
+	if (c->object && c->object != o)
+		return f->on;
+	return c->on && o->loaded && (c->object || o->patched);
+}
+
+/*
+ * The function that is (c == NULL) or will be on top of the stack of the original at key; *owner is
+ * its patch, and stays as it is if there is none.
+ */
+static const struct func *top(const struct engine *e, u64 key, const struct change *c,
+			      const struct patch **owner)
+{
+	const struct func *found = NULL;
+	const struct patch *p;
+	u32 i;
+
+	for (p = e->patches; p; p = p->next)
+		for (i = 0; p->installed && i < p->nr_funcs; i++)
+			if (p->funcs[i].old_addr == key &&
+			    (c ? on_after(c, p, &p->funcs[i]) : p->funcs[i].on) &&
+			    !(found && MUTATION(newest_wins))) {
+				found = &p->funcs[i];
+				*owner = p;
+			}
+	return found;
+}
+
+const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner)
+{
+	return top(e, key, NULL, owner);
+}
+
+static void fill(struct switch_func *s, const struct func *f, const struct func *before,
+		 const struct func *after)
+{
+	*s = (struct switch_func){
+		.key = f->old_addr,
+		.old_addr = f->old_addr,
+		.old_size = f->old_size,
+		.active_addr = before ? before->new_addr : f->old_addr,
+		.active_size = before ? before->new_size : f->old_size,
+		.new_addr = after ? after->new_addr : 0,
+		.ftrace_site = f->ftrace_site,
+		.sites = f->sites,
+		.nr_sites = f->nr_sites,
+		.hook = f->hook,
+	};
+	str_copy(s->name, f->name, sizeof(s->name));
+}
+
+/* Each key once: at the first function of the list that changes its stack. */
+static bool is_first(const struct engine *e, const struct patch *p, u32 i, const struct change *c)
+{
+	const struct patch *q;
+	u32 j;
+
+	for (q = e->patches; q != p; q = q->next)
+		for (j = 0; q->installed && j < q->nr_funcs; j++)
+			if (q->funcs[j].old_addr == p->funcs[i].old_addr &&
+			    q->funcs[j].on != on_after(c, q, &q->funcs[j]))
+				return false;
+	return true;
+}
+
+/* What the change touches. Counted only, where there is no room for it. */
+struct difference {
+	struct switch_func *funcs;
+	struct check_range *also;
+	u32 nr_funcs, nr_also;
+	enum switch_care care;
+};
+
+static void add_also(struct difference *d, const char *name, u64 start, u64 size)
+{
+	struct check_range *also;
+
+	if (d->care != SWITCH_SAFE)
+		return;
+	also = d->also ? &d->also[d->nr_also] : NULL;
+	d->nr_also++;
+	if (!also)
+		return;
+	*also = (struct check_range){.start = start, .end = start + size};
+	str_copy(also->name, name, sizeof(also->name));
+}
+
+/* What was split off the code that is active: f of p, or the original that f names. */
+static void add_parts(struct difference *d, const struct patch *p, const struct func *f,
+		      bool is_new)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_parts; i++) {
+		const struct part *part = &p->parts[i];
+
+		if (&p->funcs[part->func] == f && part->is_new == is_new && part->size &&
+		    !MUTATION(split_off_parts))
+			add_also(d, f->name, part->addr, part->size);
+	}
+}
+
+/* A payload that goes off may be freed: nobody may be anywhere in it. */
+static void add_payloads(const struct engine *e, const struct change *c, struct difference *d)
+{
+	char name[SUTURE_SYM_LEN];
+	const struct patch *p;
+
+	if (MUTATION(payload_text))
+		return;
+	for (p = e->patches; p && !c->object; p = p->next) {
+		if (!p->installed || !p->on ||
+		    (p == c->patch ? c->on : !c->replace || !patch_is_older(p, c->patch)))
+			continue;
+		format(name, sizeof(name), "the text of payload %s", p->name);
+		add_also(d, name, p->text_start, p->text_end - p->text_start);
+	}
+}
+
+static void find_difference(const struct engine *e, const struct change *c, struct difference *d)
+{
+	const struct func *before, *after, *f;
+	const struct patch *p, *active, *later;
+	u32 i;
+
+	d->nr_funcs = d->nr_also = 0;
+
+	for (p = e->patches; p; p = p->next) {
+		for (i = 0; p->installed && i < p->nr_funcs; i++) {
+			f = &p->funcs[i];
+			if (f->on == on_after(c, p, f) || !is_first(e, p, i, c))
+				continue;
+			active = p;
+			before = top(e, f->old_addr, NULL, &active);
+			after = top(e, f->old_addr, c, &later);
+			if (before == after)
+				continue;
+			if (d->funcs)
+				fill(&d->funcs[d->nr_funcs], f, before, after);
+			d->nr_funcs++;
+			add_parts(d, active, before ? before : f, before);
+		}
+	}
+	add_payloads(e, c, d);
+}
+
+static void turn(struct func *f, bool on)
+{
+	if (f->on == on)
+		return;
+	f->on = on;
+	func_found(f);
+}
+
+static void commit(struct engine *e, const struct change *c)
+{
+	struct patch *p;
+	u32 i;
+
+	for (p = e->patches; p; p = p->next) {
+		for (i = 0; p->installed && i < p->nr_funcs; i++)
+			turn(&p->funcs[i], on_after(c, p, &p->funcs[i]));
+		if (c->restore && p->returning)
+			p->on = true;
+	}
+	if (!c->object)
+		c->patch->on = c->on;
+	if (!c->replace)
+		return;
+	for (p = e->patches; p != c->patch; p = p->next)
+		p->on = false;
+}
+
+static int try_change(struct engine *e, const struct change *c, enum switch_care care,
+		      u64 budget_us, struct transition_report *r)
+{
+	struct difference d = {.care = care};
+	struct switch_set set;
+	size_t funcs, size;
+	void *memory;
+	int ret;
+
+	find_difference(e, c, &d);
+	funcs = d.nr_funcs * sizeof(*d.funcs);
+	size = funcs + d.nr_also * sizeof(*d.also);
+	if (size) {
+		memory = e->ops.alloc(e->ops.ctx, size);
+		if (!memory) {
+			str_copy(r->reason, "no memory for the list of functions",
+				 sizeof(r->reason));
+			return -EAGAIN;
+		}
+		d.funcs = memory;
+		d.also = (void *)((char *)memory + funcs);
+		find_difference(e, c, &d);
+		set = (struct switch_set){.funcs = d.funcs,
+					  .count = d.nr_funcs,
+					  .care = care,
+					  .also = d.also,
+					  .nr_also = d.nr_also};
+		ret = e->ops.try_switch(e->ops.ctx, &set, budget_us, r);
+		e->ops.free(e->ops.ctx, memory, size);
+		if (ret)
+			return ret;
+	}
+	if (r->mismatch[0])
+		log_limited(LOG_PATCH, LOG_ERROR, "patch '%s' was switched, but %s", c->patch->name,
+			    r->mismatch);
+	commit(e, c);
+	engine_look_anew(e);
+	return 0;
+}
+
+int engine_switch_object(struct engine *e, struct patch *p, struct object *o, bool on)
+{
+	struct change c = {.patch = p, .object = o, .on = on};
+	struct transition_report r = {0};
+	int ret = try_change(e, &c, SWITCH_OFFLINE, e->config.budget_max_us, &r);
+
+	if (ret && ret != -EAGAIN)
+		log_limited(LOG_PATCH, LOG_ERROR, "patch '%s', object '%s': %s (%s)", p->name,
+			    o->name, r.reason, errno_name(ret));
+	return ret;
+}
+
+int engine_switch_off(struct engine *e, struct patch *p)
+{
+	struct change c = {.patch = p};
+	struct transition_report r = {0};
+
+	return try_change(e, &c, SWITCH_OFFLINE, e->config.budget_max_us, &r);
+}
+
+void patch_forget_redirects(struct patch *p, const struct object *o)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_funcs; i++)
+		if (!o || o == &p->objects[p->funcs[i].object])
+			p->funcs[i].on = false;
+}
+
+int engine_validate(struct engine *e, struct patch *p, struct transition_report *r)
+{
+	struct switch_func *funcs;
+	const struct patch *owner;
+	struct switch_set set;
+	size_t size = p->nr_funcs * sizeof(*funcs);
+	u32 i, n = 0;
+	int ret;
+
+	if (!p->nr_funcs)
+		return 0;
+	funcs = e->ops.alloc(e->ops.ctx, size);
+	if (!funcs) {
+		str_copy(r->reason, "no memory for the list of functions", sizeof(r->reason));
+		return -ENOMEM;
+	}
+	for (i = 0; i < p->nr_funcs; i++)
+		if (p->objects[p->funcs[i].object].loaded)
+			fill(&funcs[n++], &p->funcs[i], top(e, p->funcs[i].old_addr, NULL, &owner),
+			     &p->funcs[i]);
+	set = (struct switch_set){.funcs = funcs, .count = n};
+	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;
+	e->ops.free(e->ops.ctx, funcs, size);
+	return ret;
+}
+
+/* ---- the transition ---- */
+
+/* It will not get better by trying. */
+static void give_up(struct engine *e, struct patch *p, int error, const struct transition_report *r)
+{
+	if (e->target_on) {
+		patch_blame(p, error, "cannot be switched on: %s",
+			    r->reason[0] ? r->reason : errno_name(error));
+		p->unload = p->from_bundle;
+		p->todo = TODO_REVERSE;
+		return;
+	}
+	/* Off is where it must get: somebody may mend what is wrong (memory, for one). */
+	log_limited(LOG_PATCH, LOG_ERROR,
+		    "patch '%s' cannot be switched off: %s (%s); tried again every second", p->name,
+		    r->reason, errno_name(error));
+	e->next_attempt_us += 1000000;
+}
+
+/* Somebody was in the way of this attempt. */
+static void note_blocker(struct transition_report *r, struct blocker *before)
+{
+	r->blocker.attempt = r->attempts;
+	symbols_keep(&r->blocker, before);
+}
+
+static void attempt(struct engine *e, u64 now)
+{
+	struct patch *p = e->transition;
+	struct transition_report *r = e->target_on ? &p->apply : &p->revert;
+	struct change c = {.patch = p,
+			   .on = e->target_on,
+			   .replace = e->target_on && p->replace,
+			   .restore = !e->target_on};
+	struct blocker before = r->blocker;
+	u32 attempts = r->attempts + 1;
+	bool blocked;
+	int ret;
+
+	r->blocker.valid = false;
+	r->reason[0] = 0;
+	ret = try_change(e, &c, e->force ? SWITCH_FORCED : SWITCH_SAFE, e->budget_us, r);
+	r->attempts = attempts;
+	blocked = r->blocker.valid;
+	if (blocked)
+		note_blocker(r, &before);
+	else
+		r->blocker = before;
+	e->next_attempt_us = now + e->config.retry_us;
+	if (!ret) {
+		converge_reset(e);
+		patch_set_phase(p, e->target_on ? PHASE_COMPLETING : PHASE_UNCOMPLETING);
+		p->todo = TODO_COMPLETE;
+	} else if (ret != -EAGAIN) {
+		give_up(e, p, ret, r);
+	} else if (blocked) {
+		e->next_attempt_us = now + converge_blocked(e, now, &r->blocker);
+	} else {
+		/* nobody stood in the way: the pause was too short */
+		e->budget_us = MIN(e->budget_us * 2, e->config.budget_max_us);
+		e->next_attempt_us = now + converge_delay(e);
+	}
+}
+
+u64 engine_attempt(struct engine *e, u64 now)
+{
+	struct patch *p = e->transition;
+
+	if (!p || p->todo != TODO_NOTHING || e->run.kind != SCRIPT_NONE ||
+	    (p->phase != PHASE_PATCHING && p->phase != PHASE_UNPATCHING))
+		return UINT64_MAX;
+	if (!p->live) {
+		/* a failing init frees a module whatever its references */
+		str_copy((e->target_on ? &p->apply : &p->revert)->reason,
+			 "the payload's init has not ended yet", sizeof(p->apply.reason));
+		return UINT64_MAX;
+	}
+	if (now >= e->next_attempt_us)
+		attempt(e, now);
+	return p->todo == TODO_NOTHING ? e->next_attempt_us : UINT64_MAX;
+}

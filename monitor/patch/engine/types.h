@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine's own types: patch > object > func, and state. Private to monitor/patch/engine*.c;
+ * everything runs on the service CPU, one call at a time.
+ */
+#ifndef PATCH_ENGINE_TYPES_H
+#define PATCH_ENGINE_TYPES_H
+
+#include "patch/engine/engine.h"
+
+struct func {
+	char name[SUTURE_SYM_LEN];
+	u32 object; /* index into the patch's objects */
+	u32 sympos;
+	u64 old_addr, old_size; /* of the original; its address is the redirect's key */
+	u64 new_addr, new_size;
+	u32 ftrace_site; /* as in suture_decl_func */
+	u32 nr_sites;	 /* as there */
+	u32 missing;	 /* as there */
+	struct suture_decl_site sites[SUTURE_MAX_SITES];
+	u64 hook; /* as there */
+	bool on;  /* on its function's stack: runs, unless a newer patch's stands on it */
+	/* Why not its new code is what runs while it is on; "": it is. */
+	char overridden[SUTURE_TEXT_LEN]; /* who in the guest leads its callers elsewhere */
+	char lost[SUTURE_TEXT_LEN];	  /* what a CPU would fetch instead of the redirect */
+	bool doubted;			  /* the last look says so, for the first time */
+};
+
+/* Forget what the looks at it have said. */
+static inline void func_found(struct func *f)
+{
+	f->lost[0] = '\0';
+	f->doubted = false;
+}
+
+/* Why its new code does not run though it is on; "": it runs, or it is not on. */
+static inline const char *func_not_in_force(const struct func *f)
+{
+	return !f->on ? "" : f->lost[0] ? f->lost : f->overridden;
+}
+
+/* In itself; whether it lies in its function's object is another question. */
+static inline bool site_is_sane(const struct suture_decl_site *s)
+{
+	return s->len && s->kind >= SUTURE_SITE_KEY && s->kind <= SUTURE_SITE_ENTRY &&
+	       (!s->room || s->kind == SUTURE_SITE_KEY);
+}
+
+/* What the compiler split off a function. size 0: no longer there. */
+struct part {
+	u32 func; /* index into the patch's functions */
+	bool is_new;
+	u64 addr, size;
+};
+
+/* What the module notifier said of an object, until the pump of that notifier comes for it. */
+enum object_event { EVENT_NONE, EVENT_COMING, EVENT_GOING };
+
+struct object {
+	char name[SUTURE_NAME_LEN];
+	u32 callbacks;
+	u64 text_start, text_end; /* of a loaded module */
+	u32 more_clones;	  /* of its functions, that are not in the patch's list */
+	bool loaded;
+	bool patched;	   /* takes part in its patch: on, or to be on with the switch under way */
+	bool pre_patched;  /* pre_patch passed (or there is none): post_unpatch is owed */
+	bool post_patched; /* post_patch passed (or there is none): pre_unpatch is owed */
+	bool kept;	   /* replaced as it was: both are owed again when its patch comes back */
+	enum object_event event;
+	int event_error; /* COMING: why its functions could not be resolved */
+};
+
+/*
+ * Of all enabled patches that support the same state exactly one owns it: the one with pre_patched
+ * set. When that one leaves, the newest that stays inherits the flags, and no callback runs.
+ */
+struct state {
+	u64 id;
+	u32 version, callbacks;
+	bool is_shadow, block_disable;
+	bool pre_patched, post_patched;
+	bool shadows; /* of the owner's: some patch that had the state may have left shadow
+			 variables */
+};
+
+/* Its pre_patch ran in the transition under way. */
+static inline bool object_is_fresh(const struct object *o)
+{
+	return o->pre_patched && !o->post_patched;
+}
+
+/* What is to be done with a patch when its pump comes. */
+enum todo { TODO_NOTHING, TODO_DISABLE, TODO_ROLLBACK, TODO_REVERSE, TODO_COMPLETE, TODO_ABANDON };
+
+struct patch {
+	struct patch *next; /* in stack order: the newest is last */
+	char name[SUTURE_NAME_LEN];
+	char version[64];
+	enum patch_phase phase;
+	int error;
+	char why[REASON_LEN];
+	bool stuck; /* its transition: somebody always sleeps in one of its functions */
+
+	bool from_bundle;
+	bool has_bundle; /* until the load has ended */
+	struct bundle bundle;
+
+	u32 job;	/* id of the load or unload that the agent is asked for */
+	bool job_given; /* the agent has been told */
+	u64 job_due_us; /* not before */
+	u64 since_us;	/* when the load or unload was asked for */
+	u32 tries;
+
+	enum todo todo;
+	bool replace;
+	bool installed; /* declared and not retired: part of every stack */
+	bool enabled;	/* what sysfs shows */
+	bool on;	/* its redirects are in force */
+	bool live;	/* the payload's init has succeeded */
+	bool forced;	/* a transition away from it was forced: it stays loaded for ever */
+	bool unload;	/* unload the payload when it is off */
+	bool gone;	/* the payload is being freed */
+	bool orphan;	/* its agent is gone: no callbacks, the engine pumps for itself */
+	bool returning; /* comes back: the transition under way rolls back what replaced it */
+	struct patch *replaced_by; /* it could come back from there while its module is loaded */
+	u32 nr_replaced;	   /* so many patches did it replace itself */
+
+	bool alone; /* goes on without its agent, which is silent; see engine_below.c */
+	bool held;  /* off, and the agent does not know: it has a reference to the module */
+	u32 left_out[SUTURE_CB_SHADOW_DTOR + 1]; /* callbacks that did not run, by kind */
+	/* who in the guest wrote 0 to its `enabled`; "": nobody, or in vain */
+	char disabled_by[40];
+
+	u64 text_start, text_end; /* of the payload */
+	u32 nr_objects, nr_funcs, nr_states, nr_parts;
+	struct object *objects;
+	struct func *funcs;
+	struct state *states;
+	size_t tables_size; /* one allocation that begins at objects */
+	struct part *parts;
+	size_t parts_size;
+	u32 nr_clones, more_clones;
+	struct suture_decl_clone *clones; /* the guest's, its text made printable */
+	size_t clones_size;
+	u64 uncalled[SUTURE_MAX_FUNCS / 64]; /* functions: SUTURE_MANIFEST_UNCALLED */
+	bool strict; /* refuse it if there are any, or a function is uncalled */
+
+	struct transition_report apply, revert;
+};
+
+/*
+ * The script under way: what kernel/livepatch does under its mutex is here a function that gives
+ * one step after the other to the pump that it was begun for. There is one slot: others wait.
+ */
+enum script_kind {
+	SCRIPT_NONE,
+	SCRIPT_ENABLE,
+	SCRIPT_REFUSE,
+	SCRIPT_REFUSE_MISSING,
+	SCRIPT_DISABLE,
+	SCRIPT_ROLLBACK,
+	SCRIPT_GIVE_BACK,
+	SCRIPT_REVERSE,
+	SCRIPT_FORCE,
+	SCRIPT_COMPLETE_PATCHING,
+	SCRIPT_COMPLETE_UNPATCHING,
+	SCRIPT_COMING,
+	SCRIPT_GOING,
+	SCRIPT_ABANDON,
+	SCRIPT_SIGNAL,
+	SCRIPT_RETIRE,
+};
+
+struct script {
+	enum script_kind kind;
+	enum suture_pump pump;
+	struct patch *patch; /* whose life it tells; NULL in a module's */
+	char module[SUTURE_NAME_LEN];
+	int at;		  /* where to go on: a source line of the script */
+	u32 i;		  /* its loops' counter */
+	u32 tries;	  /* attempts at a switch that must not wait for long */
+	struct patch *p;  /* coming, going, retiring: the patch whose turn it is */
+	struct object *o; /* and its object */
+	bool awaits;	  /* rollback: the declaration of p is to come */
+	s32 result;	  /* of the callback that was run last */
+	s32 error;	  /* how it all ends */
+};
+
+/* What is known of the transition under way that does not get on; see engine_converge.c. */
+struct convergence {
+	u64 delay_us; /* from a failed attempt to the next */
+	u32 pid;      /* who blocked last, and where */
+	char func[SUTURE_SYM_LEN];
+	u32 func_attempts; /* in a row that this function blocked, */
+	u64 func_since_us; /* since then */
+	u64 signal_us;	   /* when the next round of fake signals begins; 0: not known yet */
+	u64 round_end_us;  /* until then each new blocker gets one */
+	u32 rounds;
+	bool announce;	 /* the round has not been said yet */
+	u32 signal_pid;	 /* who is to get one now; 0: nobody */
+	bool leave_idle; /* all CPUs are to leave their idle tasks now */
+	u32 idle_tries;	 /* how often they still may, until the next round */
+};
+
+struct engine {
+	struct engine_ops ops;
+	struct engine_config config;
+	struct patch *patches;
+	struct patch *transition; /* at most one */
+	bool target_on;		  /* its direction */
+	bool force;		  /* do not look at stacks, only at the bytes that change */
+	u64 next_attempt_us, budget_us;
+	struct convergence converge;
+	struct script run;
+	u32 last_job;
+	u32 job_out; /* the agent takes one at a time: this one is not reported yet; 0 none */
+	u64 job_out_us;
+	bool agent;
+	u64 heard_us;	     /* when the agent was last heard */
+	char panic[128];     /* what the guest died of; "": it has not */
+	bool suspected;	     /* it only looks so: a word of the agent proves otherwise */
+	u64 look_us;	     /* when the silent guest's CPUs are looked at next */
+	u64 halted_since_us; /* since then all but one have been halted; 0: they are not */
+	struct {
+		u64 due_us;   /* when to look at the next functions */
+		u64 round_us; /* when the round began that is under way, or was last */
+		u32 next;     /* the first function that it has not come to; 0: none is under way */
+		bool again;   /* it has doubts: the next one comes soon */
+		u64 functions, took_us; /* of the round under way */
+		struct look_stats stats;
+	} look;
+	u64 symbols_due_us; /* not before is it asked for symbols again */
+	struct {
+		struct shadow_total total;
+		struct suture_shadow_id ids[SUTURE_MAX_SHADOW_IDS];
+	} variables;
+};
+
+/* ---- engine.c ---- */
+
+struct patch *engine_find(struct engine *e, const char *name);
+/* Nothing of it is in force or under way; its record may go. */
+bool patch_is_finished(const struct patch *p);
+/* Append a record; a finished one of the same name goes. NULL when out of memory. */
+struct patch *engine_add_patch(struct engine *e, const char *name);
+void engine_free_bundle(struct engine *e, struct patch *p);
+/* Put the patch last: the order of enabling is the order of the stack. */
+void engine_move_last(struct engine *e, struct patch *p);
+/* Does p (another one) stand below it? A replacement replaces what is older: not what came later.
+ */
+bool patch_is_older(const struct patch *p, const struct patch *than);
+void patch_set_phase(struct patch *p, enum patch_phase phase);
+/* error and why, for people; the first of an operation stays, since what follows follows from it.
+ */
+void patch_blame(struct patch *p, int error, const char *fmt, ...) __printf_like(3, 4);
+/* Why the guest has no such function, for the operator. enum suture_missing, not SUTURE_FOUND. */
+int missing_error(u32 missing); /* what Linux returns */
+void missing_text(char *text, size_t size, u32 missing, const char *object, const char *name,
+		  u32 sympos);
+/* The first function of p (o NULL), or of its object, that the guest has not; NULL. */
+const struct func *patch_missing(const struct patch *p, const struct object *o);
+/* Copy text of the guest: terminated, printable. size bytes at most from src. */
+void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size);
+struct object *patch_object(struct patch *p, const char *name);
+
+/* ---- engine_states.c ---- */
+
+struct state *patch_state(struct patch *p, u64 id);
+u32 patch_state_index(const struct patch *p, const struct state *st);
+/* Of all installed patches, n-th state in stack order, or NULL; *owner is its patch. */
+struct state *engine_nth_state(struct engine *e, u32 n, struct patch **owner);
+u32 engine_count_states(struct engine *e);
+/* Is p on when the transition under way is done? What comes back is older than what goes. */
+bool patch_stays(const struct engine *e, const struct patch *p);
+/* The installed patch that owns (introduced, or inherited) it, or NULL; *st (if not NULL) is its
+ * state. */
+struct patch *state_owner(const struct engine *e, u64 id, struct state **st);
+/*
+ * A patch with this state comes. True: somebody owns it already; shadow variables that the patch
+ * may attach go with the owner then.
+ */
+bool state_join(const struct engine *e, const struct state *st);
+/*
+ * The next state below *n that leaves with this transition, its pre_unpatch being owed; its
+ * post_patch is undone with that. NULL: no more.
+ */
+struct state *state_leaves(struct engine *e, u32 *n, struct patch **owner);
+/* The next state from *n up that stays and is owed its post_patch: new, or back from a reversal. */
+struct state *state_arrives(struct engine *e, u32 *n, struct patch **owner);
+/* Hand the states of patches that leave to those that stay. No callback runs for these. */
+void states_inherit(struct engine *e);
+/* p goes at once, without its callbacks: its states are those of the newest other that has them. */
+void states_pass_on(struct engine *e, struct patch *p);
+/* A state that turning p off would remove though it is marked block_disable: its id, or 0. */
+u64 engine_blocked_state(struct engine *e, struct patch *p);
+
+/* ---- engine_parts.c ---- */
+
+/* Room for so many more parts behind p->nr_parts. -ENOMEM: nothing changed. */
+int engine_grow_parts(struct engine *e, struct patch *p, u32 more);
+void engine_free_parts(struct engine *e, struct patch *p);
+/* The object's module has gone, and with it the parts of its functions. */
+void patch_forget_parts(struct patch *p, const struct object *o);
+
+/* ---- engine_clones.c ---- */
+
+/* Keep a declaration's, instead of those that there are. -ENOMEM: there are none then. */
+int engine_take_clones(struct engine *e, struct patch *p, const struct suture_decl_clone *clones,
+		       u32 count, u32 more);
+/* Nothing depends on them: they are shown. nr_funcs: of the message that has it. */
+bool clone_is_sane(const struct suture_decl_clone *c, u32 nr_funcs);
+void engine_free_clones(struct engine *e, struct patch *p);
+/*
+ * Those of function `index` of the message, whose module comes, as those of function i of p. What
+ * finds no room is counted only: no module is refused for them.
+ */
+void engine_add_clones(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
+		       u32 index);
+/* The message's, behind its parts. */
+static inline const struct suture_decl_clone *module_clones(const struct suture_module *m)
+{
+	const struct suture_decl_func *funcs = (const void *)(m + 1);
+	const struct suture_decl_part *parts = (const void *)(funcs + m->nr_funcs);
+
+	return (const void *)(parts + m->nr_parts);
+}
+/* The object's module has gone, and with it the clones of its functions. */
+void patch_forget_clones(struct patch *p, struct object *o);
+/* Take over from the patch's bundle which of its functions nobody calls. */
+void patch_take_uncalled(struct patch *p);
+bool patch_is_uncalled(const struct patch *p, u32 func);
+u32 patch_more_clones(const struct patch *p);
+/* Does others' code go on beside the new one: clones, uncalled functions? `why`: for people. */
+bool patch_is_doubtful(const struct patch *p, char *why, size_t size);
+
+/* ---- engine_stack.c: which code is active, and the switches that change it ---- */
+
+/*
+ * Put one object of a patch on or off now, without looking at stacks: its module's text is not
+ * running yet, or no longer. 0, -EAGAIN (pause too short, again in a moment), or what switch_try()
+ * says.
+ */
+int engine_switch_object(struct engine *e, struct patch *p, struct object *o, bool on);
+/* All of a patch off, likewise: its payload is about to be freed. */
+int engine_switch_off(struct engine *e, struct patch *p);
+/*
+ * What could not be switched off has gone, or goes with SUTURE_HC_DROP_RANGE, since its memory
+ * does: count it as off. o NULL: all of p.
+ */
+void patch_forget_redirects(struct patch *p, const struct object *o);
+/*
+ * The function that is on top of the stack of the original at key: whose code runs. *owner is its
+ * patch. NULL, and *owner as it was: there is none.
+ */
+const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner);
+/* Ask ops->validate whether every function of p whose object is loaded would take its redirect. */
+int engine_validate(struct engine *e, struct patch *p, struct transition_report *r);
+/* Attempt the transition under way if it is due. Returns when to come again. */
+u64 engine_attempt(struct engine *e, u64 now);
+
+/* ---- engine_look.c ---- */
+
+/* The redirects have changed: look at all of them now. */
+void engine_look_anew(struct engine *e);
+/* Look at the functions whose turn it is. Returns when to come again. */
+u64 engine_look(struct engine *e, u64 now);
+
+/* ---- engine_converge.c ---- */
+
+/* The transition under way begins, turns around, or is switched: forget who was in its way. */
+void converge_reset(struct engine *e);
+/* An attempt failed on a blocker. Returns in how many microseconds to try again. */
+u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b);
+/* An attempt failed, nobody being in the way. Likewise. */
+u64 converge_delay(struct engine *e);
+/* Is there a fake signal to be given to the agent? */
+bool converge_wants_signal(const struct engine *e);
+
+/* ---- engine_symbols.c ---- */
+
+/* The agent is to name what is on the last blocker's stack: false if there is nothing to ask now.
+ */
+bool symbols_ask(struct engine *e, struct suture_work *reply);
+/* What the blocker before has in common with the new one keeps its names. */
+void symbols_keep(struct blocker *now, struct blocker *before);
+
+/* ---- engine_variables.c ---- */
+
+/* Who counted them is gone. */
+void engine_forget_shadow(struct engine *e);
+
+/* ---- engine_overrides.c ---- */
+
+/* Nobody tells any more who stands in front of its functions. */
+void patch_forget_overrides(struct patch *p);
+
+/* ---- engine_declare.c ---- */
+
+/* 0 (there is none), or an aligned word where modules' memory is. */
+bool engine_is_hook(const struct engine *e, u64 hook);
+
+/* ---- engine_module.c ---- */
+
+/* p's object for the module, if this event waits for its pump; else NULL. */
+struct object *patch_event_object(struct patch *p, const char *module, enum object_event event);
+
+/* ---- engine_step.c ---- */
+
+/* Take the slot for a script of p. It must be free. */
+void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump, struct patch *p);
+/* Begin what is to be done with p. False: nothing is. */
+bool engine_begin_todo(struct engine *e, struct patch *p);
+/* The next step of the script under way; false: call it again. */
+bool script_step(struct engine *e, struct suture_step_reply *r);
+
+/* ---- engine_below.c ---- */
+
+/* Do what is to be done with p, an orphan or one that is alone, and leave out what only an agent
+ * can do. */
+void engine_pump_alone(struct engine *e, struct patch *p);
+/* It is off: what was left out, for people. */
+void patch_say_off_alone(struct patch *p);
+
+/* ---- engine_life.c ---- */
+
+/* Look at the bytes that change only. What goes off so stays in memory for ever. */
+void engine_force(struct engine *e);
+
+/* ---- engine_rollback.c ---- */
+
+/* The next patch, from p on, that `by` replaced; NULL: none. */
+struct patch *next_replaced(struct patch *p, const struct patch *by);
+/* The next one, from p on, that comes back with the transition under way. */
+struct patch *next_returning(struct patch *p);
+/* p is replaced; what must be known if it comes back is kept. */
+void patch_replaced(struct patch *p, struct patch *by);
+/* The transition that took p off has ended: those that came back are on as ever. */
+void patches_returned(struct engine *e, const struct patch *p);
+/* What sysfs shows of those that come back. */
+void patches_enabled(struct engine *e, bool enabled);
+/* DECLARE with SUTURE_DECL_RESTORE is for this patch now; NULL: for none. */
+struct patch *engine_awaits(const struct engine *e, const char *name);
+
+/* ---- engine_guest.c ---- */
+
+/* An agent that has said nothing for so long does not answer. */
+#define SILENCE_US  10000000ull
+#define SECONDS(us) ((unsigned int)((us) / 1000000))
+
+/* A message of the agent's has come: each function of its side says so. */
+void engine_hear(struct engine *e);
+/* Another kernel runs, or none: what was known of the guest is not true any more. */
+void engine_forget_health(struct engine *e);
+/* Look at the CPUs of a silent guest now and then. Returns when to come again. */
+u64 engine_watch(struct engine *e, u64 now);
+/* 0, or -ESRCH: nobody would answer. */
+int engine_check_agent(const struct engine *e, char *why, size_t why_size);
+
+/* ---- engine_operator.c ---- */
+
+/* 0, or -EBUSY: another patch than `me` is being loaded or in transition. */
+int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size);
+
+/* Begin the transition that turns p off; the caller has checked that there is none. */
+void engine_start_transition(struct engine *e, struct patch *p, bool on);
+/* p is off and retired: on to unloading it, or to its end. */
+void engine_after_off(struct engine *e, struct patch *p);
+/* Nothing of p is in force and no step of it will come: forget that it was declared. */
+void engine_forget(struct engine *e, struct patch *p);
+u64 engine_timeouts(struct engine *e, u64 now);
+
+#endif
