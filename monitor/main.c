@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "main.h"
-#include "core/arch.h"
 #include "agent/drop.h"
-#include "lib/errno.h"
-#include "core/lock.h"
-#include "core/log.h"
 #include "agent/mailbox.h"
-#include "guest/panic.h"
+#include "api/http.h"
+#include "core/arch.h"
+#include "core/log.h"
 #include "core/pool.h"
 #include "guest/kernel.h"
+#include "guest/panic.h"
+#include "lib/errno.h"
 #include "net/net.h"
+#include "patch/engine/engine.h"
 #include "patch/readback.h"
 #include "stage2/shadow.h"
 
@@ -18,86 +19,40 @@
 #define RETRY_US     5000
 #define RETRY_MAX_US 1000000
 
-static struct {
-	struct engine *engine;
-	const struct config *config;
-} service;
-
-/* Keys of dropped redirects on their way to the engine. A full queue says: ask for all of them. */
-static struct {
-	struct spinlock lock;
-	u32 count;
-	u64 keys[SUTURE_MAX_FUNCS];
-} dropped;
-
-struct engine *service_engine(void)
-{
-	return service.engine;
-}
-
-const struct config *service_config(void)
-{
-	return service.config;
-}
-
-void service_note_dropped(u64 key, void *arg)
-{
-	(void)arg;
-	spin_lock(&dropped.lock);
-	if (dropped.count < ARRAY_SIZE(dropped.keys))
-		dropped.keys[dropped.count++] = key;
-	else
-		log_limited(LOG_AGENT, LOG_ERROR,
-			    "too many redirects dropped at once: status of %#llx is stale",
-			    (unsigned long long)key);
-	spin_unlock(&dropped.lock);
-}
-
-static void tell_dropped(void)
+static void tell_dropped(struct engine *e)
 {
 	u64 key;
-	bool any;
 
-	do {
-		spin_lock(&dropped.lock);
-		any = dropped.count;
-		key = any ? dropped.keys[--dropped.count] : 0;
-		spin_unlock(&dropped.lock);
-		if (any)
-			engine_dropped(service.engine, key);
-	} while (any);
+	while (drop_take(&key))
+		engine_dropped(e, key);
 }
 
 /* The guest's kernel is no more: nothing that is known of it is true any longer. */
-static void forget_kernel(void)
+static void forget_kernel(struct engine *e)
 {
 	enum kernel_end how = kernel_end_take();
 
 	if (how == KERNEL_STAYS)
 		return;
-	spin_lock(&dropped.lock);
-	dropped.count = 0;
-	spin_unlock(&dropped.lock);
-	engine_kernel_gone(service.engine, how == KERNEL_REPLACED
-						   ? "the guest's kernel was replaced"
-						   : "the guest's kernel has shut down");
+	engine_kernel_gone(e, how == KERNEL_REPLACED ? "the guest's kernel was replaced"
+						     : "the guest's kernel has shut down");
 	guest_kernel_forget();
 	shadow_open();
 }
 
-static void tell_panic(void)
+static void tell_panic(struct engine *e)
 {
 	char text[SUTURE_TEXT_LEN];
 
 	if (panic_take(text, sizeof(text)))
-		engine_panicked(service.engine, text);
+		engine_panicked(e, text);
 }
 
 /* True if there was a message. None may be served for a kernel that is taken for another one. */
-static bool serve_agent(void)
+static bool serve_agent(struct engine *e)
 {
-	forget_kernel();
-	return mailbox_serve();
+	forget_kernel(e);
+	return mailbox_serve(e);
 }
 
 static int op_switch(void *ctx, const struct switch_set *set, u64 budget_us,
@@ -156,6 +111,24 @@ static void op_free(void *ctx, void *p, size_t size)
 	pool_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
+static void start_listening(struct engine *e, const struct config *c)
+{
+	int err;
+
+	if (!c->insecure) {
+		log_warn("not listening: this version has no TLS yet, and without it whoever "
+			 "reaches the port may patch the kernel. insecure=yes in suture.conf "
+			 "allows that");
+		return;
+	}
+	err = http_listen(e, c->port);
+	if (err)
+		log_error("cannot listen on port %u: %s", c->port, errno_name(err));
+	else
+		log_warn("listening on port %u without TLS and client certificates (insecure=yes)",
+			 c->port);
+}
+
 _Noreturn void service_main(const struct boot_info *bi)
 {
 	static const struct engine_ops ops = {
@@ -171,16 +144,16 @@ _Noreturn void service_main(const struct boot_info *bi)
 	};
 	struct engine_config config = {
 		.guest_patches = bi->config.guest_patches,
+		.guest_may_disable = bi->config.guest_may_disable,
 		.retry_us = RETRY_US,
 		.retry_max_us = RETRY_MAX_US,
 		.budget_us = bi->config.pause_budget_us,
 		.budget_max_us = bi->config.pause_limit_us,
 	};
+	struct engine *e = engine_create(&ops, &config);
 	int r;
 
-	service.config = &bi->config;
-	service.engine = engine_create(&ops, &config);
-	if (!service.engine) {
+	if (!e) {
 		log_error("no memory for the engine: memory= in suture.conf is too small");
 		for (;;)
 			arch_service_idle(UINT64_MAX);
@@ -190,18 +163,21 @@ _Noreturn void service_main(const struct boot_info *bi)
 		log_error("the management network is down (%s): this machine can be patched only "
 			  "after a boot with a working nic= and ip=",
 			  errno_name(r));
+	else
+		start_listening(e,
+				&bi->config); /* without it the card answers pings all the same */
 
 	for (;;) {
 		u64 next_us = UINT64_MAX;
 
 		/* The guest waits for its answer: before the network's turn. */
-		while (serve_agent())
+		while (serve_agent(e))
 			;
-		tell_dropped();
-		tell_panic();
+		tell_dropped(e);
+		tell_panic(e);
 		if (!r)
 			next_us = net_poll();
-		next_us = MIN(next_us, engine_tick(service.engine));
+		next_us = MIN(next_us, engine_tick(e));
 		shadow_reap();
 		arch_service_idle(next_us);
 	}

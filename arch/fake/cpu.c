@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* CPUs, time and the rest of the contract, on the host. */
-#include "fake.h"
-#include "machine.h"
 #include "arch/barrier.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/pause.h"
 #include "core/pool.h"
+#include "fake.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "machine.h"
 #include "stage2/stage2.h"
 #include <pthread.h>
 #include <stdio.h>

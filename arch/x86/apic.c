@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "apic.h"
-#include "hv.h"
-#include "insn.h"
 #include "arch/barrier.h"
 #include "arch/memory.h"
+#include "hv.h"
+#include "insn.h"
 
 #define BUSY_SPINS 1000000
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest state of a CPU, as the consistency check wants it. */
+#include "core/arch.h"
 #include "hv.h"
 #include "insn.h"
-#include "core/arch.h"
 
 /* Kernel addresses are those with the top bit set. */
 static bool is_kernel(u64 va)

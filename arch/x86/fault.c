@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Accesses that stage 2 refuses: the local APIC, hidden memory, shadowed pages. */
+#include "core/arch.h"
+#include "core/log.h"
+#include "core/pause.h"
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
 #include "map.h"
-#include "core/arch.h"
-#include "core/log.h"
-#include "core/pause.h"
 #include "stage2/shadow.h"
 #include "stage2/stage2.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/memory.h"
+#include "core/arch.h"
+#include "core/pool.h"
 #include "hv.h"
 #include "insn.h"
-#include "map.h"
-#include "pci.h"
-#include "core/arch.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "core/pool.h"
-#include "arch/memory.h"
+#include "map.h"
+#include "pci.h"
 
 #define PTE_P	(1ull << 0)
 #define PTE_RW	(1ull << 1)

@@ -4,12 +4,12 @@
  * carry out; NMIs must not be mixed up with kicks; and none may reach the service CPU. Everything
  * else, nearly all, goes to the hardware as it is.
  */
-#include "icr.h"
 #include "apic.h"
+#include "core/log.h"
 #include "hv.h"
+#include "icr.h"
 #include "insn.h"
 #include "smp.h"
-#include "core/log.h"
 
 #define X2_BROADCAST 0xffffffffu
 

@@ -4,14 +4,14 @@
  * reads as zeros (memory) or ones (devices, as nothing answers) from a page that stands in for it,
  * read-only, so that only writes exit.
  */
-#include "hv.h"
-#include "map.h"
-#include "pci.h"
+#include "arch/memory.h"
 #include "core/arch.h"
+#include "core/pool.h"
+#include "hv.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "core/pool.h"
-#include "arch/memory.h"
+#include "map.h"
+#include "pci.h"
 
 static struct map map;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "map.h"
 #include "insn.h"
 #include "lib/errno.h"
+#include "map.h"
 
 static bool same_kind(const struct map_range *r, u64 base, u64 pa, u32 attrs, bool repeat)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The debug port and randomness. */
+#include "core/arch.h"
 #include "hv.h"
 #include "insn.h"
-#include "core/arch.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* MSRs that the vendor's bitmap intercepts, and those that no bitmap covers. */
 #include "apic.h"
+#include "core/log.h"
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
 #include "lib/errno.h"
-#include "core/log.h"
 
 /*
  * The time stamp counter is the monitor's clock too: what the guest writes is an offset of that CPU

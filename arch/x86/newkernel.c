@@ -14,11 +14,11 @@
  *
  * A kernel that has not set its entry yet is not asked about: CPUs come up on tables of their own.
  */
+#include "agent/drop.h"
+#include "core/log.h"
 #include "hv.h"
 #include "insn.h"
 #include "smp.h"
-#include "agent/drop.h"
-#include "core/log.h"
 
 static bool is_gone(struct cpu *c)
 {

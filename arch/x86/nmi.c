@@ -9,9 +9,9 @@
  * then, for the one from outside: the count is right.)
  */
 #include "apic.h"
-#include "hv.h"
 #include "core/arch.h"
 #include "core/log.h"
+#include "hv.h"
 
 /*
  * A kick that took this long may be lost (the firmware's SMM can swallow NMIs), and is sent again.

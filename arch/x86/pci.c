@@ -5,12 +5,12 @@
  * address the NIC. Its data accesses are seen only where the monitor uses the ports too: then CF8h
  * is set anew for each.
  */
-#include "pci.h"
+#include "arch/memory.h"
+#include "core/lock.h"
 #include "hv.h"
 #include "insn.h"
-#include "core/lock.h"
 #include "net/nic.h"
-#include "arch/memory.h"
+#include "pci.h"
 
 #define ADDRESS_ENABLE 0x80000000u
 #define COMMAND	       0x04

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "service.h"
 #include "apic.h"
-#include "hv.h"
-#include "insn.h"
 #include "arch/barrier.h"
 #include "core/arch.h"
 #include "core/log.h"
+#include "hv.h"
+#include "insn.h"
 #include "main.h"
 #include "net/nic.h"
+#include "service.h"
 
 #define DIVIDE_BY_16	 0x3u
 #define CALIBRATE_US	 2000

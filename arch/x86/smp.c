@@ -6,18 +6,18 @@
  * nothing, in the processor's own wait for SIPI. For SIPI it starts the CPU in its own trampoline,
  * from where it enters the guest at that vector.
  */
-#include "smp.h"
 #include "apic.h"
-#include "hv.h"
-#include "insn.h"
-#include "service.h"
 #include "arch/barrier.h"
+#include "arch/memory.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/log.h"
 #include "core/pause.h"
-#include "arch/memory.h"
+#include "hv.h"
+#include "insn.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "service.h"
+#include "smp.h"
 
 #define INIT_SETTLE_US 200
 #define SIPI_AGAIN_US  10000

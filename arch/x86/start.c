@@ -4,21 +4,21 @@
  * in the ExitBootServices hook. Until hv->enable() on the boot CPU every failure leaves the machine
  * as it was.
  */
+#include "agent/mailbox.h"
+#include "apic.h"
+#include "arch/memory.h"
+#include "core/arch.h"
+#include "core/log.h"
+#include "core/pool.h"
 #include "hv.h"
 #include "insn.h"
+#include "lib/errno.h"
+#include "lib/format.h"
 #include "map.h"
 #include "pci.h"
 #include "service.h"
 #include "smp.h"
-#include "apic.h"
 #include "time.h"
-#include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/format.h"
-#include "core/log.h"
-#include "agent/mailbox.h"
-#include "core/pool.h"
-#include "arch/memory.h"
 
 struct boot_info *machine;
 const struct hv_ops *hv;

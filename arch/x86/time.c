@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "time.h"
+#include "core/arch.h"
 #include "hv.h"
 #include "insn.h"
-#include "core/arch.h"
+#include "time.h"
 
 static u64 start;
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Exceptions and interrupts that hit the monitor itself. */
-#include "hv.h"
-#include "insn.h"
-#include "service.h"
 #include "arch/barrier.h"
 #include "core/arch.h"
-#include "lib/format.h"
 #include "core/log.h"
+#include "hv.h"
+#include "insn.h"
+#include "lib/format.h"
+#include "service.h"
 
 struct gate {
 	u16 offset_low, selector;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The life of a guest CPU, and the exits that need no file of their own. */
+#include "agent/mailbox.h"
+#include "core/arch.h"
+#include "core/log.h"
+#include "core/pause.h"
 #include "hv.h"
 #include "insn.h"
-#include "smp.h"
-#include "core/arch.h"
 #include "lib/errno.h"
-#include "core/log.h"
-#include "agent/mailbox.h"
-#include "core/pause.h"
+#include "smp.h"
 
 _Noreturn void vcpu_loop(struct cpu *c)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/drop.h"
 #include "core/arch.h"
-#include "lib/errno.h"
+#include "core/lock.h"
 #include "core/log.h"
 #include "core/pause.h"
-#include "main.h"
+#include "lib/errno.h"
 #include "stage2/shadow.h"
 
 /*
@@ -16,15 +16,47 @@
 
 static u32 ended; /* enum kernel_end */
 
+/* Keys of dropped redirects on their way to the service CPU. */
+static struct {
+	struct spinlock lock;
+	u32 count;
+	u64 keys[SUTURE_MAX_FUNCS];
+} dropped;
+
+static void note_dropped(u64 key, void *arg)
+{
+	(void)arg;
+	spin_lock(&dropped.lock);
+	if (dropped.count < ARRAY_SIZE(dropped.keys))
+		dropped.keys[dropped.count++] = key;
+	else
+		log_limited(LOG_AGENT, LOG_ERROR,
+			    "too many redirects dropped at once: status of %#llx is stale",
+			    (unsigned long long)key);
+	spin_unlock(&dropped.lock);
+}
+
+bool drop_take(u64 *key)
+{
+	bool any;
+
+	spin_lock(&dropped.lock);
+	any = dropped.count;
+	if (any)
+		*key = dropped.keys[--dropped.count];
+	spin_unlock(&dropped.lock);
+	return any;
+}
+
 static int drop_some(u64 start, u64 end)
 {
-	return shadow_drop_range(start, end, service_note_dropped, NULL);
+	return shadow_drop_range(start, end, note_dropped, NULL);
 }
 
 static int drop_everything(u64 start, u64 end)
 {
 	(void)start, (void)end;
-	return shadow_close(service_note_dropped, NULL);
+	return shadow_close(note_dropped, NULL);
 }
 
 static s64 drop_paused(int (*drop)(u64 start, u64 end), u64 start, u64 end)
@@ -75,5 +107,13 @@ s64 drop_all(enum kernel_end how)
 
 enum kernel_end kernel_end_take(void)
 {
-	return (enum kernel_end)__atomic_exchange_n(&ended, KERNEL_STAYS, __ATOMIC_ACQ_REL);
+	enum kernel_end how =
+		(enum kernel_end)__atomic_exchange_n(&ended, KERNEL_STAYS, __ATOMIC_ACQ_REL);
+
+	if (how != KERNEL_STAYS) {
+		spin_lock(&dropped.lock);
+		dropped.count = 0;
+		spin_unlock(&dropped.lock);
+	}
+	return how;
 }

@@ -24,8 +24,14 @@ enum kernel_end {
  */
 s64 drop_all(enum kernel_end how);
 
+/*
+ * A redirect that was dropped since this was last asked: true, and its key. Service CPU, which
+ * tells the engine.
+ */
+bool drop_take(u64 *key);
+
 /* How the kernel ended that ran here when this was last asked. Service CPU, which then does what
- * is left to do, and calls shadow_open(). */
+ * is left to do, and calls shadow_open(). If it did end, nothing is left to take either. */
 enum kernel_end kernel_end_take(void);
 
 #endif

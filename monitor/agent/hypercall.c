@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/drop.h"
-#include "lib/errno.h"
 #include "agent/mailbox.h"
 #include "guest/panic.h"
+#include "lib/errno.h"
 #include <suture/abi.h>
 
 s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/mailbox.h"
+#include "agent/messages.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/lock.h"
 #include "core/log.h"
-#include "agent/messages.h"
 #include "core/pool.h"
 #include "guest/mem.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 /*
  * EMPTY -> FILLING -> POSTED -> SERVING -> ANSWERED -> DRAINING -> EMPTY. Guest CPUs own FILLING
@@ -92,11 +92,11 @@ s64 mailbox_cancel(void)
 	return 0;
 }
 
-bool mailbox_serve(void)
+bool mailbox_serve(struct engine *e)
 {
 	if (!change(POSTED, SERVING))
 		return false;
-	message_answer((const struct suture_msg *)box.request, (struct suture_msg *)box.reply);
+	message_answer(e, (const struct suture_msg *)box.request, (struct suture_msg *)box.reply);
 	if (!change(SERVING, ANSWERED))
 		change(ABANDONED, EMPTY);
 	return true;

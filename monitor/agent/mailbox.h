@@ -6,6 +6,8 @@
 
 #include "core/cpu.h"
 
+struct engine;
+
 /* -ENOMEM. Boot CPU. */
 int mailbox_init(void);
 
@@ -14,8 +16,8 @@ s64 mailbox_post(u64 ipa, u64 len);
 s64 mailbox_reply(u64 ipa, u64 len);
 s64 mailbox_cancel(void);
 
-/* Answer the queued message, if there is one. Returns true if there was. Service CPU. */
-bool mailbox_serve(void);
+/* Answer the queued message for e, if there is one. Returns true if there was. Service CPU. */
+bool mailbox_serve(struct engine *e);
 
 /*
  * A hypercall of guest CPU c from kernel mode: dispatch on nr. Returns the guest's result. On that

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/messages.h"
+#include "core/log.h"
+#include "guest/kernel.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "core/log.h"
-#include "main.h"
-#include "guest/kernel.h"
 
 /* Polling intervals of the agent: an operator should not wait, and an idle guest should not feel
  * it. */
 #define POLL_IDLE_MS   250
 #define POLL_ACTIVE_MS 1
 
-static int hello(const struct suture_msg *msg, struct suture_msg *out)
+static int hello(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	const struct suture_hello *m = (const struct suture_hello *)msg;
 	struct suture_hello_reply *reply = (struct suture_hello_reply *)out;
@@ -22,7 +21,7 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 	reply->abi_version = SUTURE_ABI_VERSION;
 	reply->poll_ms_idle = POLL_IDLE_MS;
 	reply->poll_ms_active = POLL_ACTIVE_MS;
-	reply->guest_patches = service_config()->guest_patches;
+	reply->guest_patches = engine_config(e)->guest_patches;
 	if (m->abi_version != SUTURE_ABI_VERSION) {
 		log_limited(
 			LOG_AGENT, LOG_WARN,
@@ -39,14 +38,14 @@ static int hello(const struct suture_msg *msg, struct suture_msg *out)
 		log_limited(LOG_AGENT, LOG_WARN, "agent refused: %s (%s)", why, errno_name(r));
 		return r;
 	}
-	engine_agent_hello(service_engine());
+	engine_agent_hello(e);
 	log_limited(LOG_AGENT, LOG_INFO, "agent present: kernel %s", guest_kernel.release);
 	return 0;
 }
 
-static int bye(const struct suture_msg *msg, struct suture_msg *out)
+static int bye(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
-	int r = engine_agent_bye(service_engine());
+	int r = engine_agent_bye(e);
 
 	(void)msg, (void)out;
 	if (!r) {
@@ -56,17 +55,17 @@ static int bye(const struct suture_msg *msg, struct suture_msg *out)
 	return r;
 }
 
-static int poll(const struct suture_msg *msg, struct suture_msg *out)
+static int poll(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)msg;
-	engine_work(service_engine(), (struct suture_work *)out);
+	engine_work(e, (struct suture_work *)out);
 	return 0;
 }
 
-static int fetch(const struct suture_msg *msg, struct suture_msg *out)
+static int fetch(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	struct suture_fetch_reply *reply = (struct suture_fetch_reply *)out;
-	int r = engine_fetch(service_engine(), (const struct suture_fetch *)msg, reply, reply + 1,
+	int r = engine_fetch(e, (const struct suture_fetch *)msg, reply, reply + 1,
 			     SUTURE_MSG_MAX - sizeof(*reply));
 
 	if (!r)
@@ -74,74 +73,64 @@ static int fetch(const struct suture_msg *msg, struct suture_msg *out)
 	return r;
 }
 
-static int loaded(const struct suture_msg *msg, struct suture_msg *out)
+static int loaded(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
-	return engine_loaded(service_engine(), (const struct suture_loaded *)msg);
+	return engine_loaded(e, (const struct suture_loaded *)msg);
 }
 
-static int declare(const struct suture_msg *msg, struct suture_msg *out)
+static int declare(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
-	return engine_declare(service_engine(), (const struct suture_declare *)msg);
+	return engine_declare(e, (const struct suture_declare *)msg);
 }
 
-static int step(const struct suture_msg *msg, struct suture_msg *out)
+static int step(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
-	engine_step(service_engine(), (const struct suture_step *)msg,
-		    (struct suture_step_reply *)out);
+	engine_step(e, (const struct suture_step *)msg, (struct suture_step_reply *)out);
 	return 0;
 }
 
-static int set(const struct suture_msg *msg, struct suture_msg *out)
-{
-	const struct suture_set *m = (const struct suture_set *)msg;
-
-	(void)out;
-	if (service_config()->guest_may_disable)
-		return engine_set(service_engine(), m);
-	log_limited(LOG_AGENT, LOG_WARN,
-		    "patch '%s': %.*s (pid %u) in the guest wrote %u to `%s`: refused, suture.conf "
-		    "says guest_may_disable=no",
-		    m->name, (int)sizeof(m->comm), m->comm, m->pid, m->value,
-		    m->what == SUTURE_SET_FORCE ? "force" : "enabled");
-	return -EPERM;
-}
-
-static int module(const struct suture_msg *msg, struct suture_msg *out)
+static int set(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
-	return engine_module(service_engine(), (const struct suture_module *)msg);
+	return engine_set(e, (const struct suture_set *)msg);
 }
 
-static int withdraw(const struct suture_msg *msg, struct suture_msg *out)
+static int module(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
-	return engine_withdraw(service_engine(), ((const struct suture_patch_ref *)msg)->name);
+	return engine_module(e, (const struct suture_module *)msg);
 }
 
-static int query(const struct suture_msg *msg, struct suture_msg *out)
+static int withdraw(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
-	return engine_query(service_engine(), ((const struct suture_patch_ref *)msg)->name,
+	(void)out;
+	return engine_withdraw(e, ((const struct suture_patch_ref *)msg)->name);
+}
+
+static int query(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+{
+	return engine_query(e, ((const struct suture_patch_ref *)msg)->name,
 			    (struct suture_patch_state *)out);
 }
 
-static int shadow(const struct suture_msg *msg, struct suture_msg *out)
+static int shadow(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
-	return engine_shadow(service_engine(), (const struct suture_shadow *)msg);
+	return engine_shadow(e, (const struct suture_shadow *)msg);
 }
 
-static int symbols(const struct suture_msg *msg, struct suture_msg *out)
+static int symbols(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
-	return engine_symbols(service_engine(), (const struct suture_symbols *)msg);
+	return engine_symbols(e, (const struct suture_symbols *)msg);
 }
 
-static int overridden(const struct suture_msg *msg, struct suture_msg *out)
+static int overridden(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
-	return engine_overridden(service_engine(), (const struct suture_overridden *)msg);
+	return engine_overridden(e, (const struct suture_overridden *)msg);
 }
 
 #define HEADER sizeof(struct suture_msg)
@@ -151,7 +140,7 @@ static int overridden(const struct suture_msg *msg, struct suture_msg *out)
 static const struct {
 	su32 min_size, reply_size, name_offset;
 	bool anonymous; /* allowed before HELLO */
-	int (*answer)(const struct suture_msg *m, struct suture_msg *reply);
+	int (*answer)(struct engine *e, const struct suture_msg *m, struct suture_msg *reply);
 } kinds[] = {
 	[SUTURE_MSG_HELLO] = {sizeof(struct suture_hello), sizeof(struct suture_hello_reply),
 			      offsetof(struct suture_hello, release), true, hello},
@@ -178,7 +167,7 @@ static const struct {
 				   overridden},
 };
 
-static int refuse(const struct suture_msg *m)
+static int refuse(const struct engine *e, const struct suture_msg *m)
 {
 	const char *name;
 
@@ -186,7 +175,7 @@ static int refuse(const struct suture_msg *m)
 		return -ENOSYS;
 	if (m->size < kinds[m->type].min_size)
 		return -EMSGSIZE;
-	if (!kinds[m->type].anonymous && !engine_agent_present(service_engine()))
+	if (!kinds[m->type].anonymous && !engine_agent_present(e))
 		return -EPERM;
 	name = (const char *)m + kinds[m->type].name_offset;
 	if (kinds[m->type].name_offset && !memchr(name, 0, SUTURE_NAME_LEN))
@@ -194,15 +183,15 @@ static int refuse(const struct suture_msg *m)
 	return 0;
 }
 
-void message_answer(const struct suture_msg *m, struct suture_msg *reply)
+void message_answer(struct engine *e, const struct suture_msg *m, struct suture_msg *reply)
 {
-	int r = refuse(m);
+	int r = refuse(e, m);
 	su32 size = r ? (su32)HEADER : kinds[m->type].reply_size;
 
 	memset(reply, 0, size);
 	*reply = (struct suture_msg){.type = m->type, .size = size, .seq = m->seq};
 	if (!r)
-		r = kinds[m->type].answer(m, reply);
+		r = kinds[m->type].answer(e, m, reply);
 	reply->status = r;
 	if (r)
 		log_limited(LOG_AGENT, LOG_DEBUG, "message %u of the agent: %s", m->type,

@@ -4,11 +4,12 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "main.h"
 #include "patch/bundle.h"
+#include "patch/engine/engine.h"
 
-static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
-static void clear(const char *name, struct api_reply *reply);
+static void upload(struct engine *e, const struct http_request *rq, struct api_body *body,
+		   struct api_reply *reply);
+static void clear(struct engine *e, const char *name, struct api_reply *reply);
 static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
 		  size_t why_size);
 
@@ -17,14 +18,15 @@ struct api_route {
 	enum http_method method;
 	const char *path;
 	api_show_fn *show;
-	void (*text)(struct api_reply *reply);
+	void (*text)(const struct engine *e, struct api_reply *reply);
 	/* the engine's function that begins something with a patch */
 	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
 	/* the same, with the request's parameters */
 	int (*begin_with)(struct engine *e, const struct http_request *rq, const char *name,
 			  char *why, size_t why_size);
-	void (*take)(const struct http_request *rq, struct api_body *body, struct api_reply *reply);
-	void (*remove)(const char *name, struct api_reply *reply); /* name "": all */
+	void (*take)(struct engine *e, const struct http_request *rq, struct api_body *body,
+		     struct api_reply *reply);
+	void (*remove)(struct engine *e, const char *name, struct api_reply *reply); /* "": all */
 };
 
 static const struct api_route routes[] = {
@@ -237,7 +239,8 @@ static void accepted(struct api_reply *reply, const char *name)
 	close_object(&j);
 }
 
-static void upload(const struct http_request *rq, struct api_body *body, struct api_reply *reply)
+static void upload(struct engine *e, const struct http_request *rq, struct api_body *body,
+		   struct api_reply *reply)
 {
 	char why[REASON_LEN] = "";
 	u64 strict = 0;
@@ -254,21 +257,21 @@ static void upload(const struct http_request *rq, struct api_body *body, struct 
 		refuse(reply, err, why);
 		return;
 	}
-	err = engine_upload(service_engine(), &b, why, sizeof(why));
+	err = engine_upload(e, &b, why, sizeof(why));
 	if (err) {
 		refuse(reply, err, why);
 		return;
 	}
 	if (strict)
-		engine_be_strict(service_engine(), b.manifest.name);
+		engine_be_strict(e, b.manifest.name);
 	body->data = NULL; /* the engine's from here on */
 	accepted(reply, b.manifest.name);
 }
 
-static void clear(const char *name, struct api_reply *reply)
+static void clear(struct engine *e, const char *name, struct api_reply *reply)
 {
 	char why[REASON_LEN] = "";
-	int count = engine_clear(service_engine(), *name ? name : NULL, why, sizeof(why));
+	int count = engine_clear(e, *name ? name : NULL, why, sizeof(why));
 	struct json j;
 
 	if (count < 0) {
@@ -299,10 +302,9 @@ static int revert(struct engine *e, const struct http_request *rq, const char *n
 		     : engine_revert(e, name, why, why_size);
 }
 
-static void begin(const struct api_route *route, const struct http_request *rq, const char *name,
-		  struct api_reply *reply)
+static void begin(struct engine *e, const struct api_route *route, const struct http_request *rq,
+		  const char *name, struct api_reply *reply)
 {
-	struct engine *e = service_engine();
 	char why[REASON_LEN] = "";
 	int err = route->begin ? route->begin(e, name, why, sizeof(why))
 			       : route->begin_with(e, rq, name, why, sizeof(why));
@@ -313,18 +315,18 @@ static void begin(const struct api_route *route, const struct http_request *rq, 
 		accepted(reply, name);
 }
 
-static void show(const struct api_route *route, const struct http_request *rq, const char *name,
-		 struct api_reply *reply)
+static void show(const struct engine *e, const struct api_route *route,
+		 const struct http_request *rq, const char *name, struct api_reply *reply)
 {
 	struct json j = open_object(reply);
 
-	route->show(&j, rq, name, reply);
+	route->show(e, &j, rq, name, reply);
 	if (reply->status == 200)
 		close_object(&j);
 }
 
-void api_answer(const struct api_route *route, const struct http_request *rq, struct api_body *body,
-		struct api_reply *reply)
+void api_answer(struct engine *e, const struct api_route *route, const struct http_request *rq,
+		struct api_body *body, struct api_reply *reply)
 {
 	char name[SUTURE_NAME_LEN];
 
@@ -332,13 +334,13 @@ void api_answer(const struct api_route *route, const struct http_request *rq, st
 	reply->type = "application/json";
 	path_fits(route->path, rq->path, name, sizeof(name));
 	if (route->show)
-		show(route, rq, name, reply);
+		show(e, route, rq, name, reply);
 	else if (route->begin || route->begin_with)
-		begin(route, rq, name, reply);
+		begin(e, route, rq, name, reply);
 	else if (route->take)
-		route->take(rq, body, reply);
+		route->take(e, rq, body, reply);
 	else if (route->remove)
-		route->remove(name, reply);
+		route->remove(e, name, reply);
 	else
-		route->text(reply);
+		route->text(e, reply);
 }

@@ -8,6 +8,7 @@
 
 #include "api/json.h"
 #include "api/request.h"
+#include "patch/engine/engine.h"
 
 /* An answer. The caller provides out.buf; if the text does not fit, out.len says how much it needs.
  */
@@ -34,11 +35,11 @@ struct api_route;
 const struct api_route *api_route(const struct http_request *rq, struct api_reply *reply);
 
 /*
- * Answer the request. A handler that keeps the body sets body->data to NULL; else it stays the
- * caller's.
+ * Answer the request, which is about the patches of e. A handler that keeps the body sets
+ * body->data to NULL; else it stays the caller's.
  */
-void api_answer(const struct api_route *route, const struct http_request *rq, struct api_body *body,
-		struct api_reply *reply);
+void api_answer(struct engine *e, const struct api_route *route, const struct http_request *rq,
+		struct api_body *body, struct api_reply *reply);
 
 /* May api_answer() be called again for the same request (the answer did not fit)? */
 bool api_repeatable(const struct api_route *route);
@@ -59,16 +60,16 @@ size_t http_headers(char *buf, size_t size, const struct api_reply *reply, bool 
 /* The id of a state: decimal, but a string, since it may need all 64 bits. */
 void api_json_id(struct json *j, const char *key, u64 id);
 /* The members of /v1/status that are about patches. */
-void api_show_current(struct json *j);
+void api_show_current(const struct engine *e, struct json *j);
 
 /*
  * GET routes: add to *j, which is the object that is the answer, or make *reply an error. `name`
  * is what stood for the * of the route's path.
  */
-typedef void api_show_fn(struct json *j, const struct http_request *rq, const char *name,
-			 struct api_reply *reply);
+typedef void api_show_fn(const struct engine *e, struct json *j, const struct http_request *rq,
+			 const char *name, struct api_reply *reply);
 api_show_fn api_status, api_info, api_patches, api_patch, api_shadow, api_log;
 /* The one whose answer is not JSON. */
-void api_metrics(struct api_reply *reply);
+void api_metrics(const struct engine *e, struct api_reply *reply);
 
 #endif

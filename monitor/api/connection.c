@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/connection.h"
 #include "core/arch.h"
+#include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "core/pool.h"
 
 /* Time limits, in microseconds */
 #define HEAD_US	     10000000u	/* to send request line and headers, or to stay idle */
@@ -169,7 +169,7 @@ static void answer(struct connection *c)
 			       "no memory for the answer: memory= in suture.conf is too small");
 			return;
 		}
-		api_answer(c->route, &c->rq, &c->body, &r);
+		api_answer(c->engine, c->route, &c->rq, &c->body, &r);
 		if (out_fits(&r.out))
 			break;
 		room = r.out.len;
@@ -319,9 +319,10 @@ void connection_progress(struct connection *c)
 		limit(c, SEND_STEP_US);
 }
 
-void connection_open(struct connection *c, struct altcp_pcb *pcb)
+void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine *e)
 {
 	memset(c, 0, sizeof(*c));
+	c->engine = e;
 	c->pcb = pcb;
 	c->state = HEAD;
 	limit(c, HEAD_US);

@@ -19,6 +19,7 @@ enum connection_state { FREE, HEAD, BODY, SEND, LINGER };
 
 struct connection {
 	enum connection_state state;
+	struct engine *engine; /* what requests are about */
 	struct altcp_pcb *pcb;
 	bool aborted;	  /* lwIP must be told in the callback's return value */
 	bool last;	  /* close after this answer */
@@ -46,8 +47,8 @@ err_t connection_work(struct connection *c);
 /* Its time is over: say so where a request was under way, and end it. As connection_work(). */
 err_t connection_timeout(struct connection *c);
 
-/* A new one on this pcb. */
-void connection_open(struct connection *c, struct altcp_pcb *pcb);
+/* A new one on this pcb, for requests about e. */
+void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine *e);
 
 /* Close it: what is queued is still delivered. c is FREE afterwards. */
 void connection_close(struct connection *c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/http.h"
+#include "api/connection.h"
 #include "core/arch.h"
 #include "lib/errno.h"
-#include "api/connection.h"
 #include "lwip/altcp_tcp.h"
 
 #define CONNECTIONS 8
@@ -98,7 +98,6 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 				   "\"too many connections: close one or try again\"}}\n";
 	struct connection *c;
 
-	(void)arg;
 	if (err != ERR_OK || !pcb)
 		return ERR_VAL;
 	c = find_place();
@@ -107,7 +106,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 		altcp_write(pcb, full, sizeof(full) - 1, TCP_WRITE_FLAG_COPY);
 		return altcp_close(pcb) == ERR_OK ? ERR_OK : ERR_MEM;
 	}
-	connection_open(c, pcb);
+	connection_open(c, pcb, arg);
 	altcp_arg(pcb, c);
 	altcp_recv(pcb, on_receive);
 	altcp_sent(pcb, on_sent);
@@ -117,7 +116,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 	return ERR_OK;
 }
 
-int http_listen(u16 port)
+int http_listen(struct engine *e, u16 port)
 {
 	struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_V4), *listener;
 
@@ -132,6 +131,7 @@ int http_listen(u16 port)
 		altcp_close(pcb);
 		return -ENOMEM;
 	}
+	altcp_arg(listener, e);
 	altcp_accept(listener, on_accept);
 	return 0;
 }

@@ -8,8 +8,13 @@
 
 #include "lib/types.h"
 
-/* Listen on the port, on every address of ours. 0, -ENOMEM, or -EADDRINUSE. */
-int http_listen(u16 port);
+struct engine;
+
+/*
+ * Listen on the port, on every address of ours, for requests about e. lwIP runs. 0, -ENOMEM, or
+ * -EADDRINUSE.
+ */
+int http_listen(struct engine *e, u16 port);
 
 struct http_stats {
 	u64 good, refused, failed; /* answers with status 2xx, 4xx, 5xx */

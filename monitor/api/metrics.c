@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* GET /metrics: the Prometheus text exposition format, version 0.0.4. */
 #include "api/api.h"
+#include "api/http.h"
 #include "core/arch.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "core/pool.h"
-#include "main.h"
 #include "core/version.h"
-#include "api/http.h"
 #include "net/net.h"
 #include "net/nic.h"
 #include "stage2/shadow.h"
@@ -90,19 +89,19 @@ static void show_pool(struct out *o)
 	single(o, "pool_peak_pages", "gauge", "Most pages in use at once.", s.peak_pages);
 }
 
-static void show_patches(struct out *o)
+static void show_patches(const struct engine *e, struct out *o)
 {
 	u32 counts[PHASE_FAILED + 1] = {0}, not_in_force = 0;
 	struct guest_health h;
 	struct patch_info p;
 
-	for (u32 i = 0; !engine_patch_info(service_engine(), i, &p); i++) {
+	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
 		counts[p.phase]++;
 		not_in_force += p.nr_not_in_force;
 	}
 	single(o, "agent_present", "gauge", "1 while the agent in the guest is registered.",
-	       engine_agent_present(service_engine()));
-	engine_guest_health(service_engine(), &h);
+	       engine_agent_present(e));
+	engine_guest_health(e, &h);
 	seconds(o, "agent_silent_seconds",
 		"Since the agent's last word; 0 while there is no agent.", h.silent_us);
 	family(o, "guest", "gauge", "1 for the state that the guest is in.");
@@ -115,23 +114,23 @@ static void show_patches(struct out *o)
 	       "Functions of patches that are redirected while other code runs.", not_in_force);
 }
 
-static void show_variables(struct out *o)
+static void show_variables(const struct engine *e, struct out *o)
 {
 	struct shadow_total t;
 
-	engine_shadow_total(service_engine(), &t);
+	engine_shadow_total(e, &t);
 	single(o, "shadow_variables", "gauge", "Shadow variables in the guest.", t.count);
 	single(o, "shadow_variable_bytes", "gauge", "Bytes in shadow variables.", t.bytes);
 }
 
-static void show_shadow(struct out *o)
+static void show_shadow(const struct engine *e, struct out *o)
 {
 	struct shadow_stats s;
 	struct look_stats look;
 
 	shadow_stats(&s);
 	single(o, "redirects", "gauge", "Functions that are redirected now.", s.redirects);
-	engine_look_stats(service_engine(), &look);
+	engine_look_stats(e, &look);
 	single(o, "readback_functions", "gauge",
 	       "Functions whose redirects the last look, once a second, has read back.",
 	       look.functions);
@@ -173,7 +172,7 @@ static void show_log(struct out *o)
 		sample(o, "log_left_out_total", "kind", log_kind_name(i), log_count(i).left_out);
 }
 
-void api_metrics(struct api_reply *reply)
+void api_metrics(const struct engine *e, struct api_reply *reply)
 {
 	struct out *o = &reply->out;
 
@@ -185,9 +184,9 @@ void api_metrics(struct api_reply *reply)
 	show_cpus(o);
 	show_pauses(o);
 	show_pool(o);
-	show_patches(o);
-	show_variables(o);
-	show_shadow(o);
+	show_patches(e, o);
+	show_variables(e, o);
+	show_shadow(e, o);
 	show_net(o);
 	show_log(o);
 }

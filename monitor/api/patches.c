@@ -4,7 +4,6 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "main.h"
 
 void api_json_id(struct json *j, const char *key, u64 id)
 {
@@ -183,10 +182,9 @@ static void show_tables(struct json *j, const struct engine *e, u32 patch, bool 
 	show_states(j, e, patch);
 }
 
-void api_patches(struct json *j, const struct http_request *rq, const char *name,
-		 struct api_reply *reply)
+void api_patches(const struct engine *e, struct json *j, const struct http_request *rq,
+		 const char *name, struct api_reply *reply)
 {
-	const struct engine *e = service_engine();
 	struct patch_info p;
 
 	(void)rq, (void)name, (void)reply;
@@ -199,10 +197,9 @@ void api_patches(struct json *j, const struct http_request *rq, const char *name
 	json_array_end(j);
 }
 
-void api_patch(struct json *j, const struct http_request *rq, const char *name,
-	       struct api_reply *reply)
+void api_patch(const struct engine *e, struct json *j, const struct http_request *rq,
+	       const char *name, struct api_reply *reply)
 {
-	const struct engine *e = service_engine();
 	struct patch_info p;
 	u32 i = 0;
 
@@ -220,13 +217,13 @@ void api_patch(struct json *j, const struct http_request *rq, const char *name,
 	show_clones(j, e, i);
 }
 
-static void show_transition_and_counts(struct json *j)
+static void show_transition_and_counts(const struct engine *e, struct json *j)
 {
 	u32 counts[PHASE_FAILED + 1] = {0}, total = 0;
 	bool found = false;
 	struct patch_info p;
 
-	for (; !engine_patch_info(service_engine(), total, &p); total++) {
+	for (; !engine_patch_info(e, total, &p); total++) {
 		const struct transition_report *r =
 			p.phase == PHASE_PATCHING ? &p.apply : &p.revert;
 
@@ -263,13 +260,12 @@ static bool is_current(const struct patch_info *p)
 /* The status must fit into an answer, whatever is on: more functions than these are left out. */
 #define STATUS_FUNCS_MAX 1000u
 
-void api_show_current(struct json *j)
+void api_show_current(const struct engine *e, struct json *j)
 {
-	const struct engine *e = service_engine();
 	struct patch_info p;
 	u32 functions = 0;
 
-	show_transition_and_counts(j);
+	show_transition_and_counts(e, j);
 	for (u32 i = 0; !engine_patch_info(e, i, &p); i++)
 		functions += is_current(&p) ? p.nr_funcs : 0;
 	json_array(j, "current");

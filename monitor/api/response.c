@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/api.h"
-#include "lib/format.h"
 #include "core/version.h"
+#include "lib/format.h"
 
 static const char *status_text(u16 status)
 {

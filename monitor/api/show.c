@@ -2,15 +2,14 @@
 /* The routes that show the monitor and its guest, in JSON. Patches have api_patches.c. */
 #include "api/api.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/format.h"
-#include "lib/string.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "core/pool.h"
-#include "main.h"
 #include "core/version.h"
 #include "guest/kernel.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
 #include "net/net.h"
 #include "net/nic.h"
 
@@ -29,11 +28,11 @@ static void show_kernel(struct json *j)
 }
 
 /* A client of `agent` alone would take a guest that hangs for one that is well. */
-static void show_guest(struct json *j)
+static void show_guest(const struct engine *e, struct json *j)
 {
 	struct guest_health h;
 
-	engine_guest_health(service_engine(), &h);
+	engine_guest_health(e, &h);
 	json_object(j, "guest");
 	json_str(j, "state", guest_state_name(h.state));
 	if (h.state == GUEST_UNKNOWN)
@@ -44,10 +43,10 @@ static void show_guest(struct json *j)
 	json_object_end(j);
 }
 
-void api_info(struct json *j, const struct http_request *rq, const char *name,
-	      struct api_reply *reply)
+void api_info(const struct engine *e, struct json *j, const struct http_request *rq,
+	      const char *name, struct api_reply *reply)
 {
-	(void)rq, (void)name;
+	(void)e, (void)rq, (void)name;
 	if (!guest_kernel.registered) {
 		api_error(reply, 503, -ESRCH,
 			  "no agent has registered: load the suture module in the guest");
@@ -121,26 +120,25 @@ static void show_nic(struct json *j)
 	json_object_end(j);
 }
 
-void api_status(struct json *j, const struct http_request *rq, const char *name,
-		struct api_reply *reply)
+void api_status(const struct engine *e, struct json *j, const struct http_request *rq,
+		const char *name, struct api_reply *reply)
 {
 	(void)rq, (void)name, (void)reply;
 	json_str(j, "version", MONITOR_VERSION);
 	json_u64(j, "abi", SUTURE_ABI_VERSION);
 	json_u64(j, "uptime_us", arch_time_us());
 	show_cpus(j);
-	json_bool(j, "agent", engine_agent_present(service_engine()));
-	show_guest(j);
+	json_bool(j, "agent", engine_agent_present(e));
+	show_guest(e, j);
 	show_kernel(j);
-	api_show_current(j);
+	api_show_current(e, j);
 	show_pauses_and_memory(j);
 	show_nic(j);
 }
 
-void api_shadow(struct json *j, const struct http_request *rq, const char *name,
-		struct api_reply *reply)
+void api_shadow(const struct engine *e, struct json *j, const struct http_request *rq,
+		const char *name, struct api_reply *reply)
 {
-	const struct engine *e = service_engine();
 	struct shadow_total total;
 	struct shadow_id s;
 
@@ -179,13 +177,13 @@ void api_shadow(struct json *j, const struct http_request *rq, const char *name,
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
-void api_log(struct json *j, const struct http_request *rq, const char *name,
-	     struct api_reply *reply)
+void api_log(const struct engine *e, struct json *j, const struct http_request *rq,
+	     const char *name, struct api_reply *reply)
 {
 	u64 since = 0, limit = LOG_LINES_MAX;
-	struct log_entry e;
+	struct log_entry line;
 
-	(void)name;
+	(void)e, (void)name;
 	if (http_query_u64(rq, "since", &since) || http_query_u64(rq, "limit", &limit)) {
 		api_error(reply, 400, -EINVAL, "since and limit are decimal numbers, not ?%.*s%s",
 			  BRIEF(rq->query, 60));
@@ -193,15 +191,15 @@ void api_log(struct json *j, const struct http_request *rq, const char *name,
 	}
 	limit = MIN(limit, LOG_LINES_MAX);
 	json_array(j, "lines");
-	for (; limit && log_read(since, &e); limit--) {
+	for (; limit && log_read(since, &line); limit--) {
 		json_object(j, NULL);
-		json_u64(j, "seq", e.seq);
-		json_u64(j, "time_us", e.time_us);
-		json_str(j, "level", level_names[e.level & 3]);
-		json_str(j, "kind", log_kind_name(e.kind));
-		json_strn(j, "text", e.text, sizeof(e.text));
+		json_u64(j, "seq", line.seq);
+		json_u64(j, "time_us", line.time_us);
+		json_str(j, "level", level_names[line.level & 3]);
+		json_str(j, "kind", log_kind_name(line.kind));
+		json_strn(j, "text", line.text, sizeof(line.text));
 		json_object_end(j);
-		since = e.seq + 1;
+		since = line.seq + 1;
 	}
 	json_array_end(j);
 	json_u64(j, "next", since);

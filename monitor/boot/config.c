@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/config.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
 
 #define VALUE_MAX sizeof(((struct config *)0)->cmdline)
 

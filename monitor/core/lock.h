@@ -13,8 +13,8 @@
 #ifndef CORE_LOCK_H
 #define CORE_LOCK_H
 
-#include "lib/types.h"
 #include "arch/barrier.h"
+#include "lib/types.h"
 
 struct spinlock {
 	u32 held;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/log.h"
 #include "core/arch.h"
-#include "lib/format.h"
-#include "lib/string.h"
 #include "core/lock.h"
+#include "lib/format.h"
 #include "lib/mutate.h"
+#include "lib/string.h"
 
 #define LOCK_LIMIT_US 100000
 #define LOG_LINES     1088u

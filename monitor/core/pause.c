@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/pause.h"
 #include "core/arch.h"
-#include "lib/errno.h"
 #include "core/lock.h"
 #include "core/log.h"
+#include "lib/errno.h"
 #include "lib/mutate.h"
 
 /* A kick that got lost (merged with another NMI, say) must not cost the whole budget. */

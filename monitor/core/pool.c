@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/pool.h"
 #include "arch/memory.h"
-#include "lib/string.h"
 #include "core/lock.h"
 #include "core/log.h"
+#include "lib/string.h"
 
 /* One bit a page, set while in use. The bitmap lies in the first pages of the range itself. */
 static struct {

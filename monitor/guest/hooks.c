@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/hooks.h"
-#include "lib/mutate.h"
 #include "guest/walk.h"
+#include "lib/mutate.h"
 
 #define MAX_RETHOOKS 4096u
 

@@ -2,10 +2,10 @@
 #include "guest/mem.h"
 #include "arch/memory.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/string.h"
-#include "lib/mutate.h"
 #include "guest/kernel.h"
+#include "lib/errno.h"
+#include "lib/mutate.h"
+#include "lib/string.h"
 #include "stage2/stage2.h"
 
 /* ---- RAM ---- */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/panic.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/pause.h"
 #include "guest/mem.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 /* The guest's CPUs are looked at, nothing else: which takes microseconds once they stop. */
 #define LOOK_BUDGET_US 20000

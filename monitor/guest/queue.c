@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The run queue of a CPU. */
-#include "lib/mutate.h"
 #include "guest/walk.h"
+#include "lib/mutate.h"
 
 #define MAX_QUEUED (1u << 20)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/task.h"
+#include "guest/walk.h"
 #include "lib/errno.h"
 #include "lib/mutate.h"
-#include "guest/walk.h"
 
 #define MAX_TASKS (4u << 20)
 

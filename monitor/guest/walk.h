@@ -3,9 +3,9 @@
 #ifndef GUEST_WALK_H
 #define GUEST_WALK_H
 
+#include "guest/task.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "guest/task.h"
 
 /*
  * A window on the guest's memory, which moves only when an address lies outside of it. Task

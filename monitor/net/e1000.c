@@ -4,14 +4,14 @@
  * below "SDM") and 82574L (82574 GbE Controller Family datasheet), one queue, legacy descriptors,
  * which both know. The 82540EM has no MSI and is polled.
  */
-#include "net/nic.h"
 #include "arch/barrier.h"
 #include "arch/memory.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/log.h"
 #include "core/pool.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "net/nic.h"
 
 /* Registers (SDM 13.4, 82574 10.2), byte offsets into BAR 0 */
 enum {

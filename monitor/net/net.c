@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/net.h"
 #include "core/arch.h"
-#include "lib/errno.h"
 #include "core/log.h"
 #include "core/pool.h"
-#include "api/http.h"
-#include "net/nic.h"
+#include "lib/errno.h"
 #include "lwip/etharp.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
 #include "lwip/timeouts.h"
+#include "net/nic.h"
 #include "netif/ethernet.h"
 
 /* A card without an interrupt is looked at this often: while there is traffic, and otherwise. */
@@ -108,25 +107,6 @@ static void watch_link(void)
 		netif_set_link_down(&net.netif);
 }
 
-static int start_listening(const struct config *c)
-{
-	int err;
-
-	if (!c->insecure) {
-		log_warn("not listening: this version has no TLS yet, and without it whoever "
-			 "reaches the port may patch the kernel. insecure=yes in suture.conf "
-			 "allows that");
-		return 0;
-	}
-	err = http_listen(c->port);
-	if (err)
-		log_error("cannot listen on port %u: %s", c->port, errno_name(err));
-	else
-		log_warn("listening on port %u without TLS and client certificates (insecure=yes)",
-			 c->port);
-	return err;
-}
-
 /* Start lwIP on the card, which runs. */
 static void start_stack(const struct config *c)
 {
@@ -170,8 +150,6 @@ int net_init(const struct boot_info *bi)
 		return err;
 	}
 	start_stack(&bi->config);
-	/* the card stays up even so: it answers pings, and the log says what is wrong */
-	start_listening(&bi->config);
 	return 0;
 }
 

@@ -9,9 +9,8 @@
 #include "boot/boot.h"
 
 /*
- * Find the NIC's driver, bring lwIP up with the configured address, and listen. 0, or negative
- * errno: logged, and the monitor goes on without a network. Listens only if the configuration says
- * insecure=yes (until TLS is there).
+ * Find the NIC's driver and bring lwIP up with the configured address. 0, or negative errno:
+ * logged, and the monitor goes on without a network.
  */
 int net_init(const struct boot_info *bi);
 

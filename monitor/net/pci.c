@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The little of PCI that a NIC driver needs (PCI Local Bus Specification 3.0, chapter 6). */
-#include "net/nic.h"
 #include "lib/errno.h"
+#include "net/nic.h"
 
 #define PCI_ID	    0x00
 #define PCI_COMMAND 0x04 /* status in the upper half: written as zeros, which clears nothing */

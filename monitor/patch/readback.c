@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "patch/readback.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/format.h"
-#include "lib/string.h"
-#include "lib/mutate.h"
 #include "core/pause.h"
 #include "guest/hooks.h"
 #include "guest/kernel.h"
 #include "guest/mem.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/mutate.h"
+#include "lib/string.h"
 
 /* As long as this is waited for a moment without another's pause. */
 #define PATIENCE_US 3000

@@ -9,13 +9,13 @@
  * it: a drop marks entries and never moves them, and its generation tells a plan that what it was
  * built from is no longer true.
  */
+#include "arch/memory.h"
+#include "core/pool.h"
+#include "lib/errno.h"
+#include "lib/mutate.h"
+#include "lib/string.h"
 #include "stage2/shadow_set.h"
 #include "stage2/stage2.h"
-#include "arch/memory.h"
-#include "lib/errno.h"
-#include "lib/string.h"
-#include "lib/mutate.h"
-#include "core/pool.h"
 
 struct shadow_plan {
 	struct shadow_set *former, *next;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What happens to redirects in force without a plan: drops, and writes of the guest. */
-#include "stage2/shadow_set.h"
 #include "arch/memory.h"
-#include "lib/string.h"
 #include "core/pool.h"
+#include "lib/string.h"
+#include "stage2/shadow_set.h"
 
 /* ---- dropping ---- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/shadow_set.h"
-#include "stage2/stage2.h"
 #include "arch/memory.h"
+#include "stage2/stage2.h"
 
 struct shadow_state shadow = {.current = &shadow.sets[0]};
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/stage2.h"
-#include "lib/errno.h"
-#include "core/pool.h"
 #include "arch/memory.h"
+#include "core/pool.h"
+#include "lib/errno.h"
 
 struct stage2 stage2;
 

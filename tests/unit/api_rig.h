@@ -48,7 +48,7 @@ static inline u16 ask(const char *request_head, const void *bytes, size_t size)
 			body.data = pool_alloc(ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 			memcpy(body.data, bytes, size);
 		}
-		api_answer(route, &rq, &body, &reply);
+		api_answer(engine, route, &rq, &body, &reply);
 		if (body.data)
 			pool_free(body.data, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 	}

@@ -6,12 +6,12 @@
 #ifndef NET_ENGINE_H
 #define NET_ENGINE_H
 
+#include "fake.h"
+#include "core/pool.h"
+#include "guest/kernel.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "core/pool.h"
-#include "main.h"
-#include "fake.h"
-#include "guest/kernel.h"
+#include "patch/engine/engine.h"
 #include <stdio.h>
 
 /* What the next attempt to switch returns and reports. */
@@ -21,11 +21,6 @@ static struct {
 } attempt;
 
 static struct engine *engine;
-
-struct engine *service_engine(void)
-{
-	return engine;
-}
 
 static int try_switch(void *ctx, const struct switch_set *set, u64 budget_us,
 		      struct transition_report *r)
@@ -74,7 +69,7 @@ static void release(void *ctx, void *p, size_t size)
 }
 
 /* guest_patches: those without a bundle are accepted. */
-static void engine_setup_own(bool guest_patches)
+static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 {
 	static const struct engine_ops ops = {
 		.try_switch = try_switch,
@@ -86,6 +81,7 @@ static void engine_setup_own(bool guest_patches)
 		.free = release,
 	};
 	const struct engine_config config = {.guest_patches = guest_patches,
+					     .guest_may_disable = guest_may_disable,
 					     .retry_us = 10,
 					     .retry_max_us = 10,
 					     .budget_us = 1000,
@@ -98,9 +94,9 @@ static void engine_setup_own(bool guest_patches)
 	engine = engine_create(&ops, &config);
 }
 
-static void engine_setup(void)
+static inline void engine_setup(void)
 {
-	engine_setup_own(false);
+	engine_setup_own(false, true);
 }
 
 /* An agent registers, of a kernel whose build-id is 20 bytes of 0xab. */

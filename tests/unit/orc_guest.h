@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
+#include "orc_program.h"
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "guest/task.h"
-#include "orc_program.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 
 #define MODULES_SIZE PAGE_SIZE
 #define MODULES	     (MODULE + TEXT_SIZE) /* struct module of two */

@@ -7,8 +7,8 @@
 #ifndef ORC_PROGRAM_H
 #define ORC_PROGRAM_H
 
-#include "lib/types.h"
 #include "guest/kernel.h"
+#include "lib/types.h"
 
 #define TEXT	  0xffffffff81000000ull
 #define MODULE	  0xffffffffc0000000ull

@@ -13,10 +13,10 @@
 #include <cmocka.h>
 #include "fake.h"
 #include "arch/barrier.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/pause.h"
 #include "core/pool.h"
+#include "lib/errno.h"
+#include "lib/string.h"
 #include "stage2/shadow.h"
 #include "stage2/stage2.h"
 

@@ -3,10 +3,10 @@
 #ifndef SWITCH_RIG_H
 #define SWITCH_RIG_H
 
+#include "main.h"
 #include "synthetic.h"
 #include "agent/drop.h"
 #include "core/pause.h"
-#include "main.h"
 #include "core/pool.h"
 #include "patch/check/check.h"
 #include "patch/switch.h"

@@ -64,7 +64,7 @@ static inline int start_lwip(void **state)
 	netif_set_default(&netif);
 	netif_set_up(&netif);
 	netif_set_link_up(&netif);
-	return http_listen(PORT);
+	return http_listen(engine, PORT);
 }
 
 static inline void pass(u64 us)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The e1000 driver; the test is the card. */
-#include "net/nic.h"
-#include "lib/errno.h"
-#include "core/pool.h"
 #include "fake.h"
+#include "core/pool.h"
+#include "lib/errno.h"
+#include "net/nic.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -73,8 +73,11 @@ static u32 setting(const char *name, u32 normal)
 
 /* ---- the beginning, and the end: nothing is left ---- */
 
-static struct engine_config config = {
-	.guest_patches = true, .retry_us = 1000, .budget_us = 1000, .budget_max_us = 1000};
+static struct engine_config config = {.guest_patches = true,
+				      .guest_may_disable = true,
+				      .retry_us = 1000,
+				      .budget_us = 1000,
+				      .budget_max_us = 1000};
 
 static int begin(void **state)
 {

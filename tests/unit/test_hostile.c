@@ -6,10 +6,10 @@
  * fixed; SUTURE_ROUNDS is the number of rounds, of 40 events each.
  */
 #include "net_engine.h"
-#include "lib/format.h"
-#include "core/log.h"
 #include "agent/messages.h"
 #include "api/api.h"
+#include "core/log.h"
+#include "lib/format.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -24,13 +24,7 @@ static const char *const names[] = {"fix", "other", "third", "ext4", "vmlinux"};
 static _Alignas(8) u8 message[SUTURE_MSG_MAX], answer[SUTURE_MSG_MAX];
 static char text[1 << 20];
 static u64 now_us_, seed = 88172645463325252ull;
-static struct config no_config = {.guest_may_disable = true};
 static u32 accepted, refused, served;
-
-const struct config *service_config(void)
-{
-	return &no_config;
-}
 
 static u32 rnd(u32 limit)
 {
@@ -75,7 +69,7 @@ static void request(const char *line, const u8 *bytes, size_t size)
 		body.data = size ? pool_alloc(ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE) : NULL;
 		if (body.data)
 			memcpy(body.data, bytes, size);
-		api_answer(route, &rq, &body, &reply);
+		api_answer(engine, route, &rq, &body, &reply);
 		if (body.data)
 			pool_free(body.data, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 	}
@@ -119,7 +113,7 @@ static void post(u32 type, size_t size)
 	struct suture_msg *m = (struct suture_msg *)message, *r = (struct suture_msg *)answer;
 
 	*m = (struct suture_msg){.type = type, .size = (su32)size, .seq = rnd(1000)};
-	message_answer(m, r);
+	message_answer(engine, m, r);
 	assert_int_equal(r->type, type);
 	assert_int_equal(r->seq, m->seq);
 	assert_in_range(r->size, sizeof(*r), SUTURE_MSG_MAX);
@@ -291,7 +285,7 @@ static void test_hostile(void **state)
 		if (rnd(2))
 			engine_setup();
 		else
-			engine_setup_own(true);
+			engine_setup_own(true, true);
 		now_us_ = 1000000;
 		agent_arrives();
 		for (u32 n = 0; n < EVENTS; n++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the API shows of a real engine: status, patches, shadow variables, log, metrics. */
 #include "api_rig.h"
-#include "lib/format.h"
 #include "core/log.h"
+#include "lib/format.h"
 
 static void shows_status_before_anything_has_happened(void **state)
 {
@@ -145,7 +145,7 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 static void own_patches(void)
 {
 	engine_destroy(engine);
-	engine_setup_own(true);
+	engine_setup_own(true, true);
 	agent_arrives();
 }
 
@@ -286,11 +286,11 @@ static void says_how_much_room_it_needs(void **state)
 	route = api_route(&rq, &reply);
 	assert_true(api_repeatable(route));
 	fake_time_set(1000000, 0);
-	api_answer(route, &rq, &body, &reply);
+	api_answer(engine, route, &rq, &body, &reply);
 	assert_false(out_fits(&reply.out));
 	need = reply.out.len;
 	reply.out = (struct out){text, need, 0};
-	api_answer(route, &rq, &body, &reply);
+	api_answer(engine, route, &rq, &body, &reply);
 	assert_true(out_fits(&reply.out));
 	assert_int_equal(reply.out.len, need);
 	assert_int_equal(text[need - 2], '}');

@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the configuration forbids the guest, before the engine is asked. */
 #include "net_engine.h"
-#include "core/log.h"
 #include "agent/messages.h"
+#include "core/log.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 
-static struct config config;
 static u64 first; /* line of the log that this test began with */
-
-const struct config *service_config(void)
-{
-	return &config;
-}
 
 static int setup(void **state)
 {
 	struct log_entry e;
 
-	(void)state;
-	engine_setup();
+	engine_setup_own(false, *state);
 	agent_arrives();
-	config = (struct config){.guest_may_disable = true};
 	while (log_read(first, &e))
 		first = e.seq + 1;
 	return 0;
@@ -41,7 +33,7 @@ static int write_file(enum suture_set_what what, u32 value)
 		.comm = "a name of 16 \x1b[m",
 		.pid = 412,
 	};
-	message_answer(&m.msg, (struct suture_msg *)reply);
+	message_answer(engine, &m.msg, (struct suture_msg *)reply);
 	return ((const struct suture_msg *)reply)->status;
 }
 
@@ -61,13 +53,11 @@ static void the_guest_may_not_disable(void **state)
 	struct log_entry e;
 
 	(void)state;
-	config.guest_may_disable = false;
 	assert_int_equal(write_file(SUTURE_SET_ENABLED, 0), -EPERM);
 	assert_int_equal(write_file(SUTURE_SET_FORCE, 1), -EPERM);
 	assert_true(log_read(first, &e));
-	assert_string_equal(e.text,
-			    "patch 'fix': a name of 16 \x1b[m (pid 412) in the guest wrote 0 "
-			    "to `enabled`: refused, suture.conf says guest_may_disable=no");
+	assert_string_equal(e.text, "patch 'fix': a name of 16 ?[m (pid 412) in the guest wrote 0 "
+				    "to `enabled`: refused, suture.conf says guest_may_disable=no");
 	assert_int_equal(e.level, LOG_WARN);
 	assert_true(log_read(e.seq + 1, &e));
 	assert_non_null(strstr(e.text, "wrote 1 to `force`: refused"));
@@ -76,7 +66,8 @@ static void the_guest_may_not_disable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(the_guest_may_disable, setup),
+		cmocka_unit_test_prestate_setup_teardown(the_guest_may_disable, setup, NULL,
+							 &(bool){true}),
 		cmocka_unit_test_setup(the_guest_may_not_disable, setup),
 	};
 

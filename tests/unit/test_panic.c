@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A panic that is told from anywhere in the guest, and one that only its CPUs show. */
-#include "guest/panic.h"
+#include "fake.h"
 #include "core/arch.h"
+#include "guest/mem.h"
+#include "guest/panic.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "fake.h"
-#include "guest/mem.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

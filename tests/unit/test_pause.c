@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The pause protocol with real threads as guest CPUs. */
-#include "core/arch.h"
-#include "lib/errno.h"
-#include "core/pause.h"
-#include "arch/barrier.h"
 #include "fake.h"
+#include "arch/barrier.h"
+#include "core/arch.h"
+#include "core/pause.h"
+#include "lib/errno.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

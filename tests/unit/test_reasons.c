@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Refusals with names of maximal length: nothing of them is cut for want of room. */
 #include "engine_rig.h"
-#include "lib/format.h"
 #include "core/log.h"
+#include "lib/format.h"
 
 #define PATCH  "p23456789012345678901234567890123456789012345678901234P"
 #define OTHER  "o23456789012345678901234567890123456789012345678901234O"

@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include "fake.h"
 #include "arch/barrier.h"
-#include "lib/errno.h"
 #include "core/pool.h"
+#include "lib/errno.h"
 #include "stage2/stage2.h"
 
 #define RWX (PT_READ | PT_WRITE | PT_EXEC)

@@ -52,24 +52,20 @@ static void dropped_behind_the_engines_back(void **state)
 	assert_int_equal(redirects(), 0);
 }
 
-static u64 dropped_key;
-
-void service_note_dropped(u64 key, void *arg)
-{
-	(void)arg;
-	dropped_key = key;
-}
-
 /* What the service CPU does not know of yet must come to nothing. */
 static void the_kernel_ends(void **state)
 {
+	u64 dropped_key = 0;
+
 	(void)state;
 	add_func("a", A, A, NEW_A);
 	assert_done();
 	assert_int_equal(drop_range(NEW_B, NEW_B + SIZE), 0);
 	assert_int_equal(redirects(), 1);
 	assert_int_equal(drop_all(KERNEL_REPLACED), 1);
+	assert_true(drop_take(&dropped_key));
 	assert_int_equal(dropped_key, A);
+	assert_false(drop_take(&dropped_key));
 	assert_int_equal(redirects(), 0);
 	set.count = 0;
 	add_func("b", B, B, NEW_B);

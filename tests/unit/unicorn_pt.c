@@ -15,9 +15,9 @@
 #include <sys/mman.h>
 #include <unicorn/unicorn.h>
 #include "core/arch.h"
+#include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "core/pool.h"
 #include "stage2/stage2.h"
 
 #define P   (1ull << 0)

@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "boot/boot.h"
-#include "lib/string.h"
 #include "core/pause.h"
+#include "lib/string.h"
 #include "stage2/shadow.h"
 #include "stage2/stage2.h"
 #include "../../arch/x86/hv.h"

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "core/arch.h"
-#include "lib/errno.h"
 #include "core/pool.h"
+#include "lib/errno.h"
 #include "../../arch/x86/map.h"
 
 #define POOL_SIZE (16ull << 20)

@@ -3,12 +3,12 @@
 #include "svm.h"
 #include "../insn.h"
 #include "../apic.h"
+#include "arch/memory.h"
 #include "core/arch.h"
+#include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/pool.h"
-#include "arch/memory.h"
 #include "stage2/stage2.h"
 
 #define FN80000001_ECX_SVM	     (1u << 2)

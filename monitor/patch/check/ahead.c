@@ -9,10 +9,10 @@
  * stack.
  */
 #include "core/arch.h"
-#include "lib/errno.h"
-#include "lib/string.h"
-#include "lib/mutate.h"
 #include "core/pool.h"
+#include "lib/errno.h"
+#include "lib/mutate.h"
+#include "lib/string.h"
 #include "patch/check/run.h"
 
 /* Then the rest is left to the pause: the service CPU has other things to do as well. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* docs/consistency.md says why this is sound. */
-#include "patch/check/run.h"
 #include "core/arch.h"
+#include "guest/module.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "lib/string.h"
 #include "lib/mutate.h"
-#include "guest/module.h"
+#include "lib/string.h"
+#include "patch/check/run.h"
 
 /* Tasks between two looks at the clock. */
 #define TASKS_PER_LOOK 8

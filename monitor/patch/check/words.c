@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The rule, applied to words: which hit, and which of these are stale. */
-#include "patch/check/run.h"
 #include "arch/pac.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "lib/string.h"
 #include "lib/mutate.h"
+#include "lib/string.h"
+#include "patch/check/run.h"
 
 int check_refuse(struct check *c, int err, const char *fmt, ...)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The agent's side: who is there, sysfs, modules, and what is undone. DECLARE has its own file. */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "lib/string.h"
 #include "lib/mutate.h"
-#include "core/log.h"
+#include "lib/string.h"
+#include "patch/engine/types.h"
 
 /* ---- the agent comes and goes ---- */
 
@@ -206,13 +206,21 @@ int engine_set(struct engine *e, const struct suture_set *m)
 	int r;
 
 	engine_hear(e);
+	name_writer(who, sizeof(who), m);
+	if (!e->config.guest_may_disable) {
+		log_limited(
+			LOG_AGENT, LOG_WARN,
+			"patch '%s': %s in the guest wrote %u to `%s`: refused, suture.conf says "
+			"guest_may_disable=no",
+			m->name, who, m->value, m->what == SUTURE_SET_FORCE ? "force" : "enabled");
+		return -EPERM;
+	}
 	if (!p || !p->installed || p->orphan)
 		return -ENOENT;
 	if (m->value > 1)
 		return -EINVAL;
 	if (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo != TODO_NOTHING))
 		return -EAGAIN;
-	name_writer(who, sizeof(who), m);
 	switch (m->what) {
 	case SUTURE_SET_ENABLED:
 		r = set_enabled(e, p, m->value, who);

@@ -4,11 +4,11 @@
  * and leaves out what only the guest could do. No callback runs, and the module stays loaded. The
  * agent may come back: then it is told to let go of the module, and all is as if it had been there.
  */
-#include "patch/engine/script.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/script.h"
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
 

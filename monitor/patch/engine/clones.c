@@ -3,11 +3,11 @@
  * New code that does not run where it should: others call clones of its function directly, or
  * nobody calls the function.
  */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/types.h"
 
 static bool terminated(const char *s, size_t size)
 {

@@ -14,10 +14,10 @@
  * attempt. That costs next to nothing, and an idle CPU will hardly be out of the function by
  * itself: it is asked for as soon as an idle task blocks, IDLE_TRIES times until the next round.
  */
-#include "patch/engine/script.h"
+#include "core/log.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/script.h"
 
 #define SIGNAL_FIRST_US 5000000ull  /* from the first attempt that somebody blocked */
 #define SIGNAL_US	15000000ull /* Linux's SIGNALS_TIMEOUT: 15 attempts, one a second */

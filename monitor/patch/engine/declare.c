@@ -3,12 +3,12 @@
  * DECLARE: the patch, as the agent read it from the payload. Nothing in it is believed before it
  * has been compared with the kernel's text, the manifest, and the patches that are there.
  */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "lib/string.h"
 #include "lib/mutate.h"
-#include "core/log.h"
+#include "lib/string.h"
+#include "patch/engine/types.h"
 
 /* Sizes in kallsyms reach to the next symbol: padding behind the function is counted. */
 #define PADDING_MAX 64

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Making the engine, its list of patches, and what is shown of them. */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/types.h"
 
 /* Records of finished patches that are kept for their reports. */
 #define FINISHED_MAX 16
@@ -44,6 +44,11 @@ static void free_patch(struct engine *e, struct patch *p)
 	engine_free_parts(e, p);
 	engine_free_clones(e, p);
 	e->ops.free(e->ops.ctx, p, sizeof(*p));
+}
+
+const struct engine_config *engine_config(const struct engine *e)
+{
+	return &e->config;
 }
 
 void engine_destroy(struct engine *e)

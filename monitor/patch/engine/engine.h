@@ -11,8 +11,8 @@
 #ifndef PATCH_ENGINE_ENGINE_H
 #define PATCH_ENGINE_ENGINE_H
 
-#include "patch/switch.h"
 #include "patch/bundle.h"
+#include "patch/switch.h"
 #include <suture/abi.h>
 
 struct engine;
@@ -38,12 +38,15 @@ struct engine_ops {
 
 struct engine_config {
 	bool guest_patches;	      /* accept patches that no bundle stands behind */
+	bool guest_may_disable;	      /* accept engine_set() */
 	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
 	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
 };
 
 struct engine *engine_create(const struct engine_ops *ops, const struct engine_config *config);
 void engine_destroy(struct engine *e);
+/* As it was created with. */
+const struct engine_config *engine_config(const struct engine *e);
 
 /* ---- the operator's side; `why` gets one line that names the thing and the way out ---- */
 
@@ -267,7 +270,10 @@ int engine_withdraw(struct engine *e, const char *name);
  * the reply. A negative DONE to SUTURE_PUMP_INIT implies RETIRED.
  */
 void engine_step(struct engine *e, const struct suture_step *m, struct suture_step_reply *reply);
-/* 0: pump SUTURE_PUMP_SYSFS. -EINVAL: as Linux, it is so already; -EBUSY; -ENOENT. */
+/*
+ * 0: pump SUTURE_PUMP_SYSFS. -EINVAL: as Linux, it is so already; -EBUSY; -ENOENT; -EPERM: the
+ * configuration forbids it.
+ */
 int engine_set(struct engine *e, const struct suture_set *m);
 /*
  * COMING and GOING: 0, then pump SUTURE_PUMP_MODULE with the module's name until DONE (a negative

@@ -4,11 +4,11 @@
  * its agent could say so. Then all its CPUs but one are halted for ever: that is looked for while
  * it is silent, with a pause now and then, so that a guest that is well has not one exit of it.
  */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/types.h"
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
 

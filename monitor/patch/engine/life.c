@@ -4,10 +4,10 @@
  * between. The order of callbacks and messages, and the messages, are those of Linux 6.1
  * (kernel/livepatch/core.c and transition.c); states are those of document 002.
  */
-#include "patch/engine/script.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/mutate.h"
+#include "patch/engine/script.h"
 
 /* ---- enable: klp_enable_patch() in the payload's init ---- */
 

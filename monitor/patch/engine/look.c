@@ -5,11 +5,11 @@
  * before it is said: a drop that the engine has not been told of yet, or a guest that is changing
  * its tables.
  */
-#include "patch/engine/types.h"
-#include "lib/errno.h"
-#include "lib/string.h"
 #include "core/log.h"
+#include "lib/errno.h"
 #include "lib/mutate.h"
+#include "lib/string.h"
+#include "patch/engine/types.h"
 
 #define ROUND_US 1000000 /* from one round to the next */
 #define AGAIN_US 100000	 /* with doubts */

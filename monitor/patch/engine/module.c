@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Modules that come and go, payloads among them. */
-#include "patch/engine/script.h"
-#include "lib/errno.h"
-#include "lib/string.h"
-#include "lib/mutate.h"
 #include "core/log.h"
+#include "lib/errno.h"
+#include "lib/mutate.h"
+#include "lib/string.h"
+#include "patch/engine/script.h"
 
 /* To switch one object of a module that comes or goes, one a millisecond. */
 #define OBJECT_TRIES 2000

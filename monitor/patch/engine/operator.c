@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The operator's side: upload, revert, and the loads and unloads that the agent is asked for. */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/types.h"
 
 #define LOAD_TIMEOUT_US 60000000ull
 #define UNLOAD_TRIES	20

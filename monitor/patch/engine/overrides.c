@@ -3,11 +3,11 @@
  * Functions in front of which somebody else in the guest stands, as the agent says: their redirect
  * is on, and what runs is not the new code. Shown to operators; nothing depends on it.
  */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/types.h"
 
 _Static_assert(SUTURE_TEXT_LEN > SUTURE_WHO_LEN + 32, "struct func: overridden");
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the compiler split off functions: whoever is in a part is in its function. */
-#include "patch/engine/types.h"
 #include "lib/errno.h"
+#include "patch/engine/types.h"
 
 static u32 count_parts(const struct patch *p)
 {

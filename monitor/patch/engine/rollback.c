@@ -8,12 +8,12 @@
  * they were replaced, so they are not run again: those of the patch that goes off undo what they
  * did. Only an object whose module is another one than then is new to the patches that come back.
  */
-#include "patch/engine/script.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "lib/string.h"
 #include "lib/mutate.h"
-#include "core/log.h"
+#include "lib/string.h"
+#include "patch/engine/script.h"
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
 

@@ -6,12 +6,12 @@
  * were enabled; the newest that is on is the code that runs. A change turns functions on or off;
  * what the switch has to do is the difference between the tops before and after it.
  */
-#include "patch/engine/types.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "lib/string.h"
 #include "lib/mutate.h"
-#include "core/log.h"
+#include "lib/string.h"
+#include "patch/engine/types.h"
 
 struct change {
 	struct patch *patch;

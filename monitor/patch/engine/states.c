@@ -4,8 +4,8 @@
  *
  * Of all enabled patches that have the same state exactly one owns it: its pre_patched is set.
  */
-#include "patch/engine/types.h"
 #include "lib/mutate.h"
+#include "patch/engine/types.h"
 
 struct state *patch_state(struct patch *p, u64 id)
 {

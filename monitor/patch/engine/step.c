@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One step: whose it is, and what it is. */
-#include "patch/engine/script.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "core/log.h"
+#include "patch/engine/script.h"
 
 #define WAIT_MS 1
 

@@ -3,9 +3,9 @@
  * Names for the addresses of a blocker's stack. Only the guest's kernel knows them all: the agent
  * is asked, and what it says is text for people, nothing more.
  */
-#include "patch/engine/types.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "patch/engine/types.h"
 
 /* Blockers may change with each attempt: the agent has better things to do. */
 #define ASK_AGAIN_US 100000

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Shadow variables, as the agent has counted them: shown to operators, nothing depends on it. */
-#include "patch/engine/types.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "patch/engine/types.h"
 
 /* Signed: so much can every reader of JSON count. */
 static bool add(s64 *sum, u64 n)
