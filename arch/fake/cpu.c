@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* CPUs, time and the rest of the contract, on the host. */
 #include "arch/barrier.h"
+#include "arch/cpu.h"
+#include "arch/platform.h"
+#include "arch/service.h"
+#include "arch/time.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "fake.h"

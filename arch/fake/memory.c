@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "fake.h"
 #include "machine.h"
+#include "stage2/pt.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* No cards: a test that needs one brings these functions itself. */
+#include "arch/device.h"
+#include "arch/service.h"
 #include "net/nic.h"
 
 u32 arch_pci_read(u16 bdf, u32 reg)

@@ -3,7 +3,7 @@
  * Page tables like no machine's: the address stands in bits 12 to 33, and each level has six bits
  * of its own for the rest. An entry read at the wrong level, or with the other format, aborts.
  */
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include <stdio.h>
 #include <stdlib.h>
 

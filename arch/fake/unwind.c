@@ -5,6 +5,7 @@
  * stack, and holds zeros. An odd address of the next one says that this code was interrupted, and
  * that the two words behind the record are its registers.
  */
+#include "arch/unwind.h"
 #include "guest/unwind.h"
 
 static enum unwind_step follow(struct unwind_state *s, u64 record)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest state of a CPU, as the consistency check wants it. */
-#include "core/arch.h"
+#include "arch/cpu.h"
 #include "hv.h"
 #include "insn.h"
 

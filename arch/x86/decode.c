@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's instruction at its RIP: no bytes come with an exit, so they are read as the CPU reads
  * them, through the page tables that it uses now. */
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include "guest/mem.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "stage2/pt.h"
 #include <Zydis/Zydis.h>
 
 static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)

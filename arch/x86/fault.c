@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Accesses that stage 2 refuses: the local APIC, hidden memory, shadowed pages. */
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "hv.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/cpu.h"
 #include "arch/memory.h"
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include "core/pool.h"
 #include "hv.h"
 #include "insn.h"

@@ -5,7 +5,7 @@
  * read-only, so that only writes exit.
  */
 #include "arch/memory.h"
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include "core/pool.h"
 #include "hv.h"
 #include "lib/errno.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The debug port and randomness. */
-#include "core/arch.h"
+#include "arch/platform.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"

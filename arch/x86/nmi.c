@@ -9,7 +9,8 @@
  * then, for the one from outside: the count is right.)
  */
 #include "apic.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "hv.h"
 

@@ -8,6 +8,7 @@
  * those that tracers replaced (kretprobes, function graph) do not, and end the unwinding. And the
  * end must be where a task's stack begins: a hint "nothing above" anywhere else is not believed.
  */
+#include "arch/unwind.h"
 #include "guest/module.h"
 #include "guest/unwind.h"
 

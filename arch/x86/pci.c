@@ -5,6 +5,7 @@
  * address the NIC. Its data accesses are seen only where the monitor uses the ports too: then CF8h
  * is set anew for each.
  */
+#include "arch/device.h"
 #include "arch/memory.h"
 #include "core/lock.h"
 #include "hv.h"

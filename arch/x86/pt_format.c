@@ -3,7 +3,8 @@
  * x86-64 page tables: the guest's own, of 4 and 5 levels, and AMD's nested ones, which have the
  * same entries (AMD APM vol. 2, 5.3 and 15.25; Intel SDM vol. 3, 4.5).
  */
-#include "core/arch.h"
+#include "arch/pagetable.h"
+#include "stage2/pt.h"
 #include <cpuid.h>
 
 #define PTE_P	 (1ull << 0)

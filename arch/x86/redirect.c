@@ -9,7 +9,7 @@
  * call cannot be left in the way, since it would be made; nor can the end of the function. There a
  * `jmp rel8` leads to the padding in front of a function, where the long jump is.
  */
-#include "core/arch.h"
+#include "arch/redirect.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "stage2/shadow.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "apic.h"
 #include "arch/barrier.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/service.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "hv.h"
 #include "insn.h"

@@ -8,8 +8,10 @@
  */
 #include "apic.h"
 #include "arch/barrier.h"
+#include "arch/cpu.h"
 #include "arch/memory.h"
-#include "core/arch.h"
+#include "arch/pagetable.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "hv.h"

@@ -4,10 +4,10 @@
  * in the ExitBootServices hook. Until hv->enable() on the boot CPU every failure leaves the machine
  * as it was.
  */
+#include <suture/abi.h>
 #include "agent/mailbox.h"
 #include "apic.h"
 #include "arch/memory.h"
-#include "core/arch.h"
 #include "core/log.h"
 #include "core/pool.h"
 #include "hv.h"

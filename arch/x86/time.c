@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "core/arch.h"
+#include "arch/time.h"
 #include "hv.h"
 #include "insn.h"
 #include "time.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Exceptions and interrupts that hit the monitor itself. */
 #include "arch/barrier.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/platform.h"
 #include "core/log.h"
 #include "hv.h"
 #include "insn.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The life of a guest CPU, and the exits that need no file of their own. */
 #include "agent/mailbox.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/pagetable.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "hv.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <suture/abi.h>
 #include "agent/drop.h"
-#include "core/arch.h"
+#include "arch/service.h"
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/pause.h"

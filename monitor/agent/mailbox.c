@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/mailbox.h"
 #include "agent/messages.h"
-#include "core/arch.h"
+#include "arch/service.h"
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/pool.h"

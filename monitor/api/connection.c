@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/connection.h"
-#include "core/arch.h"
+#include "arch/time.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/http.h"
 #include "api/connection.h"
-#include "core/arch.h"
+#include "arch/time.h"
 #include "lib/errno.h"
 #include "lwip/altcp_tcp.h"
 

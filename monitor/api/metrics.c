@@ -2,7 +2,7 @@
 /* GET /metrics: the Prometheus text exposition format, version 0.0.4. */
 #include "api/api.h"
 #include "api/http.h"
-#include "core/arch.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "core/pool.h"

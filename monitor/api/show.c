@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The routes that show the monitor and its guest, in JSON. Patches have api_patches.c. */
 #include "api/api.h"
-#include "core/arch.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "core/pool.h"

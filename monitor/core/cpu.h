@@ -3,6 +3,7 @@
 #ifndef CORE_CPU_H
 #define CORE_CPU_H
 
+#include "arch/cpu.h"
 #include "lib/format.h"
 #include "lib/types.h"
 
@@ -38,18 +39,6 @@ enum exit_class {
 extern const char *const cpu_state_names[CPU_STATES]; /* "absent", "parked", ... */
 extern const char *const exit_class_names[EXIT_CLASSES];
 
-/* The guest state of a held CPU that the consistency check needs, whatever the architecture. */
-#define VCPU_MAX_REGS 32
-
-struct vcpu_context {
-	u64 ip, sp;
-	bool user;	 /* not in kernel mode */
-	u64 percpu_base; /* x86: the kernel's GS base, also while in user mode; arm64: TPIDR_EL1 */
-	u64 other_base; /* x86, kernel mode: the GS base that is not active, or 0 (is the user's) */
-	u32 nr_regs;	/* general registers, the link register among them; ip and sp not */
-	u64 regs[VCPU_MAX_REGS];
-};
-
 struct arch_cpu; /* arch/<a>/: control block, saved registers, stacks */
 
 struct cpu {
@@ -68,9 +57,6 @@ extern struct cpu cpus[MAX_CPUS];
 extern u32 nr_cpus;
 
 #define for_each_cpu(c) for (struct cpu *c = cpus; c < cpus + nr_cpus; c++)
-
-/* The CPU that this code runs on. Any CPU inside the monitor. */
-struct cpu *cpu_this(void);
 
 /*
  * The calling CPU will not enter the guest again: state CPU_DEAD from now on, with a line in the

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/log.h"
-#include "core/arch.h"
+#include "arch/platform.h"
+#include "arch/time.h"
 #include "core/lock.h"
 #include "lib/format.h"
 #include "lib/mutate.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/pause.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/pagetable.h"
+#include "arch/time.h"
 #include "core/lock.h"
 #include "core/log.h"
 #include "lib/errno.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/kernel.h"
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/mem.h"
+#include "arch/cpu.h"
 #include "arch/memory.h"
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include "guest/kernel.h"
 #include "lib/errno.h"
 #include "lib/mutate.h"

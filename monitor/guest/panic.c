@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <suture/abi.h>
 #include "guest/panic.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/service.h"
 #include "core/pause.h"
 #include "guest/mem.h"
 #include "lib/errno.h"

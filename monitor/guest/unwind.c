@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/unwind.h"
+#include "arch/unwind.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 

@@ -7,18 +7,13 @@
 #ifndef GUEST_UNWIND_H
 #define GUEST_UNWIND_H
 
+#include "arch/unwind.h"
 #include "core/cpu.h"
 #include "guest/task.h"
 
 #define UNWIND_MAX_FRAMES 512
 #define UNWIND_MAX_SAVED  16
 #define UNWIND_STACKS	  (1 + GUEST_CPU_STACKS)
-
-enum unwind_step {
-	UNWIND_FRAME,	   /* the state is that of the next function outwards */
-	UNWIND_DONE,	   /* there is none: the stack ends here, as stacks do */
-	UNWIND_UNRELIABLE, /* it cannot be told how to go on */
-};
 
 /* A function on a stack, and what its caller's state is found by. */
 struct unwind_state {
@@ -63,19 +58,5 @@ bool unwind_is_live(const struct unwind_trace *trace, u64 at);
  */
 const struct guest_stack *unwind_stack(const struct unwind_state *s, u64 at, u64 len);
 int unwind_word(const struct unwind_state *s, u64 at, u64 *word);
-
-/* ---- the architecture's part ---- */
-
-/* Fill ip, sp, fp and slot (the rest is zero) of a task that sleeps. Returns false if it cannot. */
-bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t);
-
-/* The same of a CPU; also regs. */
-void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx);
-
-/*
- * Go to the caller, or to the code that was interrupted. Reads stacks through unwind_word() only.
- * UNWIND_DONE is a promise that no return address is further up on the task's stack.
- */
-enum unwind_step arch_unwind_next(struct unwind_state *s);
 
 #endif

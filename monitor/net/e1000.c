@@ -5,8 +5,9 @@
  * which both know. The 82540EM has no MSI and is polled.
  */
 #include "arch/barrier.h"
+#include "arch/device.h"
 #include "arch/memory.h"
-#include "core/arch.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "core/pool.h"
 #include "lib/errno.h"

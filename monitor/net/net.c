@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/net.h"
-#include "core/arch.h"
+#include "arch/platform.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "core/pool.h"
 #include "lib/errno.h"

@@ -68,19 +68,6 @@ void pci_disable(const struct pci_device *d);
  */
 bool pci_enable_msi(const struct pci_device *d);
 
-/*
- * PCI configuration space, through ECAM or ports (arch). Any CPU at boot, later only the service
- * CPU: the guest's own accesses are filtered by arch code and go through the same lock.
- */
-u32 arch_pci_read(u16 bdf, u32 reg); /* 32 bits, reg a multiple of 4 */
-void arch_pci_write(u16 bdf, u32 reg, u32 value);
-
-/* MSI address and data that bring an interrupt to the service CPU and wake it; false if none. */
-bool arch_service_msi(u64 *address, u32 *data);
-
-/* Mapped device memory: the monitor maps all BARs of its NIC uncached at their physical address. */
-void *arch_mmio(pa_t pa, u64 size);
-
 /* A register of 32 bits, `reg` bytes into such memory. Functions, so that a test can be the card.
  */
 u32 mmio_read(const volatile void *base, u32 reg);

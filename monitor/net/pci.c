@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The little of PCI that a NIC driver needs (PCI Local Bus Specification 3.0, chapter 6). */
+#include "arch/device.h"
+#include "arch/service.h"
 #include "lib/errno.h"
 #include "net/nic.h"
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "patch/readback.h"
-#include "core/arch.h"
+#include "arch/pagetable.h"
+#include "arch/redirect.h"
+#include "arch/time.h"
 #include "core/pause.h"
 #include "guest/hooks.h"
 #include "guest/kernel.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "patch/switch.h"
-#include "core/arch.h"
+#include "arch/redirect.h"
+#include "arch/time.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "guest/hooks.h"

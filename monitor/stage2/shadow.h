@@ -14,7 +14,7 @@
 #ifndef STAGE2_SHADOW_H
 #define STAGE2_SHADOW_H
 
-#include "core/arch.h"
+#include "arch/redirect.h"
 #include "core/lock.h"
 
 /*

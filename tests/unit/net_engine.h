@@ -7,6 +7,7 @@
 #define NET_ENGINE_H
 
 #include "fake.h"
+#include "arch/time.h"
 #include "core/pool.h"
 #include "guest/kernel.h"
 #include "lib/errno.h"

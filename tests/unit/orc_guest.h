@@ -14,7 +14,8 @@
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
 #include "orc_program.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/time.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "guest/task.h"

@@ -14,8 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 #include "fake.h"
+#include "core/cpu.h"
 #include "guest/task.h"
 #include "lib/errno.h"
+#include "stage2/pt.h"
 
 #define SYN_DIRECT 0xffff888000000000ull /* of physical 0; 2 MiB leaves */
 #define SYN_VMAP   0xffffc90000000000ull /* stacks; 4 KiB leaves, guard pages in between */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The e1000 driver; the test is the card. */
 #include "fake.h"
+#include "arch/device.h"
+#include "arch/service.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "net/nic.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The log keeps what matters, whatever a guest or a peer has it say. */
 #include "fake.h"
-#include "core/arch.h"
 #include "core/log.h"
 #include "lib/format.h"
 #include "lib/string.h"

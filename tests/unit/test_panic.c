@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A panic that is told from anywhere in the guest, and one that only its CPUs show. */
 #include "fake.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "core/cpu.h"
 #include "guest/mem.h"
 #include "guest/panic.h"
 #include "lib/errno.h"

@@ -2,7 +2,6 @@
 /* The pause protocol with real threads as guest CPUs. */
 #include "fake.h"
 #include "arch/barrier.h"
-#include "core/arch.h"
 #include "core/pause.h"
 #include "lib/errno.h"
 #include <setjmp.h>

@@ -11,6 +11,7 @@
 #include "fake.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "stage2/pt.h"
 
 struct reads {
 	u32 count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The proof that redirects are in force, through the guest's tables and stage 2. */
 #include "switch_rig.h"
+#include "arch/time.h"
 #include "patch/readback.h"
 
 static char why[256];

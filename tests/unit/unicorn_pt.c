@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unicorn/unicorn.h>
-#include "core/arch.h"
+#include "arch/pagetable.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"

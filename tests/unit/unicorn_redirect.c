@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
-#include "core/arch.h"
+#include "arch/redirect.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "stage2/shadow.h"

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-#include "core/arch.h"
+#include "arch/cpu.h"
 #include "../../arch/x86/hv.h"
 
 #define KERNEL 0xffff88807c600000ull /* GS base of the CPU */

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "arch/platform.h"
+#include "arch/time.h"
 #include "boot/boot.h"
 #include "core/pause.h"
 #include "lib/string.h"

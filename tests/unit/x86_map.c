@@ -10,7 +10,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "core/arch.h"
+#include "arch/pagetable.h"
+#include "arch/platform.h"
+#include "arch/time.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "../../arch/x86/map.h"

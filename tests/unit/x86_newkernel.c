@@ -9,7 +9,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "agent/drop.h"
-#include "core/arch.h"
+#include "arch/cpu.h"
+#include "arch/platform.h"
+#include "arch/time.h"
 #include "lib/string.h"
 #include "../../arch/x86/apic.h"
 #include "../../arch/x86/hv.h"

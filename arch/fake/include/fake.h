@@ -7,8 +7,9 @@
 #ifndef FAKE_H
 #define FAKE_H
 
+#include "arch/cpu.h"
 #include "arch/memory.h"
-#include "core/arch.h"
+#include "arch/pagetable.h"
 
 /* Simulated memory: the guest's RAM, then the monitor's pool. */
 #define FAKE_GUEST_RAM_SIZE (48ull << 20)

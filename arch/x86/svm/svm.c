@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AMD SVM with nested paging (APM vol. 2, chapter 15): set-up, entry, and what hv_ops asks for. */
+#include <suture/abi.h>
 #include "svm.h"
 #include "../insn.h"
 #include "../apic.h"
 #include "arch/memory.h"
-#include "core/arch.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/format.h"

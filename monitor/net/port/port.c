@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What lwIP calls of the platform: time, randomness, assertions. */
-#include "core/arch.h"
+#include "arch/platform.h"
+#include "arch/time.h"
 #include "core/log.h"
 #include "lwip/def.h"
 #include "lwip/sys.h"

@@ -8,7 +8,7 @@
  * running as often: then it has slept all the time, and nobody else writes return addresses to its
  * stack.
  */
-#include "core/arch.h"
+#include "arch/time.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/mutate.h"

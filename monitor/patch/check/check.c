@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* docs/consistency.md says why this is sound. */
-#include "core/arch.h"
+#include "arch/cpu.h"
 #include "guest/module.h"
 #include "lib/errno.h"
 #include "lib/format.h"

@@ -1,70 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The contract between the generic monitor and arch/<a>/: every function that crosses the line.
- * Inline pieces are in arch/<a>/include/arch/: barrier.h (arch_relax, arch_mb, arch_wmb, arch_rmb)
- * and memory.h (arch_ptr).
- */
-#ifndef CORE_ARCH_H
-#define CORE_ARCH_H
+/* What the monitor asks of an architecture: jumps in the guest's code. */
+#ifndef ARCH_REDIRECT_H
+#define ARCH_REDIRECT_H
 
-#include "core/cpu.h"
-#include "stage2/pt.h"
-#include <suture/abi.h>
+#include "lib/types.h"
 
-struct boot_info;
 struct redirect;
-
-/* ---- time ---- */
-
-/* Microseconds since the monitor's start, monotonic, the same on all CPUs. Any CPU. */
-u64 arch_time_us(void);
-
-/* ---- CPUs ---- */
-
-/*
- * Bring guest CPU c into the monitor soon (x86: NMI IPI, arm64: stage 2 away and SGI). It will pass
- * pause_point(). Harmless when it comes too often. Any CPU inside the monitor.
- */
-void arch_kick(struct cpu *c);
-
-/* What held CPU c was doing. Only while c is in CPU_HELD, or for the calling guest CPU itself. */
-void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx);
-
-enum vcpu_halt {
-	VCPU_RUNS,
-	VCPU_IDLE,    /* at a halt instruction (x86: HLT), until an interrupt comes */
-	VCPU_STOPPED, /* at one with interrupts off: for ever, but for an NMI */
-};
-
-/* Is CPU c halted? Only while it is in CPU_HELD. */
-enum vcpu_halt arch_vcpu_halt(struct cpu *c);
-
-/* Wake the service CPU from arch_service_idle(). Any CPU inside the monitor. */
-void arch_service_wake(void);
-
-/*
- * Halt the service CPU until an interrupt, a wake, or until_us (arch_time_us() scale). A wake
- * that came since the last return is not lost: then it returns at once. Service CPU only.
- */
-void arch_service_idle(u64 until_us);
-
-/* ---- stage 2 ---- */
-
-/* Description of this machine's stage-2 tables (NPT, EPT, VMSAv8-64 stage 2). */
-const struct pt_format *arch_stage2_format(void);
-
-/*
- * Drop this CPU's cached stage-2 translations and, where the architecture needs it, its instruction
- * cache's view of changed pages. Called on each guest CPU before it goes back after a pause.
- */
-void arch_stage2_flush_local(void);
-
-/* ---- the guest's own tables ---- */
-
-/* Description of the guest kernel's page tables with `levels` levels; NULL if that cannot be. */
-const struct pt_format *arch_guest_format(u32 levels);
-
-/* ---- redirects ---- */
+struct suture_decl_site;
 
 #define REDIRECT_MAX 32 /* longest jump sequence with its padding, bytes */
 
@@ -128,13 +70,5 @@ bool arch_site_is_on(const u8 code[ARCH_SITE_LEN]);
 
 /* Is this byte of code a breakpoint of the kind that kernels put over an instruction? */
 bool arch_is_breakpoint(u8 code);
-
-/* ---- misc ---- */
-
-/* One character to the debug port of the configuration, if any. Any CPU. */
-void arch_debug_putc(char c);
-
-/* Fill buf with random bytes good enough for TCP sequence numbers and TLS. 0 or -EIO. */
-int arch_random(void *buf, size_t len);
 
 #endif

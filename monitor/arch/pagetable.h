@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the monitor asks of an architecture: formats of page tables, as data, and what must follow a
+ * change of stage 2.
+ */
+#ifndef ARCH_PAGETABLE_H
+#define ARCH_PAGETABLE_H
+
+#include "lib/types.h"
+
+enum pt_attr {
+	PT_READ = 1,
+	PT_WRITE = 2,
+	PT_EXEC = 4,
+	PT_DEVICE =
+		8, /* device memory: matters to EPT and arm64; NPT takes it from the guest's PAT */
+};
+
+struct pt_format {
+	const char *name;
+	u32 top_level;	    /* level of the root table: 3 for four levels */
+	u32 max_leaf_level; /* largest leaf this machine can use */
+	/* True if the tables can translate addr at all (canonical, within the input size). */
+	bool (*in_range)(u64 addr);
+	/* True if the entry is valid: it maps memory or points at a table. */
+	bool (*present)(u64 entry, u32 level);
+	/* True if a present entry maps memory, false if it points at a table. */
+	bool (*leaf)(u64 entry, u32 level);
+	/* Physical address in a present entry, of the page or the next table. */
+	u64 (*addr)(u64 entry, u32 level);
+	/* PT_* of a leaf. */
+	u32 (*attrs)(u64 entry, u32 level);
+	/* Make entries; NULL in formats that are only read. attrs 0 makes a non-present leaf. A
+	 * table's level is that of the entry which points at it. */
+	u64 (*make_leaf)(u64 pa, u32 level, u32 attrs);
+	u64 (*make_table)(u64 pa, u32 level);
+};
+
+/* Description of this machine's stage-2 tables (NPT, EPT, VMSAv8-64 stage 2). */
+const struct pt_format *arch_stage2_format(void);
+
+/*
+ * Drop this CPU's cached stage-2 translations and, where the architecture needs it, its instruction
+ * cache's view of changed pages. Called on each guest CPU before it goes back after a pause.
+ */
+void arch_stage2_flush_local(void);
+
+/* Description of the guest kernel's page tables with `levels` levels; NULL if that cannot be. */
+const struct pt_format *arch_guest_format(u32 levels);
+
+#endif

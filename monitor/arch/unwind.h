@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the monitor asks of an architecture: steps from a function of the guest to its caller. */
+#ifndef ARCH_UNWIND_H
+#define ARCH_UNWIND_H
+
+#include "lib/types.h"
+
+struct guest_task;
+struct unwind_state;
+struct vcpu_context;
+
+enum unwind_step {
+	UNWIND_FRAME,	   /* the state is that of the next function outwards */
+	UNWIND_DONE,	   /* there is none: the stack ends here, as stacks do */
+	UNWIND_UNRELIABLE, /* it cannot be told how to go on */
+};
+
+/* Fill ip, sp, fp and slot (the rest is zero) of a task that sleeps. Returns false if it cannot. */
+bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t);
+
+/* The same of a CPU; also regs. */
+void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx);
+
+/*
+ * Go to the caller, or to the code that was interrupted. Reads stacks through unwind_word() only.
+ * UNWIND_DONE is a promise that no return address is further up on the task's stack.
+ */
+enum unwind_step arch_unwind_next(struct unwind_state *s);
+
+#endif
