@@ -2,6 +2,7 @@
 #include "agent/messages.h"
 #include "core/log.h"
 #include "guest/kernel.h"
+#include "guest/register.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 

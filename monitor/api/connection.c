@@ -16,6 +16,24 @@
 #define REPLY_PAGES	16u
 #define REPLY_PAGES_MAX 512u
 
+static struct answer_counts answers;
+static const struct connection *uploading; /* the one with a body in memory */
+
+struct answer_counts connection_answers(void)
+{
+	return answers;
+}
+
+void connection_count(u16 status)
+{
+	if (status < 400)
+		answers.good++;
+	else if (status < 500)
+		answers.refused++;
+	else
+		answers.failed++;
+}
+
 static size_t pages(size_t bytes)
 {
 	return ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE;
@@ -32,6 +50,8 @@ static void free_body(struct connection *c)
 {
 	if (c->body.data)
 		pool_free(c->body.data, pages(c->body.size));
+	if (uploading == c)
+		uploading = NULL;
 	c->body = (struct api_body){0};
 	c->body_got = 0;
 }
@@ -138,7 +158,7 @@ static void send_reply(struct connection *c, const struct api_reply *r)
 	memcpy(c->reply, headers, len);
 	c->reply_len = len + body;
 	c->state = SEND;
-	http_count(r->status);
+	connection_count(r->status);
 	free_body(c);
 	limit(c, SEND_STEP_US);
 	push(c);
@@ -192,7 +212,7 @@ static bool begin_body(struct connection *c)
 	size_t need = pages(c->rq.content_length);
 	struct pool_stats s;
 
-	if (http_upload_under_way()) {
+	if (uploading) {
 		refuse(c, 503, -EAGAIN, "another upload is under way: try again in a moment");
 		return false;
 	}
@@ -205,6 +225,7 @@ static bool begin_body(struct connection *c)
 		       "suture.conf");
 		return false;
 	}
+	uploading = c;
 	c->body.size = c->rq.content_length;
 	c->body_got = 0;
 	c->state = BODY;

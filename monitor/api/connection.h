@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One connection: the requests that come on it and the answers that go. http.c has the places for
- * connections and lwIP's callbacks. Service CPU, lwIP's only context.
+ * them and lwIP's callbacks. Service CPU, lwIP's only context.
  */
 #ifndef API_CONNECTION_H
 #define API_CONNECTION_H
 
 #include "api/api.h"
-#include "api/http.h"
 #include "lwip/altcp.h"
 
 /*
@@ -59,12 +58,11 @@ void connection_release(struct connection *c);
 /* The peer has taken some of the answer: more time for the rest. */
 void connection_progress(struct connection *c);
 
-/* ---- what a connection needs of http.c ---- */
-
-/* Count an answer for http_stats(). */
-void http_count(u16 status);
-
-/* Is there a connection with a body in memory? */
-bool http_upload_under_way(void);
+/* Answers so far, by the class of their status; and one that no connection gave. */
+struct answer_counts {
+	u64 good, refused, failed; /* 2xx, 4xx, 5xx */
+};
+struct answer_counts connection_answers(void);
+void connection_count(u16 status);
 
 #endif

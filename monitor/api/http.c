@@ -8,27 +8,8 @@
 #define CONNECTIONS 8
 
 static struct connection connections[CONNECTIONS];
-static struct http_stats stats;
 
 #define END (connections + CONNECTIONS)
-
-void http_count(u16 status)
-{
-	if (status < 400)
-		stats.good++;
-	else if (status < 500)
-		stats.refused++;
-	else
-		stats.failed++;
-}
-
-bool http_upload_under_way(void)
-{
-	for (const struct connection *c = connections; c < END; c++)
-		if (c->body.data)
-			return true;
-	return false;
-}
 
 /* ---- lwIP's callbacks ---- */
 
@@ -102,7 +83,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 		return ERR_VAL;
 	c = find_place();
 	if (!c) {
-		http_count(503);
+		connection_count(503);
 		altcp_write(pcb, full, sizeof(full) - 1, TCP_WRITE_FLAG_COPY);
 		return altcp_close(pcb) == ERR_OK ? ERR_OK : ERR_MEM;
 	}
@@ -138,8 +119,9 @@ int http_listen(struct engine *e, u16 port)
 
 void http_stats(struct http_stats *s)
 {
-	*s = stats;
-	s->connections = 0;
+	struct answer_counts answers = connection_answers();
+
+	*s = (struct http_stats){answers.good, answers.refused, answers.failed, 0};
 	for (const struct connection *c = connections; c < END; c++)
 		s->connections += c->state != FREE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <efi.h>
 
-#include "boot/boot_efi.h"
+#include "boot/efi.h"
 #include "lib/format.h"
 
 static void __printf_like(2, 0) print(struct boot *b, const char *fmt, va_list ap)

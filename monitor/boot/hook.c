@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <efi.h>
 
-#include "boot/boot_efi.h"
+#include "boot/efi.h"
 
 static void replace(struct boot *b, EFI_EXIT_BOOT_SERVICES function)
 {

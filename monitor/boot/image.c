@@ -3,7 +3,7 @@
 #include <elf.h>
 
 #include "arch/boot.h"
-#include "boot/boot_efi.h"
+#include "boot/efi.h"
 #include "lib/string.h"
 
 /* From the linker script: both at their place in the visible image. */

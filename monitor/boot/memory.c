@@ -2,7 +2,7 @@
 #include <efi.h>
 
 #include "arch/boot.h"
-#include "boot/boot_efi.h"
+#include "boot/efi.h"
 #include "lib/string.h"
 
 #define ALIGNMENT (2ull << 20)

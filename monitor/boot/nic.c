@@ -2,7 +2,7 @@
 #include <efi.h>
 #include <efipciio.h>
 
-#include "boot/boot_efi.h"
+#include "boot/efi.h"
 #include "lib/string.h"
 
 #define PCI_CLASS	   0x08 /* config space: revision, then three bytes of class */

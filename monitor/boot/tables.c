@@ -2,7 +2,7 @@
 #include <efi.h>
 
 #include "arch/boot.h"
-#include "boot/boot_efi.h"
+#include "boot/efi.h"
 #include "lib/string.h"
 
 static EFI_GUID acpi_guids[] = {ACPI_20_TABLE_GUID, ACPI_TABLE_GUID};

@@ -3,7 +3,7 @@
 #ifndef GUEST_KERNEL_H
 #define GUEST_KERNEL_H
 
-#include "guest/mem.h"
+#include "lib/types.h"
 #include <suture/abi.h>
 
 struct guest_kernel {
@@ -15,15 +15,6 @@ struct guest_kernel {
 };
 
 extern struct guest_kernel guest_kernel;
-
-/*
- * Register the kernel. Checks every number for sense (ranges in order, sizes within limits, offsets
- * within a task of 64 KiB) and by reading: the build-id note that lies between notes_start and
- * notes_end must be the one given, init_task's comm must begin with "swapper". On failure nothing
- * changes: -EINVAL, -EFAULT, -EBADMSG (build-id), -EBUSY (another kernel is registered), and `why`
- * (at least 128 bytes) says what was wrong. Service CPU.
- */
-int guest_kernel_register(const struct suture_hello *h, char *why, size_t why_size);
 
 /* Forget it. Service CPU. */
 void guest_kernel_forget(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/module.h"
+#include "guest/mem.h"
 #include "lib/errno.h"
 
 #define MAX_MODULES 1024

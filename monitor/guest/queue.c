@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The run queue of a CPU. */
+#include "guest/kernel.h"
+#include "guest/mem.h"
+#include "guest/task.h"
 #include "guest/walk.h"
 #include "lib/mutate.h"
 

@@ -36,8 +36,10 @@ int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *
 int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t, void *arg),
 			  void *arg);
 
-/* The task_struct at that address, whatever its list. 0 or -EFAULT. */
+/* The task_struct at that address, whatever its list; the second through a window. 0 or -EFAULT. */
 int guest_task_at(u64 task, struct guest_task *t);
+struct window;
+int guest_read_task(struct window *w, u64 task, struct guest_task *t);
 
 /*
  * The running task and the idle task of the CPU with this per-CPU base (struct vcpu_context). 0 or

@@ -3,7 +3,7 @@
 #ifndef GUEST_WALK_H
 #define GUEST_WALK_H
 
-#include "guest/task.h"
+#include "guest/mem.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -48,8 +48,7 @@ static inline int read_u64(struct window *w, u64 va, u64 *v)
 	return read_at(w, va, v, sizeof(*v));
 }
 
-/* The task_struct at `task`. 0 or -EFAULT. */
-int guest_read_task(struct window *w, u64 task, struct guest_task *t);
+struct guest_task;
 
 struct walk {
 	struct window window;

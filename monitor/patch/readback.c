@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "patch/readback.h"
+#include "arch/barrier.h"
 #include "arch/pagetable.h"
 #include "arch/redirect.h"
 #include "arch/time.h"

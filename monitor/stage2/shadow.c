@@ -9,6 +9,7 @@
  * it: a drop marks entries and never moves them, and its generation tells a plan that what it was
  * built from is no longer true.
  */
+#include "stage2/shadow.h"
 #include "arch/memory.h"
 #include "core/pool.h"
 #include "lib/errno.h"

@@ -14,32 +14,7 @@
 #ifndef STAGE2_SHADOW_H
 #define STAGE2_SHADOW_H
 
-#include "arch/redirect.h"
-#include "core/lock.h"
-
-/*
- * One piece of a redirect: bytes that stand at a place in guest memory instead of its own. They may
- * be code of the function, or data that leads the guest past it.
- */
-struct redirect {
-	u64 key;    /* guest virtual address of the function that is redirected: the same for all
-		       pieces of a redirect, and unique among those in force */
-	u64 from;   /* guest virtual address of the first replaced byte */
-	u64 to;	    /* guest virtual address where the redirect leads in the end: for
-		       shadow_drop_range() */
-	ipa_t ipa;  /* of `from` */
-	ipa_t ipa2; /* of the next page, when the bytes cross into it */
-	u32 len;
-	bool is_data; /* the guest does not execute it: nobody can stand there */
-	u64 site;     /* of data: guest virtual address of the ftrace site that leads to it; or 0 */
-	/*
-	 * Whoever stands here, or on one of so many bytes before, counts as being in the redirect;
-	 * 0: where callers enter it, so that who stands there has executed nothing.
-	 */
-	u32 lead;
-	u8 bytes[REDIRECT_MAX];
-	u8 old[REDIRECT_MAX]; /* what the guest's memory must hold there when the plan is filled */
-};
+#include "stage2/redirect.h"
 
 struct shadow_plan;
 

@@ -3,6 +3,7 @@
 #include "arch/memory.h"
 #include "core/pool.h"
 #include "lib/string.h"
+#include "stage2/shadow.h"
 #include "stage2/shadow_set.h"
 
 /* ---- dropping ---- */

@@ -6,7 +6,8 @@
 #ifndef STAGE2_SHADOW_SET_H
 #define STAGE2_SHADOW_SET_H
 
-#include "stage2/shadow.h"
+#include "core/lock.h"
+#include "stage2/redirect.h"
 
 /* An array in pool pages. */
 struct vec {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
+#include "guest/mem.h"
 #include "orc_program.h"
 #include "arch/cpu.h"
 #include "arch/time.h"

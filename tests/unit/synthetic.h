@@ -13,6 +13,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include "guest/kernel.h"
+#include "guest/register.h"
+#include "guest/mem.h"
 #include "fake.h"
 #include "core/cpu.h"
 #include "guest/task.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The rule, applied to words: which hit, and which of these are stale. */
 #include "arch/pac.h"
+#include "guest/mem.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/mutate.h"

@@ -7,8 +7,8 @@
  * something has its inverse beside it; an inverse may be called whether or not there is anything
  * to undo.
  */
-#ifndef BOOT_BOOT_EFI_H
-#define BOOT_BOOT_EFI_H
+#ifndef BOOT_EFI_H
+#define BOOT_EFI_H
 
 #include <efi.h>
 #include <efilink.h>

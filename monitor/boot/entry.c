@@ -7,7 +7,7 @@
 #include <efi.h>
 
 #include "arch/boot.h"
-#include "boot/boot_efi.h"
+#include "boot/efi.h"
 #include "lib/string.h"
 
 #define CONFIG_PATH "\\EFI\\suture\\suture.conf"

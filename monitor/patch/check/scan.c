@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* docs/consistency.md says why this is sound. */
 #include "arch/cpu.h"
+#include "guest/mem.h"
 #include "guest/module.h"
 #include "lib/errno.h"
 #include "lib/format.h"
