@@ -19,7 +19,7 @@ $(LINT)/%.tidy: %.c .clang-tidy
 		2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: lint lint-format lint-tree lint-cppcheck lint-tidy
+.PHONY: lint lint-format lint-tree lint-includes lint-cppcheck lint-tidy
 lint-format:
 	@echo "LINT format"
 	$(Q)clang-format --dry-run --Werror $(LINT_FILES)
@@ -27,6 +27,10 @@ lint-format:
 lint-tree:
 	@echo "LINT tree"
 	$(Q)mk/lint-tree.sh
+
+lint-includes:
+	@echo "LINT includes"
+	$(Q)mk/lint-includes.py
 
 lint-cppcheck:
 	@echo "LINT cppcheck"
@@ -39,6 +43,6 @@ lint-cppcheck:
 
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
 
-## lint          clang-format, clang-tidy, cppcheck, rules of the tree
-lint: lint-format lint-tree lint-cppcheck lint-tidy
+## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes
+lint: lint-format lint-tree lint-includes lint-cppcheck lint-tidy
 	@echo "lint: clean"

@@ -12,7 +12,7 @@
 #include "lib/errno.h"
 #include "net/net.h"
 #include "patch/engine/engine.h"
-#include "patch/readback.h"
+#include "patch/switch/readback.h"
 #include "stage2/shadow.h"
 
 /* Between attempts at a switch: most functions are left at once; where one is not, neither the

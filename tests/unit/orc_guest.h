@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <unicorn/unicorn.h>
-#include "guest/mem.h"
 #include "orc_program.h"
 #include "arch/cpu.h"
 #include "arch/time.h"
 #include "core/pause.h"
 #include "core/pool.h"
+#include "guest/mem.h"
 #include "guest/task.h"
 #include "lib/errno.h"
 #include "lib/string.h"

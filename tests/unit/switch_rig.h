@@ -9,7 +9,7 @@
 #include "core/pause.h"
 #include "core/pool.h"
 #include "patch/check/check.h"
-#include "patch/switch.h"
+#include "patch/switch/switch.h"
 #include "stage2/shadow.h"
 #include "stage2/stage2.h"
 

@@ -13,11 +13,11 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include "guest/kernel.h"
-#include "guest/register.h"
-#include "guest/mem.h"
 #include "fake.h"
 #include "core/cpu.h"
+#include "guest/kernel.h"
+#include "guest/mem.h"
+#include "guest/register.h"
 #include "guest/task.h"
 #include "lib/errno.h"
 #include "stage2/pt.h"

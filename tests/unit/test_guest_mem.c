@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest RAM, and translation through the guest's own tables. */
-#include "guest/mem.h"
 #include "synthetic.h"
+#include "guest/mem.h"
 
 static bool is_ram(u64 base, u64 len)
 {

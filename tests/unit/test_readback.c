@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The proof that redirects are in force, through the guest's tables and stage 2. */
-#include "arch/barrier.h"
 #include "switch_rig.h"
+#include "arch/barrier.h"
 #include "arch/time.h"
-#include "patch/readback.h"
+#include "patch/switch/readback.h"
 
 static char why[256];
 

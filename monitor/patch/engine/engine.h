@@ -12,7 +12,7 @@
 #define PATCH_ENGINE_ENGINE_H
 
 #include "patch/bundle.h"
-#include "patch/switch.h"
+#include "patch/switch/switch.h"
 #include <suture/abi.h>
 
 struct engine;

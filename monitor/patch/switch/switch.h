@@ -3,8 +3,8 @@
  * The switch: one attempt to change a set of redirects atomically. This is where the engine's
  * decision meets the hardware: plan, pause, check, fill, commit, apply, resume, read back.
  */
-#ifndef PATCH_SWITCH_H
-#define PATCH_SWITCH_H
+#ifndef PATCH_SWITCH_SWITCH_H
+#define PATCH_SWITCH_SWITCH_H
 
 #include "patch/check/check.h"
 #include "patch/report.h"

@@ -4,8 +4,8 @@
  * through the guest kernel's page tables as they are now, and stage 2, and compared with those that
  * should be there. Nothing that the monitor remembers of the guest's tables is used.
  */
-#ifndef PATCH_READBACK_H
-#define PATCH_READBACK_H
+#ifndef PATCH_SWITCH_READBACK_H
+#define PATCH_SWITCH_READBACK_H
 
 #include "stage2/shadow.h"
 

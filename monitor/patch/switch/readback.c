@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "patch/readback.h"
+#include "patch/switch/readback.h"
 #include "arch/barrier.h"
 #include "arch/pagetable.h"
 #include "arch/redirect.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "patch/switch.h"
+#include "patch/switch/switch.h"
 #include "arch/redirect.h"
 #include "arch/time.h"
 #include "core/pause.h"
@@ -12,7 +12,7 @@
 #include "lib/mutate.h"
 #include "lib/string.h"
 #include "patch/check/check.h"
-#include "patch/readback.h"
+#include "patch/switch/readback.h"
 #include "stage2/shadow.h"
 
 static int fail(struct transition_report *r, int err, const char *fmt, ...) __printf_like(3, 4);
