@@ -254,6 +254,16 @@ int engine_switch_object(struct engine *e, struct patch *p, struct object *o, bo
 	return ret;
 }
 
+int engine_switch_transition(struct engine *e, struct transition_report *r)
+{
+	struct change c = {.patch = e->transition,
+			   .on = e->target_on,
+			   .replace = e->target_on && e->transition->replace,
+			   .restore = !e->target_on};
+
+	return try_change(e, &c, e->force ? SWITCH_FORCED : SWITCH_SAFE, e->budget_us, r);
+}
+
 int engine_switch_off(struct engine *e, struct patch *p)
 {
 	struct change c = {.patch = p};
@@ -295,86 +305,4 @@ int engine_validate(struct engine *e, struct patch *p, struct transition_report 
 	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;
 	e->ops.free(e->ops.ctx, funcs, size);
 	return ret;
-}
-
-/* ---- the transition ---- */
-
-/* It will not get better by trying. */
-static void give_up(struct engine *e, struct patch *p, int error, const struct transition_report *r)
-{
-	if (e->target_on) {
-		patch_blame(p, error, "cannot be switched on: %s",
-			    r->reason[0] ? r->reason : errno_name(error));
-		p->unload = p->from_bundle;
-		p->todo = TODO_REVERSE;
-		return;
-	}
-	/* Off is where it must get: somebody may mend what is wrong (memory, for one). */
-	log_limited(LOG_PATCH, LOG_ERROR,
-		    "patch '%s' cannot be switched off: %s (%s); tried again every second", p->name,
-		    r->reason, errno_name(error));
-	e->next_attempt_us += 1000000;
-}
-
-/* Somebody was in the way of this attempt. */
-static void note_blocker(struct transition_report *r, struct blocker *before)
-{
-	r->blocker.attempt = r->attempts;
-	symbols_keep(&r->blocker, before);
-}
-
-static void attempt(struct engine *e, u64 now)
-{
-	struct patch *p = e->transition;
-	struct transition_report *r = e->target_on ? &p->apply : &p->revert;
-	struct change c = {.patch = p,
-			   .on = e->target_on,
-			   .replace = e->target_on && p->replace,
-			   .restore = !e->target_on};
-	struct blocker before = r->blocker;
-	u32 attempts = r->attempts + 1;
-	bool blocked;
-	int ret;
-
-	r->blocker.valid = false;
-	r->reason[0] = 0;
-	ret = try_change(e, &c, e->force ? SWITCH_FORCED : SWITCH_SAFE, e->budget_us, r);
-	r->attempts = attempts;
-	blocked = r->blocker.valid;
-	if (blocked)
-		note_blocker(r, &before);
-	else
-		r->blocker = before;
-	e->next_attempt_us = now + e->config.retry_us;
-	if (!ret) {
-		converge_reset(e);
-		patch_set_phase(p, e->target_on ? PHASE_COMPLETING : PHASE_UNCOMPLETING);
-		p->todo = TODO_COMPLETE;
-	} else if (ret != -EAGAIN) {
-		give_up(e, p, ret, r);
-	} else if (blocked) {
-		e->next_attempt_us = now + converge_blocked(e, now, &r->blocker);
-	} else {
-		/* nobody stood in the way: the pause was too short */
-		e->budget_us = MIN(e->budget_us * 2, e->config.budget_max_us);
-		e->next_attempt_us = now + converge_delay(e);
-	}
-}
-
-u64 engine_attempt(struct engine *e, u64 now)
-{
-	struct patch *p = e->transition;
-
-	if (!p || p->todo != TODO_NOTHING || e->run.kind != SCRIPT_NONE ||
-	    (p->phase != PHASE_PATCHING && p->phase != PHASE_UNPATCHING))
-		return UINT64_MAX;
-	if (!p->live) {
-		/* a failing init frees a module whatever its references */
-		str_copy((e->target_on ? &p->apply : &p->revert)->reason,
-			 "the payload's init has not ended yet", sizeof(p->apply.reason));
-		return UINT64_MAX;
-	}
-	if (now >= e->next_attempt_us)
-		attempt(e, now);
-	return p->todo == TODO_NOTHING ? e->next_attempt_us : UINT64_MAX;
 }

@@ -236,7 +236,12 @@ struct engine {
 	} variables;
 };
 
-/* ---- engine.c ---- */
+static inline u64 engine_now(const struct engine *e)
+{
+	return e->ops.now_us(e->ops.ctx);
+}
+
+/* ---- list.c ---- */
 
 struct patch *engine_find(struct engine *e, const char *name);
 /* Nothing of it is in force or under way; its record may go. */
@@ -263,7 +268,7 @@ const struct func *patch_missing(const struct patch *p, const struct object *o);
 void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size);
 struct object *patch_object(struct patch *p, const char *name);
 
-/* ---- engine_states.c ---- */
+/* ---- states.c ---- */
 
 struct state *patch_state(struct patch *p, u64 id);
 u32 patch_state_index(const struct patch *p, const struct state *st);
@@ -294,7 +299,7 @@ void states_pass_on(struct engine *e, struct patch *p);
 /* A state that turning p off would remove though it is marked block_disable: its id, or 0. */
 u64 engine_blocked_state(struct engine *e, struct patch *p);
 
-/* ---- engine_parts.c ---- */
+/* ---- parts.c ---- */
 
 /* Room for so many more parts behind p->nr_parts. -ENOMEM: nothing changed. */
 int engine_grow_parts(struct engine *e, struct patch *p, u32 more);
@@ -302,7 +307,7 @@ void engine_free_parts(struct engine *e, struct patch *p);
 /* The object's module has gone, and with it the parts of its functions. */
 void patch_forget_parts(struct patch *p, const struct object *o);
 
-/* ---- engine_clones.c ---- */
+/* ---- clones.c ---- */
 
 /* Keep a declaration's, instead of those that there are. -ENOMEM: there are none then. */
 int engine_take_clones(struct engine *e, struct patch *p, const struct suture_decl_clone *clones,
@@ -333,7 +338,7 @@ u32 patch_more_clones(const struct patch *p);
 /* Does others' code go on beside the new one: clones, uncalled functions? `why`: for people. */
 bool patch_is_doubtful(const struct patch *p, char *why, size_t size);
 
-/* ---- engine_stack.c: which code is active, and the switches that change it ---- */
+/* ---- stack.c: which code is active, and the switches that change it ---- */
 
 /*
  * Put one object of a patch on or off now, without looking at stacks: its module's text is not
@@ -355,17 +360,17 @@ void patch_forget_redirects(struct patch *p, const struct object *o);
 const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner);
 /* Ask ops->validate whether every function of p whose object is loaded would take its redirect. */
 int engine_validate(struct engine *e, struct patch *p, struct transition_report *r);
-/* Attempt the transition under way if it is due. Returns when to come again. */
-u64 engine_attempt(struct engine *e, u64 now);
+/* Switch what the transition under way changes. As switch_try(). */
+int engine_switch_transition(struct engine *e, struct transition_report *r);
 
-/* ---- engine_look.c ---- */
+/* ---- readback.c ---- */
 
 /* The redirects have changed: look at all of them now. */
 void engine_look_anew(struct engine *e);
 /* Look at the functions whose turn it is. Returns when to come again. */
 u64 engine_look(struct engine *e, u64 now);
 
-/* ---- engine_converge.c ---- */
+/* ---- converge.c ---- */
 
 /* The transition under way begins, turns around, or is switched: forget who was in its way. */
 void converge_reset(struct engine *e);
@@ -376,7 +381,7 @@ u64 converge_delay(struct engine *e);
 /* Is there a fake signal to be given to the agent? */
 bool converge_wants_signal(const struct engine *e);
 
-/* ---- engine_symbols.c ---- */
+/* ---- symbols.c ---- */
 
 /* The agent is to name what is on the last blocker's stack: false if there is nothing to ask now.
  */
@@ -384,27 +389,27 @@ bool symbols_ask(struct engine *e, struct suture_work *reply);
 /* What the blocker before has in common with the new one keeps its names. */
 void symbols_keep(struct blocker *now, struct blocker *before);
 
-/* ---- engine_variables.c ---- */
+/* ---- shadow_variables.c ---- */
 
 /* Who counted them is gone. */
 void engine_forget_shadow(struct engine *e);
 
-/* ---- engine_overrides.c ---- */
+/* ---- overrides.c ---- */
 
 /* Nobody tells any more who stands in front of its functions. */
 void patch_forget_overrides(struct patch *p);
 
-/* ---- engine_declare.c ---- */
+/* ---- declare.c ---- */
 
 /* 0 (there is none), or an aligned word where modules' memory is. */
 bool engine_is_hook(const struct engine *e, u64 hook);
 
-/* ---- engine_module.c ---- */
+/* ---- module.c ---- */
 
 /* p's object for the module, if this event waits for its pump; else NULL. */
 struct object *patch_event_object(struct patch *p, const char *module, enum object_event event);
 
-/* ---- engine_step.c ---- */
+/* ---- driver.c ---- */
 
 /* Take the slot for a script of p. It must be free. */
 void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump, struct patch *p);
@@ -413,7 +418,7 @@ bool engine_begin_todo(struct engine *e, struct patch *p);
 /* The next step of the script under way; false: call it again. */
 bool script_step(struct engine *e, struct suture_step_reply *r);
 
-/* ---- engine_below.c ---- */
+/* ---- below.c ---- */
 
 /* Do what is to be done with p, an orphan or one that is alone, and leave out what only an agent
  * can do. */
@@ -421,12 +426,12 @@ void engine_pump_alone(struct engine *e, struct patch *p);
 /* It is off: what was left out, for people. */
 void patch_say_off_alone(struct patch *p);
 
-/* ---- engine_life.c ---- */
+/* ---- life.c ---- */
 
 /* Look at the bytes that change only. What goes off so stays in memory for ever. */
 void engine_force(struct engine *e);
 
-/* ---- engine_rollback.c ---- */
+/* ---- rollback.c ---- */
 
 /* The next patch, from p on, that `by` replaced; NULL: none. */
 struct patch *next_replaced(struct patch *p, const struct patch *by);
@@ -441,7 +446,7 @@ void patches_enabled(struct engine *e, bool enabled);
 /* DECLARE with SUTURE_DECL_RESTORE is for this patch now; NULL: for none. */
 struct patch *engine_awaits(const struct engine *e, const char *name);
 
-/* ---- engine_guest.c ---- */
+/* ---- health.c ---- */
 
 /* An agent that has said nothing for so long does not answer. */
 #define SILENCE_US  10000000ull
@@ -456,17 +461,29 @@ u64 engine_watch(struct engine *e, u64 now);
 /* 0, or -ESRCH: nobody would answer. */
 int engine_check_agent(const struct engine *e, char *why, size_t why_size);
 
-/* ---- engine_operator.c ---- */
+/* ---- operator.c ---- */
 
 /* 0, or -EBUSY: another patch than `me` is being loaded or in transition. */
 int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size);
 
-/* Begin the transition that turns p off; the caller has checked that there is none. */
+/* ---- transition.c ---- */
+
+/* Begin the transition that turns p on or off; the caller has checked that there is none. */
 void engine_start_transition(struct engine *e, struct patch *p, bool on);
 /* p is off and retired: on to unloading it, or to its end. */
 void engine_after_off(struct engine *e, struct patch *p);
 /* Nothing of p is in force and no step of it will come: forget that it was declared. */
 void engine_forget(struct engine *e, struct patch *p);
+/* Attempt the transition under way if it is due. Returns when to come again. */
+u64 engine_attempt(struct engine *e, u64 now);
+
+/* ---- jobs.c ---- */
+
+/* Have the agent load or unload p's payload, not before due_us. */
+void engine_ask_for_job(struct engine *e, struct patch *p, u64 due_us);
+/* p is off: have its module unloaded. */
+void engine_start_unload(struct engine *e, struct patch *p);
+/* Give up what the agent does not get done. Returns when to come again. */
 u64 engine_timeouts(struct engine *e, u64 now);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One step: whose it is, and what it is. */
+/* The driver: whose turn it is, what its next step is, and what time brings. */
 #include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
@@ -234,4 +234,25 @@ void engine_step(struct engine *e, const struct suture_step *m, struct suture_st
 	s->result = m->result;
 	while (!script_step(e, r))
 		;
+}
+
+/* ---- time ---- */
+
+/* Is there something to do that the engine does for itself? */
+static bool wants_no_agent(const struct patch *p)
+{
+	return p && (p->orphan || p->alone) && p->todo != TODO_NOTHING;
+}
+
+u64 engine_tick(struct engine *e)
+{
+	u64 time = engine_now(e), next = engine_timeouts(e, time);
+	struct patch *p = e->transition;
+
+	if (wants_no_agent(p))
+		engine_pump_alone(e, p);
+	next = MIN(next, engine_watch(e, time));
+	next = MIN(next, engine_attempt(e, time));
+	next = MIN(next, engine_look(e, engine_now(e)));
+	return wants_no_agent(e->transition) ? time : next;
 }

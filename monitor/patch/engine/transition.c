@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The transition: one patch goes on or off. It begins, is attempted until the switch succeeds, and
+ * ends; what happens on the way is in the scripts of life.c, what is done about blockers in
+ * converge.c.
+ */
+#include "core/log.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "patch/engine/types.h"
+
+void engine_start_transition(struct engine *e, struct patch *p, bool on)
+{
+	e->transition = p;
+	e->target_on = on;
+	e->force = false;
+	e->budget_us = e->config.budget_us;
+	e->next_attempt_us = 0;
+	converge_reset(e);
+}
+
+/* It will not get better by trying. */
+static void give_up(struct engine *e, struct patch *p, int error, const struct transition_report *r)
+{
+	if (e->target_on) {
+		patch_blame(p, error, "cannot be switched on: %s",
+			    r->reason[0] ? r->reason : errno_name(error));
+		p->unload = p->from_bundle;
+		p->todo = TODO_REVERSE;
+		return;
+	}
+	/* Off is where it must get: somebody may mend what is wrong (memory, for one). */
+	log_limited(LOG_PATCH, LOG_ERROR,
+		    "patch '%s' cannot be switched off: %s (%s); tried again every second", p->name,
+		    r->reason, errno_name(error));
+	e->next_attempt_us += 1000000;
+}
+
+/* Somebody was in the way of this attempt. */
+static void note_blocker(struct transition_report *r, struct blocker *before)
+{
+	r->blocker.attempt = r->attempts;
+	symbols_keep(&r->blocker, before);
+}
+
+static void attempt(struct engine *e, u64 now)
+{
+	struct patch *p = e->transition;
+	struct transition_report *r = e->target_on ? &p->apply : &p->revert;
+	struct blocker before = r->blocker;
+	u32 attempts = r->attempts + 1;
+	bool blocked;
+	int ret;
+
+	r->blocker.valid = false;
+	r->reason[0] = 0;
+	ret = engine_switch_transition(e, r);
+	r->attempts = attempts;
+	blocked = r->blocker.valid;
+	if (blocked)
+		note_blocker(r, &before);
+	else
+		r->blocker = before;
+	e->next_attempt_us = now + e->config.retry_us;
+	if (!ret) {
+		converge_reset(e);
+		patch_set_phase(p, e->target_on ? PHASE_COMPLETING : PHASE_UNCOMPLETING);
+		p->todo = TODO_COMPLETE;
+	} else if (ret != -EAGAIN) {
+		give_up(e, p, ret, r);
+	} else if (blocked) {
+		e->next_attempt_us = now + converge_blocked(e, now, &r->blocker);
+	} else {
+		/* nobody stood in the way: the pause was too short */
+		e->budget_us = MIN(e->budget_us * 2, e->config.budget_max_us);
+		e->next_attempt_us = now + converge_delay(e);
+	}
+}
+
+u64 engine_attempt(struct engine *e, u64 now)
+{
+	struct patch *p = e->transition;
+
+	if (!p || p->todo != TODO_NOTHING || e->run.kind != SCRIPT_NONE ||
+	    (p->phase != PHASE_PATCHING && p->phase != PHASE_UNPATCHING))
+		return UINT64_MAX;
+	if (!p->live) {
+		/* a failing init frees a module whatever its references */
+		str_copy((e->target_on ? &p->apply : &p->revert)->reason,
+			 "the payload's init has not ended yet", sizeof(p->apply.reason));
+		return UINT64_MAX;
+	}
+	if (now >= e->next_attempt_us)
+		attempt(e, now);
+	return p->todo == TODO_NOTHING ? e->next_attempt_us : UINT64_MAX;
+}
+
+/* ---- its patch is off ---- */
+
+void engine_forget(struct engine *e, struct patch *p)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_objects; i++) {
+		p->objects[i].patched = false;
+		p->objects[i].pre_patched = p->objects[i].post_patched = false;
+		p->objects[i].event = EVENT_NONE;
+	}
+	for (i = 0; i < p->nr_states; i++)
+		p->states[i].pre_patched = p->states[i].post_patched = false;
+	p->installed = p->enabled = p->on = p->stuck = p->returning = false;
+	p->todo = TODO_NOTHING;
+	if (e->transition == p)
+		e->transition = NULL;
+	/* a bundle's load is still to be reported; a patch of the guest's own ends here */
+	patch_set_phase(p, p->has_bundle ? PHASE_LOADING : PHASE_FAILED);
+}
+
+/* What the operator did not ask for, or would not expect. */
+static void say_how_it_went_off(struct patch *p)
+{
+	bool by_guest = p->phase == PHASE_DISABLED && p->disabled_by[0];
+
+	if (p->alone)
+		patch_say_off_alone(p);
+	else if (by_guest)
+		format(p->why, sizeof(p->why), "disabled in the guest by %s%s", p->disabled_by,
+		       p->forced ? ", by force: its module stays loaded until the guest boots again"
+				 : "");
+	else if (p->forced)
+		str_copy(p->why,
+			 "off by force: its module stays loaded until the guest boots again",
+			 sizeof(p->why));
+}
+
+void engine_after_off(struct engine *e, struct patch *p)
+{
+	struct patch *transition = e->transition;
+
+	engine_forget(e, p);
+	e->transition = transition;
+	if (p->gone || p->orphan)
+		patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_REVERTED);
+	else if (e->run.patch == p && e->run.pump == SUTURE_PUMP_INIT)
+		return;
+	else if (p->unload && !p->forced)
+		engine_start_unload(e, p);
+	else
+		patch_set_phase(p, p->error ? PHASE_FAILED : PHASE_DISABLED);
+	say_how_it_went_off(p);
+}
