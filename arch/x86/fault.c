@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Accesses that stage 2 refuses: the local APIC, hidden memory, shadowed pages. */
-#include "arch/pagetable.h"
 #include "core/log.h"
-#include "core/pause.h"
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
 #include "map.h"
-#include "stage2/shadow.h"
-#include "stage2/stage2.h"
-
-/* To stop the others for one instruction. When it does not work out the guest's write faults again,
- * and all is tried again. */
-#define WRITE_BUDGET_US 1000000
-
-/* The write to shadowed pages that is under way: one, for the guest is paused. */
-static struct {
-	struct pause pause;
-	u32 count;
-	ipa_t page[2]; /* an unaligned write can cross into the next */
-} write;
+#include "stage2/shadow_write.h"
 
 /* ---- accesses that cannot be carried out ---- */
 
@@ -91,61 +77,21 @@ static void hidden_access(struct cpu *c, const struct stage2_fault *f)
 
 /* ---- writes to shadowed pages ---- */
 
-/* Idempotent, so that another CPU may do it for us: signature of pause_commit(). */
-static void restore_leaves(void *arg)
-{
-	pa_t original, copy;
-
-	(void)arg;
-	for (u32 i = 0; i < write.count; i++) {
-		shadow_write_through(write.page[i], PAGE_SIZE);
-		if (shadow_lookup(write.page[i], &original, &copy))
-			stage2_set_leaf(&stage2, write.page[i], copy, PT_READ | PT_EXEC);
-	}
-}
-
-static void open_page(struct cpu *c, ipa_t page, pa_t original)
-{
-	write.page[write.count++] = page;
-	stage2_set_leaf(&stage2, page, original, PT_READ | PT_WRITE | PT_EXEC);
-	c->arch->flush = true;
-}
-
 /* True if the page is shadowed: then the instruction will run again, alone, on the original. */
 static bool shadow_access(struct cpu *c, const struct stage2_fault *f)
 {
-	ipa_t page = IPA(ALIGN_DOWN(f->ipa.v, PAGE_SIZE));
-	pa_t original, copy;
-
-	if (!f->write || !shadow_lookup(page, &original, &copy))
+	if (!f->write || !shadow_write_concerns(f->ipa))
 		return false;
 	if (c->arch->step == STEP_WRITE) {
-		if (write.count < ARRAY_SIZE(write.page))
-			open_page(c, page, original);
+		shadow_write_also(f->ipa);
 		return true;
 	}
 	/* Another kernel's writes go to the original, and all of them. */
-	if (newkernel_check(c))
+	if (newkernel_check(c) || shadow_write_begin(f->ipa))
 		return true;
-	if (pause_begin(&write.pause, WRITE_BUDGET_US))
-		return true;
-	/* It may have changed while others' pauses were waited for. */
-	write.count = 0;
-	if (!shadow_lookup(page, &original, &copy) ||
-	    pause_commit(&write.pause, restore_leaves, NULL)) {
-		pause_end(&write.pause);
-		return true;
-	}
-	open_page(c, page, original);
 	c->arch->step = STEP_WRITE;
 	hv->step_begin(c);
 	return true;
-}
-
-static void end_write(void)
-{
-	restore_leaves(NULL);
-	pause_end(&write.pause);
 }
 
 /* ---- steps ---- */
@@ -160,7 +106,7 @@ void vcpu_step_done(struct cpu *c, bool completed)
 	if (reason == STEP_IRET)
 		nmi_iret_done(c);
 	else if (reason == STEP_WRITE)
-		end_write();
+		shadow_write_end();
 }
 
 enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)

@@ -11,10 +11,8 @@
 #include "arch/platform.h"
 #include "arch/time.h"
 #include "boot/boot.h"
-#include "core/pause.h"
 #include "lib/string.h"
-#include "stage2/shadow.h"
-#include "stage2/stage2.h"
+#include "stage2/shadow_write.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/icr.h"
 #include "../../arch/x86/insn.h"
@@ -82,45 +80,27 @@ void nmi_iret_done(struct cpu *c)
 	(void)c;
 }
 
-bool shadow_lookup(ipa_t page, pa_t *original, pa_t *copy)
+bool shadow_write_concerns(ipa_t page)
 {
-	(void)page, (void)original, (void)copy;
+	(void)page;
 	return false;
 }
 
 /* No page is shadowed: none of these is called. */
-struct stage2 stage2;
-
-bool shadow_write_through(ipa_t ipa, size_t len)
+int shadow_write_begin(ipa_t ipa)
 {
-	fail_msg("%#llx, %zu", (unsigned long long)ipa.v, len);
-	return false;
-}
-
-int stage2_set_leaf(struct stage2 *s, ipa_t ipa, pa_t pa, u32 attrs)
-{
-	(void)s, (void)ipa, (void)pa;
-	fail_msg("%#x", attrs);
+	fail_msg("%#llx", (unsigned long long)ipa.v);
 	return 0;
 }
 
-int pause_begin(struct pause *p, u64 budget_us)
+void shadow_write_also(ipa_t ipa)
 {
-	(void)p;
-	fail_msg("%llu", (unsigned long long)budget_us);
-	return 0;
+	fail_msg("%#llx", (unsigned long long)ipa.v);
 }
 
-int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg)
+void shadow_write_end(void)
 {
-	(void)finish, (void)arg;
-	fail_msg("%p", (void *)p);
-	return 0;
-}
-
-void pause_end(struct pause *p)
-{
-	fail_msg("%p", (void *)p);
+	fail();
 }
 
 u64 arch_time_us(void)
