@@ -11,7 +11,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "machine.h"
-#include "stage2/stage2.h"
+#include "stage2/pgtable.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/random.h>

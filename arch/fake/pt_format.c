@@ -104,3 +104,8 @@ const struct pt_format *arch_guest_format(u32 levels)
 {
 	return levels == 4 ? &guest_4 : levels == 5 ? &guest_5 : NULL;
 }
+
+u64 arch_physical_limit(void)
+{
+	return 1ull << 40;
+}

@@ -4,7 +4,7 @@
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
-#include "map.h"
+#include "stage2/hide.h"
 #include "stage2/shadow_write.h"
 
 /* ---- accesses that cannot be carried out ---- */
@@ -117,7 +117,7 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 		return apic_access(c, f);
 	if (shadow_access(c, f))
 		return EXIT_STAGE2;
-	if (layout_is_hidden(f->ipa)) {
+	if (hide_covers(f->ipa)) {
 		hidden_access(c, f);
 		return EXIT_STAGE2;
 	}

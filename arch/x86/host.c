@@ -7,8 +7,8 @@
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "map.h"
 #include "pci.h"
+#include "stage2/idmap.h"
 
 #define PTE_P	(1ull << 0)
 #define PTE_RW	(1ull << 1)
@@ -27,7 +27,7 @@
 /* ---- page tables: the walker of stage 2 serves them too ---- */
 
 static u64 host_cr4;
-static struct stage2 host_tables;
+static struct pgtable host_tables;
 static struct pt_format host_format; /* the guest's 4-level format, and how to make entries */
 
 static u64 host_make_leaf(u64 pa, u32 level, u32 attrs)
@@ -42,19 +42,19 @@ static u64 host_make_table(u64 pa, u32 level)
 	return pa | PTE_P | PTE_RW;
 }
 
-static int map_devices(struct map *m)
+static int map_devices(struct idmap *m)
 {
 	const u32 device = PT_READ | PT_WRITE | PT_DEVICE;
 	struct pci_window w;
-	int err =
-		map_add(m, machine->local_apic.v, PAGE_SIZE, machine->local_apic.v, device, false);
+	int err = idmap_add(m, machine->local_apic.v, PAGE_SIZE, machine->local_apic.v, device,
+			    false);
 
 	if (!err && machine->ecam.v)
-		err = map_add(m, machine->ecam.v, (machine->ecam_end_bus + 1ull) << 20,
-			      machine->ecam.v, device, false);
+		err = idmap_add(m, machine->ecam.v, (machine->ecam_end_bus + 1ull) << 20,
+				machine->ecam.v, device, false);
 	for (u32 i = 0; !err && pci_nic_window(i, &w); i++)
 		if (!w.io)
-			err = map_add(m, w.base, w.size, w.base, device, false);
+			err = idmap_add(m, w.base, w.size, w.base, device, false);
 	return err;
 }
 
@@ -73,26 +73,27 @@ static u64 choose_cr4(void)
 int host_init(void)
 {
 	const u32 all = PT_READ | PT_WRITE | PT_EXEC;
-	struct map m = {0};
+	struct idmap m = {0};
 	int err;
 
 	host_format = *arch_guest_format(4);
 	host_format.name = "monitor";
 	host_format.max_leaf_level = arch_stage2_format()->max_leaf_level;
+	host_format.mixed_below = arch_stage2_format()->mixed_below;
 	host_format.make_leaf = host_make_leaf;
 	host_format.make_table = host_make_table;
 
 	/* Only the image and the trampoline can be executed. */
-	err = map_add(&m, machine->memory.v, machine->image_size, machine->memory.v, all, false);
+	err = idmap_add(&m, machine->memory.v, machine->image_size, machine->memory.v, all, false);
 	if (!err)
-		err = map_add(&m, machine->trampoline.v, PAGE_SIZE, machine->trampoline.v, all,
-			      false);
+		err = idmap_add(&m, machine->trampoline.v, PAGE_SIZE, machine->trampoline.v, all,
+				false);
 	if (!err)
 		err = map_devices(&m);
 	if (!err)
-		err = stage2_init(&host_tables, &host_format);
+		err = pgtable_init(&host_tables, &host_format);
 	if (!err)
-		err = map_build(&m, &host_tables, map_limit(), PT_READ | PT_WRITE);
+		err = idmap_build(&m, &host_tables, arch_physical_limit(), PT_READ | PT_WRITE);
 	host_cr4 = choose_cr4();
 	trap_init();
 	return err;

@@ -91,6 +91,9 @@ const struct pt_format *arch_guest_format(u32 levels)
 
 /* ---- nested ---- */
 
+/* APM vol. 2, 7.7.1 and 7.8: a leaf must not span memory types. */
+#define MIXED_BELOW (1ull << 32)
+
 static bool npt_in_range(u64 ipa)
 {
 	return ipa >> 48 == 0;
@@ -120,7 +123,7 @@ static u64 npt_make_table(u64 pa, u32 level)
 		.name = "AMD NPT", .top_level = 3, .max_leaf_level = (max_level),                  \
 		.in_range = npt_in_range, .present = x86_present, .leaf = x86_leaf,                \
 		.addr = x86_addr, .attrs = x86_attrs, .make_leaf = npt_make_leaf,                  \
-		.make_table = npt_make_table,                                                      \
+		.make_table = npt_make_table, .mixed_below = MIXED_BELOW,                          \
 	}
 
 static const struct pt_format npt_2m = NPT_FORMAT(1);
@@ -134,4 +137,14 @@ const struct pt_format *arch_stage2_format(void)
 	if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (edx & 1u << 26))
 		return &npt_1g;
 	return &npt_2m;
+}
+
+u64 arch_physical_limit(void)
+{
+	u32 eax, ebx, ecx, edx, bits = 36;
+
+	/* APM vol. 3, CPUID Fn8000_0008_EAX[7:0]; four levels reach 48 bits */
+	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
+		bits = eax & 0xff;
+	return 1ull << MIN(bits, 48u);
 }

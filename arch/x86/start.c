@@ -14,10 +14,10 @@
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "map.h"
 #include "pci.h"
 #include "service.h"
 #include "smp.h"
+#include "stage2/hide.h"
 #include "time.h"
 
 struct boot_info *machine;
@@ -104,6 +104,23 @@ static void intercept_ports(void)
 			hv->intercept_ports((u16)w.base, (u16)w.size);
 }
 
+static int hide_ours(void)
+{
+	struct pci_window w;
+	int err = hide_memory(machine->memory.v, machine->memory_size);
+
+	if (!err)
+		err = hide_memory(machine->trampoline.v, PAGE_SIZE);
+	if (!err && machine->nic_present && machine->ecam.v)
+		err = hide_device(machine->ecam.v + ((u64)machine->nic_bdf << 12), PAGE_SIZE);
+	for (u32 i = 0; !err && pci_nic_window(i, &w); i++)
+		if (!w.io)
+			err = hide_device(w.base, w.size);
+	if (!err)
+		err = hide_from_writes(machine->local_apic.v, PAGE_SIZE);
+	return err ? err : hide_build();
+}
+
 int core_init(struct boot_info *bi, char *why, size_t why_size)
 {
 	int err;
@@ -127,7 +144,7 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 	if (!err)
 		err = host_init();
 	if (!err)
-		err = layout_stage2();
+		err = hide_ours();
 	if (!err)
 		err = mailbox_init();
 	if (err == -ENOMEM)

@@ -20,6 +20,12 @@ struct pt_format {
 	const char *name;
 	u32 top_level;	    /* level of the root table: 3 for four levels */
 	u32 max_leaf_level; /* largest leaf this machine can use */
+	/*
+	 * Below this physical address memory types change from one 2 MiB to the next, and in the
+	 * first 2 MiB from page to page (x86: fixed MTRRs, and the hole for devices below 4 GiB);
+	 * 0: they come with the leaf.
+	 */
+	u64 mixed_below;
 	/* True if the tables can translate addr at all (canonical, within the input size). */
 	bool (*in_range)(u64 addr);
 	/* True if the entry is valid: it maps memory or points at a table. */
@@ -35,6 +41,9 @@ struct pt_format {
 	u64 (*make_leaf)(u64 pa, u32 level, u32 attrs);
 	u64 (*make_table)(u64 pa, u32 level);
 };
+
+/* The end of the physical addresses that this machine can have. Boot CPU. */
+u64 arch_physical_limit(void);
 
 /* Description of this machine's stage-2 tables (NPT, EPT, VMSAv8-64 stage 2). */
 const struct pt_format *arch_stage2_format(void);

@@ -7,7 +7,7 @@
 #include "lib/errno.h"
 #include "lib/mutate.h"
 #include "lib/string.h"
-#include "stage2/stage2.h"
+#include "stage2/pgtable.h"
 
 /* ---- translation ---- */
 
@@ -177,7 +177,7 @@ static int fetch_part(u64 va, void *buf, size_t len, u32 access)
 	ipa = IPA(piece.ipa + (va - piece.va));
 	if (MUTATION(fetch_through_stage2))
 		memcpy(buf, guest_ram_ptr(ipa), n);
-	else if (stage2_lookup(&stage2, ipa, &w) || (w.attrs & access) != access)
+	else if (pgtable_lookup(&stage2, ipa, &w) || (w.attrs & access) != access)
 		return -EACCES;
 	else
 		memcpy(buf, arch_ptr(PA(w.pa)), n);

@@ -15,8 +15,8 @@
 #include "lib/errno.h"
 #include "lib/mutate.h"
 #include "lib/string.h"
+#include "stage2/pgtable.h"
 #include "stage2/shadow_set.h"
-#include "stage2/stage2.h"
 
 struct shadow_plan {
 	struct shadow_set *former, *next;
@@ -209,9 +209,9 @@ static int find_or_add_page(struct shadow_set *s, u64 ipa)
 	set_for_each_page (s, pg)
 		if (pg->ipa.v == ipa)
 			return (int)(pg - page_of(s, 0));
-	err = stage2_split(&stage2, IPA(ipa));
+	err = pgtable_split(&stage2, IPA(ipa));
 	if (!err)
-		err = stage2_lookup(&stage2, IPA(ipa), &w);
+		err = pgtable_lookup(&stage2, IPA(ipa), &w);
 	if (err)
 		return err;
 	new = vec_push(&s->pages, sizeof(*new));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/shadow_set.h"
 #include "arch/memory.h"
-#include "stage2/stage2.h"
+#include "stage2/pgtable.h"
 
 struct shadow_state shadow = {.current = &shadow.sets[0]};
 
@@ -23,7 +23,7 @@ void shadow_set_leaf(const struct shadow_page *pg, bool shadowed)
 {
 	/* Cannot fail: prepare split the leaf, and nobody joins it again. */
 	if (shadowed)
-		(void)stage2_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
+		(void)pgtable_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
 	else
-		(void)stage2_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
+		(void)pgtable_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
 }

@@ -3,8 +3,8 @@
 #include "arch/pagetable.h"
 #include "core/pause.h"
 #include "lib/errno.h"
+#include "stage2/pgtable.h"
 #include "stage2/shadow.h"
-#include "stage2/stage2.h"
 
 /* To stop the other CPUs for one instruction */
 #define WRITE_BUDGET_US 1000000
@@ -36,14 +36,14 @@ static void restore_leaves(void *arg)
 	for (u32 i = 0; i < write.count; i++) {
 		shadow_write_through(write.page[i], PAGE_SIZE);
 		if (shadow_lookup(write.page[i], &original, &copy))
-			stage2_set_leaf(&stage2, write.page[i], copy, PT_READ | PT_EXEC);
+			pgtable_set_leaf(&stage2, write.page[i], copy, PT_READ | PT_EXEC);
 	}
 }
 
 static void open_page(ipa_t page, pa_t original)
 {
 	write.page[write.count++] = page;
-	stage2_set_leaf(&stage2, page, original, PT_READ | PT_WRITE | PT_EXEC);
+	pgtable_set_leaf(&stage2, page, original, PT_READ | PT_WRITE | PT_EXEC);
 	arch_stage2_flush_local();
 }
 

@@ -17,7 +17,7 @@ PARAMETERS = "/sys/module/mishap/parameters"
 LINES = 20000
 BURST = 64
 VMCB_CR3, VMCB_RIP = 0x550, 0x578
-ROOT = 8  # in struct stage2
+ROOT = 8  # in struct pgtable
 
 
 def image_base(guest):

@@ -17,8 +17,8 @@
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "stage2/pgtable.h"
 #include "stage2/shadow.h"
-#include "stage2/stage2.h"
 
 #define RWX   (PT_READ | PT_WRITE | PT_EXEC)
 #define RX    (PT_READ | PT_EXEC)
@@ -180,7 +180,7 @@ static inline void check_world(void)
 		pa_t original, copy;
 		struct pt_walk w;
 
-		assert_int_equal(stage2_lookup(&stage2, IPA(world.ipa[i]), &w), 0);
+		assert_int_equal(pgtable_lookup(&stage2, IPA(world.ipa[i]), &w), 0);
 		assert_memory_equal(arch_ptr(PA(w.pa)), expected, PAGE_SIZE);
 		assert_memory_equal(memory(i), world.truth[i], PAGE_SIZE);
 		assert_int_equal(w.attrs, shadowed ? RX : RWX);
@@ -259,8 +259,8 @@ static inline int setup(void **state)
 
 	(void)state;
 	fake_reset(3);
-	if (stage2_init(&stage2, arch_stage2_format()) ||
-	    stage2_map(&stage2, IPA(0), PA(0), 4ull << 30, RWX))
+	if (pgtable_init(&stage2, arch_stage2_format()) ||
+	    pgtable_map(&stage2, IPA(0), PA(0), 4ull << 30, RWX))
 		return -1;
 	memset(&world, 0, sizeof(world));
 	world.rnd = 88172645463325252ull;

@@ -10,8 +10,8 @@
 #include "core/pool.h"
 #include "patch/check/check.h"
 #include "patch/switch/switch.h"
+#include "stage2/pgtable.h"
 #include "stage2/shadow.h"
-#include "stage2/stage2.h"
 
 #define BUDGET_US 5000000 /* the machine that runs the tests may be busy */
 
@@ -71,9 +71,9 @@ static inline int setup(void **state)
 	syn_new(3);
 	sleeper = syn_task(100, "sleeper");
 	syn_sleep(sleeper, 64);
-	assert_int_equal(stage2_init(&stage2, arch_stage2_format()), 0);
-	assert_int_equal(stage2_map(&stage2, IPA(FAKE_RAM_BASE), PA(FAKE_RAM_BASE),
-				    FAKE_GUEST_RAM_SIZE, PT_READ | PT_WRITE | PT_EXEC),
+	assert_int_equal(pgtable_init(&stage2, arch_stage2_format()), 0);
+	assert_int_equal(pgtable_map(&stage2, IPA(FAKE_RAM_BASE), PA(FAKE_RAM_BASE),
+				     FAKE_GUEST_RAM_SIZE, PT_READ | PT_WRITE | PT_EXEC),
 			 0);
 	for_each_cpu (c)
 		c->state = c->id ? CPU_PARKED : CPU_SERVICE;
@@ -147,7 +147,7 @@ static inline void fetch(u64 va, u8 *buf, size_t len)
 		pa_t guest = arch_pa(syn_at(va + i));
 		struct pt_walk w;
 
-		assert_int_equal(stage2_lookup(&stage2, IPA(guest.v), &w), 0);
+		assert_int_equal(pgtable_lookup(&stage2, IPA(guest.v), &w), 0);
 		buf[i] = *(u8 *)arch_ptr(PA(w.pa));
 	}
 }

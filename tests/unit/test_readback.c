@@ -106,12 +106,12 @@ static void a_lost_shadow_page(void **state)
 	struct pt_walk w;
 
 	(void)state;
-	assert_int_equal(stage2_lookup(&stage2, IPA(page_of_a), &w), 0);
-	stage2_set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_WRITE | PT_EXEC);
+	assert_int_equal(pgtable_lookup(&stage2, IPA(page_of_a), &w), 0);
+	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_WRITE | PT_EXEC);
 	assert_lost(A, NEW_A, "a CPU fetches 90 90 90 90 90 90 90 90 at 0xffffffff81001000");
-	stage2_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), PT_READ);
+	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), PT_READ);
 	assert_lost(A, NEW_A, "stage 2 does not let a CPU fetch");
-	stage2_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
+	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
 	assert_in_force();
 }
 
@@ -121,7 +121,7 @@ static void changed_bytes(void **state)
 	u8 *code;
 
 	(void)state;
-	assert_int_equal(stage2_lookup(&stage2, IPA(page_of_a), &w), 0);
+	assert_int_equal(pgtable_lookup(&stage2, IPA(page_of_a), &w), 0);
 	code = (u8 *)arch_ptr(PA(w.pa)) + A % PAGE_SIZE;
 	code[FAKE_REDIRECT_LEN - 1] ^= 1;
 	assert_lost(A, NEW_A, "a CPU fetches eb ");
@@ -183,10 +183,10 @@ static void a_hook_and_its_site(void **state)
 	assert_int_equal(report.functions_verified, 3);
 	assert_int_equal(look(B, NEW_B), 0);
 
-	assert_int_equal(stage2_lookup(&stage2, IPA(ipa_of(word)), &w), 0);
-	stage2_set_leaf(&stage2, IPA(ipa_of(word)), PA(ipa_of(word)), PT_READ);
+	assert_int_equal(pgtable_lookup(&stage2, IPA(ipa_of(word)), &w), 0);
+	pgtable_set_leaf(&stage2, IPA(ipa_of(word)), PA(ipa_of(word)), PT_READ);
 	assert_lost(B, NEW_B, "a CPU reads 00 00 00 00 00 00 00 00 at 0xffffffff81007000");
-	stage2_set_leaf(&stage2, IPA(ipa_of(word)), PA(w.pa), w.attrs);
+	pgtable_set_leaf(&stage2, IPA(ipa_of(word)), PA(w.pa), w.attrs);
 	assert_int_equal(look(B, NEW_B), 0);
 
 	/* the copy was made before there was a tracer */
@@ -233,11 +233,11 @@ static void write_to_page(struct cpu *c)
 
 	if (c->id != 1 || pause_begin(&p, BUDGET_US))
 		return;
-	if (!stage2_lookup(&stage2, IPA(page_of_a), &w)) {
-		stage2_set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_EXEC);
+	if (!pgtable_lookup(&stage2, IPA(page_of_a), &w)) {
+		pgtable_set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_EXEC);
 		for (u64 until = arch_time_us() + 20; arch_time_us() < until;)
 			arch_relax();
-		stage2_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
+		pgtable_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
 	}
 	pause_end(&p);
 	__atomic_fetch_add(&writes, 1, __ATOMIC_RELAXED);
@@ -270,8 +270,8 @@ static void what_is_wrong_after_the_switch_is_told(void **state)
 	ipa_t page = IPA(ipa_of(A));
 
 	(void)state;
-	assert_int_equal(stage2_split(&stage2, page), 0);
-	assert_int_equal(stage2_set_leaf(&stage2, page, PA(page.v), PT_READ | PT_WRITE), 0);
+	assert_int_equal(pgtable_split(&stage2, page), 0);
+	assert_int_equal(pgtable_set_leaf(&stage2, page, PA(page.v), PT_READ | PT_WRITE), 0);
 	add_func("a", A, A, NEW_A);
 	add_func("c", C, C, NEW_2);
 	assert_int_equal(attempt(), 0);

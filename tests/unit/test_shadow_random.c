@@ -174,7 +174,7 @@ static void guest_looks(struct cpu *c)
 	for (u32 i = 0; i < 2; i++) {
 		struct pt_walk w;
 
-		if (stage2_lookup(&stage2, IPA(world.ipa[i] + 10), &w))
+		if (pgtable_lookup(&stage2, IPA(world.ipa[i] + 10), &w))
 			return;
 		byte[i] = *(volatile u8 *)arch_ptr(PA(w.pa));
 		arch_relax();

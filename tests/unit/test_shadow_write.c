@@ -8,7 +8,7 @@ static u32 attrs_of(u32 page)
 {
 	struct pt_walk w;
 
-	assert_int_equal(stage2_lookup(&stage2, IPA(world.ipa[page]), &w), 0);
+	assert_int_equal(pgtable_lookup(&stage2, IPA(world.ipa[page]), &w), 0);
 	return w.attrs;
 }
 
@@ -17,7 +17,7 @@ static void execute(u32 page, u32 offset, u8 byte)
 {
 	struct pt_walk w;
 
-	assert_int_equal(stage2_lookup(&stage2, IPA(world.ipa[page] + offset), &w), 0);
+	assert_int_equal(pgtable_lookup(&stage2, IPA(world.ipa[page] + offset), &w), 0);
 	assert_true(w.attrs & PT_WRITE);
 	*(u8 *)arch_ptr(PA(w.pa)) = world.truth[page][offset] = byte;
 }

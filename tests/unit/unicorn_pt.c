@@ -18,7 +18,7 @@
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "stage2/stage2.h"
+#include "stage2/pgtable.h"
 
 #define P   (1ull << 0)
 #define RW  (1ull << 1)
@@ -112,18 +112,19 @@ static u64 check_user_bits(const struct pt_format *f, const u64 *table, u32 leve
 
 static void all_entries_of_a_set_allow_user_accesses(void **state)
 {
-	struct stage2 s;
+	struct pgtable s;
 	struct pt_walk w;
 
 	(void)state;
-	assert_int_equal(stage2_init(&s, arch_stage2_format()), 0);
-	assert_int_equal(stage2_map(&s, IPA(PAGE_SIZE), PA(PAGE_SIZE), 4 * GB, RWX), 0);
-	assert_int_equal(stage2_split(&s, IPA(GB + 12345678)), 0);
-	assert_int_equal(stage2_set_leaf(&s, IPA(GB + 12345678), PA(0x7000), PT_READ | PT_EXEC), 0);
+	assert_int_equal(pgtable_init(&s, arch_stage2_format()), 0);
+	assert_int_equal(pgtable_map(&s, IPA(PAGE_SIZE), PA(PAGE_SIZE), 4 * GB, RWX), 0);
+	assert_int_equal(pgtable_split(&s, IPA(GB + 12345678)), 0);
+	assert_int_equal(pgtable_set_leaf(&s, IPA(GB + 12345678), PA(0x7000), PT_READ | PT_EXEC),
+			 0);
 	assert_true(check_user_bits(s.format, (u64 *)(uintptr_t)s.root.v, 3) > 3 * PT_ENTRIES);
-	assert_int_equal(stage2_lookup(&s, IPA(GB + 12345678), &w), 0);
+	assert_int_equal(pgtable_lookup(&s, IPA(GB + 12345678), &w), 0);
 	assert_int_equal(w.entry & ~A, 0x7000 | P | US);
-	stage2_destroy(&s);
+	pgtable_destroy(&s);
 	assert_int_equal(s.tables, 0);
 }
 

@@ -16,7 +16,7 @@
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/icr.h"
 #include "../../arch/x86/insn.h"
-#include "../../arch/x86/map.h"
+#include "stage2/hide.h"
 
 static struct arch_cpu arch;
 static struct cpu *self = &cpus[0];
@@ -58,7 +58,7 @@ int vcpu_decode(struct cpu *c, struct guest_insn *insn)
 	return -1;
 }
 
-bool layout_is_hidden(ipa_t ipa)
+bool hide_covers(ipa_t ipa)
 {
 	return ipa.v < 0x200000;
 }

@@ -9,7 +9,7 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "stage2/stage2.h"
+#include "stage2/pgtable.h"
 
 #define FN80000001_ECX_SVM	     (1u << 2)
 #define FN8000000A_EDX_NP	     (1u << 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the agent declares, checked. */
+#include "patch/engine/declaration.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "patch/engine/declaration.h"
 
 /* Sizes in kallsyms reach to the next symbol: padding behind the function is counted. */
 #define PADDING_MAX 64

@@ -15,7 +15,7 @@
 #include "arch/time.h"
 #include "core/pool.h"
 #include "lib/errno.h"
-#include "../../arch/x86/map.h"
+#include "stage2/idmap.h"
 
 #define POOL_SIZE (16ull << 20)
 #define LIMIT	  (1ull << 40)
@@ -32,11 +32,11 @@ void arch_debug_putc(char c)
 	(void)c;
 }
 
-static void look(struct stage2 *s, u64 at, u64 pa, u32 attrs)
+static void look(struct pgtable *s, u64 at, u64 pa, u32 attrs)
 {
 	struct pt_walk w;
 
-	assert_int_equal(stage2_lookup(s, IPA(at), &w), 0);
+	assert_int_equal(pgtable_lookup(s, IPA(at), &w), 0);
 	assert_int_equal(w.pa, pa);
 	assert_int_equal(w.attrs, attrs);
 	if (at < PT_LEVEL_SIZE(1))
@@ -48,15 +48,15 @@ static void look(struct stage2 *s, u64 at, u64 pa, u32 attrs)
 static void test_map(void **state)
 {
 	const u64 stand_in = 0x1234000, hidden = 0x37a00000, apic = 0xfee00000;
-	struct stage2 s;
-	struct map m = {0};
+	struct pgtable s;
+	struct idmap m = {0};
 
 	(void)state;
-	assert_int_equal(map_add(&m, hidden, 64 << 20, stand_in, PT_READ, true), 0);
-	assert_int_equal(map_add(&m, apic, PAGE_SIZE, apic, PT_READ, false), 0);
-	assert_int_equal(map_add(&m, 0x9f000, PAGE_SIZE, stand_in, PT_READ, true), 0);
-	assert_int_equal(stage2_init(&s, arch_stage2_format()), 0);
-	assert_int_equal(map_build(&m, &s, LIMIT, ALL), 0);
+	assert_int_equal(idmap_add(&m, hidden, 64 << 20, stand_in, PT_READ, true), 0);
+	assert_int_equal(idmap_add(&m, apic, PAGE_SIZE, apic, PT_READ, false), 0);
+	assert_int_equal(idmap_add(&m, 0x9f000, PAGE_SIZE, stand_in, PT_READ, true), 0);
+	assert_int_equal(pgtable_init(&s, arch_stage2_format()), 0);
+	assert_int_equal(idmap_build(&m, &s, LIMIT, ALL), 0);
 
 	look(&s, 0, 0, ALL);
 	look(&s, 0x9efff, 0x9efff, ALL);
@@ -71,41 +71,41 @@ static void test_map(void **state)
 	look(&s, apic + PAGE_SIZE, apic + PAGE_SIZE, ALL);
 	look(&s, 5ull << 32, 5ull << 32, ALL);
 	look(&s, LIMIT - 1, LIMIT - 1, ALL);
-	stage2_destroy(&s);
+	pgtable_destroy(&s);
 }
 
 static void test_overlaps(void **state)
 {
-	struct map m = {0};
+	struct idmap m = {0};
 
 	(void)state;
-	assert_int_equal(map_add(&m, 0x10000, 0x2000, 0x10000, ALL, false), 0);
+	assert_int_equal(idmap_add(&m, 0x10000, 0x2000, 0x10000, ALL, false), 0);
 	/* the same kind may overlap or touch: small BARs share a page */
-	assert_int_equal(map_add(&m, 0x11800, 0x1000, 0x11800, ALL, false), 0);
+	assert_int_equal(idmap_add(&m, 0x11800, 0x1000, 0x11800, ALL, false), 0);
 	assert_int_equal(m.count, 1);
 	assert_int_equal(m.ranges[0].end, 0x13000);
-	assert_int_equal(map_add(&m, 0x12000, 0x1000, 0x12000, PT_READ, false), -EEXIST);
-	assert_int_equal(map_add(&m, 0x12000, 0x1000, 0x5000, ALL, true), -EEXIST);
-	assert_int_equal(map_add(&m, 0x8000, 0, 0, ALL, true), 0);
+	assert_int_equal(idmap_add(&m, 0x12000, 0x1000, 0x12000, PT_READ, false), -EEXIST);
+	assert_int_equal(idmap_add(&m, 0x12000, 0x1000, 0x5000, ALL, true), -EEXIST);
+	assert_int_equal(idmap_add(&m, 0x8000, 0, 0, ALL, true), 0);
 	assert_int_equal(m.count, 1);
-	assert_int_equal(map_add(&m, 0x8000, 1, 0x5000, ALL, true), 0);
+	assert_int_equal(idmap_add(&m, 0x8000, 1, 0x5000, ALL, true), 0);
 	assert_int_equal(m.ranges[0].base, 0x8000);
 	assert_int_equal(m.ranges[0].end, 0x9000);
 	for (u64 at = 1 << 20; m.count < ARRAY_SIZE(m.ranges); at += 2 * PAGE_SIZE)
-		assert_int_equal(map_add(&m, at, 1, at, ALL, false), 0);
-	assert_int_equal(map_add(&m, 1 << 30, 1, 1 << 30, ALL, false), -ENOSPC);
+		assert_int_equal(idmap_add(&m, at, 1, at, ALL, false), 0);
+	assert_int_equal(idmap_add(&m, 1 << 30, 1, 1 << 30, ALL, false), -ENOSPC);
 }
 
 static void test_beyond_the_limit(void **state)
 {
-	struct stage2 s;
-	struct map m = {0};
+	struct pgtable s;
+	struct idmap m = {0};
 
 	(void)state;
-	assert_int_equal(map_add(&m, LIMIT, PAGE_SIZE, LIMIT, ALL, false), 0);
-	assert_int_equal(stage2_init(&s, arch_stage2_format()), 0);
-	assert_int_equal(map_build(&m, &s, LIMIT, ALL), -EINVAL);
-	stage2_destroy(&s);
+	assert_int_equal(idmap_add(&m, LIMIT, PAGE_SIZE, LIMIT, ALL, false), 0);
+	assert_int_equal(pgtable_init(&s, arch_stage2_format()), 0);
+	assert_int_equal(idmap_build(&m, &s, LIMIT, ALL), -EINVAL);
+	pgtable_destroy(&s);
 }
 
 static int start_pool(void **state)

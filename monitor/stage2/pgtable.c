@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "stage2/stage2.h"
+#include "stage2/pgtable.h"
 #include "arch/memory.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 
-struct stage2 stage2;
+struct pgtable stage2;
 
 static u64 *entry_at(u64 table_pa, u32 index)
 {
@@ -24,7 +24,7 @@ static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 	return 0;
 }
 
-static u64 *alloc_table(struct stage2 *s)
+static u64 *alloc_table(struct pgtable *s)
 {
 	u64 *table = pool_alloc(1);
 
@@ -33,13 +33,13 @@ static u64 *alloc_table(struct stage2 *s)
 	return table;
 }
 
-static void free_table(struct stage2 *s, u64 *table)
+static void free_table(struct pgtable *s, u64 *table)
 {
 	pool_free(table, 1);
 	s->tables--;
 }
 
-int stage2_init(struct stage2 *s, const struct pt_format *format)
+int pgtable_init(struct pgtable *s, const struct pt_format *format)
 {
 	u64 *root;
 
@@ -53,7 +53,7 @@ int stage2_init(struct stage2 *s, const struct pt_format *format)
 }
 
 /* Depth-first; never deeper than the format has levels. */
-static void destroy_table(struct stage2 *s, u64 *table, u32 level)
+static void destroy_table(struct pgtable *s, u64 *table, u32 level)
 {
 	const struct pt_format *f = s->format;
 	u32 i;
@@ -64,14 +64,14 @@ static void destroy_table(struct stage2 *s, u64 *table, u32 level)
 	free_table(s, table);
 }
 
-void stage2_destroy(struct stage2 *s)
+void pgtable_destroy(struct pgtable *s)
 {
 	destroy_table(s, arch_ptr(s->root), s->format->top_level);
 	s->root = PA(0);
 }
 
 /* Map one leaf at ipa, as large as alignment and size allow; returns its level or an error. */
-static int map_leaf(struct stage2 *s, u64 ipa, u64 pa, u64 size, u32 attrs)
+static int map_leaf(struct pgtable *s, u64 ipa, u64 pa, u64 size, u32 attrs)
 {
 	const struct pt_format *f = s->format;
 	u64 table_pa = s->root.v;
@@ -99,7 +99,7 @@ static int map_leaf(struct stage2 *s, u64 ipa, u64 pa, u64 size, u32 attrs)
 	}
 }
 
-int stage2_map(struct stage2 *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs)
+int pgtable_map(struct pgtable *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs)
 {
 	u64 done = 0;
 
@@ -118,12 +118,12 @@ int stage2_map(struct stage2 *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs)
 	return 0;
 }
 
-int stage2_lookup(const struct stage2 *s, ipa_t ipa, struct pt_walk *w)
+int pgtable_lookup(const struct pgtable *s, ipa_t ipa, struct pt_walk *w)
 {
 	return pt_walk(s->format, s->root.v, ipa.v, read_entry, NULL, w) ? -ENOENT : 0;
 }
 
-int stage2_split(struct stage2 *s, ipa_t ipa)
+int pgtable_split(struct pgtable *s, ipa_t ipa)
 {
 	const struct pt_format *f = s->format;
 	struct pt_walk w;
@@ -132,7 +132,7 @@ int stage2_split(struct stage2 *s, ipa_t ipa)
 	u32 i;
 
 	for (;;) {
-		if (stage2_lookup(s, ipa, &w))
+		if (pgtable_lookup(s, ipa, &w))
 			return -ENOENT;
 		if (w.level == 0)
 			return 0;
@@ -147,7 +147,7 @@ int stage2_split(struct stage2 *s, ipa_t ipa)
 	}
 }
 
-int stage2_set_leaf(struct stage2 *s, ipa_t ipa, pa_t pa, u32 attrs)
+int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs)
 {
 	struct pt_walk w;
 	int err;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stage2/hide.h"
+#include "arch/memory.h"
+#include "arch/pagetable.h"
+#include "core/pool.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "stage2/idmap.h"
+
+static struct idmap map;
+
+/* A page of that byte. */
+static void *stand_in_of(u8 byte)
+{
+	static void *pages[2];
+	void **page = &pages[byte != 0];
+
+	if (!*page)
+		*page = pool_alloc(1);
+	if (*page)
+		memset(*page, byte, PAGE_SIZE);
+	return *page;
+}
+
+static int hide(u64 base, u64 size, u8 byte)
+{
+	void *page = stand_in_of(byte);
+
+	return page ? idmap_add(&map, base, size, arch_pa(page).v, PT_READ, true) : -ENOMEM;
+}
+
+int hide_memory(u64 base, u64 size)
+{
+	return hide(base, size, 0);
+}
+
+int hide_device(u64 base, u64 size)
+{
+	return hide(base, size, 0xff);
+}
+
+int hide_from_writes(u64 base, u64 size)
+{
+	return idmap_add(&map, base, size, base, PT_READ | PT_DEVICE, false);
+}
+
+int hide_build(void)
+{
+	int err = pgtable_init(&stage2, arch_stage2_format());
+
+	if (err)
+		return err;
+	return idmap_build(&map, &stage2, arch_physical_limit(), PT_READ | PT_WRITE | PT_EXEC);
+}
+
+bool hide_covers(ipa_t ipa)
+{
+	for (u32 i = 0; i < map.count; i++)
+		if (map.ranges[i].repeat && ipa.v >= map.ranges[i].base &&
+		    ipa.v < map.ranges[i].end)
+			return true;
+	return false;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An identity map of all physical memory with exceptions: the monitor's own tables and the guest's
+ * second stage.
+ */
+#ifndef STAGE2_IDMAP_H
+#define STAGE2_IDMAP_H
+
+#include "stage2/pgtable.h"
+
+struct idmap_range {
+	u64 base, end;
+	u64 pa;	   /* of base, or of the one page that stands for all if `repeat` */
+	u32 attrs; /* PT_* */
+	bool repeat;
+};
+
+struct idmap {
+	u32 count;
+	struct idmap_range ranges[32]; /* sorted, disjoint */
+};
+
+/*
+ * Add an exception; rounded to whole pages. Ranges of the same kind may overlap. -EEXIST: overlaps
+ * one of another kind. -ENOSPC. A size of 0 adds nothing.
+ */
+int idmap_add(struct idmap *m, u64 base, u64 size, u64 pa, u32 attrs, bool repeat);
+
+/* Map [0, limit) in s: the exceptions, and all else to itself with attrs. -ENOMEM, -EINVAL. */
+int idmap_build(const struct idmap *m, struct pgtable *s, u64 limit, u32 attrs);
+
+#endif
