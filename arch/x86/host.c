@@ -45,16 +45,15 @@ static u64 host_make_table(u64 pa, u32 level)
 static int map_devices(struct idmap *m)
 {
 	const u32 device = PT_READ | PT_WRITE | PT_DEVICE;
-	struct pci_window w;
 	int err = idmap_add(m, machine->local_apic.v, PAGE_SIZE, machine->local_apic.v, device,
 			    false);
 
 	if (!err && machine->ecam.v)
 		err = idmap_add(m, machine->ecam.v, (machine->ecam_end_bus + 1ull) << 20,
 				machine->ecam.v, device, false);
-	for (u32 i = 0; !err && pci_nic_window(i, &w); i++)
-		if (!w.io)
-			err = idmap_add(m, w.base, w.size, w.base, device, false);
+	for_each_bar (pci_nic(), bar)
+		if (!err && !bar->io)
+			err = idmap_add(m, bar->base, bar->size, bar->base, device, false);
 	return err;
 }
 

@@ -3,18 +3,13 @@
 #ifndef X86_PCI_H
 #define X86_PCI_H
 
-#include "lib/types.h"
+#include "net/pci.h"
 
-struct pci_window {
-	bool io; /* I/O ports, not memory */
-	u64 base, size;
-};
+/* Read the management NIC's BARs. Boot CPU, in core_init, firmware's driver detached. */
+void pci_find_nic(void);
 
-/* Read the NIC's BARs. Boot CPU, in core_init, firmware's driver detached. */
-void pci_find_nic_windows(void);
-
-/* The i-th window of the management NIC; false when there is none. */
-bool pci_nic_window(u32 i, struct pci_window *w);
+/* What the management NIC is and decodes; NULL when there is none. */
+const struct pci_device *pci_nic(void);
 
 /* The guest's access to port CF8h or CFCh to CFFh; value is IN's result or OUT's data. Any CPU. */
 u32 pci_guest_port(u16 port, u32 size, bool in, u32 value);

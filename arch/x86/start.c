@@ -92,30 +92,27 @@ static int init_cpus(void)
 
 static void intercept_ports(void)
 {
-	struct pci_window w;
-
 	if (!machine->nic_present)
 		return;
 	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
 	if (!machine->ecam.v)
 		hv->intercept_ports(PCI_DATA_PORT, 4);
-	for (u32 i = 0; pci_nic_window(i, &w); i++)
-		if (w.io)
-			hv->intercept_ports((u16)w.base, (u16)w.size);
+	for_each_bar (pci_nic(), bar)
+		if (bar->io)
+			hv->intercept_ports((u16)bar->base, (u16)bar->size);
 }
 
 static int hide_ours(void)
 {
-	struct pci_window w;
 	int err = hide_memory(machine->memory.v, machine->memory_size);
 
 	if (!err)
 		err = hide_memory(machine->trampoline.v, PAGE_SIZE);
 	if (!err && machine->nic_present && machine->ecam.v)
 		err = hide_device(machine->ecam.v + ((u64)machine->nic_bdf << 12), PAGE_SIZE);
-	for (u32 i = 0; !err && pci_nic_window(i, &w); i++)
-		if (!w.io)
-			err = hide_device(w.base, w.size);
+	for_each_bar (pci_nic(), bar)
+		if (!err && !bar->io)
+			err = hide_device(bar->base, bar->size);
 	if (!err)
 		err = hide_from_writes(machine->local_apic.v, PAGE_SIZE);
 	return err ? err : hide_build();
@@ -137,7 +134,7 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 		return err;
 
 	pool_init(PA(bi->memory.v + bi->image_size), bi->memory_size - bi->image_size);
-	pci_find_nic_windows();
+	pci_find_nic();
 	err = hv->setup();
 	if (!err)
 		err = init_cpus();

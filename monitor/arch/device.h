@@ -6,8 +6,9 @@
 #include "lib/types.h"
 
 /*
- * PCI configuration space, through ECAM or ports (arch). Any CPU at boot, later only the service
- * CPU: the guest's own accesses are filtered by arch code and go through the same lock.
+ * PCI configuration space where it is not in memory (x86: ports); all ones where there is none. Any
+ * CPU at boot, later only the service CPU: the guest's own accesses are filtered by arch code and
+ * go through the same lock.
  */
 u32 arch_pci_read(u16 bdf, u32 reg); /* 32 bits, reg a multiple of 4 */
 void arch_pci_write(u16 bdf, u32 reg, u32 value);

@@ -275,9 +275,9 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 	u32 ctrl;
 	int err;
 
-	if (!d->bar[0] || d->bar_size[0] < REGS_SIZE) {
+	if (d->bar[0].io || d->bar[0].size < REGS_SIZE) {
 		log_error("e1000: no usable BAR 0 (address %#llx, size %#llx)",
-			  (unsigned long long)d->bar[0], (unsigned long long)d->bar_size[0]);
+			  (unsigned long long)d->bar[0].base, (unsigned long long)d->bar[0].size);
 		return -ENODEV;
 	}
 	e = pool_alloc(E1000_PAGES);
@@ -285,7 +285,7 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 		return -ENOMEM;
 	e->pci = *d;
 	e->model = find_model(d);
-	e->regs = arch_mmio(PA(d->bar[0]), d->bar_size[0]);
+	e->regs = arch_mmio(PA(d->bar[0].base), d->bar[0].size);
 	n->priv = e;
 	pci_enable(d);
 	err = e->regs ? reset(e) : -EIO;

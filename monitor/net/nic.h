@@ -3,14 +3,7 @@
 #ifndef NET_NIC_H
 #define NET_NIC_H
 
-#include "lib/types.h"
-
-struct pci_device {
-	u16 bdf;
-	u16 vendor, device;
-	u64 bar[6]; /* physical address of memory BARs, 0 for others */
-	u64 bar_size[6];
-};
+#include "net/pci.h"
 
 #define NIC_FRAME_MIN 14   /* an Ethernet header; shorter ones are dropped */
 #define NIC_FRAME_MAX 1514 /* without the frame check sequence, which the card handles */
@@ -51,22 +44,6 @@ struct nic_ops {
 };
 
 extern const struct nic_ops nic_e1000; /* 82540EM (e1000) and 82574L (e1000e) */
-
-/*
- * Read what the device at bdf is: ids and memory BARs with their sizes. 0, or -ENODEV when nothing
- * is there. Turns the device's decoding and DMA off while it sizes the BARs and leaves them off.
- */
-int pci_probe(u16 bdf, struct pci_device *d);
-
-/* Let the device decode its memory BARs and do DMA, or not; its INTx line stays off. */
-void pci_enable(const struct pci_device *d);
-void pci_disable(const struct pci_device *d);
-
-/*
- * Turn the device's MSI on (PCI 3.0, 6.8.1) with the address and data of arch_service_msi(). False
- * when the device or the machine has none.
- */
-bool pci_enable_msi(const struct pci_device *d);
 
 /* A register of 32 bits, `reg` bytes into such memory. Functions, so that a test can be the card.
  */

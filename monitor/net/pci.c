@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The little of PCI that a NIC driver needs (PCI Local Bus Specification 3.0, chapter 6). */
+#include "net/pci.h"
 #include "arch/device.h"
+#include "arch/memory.h"
 #include "arch/service.h"
 #include "lib/errno.h"
-#include "net/nic.h"
 
 #define PCI_ID	    0x00
 #define PCI_COMMAND 0x04 /* status in the upper half: written as zeros, which clears nothing */
 #define PCI_BAR0    0x10
 #define PCI_CAP_PTR 0x34
 
+#define COMMAND_IO	 (1u << 0)
 #define COMMAND_MEMORY	 (1u << 1)
 #define COMMAND_MASTER	 (1u << 2)
 #define COMMAND_INTX_OFF (1u << 10)
@@ -21,50 +22,117 @@
 #define MSI_64BIT    (1u << 23)
 #define MAX_CAPS     48 /* more do not fit into configuration space: the list is a loop */
 
-static void set_command(u16 bdf, u32 bits)
-{
-	u32 command = arch_pci_read(bdf, PCI_COMMAND) & 0xffff;
+static struct {
+	pa_t ecam;
+	u32 end_bus;
+} space;
 
-	command &= ~(COMMAND_MEMORY | COMMAND_MASTER);
-	arch_pci_write(bdf, PCI_COMMAND, command | COMMAND_INTX_OFF | bits);
+/* ---- configuration space ---- */
+
+void pci_init(pa_t ecam, u32 end_bus)
+{
+	space.ecam = ecam;
+	space.end_bus = end_bus;
 }
 
-/* Size the memory BAR with index i (6.2.5.1). Returns how many slots it takes. */
-static u32 probe_bar(struct pci_device *d, u32 i)
+static volatile u32 *ecam_at(u16 bdf, u32 reg)
+{
+	if (!space.ecam.v || (u32)bdf >> 8 > space.end_bus)
+		return NULL;
+	return arch_ptr(PA(space.ecam.v + ((u64)bdf << 12) + reg));
+}
+
+u32 pci_read(u16 bdf, u32 reg)
+{
+	const volatile u32 *p = ecam_at(bdf, reg);
+
+	return p ? *p : arch_pci_read(bdf, reg);
+}
+
+void pci_write(u16 bdf, u32 reg, u32 value)
+{
+	volatile u32 *p = ecam_at(bdf, reg);
+
+	if (p)
+		*p = value;
+	else
+		arch_pci_write(bdf, reg, value);
+}
+
+/* ---- devices ---- */
+
+static void set_command(u16 bdf, u32 bits)
+{
+	u32 command = pci_read(bdf, PCI_COMMAND) & 0xffff;
+
+	command &= ~(COMMAND_MEMORY | COMMAND_MASTER);
+	pci_write(bdf, PCI_COMMAND, command | COMMAND_INTX_OFF | bits);
+}
+
+/* Size the BAR with index i (6.2.5.1). Returns how many slots it takes. */
+static u32 size_bar(struct pci_device *d, u32 i)
 {
 	u32 reg = PCI_BAR0 + 4 * i;
-	u32 low = arch_pci_read(d->bdf, reg), high = 0;
-	bool wide = (low & 6) == 4 && i < 5;
-	u64 mask;
+	u32 low = pci_read(d->bdf, reg), high = 0;
+	bool io = low & 1, wide = !io && (low & 6) == 4 && i + 1 < PCI_BARS;
+	u32 flags = io ? 3u : 15u;
+	u64 mask, base;
 
-	if (low & 1)
-		return 1; /* I/O ports */
-	arch_pci_write(d->bdf, reg, ~0u);
-	mask = arch_pci_read(d->bdf, reg) & ~0xfu;
-	arch_pci_write(d->bdf, reg, low);
+	pci_write(d->bdf, reg, ~0u);
+	mask = pci_read(d->bdf, reg) & ~flags;
+	pci_write(d->bdf, reg, low);
 	if (wide) {
-		high = arch_pci_read(d->bdf, reg + 4);
-		arch_pci_write(d->bdf, reg + 4, ~0u);
-		mask |= (u64)arch_pci_read(d->bdf, reg + 4) << 32;
-		arch_pci_write(d->bdf, reg + 4, high);
-	} else {
-		mask |= mask ? 0xffffffff00000000ull : 0;
+		high = pci_read(d->bdf, reg + 4);
+		pci_write(d->bdf, reg + 4, ~0u);
+		mask |= (u64)pci_read(d->bdf, reg + 4) << 32;
+		pci_write(d->bdf, reg + 4, high);
+	} else if (mask) {
+		/* the upper half of an I/O BAR need not be there */
+		mask |= 0xffffffff00000000ull | (io ? 0xffff0000u : 0);
 	}
-	d->bar[i] = (u64)high << 32 | (low & ~0xfu);
-	d->bar_size[i] = d->bar[i] ? -mask : 0;
+	base = (u64)high << 32 | (low & ~flags);
+	if (base && mask)
+		d->bar[i] = (struct pci_bar){io, base, -mask};
 	return wide ? 2 : 1;
+}
+
+static int identify(u16 bdf, struct pci_device *d)
+{
+	u32 id = pci_read(bdf, PCI_ID);
+
+	*d = (struct pci_device){.bdf = bdf, .vendor = (u16)id, .device = (u16)(id >> 16)};
+	return id == ~0u || !id ? -ENODEV : 0;
+}
+
+static void size_bars(struct pci_device *d)
+{
+	for (u32 i = 0; i < PCI_BARS;)
+		i += size_bar(d, i);
 }
 
 int pci_probe(u16 bdf, struct pci_device *d)
 {
-	u32 id = arch_pci_read(bdf, PCI_ID);
+	int err = identify(bdf, d);
 
-	*d = (struct pci_device){.bdf = bdf, .vendor = (u16)id, .device = (u16)(id >> 16)};
-	if (id == ~0u || !id)
-		return -ENODEV;
+	if (err)
+		return err;
 	pci_disable(d);
-	for (u32 i = 0; i < ARRAY_SIZE(d->bar);)
-		i += probe_bar(d, i);
+	size_bars(d);
+	return 0;
+}
+
+int pci_look(u16 bdf, struct pci_device *d)
+{
+	int err = identify(bdf, d);
+	u32 command;
+
+	if (err)
+		return err;
+	/* While it is sized a BAR decodes at a wrong place. */
+	command = pci_read(bdf, PCI_COMMAND) & 0xffff;
+	pci_write(bdf, PCI_COMMAND, command & ~(COMMAND_IO | COMMAND_MEMORY));
+	size_bars(d);
+	pci_write(bdf, PCI_COMMAND, command);
 	return 0;
 }
 
@@ -82,11 +150,11 @@ static u32 find_capability(const struct pci_device *d, u8 id)
 {
 	u32 at = 0;
 
-	if (!(arch_pci_read(d->bdf, PCI_COMMAND) & STATUS_CAP_LIST))
+	if (!(pci_read(d->bdf, PCI_COMMAND) & STATUS_CAP_LIST))
 		return 0;
-	at = arch_pci_read(d->bdf, PCI_CAP_PTR) & 0xfc;
+	at = pci_read(d->bdf, PCI_CAP_PTR) & 0xfc;
 	for (u32 n = 0; at >= 0x40 && n < MAX_CAPS; n++) {
-		u32 head = arch_pci_read(d->bdf, at);
+		u32 head = pci_read(d->bdf, at);
 
 		if ((head & 0xff) == id)
 			return at;
@@ -102,15 +170,15 @@ bool pci_enable_msi(const struct pci_device *d)
 
 	if (!cap || !arch_service_msi(&address, &data))
 		return false;
-	control = arch_pci_read(d->bdf, cap) & ~(MSI_ENABLE | MSI_MULTIPLE);
+	control = pci_read(d->bdf, cap) & ~(MSI_ENABLE | MSI_MULTIPLE);
 	if (address >> 32 && !(control & MSI_64BIT))
 		return false;
-	arch_pci_write(d->bdf, cap, control);
-	arch_pci_write(d->bdf, cap + 4, (u32)address);
+	pci_write(d->bdf, cap, control);
+	pci_write(d->bdf, cap + 4, (u32)address);
 	if (control & MSI_64BIT)
-		arch_pci_write(d->bdf, cap + 8, (u32)(address >> 32));
+		pci_write(d->bdf, cap + 8, (u32)(address >> 32));
 	data_reg = cap + (control & MSI_64BIT ? 12 : 8);
-	arch_pci_write(d->bdf, data_reg, (arch_pci_read(d->bdf, data_reg) & 0xffff0000u) | data);
-	arch_pci_write(d->bdf, cap, control | MSI_ENABLE);
+	pci_write(d->bdf, data_reg, (pci_read(d->bdf, data_reg) & 0xffff0000u) | data);
+	pci_write(d->bdf, cap, control | MSI_ENABLE);
 	return true;
 }

@@ -139,8 +139,8 @@ static int start(struct nic *n)
 
 	memset(n, 0, sizeof(*n));
 	assert_int_equal(pci_probe(BDF, &d), 0);
-	assert_int_equal(d.bar[0], BAR);
-	assert_int_equal(d.bar_size[0], BAR_SIZE);
+	assert_int_equal(d.bar[0].base, BAR);
+	assert_int_equal(d.bar[0].size, BAR_SIZE);
 	assert_true(nic_e1000.match(&d));
 	n->ops = &nic_e1000;
 	return nic_e1000.start(n, &d);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The little of PCI that the monitor needs (PCI Local Bus Specification 3.0, chapter 6). Boot CPU in
+ * core_init, later the service CPU: the guest's own accesses are the architecture's business.
+ */
+#ifndef NET_PCI_H
+#define NET_PCI_H
+
+#include "lib/types.h"
+
+#define PCI_BARS 6
+
+struct pci_bar {
+	bool io;	/* I/O ports, not memory */
+	u64 base, size; /* 0: there is none, or the upper half of the one before */
+};
+
+struct pci_device {
+	u16 bdf;
+	u16 vendor, device;
+	struct pci_bar bar[PCI_BARS];
+};
+
+/* Each BAR that d has; d may be NULL: it has none. */
+#define for_each_bar(d, b)                                                                         \
+	for (const struct pci_bar *b = (d) ? (d)->bar : NULL; b && b < (d)->bar + PCI_BARS; b++)   \
+		if (b->size)
+
+/*
+ * Where configuration space is: in memory (PCI Express 5.0, 7.2.2: ECAM) up to end_bus, or with
+ * ecam 0, and for buses behind that, where arch_pci_read() finds it. Boot CPU.
+ */
+void pci_init(pa_t ecam, u32 end_bus);
+
+u32 pci_read(u16 bdf, u32 reg); /* 32 bits, reg a multiple of 4 */
+void pci_write(u16 bdf, u32 reg, u32 value);
+
+/*
+ * Read what the device at bdf is: ids and BARs with their sizes. 0, or -ENODEV when nothing is
+ * there. pci_probe() turns the device's decoding and DMA off while it sizes the BARs and leaves them
+ * off; pci_look() leaves the device as it was.
+ */
+int pci_probe(u16 bdf, struct pci_device *d);
+int pci_look(u16 bdf, struct pci_device *d);
+
+/* Let the device decode its memory BARs and do DMA, or not; its INTx line stays off. */
+void pci_enable(const struct pci_device *d);
+void pci_disable(const struct pci_device *d);
+
+/*
+ * Turn the device's MSI on (6.8.1) with the address and data of arch_service_msi(). False when the
+ * device or the machine has none.
+ */
+bool pci_enable_msi(const struct pci_device *d);
+
+#endif
