@@ -7,6 +7,7 @@
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "net/pci.h"
 #include "pci.h"
 #include "stage2/idmap.h"
 
@@ -42,7 +43,7 @@ static u64 host_make_table(u64 pa, u32 level)
 	return pa | PTE_P | PTE_RW;
 }
 
-static int map_devices(struct idmap *m)
+static int map_devices(struct idmap *m, const struct pci_device *nic)
 {
 	const u32 device = PT_READ | PT_WRITE | PT_DEVICE;
 	int err = idmap_add(m, machine->local_apic.v, PAGE_SIZE, machine->local_apic.v, device,
@@ -51,7 +52,7 @@ static int map_devices(struct idmap *m)
 	if (!err && machine->ecam.v)
 		err = idmap_add(m, machine->ecam.v, (machine->ecam_end_bus + 1ull) << 20,
 				machine->ecam.v, device, false);
-	for_each_bar (pci_nic(), bar)
+	for_each_bar (nic, bar)
 		if (!err && !bar->io)
 			err = idmap_add(m, bar->base, bar->size, bar->base, device, false);
 	return err;
@@ -69,7 +70,7 @@ static u64 choose_cr4(void)
 	       (features & FN7_EBX_SMAP ? CR4_SMAP : 0);
 }
 
-int host_init(void)
+int host_init(const struct pci_device *nic)
 {
 	const u32 all = PT_READ | PT_WRITE | PT_EXEC;
 	struct idmap m = {0};
@@ -88,7 +89,7 @@ int host_init(void)
 		err = idmap_add(&m, machine->trampoline.v, PAGE_SIZE, machine->trampoline.v, all,
 				false);
 	if (!err)
-		err = map_devices(&m);
+		err = map_devices(&m, nic);
 	if (!err)
 		err = pgtable_init(&host_tables, &host_format);
 	if (!err)

@@ -16,8 +16,6 @@
 static struct {
 	struct spinlock lock;
 	u32 guest_address;
-	bool nic_found;
-	struct pci_device nic;
 } pci;
 
 /* ---- the monitor's access ---- */
@@ -39,19 +37,6 @@ void arch_pci_write(u16 bdf, u32 reg, u32 value)
 	outl(PCI_ADDRESS_PORT, ADDRESS_ENABLE | (u32)bdf << 8 | (reg & 0xfc));
 	outl(PCI_DATA_PORT, value);
 	spin_unlock(&pci.lock);
-}
-
-/* ---- the NIC ---- */
-
-void pci_find_nic(void)
-{
-	pci_init(machine->ecam, machine->ecam_end_bus);
-	pci.nic_found = machine->nic_present && !pci_look(machine->nic_bdf, &pci.nic);
-}
-
-const struct pci_device *pci_nic(void)
-{
-	return pci.nic_found ? &pci.nic : NULL;
 }
 
 /* All windows of the NIC are mapped uncached at their own address (host.c). */

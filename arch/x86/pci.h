@@ -3,13 +3,7 @@
 #ifndef X86_PCI_H
 #define X86_PCI_H
 
-#include "net/pci.h"
-
-/* Read the management NIC's BARs. Boot CPU, in core_init, firmware's driver detached. */
-void pci_find_nic(void);
-
-/* What the management NIC is and decodes; NULL when there is none. */
-const struct pci_device *pci_nic(void);
+#include "lib/types.h"
 
 /* The guest's access to port CF8h or CFCh to CFFh; value is IN's result or OUT's data. Any CPU. */
 u32 pci_guest_port(u16 port, u32 size, bool in, u32 value);

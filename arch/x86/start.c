@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The start of the monitor on x86, top to bottom: core_init() while the firmware lives, take_over()
- * in the ExitBootServices hook. Until hv->enable() on the boot CPU every failure leaves the machine
- * as it was.
+ * x86's part of the start: of core_init(), and then take_over() in the ExitBootServices hook. Until
+ * hv->enable() on the boot CPU every failure leaves the machine as it was.
  */
 #include <suture/abi.h>
-#include "agent/mailbox.h"
 #include "apic.h"
 #include "arch/memory.h"
+#include "arch/start.h"
 #include "core/log.h"
 #include "core/pool.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/format.h"
+#include "net/pci.h"
 #include "pci.h"
 #include "service.h"
 #include "smp.h"
@@ -43,15 +43,12 @@ static int find_vendor(char *why, size_t why_size)
 	return err;
 }
 
+/* What common code does not ask of *bi. */
 static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
 {
 	const char *wrong = NULL;
 
-	if (bi->nr_cpus < 2 || bi->nr_cpus > MAX_CPUS)
-		wrong = "it needs 2 to 64 CPUs, one of them for itself";
-	else if (!bi->service_cpu || bi->service_cpu >= bi->nr_cpus)
-		wrong = "the service CPU must be one of the machine's, and not the boot CPU";
-	else if (bi->memory.v + bi->memory_size > 1ull << 32)
+	if (bi->memory.v + bi->memory_size > 1ull << 32)
 		wrong = "its memory must lie below 4 GiB";
 	else if (!bi->trampoline.v || bi->trampoline.v >= 1 << 20 || bi->trampoline.v % PAGE_SIZE)
 		wrong = "it needs a page below 1 MiB to start CPUs from";
@@ -65,60 +62,7 @@ static int check_boot_info(const struct boot_info *bi, char *why, size_t why_siz
 	return -EINVAL;
 }
 
-static int init_cpus(void)
-{
-	int err = 0;
-
-	nr_cpus = machine->nr_cpus;
-	for_each_cpu (c) {
-		size_t pages = ALIGN_UP(sizeof(struct arch_cpu), PAGE_SIZE) / PAGE_SIZE;
-
-		c->id = (u32)(c - cpus);
-		c->hwid = machine->cpu_hwid[c->id];
-		c->state = CPU_ABSENT;
-		c->arch = pool_alloc(pages);
-		if (!c->arch)
-			return -ENOMEM;
-		c->arch->self = c;
-		c->arch->dfr = ~0u;
-		err = host_init_cpu(c);
-		if (!err && c->id != machine->service_cpu)
-			err = hv->setup_cpu(c);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static void intercept_ports(void)
-{
-	if (!machine->nic_present)
-		return;
-	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
-	if (!machine->ecam.v)
-		hv->intercept_ports(PCI_DATA_PORT, 4);
-	for_each_bar (pci_nic(), bar)
-		if (bar->io)
-			hv->intercept_ports((u16)bar->base, (u16)bar->size);
-}
-
-static int hide_ours(void)
-{
-	int err = hide_memory(machine->memory.v, machine->memory_size);
-
-	if (!err)
-		err = hide_memory(machine->trampoline.v, PAGE_SIZE);
-	if (!err && machine->nic_present && machine->ecam.v)
-		err = hide_device(machine->ecam.v + ((u64)machine->nic_bdf << 12), PAGE_SIZE);
-	for_each_bar (pci_nic(), bar)
-		if (!err && !bar->io)
-			err = hide_device(bar->base, bar->size);
-	if (!err)
-		err = hide_from_writes(machine->local_apic.v, PAGE_SIZE);
-	return err ? err : hide_build();
-}
-
-int core_init(struct boot_info *bi, char *why, size_t why_size)
+int arch_start_probe(struct boot_info *bi, char *why, size_t why_size)
 {
 	int err;
 
@@ -128,35 +72,53 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 	if (err)
 		return err;
 	time_init();
-	log_set_level((enum log_level)bi->config.log_level);
-	err = find_vendor(why, why_size);
-	if (err)
-		return err;
+	return find_vendor(why, why_size);
+}
 
-	pool_init(PA(bi->memory.v + bi->image_size), bi->memory_size - bi->image_size);
-	pci_find_nic();
-	err = hv->setup();
-	if (!err)
-		err = init_cpus();
-	if (!err)
-		err = host_init();
-	if (!err)
-		err = hide_ours();
-	if (!err)
-		err = mailbox_init();
-	if (err == -ENOMEM)
-		format(why, why_size, "memory=%lluM is too small for the monitor on this machine",
-		       (unsigned long long)(bi->memory_size >> 20));
-	else if (err)
-		format(why, why_size,
-		       "the monitor's memory, its NIC and the local APIC overlap (%s)",
-		       errno_name(err));
-	if (err)
-		return err;
+int arch_start_shared(void)
+{
+	return hv->setup();
+}
 
-	intercept_ports();
-	log_info("%s, %u CPUs, firmware %s", hv->name, nr_cpus, bi->firmware);
-	return 0;
+int arch_start_cpu(struct cpu *c)
+{
+	size_t pages = ALIGN_UP(sizeof(struct arch_cpu), PAGE_SIZE) / PAGE_SIZE;
+	int err;
+
+	c->arch = pool_alloc(pages);
+	if (!c->arch)
+		return -ENOMEM;
+	c->arch->self = c;
+	c->arch->dfr = ~0u;
+	err = host_init_cpu(c);
+	return err || c->id == machine->service_cpu ? err : hv->setup_cpu(c);
+}
+
+int arch_start_tables(const struct pci_device *nic)
+{
+	int err = host_init(nic);
+
+	if (!err)
+		err = hide_memory(machine->trampoline.v, PAGE_SIZE);
+	/* Reads of the local APIC need no exit. */
+	return err ? err : hide_from_writes(machine->local_apic.v, PAGE_SIZE);
+}
+
+void arch_start_intercepts(const struct pci_device *nic)
+{
+	if (!machine->nic_present)
+		return;
+	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
+	if (!machine->ecam.v)
+		hv->intercept_ports(PCI_DATA_PORT, 4);
+	for_each_bar (nic, bar)
+		if (bar->io)
+			hv->intercept_ports((u16)bar->base, (u16)bar->size);
+}
+
+const char *arch_start_name(void)
+{
+	return hv->name;
 }
 
 /* What the guest's logical destinations mean was settled by the firmware for the boot CPU. */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The start of the monitor, top to bottom, while the firmware lives. Every failure leaves the
+ * machine as it was. core_take_over(), in arch/, goes on in the ExitBootServices hook.
+ */
+#include "agent/mailbox.h"
+#include "arch/start.h"
+#include "boot/boot.h"
+#include "core/cpu.h"
+#include "core/log.h"
+#include "core/pool.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "net/pci.h"
+#include "stage2/hide.h"
+
+static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
+{
+	const char *wrong = NULL;
+
+	if (bi->nr_cpus < 2 || bi->nr_cpus > MAX_CPUS)
+		wrong = "it needs 2 to 64 CPUs, one of them for itself";
+	else if (!bi->service_cpu || bi->service_cpu >= bi->nr_cpus)
+		wrong = "the service CPU must be one of the machine's, and not the boot CPU";
+	if (!wrong)
+		return 0;
+	format(why, why_size, "the monitor cannot start: %s", wrong);
+	return -EINVAL;
+}
+
+static int init_cpus(const struct boot_info *bi)
+{
+	int err = 0;
+
+	nr_cpus = bi->nr_cpus;
+	for_each_cpu (c) {
+		c->id = (u32)(c - cpus);
+		c->hwid = bi->cpu_hwid[c->id];
+		c->state = CPU_ABSENT;
+		err = arch_start_cpu(c);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Firmware's driver is detached from it. */
+static const struct pci_device *find_nic(const struct boot_info *bi)
+{
+	static struct pci_device nic;
+
+	pci_init(bi->ecam, bi->ecam_end_bus);
+	return bi->nic_present && !pci_look(bi->nic_bdf, &nic) ? &nic : NULL;
+}
+
+static int hide_ours(const struct boot_info *bi, const struct pci_device *nic)
+{
+	int err = hide_memory(bi->memory.v, bi->memory_size);
+
+	if (!err && bi->nic_present && bi->ecam.v)
+		err = hide_device(bi->ecam.v + ((u64)bi->nic_bdf << 12), PAGE_SIZE);
+	for_each_bar (nic, bar)
+		if (!err && !bar->io)
+			err = hide_device(bar->base, bar->size);
+	return err;
+}
+
+static int set_up(const struct boot_info *bi, const struct pci_device *nic)
+{
+	int err = arch_start_shared();
+
+	if (!err)
+		err = init_cpus(bi);
+	if (!err)
+		err = hide_ours(bi, nic);
+	if (!err)
+		err = arch_start_tables(nic);
+	if (!err)
+		err = hide_build();
+	return err ? err : mailbox_init();
+}
+
+int core_init(struct boot_info *bi, char *why, size_t why_size)
+{
+	const struct pci_device *nic;
+	int err = check_boot_info(bi, why, why_size);
+
+	if (!err)
+		err = arch_start_probe(bi, why, why_size);
+	if (err)
+		return err;
+	log_set_level((enum log_level)bi->config.log_level);
+	pool_init(PA(bi->memory.v + bi->image_size), bi->memory_size - bi->image_size);
+	nic = find_nic(bi);
+	err = set_up(bi, nic);
+	if (err == -ENOMEM)
+		format(why, why_size, "memory=%lluM is too small for the monitor on this machine",
+		       (unsigned long long)(bi->memory_size >> 20));
+	else if (err)
+		format(why, why_size,
+		       "the monitor's memory, its NIC and the interrupt controller overlap (%s)",
+		       errno_name(err));
+	if (err)
+		return err;
+
+	arch_start_intercepts(nic);
+	log_info("%s, %u CPUs, firmware %s", arch_start_name(), nr_cpus, bi->firmware);
+	return 0;
+}
