@@ -15,9 +15,10 @@ check: build/setup.stamp
 # gets its next file when two tests of the last one are left, so with a long test goes a short file.
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
-	test_check.py test_probes.py test_races.py
-# test_fixes.py has a kernel of its own: check-fixes; test_disk.py a disk: check-disk
-TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+	test_check.py test_probes.py
+# test_fixes.py has a kernel of its own: check-fixes; test_disk.py a disk: check-disk; test_races.py an
+# open fault: check-races
+TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
 .PHONY: check-qemu
@@ -44,7 +45,12 @@ soak: $(QEMU_NEEDS)
 check-disk: $(QEMU_NEEDS) $(DISK)
 	@$(call PYTEST,86400) -n 0 -s test_disk.py
 
-## check-long    what takes hours: every kernel, boots, the Debian disk, the soak
+## check-races   races in a guest that rewrites its code, multi-threaded (SUTURE_NATIVE=1: without the monitor)
+.PHONY: check-races
+check-races: $(QEMU_NEEDS)
+	@$(call PYTEST,3600) -n 0 -s test_races.py
+
+## check-long    what takes hours: every kernel, boots, races, the Debian disk, the soak
 .PHONY: check-long
 check-long: build/setup.stamp
 	@mk/check.sh build/logs long

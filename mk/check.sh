@@ -54,6 +54,7 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 if [ "$length" = long ]; then
 	stage kernels check-kernels counts
 	stage boot check-boot counts
+	stage races check-races counts
 	stage disk check-disk counts
 	stage soak soak counts
 else

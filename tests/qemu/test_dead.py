@@ -103,7 +103,8 @@ def check_dead(guest, cpu):
     status = guest.json("/v1/status")["cpus"]
     assert [c["state"] for c in status] == ["guest", "dead", "service"]
     why = status[cpu]["why"]
-    assert re.match(r"the exit saved the monitor's state as the guest's: exit code 0x[0-9a-f]+, "
+    assert re.match(r"the exit saved the monitor's state as the guest's, at 0x[0-9a-f]+ of its image "
+                    r"\(entered with event (0x)?[0-9a-f]+\): exit code 0x[0-9a-f]+, "
                     r"info 0x[0-9a-f]+ and 0x[0-9a-f]+; guest's rip 0x[0-9a-f]+", why), why
     said = [line for line in log_of(guest) if "is dead" in line["text"]]
     assert [(line["text"], line["level"]) for line in said] == [
@@ -136,4 +137,5 @@ def test_mishaps_of_a_guest(boot, demo, measured):
     log = guest.read_log("monitor.log")
     assert re.search(rf"guest CPU 0 shut down \(triple fault\) at .*, cr3 {tables:#x}", log), log
     walks = re.findall(r"page table at guest physical .* cannot be carried out", log)
-    assert len(walks) == 3, walks
+    # what was provoked before has used up the limit of this kind, and time alone gives it back
+    assert 1 <= len(walks) <= 3, walks

@@ -266,12 +266,24 @@ static void keep_event(struct vmcb *v)
 }
 
 /*
- * Seen once, in a multi-threaded QEMU 7.2: an exit that saved the monitor's own state as the
+ * Seen in multi-threaded QEMU, 7.2 and 10.0: an exit that saved the monitor's own state as the
  * guest's. Every entry after it would run the monitor's code in the guest.
  */
 static bool has_host_state(const struct vmcb *v)
 {
 	return v->cr3 == host_root() && v->rip - machine->memory.v < machine->image_size;
+}
+
+static _Noreturn void die_of_host_state(struct cpu *c, const struct vmcb *v)
+{
+	char what[160];
+
+	format(what, sizeof(what),
+	       "the exit saved the monitor's state as the guest's, at %#llx of its image (entered "
+	       "with event %#llx)",
+	       (unsigned long long)(v->rip - machine->memory.v),
+	       (unsigned long long)v->event_injection);
+	vcpu_die(c, "host-state", what, v->exit_code, v->exit_info1, v->exit_info2);
 }
 
 static enum exit_class svm_enter(struct cpu *c)
@@ -294,8 +306,7 @@ static enum exit_class svm_enter(struct cpu *c)
 	svm_run(r->gpr, arch_pa(v).v, arch_pa(s->host).v);
 
 	if (has_host_state(v))
-		vcpu_die(c, "host-state", "the exit saved the monitor's state as the guest's",
-			 v->exit_code, v->exit_info1, v->exit_info2);
+		die_of_host_state(c, v);
 	keep_event(v);
 	load_vcpu(c);
 	return svm_exit(c);
