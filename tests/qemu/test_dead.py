@@ -104,7 +104,7 @@ def check_dead(guest, cpu):
     assert [c["state"] for c in status] == ["guest", "dead", "service"]
     why = status[cpu]["why"]
     assert re.match(r"the exit saved the monitor's state as the guest's, at 0x[0-9a-f]+ of its image "
-                    r"\(entered with event (0x)?[0-9a-f]+\): exit code 0x[0-9a-f]+, "
+                    r"\(interrupted event (0x)?[0-9a-f]+\): exit code 0x[0-9a-f]+, "
                     r"info 0x[0-9a-f]+ and 0x[0-9a-f]+; guest's rip 0x[0-9a-f]+", why), why
     said = [line for line in log_of(guest) if "is dead" in line["text"]]
     assert [(line["text"], line["level"]) for line in said] == [

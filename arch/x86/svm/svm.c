@@ -279,10 +279,10 @@ static _Noreturn void die_of_host_state(struct cpu *c, const struct vmcb *v)
 	char what[160];
 
 	format(what, sizeof(what),
-	       "the exit saved the monitor's state as the guest's, at %#llx of its image (entered "
-	       "with event %#llx)",
+	       "the exit saved the monitor's state as the guest's, at %#llx of its image "
+	       "(interrupted event %#llx)",
 	       (unsigned long long)(v->rip - machine->memory.v),
-	       (unsigned long long)v->event_injection);
+	       (unsigned long long)v->exit_int_info);
 	vcpu_die(c, "host-state", what, v->exit_code, v->exit_info1, v->exit_info2);
 }
 
