@@ -44,7 +44,7 @@ build/guest/bin/%: tests/guest/%.c | build/setup.stamp
 
 # the monitor's own planner of redirects, over all functions of the guest's kernel
 REDIRECTS_SRC := tests/guest/redirects/redirects.c arch/$(ARCH)/redirect.c $(ZYDIS_SRC)
-build/guest/redirects: $(REDIRECTS_SRC) $(wildcard tests/guest/*.h monitor/core/*.h \
+build/guest/redirects: $(REDIRECTS_SRC) $(wildcard tests/guest/*.h monitor/arch/*.h monitor/lib/*.h \
 		monitor/stage2/*.h include/suture/*.h) | build/setup.stamp
 	@mkdir -p $(@D)
 	@echo "CC $@"

@@ -2,7 +2,7 @@
 /*
  * The machine that unit tests run on: simulated memory, time that a test can set, guest CPUs that
  * are threads or just records, and a builder for guest page tables. For tests only; the monitor
- * sees core/arch.h.
+ * sees monitor/arch/.
  */
 #ifndef FAKE_H
 #define FAKE_H

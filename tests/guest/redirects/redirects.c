@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "core/arch.h"
+#include "arch/redirect.h"
 #include "lib/errno.h"
 #include "stage2/shadow.h"
 #include <Zydis/Zydis.h>
