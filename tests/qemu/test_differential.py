@@ -158,6 +158,13 @@ def files(which):
 
 # ---- what to do next ----
 
+def enters_in_between(target, facts):
+    """Would a thread enter the target's functions while a patch that has them waits? In Linux it enters
+    the side that its task has by then, in Suture the old one: it blocks the one, and not the other."""
+    return any(transition == "1" and f"{patch}/{target}" in facts["objects"]
+               for patch, (_, transition) in facts["patches"].items())
+
+
 class Steps:
     """Random steps, chosen by what the reference shows."""
 
@@ -211,8 +218,11 @@ class Steps:
 
     def next(self, facts):
         steps = self.choices(facts)
-        command = self.random.choices([s for _, s in steps], [w for w, _ in steps])[0]
-        busy = re.match(r"echo ([01]) >/sys/module/(diff_t.)/parameters/busy", command)
+        while True:
+            command = self.random.choices([s for _, s in steps], [w for w, _ in steps])[0]
+            busy = re.match(r"echo ([01]) >/sys/module/(diff_t.)/parameters/busy", command)
+            if not busy or busy[1] == "0" or not enters_in_between(busy[2], facts):
+                break
         if busy and busy[1] == "1":
             self.busy.add(busy[2])
         elif busy:
