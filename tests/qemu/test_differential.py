@@ -57,6 +57,7 @@ class System:
         self.look_command = f"KLP={sysfs}\n" + LOOK
         self.sysfs = sysfs
         self.forced = False
+        self.command = "boot"
         # livepatch's debug messages are part of what is compared
         machine.check("dmesg -n 1; dmesg -c >/dev/null")
 
@@ -94,11 +95,13 @@ class System:
                 facts["blocked"] = blocked
                 return facts
             if time.monotonic() > deadline:
-                self.machine.fail(f"nothing settles: {facts}")
+                self.machine.fail(f"nothing settles after {self.command!r}: {facts}; "
+                                  f"{self.waits_for()}")
             time.sleep(0.05)
 
     def step(self, command):
         """Do it; what it returned, what it said, and what is to be seen afterwards."""
+        self.command = command
         self.forced |= command.endswith("/force")
         result = self.machine.shell(command.replace("$KLP", self.sysfs), timeout=60)
         facts = self.settle()
@@ -126,6 +129,11 @@ class Linux(System):
                                    " 2>/dev/null); do cat ${f%/*}/comm; done").out.split()
         return bool(tasks) and all(re.fullmatch("diff_t._busy", task) for task in tasks)
 
+    def waits_for(self):
+        """What livepatch says of its next attempts."""
+        return self.machine.shell("echo 'func klp_try_switch_task +p' >/proc/dynamic_debug/control;"
+                                  " sleep 3; dmesg", timeout=60).out
+
 
 class Suture(System):
     def __init__(self, boot):
@@ -133,6 +141,9 @@ class Suture(System):
                          "/sys/kernel/suture")
         self.machine.load_agent()
         self.machine.check("dmesg -c >/dev/null")
+
+    def waits_for(self):
+        return self.machine.json("/v1/status")["transition"]
 
     def blocked(self, patch, patches):
         """Do attempts fail, again and again, on a busy thread?"""
@@ -165,6 +176,14 @@ def enters_in_between(target, facts):
                for patch, (_, transition) in facts["patches"].items())
 
 
+def never_ends(patch, facts, order):
+    """Would a patch below others that is going come back? Linux then takes the head of the list of a
+    function's patches for the patch before (klp_check_stack_func), and waits for tasks that it believes
+    to sleep there, for ever."""
+    return facts["patches"].get(patch) == ("0", "1") and any(
+        order[other] > order[patch] for other in facts["patches"])
+
+
 class Steps:
     """Random steps, chosen by what the reference shows."""
 
@@ -172,6 +191,7 @@ class Steps:
         self.random = random.Random(seed)
         self.tag = 0
         self.busy = set()
+        self.order = {}  # patch: a number that grows with each load
 
     def params(self):
         pick = self.random
@@ -221,12 +241,18 @@ class Steps:
         while True:
             command = self.random.choices([s for _, s in steps], [w for w, _ in steps])[0]
             busy = re.match(r"echo ([01]) >/sys/module/(diff_t.)/parameters/busy", command)
-            if not busy or busy[1] == "0" or not enters_in_between(busy[2], facts):
+            enable = re.match(r"echo 1 >\$KLP/(diff_.)/enabled", command)
+            if busy and busy[1] == "1" and enters_in_between(busy[2], facts):
+                continue
+            if not (enable and never_ends(enable[1], facts, self.order)):
                 break
         if busy and busy[1] == "1":
             self.busy.add(busy[2])
         elif busy:
             self.busy.discard(busy[2])
+        load = re.match(r"load /lib/modules/(diff_.)\.ko tag=(\d+)", command)
+        if load and load[1] not in facts["modules"]:
+            self.order[load[1]] = int(load[2])
         return command
 
 
