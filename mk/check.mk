@@ -8,7 +8,7 @@ PYTEST = cd tests/qemu && env PYTHONDONTWRITEBYTECODE=1 $(2) timeout -k 10 $(1) 
 
 ## check         everything: build, lint, unit tests, QEMU tests; ends with N passed, N failed
 .PHONY: check
-check: build/setup.stamp
+check: $(SETUP)
 	@mk/check.sh build/logs
 
 # Every test file. The long ones first, so that no worker is left alone with one at the end; a worker
@@ -57,7 +57,7 @@ check-races: $(QEMU_NEEDS) $(QEMU10)/version
 
 ## check-long    what takes hours: every kernel, boots, races, the Debian disk, the soak
 .PHONY: check-long
-check-long: build/setup.stamp
+check-long: $(SETUP)
 	@mk/check.sh build/logs long
 
 # What must work with every kernel: boot, CPUs, patches of the kernel and of a module, blockers,

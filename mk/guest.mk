@@ -6,7 +6,7 @@ export GUEST
 GUEST_DIR := build/guest/$(GUEST)
 AGENT_DIR := build/agent/$(GUEST)
 
-$(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | build/setup.stamp
+$(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | $(SETUP)
 	@mk/guest-kernel.sh $(GUEST_DIR) $(GUEST)
 
 # kbuild writes beside the sources: it gets links to them in a folder of its own
@@ -37,15 +37,15 @@ agent: $(AGENT_DIR)/stripped/suture.ko $(AGENT_DIR)/suture-load
 # user programs of the tests: small ones with musl, for which the kernel's headers are added
 KERNEL_HEADERS := $(addprefix -idirafter /usr/include/,. $(shell $(CC) -print-multiarch))
 GUEST_PROGRAMS := $(patsubst tests/guest/%.c,build/guest/bin/%,$(wildcard tests/guest/*.c))
-build/guest/bin/%: tests/guest/%.c | build/setup.stamp
+build/guest/bin/%: tests/guest/%.c | $(SETUP)
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)musl-gcc -std=gnu11 -O2 -static -s -D_GNU_SOURCE $(WARN) -pthread $(KERNEL_HEADERS) $< -o $@
 
 # the monitor's own planner of redirects, over all functions of the guest's kernel
-REDIRECTS_SRC := tests/guest/redirects/redirects.c arch/$(ARCH)/redirect.c $(ZYDIS_SRC)
+REDIRECTS_SRC := tests/guest/redirects/redirects.c arch/$(ARCH)/redirect.c $(ARCH_DEPS_SRC)
 build/guest/redirects: $(REDIRECTS_SRC) $(wildcard tests/guest/*.h monitor/arch/*.h monitor/lib/*.h \
-		monitor/stage2/*.h include/suture/*.h) | build/setup.stamp
+		monitor/stage2/*.h include/suture/*.h) | $(SETUP)
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -static -s -Wall -Werror $(INCLUDES) -Iarch/$(ARCH)/include \
