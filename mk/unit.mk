@@ -48,6 +48,7 @@ $(UNIT)/fake/lib$(ARCH).a: $(UNIT_ANYWHERE_OBJ)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
 ANYWHERE_TESTS := $(addprefix $(UNIT)/,$(UNIT_ANYWHERE))
 NATIVE_TESTS := $(addprefix $(UNIT)/,$(UNIT_NATIVE_HERE))
+UNICORN_TESTS := $(ANYWHERE_TESTS) $(NATIVE_TESTS)
 
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
 RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model)\.h' tests/unit/test_*.c)))
@@ -63,11 +64,11 @@ $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 
 $(ANYWHERE_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/lib$(ARCH).a $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 
 $(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsuture.a
 	@echo "LD $@"
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 
 -include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(UNIT_ANYWHERE_OBJ:.o=.d) \
 	$(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS) $(ANYWHERE_TESTS)) \
@@ -75,7 +76,7 @@ $(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsu
 
 ## check-unit    unit tests on the host, with sanitizers
 .PHONY: check-unit
-check-unit: $(UNIT_TESTS) $(ANYWHERE_TESTS) $(NATIVE_TESTS)
+check-unit: $(UNIT_TESTS) $(UNICORN_TESTS)
 	@mk/run-unit.sh build/logs $^
 
 # The engine against its model, deeper than check-unit goes, and so without sanitizers.

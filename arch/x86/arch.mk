@@ -11,5 +11,5 @@ ARCH_DEPS_CPPFLAGS = $(ZYDIS_CPPFLAGS)
 LINT_DEFINES := -D__x86_64__
 # unit tests of this folder (mk/unit.mk)
 UNIT_SRC := arch/x86/redirect.c
-UNIT_ANYWHERE := unicorn_redirect
+UNIT_ANYWHERE := $(basename $(notdir $(wildcard tests/unit/unicorn_redirect*.c)))
 UNIT_NATIVE := unicorn_pt unicorn_unwind $(basename $(notdir $(wildcard tests/unit/x86_*.c)))
