@@ -3,7 +3,6 @@
 # in a folder is built, and ARCH picks the architecture's folder.
 
 ARCH ?= x86
-CC := gcc
 PYTHON := /usr/bin/python3
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
@@ -12,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 .PHONY: all
 all: image agent ctl
 
+include mk/cross.mk
 include mk/flags.mk
 include mk/setup.mk
 include mk/deps.mk

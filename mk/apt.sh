@@ -1,21 +1,28 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # An apt of our own under DIR: prints the name of its configuration (for APT_CONFIG), with fresh
-# package lists. It reads the packages (and Debian 12's sources) of one RELEASE from the mirrors
-# that this machine uses already, and touches nothing of the host's apt: own lists, own cache, own
-# state. Signatures are checked against Debian's keyring.
-#   mk/apt.sh DIR [RELEASE]
-# RELEASE is bookworm (Debian 12, the default), bullseye, bookworm-backports or sid.
+# package lists. It reads the packages of ARCHITECTURE (and Debian 12's sources) of one RELEASE, and
+# touches nothing of the host's apt: own lists, own cache, own state. Signatures are checked against
+# Debian's keyring.
+#   mk/apt.sh DIR [RELEASE [ARCHITECTURE]]
+# RELEASE is bookworm (Debian 12, the default), bullseye, bookworm-backports or sid; ARCHITECTURE is
+# Debian's name of it (arm64), by default this machine's.
+# A suite comes from the mirror that this machine's apt has it from; if it has it from none, from
+# SUTURE_MIRROR (security suites: from SUTURE_SECURITY_MIRROR), else from the mirror of another suite.
 set -eu
 
 release=${2:-bookworm}
-[ "$release" = bookworm ] && dir=$1 || dir=$1/$release
+native=$(dpkg --print-architecture)
+architecture=${3:-$native}
+dir=$1
+[ "$architecture" = "$native" ] || dir=$dir/$architecture
+[ "$release" = bookworm ] || dir=$dir/$release
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 types=deb
-options=signed-by=$keyring
+options="arch=$architecture signed-by=$keyring"
 case $release in
 bookworm)
 	suites='bookworm bookworm-updates bookworm-security'
@@ -34,34 +41,60 @@ sid)
 	;;
 esac
 
-# The first mirror that serves one of the SUITEs here.
+# The mirrors of Debian that this machine's own apt reads: lines `suite URI`.
+host_mirrors() {
+	apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' \
+		'Origin: Debian' 2>/dev/null || true
+}
+
+# The first mirror in $mirrors that has a suite whose name matches PATTERN.
+first() {
+	echo "$mirrors" | awk -v pattern="$1" '$1 ~ pattern { print $2; exit }'
+}
+
+# The mirror of SUITE, or nothing.
 mirror() {
-	for suite in "$@"; do
-		apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' \
-			'Origin: Debian' 2>/dev/null |
-			awk -v suite="$suite" '$1 == suite { print $2; exit }'
-	done | head -n 1
+	uri=$(first "^$1\$")
+	main=${SUTURE_MIRROR:-$(first '^[^-]*(-(updates|backports))?$')}
+	case $1 in
+	*-security)
+		uri=${uri:-${SUTURE_SECURITY_MIRROR:-$(first '-security$')}}
+		# mirrors have it beside their debian/
+		main=${main:+${main%/}-security}
+		;;
+	esac
+	echo "${uri:-$main}"
+}
+
+way_out() {
+	echo "apt: set SUTURE_MIRROR to the address of a mirror of Debian, and SUTURE_SECURITY_MIRROR" \
+		"to one of Debian's security suites" >&2
+	exit 1
+}
+
+sources() {
+	mirrors=$(host_mirrors)
+	for suite in $suites; do
+		uri=$(mirror "$suite")
+		if [ -z "$uri" ]; then
+			echo "apt: this machine's apt has no mirror (or no lists: apt-get update) to take" \
+				"Debian's suite $suite from" >&2
+			return 1
+		fi
+		for type in $types; do
+			echo "$type [$options] $uri $suite main"
+		done
+	done
 }
 
 exec 9>"$dir/lock"
 flock 9
-if [ -z "$(find "$dir/updated" -mmin -720 2>/dev/null)" ]; then
+sources >"$dir/sources.new" || way_out
+if [ -z "$(find "$dir/updated" -mmin -720 2>/dev/null)" ] ||
+	! cmp -s "$dir/sources.new" "$dir/sources.list"; then
+	rm -f "$dir/updated"
 	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-	for suite in $suites; do
-		case $suite in
-		*-security)
-			uri=$(mirror "$suite" bookworm-security)
-			uri=${uri:-http://deb.debian.org/debian-security}
-			;;
-		*)
-			uri=$(mirror "$suite" bookworm)
-			uri=${uri:-http://deb.debian.org/debian}
-			;;
-		esac
-		for type in $types; do
-			echo "$type [$options] $uri $suite main"
-		done
-	done >"$dir/sources.list"
+	mv "$dir/sources.new" "$dir/sources.list"
 	: >"$dir/status"
 	cat >"$dir/apt.conf" <<-END
 		Dir::Etc::sourcelist "$dir/sources.list";
@@ -72,10 +105,16 @@ if [ -z "$(find "$dir/updated" -mmin -720 2>/dev/null)" ]; then
 		Dir::Cache "$dir/cache";
 		Acquire::Languages "none";
 		Acquire::Retries "3";
-		APT::Architecture "amd64";
+		APT::Architecture "$architecture";
+		APT::Architectures { "$architecture"; };
 		APT::Sandbox::User "root";
 	END
-	APT_CONFIG=$dir/apt.conf apt-get -qq update >&2
+	if ! APT_CONFIG=$dir/apt.conf apt-get -qq --error-on=any update >&2; then
+		echo "apt: not every suite of $release ($architecture) can be had from where $dir/sources.list" \
+			"says" >&2
+		way_out
+	fi
 	touch "$dir/updated"
 fi
+rm -f "$dir/sources.new"
 echo "$dir/apt.conf"

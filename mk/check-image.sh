@@ -14,7 +14,7 @@ if [ -n "$bad" ]; then
 	echo "$bad" | head >&2
 	exit 1
 fi
-bad=$(nm -u "$image")
+bad=$(readelf -sW "$image" | awk '$5 != "LOCAL" && $7 == "UND" && $8 != "" { print $8 }')
 if [ -n "$bad" ]; then
 	echo "$image: undefined symbols:" >&2
 	echo "$bad" >&2

@@ -4,13 +4,25 @@ QEMU_NEEDS := image agent ctl guest
 QEMU_JOBS ?= 2
 # $(1): seconds; $(2): NAME=VALUE ... for the tests
 PYTEST = cd tests/qemu && env PYTHONDONTWRITEBYTECODE=1 $(2) timeout -k 10 $(1) \
-	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short -n $(QEMU_JOBS) --dist loadfile
+	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short --durations=25 --durations-min=10 -n $(QEMU_JOBS) --dist loadfile
 
-## check         everything: build, lint, unit tests, QEMU tests; ends with N passed, N failed
+## check         everything but what takes hours: the parts host, amd and rest; ends with N passed, N failed
 .PHONY: check
-check: build/setup.stamp
-	@mk/check.sh build/logs
+check: $(SETUP)
+	@mk/check.sh build/logs host amd rest
 
+## check-host    the part without machines: build, lint, unit tests
+## check-amd     the part on AMD's SVM: kernels, fixes, QEMU tests
+## check-rest    the part with hostile input, and with guests and helpers that break
+PARTS := check-host check-amd check-rest
+.PHONY: $(PARTS)
+$(PARTS): check-%: $(SETUP)
+	@mk/check.sh build/logs $*
+
+# What runs each CPU in a thread of its own has open faults (docs/testing.md): check-races
+MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2-multi]" \
+	"test_boots.py::test_boots[4-multi]" "test_life.py::test_hotplug[multi]" \
+	"test_boot.py::test_smp_multithreaded"
 # Every test file. The long ones first, so that no worker is left alone with one at the end; a worker
 # gets its next file when two tests of the last one are left, so with a long test goes a short file.
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
@@ -18,17 +30,37 @@ LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fa
 	test_check.py test_probes.py
 # test_fixes.py has a kernel of its own: check-fixes; test_disk.py a disk: check-disk; test_races.py an
 # open fault: check-races
-TESTS ?= $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+TESTS ?= $(ALL_TESTS)
+REST_TESTS := test_mishaps.py test_api.py test_build.py test_dead.py test_sick.py test_terminal.py
 
-# What runs each CPU in a thread of its own has open faults (docs/testing.md): check-races
-MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2-multi]" \
-	"test_boots.py::test_boots[4-multi]" "test_life.py::test_hotplug[multi]" \
-	"test_boot.py::test_smp_multithreaded"
+# `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
+SHORT_COUNTS := SUTURE_ROUNDS=200 SUTURE_KEXECS=2 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=40
+COUNT_TESTS := test_mixture.py test_kexec.py test_kdump.py test_life.py::test_nothing_lost \
+	test_differential.py
+# and leaves out what others show as well: test_boot.py boots with as many CPUs; of the places where the
+# service CPU dies, those beside these
+SHORT_LEFT_OUT := test_boots.py \
+	$(patsubst %,"test_fault.py::test_service_cpu_dies[%]",apply-before-pause apply-after-pause \
+	apply-after-check apply-first-leaf apply-before-end revert-prepare revert-before-pause \
+	revert-after-pause revert-after-check revert-first-leaf revert-before-end revert-after-end)
+deselect = $(addprefix --deselect=,$(1))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
-.PHONY: check-qemu
+.PHONY: check-qemu check-qemu-amd check-qemu-rest check-counts
 check-qemu: $(QEMU_NEEDS) $(if $(findstring kselftest,$(TESTS)),kselftest)
-	@$(call PYTEST,5400) $(addprefix --deselect=,$(MULTI_TESTS)) $(TESTS)
+	@$(call PYTEST,5400) $(call deselect,$(MULTI_TESTS)) $(TESTS)
+
+check-qemu-amd: $(QEMU_NEEDS) kselftest
+	@$(call PYTEST,5400,$(SHORT_COUNTS)) $(call deselect,$(MULTI_TESTS) $(SHORT_LEFT_OUT)) \
+		$(filter-out $(REST_TESTS),$(ALL_TESTS))
+
+check-qemu-rest: $(QEMU_NEEDS)
+	@$(call PYTEST,1800) $(REST_TESTS)
+
+## check-counts  what make check runs with fewer rounds or leaves out, in full
+check-counts: $(QEMU_NEEDS)
+	@$(call PYTEST,14400) $(call deselect,$(MULTI_TESTS)) $(COUNT_TESTS) $(SHORT_LEFT_OUT)
 
 ## check-kselftest  Linux's livepatch selftests and samples, a line for each script (KERNEL=6.12-cloud-amd64)
 .PHONY: check-kselftest
@@ -55,9 +87,9 @@ check-disk: $(QEMU_NEEDS) $(QEMU10)/version $(DISK)
 check-races: $(QEMU_NEEDS) $(QEMU10)/version
 	@$(call PYTEST,3600) -n 0 -s test_races.py $(if $(SUTURE_NATIVE),,$(MULTI_TESTS))
 
-## check-long    what takes hours: every kernel, boots, races, the Debian disk, the soak
+## check-long    what takes hours: all rounds, every kernel, boots, races, the Debian disk, the soak
 .PHONY: check-long
-check-long: build/setup.stamp
+check-long: $(SETUP)
 	@mk/check.sh build/logs long
 
 # What must work with every kernel: boot, CPUs, patches of the kernel and of a module, blockers,

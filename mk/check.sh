@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# All stages of `make check`, or with `long` of `make check-long`, each with its log in LOGDIR; a stage
-# that fails does not stop the later ones. The last line is `N passed, N failed` over all of them; the
-# status says the same.
-#   mk/check.sh LOGDIR [long]
+# All stages of PARTs of `make check`, or of the part `long`, each stage with its log in LOGDIR; one that
+# fails does not stop the later ones. Each part has an allotment of time: what it took is printed beside
+# it, with a warning where it took more. The last line is `N passed, N failed` over all stages; the status
+# says the same.
+#   mk/check.sh LOGDIR PART...
 set -u
 
 logs=$1
-length=${2:-short}
+shift
 mkdir -p "$logs"
 passed=0
 failed=0
@@ -50,22 +51,64 @@ stage() { # name, target (and variables), whether it counts
 	failed=$((failed + bad))
 }
 
+# The stages of a part, on two cores that do nothing else within so many minutes.
+part() { # name
+	case $1 in
+	host)
+		minutes=8
+		stage build all -
+		stage lint lint -
+		stage unit check-unit counts
+		stage model check-model counts
+		stage mutants check-mutants counts
+		;;
+	amd)
+		minutes=20
+		stage kernel 'check-kernel GUEST=6.12-cloud-amd64' counts
+		stage fixes check-fixes counts
+		stage qemu check-qemu-amd counts
+		;;
+	rest)
+		minutes=7
+		stage hostile check-qemu-rest counts
+		;;
+	long)
+		minutes=
+		stage counts check-counts counts
+		stage kernels check-kernels counts
+		stage boot check-boot counts
+		stage races check-races counts
+		stage disk check-disk counts
+		stage soak soak counts
+		;;
+	*)
+		echo "check: there is no part '$1'" >&2
+		exit 1
+		;;
+	esac
+}
+
+# What a part took, against its allotment.
+account() { # name, seconds
+	line="-- part $1 took $(($2 / 60)):$(printf %02d $(($2 % 60))) min"
+	if [ -z "$minutes" ]; then
+		echo "$line"
+	elif [ "$2" -le $((minutes * 60)) ]; then
+		echo "$line of $minutes:00"
+	else
+		echo "$line of $minutes:00: WARNING: $(($2 - minutes * 60)) s more than its allotment" \
+			"(two cores that do nothing else)"
+	fi
+}
+
 unset MAKEFLAGS MAKELEVEL MFLAGS
-if [ "$length" = long ]; then
-	stage kernels check-kernels counts
-	stage boot check-boot counts
-	stage races check-races counts
-	stage disk check-disk counts
-	stage soak soak counts
-else
-	stage build all -
-	stage lint lint -
-	stage unit check-unit counts
-	stage model check-model counts
-	stage mutants check-mutants counts
-	stage kernel 'check-kernel GUEST=6.12-cloud-amd64' counts
-	stage fixes check-fixes counts
-	stage qemu check-qemu counts
-fi
+accounts=
+for name in "$@"; do
+	begin=$(date +%s)
+	part "$name"
+	accounts="$accounts$(account "$name" $(($(date +%s) - begin)))
+"
+done
+printf %s "$accounts"
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -8,11 +8,11 @@ CTL_CPPFLAGS := -D_GNU_SOURCE $(INCLUDES) -Iarch/fake/include
 build/ctl/obj/%.o: %.c mk/flags.mk mk/ctl.mk
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) -std=gnu11 -O2 -g $(CTL_CPPFLAGS) $(WARN) -MD -MP -c $< -o $@
+	$(Q)$(HOSTCC) -std=gnu11 -O2 -g $(CTL_CPPFLAGS) $(WARN) -MD -MP -c $< -o $@
 
 build/ctl/suture: $(CTL_OBJ)
 	@echo "LD $@"
-	$(Q)$(CC) $^ -lcurl -ljansson -lelf -ldw -lbpf -larchive -o $@
+	$(Q)$(HOSTCC) $^ -lcurl -ljansson -lelf -ldw -lbpf -larchive -o $@
 
 ## ctl           build/ctl/suture, the operator's command
 .PHONY: ctl

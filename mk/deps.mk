@@ -8,7 +8,7 @@ ifneq ($(filter-out $(OFFLINE_GOALS),$(or $(MAKECMDGOALS),all)),)
 include $(DEPS)/ready.mk
 endif
 
-$(DEPS)/ready.mk: mk/deps.sh mk/apt.sh | build/setup.stamp
+$(DEPS)/ready.mk: mk/deps.sh mk/apt.sh | $(SETUP)
 	@mk/deps.sh $(DEPS) lwip zydis
 	@echo "# sources unpacked" >$@
 
@@ -24,3 +24,8 @@ ZYDIS_SRC := $(addprefix $(DEPS)/zydis/src/,Decoder.c DecoderData.c MetaInfo.c M
 	Register.c Segment.c SharedData.c Utils.c Zydis.c)
 ZYDIS_CPPFLAGS := -isystem $(DEPS)/zydis/include -isystem $(DEPS)/zydis/src -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD \
 	-DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_ENCODER -DZYAN_NO_LIBC
+
+# gnu-efi of another architecture
+$(DEPS)/gnu-efi-%/usr/lib/libefi.a: mk/deb.sh mk/apt.sh | $(SETUP)
+	@mk/deb.sh $(DEPS)/gnu-efi-$* $* gnu-efi
+	@touch $@

@@ -4,7 +4,7 @@
 FIXES := build/fixes
 FIXES_PY := $(PYTHON) -B tests/fixes/build.py
 
-build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | build/setup.stamp
+build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | $(SETUP)
 	@mk/linux-source.sh $(@D) $$($(FIXES_PY) version $*) $$($(FIXES_PY) paths $*)
 
 # what is older than its source, as just generated, or than the headers is built anew

@@ -4,7 +4,8 @@
 # installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release result.
 # GUEST is VERSION-FLAVOUR, the newest kernel of a Debian release (6.1-cloud-amd64; `sid` is a VERSION
 # too), or the whole name of one kernel (6.1.0-53-cloud-amd64), as `uname -r` prints it. Debian's
-# mirrors keep the last few of those.
+# mirrors keep the last few of those. Its last word is Debian's name of the architecture; what runs here
+# to build modules (linux-kbuild) is this machine's.
 # Where this Debian's compiler and libraries are too old for it, those of its own release are unpacked
 # beside it.
 #   mk/guest-kernel.sh DIR GUEST
@@ -28,10 +29,25 @@ sid) suite=sid ;;
 	;;
 esac
 meta=linux-image-${2#*-}
+native=$(dpkg --print-architecture)
+architecture=${2##*-}
+case $architecture in
+amd64) triplet=x86_64-linux-gnu ;;
+arm64) triplet=aarch64-linux-gnu ;;
+*)
+	echo "guest kernel: GUEST=$2 does not end with -amd64 or -arm64" >&2
+	exit 1
+	;;
+esac
+if [ "$suite" = sid ] && [ "$architecture" != "$native" ]; then
+	echo "guest kernel: modules for sid's kernel can be built only on a machine of $architecture" >&2
+	exit 1
+fi
 
 mkdir -p "$1/download"
 dir=$(cd "$1" && pwd)
-APT_CONFIG=$("$here/apt.sh" "$dir/../../apt" "$suite")
+native_config=$("$here/apt.sh" "$dir/../../apt" "$suite")
+APT_CONFIG=$("$here/apt.sh" "$dir/../../apt" "$suite" "$architecture")
 export APT_CONFIG
 # backports are taken only where they are asked for
 apt_get="apt-get -qq -y"
@@ -78,7 +94,8 @@ cd "$dir/download"
 rm -f ./*.deb
 # since 7.0 the image is a package without files, which needs linux-binary and linux-modules
 $apt_get download "$image" $(depends "$image" '^linux-(binary|modules)-') \
-	"$headers" $(depends "$headers" '-common(-rt)?$|^linux-kbuild-')
+	"$headers" $(depends "$headers" '-common(-rt)?$')
+APT_CONFIG=$native_config $apt_get download $(depends "$headers" '^linux-kbuild-')
 if [ "$suite" = sid ]; then
 	$apt_get install --no-install-recommends --download-only -o Dir::Cache::Archives="$PWD" \
 		$(depends "$headers" '^gcc-|^linux-kbuild-')
@@ -92,6 +109,8 @@ rm -rf download
 
 # Debian's headers name their other half, and their compiler, by installed places
 sed -i "s|/usr/src/|$dir/usr/src/|" "usr/src/$headers/Makefile"
+[ "$architecture" = "$native" ] ||
+	echo "override CROSS_COMPILE = $triplet-" >>"usr/src/$headers/.kernelvariables"
 case $suite in
 bullseye)
 	sed -i 's/gcc-10$/gcc/' "usr/src/$headers/.kernelvariables"

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The guest that tests and demo boot: a Debian kernel (mk/guest-kernel.sh knows which), our module
 # for it, and an initramfs.
-GUEST ?= $(or $(KERNEL),6.1-cloud-amd64)
+GUEST ?= $(or $(KERNEL),6.1-cloud-$(DEBIAN_ARCH))
 export GUEST
+ifeq ($(filter %-$(DEBIAN_ARCH),$(GUEST)),)
+$(error GUEST=$(GUEST) is no kernel of ARCH=$(ARCH): its name ends with -$(DEBIAN_ARCH))
+endif
 GUEST_DIR := build/guest/$(GUEST)
 AGENT_DIR := build/agent/$(GUEST)
 
-$(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | build/setup.stamp
+$(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | $(SETUP)
 	@mk/guest-kernel.sh $(GUEST_DIR) $(GUEST)
+
+## guest-kernel  the guest kernel and what builds modules for it (ARCH=arm64, GUEST=6.12-cloud-arm64)
+.PHONY: guest-kernel
+guest-kernel: $(GUEST_DIR)/release
 
 # kbuild writes beside the sources: it gets links to them in a folder of its own
 AGENT_SRC := $(wildcard guest-agent/*.[ch] guest-agent/Kbuild guest-agent/Makefile) \
@@ -28,7 +35,7 @@ $(AGENT_DIR)/suture-load: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h includ
 # What goes into each guest of the tests: most of the module is what only debuggers read
 $(AGENT_DIR)/stripped/suture.ko: $(AGENT_DIR)/suture.ko
 	@mkdir -p $(@D)
-	$(Q)strip --strip-debug -o $@ $<
+	$(Q)$(STRIP) --strip-debug -o $@ $<
 
 ## agent         the module and helper for the guest kernel (GUEST=$(GUEST))
 .PHONY: agent
@@ -37,15 +44,15 @@ agent: $(AGENT_DIR)/stripped/suture.ko $(AGENT_DIR)/suture-load
 # user programs of the tests: small ones with musl, for which the kernel's headers are added
 KERNEL_HEADERS := $(addprefix -idirafter /usr/include/,. $(shell $(CC) -print-multiarch))
 GUEST_PROGRAMS := $(patsubst tests/guest/%.c,build/guest/bin/%,$(wildcard tests/guest/*.c))
-build/guest/bin/%: tests/guest/%.c | build/setup.stamp
+build/guest/bin/%: tests/guest/%.c | $(SETUP)
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)musl-gcc -std=gnu11 -O2 -static -s -D_GNU_SOURCE $(WARN) -pthread $(KERNEL_HEADERS) $< -o $@
 
 # the monitor's own planner of redirects, over all functions of the guest's kernel
-REDIRECTS_SRC := tests/guest/redirects/redirects.c arch/$(ARCH)/redirect.c $(ZYDIS_SRC)
+REDIRECTS_SRC := tests/guest/redirects/redirects.c arch/$(ARCH)/redirect.c $(ARCH_DEPS_SRC)
 build/guest/redirects: $(REDIRECTS_SRC) $(wildcard tests/guest/*.h monitor/arch/*.h monitor/lib/*.h \
-		monitor/stage2/*.h include/suture/*.h) | build/setup.stamp
+		monitor/stage2/*.h include/suture/*.h) | $(SETUP)
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -static -s -Wall -Werror $(INCLUDES) -Iarch/$(ARCH)/include \

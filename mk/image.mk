@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # suture.efi: the loader and the monitor in one position-independent image.
-include arch/$(ARCH)/arch.mk
+# without an arch.mk only `make image` is of use: it says what is missing
+-include arch/$(ARCH)/arch.mk
 
 # MUTATE=name: a monitor that leaves out one point of the check (monitor/lib/mutate.h), for tests
 IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
 O := $(IMAGE)/obj
-IMAGE_RULES := mk/flags.mk mk/image.mk arch/$(ARCH)/arch.mk
-IMAGE_SRC := $(call sources,monitor arch/$(ARCH))
+IMAGE_RULES := mk/flags.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
+IMAGE_SRC := $(call sources,monitor $(wildcard arch/$(ARCH)))
 IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
-IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ZYDIS_SRC))
+IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ARCH_DEPS_SRC))
 
 INCLUDES := -Iinclude -Imonitor
 IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
@@ -16,10 +17,13 @@ IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
 	-fno-tree-loop-distribute-patterns $(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
 	$(MUTATE:%=-DSUTURE_MUTATE_%)
-IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(ZYDIS_CPPFLAGS)
-EFI_INCLUDES := -isystem /usr/include/efi -isystem /usr/include/efi/$(EFI_ARCH)
-EFI_LIB := /usr/lib
+IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(ARCH_DEPS_CPPFLAGS)
+# gnu-efi is unpacked where the machine's own is another architecture's
+EFI := $(if $(CROSS_COMPILE),$(DEPS)/gnu-efi-$(DEBIAN_ARCH))
+EFI_INCLUDES := -isystem $(EFI)/usr/include/efi -isystem $(EFI)/usr/include/efi/$(EFI_ARCH)
+EFI_LIB := $(EFI)/usr/lib
 
+$(O)/monitor/boot/%.o: | $(if $(EFI),$(EFI_LIB)/libefi.a)
 $(O)/monitor/boot/%.o: EXTRA := $(EFI_INCLUDES) $(EFI_CFLAGS) -fshort-wchar
 
 $(O)/%.o: %.c $(IMAGE_RULES)
@@ -40,24 +44,34 @@ $(O)/deps/%.o: build/deps/%.c $(IMAGE_RULES)
 
 $(IMAGE)/libdeps.a: $(IMAGE_DEPS_OBJ)
 	@rm -f $@
-	$(Q)ar qcs $@ $^
+	$(Q)$(AR) qcs $@ $^
 
 # --gc-sections keeps what the entry point reaches; the check below refuses an image that would
 # need more than adding its load address to some words
 $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/check-image.sh
 	@echo "LD $@"
-	$(Q)ld -nostdlib -shared -Bsymbolic -znocombreloc --no-undefined --gc-sections \
+	$(Q)$(LD) -nostdlib -shared -Bsymbolic -znocombreloc --no-undefined --gc-sections \
 		--orphan-handling=error -T arch/$(ARCH)/image.lds \
 		$(EFI_LIB)/crt0-efi-$(EFI_ARCH).o $(IMAGE_OBJ) $(IMAGE)/libdeps.a \
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 
 $(IMAGE)/suture.efi: $(IMAGE)/suture.so
-	$(Q)objcopy -j .text -j .reloc -j .data -j .dynamic -j .rela --strip-debug \
+	$(Q)$(OBJCOPY) -j .text -j .reloc -j .data -j .dynamic -j .rela --strip-debug \
 		--target $(EFI_FORMAT) $< $@
 
 ## image         build/$(ARCH)/suture.efi, the monitor
 .PHONY: image
+ifneq ($(wildcard arch/$(ARCH)/arch.mk),)
 image: $(IMAGE)/suture.efi
+else
+# An architecture without a folder: what needs nothing of it compiles, and the rest cannot.
+image: $(filter $(O)/monitor/lib/%,$(IMAGE_OBJ)) $(if $(EFI),$(EFI_LIB)/libefi.a)
+	@missing=$$($(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) $(EFI_INCLUDES) -MM -MG \
+		$(filter %.c,$(IMAGE_SRC)) | grep -oE ' arch/[a-z_]+\.h' | sort -u) && \
+	echo "image: no folder arch/$(ARCH): it wants arch.mk, image.lds, sources for the functions of" \
+		"monitor/arch/*.h, and in include/" $$missing >&2
+	@exit 1
+endif
 
 -include $(IMAGE_OBJ:.o=.d) $(IMAGE_DEPS_OBJ:.o=.d)

@@ -3,7 +3,7 @@
 LINUX_SOURCE := build/linux-source
 KSELFTEST := build/kselftest/$(GUEST)
 
-$(LINUX_SOURCE)/ready: mk/linux-source.sh mk/apt.sh | build/setup.stamp
+$(LINUX_SOURCE)/ready: mk/linux-source.sh mk/apt.sh | $(SETUP)
 	@mk/linux-source.sh $(@D) newest lib/livepatch samples/livepatch tools/testing/selftests/livepatch
 
 $(KSELFTEST)/ready: mk/kselftest.sh $(LINUX_SOURCE)/ready $(AGENT_DIR)/suture.ko \

@@ -18,6 +18,10 @@ refuse 'architecture asked for outside arch/' "$(list 'monitor/*.[chS]' 'include
 refuse 'path of one machine' "$(list ':!mk/lint-tree.sh' |
 	xargs -r grep -nIE '(^|[^A-Za-z0-9_.$}])/(home|root|work)/')"
 
+# what is fetched comes through apt, from the mirrors of the machine (mk/apt.sh)
+refuse 'host of a mirror or download' "$(list 'mk/*' Makefile '.ci/*' ':!mk/lint-tree.sh' |
+	xargs -r grep -nIE '(https?|ftp|rsync)://|(debian|ubuntu)\.(org|com|net)\b')"
+
 refuse 'no SPDX line at the top' "$(list '*.[chS]' '*.py' '*.sh' '*.mk' Makefile |
 	while read -r file; do
 		[ -s "$file" ] && ! head -n 2 "$file" | grep -q SPDX-License-Identifier && echo "$file"

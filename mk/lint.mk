@@ -38,7 +38,7 @@ lint-cppcheck:
 	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j2 \
 		--cppcheck-build-dir=$(LINT)/cppcheck --enable=warning,portability \
 		$(addprefix --suppress=,comparePointers '*:build/*' '*:/usr/include/*') \
-		$(INCLUDES) -Iarch/$(ARCH)/include -I/usr/include -D__x86_64__ \
+		$(INCLUDES) -Iarch/$(ARCH)/include -I/usr/include $(LINT_DEFINES) \
 		monitor arch/$(ARCH) arch/fake ctl $(wildcard guest-agent/helper)
 
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)

@@ -7,7 +7,7 @@ MUTANT_SRC := $(shell grep -lE 'MUTATION\($(MUTATE)\)' -r monitor --include='*.c
 $(MUTANTS)/$(MUTATE)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a $(MUTANT_SRC)
 	@mkdir -p $(@D)
 	@test -n "$(MUTANT_SRC)" || { echo "nothing is left out with MUTATE=$(MUTATE)"; exit 1; }
-	$(Q)$(CC) $(HOST_CFLAGS) $(INCLUDES) -Iarch/fake/include -DSUTURE_MUTATE_$(MUTATE) \
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(INCLUDES) -Iarch/fake/include -DSUTURE_MUTATE_$(MUTATE) \
 		$(MUTANT_SRC) $(filter %.o,$^) $(if $(filter $(RIG_TESTS),$*),$(ENGINE_RIG)) \
 		$(filter %.a,$^) -lcmocka -o $@
 

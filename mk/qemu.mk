@@ -2,5 +2,5 @@
 # The QEMU that runs each CPU in a thread of its own (docs/testing.md)
 QEMU10 := build/qemu10
 
-$(QEMU10)/version: mk/qemu.sh mk/apt.sh | build/setup.stamp
+$(QEMU10)/version: mk/qemu.sh mk/apt.sh | $(SETUP)
 	@mk/qemu.sh $(@D)

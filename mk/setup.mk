@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# One stamp for each ARCH: a cross compiler is installed only where it is asked for.
+SETUP := build/setup$(if $(filter-out x86,$(ARCH)),-$(ARCH)).stamp
+
 ## setup         install the Debian packages that build and tests need (root or sudo)
 .PHONY: setup
 setup:
-	@mk/setup.sh
-	@mkdir -p build && touch build/setup.stamp
+	@ARCH=$(ARCH) mk/setup.sh
+	@mkdir -p build && touch $(SETUP)
 
-build/setup.stamp: mk/packages.txt mk/setup.sh
-	@mk/setup.sh
+$(SETUP): mk/packages.txt mk/setup.sh
+	@ARCH=$(ARCH) mk/setup.sh
 	@mkdir -p $(@D) && touch $@

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake; unicorn_*.c and
-# <arch>_*.c use the real architecture's sources and Unicorn. Each takes from one archive what it needs;
+# Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake. An architecture's
+# arch.mk names the tests of its own sources: UNIT_ANYWHERE, of its sources UNIT_SRC, which have no
+# instruction of it and so run on any host, over arch/fake (Unicorn runs what they make); and UNIT_NATIVE,
+# of all its sources, which need a host of that architecture. Each takes from archives what it needs;
 # those that include engine_rig.h get engine_*.c as well.
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
@@ -13,13 +15,13 @@ define host_archive
 $(UNIT)/$(1)/%.o: %.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
-	$$(Q)$$(CC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
 $(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
-	$$(Q)$$(CC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
 UNIT_OBJ_$(1) := $$(call objects,$(UNIT)/$(1),$$(filter %.c,$$(call sources,arch/$(1))) $(2))
@@ -30,12 +32,23 @@ $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
 $(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC)))
+UNIT_NATIVE_HERE := $(if $(filter $(HOST_DEBIAN_ARCH),$(DEBIAN_ARCH)),$(UNIT_NATIVE))
+ifneq ($(UNIT_NATIVE_HERE),)
 # what only the fake's tests take is not compiled twice: a missing symbol would say so
 $(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/api/% monitor/patch/engine/%,$$(HOST_SRC)) \
-	$$(ZYDIS_SRC)))
+	$$(ARCH_DEPS_SRC)))
+endif
+
+# what of the architecture runs anywhere, ahead of the fake's functions of the same names
+UNIT_ANYWHERE_OBJ := $(call objects,$(UNIT)/fake,$(UNIT_SRC) $(ARCH_DEPS_SRC))
+$(UNIT)/fake/lib$(ARCH).a: $(UNIT_ANYWHERE_OBJ)
+	@rm -f $@
+	$(Q)ar qcs $@ $^
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
-UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c tests/unit/$(ARCH)_*.c))
+ANYWHERE_TESTS := $(addprefix $(UNIT)/,$(UNIT_ANYWHERE))
+NATIVE_TESTS := $(addprefix $(UNIT)/,$(UNIT_NATIVE_HERE))
+UNICORN_TESTS := $(ANYWHERE_TESTS) $(NATIVE_TESTS)
 
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
 RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model)\.h' tests/unit/test_*.c)))
@@ -47,14 +60,19 @@ $(UNIT)/test_helper: $(HELPER_RIG)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
-	$(Q)$(CC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
 
-$(UNICORN_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsuture.a
+$(ANYWHERE_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/lib$(ARCH).a $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
-	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 
--include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
-	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(UNICORN_TESTS))
+$(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsuture.a
+	@echo "LD $@"
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
+
+-include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(UNIT_ANYWHERE_OBJ:.o=.d) \
+	$(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS) $(ANYWHERE_TESTS)) \
+	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(NATIVE_TESTS))
 
 ## check-unit    unit tests on the host, with sanitizers
 .PHONY: check-unit
@@ -68,7 +86,7 @@ MODEL_SRC := $(wildcard tests/unit/engine_*.c monitor/patch/engine/*.c monitor/l
 $(MODEL)/%: tests/unit/%.c $(MODEL_SRC) $(wildcard tests/unit/engine_*.h monitor/patch/*.h monitor/patch/engine/*.h) mk/unit.mk
 	@mkdir -p $(@D)
 	@echo "CC $@"
-	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) $(INCLUDES) -Iarch/fake/include $(IMAGE_CPPFLAGS) \
+	$(Q)$(HOSTCC) -std=gnu11 -O2 -g $(WARN) $(INCLUDES) -Iarch/fake/include $(IMAGE_CPPFLAGS) \
 		$< $(MODEL_SRC) -lcmocka -o $@
 
 ## check-model   every sequence of five events, and a million at random, against the engine's model

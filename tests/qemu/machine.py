@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A machine in QEMU: OVMF, Suture (or not), and a Debian kernel with the test initramfs.
+"""A machine in QEMU: EFI firmware, Suture (or not), and a Debian kernel with the test initramfs.
+platforms.py says what it is made of.
 
 Every wait has a limit; the emulator is ended by its pid; everything that it wrote stays in the
 machine's log folder (console.log, monitor.log, shell.log, qemu.log).
@@ -20,49 +21,40 @@ import urllib.error
 import urllib.request
 
 import images
+import platforms
 from qmp import Qmp
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(TOP, "build")
-DEFAULT_GUEST = "6.1-cloud-amd64"
-GUEST = os.environ.get("GUEST", DEFAULT_GUEST)
-LOGS = os.path.join(BUILD, "logs", "qemu" if GUEST == DEFAULT_GUEST else GUEST)
-# Kernels since 6.2 go by the flags of CMPXCHG16B, which QEMU 7.2 gets wrong: they do without it
-CPU = "EPYC" if re.match(r"(5\.10|6\.1)[.-]", GUEST) else "EPYC,-cx16"
+PLATFORM = platforms.chosen()
+GUEST = os.environ.get("GUEST", PLATFORM.kernel)
+LOGS = os.path.join(BUILD, "logs", "qemu" if GUEST == platforms.X86_SVM.kernel else GUEST)
+CPU = PLATFORM.cpu(GUEST)
 KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
 KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
 INITRAMFS = os.path.join(BUILD, "guest", "initramfs.cpio.gz")
 # make MUTATE=name: a monitor without that point (monitor/lib/mutate.h)
 MUTATE = os.environ.get("MUTATE")
-SUTURE_EFI = os.path.join(BUILD, f"x86-without-{MUTATE}" if MUTATE else "x86", "suture.efi")
+SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" if MUTATE else ""),
+                          "suture.efi")
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
-# Multi-threaded emulation runs stale code in Debian 12's own QEMU: mk/qemu.sh unpacks a newer one
-EMULATORS = {
-    "single": "qemu-system-x86_64",
-    "multi": os.path.join(BUILD, "qemu10", "qemu-system-x86_64"),
-}
-OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
-OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
-NIC = "00:04.0"
 GUEST_IP = "10.0.2.15"
 API_PORT = 8443
-# Linux's own check of the timer interrupt panics on a host that is too busy to tick in time, with
-# and without Suture
-KERNEL_CMDLINE = "console=ttyS0 rdinit=/init panic=1 no_timer_check"
+KERNEL_CMDLINE = PLATFORM.kernel_cmdline()
 
 SUTURE_CONF = {
     "next": r"\vmlinuz.efi",
     "cmdline": KERNEL_CMDLINE + r" initrd=\initrd",
-    "nic": NIC,
+    "nic": PLATFORM.nic,
     "ip": GUEST_IP + "/24",
     "gateway": "10.0.2.2",
     "port": str(API_PORT),
     "insecure": "yes",
     "log_level": "info",
-    "debug_port": "0x402",
+    **PLATFORM.conf,
 }
 
 
@@ -99,7 +91,7 @@ class Machine:
     native    boot the kernel without Suture.
     conf      changes to suture.conf: {key: value, or None to leave the key out}; or the whole
               file as a str.
-    cpu       QEMU's CPU model; thread: single (figures) or multi (races), each with its EMULATORS.
+    cpu       QEMU's CPU model; thread: single (figures) or multi (races).
     cmdline   more words for the kernel's command line.
     files     {path in the guest: file of the host, or bytes}: added to the initramfs.
     esp       {path on the ESP: file of the host, or bytes}: added to the ESP.
@@ -173,7 +165,7 @@ class Machine:
             return ["-kernel", KERNEL, "-initrd", initrd,
                     "-append", f"{KERNEL_CMDLINE} {self.cmdline}"]
         files = {
-            "/EFI/BOOT/BOOTX64.EFI": SUTURE_EFI,
+            PLATFORM.loader: SUTURE_EFI,
             "/EFI/suture/suture.conf": self.suture_conf().encode(),
             "/vmlinuz.efi": KERNEL,
             "/initrd": initrd,
@@ -189,21 +181,16 @@ class Machine:
         self.sockets = tempfile.mkdtemp(prefix="suture-")
         for name in ("console.log", "monitor.log", "shell.log"):
             open(self.log(name), "wb").close()
-        command = [
-            EMULATORS[self.thread], "-nodefaults", "-no-user-config", "-display", "none",
-            "-machine", "q35", "-cpu", self.cpu, "-accel", f"tcg,thread={self.thread}",
+        command = PLATFORM.command(self.thread, self.cpu) + [
             "-m", self.memory, "-smp", str(self.cpus + (0 if self.native else 1)),
-            # without a flash for variables the firmware keeps them in memory, which is faster
-            "-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}",
             "-netdev", "user,id=n0,restrict=on,"
             f"hostfwd=tcp:127.0.0.1:{self.port}-{GUEST_IP}:{API_PORT}",
-            "-device", "e1000e,netdev=n0,addr=4,romfile=",
+            *PLATFORM.nic_arguments("n0"),
             "-object", f"filter-dump,id=dump,netdev=n0,maxlen=200,file={self.log('net.pcap')}",
             "-serial", f"file:{self.log('console.log')}",
             "-serial", f"unix:{self.sockets}/shell,server=on,wait=off",
             "-qmp", f"unix:{self.sockets}/qmp,server=on,wait=off",
-            "-debugcon", f"file:{self.log('monitor.log')}",
-            "-global", "isa-debugcon.iobase=0x402",
+            *PLATFORM.log_arguments(self.log("monitor.log")),
         ]
         if not self.reboot:
             command.append("-no-reboot")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import images
-from machine import BUILD, CPU, GUEST, KERNEL_CMDLINE, NIC, OVMF_VARS, free_port
+from machine import BUILD, CPU, GUEST, KERNEL_CMDLINE, PLATFORM, free_port
 
 
 def acpi_table(guest, name):
@@ -67,11 +67,11 @@ def test_smp_multithreaded(boot, measured):
 def test_hidden(boot):
     """The guest sees neither the management NIC nor the monitor's memory."""
     native = boot(native=True, agent=False)
-    assert native.shell(f"test -e /sys/bus/pci/devices/0000:{NIC}").status == 0
+    assert native.shell(f"test -e /sys/bus/pci/devices/0000:{PLATFORM.nic}").status == 0
     ram_native = int(native.check("awk '/MemTotal/ {print $2}' /proc/meminfo"))
     native.stop()
     guest = boot(conf={"memory": "64M"})
-    assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{NIC}").status != 0
+    assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{PLATFORM.nic}").status != 0
     devices = guest.check("ls /sys/bus/pci/devices").split()
     assert devices and not [d for d in devices if d.startswith("0000:00:04")]
     ram = int(guest.check("awk '/MemTotal/ {print $2}' /proc/meminfo"))
@@ -125,7 +125,7 @@ def test_reboot(boot):
 def test_firmware_variables(boot, tmp_path):
     """The guest has the firmware write a variable to its flash; it is there after a reboot."""
     flash = tmp_path / "vars.fd"
-    shutil.copyfile(OVMF_VARS, flash)
+    shutil.copyfile(PLATFORM.variables, flash)
     driver = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "fs", "efivarfs", "efivarfs.ko")
     guest = boot(cpus=2, reboot=True, files={"/lib/modules/efivarfs.ko": driver},
                  qemu=["-drive", f"if=pflash,unit=1,format=raw,file={flash}"])
@@ -145,7 +145,7 @@ def test_no_svm(boot):
     assert guest.check("nproc") == "2"
     assert not under_monitor(guest)
     guest.wait_log(r"(?i)suture: .*SVM", timeout=1)
-    assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{NIC}").status == 0
+    assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{PLATFORM.nic}").status == 0
 
 
 def test_no_svm_required(boot):
@@ -186,7 +186,7 @@ def test_grub(boot, tmp_path):
         boot
     """
     grub = str(tmp_path / "grubx64.efi")
-    images.make_grub(grub, config)
+    images.make_grub(grub, config, PLATFORM.grub)
     guest = boot(cpus=2, conf={"next": r"\EFI\grub\grubx64.efi", "cmdline": None},
                  esp={"/EFI/grub/grubx64.efi": grub})
     assert under_monitor(guest)

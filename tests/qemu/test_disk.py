@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 
-from machine import BUILD, GUEST, OVMF_VARS, GuestError
+from machine import BUILD, GUEST, PLATFORM, GuestError
 from patches import apply, revert
 
 BOOTS = int(os.environ.get("SUTURE_DISK_BOOTS", "100"))
@@ -103,7 +103,7 @@ def drivers():
 
 
 def start(boot, cpus, flash):
-    shutil.copyfile(OVMF_VARS, flash)
+    shutil.copyfile(PLATFORM.variables, flash)
     return boot(wait=False, cpus=cpus, thread="multi", native=NATIVE, cmdline="rdinit=/to-disk",
                 files={"/to-disk": TO_DISK.encode(), **drivers()},
                 qemu=["-drive", f"if=pflash,unit=1,format=raw,file={flash}",

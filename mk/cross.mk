@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Tools for ARCH. HOSTCC builds what runs here (the operator's command, unit tests); CC, LD and the
+# others build what runs in the machine. Flags are the business of arch/$(ARCH)/arch.mk.
+DEBIAN_ARCH_x86 := amd64
+TRIPLET_x86 := x86_64-linux-gnu
+DEBIAN_ARCH_arm64 := arm64
+TRIPLET_arm64 := aarch64-linux-gnu
+
+DEBIAN_ARCH := $(DEBIAN_ARCH_$(ARCH))
+ifeq ($(DEBIAN_ARCH),)
+$(error ARCH=$(ARCH) is none of $(patsubst DEBIAN_ARCH_%,%,$(filter DEBIAN_ARCH_%,$(.VARIABLES))))
+endif
+HOST_DEBIAN_ARCH := $(shell dpkg --print-architecture)
+# empty if the machine itself is of that architecture; CROSS_COMPILE=prefix- chooses other tools
+CROSS_COMPILE ?= $(if $(filter-out $(HOST_DEBIAN_ARCH),$(DEBIAN_ARCH)),$(TRIPLET_$(ARCH))-)
+
+HOSTCC := gcc
+CC := $(CROSS_COMPILE)gcc
+LD := $(CROSS_COMPILE)ld
+AR := $(CROSS_COMPILE)ar
+STRIP := $(CROSS_COMPILE)strip
+OBJCOPY := $(CROSS_COMPILE)objcopy

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The kinds of machine that the tests run on. SUTURE_PLATFORM chooses one by its name."""
+
+import dataclasses
+import os
+import re
+
+
+@dataclasses.dataclass(frozen=True)
+class Qemu:
+    """
+    A machine that QEMU emulates.
+
+    name       of the platform; architecture: the monitor's, as in `make ARCH=`.
+    kernel     the guest's kernel, if GUEST names none.
+    programs   {thread: emulator}. single: one host thread for all CPUs, for figures; multi: one for
+               each, for races.
+    machine    QEMU's model of the machine; cpu(kernel): of the CPU, that runs this guest kernel.
+    firmware   read-only flash; variables: a first flash for EFI variables.
+    loader     where the firmware looks for what it starts, on the ESP; grub: GRUB's name of that.
+    nic        the management NIC: QEMU's model, and its address as in suture.conf.
+    console    the kernel's name of the first serial line; the tests' shell is on the second.
+    cmdline    more words for the kernel, always.
+    log        where the monitor writes its log: QEMU's arguments, {file} in them is the file.
+    conf       keys of suture.conf that only this machine has.
+    """
+
+    name: str
+    architecture: str
+    kernel: str
+    programs: dict
+    machine: str
+    cpu: object
+    firmware: str
+    variables: str
+    loader: str
+    grub: str
+    nic_model: str
+    nic: str
+    console: str
+    cmdline: str
+    log: tuple
+    conf: dict
+
+    def kernel_cmdline(self):
+        return f"console={self.console} rdinit=/init panic=1 {self.cmdline}"
+
+    def command(self, thread, cpu):
+        """The emulator, and the arguments that every machine of this kind gets."""
+        return [self.programs[thread], "-nodefaults", "-no-user-config", "-display", "none",
+                "-machine", self.machine, "-cpu", cpu, "-accel", f"tcg,thread={thread}",
+                # without a flash for variables the firmware keeps them in memory, which is faster
+                "-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}"]
+
+    def nic_arguments(self, netdev):
+        slot = int(self.nic.split(":")[1].split(".")[0], 16)
+        return ["-device", f"{self.nic_model},netdev={netdev},addr={slot:x},romfile="]
+
+    def log_arguments(self, file):
+        return [word.replace("{file}", file) for word in self.log]
+
+
+def svm_cpu(kernel):
+    """Kernels since 6.2 go by the flags of CMPXCHG16B, which QEMU 7.2 gets wrong: they do without."""
+    return "EPYC" if re.match(r"(5\.10|6\.1)[.-]", kernel) else "EPYC,-cx16"
+
+
+X86_SVM = Qemu(
+    name="x86-svm",
+    architecture="x86",
+    kernel="6.1-cloud-amd64",
+    # Multi-threaded emulation runs stale code in Debian 12's own QEMU: mk/qemu.sh unpacks a newer one
+    programs={"single": "qemu-system-x86_64",
+              "multi": os.path.abspath(os.path.join(os.path.dirname(__file__),
+                                                    "../../build/qemu10/qemu-system-x86_64"))},
+    machine="q35",
+    cpu=svm_cpu,
+    firmware="/usr/share/OVMF/OVMF_CODE_4M.fd",
+    variables="/usr/share/OVMF/OVMF_VARS_4M.fd",
+    loader="/EFI/BOOT/BOOTX64.EFI",
+    grub="x86_64-efi",
+    nic_model="e1000e",
+    nic="00:04.0",
+    console="ttyS0",
+    # Linux's own check of the timer interrupt panics on a host that is too busy to tick in time, with
+    # and without Suture
+    cmdline="no_timer_check",
+    log=("-debugcon", "file:{file}", "-global", "isa-debugcon.iobase=0x402"),
+    conf={"debug_port": "0x402"},
+)
+
+PLATFORMS = {platform.name: platform for platform in [X86_SVM]}
+
+
+def chosen():
+    name = os.environ.get("SUTURE_PLATFORM", X86_SVM.name)
+    if name not in PLATFORMS:
+        raise SystemExit(f"SUTURE_PLATFORM={name} is none of: {', '.join(PLATFORMS)}")
+    return PLATFORMS[name]
