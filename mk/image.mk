@@ -14,7 +14,8 @@ INCLUDES := -Iinclude -Imonitor
 IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
 	-include monitor/lib/hidden.h -fno-stack-protector -fno-strict-aliasing -fno-common \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
-	-fno-tree-loop-distribute-patterns $(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
+	-fno-tree-loop-distribute-patterns -Werror=date-time -ffile-prefix-map=$(CURDIR)=. \
+	$(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
 	$(MUTATE:%=-DSUTURE_MUTATE_%)
 IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(ZYDIS_CPPFLAGS)
 EFI_INCLUDES := -isystem /usr/include/efi -isystem /usr/include/efi/$(EFI_ARCH)
@@ -52,9 +53,10 @@ $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/ch
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 
-$(IMAGE)/suture.efi: $(IMAGE)/suture.so
-	$(Q)objcopy -j .text -j .reloc -j .data -j .dynamic -j .rela --strip-debug \
+$(IMAGE)/suture.efi: $(IMAGE)/suture.so mk/check-efi.sh
+	$(Q)objcopy -j .text -j .reloc -j .data -j .dynamic -j .rela -j .bss --strip-all \
 		--target $(EFI_FORMAT) $< $@
+	$(Q)mk/check-efi.sh $@
 
 ## image         build/$(ARCH)/suture.efi, the monitor
 .PHONY: image
