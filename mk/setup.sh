@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Install the Debian packages that the build and the tests need (mk/packages.txt), as root or
 # through sudo. Says what it does; does nothing where all is there.
+#   mk/setup.sh [PACKAGE...]    (these, instead of the list)
 set -eu
 
 list=$(dirname "$0")/packages.txt
 missing=
-for package in $(grep -v '^#' "$list"); do
+for package in ${*:-$(grep -v '^#' "$list")}; do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 	[ "$state" = installed ] || missing="$missing $package"
 done
 if [ -z "$missing" ]; then
-	echo "setup: all packages of $list are installed"
+	echo "setup: all packages ${*:-of $list} are installed"
 	exit 0
 fi
 
