@@ -17,6 +17,16 @@ import shlex
 import sys
 
 COMPILERS = ("gcc", "musl-gcc", "cc")
+SOURCES = (".c", ".S")
+
+# Options that gcc takes and clang refuses; none changes what a source means.
+GCC_ONLY = re.compile(r"-(maccumulate-outgoing-args|mpreferred-stack-boundary=.*|mskip-rax-setup|mrecord-mcount"
+                      r"|mindirect-branch.*|mfunction-return=.*|mharden-sls=.*|falign-(jumps|loops)=.*"
+                      r"|fconserve-stack|fno-allow-store-data-races|fno-(tree|ipa|var)-.*|fsanitize=bounds-strict"
+                      r"|fmin-function-alignment=.*|ftrivial-auto-var-init=.*|fzero-call-used-regs=.*"
+                      r"|fplugin.*|W(no-)?(error=)?(designated-init|maybe-uninitialized|alloc-size.*|dangling-pointer"
+                      r"|stringop-.*|packed-not-aligned|unused-but-set-.*|imply.*|cast-function-type|restrict"
+                      r"|format-(overflow|truncation).*|implicit-fallthrough=.*|date-time)|s|static|lcmocka)$")
 
 
 def commands_of_make(text):
@@ -32,9 +42,11 @@ def commands_of_make(text):
 
 def entries_of_make(text, root):
     for words in commands_of_make(text):
-        for word in words:
-            if word.endswith((".c", ".S")):
-                yield os.path.join(root, word), root, words
+        sources = [word for word in words if word.endswith(SOURCES)]
+        # a program that is compiled and linked in one command: each source as if it were alone
+        rest = [word for word in words if not word.endswith(SOURCES + (".o", ".a")) and word != "-c"]
+        for source in sources:
+            yield os.path.join(root, source), root, rest + ["-c", source]
 
 
 def entries_of_kbuild(folder):
@@ -65,6 +77,7 @@ def main():
     for folder in folders:
         entries += entries_of_kbuild(folder)
     for file, directory, words in entries:
+        words = [word for word in words if not GCC_ONLY.match(word)]
         found.setdefault(file, {"directory": directory, "file": file, "arguments": words})
     if not found:
         sys.exit("compdb: make's dry run names no compiler's command")

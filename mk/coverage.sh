@@ -11,8 +11,12 @@ mkdir -p "$dir"
 # counts of an earlier run would be added to
 find "$dir" -name '*.gcda' -delete
 status=0
-"${MAKE:-make}" "$@" check-unit >"$dir/unit.log" 2>&1 || status=$?
-tail -n 1 "$dir/unit.log"
+"${MAKE:-make}" -s "$@" check-unit >"$dir/unit.log" 2>&1 || status=$?
+grep -E '^[0-9]+ passed, [0-9]+ failed$' "$dir/unit.log" || {
+	tail -n 20 "$dir/unit.log" >&2
+	echo "coverage: the tests were not run; the whole output is in $dir/unit.log" >&2
+	exit 1
+}
 
 lcov --quiet --capture --directory "$dir/unit" --base-directory . --no-external \
 	--output-file "$dir/all.info"

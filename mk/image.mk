@@ -58,8 +58,17 @@ $(IMAGE)/suture.efi: $(IMAGE)/suture.so mk/check-efi.sh
 		--target $(EFI_FORMAT) $< $@
 	$(Q)mk/check-efi.sh $@
 
-## image         build/$(ARCH)/suture.efi, the monitor
+# Whose code is in the image besides ours: libraries that are compiled or linked in, and the headers of
+# which functions are compiled in. Their licences ask for their notices to go with a binary.
+SYSTEM_PARTS := gnu-efi libstb-dev libzycore-dev
+NOTICES := $(foreach part,lwip zydis,$(part)=$(DEPS)/$(part)/debian/copyright) \
+	$(foreach part,$(SYSTEM_PARTS),$(part)=/usr/share/doc/$(part)/copyright)
+$(IMAGE)/NOTICES: mk/notices.sh LICENSES/BSD-2-Clause.txt mk/image.mk
+	@mkdir -p $(@D)
+	@mk/notices.sh $@ LICENSES/BSD-2-Clause.txt $(NOTICES)
+
+## image         build/$(ARCH)/suture.efi, the monitor, and NOTICES, that goes with it
 .PHONY: image
-image: $(IMAGE)/suture.efi
+image: $(IMAGE)/suture.efi $(IMAGE)/NOTICES
 
 -include $(IMAGE_OBJ:.o=.d) $(IMAGE_DEPS_OBJ:.o=.d)
