@@ -37,3 +37,8 @@ lint-help:
 	$(Q)! $(MAKE) -s help | grep -F '$$('
 
 lint: lint-reproducible lint-licences lint-help
+
+## debug         boot a guest under the monitor and wait for gdb (GDB_PORT=1234, docs/debugging.md)
+.PHONY: debug
+debug: $(QEMU_NEEDS)
+	@$(PYTHON) tests/demo/debug.py
