@@ -25,10 +25,12 @@ include mk/ctl.mk
 include mk/lint.mk
 include mk/check.mk
 include mk/fixes.mk
+include mk/habits.mk
 
 .PHONY: help clean
 help:
-	@sed -n 's/^## //p' $(sort $(MAKEFILE_LIST))
+	@sed -n 's/^## //p' $(sort $(MAKEFILE_LIST)) | sed 's|$$(ARCH)|$(ARCH)|; s|$$(GUEST)|$(GUEST)|' | sort | \
+		while read -r target text; do printf '%-17s %s\n' "$$target" "$$text"; done
 
 ## clean         remove build/ (downloads too)
 clean:

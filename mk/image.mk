@@ -15,7 +15,8 @@ INCLUDES := -Iinclude -Imonitor
 IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
 	-include monitor/lib/hidden.h -fno-stack-protector -fno-strict-aliasing -fno-common \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
-	-fno-tree-loop-distribute-patterns $(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
+	-fno-tree-loop-distribute-patterns -Werror=date-time -ffile-prefix-map=$(CURDIR)=. \
+	$(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
 	$(MUTATE:%=-DSUTURE_MUTATE_%)
 IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(ARCH_DEPS_CPPFLAGS)
 # gnu-efi is unpacked where the machine's own is another architecture's
@@ -56,14 +57,24 @@ $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/ch
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 
-$(IMAGE)/suture.efi: $(IMAGE)/suture.so
-	$(Q)$(OBJCOPY) -j .text -j .reloc -j .data -j .dynamic -j .rela --strip-debug \
+$(IMAGE)/suture.efi: $(IMAGE)/suture.so mk/check-efi.sh
+	$(Q)$(OBJCOPY) -j .text -j .reloc -j .data -j .dynamic -j .rela -j .bss --strip-all \
 		--target $(EFI_FORMAT) $< $@
+	$(Q)mk/check-efi.sh $@
 
-## image         build/$(ARCH)/suture.efi, the monitor
+# Whose code is in the image besides ours: libraries that are compiled or linked in, and the headers of
+# which functions are compiled in. Their licences ask for their notices to go with a binary.
+SYSTEM_PARTS := gnu-efi libstb-dev libzycore-dev
+NOTICES := $(foreach part,lwip zydis,$(part)=$(DEPS)/$(part)/debian/copyright) \
+	$(foreach part,$(SYSTEM_PARTS),$(part)=/usr/share/doc/$(part)/copyright)
+$(IMAGE)/NOTICES: mk/notices.sh LICENSES/BSD-2-Clause.txt mk/image.mk
+	@mkdir -p $(@D)
+	@mk/notices.sh $@ LICENSES/BSD-2-Clause.txt $(NOTICES)
+
+## image         build/$(ARCH)/suture.efi, the monitor, and NOTICES, that goes with it
 .PHONY: image
 ifneq ($(wildcard arch/$(ARCH)/arch.mk),)
-image: $(IMAGE)/suture.efi
+image: $(IMAGE)/suture.efi $(IMAGE)/NOTICES
 else
 # An architecture without a folder: what needs nothing of it compiles, and the rest cannot.
 image: $(filter $(O)/monitor/lib/%,$(IMAGE_OBJ)) $(if $(EFI),$(EFI_LIB)/libefi.a)

@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Install the Debian packages that the build and the tests need for $ARCH (mk/packages.txt), as root or
 # through sudo. Says what it does; does nothing where all is there.
+#   mk/setup.sh [PACKAGE...]    (these, instead of the list)
 set -eu
 
 list=$(dirname "$0")/packages.txt
 arch=${ARCH:-x86}
 missing=
-for package in $(awk -v arch="$arch" '!/^#/ && (NF == 1 || $2 == arch) { print $1 }' "$list"); do
+for package in ${*:-$(awk -v arch="$arch" '!/^#/ && (NF == 1 || $2 == arch) { print $1 }' "$list")}; do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 	[ "$state" = installed ] || missing="$missing $package"
 done
 if [ -z "$missing" ]; then
-	echo "setup: all packages of $list for ARCH=$arch are installed"
+	echo "setup: all packages ${*:-of $list for ARCH=$arch} are installed"
 	exit 0
 fi
 

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Refuse a PE file that would differ from build to build (a time in its header), that lacks the
+# section for data that starts as zero or has it inside the file, or that is larger than 1 MiB.
+#   mk/check-efi.sh FILE
+set -eu
+
+file=$1
+limit=1048576
+refuse() {
+	echo "$file: $1" >&2
+	exit 1
+}
+
+# the PE header's offset is at 60; its TimeDateStamp is 8 bytes behind that
+header=$(od -An -tu4 -j60 -N4 "$file")
+stamp=$(od -An -tu4 -j$((header + 8)) -N4 "$file")
+[ "$stamp" -eq 0 ] || refuse "TimeDateStamp is $((stamp)), not 0"
+
+# the last section has a size and no contents
+last=$(objdump -hw "$file" | awk '$1 ~ /^[0-9]+$/ { last = $0 } END { print last }')
+case $last in
+*.bss*CONTENTS*) refuse ".bss is in the file: $last" ;;
+*.bss*ALLOC*) ;;
+*) refuse "the last section is not .bss: $last" ;;
+esac
+
+size=$(stat -c %s "$file")
+[ "$size" -le $limit ] || refuse "$size bytes, and $limit are allowed: data that starts as zero belongs in .bss"

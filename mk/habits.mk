@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# For people who change the tree: what an editor and a reviewer need, and what a release promises.
+
+# -W: as if the source had just been changed, so that the dry run names its compiler's command
+COMPDB_SRC = $(IMAGE_SRC) $(HOST_SRC) $(call sources,arch/fake ctl guest-agent/helper tests/unit tests/guest)
+COMPDB_GOALS = $(IMAGE)/suture.so build/ctl/suture $(AGENT_DIR)/suture-load $(UNIT_TESTS) $(UNICORN_TESTS) \
+	$(GUEST_PROGRAMS) build/guest/redirects
+
+## compdb        compile_commands.json for clangd and clang-tidy, the agent's module too if it is built
+.PHONY: compdb
+compdb:
+	@$(MAKE) -n V=1 $(addprefix -W ,$(sort $(COMPDB_SRC))) $(COMPDB_GOALS) | \
+		mk/compdb.py compile_commands.json $(wildcard $(AGENT_DIR))
+
+# the unit tests without sanitizers, optimization and warnings, in a folder of their own
+COVERAGE := build/coverage
+COVERAGE_CFLAGS := -std=gnu11 -O0 -g --coverage -w
+
+## coverage      unit tests with gcov: build/coverage/index.html says which lines they reach
+.PHONY: coverage
+coverage:
+	@mk/setup.sh lcov
+	@mk/coverage.sh $(COVERAGE) UNIT=$(COVERAGE)/unit 'HOST_CFLAGS=$(COVERAGE_CFLAGS)'
+
+.PHONY: lint-reproducible lint-licences lint-help
+# suture.efi, built a second time in another folder, is the same file
+lint-reproducible: $(IMAGE)/suture.efi
+	@echo "LINT reproducible"
+	@mk/check-reproducible.sh $< build/reproducible ARCH=$(ARCH) $(MUTATE:%=MUTATE=%)
+
+lint-licences:
+	@echo "LINT licences"
+	$(Q)mk/lint-licences.sh
+
+lint-help:
+	@echo "LINT help"
+	$(Q)! $(MAKE) -s help | grep -F '$$('
+
+lint: lint-reproducible lint-licences lint-help
+
+## debug         boot a guest under the monitor and wait for gdb (GDB_PORT=1234, docs/debugging.md)
+.PHONY: debug
+debug: $(QEMU_NEEDS)
+	@$(PYTHON) tests/demo/debug.py
