@@ -12,7 +12,7 @@ int pt_walk(const struct pt_format *f, u64 root, u64 addr, pt_read_fn read, void
 	w->table_pa = root;
 	w->level = f->top_level;
 	for (;;) {
-		w->index = pt_index(addr, w->level);
+		w->index = pt_index(f, addr, w->level);
 		err = read(ctx, w->table_pa, w->index, &w->entry);
 		if (err)
 			return err;
@@ -23,7 +23,7 @@ int pt_walk(const struct pt_format *f, u64 root, u64 addr, pt_read_fn read, void
 		w->table_pa = f->addr(w->entry, w->level);
 		w->level--;
 	}
-	w->pa = f->addr(w->entry, w->level) + (addr & (PT_LEVEL_SIZE(w->level) - 1));
+	w->pa = f->addr(w->entry, w->level) + (addr & (pt_level_size(f, w->level) - 1));
 	w->attrs = f->attrs(w->entry, w->level);
 	return 0;
 }

@@ -46,7 +46,7 @@ static void walks_every_leaf_size(void **state)
 
 		for (u32 leaf = 0; leaf <= 2; leaf++) {
 			for (u32 i = 0; i < ARRAY_SIZE(vas); i++) {
-				u64 size = PT_LEVEL_SIZE(leaf), va = vas[i] + ((u64)leaf << 32);
+				u64 size = pt_level_size(f, leaf), va = vas[i] + ((u64)leaf << 32);
 				struct reads reads = {0};
 				struct pt_walk w;
 
