@@ -88,10 +88,10 @@ static bool guest_in_range_5(u64 addr)
 
 #define FORMAT(kind, title, top, range)                                                            \
 	{                                                                                          \
-		.name = (title), .page_shift = PAGE_SHIFT, .input_bits = PAGE_SHIFT + 9 * (top) + 9, \
-		.top_level = (top), .max_leaf_level = 2, .in_range = (range),                      \
-		.present = kind##_present, .leaf = kind##_leaf, .addr = entry_addr,                \
-		.attrs = kind##_attrs, .make_leaf = kind##_make_leaf,                              \
+		.name = (title), .page_shift = PAGE_SHIFT,                                         \
+		.input_bits = PAGE_SHIFT + 9 * (top) + 9, .top_level = (top), .max_leaf_level = 2, \
+		.in_range = (range), .present = kind##_present, .leaf = kind##_leaf,               \
+		.addr = entry_addr, .attrs = kind##_attrs, .make_leaf = kind##_make_leaf,          \
 		.make_table = kind##_make_table,                                                   \
 	}
 

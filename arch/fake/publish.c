@@ -156,8 +156,7 @@ static void check_code(u64 former, u64 new)
 {
 	u64 size = pt_level_size(tables(), 0), pa = target(new);
 
-	if (fake_entry_level(new) || !(tables()->attrs(new, 0) & PT_EXEC) ||
-	    target(former) == pa)
+	if (fake_entry_level(new) || !(tables()->attrs(new, 0) & PT_EXEC) || target(former) == pa)
 		return;
 	if (!is_published(arch_ptr(PA(pa)), size))
 		violate("a leaf leads to code that is not published", pa);

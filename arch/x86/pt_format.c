@@ -97,9 +97,9 @@ const struct pt_format *arch_guest_format(u32 levels)
 /* ---- nested ---- */
 
 /*
- * A leaf must not span memory types (APM vol. 2, 7.7.1 and 7.8): below 4 GiB they may change from one
- * 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page. The type
- * itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
+ * A leaf must not span memory types (APM vol. 2, 7.7.1 and 7.8): below 4 GiB they may change from
+ * one 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page. The
+ * type itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
  */
 #define MIXED_BELOW (1ull << 32)
 
@@ -135,26 +135,42 @@ static u64 npt_make_table(u64 pa, u32 level)
 	return pa | PTE_P | PTE_RW | PTE_US;
 }
 
-#define NPT_FORMAT(max_level)                                                                      \
+#define NPT_FORMAT(max_level, how)                                                                 \
 	{                                                                                          \
 		.name = "AMD NPT", .page_shift = PAGE_SHIFT, .input_bits = 48, .top_level = 3,     \
-		.max_leaf_level = (max_level), .split = PT_SPLIT_LIVE, .exec_only = false,         \
-		.memory_type = npt_memory_type, .in_range = npt_in_range, .present = x86_present,  \
-		.leaf = x86_leaf, .addr = x86_addr, .attrs = x86_attrs,                            \
-		.make_leaf = npt_make_leaf, .make_table = npt_make_table,                          \
+		.max_leaf_level = (max_level), .split = (how), .memory_type = npt_memory_type,     \
+		.in_range = npt_in_range, .present = x86_present, .leaf = x86_leaf,                \
+		.addr = x86_addr, .attrs = x86_attrs, .make_leaf = npt_make_leaf,                  \
+		.make_table = npt_make_table,                                                      \
 	}
 
-static const struct pt_format npt_2m = NPT_FORMAT(1);
-static const struct pt_format npt_1g = NPT_FORMAT(2);
+static const struct pt_format npt[2][2] = {
+	/* [TLBs must not hold two sizes][pages of 1 GiB] */
+	{NPT_FORMAT(1, PT_SPLIT_LIVE), NPT_FORMAT(2, PT_SPLIT_LIVE)},
+	{NPT_FORMAT(1, PT_SPLIT_PAUSED), NPT_FORMAT(2, PT_SPLIT_PAUSED)},
+};
+
+/* CPUID 0000_0001 EAX (APM vol. 3): the extended family counts from family 15 on. */
+static u32 cpu_family(void)
+{
+	u32 eax = 0, ebx, ecx, edx;
+
+	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
+	return (eax >> 8 & 0xf) + ((eax >> 8 & 0xf) == 0xf ? eax >> 20 & 0xff : 0);
+}
+
+/* Erratum 383 of family 10h: entries of two sizes for one address may be a machine check. */
+#define MULTIPLE_MATCH_FAMILY 0x10
 
 const struct pt_format *arch_stage2_format(void)
 {
+	bool paused = cpu_family() == MULTIPLE_MATCH_FAMILY;
 	u32 eax, ebx, ecx, edx;
 
 	/* CPUID 8000_0001 EDX bit 26: pages of 1 GiB. */
 	if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (edx & 1u << 26))
-		return &npt_1g;
-	return &npt_2m;
+		return &npt[paused][1];
+	return &npt[paused][0];
 }
 
 u64 arch_physical_limit(void)

@@ -31,18 +31,19 @@ struct pt_format {
 	u32 page_shift; /* of the smallest leaf, which is also the size of a table: 12, 14 or 16 */
 	/*
 	 * Bits of an address that are translated. Those above the levels below index the root: it
-	 * is smaller than a table, or up to 16 of them in a row (arm64 stage 2: concatenated tables,
-	 * Arm ARM D8.2), aligned to its size.
+	 * is smaller than a table, or up to 16 of them in a row (arm64 stage 2: concatenated
+	 * tables, Arm ARM D8.2), aligned to its size.
 	 */
 	u32 input_bits;
 	u32 top_level;	    /* level of the root table: 3 for four levels */
 	u32 max_leaf_level; /* largest leaf this machine can use */
 	enum pt_split split;
-	bool exec_only; /* a leaf may allow execution and no reading (EPT where it says so, arm64) */
+	bool exec_only; /* a leaf may allow execution and no reading (EPT where it says so, arm64)
+			 */
 	/*
 	 * The type of the physical memory at pa, 0 or PT_DEVICE, which is added to the attributes
-	 * of its leaf; and in *end the address where it may be another (x86: MTRRs, and the hole for
-	 * devices below 4 GiB), which no leaf may span. NULL: one type everywhere.
+	 * of its leaf; and in *end the address where it may be another (x86: MTRRs, and the hole
+	 * for devices below 4 GiB), which no leaf may span. NULL: one type everywhere.
 	 */
 	u32 (*memory_type)(u64 pa, u64 *end);
 	/* True if the tables can translate addr at all (canonical, within the input size). */
@@ -77,7 +78,8 @@ const struct pt_format *arch_stage2_format(void);
 
 /*
  * Drop this CPU's cached stage-2 translations and, where the architecture needs it, what its
- * pipeline has fetched of changed pages. Called on each guest CPU before it goes back after a pause.
+ * pipeline has fetched of changed pages. Called on each guest CPU before it goes back after a
+ * pause.
  */
 void arch_stage2_flush_local(void);
 

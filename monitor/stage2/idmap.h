@@ -22,8 +22,8 @@ struct idmap {
 };
 
 /*
- * Add an exception; rounded to whole pages of the tables. Ranges of the same kind may overlap. -EEXIST: overlaps
- * one of another kind. -ENOSPC. A size of 0 adds nothing.
+ * Add an exception; rounded to whole pages of the tables. Ranges of the same kind may overlap.
+ * -EEXIST: overlaps one of another kind. -ENOSPC. A size of 0 adds nothing.
  */
 int idmap_add(struct idmap *m, u64 base, u64 size, u64 pa, u32 attrs, bool repeat);
 

@@ -149,8 +149,8 @@ static int map_leaf(struct pgtable *s, u64 ipa, u64 pa, u64 size, u32 attrs)
 	for (;; level--) {
 		u64 *entry = entry_at(table_pa, pt_index(f, ipa, level));
 		u64 span = pt_level_size(f, level);
-		bool fits = level <= f->max_leaf_level && size >= span &&
-			    !((ipa | pa) & (span - 1));
+		bool fits =
+			level <= f->max_leaf_level && size >= span && !((ipa | pa) & (span - 1));
 
 		if (f->present(*entry, level)) {
 			if (level == 0 || f->leaf(*entry, level))
@@ -232,14 +232,14 @@ static void link_split(void *arg)
 	link_table(split->s, split->entry, split->table, split->level);
 }
 
-static int split_block(struct pgtable *s, u64 addr, const struct pt_walk *w,
-		       pgtable_alone_fn alone)
+static int split_block(struct pgtable *s, u64 addr, const struct pt_walk *w, pgtable_alone_fn alone)
 {
 	/* Outlives this call for a CPU that carries it out instead; one is under way at a time. */
 	static struct split split;
 	int err = 0;
 
-	split = (struct split){s, addr, w->level, entry_at(w->table_pa, w->index), make_leaves(s, w)};
+	split = (struct split){s, addr, w->level, entry_at(w->table_pa, w->index),
+			       make_leaves(s, w)};
 	if (!split.table)
 		return -ENOMEM;
 	if (s->format->split == PT_SPLIT_PAUSED && alone && !MUTATION(split_in_a_pause))

@@ -56,8 +56,8 @@ int pgtable_lookup(const struct pgtable *s, ipa_t ipa, struct pt_walk *w);
  * Point the leaf of the page at ipa, which pgtable_split() has made, at pa with attrs (0: at
  * nothing): one store, after the old leaf was taken out of all TLBs if the format asks for that.
  * Idempotent, also when another CPU did one half of it. -ENOENT when it is not split; -EOPNOTSUPP:
- * the format cannot express attrs. With all guest CPUs paused, or before they run; they flush before
- * they go on.
+ * the format cannot express attrs. With all guest CPUs paused, or before they run; they flush
+ * before they go on.
  */
 int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs);
 

@@ -167,7 +167,8 @@ bool shadow_write_through(ipa_t ipa, size_t len)
 	bool shadowed = false;
 
 	while (len) {
-		size_t size = shadow_page_size(), offset = ipa.v % size, n = MIN(len, size - offset);
+		size_t size = shadow_page_size(), offset = ipa.v % size,
+		       n = MIN(len, size - offset);
 		struct part written = {ipa.v - offset, offset, 0, n};
 		struct shadow_page *pg = find_page(shadow.current, ipa.v);
 

@@ -57,8 +57,7 @@ int shadow_write_begin(ipa_t ipa)
 		return -EAGAIN;
 	/* It may have changed while others' pauses were waited for. */
 	write.count = 0;
-	if (!shadow_write_concerns(page) ||
-	    pause_commit(&write.pause, restore_leaves, NULL)) {
+	if (!shadow_write_concerns(page) || pause_commit(&write.pause, restore_leaves, NULL)) {
 		pause_end(&write.pause);
 		return -EAGAIN;
 	}

@@ -98,7 +98,8 @@ static void the_fake_sees_a_direct_change(void **state)
 	map(GB, PAGE_SIZE);
 	leaf = leaf_at(GB);
 	assert_string_equal(fake_violation(), "");
-	arch_stage2_format()->invalidate(GB, PAGE_SIZE); /* before the break it counts for nothing */
+	arch_stage2_format()->invalidate(GB,
+					 PAGE_SIZE); /* before the break it counts for nothing */
 	arch_write_entry(leaf, arch_stage2_format()->make_leaf(2 * GB, 0, PT_READ));
 	assert_violation("a valid entry takes the place of another");
 }
@@ -235,10 +236,9 @@ static void a_paused_split_breaks_in_the_pause(void **state)
 		pause_stats(&before);
 		assert_int_equal(stage2_split(IPA(GB + 3 * MB)), 0);
 		pause_stats(&after);
-		assert_string_equal(fake_events(),
-				    bbm ? "break invalidate publish-table link "
-					  "break invalidate publish-table link"
-					: "publish-table link publish-table link");
+		assert_string_equal(fake_events(), bbm ? "break invalidate publish-table link "
+							 "break invalidate publish-table link"
+						       : "publish-table link publish-table link");
 		assert_int_equal(after.count, before.count + 2); /* 1 GiB, then 2 MiB */
 		assert_int_equal(stage2_split(IPA(GB + 3 * MB + PAGE_SIZE)), 0);
 		pause_stats(&before);
@@ -288,8 +288,9 @@ static void a_split_may_be_carried_out_again(void **state)
 	map(0, 2 * GB);
 	fake_events();
 	assert_int_equal(pgtable_split(&stage2, IPA(GB), run_thrice), 0);
-	assert_string_equal(fake_events(),
-			    "break invalidate publish-table link break invalidate publish-table link");
+	assert_string_equal(
+		fake_events(),
+		"break invalidate publish-table link break invalidate publish-table link");
 	assert_maps(GB + PAGE_SIZE, GB + PAGE_SIZE, 0);
 	assert_string_equal(fake_violation(), "");
 }
@@ -302,11 +303,9 @@ static void pages_of_16_and_64_kib(void **state)
 		u32 page_shift, top_level, input_bits;
 		u64 block; /* of level 1 */
 	} of[] = {
-		{12, 3, 48, 2 * MB},
-		{14, 2, 47, 32 * MB},
+		{12, 3, 48, 2 * MB},   {14, 2, 47, 32 * MB},
 		{14, 3, 48, 32 * MB}, /* a root of two entries */
-		{16, 2, 48, 512 * MB},
-		{16, 2, 42 + 1, 512 * MB},
+		{16, 2, 48, 512 * MB}, {16, 2, 42 + 1, 512 * MB},
 	};
 
 	(void)state;
@@ -320,11 +319,10 @@ static void pages_of_16_and_64_kib(void **state)
 		fake_stage2_format()->input_bits = of[i].input_bits;
 		fake_stage2_format()->max_leaf_level = 1;
 		start(true);
-		assert_int_equal(pgtable_map(&stage2, IPA(base), PA(base), page / 2, RWX),
-				 -EINVAL);
-		assert_int_equal(pgtable_map(&stage2, IPA(1ull << of[i].input_bits), PA(0), page,
-					     RWX),
-				 -ERANGE);
+		assert_int_equal(pgtable_map(&stage2, IPA(base), PA(base), page / 2, RWX), -EINVAL);
+		assert_int_equal(
+			pgtable_map(&stage2, IPA(1ull << of[i].input_bits), PA(0), page, RWX),
+			-ERANGE);
 		map(base - page, page + 2 * of[i].block);
 		assert_maps(base - 1, base - 1, 0);
 		assert_maps(base + 1, base + 1, 1);
@@ -332,9 +330,8 @@ static void pages_of_16_and_64_kib(void **state)
 		assert_int_equal(pgtable_split(&stage2, IPA(base + 5 * page), NULL), 0);
 		for (u64 at = 0; at < of[i].block; at += page)
 			assert_maps(base + at + 7, base + at + 7, 0);
-		assert_int_equal(pgtable_set_leaf(&stage2, IPA(base + 5 * page), PA(3 * page),
-						  PT_READ),
-				 0);
+		assert_int_equal(
+			pgtable_set_leaf(&stage2, IPA(base + 5 * page), PA(3 * page), PT_READ), 0);
 		assert_maps(base + 6 * page - 1, 4 * page - 1, 0);
 		assert_maps(base + 6 * page, base + 6 * page, 0);
 		assert_string_equal(fake_violation(), "");
@@ -362,9 +359,9 @@ static void roots_of_2_to_16_tables(void **state)
 		assert_int_equal(stage2.root.v % (tables * PAGE_SIZE), 0);
 		assert_int_equal(pgtable_map(&stage2, IPA(top), PA(0), GB, RWX), -ERANGE);
 		for (u32 i = 0; i < tables; i++)
-			assert_int_equal(pgtable_map(&stage2, IPA(i * 512 * GB + GB), PA(i * GB),
-						     GB, RWX),
-					 0);
+			assert_int_equal(
+				pgtable_map(&stage2, IPA(i * 512 * GB + GB), PA(i * GB), GB, RWX),
+				0);
 		for (u32 i = 0; i < tables; i++) {
 			assert_maps(i * 512 * GB + GB + 5, i * GB + 5, 2);
 			assert_int_equal(pgtable_split(&stage2, IPA(i * 512 * GB + GB), NULL), 0);
@@ -462,8 +459,7 @@ static void execute_only_where_the_format_has_it(void **state)
 		assert_int_equal(pgtable_map(&stage2, IPA(2 * GB), PA(GB), 2 * MB, PT_EXEC),
 				 has ? 0 : -EOPNOTSUPP);
 		/* nobody has these */
-		assert_int_equal(pgtable_set_leaf(&stage2, IPA(GB), PA(GB), PT_WRITE),
-				 -EOPNOTSUPP);
+		assert_int_equal(pgtable_set_leaf(&stage2, IPA(GB), PA(GB), PT_WRITE), -EOPNOTSUPP);
 		assert_int_equal(pgtable_set_leaf(&stage2, IPA(GB), PA(GB), PT_WRITE | PT_EXEC),
 				 -EOPNOTSUPP);
 		assert_string_equal(fake_violation(), "");

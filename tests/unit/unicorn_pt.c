@@ -85,6 +85,34 @@ static void nested_entries_have_the_manual_s_bits(void **state)
 	assert_false(f->in_range(1ull << 48));
 }
 
+/* What the generic code must know of it, and need not do. */
+static void nested_tables_ask_for_no_more_than_a_store(void **state)
+{
+	static const u64 types[][2] = {
+		/* where a leaf begins, and where the type may be another */
+		{0, 0x1000},
+		{0x1ff000, 0x200000},
+		{0x200000, 0x400000},
+		{0xffe12000, 0x100000000},
+		{0x100000000, UINT64_MAX},
+	};
+	const struct pt_format *f = arch_stage2_format();
+	u64 end;
+
+	(void)state;
+	assert_null(f->invalidate);
+	assert_int_equal(f->split, PT_SPLIT_LIVE); /* but for CPUs of family 10h */
+	assert_false(f->exec_only);
+	assert_int_equal(f->page_shift, 12);
+	assert_int_equal(pt_entries(f, 3), 512);
+	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
+		assert_int_equal(f->memory_type(types[i][0], &end), 0);
+		assert_int_equal(end, types[i][1]);
+	}
+	/* The type is not in the leaf. */
+	assert_int_equal(f->make_leaf(0x5000, 0, RWX | PT_DEVICE), f->make_leaf(0x5000, 0, RWX));
+}
+
 static void large_leaves_are_those_of_the_cpu(void **state)
 {
 	u32 eax, ebx, ecx, edx = 0;
@@ -387,6 +415,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nested_entries_have_the_manual_s_bits),
+		cmocka_unit_test(nested_tables_ask_for_no_more_than_a_store),
 		cmocka_unit_test(large_leaves_are_those_of_the_cpu),
 		cmocka_unit_test(all_entries_of_a_set_allow_user_accesses),
 		cmocka_unit_test(guest_entries_are_read_by_the_manual),

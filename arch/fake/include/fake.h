@@ -58,10 +58,10 @@ void fake_become(struct cpu *c);
 struct pt_format *fake_stage2_format(void);
 
 /*
- * From here until fake_reset() walkers see only tables that were published, and CPUs fetch only code
- * that was; with break_before_make no valid entry may take the place of another, and a broken one
- * must be invalidated before it is made again. Who breaks a rule is named by fake_violation(). One
- * thread at a time.
+ * From here until fake_reset() walkers see only tables that were published, and CPUs fetch only
+ * code that was; with break_before_make no valid entry may take the place of another, and a broken
+ * one must be invalidated before it is made again. Who breaks a rule is named by fake_violation().
+ * One thread at a time.
  */
 void fake_stage2_watch(bool break_before_make);
 

@@ -29,8 +29,8 @@ static inline void arch_publish_table(const void *table, size_t size)
 }
 
 /*
- * Instructions have been written to, or have changed at, this place: let every CPU fetch them. Before
- * a leaf lets the guest execute them, or before it goes on. Any CPU.
+ * Instructions have been written to, or have changed at, this place: let every CPU fetch them.
+ * Before a leaf lets the guest execute them, or before it goes on. Any CPU.
  */
 static inline void arch_publish_code(const void *code, size_t len)
 {
