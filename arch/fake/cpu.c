@@ -45,6 +45,8 @@ static u64 real_us(void)
 void fake_reset(u32 guest_cpus)
 {
 	fake_memory_reset();
+	fake_format_reset();
+	fake_watch_reset();
 	memset(&machine, 0, sizeof(machine));
 	machine.real_start_us = real_us();
 	memset(cpus, 0, sizeof(cpus));

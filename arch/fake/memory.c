@@ -63,7 +63,7 @@ static void map_one(ipa_t root, const struct pt_format *f, u64 va, u64 pa, u32 a
 	u32 level;
 
 	for (level = f->top_level;; level--) {
-		entry = (u64 *)arch_ptr(PA(table_pa)) + pt_index(va, level);
+		entry = (u64 *)arch_ptr(PA(table_pa)) + pt_index(f, va, level);
 		if (level == leaf_level)
 			break;
 		if (!f->present(*entry, level))
@@ -78,7 +78,7 @@ static void map_one(ipa_t root, const struct pt_format *f, u64 va, u64 pa, u32 a
 void fake_map(ipa_t root, u32 levels, u64 va, ipa_t ipa, u64 size, u32 attrs, u32 leaf_level)
 {
 	const struct pt_format *f = arch_guest_format(levels);
-	u64 step = PT_LEVEL_SIZE(leaf_level), done;
+	u64 step = pt_level_size(f, leaf_level), done;
 
 	if ((va | ipa.v | size) & (step - 1))
 		die("fake_map() of an unaligned address", va);

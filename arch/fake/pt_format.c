@@ -3,7 +3,8 @@
  * Page tables like no machine's: the address stands in bits 12 to 33, and each level has six bits
  * of its own for the rest. An entry read at the wrong level, or with the other format, aborts.
  */
-#include "arch/pagetable.h"
+#include "fake.h"
+#include "machine.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -68,9 +69,11 @@ static u64 entry_addr(u64 entry, u32 level)
 ENTRY_FUNCTIONS(stage2, 0)
 ENTRY_FUNCTIONS(guest, 2)
 
+static struct pt_format stage2_format;
+
 static bool stage2_in_range(u64 addr)
 {
-	return addr >> 34 == 0;
+	return addr >> stage2_format.input_bits == 0;
 }
 
 static bool guest_in_range_4(u64 addr)
@@ -85,19 +88,41 @@ static bool guest_in_range_5(u64 addr)
 
 #define FORMAT(kind, title, top, range)                                                            \
 	{                                                                                          \
-		.name = (title), .top_level = (top), .max_leaf_level = 2, .in_range = (range),     \
-		.present = kind##_present, .leaf = kind##_leaf, .addr = entry_addr,                \
-		.attrs = kind##_attrs, .make_leaf = kind##_make_leaf,                              \
+		.name = (title), .page_shift = PAGE_SHIFT,                                         \
+		.input_bits = PAGE_SHIFT + 9 * (top) + 9, .top_level = (top), .max_leaf_level = 2, \
+		.in_range = (range), .present = kind##_present, .leaf = kind##_leaf,               \
+		.addr = entry_addr, .attrs = kind##_attrs, .make_leaf = kind##_make_leaf,          \
 		.make_table = kind##_make_table,                                                   \
 	}
 
-static const struct pt_format stage2_format = FORMAT(stage2, "fake stage 2", 3, stage2_in_range);
+static const struct pt_format stage2_default = FORMAT(stage2, "fake stage 2", 3, stage2_in_range);
+static struct pt_format stage2_format = FORMAT(stage2, "fake stage 2", 3, stage2_in_range);
 static const struct pt_format guest_4 = FORMAT(guest, "fake guest, 4 levels", 3, guest_in_range_4);
 static const struct pt_format guest_5 = FORMAT(guest, "fake guest, 5 levels", 4, guest_in_range_5);
 
 const struct pt_format *arch_stage2_format(void)
 {
 	return &stage2_format;
+}
+
+struct pt_format *fake_stage2_format(void)
+{
+	return &stage2_format;
+}
+
+void fake_format_reset(void)
+{
+	stage2_format = stage2_default;
+}
+
+u32 fake_entry_level(u64 entry)
+{
+	u32 level = 0;
+
+	while (level < MAX_LEVELS - 1 &&
+	       !(entry >> (FIELD_SHIFT + FIELD_BITS * level) & ((1u << FIELD_BITS) - 1)))
+		level++;
+	return level;
 }
 
 const struct pt_format *arch_guest_format(u32 levels)

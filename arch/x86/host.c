@@ -79,7 +79,7 @@ int host_init(const struct pci_device *nic)
 	host_format = *arch_guest_format(4);
 	host_format.name = "monitor";
 	host_format.max_leaf_level = arch_stage2_format()->max_leaf_level;
-	host_format.mixed_below = arch_stage2_format()->mixed_below;
+	host_format.memory_type = arch_stage2_format()->memory_type;
 	host_format.make_leaf = host_make_leaf;
 	host_format.make_table = host_make_table;
 

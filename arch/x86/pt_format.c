@@ -4,7 +4,6 @@
  * same entries (AMD APM vol. 2, 5.3 and 15.25; Intel SDM vol. 3, 4.5).
  */
 #include "arch/pagetable.h"
-#include "stage2/pt.h"
 #include <cpuid.h>
 
 #define PTE_P	 (1ull << 0)
@@ -13,6 +12,8 @@
 #define PTE_PS	 (1ull << 7) /* large leaf, at levels 1 and 2; reserved above */
 #define PTE_NX	 (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
+
+#define LEVEL_SIZE(level) (PAGE_SIZE << 9 * (level))
 
 static bool x86_present(u64 entry, u32 level)
 {
@@ -28,7 +29,7 @@ static u64 x86_addr(u64 entry, u32 level)
 {
 	/* In a large leaf bit 12 is PAT and the bits above it are reserved. */
 	if (level > 0 && (entry & PTE_PS))
-		return entry & PTE_ADDR & ~(PT_LEVEL_SIZE(level) - 1);
+		return entry & PTE_ADDR & ~(LEVEL_SIZE(level) - 1);
 	return entry & PTE_ADDR;
 }
 
@@ -57,6 +58,8 @@ static bool guest_in_range_5(u64 addr)
 
 static const struct pt_format guest_4_levels = {
 	.name = "x86-64, 4 levels",
+	.page_shift = PAGE_SHIFT,
+	.input_bits = 48,
 	.top_level = 3,
 	.max_leaf_level = 2,
 	.in_range = guest_in_range_4,
@@ -68,6 +71,8 @@ static const struct pt_format guest_4_levels = {
 
 static const struct pt_format guest_5_levels = {
 	.name = "x86-64, 5 levels",
+	.page_shift = PAGE_SHIFT,
+	.input_bits = 57,
 	.top_level = 4,
 	.max_leaf_level = 2,
 	.in_range = guest_in_range_5,
@@ -91,8 +96,20 @@ const struct pt_format *arch_guest_format(u32 levels)
 
 /* ---- nested ---- */
 
-/* APM vol. 2, 7.7.1 and 7.8: a leaf must not span memory types. */
+/*
+ * A leaf must not span memory types (APM vol. 2, 7.7.1 and 7.8): below 4 GiB they may change from
+ * one 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page. The
+ * type itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
+ */
 #define MIXED_BELOW (1ull << 32)
+
+static u32 npt_memory_type(u64 pa, u64 *end)
+{
+	u64 piece = LEVEL_SIZE(pa < LEVEL_SIZE(1) ? 0 : 1);
+
+	*end = pa < MIXED_BELOW ? ALIGN_DOWN(pa, piece) + piece : UINT64_MAX;
+	return 0;
+}
 
 static bool npt_in_range(u64 ipa)
 {
@@ -118,25 +135,42 @@ static u64 npt_make_table(u64 pa, u32 level)
 	return pa | PTE_P | PTE_RW | PTE_US;
 }
 
-#define NPT_FORMAT(max_level)                                                                      \
+#define NPT_FORMAT(max_level, how)                                                                 \
 	{                                                                                          \
-		.name = "AMD NPT", .top_level = 3, .max_leaf_level = (max_level),                  \
+		.name = "AMD NPT", .page_shift = PAGE_SHIFT, .input_bits = 48, .top_level = 3,     \
+		.max_leaf_level = (max_level), .split = (how), .memory_type = npt_memory_type,     \
 		.in_range = npt_in_range, .present = x86_present, .leaf = x86_leaf,                \
 		.addr = x86_addr, .attrs = x86_attrs, .make_leaf = npt_make_leaf,                  \
-		.make_table = npt_make_table, .mixed_below = MIXED_BELOW,                          \
+		.make_table = npt_make_table,                                                      \
 	}
 
-static const struct pt_format npt_2m = NPT_FORMAT(1);
-static const struct pt_format npt_1g = NPT_FORMAT(2);
+static const struct pt_format npt[2][2] = {
+	/* [TLBs must not hold two sizes][pages of 1 GiB] */
+	{NPT_FORMAT(1, PT_SPLIT_LIVE), NPT_FORMAT(2, PT_SPLIT_LIVE)},
+	{NPT_FORMAT(1, PT_SPLIT_PAUSED), NPT_FORMAT(2, PT_SPLIT_PAUSED)},
+};
+
+/* CPUID 0000_0001 EAX (APM vol. 3): the extended family counts from family 15 on. */
+static u32 cpu_family(void)
+{
+	u32 eax = 0, ebx, ecx, edx;
+
+	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
+	return (eax >> 8 & 0xf) + ((eax >> 8 & 0xf) == 0xf ? eax >> 20 & 0xff : 0);
+}
+
+/* Erratum 383 of family 10h: entries of two sizes for one address may be a machine check. */
+#define MULTIPLE_MATCH_FAMILY 0x10
 
 const struct pt_format *arch_stage2_format(void)
 {
+	bool paused = cpu_family() == MULTIPLE_MATCH_FAMILY;
 	u32 eax, ebx, ecx, edx;
 
 	/* CPUID 8000_0001 EDX bit 26: pages of 1 GiB. */
 	if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (edx & 1u << 26))
-		return &npt_1g;
-	return &npt_2m;
+		return &npt[paused][1];
+	return &npt[paused][0];
 }
 
 u64 arch_physical_limit(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the monitor asks of an architecture: formats of page tables, as data, and what must follow a
- * change of stage 2.
+ * change of stage 2. How an entry, a table and code are written so that CPUs see them is in
+ * arch/publish.h, inline.
  */
 #ifndef ARCH_PAGETABLE_H
 #define ARCH_PAGETABLE_H
@@ -12,20 +13,39 @@ enum pt_attr {
 	PT_READ = 1,
 	PT_WRITE = 2,
 	PT_EXEC = 4,
-	PT_DEVICE =
-		8, /* device memory: matters to EPT and arm64; NPT takes it from the guest's PAT */
+	/*
+	 * Device memory, in formats whose leaves carry a memory type (EPT, arm64). Others drop it:
+	 * NPT takes the type from the guest's PAT and from the MTRRs.
+	 */
+	PT_DEVICE = 8,
+};
+
+/* How a block becomes a table of smaller leaves while guest CPUs run (docs/architecture.md). */
+enum pt_split {
+	PT_SPLIT_LIVE,	 /* with one store; TLBs may hold translations of both sizes for a while */
+	PT_SPLIT_PAUSED, /* only in a pause: no CPU may ever hold translations of both sizes */
 };
 
 struct pt_format {
 	const char *name;
+	u32 page_shift; /* of the smallest leaf, which is also the size of a table: 12, 14 or 16 */
+	/*
+	 * Bits of an address that are translated. Those above the levels below index the root: it
+	 * is smaller than a table, or up to 16 of them in a row (arm64 stage 2: concatenated
+	 * tables, Arm ARM D8.2), aligned to its size.
+	 */
+	u32 input_bits;
 	u32 top_level;	    /* level of the root table: 3 for four levels */
 	u32 max_leaf_level; /* largest leaf this machine can use */
+	enum pt_split split;
+	bool exec_only; /* a leaf may allow execution and no reading (EPT where it says so, arm64)
+			 */
 	/*
-	 * Below this physical address memory types change from one 2 MiB to the next, and in the
-	 * first 2 MiB from page to page (x86: fixed MTRRs, and the hole for devices below 4 GiB);
-	 * 0: they come with the leaf.
+	 * The type of the physical memory at pa, 0 or PT_DEVICE, which is added to the attributes
+	 * of its leaf; and in *end the address where it may be another (x86: MTRRs, and the hole
+	 * for devices below 4 GiB), which no leaf may span. NULL: one type everywhere.
 	 */
-	u64 mixed_below;
+	u32 (*memory_type)(u64 pa, u64 *end);
 	/* True if the tables can translate addr at all (canonical, within the input size). */
 	bool (*in_range)(u64 addr);
 	/* True if the entry is valid: it maps memory or points at a table. */
@@ -40,6 +60,14 @@ struct pt_format {
 	 * table's level is that of the entry which points at it. */
 	u64 (*make_leaf)(u64 pa, u32 level, u32 attrs);
 	u64 (*make_table)(u64 pa, u32 level);
+	/*
+	 * Break before make (Arm ARM D8.16): a valid entry must not take the place of another. The
+	 * entry is made invalid, then this is called, which returns when no CPU has a translation
+	 * of [addr, addr + size) cached any more (TLBI, DSB); then the new entry is made. NULL: an
+	 * entry may replace another, and each CPU drops what it has cached in
+	 * arch_stage2_flush_local(). Any CPU inside the monitor, also in a pause.
+	 */
+	void (*invalidate)(u64 addr, u64 size);
 };
 
 /* The end of the physical addresses that this machine can have. Boot CPU. */
@@ -49,8 +77,9 @@ u64 arch_physical_limit(void);
 const struct pt_format *arch_stage2_format(void);
 
 /*
- * Drop this CPU's cached stage-2 translations and, where the architecture needs it, its instruction
- * cache's view of changed pages. Called on each guest CPU before it goes back after a pause.
+ * Drop this CPU's cached stage-2 translations and, where the architecture needs it, what its
+ * pipeline has fetched of changed pages. Called on each guest CPU before it goes back after a
+ * pause.
  */
 void arch_stage2_flush_local(void);
 

@@ -21,7 +21,7 @@ struct piece {
 };
 
 #define CACHE_SLOTS 64u
-#define LARGE	    PT_LEVEL_SIZE(1)
+#define LARGE	    (2ull << 20)
 
 static struct {
 	const struct cpu *owner;
@@ -47,10 +47,13 @@ void guest_cache_end(void)
 
 static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 {
+	ipa_t at = IPA(table_pa + index * sizeof(*entry));
+
 	(void)ctx;
-	if (!guest_is_ram(IPA(table_pa), PAGE_SIZE))
+	/* A table may be larger than a page of the monitor's. */
+	if (!guest_is_ram(at, sizeof(*entry)))
 		return -EFAULT;
-	*entry = READ_ONCE(((const u64 *)guest_ram_ptr(IPA(table_pa)))[index]);
+	*entry = READ_ONCE(*(const u64 *)guest_ram_ptr(at));
 	return 0;
 }
 

@@ -2,7 +2,6 @@
 #include "stage2/hide.h"
 #include "arch/memory.h"
 #include "arch/pagetable.h"
-#include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "stage2/idmap.h"
@@ -16,17 +15,23 @@ static void *stand_in_of(u8 byte)
 	void **page = &pages[byte != 0];
 
 	if (!*page)
-		*page = pool_alloc(1);
+		*page = pgtable_page_alloc(arch_stage2_format());
 	if (*page)
-		memset(*page, byte, PAGE_SIZE);
+		memset(*page, byte, pt_level_size(arch_stage2_format(), 0));
 	return *page;
+}
+
+static int add(u64 base, u64 size, u64 pa, u32 attrs, bool repeat)
+{
+	map.page_shift = arch_stage2_format()->page_shift;
+	return idmap_add(&map, base, size, pa, attrs, repeat);
 }
 
 static int hide(u64 base, u64 size, u8 byte)
 {
 	void *page = stand_in_of(byte);
 
-	return page ? idmap_add(&map, base, size, arch_pa(page).v, PT_READ, true) : -ENOMEM;
+	return page ? add(base, size, arch_pa(page).v, PT_READ, true) : -ENOMEM;
 }
 
 int hide_memory(u64 base, u64 size)
@@ -41,7 +46,7 @@ int hide_device(u64 base, u64 size)
 
 int hide_from_writes(u64 base, u64 size)
 {
-	return idmap_add(&map, base, size, base, PT_READ | PT_DEVICE, false);
+	return add(base, size, base, PT_READ | PT_DEVICE, false);
 }
 
 int hide_build(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the guest sees where: everything at its own address, except what is the monitor's. That reads
- * as zeros (memory) or ones (devices, as nothing answers) from a page that stands in for it,
+ * What the guest sees where: everything at its own address, except what is the monitor's. That
+ * reads as zeros (memory) or ones (devices, as nothing answers) from a page that stands in for it,
  * read-only, so that only writes exit. Boot CPU, in core_init, unless it says otherwise.
  */
 #ifndef STAGE2_HIDE_H
@@ -9,7 +9,7 @@
 
 #include "lib/types.h"
 
-/* Hide [base, base + size), rounded to whole pages. -ENOMEM; -EEXIST: it overlaps something else. */
+/* Hide [base, base + size), rounded to whole pages. -ENOMEM; -EEXIST: it overlaps another. */
 int hide_memory(u64 base, u64 size);
 int hide_device(u64 base, u64 size);
 

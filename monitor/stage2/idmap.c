@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/idmap.h"
 #include "lib/errno.h"
+#include "lib/mutate.h"
 
 static bool same_kind(const struct idmap_range *r, u64 base, u64 pa, u32 attrs, bool repeat)
 {
@@ -11,12 +12,13 @@ static bool same_kind(const struct idmap_range *r, u64 base, u64 pa, u32 attrs, 
 
 int idmap_add(struct idmap *m, u64 base, u64 size, u64 pa, u32 attrs, bool repeat)
 {
-	u64 start = ALIGN_DOWN(base, PAGE_SIZE), end = ALIGN_UP(base + size, PAGE_SIZE);
+	u64 page = 1ull << (m->page_shift ? m->page_shift : PAGE_SHIFT);
+	u64 start = ALIGN_DOWN(base, page), end = ALIGN_UP(base + size, page);
 	u32 i = 0;
 
 	if (!size)
 		return 0;
-	pa = ALIGN_DOWN(pa, PAGE_SIZE);
+	pa = ALIGN_DOWN(pa, page);
 	while (i < m->count && m->ranges[i].end <= start)
 		i++;
 	if (i < m->count && m->ranges[i].base < end) {
@@ -42,24 +44,29 @@ int idmap_add(struct idmap *m, u64 base, u64 size, u64 pa, u32 attrs, bool repea
 }
 
 /*
- * Where memory types change from piece to piece a leaf must not span several (struct pt_format,
- * mixed_below): the end of the piece that `at` is in.
+ * Map the range's memory from `at` to *end or to where its type may change; *end becomes where it
+ * stopped.
  */
-static u64 piece_end(const struct pt_format *f, u64 at, u64 end)
+static int map_piece(struct pgtable *s, const struct idmap_range *r, u64 at, u64 *end)
 {
-	u64 size = at < PT_LEVEL_SIZE(1) ? PT_LEVEL_SIZE(0) : PT_LEVEL_SIZE(1);
+	u64 pa = r->pa + (at - r->base), type_end = UINT64_MAX;
+	u32 type = s->format->memory_type && !MUTATION(memory_types)
+			   ? s->format->memory_type(pa, &type_end)
+			   : 0;
 
-	return at < f->mixed_below ? MIN(ALIGN_DOWN(at, size) + size, end) : end;
+	*end = at + MIN(type_end - pa, *end - at);
+	return pgtable_map(s, IPA(at), PA(pa), *end - at, r->attrs | type);
 }
 
 static int map_range(struct pgtable *s, const struct idmap_range *r)
 {
+	u64 page = pt_level_size(s->format, 0);
 	int err = 0;
 
 	for (u64 at = r->base, end; at < r->end && !err; at = end) {
-		end = r->repeat ? at + PAGE_SIZE : piece_end(s->format, at, r->end);
-		err = pgtable_map(s, IPA(at), PA(r->repeat ? r->pa : r->pa + (at - r->base)),
-				  end - at, r->attrs);
+		end = r->repeat ? at + page : r->end;
+		err = r->repeat ? pgtable_map(s, IPA(at), PA(r->pa), page, r->attrs)
+				: map_piece(s, r, at, &end);
 	}
 	return err;
 }

@@ -10,23 +10,27 @@
 
 struct idmap_range {
 	u64 base, end;
-	u64 pa;	   /* of base, or of the one page that stands for all if `repeat` */
+	u64 pa;	   /* of base, or of the one page, of memory, that stands for all if `repeat` */
 	u32 attrs; /* PT_* */
 	bool repeat;
 };
 
 struct idmap {
 	u32 count;
+	u32 page_shift; /* of the tables that it is for (struct pt_format); 0: PAGE_SHIFT */
 	struct idmap_range ranges[32]; /* sorted, disjoint */
 };
 
 /*
- * Add an exception; rounded to whole pages. Ranges of the same kind may overlap. -EEXIST: overlaps
- * one of another kind. -ENOSPC. A size of 0 adds nothing.
+ * Add an exception; rounded to whole pages of the tables. Ranges of the same kind may overlap.
+ * -EEXIST: overlaps one of another kind. -ENOSPC. A size of 0 adds nothing.
  */
 int idmap_add(struct idmap *m, u64 base, u64 size, u64 pa, u32 attrs, bool repeat);
 
-/* Map [0, limit) in s: the exceptions, and all else to itself with attrs. -ENOMEM, -EINVAL. */
+/*
+ * Map [0, limit) in s: the exceptions, and all else to itself with attrs, each with the memory type
+ * that the format has for it. -ENOMEM, -EINVAL.
+ */
 int idmap_build(const struct idmap *m, struct pgtable *s, u64 limit, u32 attrs);
 
 #endif

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/pgtable.h"
 #include "arch/memory.h"
+#include "arch/publish.h"
 #include "core/pool.h"
 #include "lib/errno.h"
+#include "lib/mutate.h"
+
+/* As many tables as the root may be made of (Arm ARM D8.2). */
+#define MAX_ROOT_TABLES 16u
 
 struct pgtable stage2;
 
 static u64 *entry_at(u64 table_pa, u32 index)
 {
 	return (u64 *)arch_ptr(PA(table_pa)) + index;
-}
-
-/* One store: the guest's page walkers, which know no lock, see the old entry or the new one. */
-static void set_entry(u64 *entry, u64 value)
-{
-	__atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }
 
 static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
@@ -24,28 +23,65 @@ static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 	return 0;
 }
 
-static u64 *alloc_table(struct pgtable *s)
+/* ---- memory ---- */
+
+/* So many pages of the pool, a power of two, aligned to their size. */
+static void *alloc_aligned(size_t pages)
 {
-	u64 *table = pool_alloc(1);
+	size_t surplus = pages - 1, before;
+	u8 *p = pool_alloc(pages + surplus);
+
+	if (!p || !surplus)
+		return p;
+	before = (-arch_pa(p).v / PAGE_SIZE) & surplus;
+	if (before)
+		pool_free(p, before);
+	p += before * PAGE_SIZE;
+	if (before < surplus)
+		pool_free(p + pages * PAGE_SIZE, surplus - before);
+	return p;
+}
+
+/* The pool's pages in a table of this level: the root may be smaller or larger than the others. */
+static size_t table_pages(const struct pt_format *f, u32 level)
+{
+	return MAX(pt_entries(f, level) * sizeof(u64) / PAGE_SIZE, 1u);
+}
+
+void *pgtable_page_alloc(const struct pt_format *f)
+{
+	return alloc_aligned(pt_level_size(f, 0) / PAGE_SIZE);
+}
+
+void pgtable_page_free(const struct pt_format *f, void *page)
+{
+	pool_free(page, pt_level_size(f, 0) / PAGE_SIZE);
+}
+
+static u64 *alloc_table(struct pgtable *s, u32 level)
+{
+	u64 *table = alloc_aligned(table_pages(s->format, level));
 
 	if (table)
-		s->tables++;
+		s->tables += table_pages(s->format, level);
 	return table;
 }
 
-static void free_table(struct pgtable *s, u64 *table)
+static void free_table(struct pgtable *s, u64 *table, u32 level)
 {
-	pool_free(table, 1);
-	s->tables--;
+	pool_free(table, table_pages(s->format, level));
+	s->tables -= table_pages(s->format, level);
 }
 
 int pgtable_init(struct pgtable *s, const struct pt_format *format)
 {
 	u64 *root;
 
+	if (pt_entries(format, format->top_level) >> (format->page_shift - 3) > MAX_ROOT_TABLES)
+		return -EINVAL;
 	s->format = format;
 	s->tables = 0;
-	root = alloc_table(s);
+	root = alloc_table(s, format->top_level);
 	if (!root)
 		return -ENOMEM;
 	s->root = arch_pa(root);
@@ -58,16 +94,49 @@ static void destroy_table(struct pgtable *s, u64 *table, u32 level)
 	const struct pt_format *f = s->format;
 	u32 i;
 
-	for (i = 0; level > 0 && i < PT_ENTRIES; i++)
+	for (i = 0; level > 0 && i < pt_entries(f, level); i++)
 		if (f->present(table[i], level) && !f->leaf(table[i], level))
 			destroy_table(s, arch_ptr(PA(f->addr(table[i], level))), level - 1);
-	free_table(s, table);
+	free_table(s, table, level);
 }
 
 void pgtable_destroy(struct pgtable *s)
 {
 	destroy_table(s, arch_ptr(s->root), s->format->top_level);
 	s->root = PA(0);
+}
+
+/* ---- entries ---- */
+
+/* What no format has: writing without reading. What some have: executing without reading. */
+static bool can_express(const struct pt_format *f, u32 attrs)
+{
+	return (attrs & PT_READ) || ((attrs & ~PT_DEVICE) == PT_EXEC && f->exec_only) ||
+	       MUTATION(exec_only_leaves);
+}
+
+/* Link a table that has been filled, or is empty. */
+static void link_table(const struct pgtable *s, u64 *entry, u64 *table, u32 level)
+{
+	if (!MUTATION(publish_table))
+		arch_publish_table(table, pt_level_size(s->format, 0));
+	arch_write_entry(entry, s->format->make_table(arch_pa(table).v, level));
+}
+
+/*
+ * Take the entry for addr out of use before it becomes another. It may be invalid already: whoever
+ * made it so has perhaps not come to the invalidation.
+ */
+static void break_entry(const struct pgtable *s, u64 *entry, u64 addr, u32 level)
+{
+	u64 size = pt_level_size(s->format, level);
+
+	if (!s->format->invalidate)
+		return;
+	if (!MUTATION(break_before_make))
+		arch_write_entry(entry, 0);
+	if (!MUTATION(invalidate_before_make))
+		s->format->invalidate(ALIGN_DOWN(addr, size), size);
 }
 
 /* Map one leaf at ipa, as large as alignment and size allow; returns its level or an error. */
@@ -78,22 +147,23 @@ static int map_leaf(struct pgtable *s, u64 ipa, u64 pa, u64 size, u32 attrs)
 	u32 level = f->top_level;
 
 	for (;; level--) {
-		u64 *entry = entry_at(table_pa, pt_index(ipa, level));
-		bool fits = level <= f->max_leaf_level && size >= PT_LEVEL_SIZE(level) &&
-			    !((ipa | pa) & (PT_LEVEL_SIZE(level) - 1));
+		u64 *entry = entry_at(table_pa, pt_index(f, ipa, level));
+		u64 span = pt_level_size(f, level);
+		bool fits =
+			level <= f->max_leaf_level && size >= span && !((ipa | pa) & (span - 1));
 
 		if (f->present(*entry, level)) {
 			if (level == 0 || f->leaf(*entry, level))
 				return -EEXIST;
 		} else if (fits) {
-			set_entry(entry, f->make_leaf(pa, level, attrs));
-			return level;
+			arch_write_entry(entry, f->make_leaf(pa, level, attrs));
+			return (int)level;
 		} else {
-			u64 *table = alloc_table(s);
+			u64 *table = alloc_table(s, level - 1);
 
 			if (!table)
 				return -ENOMEM;
-			set_entry(entry, f->make_table(arch_pa(table).v, level));
+			link_table(s, entry, table, level);
 		}
 		table_pa = f->addr(*entry, level);
 	}
@@ -103,8 +173,10 @@ int pgtable_map(struct pgtable *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs)
 {
 	u64 done = 0;
 
-	if (((ipa.v | pa.v | size) & ~PAGE_MASK) || !size || !attrs)
+	if (((ipa.v | pa.v | size) & (pt_level_size(s->format, 0) - 1)) || !size || !attrs)
 		return -EINVAL;
+	if (!can_express(s->format, attrs))
+		return -EOPNOTSUPP;
 	if (ipa.v + size < ipa.v || pa.v + size < pa.v || !s->format->in_range(ipa.v) ||
 	    !s->format->in_range(ipa.v + size - 1))
 		return -ERANGE;
@@ -113,7 +185,7 @@ int pgtable_map(struct pgtable *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs)
 
 		if (level < 0)
 			return level;
-		done += PT_LEVEL_SIZE(level);
+		done += pt_level_size(s->format, (u32)level);
 	}
 	return 0;
 }
@@ -123,39 +195,95 @@ int pgtable_lookup(const struct pgtable *s, ipa_t ipa, struct pt_walk *w)
 	return pt_walk(s->format, s->root.v, ipa.v, read_entry, NULL, w) ? -ENOENT : 0;
 }
 
-int pgtable_split(struct pgtable *s, ipa_t ipa)
+/* ---- splitting ---- */
+
+/* A block, and the table that takes its place. */
+struct split {
+	const struct pgtable *s;
+	u64 addr;
+	u32 level;
+	u64 *entry, *table;
+};
+
+/* A table of leaves that translate as the block does. */
+static u64 *make_leaves(struct pgtable *s, const struct pt_walk *w)
 {
 	const struct pt_format *f = s->format;
-	struct pt_walk w;
-	u64 *table;
-	u64 pa;
+	u64 *table = alloc_table(s, w->level - 1);
+	u64 pa = f->addr(w->entry, w->level);
 	u32 i;
 
-	for (;;) {
+	for (i = 0; table && i < pt_entries(f, w->level - 1); i++)
+		table[i] = f->make_leaf(pa + i * pt_level_size(f, w->level - 1), w->level - 1,
+					w->attrs);
+	return table;
+}
+
+static void link_split(void *arg)
+{
+	struct split *split = arg;
+	const struct pt_format *f = split->s->format;
+
+	/* Another CPU has been here: what it linked is in use, and stays. */
+	if (f->present(*split->entry, split->level) && !f->leaf(*split->entry, split->level))
+		return;
+	if (f->split == PT_SPLIT_PAUSED)
+		break_entry(split->s, split->entry, split->addr, split->level);
+	link_table(split->s, split->entry, split->table, split->level);
+}
+
+static int split_block(struct pgtable *s, u64 addr, const struct pt_walk *w, pgtable_alone_fn alone)
+{
+	/* Outlives this call for a CPU that carries it out instead; one is under way at a time. */
+	static struct split split;
+	int err = 0;
+
+	split = (struct split){s, addr, w->level, entry_at(w->table_pa, w->index),
+			       make_leaves(s, w)};
+	if (!split.table)
+		return -ENOMEM;
+	if (s->format->split == PT_SPLIT_PAUSED && alone && !MUTATION(split_in_a_pause))
+		err = alone(link_split, &split);
+	else
+		link_split(&split);
+	if (err)
+		free_table(s, split.table, w->level - 1);
+	return err;
+}
+
+int pgtable_split(struct pgtable *s, ipa_t ipa, pgtable_alone_fn alone)
+{
+	struct pt_walk w;
+	int err = 0;
+
+	while (!err) {
 		if (pgtable_lookup(s, ipa, &w))
 			return -ENOENT;
 		if (w.level == 0)
 			return 0;
-		table = alloc_table(s);
-		if (!table)
-			return -ENOMEM;
-		pa = f->addr(w.entry, w.level);
-		for (i = 0; i < PT_ENTRIES; i++, pa += PT_LEVEL_SIZE(w.level - 1))
-			table[i] = f->make_leaf(pa, w.level - 1, w.attrs);
-		/* The release in set_entry() orders the filling before the link. */
-		set_entry(entry_at(w.table_pa, w.index), f->make_table(arch_pa(table).v, w.level));
+		err = split_block(s, ipa.v, &w, alone);
 	}
+	return err;
 }
+
+/* ---- leaves ---- */
 
 int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs)
 {
 	struct pt_walk w;
+	u64 *entry, value;
 	int err;
 
+	if (attrs && !can_express(s->format, attrs))
+		return -EOPNOTSUPP;
 	/* A leaf that is not present (attrs 0) can be set again: only its place counts. */
 	err = pt_walk(s->format, s->root.v, ipa.v, read_entry, NULL, &w);
 	if ((err && err != -ENOENT) || w.level != 0)
 		return -ENOENT;
-	set_entry(entry_at(w.table_pa, w.index), s->format->make_leaf(pa.v, 0, attrs));
+	entry = entry_at(w.table_pa, w.index);
+	value = s->format->make_leaf(pa.v, 0, attrs);
+	if (value != w.entry)
+		break_entry(s, entry, ipa.v, 0);
+	arch_write_entry(entry, value);
 	return 0;
 }

@@ -3,8 +3,9 @@
  * The machine's second-stage tables. Identity but for what is hidden (the monitor's memory, its
  * NIC) and what is shadowed. All guest CPUs share one set.
  *
- * A table is filled before it is linked, with one 8-byte store, so that a running guest never sees
- * half of one.
+ * A table is filled and published before it is linked, with one 8-byte store, so that a running
+ * guest never sees half of one. What a change needs beyond that store the format says: a pause for
+ * splitting a block, an invalidation between the old entry and the new one.
  */
 #ifndef STAGE2_PGTABLE_H
 #define STAGE2_PGTABLE_H
@@ -14,41 +15,54 @@
 struct pgtable {
 	const struct pt_format *format;
 	pa_t root;
-	u64 tables; /* pages used for tables */
+	u64 tables; /* pages of the pool used for tables */
 };
 
 /* The one set that the guest runs on. */
 extern struct pgtable stage2;
 
-/* Make an empty set for the format. -ENOMEM. Boot CPU. */
+/* Make an empty set for the format. -ENOMEM; -EINVAL: its root is more than 16 tables. Boot CPU. */
 int pgtable_init(struct pgtable *s, const struct pt_format *format);
 
 /* Free all tables. No CPU may use them any more. */
 void pgtable_destroy(struct pgtable *s);
 
 /*
- * Map [ipa, ipa + size) to pa with the largest leaves that fit, attrs not 0. All page aligned
- * (-EINVAL), within the format's range (-ERANGE), nothing there yet (-EEXIST). -ENOMEM. After the
- * last two a part of the range may be mapped. Boot CPU, before the guest runs.
+ * Map [ipa, ipa + size) to pa with the largest leaves that fit, attrs not 0. All aligned to the
+ * format's pages (-EINVAL), attrs that it can express (-EOPNOTSUPP), within its range (-ERANGE),
+ * nothing there yet (-EEXIST). -ENOMEM. After the last two a part of the range may be mapped. Boot
+ * CPU, before the guest runs.
  */
 int pgtable_map(struct pgtable *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs);
 
 /*
- * Make sure that the 4 KiB page at ipa has a leaf of its own, by splitting larger ones. The
- * translation does not change, so it may be done while the guest runs; each split table is complete
- * before it is linked. (arm64's break-before-make is the format's business: FEAT_BBM level 2 or a
- * pause.) -ENOENT, -ENOMEM. Service CPU or boot CPU.
+ * Runs change(arg), which is idempotent, while no CPU uses the tables. 0, or negative errno: it has
+ * not been run.
  */
-int pgtable_split(struct pgtable *s, ipa_t ipa);
+typedef int (*pgtable_alone_fn)(void (*change)(void *arg), void *arg);
+
+/*
+ * Make sure that the page at ipa has a leaf of its own, by splitting larger ones. The translation
+ * does not change, so it may be done while the guest runs: in one store, or by `alone` if the
+ * format has PT_SPLIT_PAUSED (NULL: no CPU uses the tables). -ENOENT, -ENOMEM, or what `alone`
+ * returned; the translation is the same then too. Service CPU or boot CPU.
+ */
+int pgtable_split(struct pgtable *s, ipa_t ipa, pgtable_alone_fn alone);
 
 /* The leaf for ipa. 0 or -ENOENT. */
 int pgtable_lookup(const struct pgtable *s, ipa_t ipa, struct pt_walk *w);
 
 /*
- * Point the 4 KiB leaf of ipa, which pgtable_split() has made, at pa with attrs: one store,
- * idempotent. -ENOENT when it is not split. With all guest CPUs paused, or before they run; they
- * flush before they go on.
+ * Point the leaf of the page at ipa, which pgtable_split() has made, at pa with attrs (0: at
+ * nothing): one store, after the old leaf was taken out of all TLBs if the format asks for that.
+ * Idempotent, also when another CPU did one half of it. -ENOENT when it is not split; -EOPNOTSUPP:
+ * the format cannot express attrs. With all guest CPUs paused, or before they run; they flush
+ * before they go on.
  */
 int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs);
+
+/* A page of the format's size, aligned to it, zeroed; NULL when memory is out. Any CPU. */
+void *pgtable_page_alloc(const struct pt_format *f);
+void pgtable_page_free(const struct pt_format *f, void *page);
 
 #endif

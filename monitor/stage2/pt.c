@@ -5,14 +5,17 @@
 int pt_walk(const struct pt_format *f, u64 root, u64 addr, pt_read_fn read, void *ctx,
 	    struct pt_walk *w)
 {
+	const u32 bits = f->page_shift - 3, table_mask = (1u << bits) - 1;
+	u32 shift = pt_level_shift(f, f->top_level), mask = pt_entries(f, f->top_level) - 1;
 	int err;
 
 	if (!f->in_range(addr))
 		return -ERANGE;
 	w->table_pa = root;
 	w->level = f->top_level;
-	for (;;) {
-		w->index = pt_index(addr, w->level);
+	/* As pt_index() has it, but the root is looked at once: stacks are scanned in the pause. */
+	for (;; shift -= bits, mask = table_mask) {
+		w->index = addr >> shift & mask;
 		err = read(ctx, w->table_pa, w->index, &w->entry);
 		if (err)
 			return err;
@@ -23,7 +26,7 @@ int pt_walk(const struct pt_format *f, u64 root, u64 addr, pt_read_fn read, void
 		w->table_pa = f->addr(w->entry, w->level);
 		w->level--;
 	}
-	w->pa = f->addr(w->entry, w->level) + (addr & (PT_LEVEL_SIZE(w->level) - 1));
+	w->pa = f->addr(w->entry, w->level) + (addr & ((1ull << shift) - 1));
 	w->attrs = f->attrs(w->entry, w->level);
 	return 0;
 }

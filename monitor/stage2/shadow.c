@@ -15,8 +15,8 @@
 #include "lib/errno.h"
 #include "lib/mutate.h"
 #include "lib/string.h"
-#include "stage2/pgtable.h"
 #include "stage2/shadow_set.h"
+#include "stage2/split.h"
 
 struct shadow_plan {
 	struct shadow_set *former, *next;
@@ -209,7 +209,7 @@ static int find_or_add_page(struct shadow_set *s, u64 ipa)
 	set_for_each_page (s, pg)
 		if (pg->ipa.v == ipa)
 			return (int)(pg - page_of(s, 0));
-	err = pgtable_split(&stage2, IPA(ipa));
+	err = stage2_split(IPA(ipa));
 	if (!err)
 		err = pgtable_lookup(&stage2, IPA(ipa), &w);
 	if (err)
@@ -268,7 +268,7 @@ static int copy_pages(struct shadow_set *next)
 			continue;
 		pg->fresh = true;
 		pg->stale = pg->copy;
-		pg->copy = pg->live ? pool_alloc(1) : NULL;
+		pg->copy = pg->live ? pgtable_page_alloc(stage2.format) : NULL;
 		if (pg->live && !pg->copy)
 			return -ENOMEM;
 	}
@@ -386,7 +386,7 @@ int shadow_plan_fill(struct shadow_plan *p)
 		return -EBUSY;
 	set_for_each_page (p->next, pg)
 		if (pg->fresh && pg->live)
-			memcpy(pg->copy, arch_ptr(pg->original), PAGE_SIZE);
+			memcpy(pg->copy, arch_ptr(pg->original), shadow_page_size());
 	set_for_each_entry (p->next, e) {
 		for (u32 i = 0; i < nr_parts(&e->r); i++) {
 			struct shadow_page *pg = page_of(p->next, e->page[i]);
@@ -400,6 +400,9 @@ int shadow_plan_fill(struct shadow_plan *p)
 			shadow_lay(pg->copy + part.offset, pg->copy + part.offset, &e->r, &part);
 		}
 	}
+	set_for_each_page (p->next, pg)
+		if (pg->fresh && pg->live && !MUTATION(publish_copy))
+			shadow_publish(pg, 0, shadow_page_size());
 	p->filled = true;
 	return 0;
 }
@@ -425,7 +428,7 @@ static void plan_end(struct shadow_plan *p)
 	set_for_each_page (p->next, pg) {
 		if (!pg->fresh)
 			continue;
-		pool_free(applied ? pg->stale : pg->copy, 1);
+		pgtable_page_free(stage2.format, applied ? pg->stale : pg->copy);
 		pg->stale = NULL;
 	}
 	/* No guest CPU looks at the former set: the pause was between it and the new one. */

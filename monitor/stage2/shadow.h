@@ -43,7 +43,8 @@ int shadow_plan_remove(struct shadow_plan *p, u64 key);
 
 /*
  * Allocate and split; after it the plan takes no more changes. May be called while the guest runs.
- * -ENOMEM, -ENOENT (stage 2 has nothing at ipa): then only shadow_plan_abort() is left.
+ * -ENOMEM, -ENOENT (stage 2 has nothing at ipa), -EAGAIN (a block cannot be split: the guest's CPUs
+ * did not stop in time): then only shadow_plan_abort() is left.
  */
 int shadow_plan_prepare(struct shadow_plan *p);
 
@@ -113,6 +114,13 @@ void shadow_reap(void);
  * CPU inside the monitor, or the service CPU.
  */
 bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy);
+
+/*
+ * Point the leaf of a shadowed page at the guest's own page for a while, with the rights that it
+ * had, or at the copy again. False: the page is not shadowed. With the guest paused; any CPU.
+ */
+bool shadow_expose(ipa_t ipa);
+bool shadow_cover(ipa_t ipa);
 
 /*
  * The guest's write to [ipa, ipa + len) has been carried out on the original: bring the shadow page

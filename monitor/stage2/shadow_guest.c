@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What happens to redirects in force without a plan: drops, and writes of the guest. */
 #include "arch/memory.h"
-#include "core/pool.h"
+#include "lib/mutate.h"
 #include "lib/string.h"
 #include "stage2/shadow.h"
 #include "stage2/shadow_set.h"
+
+/* The guest's bytes again. */
+static void copy_original(const struct shadow_page *pg, size_t offset, size_t len)
+{
+	memcpy(pg->copy + offset, (u8 *)arch_ptr(pg->original) + offset, len);
+	if (!MUTATION(publish_restored))
+		shadow_publish(pg, offset, len);
+}
 
 /* ---- dropping ---- */
 
@@ -19,8 +27,7 @@ static void drop(struct shadow_set *s, struct shadow_entry *e)
 		if (pg->live == 1)
 			shadow_set_leaf(pg, false);
 		else
-			memcpy(pg->copy + part.offset, (u8 *)arch_ptr(pg->original) + part.offset,
-			       part.len);
+			copy_original(pg, part.offset, part.len);
 		/* From 0 on the copy is shadow_reap()'s. */
 		__atomic_store_n(&pg->live, pg->live - 1, __ATOMIC_RELEASE);
 	}
@@ -73,7 +80,7 @@ void shadow_reap(void)
 	set_for_each_page (shadow.current, pg) {
 		if (__atomic_load_n(&pg->live, __ATOMIC_ACQUIRE))
 			continue;
-		pool_free(pg->copy, 1);
+		pgtable_page_free(stage2.format, pg->copy);
 		pg->copy = NULL;
 	}
 }
@@ -83,7 +90,7 @@ void shadow_reap(void)
 static struct shadow_page *find_page(const struct shadow_set *s, u64 ipa)
 {
 	set_for_each_page (s, pg)
-		if (pg->live && pg->ipa.v == ALIGN_DOWN(ipa, PAGE_SIZE))
+		if (pg->live && pg->ipa.v == ALIGN_DOWN(ipa, shadow_page_size()))
 			return pg;
 	return NULL;
 }
@@ -97,6 +104,25 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy)
 	*original = pg->original;
 	*copy = arch_pa(pg->copy);
 	return true;
+}
+
+static bool point_leaf(ipa_t ipa, bool shadowed)
+{
+	struct shadow_page *pg = find_page(shadow.current, ipa.v);
+
+	if (pg)
+		shadow_set_leaf(pg, shadowed);
+	return pg;
+}
+
+bool shadow_expose(ipa_t ipa)
+{
+	return point_leaf(ipa, false);
+}
+
+bool shadow_cover(ipa_t ipa)
+{
+	return point_leaf(ipa, true);
 }
 
 /*
@@ -125,12 +151,14 @@ static void settle_owned(const struct shadow_entry *e)
 
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
 		struct part part = part_of(&e->r, i);
-		u8 *copy = page_of(shadow.current, e->page[i])->copy + part.offset;
+		struct shadow_page *pg = page_of(shadow.current, e->page[i]);
 		u8 *original = shadow_original(e, i, &part);
 
 		if (restore)
 			memcpy(original, e->r.old + part.at, part.len);
-		shadow_lay(copy, original, &e->r, &part);
+		shadow_lay(pg->copy + part.offset, original, &e->r, &part);
+		if (!MUTATION(publish_settled))
+			shadow_publish(pg, part.offset, part.len);
 	}
 }
 
@@ -139,7 +167,8 @@ bool shadow_write_through(ipa_t ipa, size_t len)
 	bool shadowed = false;
 
 	while (len) {
-		size_t offset = ipa.v % PAGE_SIZE, n = MIN(len, PAGE_SIZE - offset);
+		size_t size = shadow_page_size(), offset = ipa.v % size,
+		       n = MIN(len, size - offset);
 		struct part written = {ipa.v - offset, offset, 0, n};
 		struct shadow_page *pg = find_page(shadow.current, ipa.v);
 
@@ -148,7 +177,7 @@ bool shadow_write_through(ipa_t ipa, size_t len)
 		if (!pg)
 			continue;
 		shadowed = true;
-		memcpy(pg->copy + offset, (u8 *)arch_ptr(pg->original) + offset, n);
+		copy_original(pg, offset, n);
 		set_for_each_entry (shadow.current, e) {
 			for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
 				struct part part = part_of(&e->r, i);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stage2/shadow_set.h"
 #include "arch/memory.h"
-#include "stage2/pgtable.h"
+#include "arch/publish.h"
+#include "lib/mutate.h"
 
 struct shadow_state shadow = {.current = &shadow.sets[0]};
 
@@ -19,11 +20,19 @@ void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const st
 	}
 }
 
+void shadow_publish(const struct shadow_page *pg, size_t offset, size_t len)
+{
+	arch_publish_code(pg->copy + offset, len);
+}
+
 void shadow_set_leaf(const struct shadow_page *pg, bool shadowed)
 {
 	/* Cannot fail: prepare split the leaf, and nobody joins it again. */
-	if (shadowed)
+	if (shadowed) {
 		(void)pgtable_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
-	else
-		(void)pgtable_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
+		return;
+	}
+	if (!MUTATION(publish_original))
+		arch_publish_code(arch_ptr(pg->original), shadow_page_size());
+	(void)pgtable_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
 }

@@ -7,6 +7,7 @@
 #define STAGE2_SHADOW_SET_H
 
 #include "core/lock.h"
+#include "stage2/pgtable.h"
 #include "stage2/redirect.h"
 
 /* An array in pool pages. */
@@ -26,7 +27,7 @@ struct shadow_entry {
 };
 
 struct shadow_page {
-	ipa_t ipa;
+	ipa_t ipa; /* of a page of stage 2, which may hold several of the guest's */
 	pa_t original;
 	u32 attrs;  /* of the original's leaf */
 	u32 live;   /* redirects in force here; 0: the leaf is the original's again */
@@ -64,6 +65,12 @@ static inline struct shadow_page *page_of(const struct shadow_set *s, u32 i)
 #define set_for_each_page(s, pg)                                                                   \
 	for (struct shadow_page *pg = page_of(s, 0); pg < page_of(s, (s)->pages.count); pg++)
 
+/* What one leaf maps, and one copy holds. */
+static inline u64 shadow_page_size(void)
+{
+	return pt_level_size(stage2.format, 0);
+}
+
 /* ---- parts: a redirect that crosses a page has two ---- */
 
 struct part {
@@ -80,12 +87,10 @@ static inline u32 nr_parts(const struct redirect *r)
 
 static inline struct part part_of(const struct redirect *r, u32 i)
 {
-	size_t offset = r->ipa.v % PAGE_SIZE;
-	size_t first = MIN(r->len, PAGE_SIZE - offset);
+	size_t first = MIN(r->len, PAGE_SIZE - r->ipa.v % PAGE_SIZE);
+	u64 at = i ? r->ipa2.v : r->ipa.v, page = ALIGN_DOWN(at, shadow_page_size());
 
-	if (i == 0)
-		return (struct part){r->ipa.v - offset, offset, 0, first};
-	return (struct part){r->ipa2.v, 0, first, r->len - first};
+	return (struct part){page, at - page, i ? first : 0, i ? r->len - first : first};
 }
 
 static inline bool parts_overlap(const struct part *a, const struct part *b)
@@ -102,7 +107,14 @@ u8 *shadow_original(const struct shadow_entry *e, u32 i, const struct part *part
  */
 void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part);
 
-/* Point the page's leaf at the copy, or at the guest's own page. In a pause. */
+/* The copy has changed in [offset, offset + len): let the guest execute what is there now. */
+void shadow_publish(const struct shadow_page *pg, size_t offset, size_t len);
+
+/*
+ * Point the page's leaf at the copy, which has been published, or at the guest's own page. What
+ * the guest wrote to its own page meanwhile it published by the address that led to the copy: so
+ * that page is published here. In a pause.
+ */
 void shadow_set_leaf(const struct shadow_page *pg, bool shadowed);
 
 #endif

@@ -15,9 +15,14 @@ static struct {
 	ipa_t page[2];
 } write;
 
+static u64 page_size(void)
+{
+	return pt_level_size(stage2.format, 0);
+}
+
 static ipa_t page_at(ipa_t ipa)
 {
-	return IPA(ALIGN_DOWN(ipa.v, PAGE_SIZE));
+	return IPA(ALIGN_DOWN(ipa.v, page_size()));
 }
 
 bool shadow_write_concerns(ipa_t ipa)
@@ -30,48 +35,42 @@ bool shadow_write_concerns(ipa_t ipa)
 /* Idempotent, so that another CPU may do it for us: signature of pause_commit(). */
 static void restore_leaves(void *arg)
 {
-	pa_t original, copy;
-
 	(void)arg;
 	for (u32 i = 0; i < write.count; i++) {
-		shadow_write_through(write.page[i], PAGE_SIZE);
-		if (shadow_lookup(write.page[i], &original, &copy))
-			pgtable_set_leaf(&stage2, write.page[i], copy, PT_READ | PT_EXEC);
+		shadow_write_through(write.page[i], page_size());
+		shadow_cover(write.page[i]);
 	}
 }
 
-static void open_page(ipa_t page, pa_t original)
+static void open_page(ipa_t page)
 {
 	write.page[write.count++] = page;
-	pgtable_set_leaf(&stage2, page, original, PT_READ | PT_WRITE | PT_EXEC);
+	shadow_expose(page);
 	arch_stage2_flush_local();
 }
 
 int shadow_write_begin(ipa_t ipa)
 {
 	ipa_t page = page_at(ipa);
-	pa_t original, copy;
 
 	if (pause_begin(&write.pause, WRITE_BUDGET_US))
 		return -EAGAIN;
 	/* It may have changed while others' pauses were waited for. */
 	write.count = 0;
-	if (!shadow_lookup(page, &original, &copy) ||
-	    pause_commit(&write.pause, restore_leaves, NULL)) {
+	if (!shadow_write_concerns(page) || pause_commit(&write.pause, restore_leaves, NULL)) {
 		pause_end(&write.pause);
 		return -EAGAIN;
 	}
-	open_page(page, original);
+	open_page(page);
 	return 0;
 }
 
 void shadow_write_also(ipa_t ipa)
 {
 	ipa_t page = page_at(ipa);
-	pa_t original, copy;
 
-	if (write.count < ARRAY_SIZE(write.page) && shadow_lookup(page, &original, &copy))
-		open_page(page, original);
+	if (write.count < ARRAY_SIZE(write.page) && shadow_write_concerns(page))
+		open_page(page);
 }
 
 void shadow_write_end(void)

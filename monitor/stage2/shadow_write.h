@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's write to a shadowed page. The CPU's own instruction carries it out: the guest is paused,
- * the page's leaf points at the guest's own page, the CPU executes that one instruction, and the
- * leaf points at the copy again, which has been brought up to date. One such write is under way at a
- * time. A guest CPU, in its exit, no lock held.
+ * A guest's write to a shadowed page. The CPU's own instruction carries it out: the guest is
+ * paused, the page's leaf points at the guest's own page, the CPU executes that one instruction,
+ * and the leaf points at the copy again, which has been brought up to date. One such write is under
+ * way at a time. A guest CPU, in its exit, no lock held.
  */
 #ifndef STAGE2_SHADOW_WRITE_H
 #define STAGE2_SHADOW_WRITE_H
@@ -20,7 +20,7 @@ bool shadow_write_concerns(ipa_t ipa);
  */
 int shadow_write_begin(ipa_t ipa);
 
-/* The same instruction writes to another shadowed page: an unaligned write crosses into the next. */
+/* The same instruction writes to another shadowed page: an unaligned write crosses into it. */
 void shadow_write_also(ipa_t ipa);
 
 /* The instruction has completed, or it has not. */

@@ -105,13 +105,13 @@ static inline void *syn_at(u64 va)
 	u32 level = f->top_level;
 
 	for (;; level--) {
-		entry = ((u64 *)arch_ptr(PA(table)))[pt_index(va, level)];
+		entry = ((u64 *)arch_ptr(PA(table)))[pt_index(f, va, level)];
 		assert_true(f->present(entry, level));
 		if (level == 0 || f->leaf(entry, level))
 			break;
 		table = f->addr(entry, level);
 	}
-	return arch_ptr(PA(f->addr(entry, level) + va % PT_LEVEL_SIZE(level)));
+	return arch_ptr(PA(f->addr(entry, level) + va % pt_level_size(f, level)));
 }
 
 static inline void syn_set(u64 va, u64 word)

@@ -58,10 +58,11 @@ static void user_mode_has_an_empty_kernel_stack(void **state)
 static void a_cpu_in_user_mode_has_other_tables(void **state)
 {
 	u64 *user = arch_ptr(PA(syn.root.v + PAGE_SIZE)), sp = syn_sleep(sleeper, 0x100);
+	const struct pt_format *f = arch_guest_format(syn.levels);
 	struct vcpu_context *ctx = &syn.cpus[2].ctx;
 
 	(void)state;
-	user[pt_index(SYN_VMAP, arch_guest_format(syn.levels)->top_level)] = 0;
+	user[pt_index(f, SYN_VMAP, f->top_level)] = 0;
 	fake_map_new(IPA(syn.root.v + PAGE_SIZE), syn.levels, SYN_VMAP, syn.next_vmap - SYN_VMAP,
 		     PT_READ | PT_WRITE);
 	ctx->user = true;

@@ -205,8 +205,9 @@ static void tables_outside_ram_are_refused(void **state)
 			syn_new(1);
 			table = syn.root.v;
 			for (u32 l = 3; l > level; l--)
-				table = f->addr(((u64 *)arch_ptr(PA(table)))[pt_index(va, l)], l);
-			((u64 *)arch_ptr(PA(table)))[pt_index(va, level)] =
+				table = f->addr(((u64 *)arch_ptr(PA(table)))[pt_index(f, va, l)],
+						l);
+			((u64 *)arch_ptr(PA(table)))[pt_index(f, va, level)] =
 				f->make_table(outside[i], level);
 			assert_int_equal(guest_read_u64(GVA(va), &word), -EFAULT);
 		}

@@ -46,7 +46,7 @@ static void walks_every_leaf_size(void **state)
 
 		for (u32 leaf = 0; leaf <= 2; leaf++) {
 			for (u32 i = 0; i < ARRAY_SIZE(vas); i++) {
-				u64 size = PT_LEVEL_SIZE(leaf), va = vas[i] + ((u64)leaf << 32);
+				u64 size = pt_level_size(f, leaf), va = vas[i] + ((u64)leaf << 32);
 				struct reads reads = {0};
 				struct pt_walk w;
 
@@ -133,6 +133,42 @@ static void passes_read_errors_on(void **state)
 	}
 }
 
+static bool any_address(u64 addr)
+{
+	(void)addr;
+	return true;
+}
+
+/* As arm64's kernel has them with pages of 64 KiB: 48 bits of address, a root of 64 entries. */
+static void a_root_may_be_smaller_than_a_table(void **state)
+{
+	struct pt_format f = *arch_guest_format(4);
+	u64 root = fake_guest_alloc(PAGE_SIZE).v, middle = fake_guest_alloc(3 * 0x10000).v;
+	u64 va = 0xffff800012345678, *entry;
+	struct reads reads = {0};
+	struct pt_walk w;
+
+	(void)state;
+	f.page_shift = 16;
+	f.input_bits = 48;
+	f.top_level = 2;
+	f.in_range = any_address;
+	middle = ALIGN_UP(middle, 0x10000);
+	assert_int_equal(pt_entries(&f, 2), 64);
+	assert_int_equal(pt_entries(&f, 1), 8192);
+	entry = arch_ptr(PA(root + (va >> 42 & 63) * 8));
+	*entry = f.make_table(middle, 2);
+	entry = arch_ptr(PA(middle + (va >> 29 & 8191) * 8));
+	*entry = f.make_table(middle + 0x10000, 1);
+	entry = arch_ptr(PA(middle + 0x10000 + (va >> 16 & 8191) * 8));
+	*entry = f.make_leaf(7 * 0x10000, 0, PT_READ);
+	assert_int_equal(pt_walk(&f, root, va, read_fake, &reads, &w), 0);
+	assert_int_equal(w.pa, 7 * 0x10000 + (va & 0xffff));
+	assert_int_equal(reads.count, 3);
+	assert_int_equal(pt_walk(&f, root, va + 0x10000, read_fake, &reads, &w), -ENOENT);
+	assert_int_equal(w.level, 0);
+}
+
 /* The fake's promise, on which the tests above stand. */
 static bool walk_dies(const struct pt_format *f, u64 root, u64 va)
 {
@@ -170,6 +206,7 @@ int main(void)
 		cmocka_unit_test_setup(says_where_a_walk_ended, setup),
 		cmocka_unit_test_setup(refuses_what_is_out_of_range, setup),
 		cmocka_unit_test_setup(passes_read_errors_on, setup),
+		cmocka_unit_test_setup(a_root_may_be_smaller_than_a_table, setup),
 		cmocka_unit_test_setup(mixed_formats_and_levels_abort, setup),
 	};
 

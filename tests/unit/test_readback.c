@@ -270,7 +270,7 @@ static void what_is_wrong_after_the_switch_is_told(void **state)
 	ipa_t page = IPA(ipa_of(A));
 
 	(void)state;
-	assert_int_equal(pgtable_split(&stage2, page), 0);
+	assert_int_equal(pgtable_split(&stage2, page, NULL), 0);
 	assert_int_equal(pgtable_set_leaf(&stage2, page, PA(page.v), PT_READ | PT_WRITE), 0);
 	add_func("a", A, A, NEW_A);
 	add_func("c", C, C, NEW_2);

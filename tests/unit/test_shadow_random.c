@@ -246,10 +246,45 @@ static void all_pages_change_at_once(void **state)
 	assert_true(seen.versions[0] > 200);
 }
 
+/* Leaves of stage 2 that hold several of the guest's pages. */
+static int setup_16k(void **state)
+{
+	stage2_page_shift = 14;
+	return setup(state);
+}
+
+static int setup_64k(void **state)
+{
+	stage2_page_shift = 16;
+	return setup(state);
+}
+
+static int teardown_large(void **state)
+{
+	int err = teardown(state);
+
+	stage2_page_shift = PAGE_SHIFT;
+	return err;
+}
+
+static void anything_in_pages_of_16k(void **state)
+{
+	anything_in_any_order(state);
+}
+
+static void anything_in_pages_of_64k(void **state)
+{
+	anything_in_any_order(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(anything_in_any_order),
+		cmocka_unit_test_setup_teardown(anything_in_pages_of_16k, setup_16k,
+						teardown_large),
+		cmocka_unit_test_setup_teardown(anything_in_pages_of_64k, setup_64k,
+						teardown_large),
 		TEST(all_pages_change_at_once),
 	};
 

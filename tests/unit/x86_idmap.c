@@ -39,7 +39,7 @@ static void look(struct pgtable *s, u64 at, u64 pa, u32 attrs)
 	assert_int_equal(pgtable_lookup(s, IPA(at), &w), 0);
 	assert_int_equal(w.pa, pa);
 	assert_int_equal(w.attrs, attrs);
-	if (at < PT_LEVEL_SIZE(1))
+	if (at < pt_level_size(s->format, 1))
 		assert_int_equal(w.level, 0);
 	else if (at < 1ull << 32)
 		assert_true(w.level <= 1);

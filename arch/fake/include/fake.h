@@ -49,6 +49,34 @@ void fake_guest_stop(void);
 /* The calling thread is CPU c from here on: cpu_this() says so. */
 void fake_become(struct cpu *c);
 
+/* ---- stage 2 ---- */
+
+/*
+ * The format that arch_stage2_format() gives, for a test to change between fake_reset() and
+ * pgtable_init(): page_shift, input_bits, top_level, max_leaf_level, split, exec_only, memory_type.
+ */
+struct pt_format *fake_stage2_format(void);
+
+/*
+ * From here until fake_reset() walkers see only tables that were published, and CPUs fetch only
+ * code that was; with break_before_make no valid entry may take the place of another, and a broken
+ * one must be invalidated before it is made again. Who breaks a rule is named by fake_violation().
+ * One thread at a time.
+ */
+void fake_stage2_watch(bool break_before_make);
+
+/*
+ * The first rule that was broken, or "". Looks at stage 2 as it is now too: linked tables and code
+ * in the pool that was changed and not published.
+ */
+const char *fake_violation(void);
+
+/*
+ * What has happened since the last call, in order, for instance "publish-table link". Words: make,
+ * change, break (a leaf), invalidate, link, publish-table, publish-code.
+ */
+const char *fake_events(void);
+
 /* ---- guest memory and page tables ---- */
 
 /* Next free page-aligned piece of guest RAM (lasts until fake_reset()); aborts when it is full. */
