@@ -5,7 +5,7 @@
 
 #include "main.h"
 #include "synthetic.h"
-#include "agent/drop.h"
+#include "guest/drop.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "patch/check/check.h"
