@@ -65,6 +65,8 @@ def declared(path):
     found = {}
     for m in re.finditer(r"^(?!typedef)[a-zA-Z_][\w \t*]*?(\w+)\([^;]*?\)[^;]*;", text, re.MULTILINE):
         line = text.count("\n", 0, m.start())
+        while line and original[line - 1].startswith("#define"):
+            line -= 1
         above = original[line - 1].rstrip() if line else ""
         found[m[1]] = above.endswith("*/") or above.endswith(");")
     return found

@@ -3,7 +3,7 @@
  * them, through the page tables that it uses now. */
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
-#include "guest/mem.h"
+#include "guest/ram.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"

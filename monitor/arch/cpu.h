@@ -11,8 +11,8 @@
 struct cpu;
 
 /*
- * The CPU that this code runs on. Any CPU inside the monitor, on the monitor's tables. x86: the base
- * of GS (APM vol. 2, 4.5.3); arm64: TPIDR_EL2 (Arm ARM DDI 0487).
+ * The CPU that this code runs on. Any CPU inside the monitor, on the monitor's tables. x86: the
+ * base of GS (APM vol. 2, 4.5.3); arm64: TPIDR_EL2 (Arm ARM DDI 0487).
  */
 struct cpu *cpu_this(void);
 
@@ -30,15 +30,15 @@ struct vcpu_context {
 
 /*
  * Bring guest CPU c into the monitor soon. It will pass pause_point(). Does nothing to one that is
- * not in CPU_GUEST or CPU_HELD; harmless when it comes too often; may get lost, so who waits repeats
- * it. Any CPU inside the monitor. x86: NMI by the local APIC (APM vol. 2, 16.5, and 15.13.2 for its
- * exit); arm64: SGI to EL2 (GIC architecture, IHI 0069).
+ * not in CPU_GUEST or CPU_HELD; harmless when it comes too often; may get lost, so who waits
+ * repeats it. Any CPU inside the monitor. x86: NMI by the local APIC (APM vol. 2, 16.5, and 15.13.2
+ * for its exit); arm64: SGI to EL2 (GIC architecture, IHI 0069).
  */
 void arch_kick(struct cpu *c);
 
 /*
- * What held CPU c was doing. Only while c is in CPU_HELD, or for the calling guest CPU itself, in its
- * exit. x86: APM vol. 2, 4.5.3 and SWAPGS in vol. 3 for the bases; arm64: SPSR_EL2, SP_EL1.
+ * What held CPU c was doing. Only while c is in CPU_HELD, or for the calling guest CPU itself, in
+ * its exit. x86: APM vol. 2, 4.5.3 and SWAPGS in vol. 3 for the bases; arm64: SPSR_EL2, SP_EL1.
  */
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx);
 
@@ -49,8 +49,8 @@ enum vcpu_halt {
 };
 
 /*
- * Is CPU c halted? VCPU_RUNS if its code cannot be read. Only while it is in CPU_HELD. x86: HLT (APM
- * vol. 3) and RFLAGS.IF; arm64: WFI and PSTATE.DAIF.
+ * Is CPU c halted? VCPU_RUNS if its code cannot be read. Only while it is in CPU_HELD. x86: HLT
+ * (APM vol. 3) and RFLAGS.IF; arm64: WFI and PSTATE.DAIF.
  */
 enum vcpu_halt arch_vcpu_halt(struct cpu *c);
 
@@ -61,8 +61,8 @@ bool arch_vcpu_user(const struct cpu *c);
 
 /*
  * Translate va through the guest page tables that it uses now, whoever's they are; with paging off
- * va itself. 0; -EFAULT: they do not map it, or are not readable. x86: APM vol. 2, 5.3; arm64: Arm ARM
- * DDI 0487, VMSAv8-64 stage 1.
+ * va itself. 0; -EFAULT: they do not map it, or are not readable. x86: APM vol. 2, 5.3; arm64: Arm
+ * ARM DDI 0487, VMSAv8-64 stage 1.
  */
 int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa);
 

@@ -49,8 +49,8 @@ struct pt_format {
 u64 arch_physical_limit(void);
 
 /*
- * Description of this machine's stage-2 tables; a constant, never NULL. Any CPU. x86: NPT (APM vol. 2,
- * 15.25), EPT (Intel SDM vol. 3); arm64: VMSAv8-64 stage 2 (Arm ARM DDI 0487).
+ * Description of this machine's stage-2 tables; a constant, never NULL. Any CPU. x86: NPT (APM vol.
+ * 2, 15.25), EPT (Intel SDM vol. 3); arm64: VMSAv8-64 stage 2 (Arm ARM DDI 0487).
  */
 const struct pt_format *arch_stage2_format(void);
 

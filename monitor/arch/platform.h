@@ -7,8 +7,8 @@
 
 /*
  * One character to the debug port of the configuration; nothing without one, and before
- * arch_start_probe(). Any CPU, in any state, also in the handler of a fault; takes no lock. x86: an I/O
- * port; arm64: the data register of a PL011 (DDI 0183).
+ * arch_start_probe(). Any CPU, in any state, also in the handler of a fault; takes no lock. x86: an
+ * I/O port; arm64: the data register of a PL011 (DDI 0183).
  */
 void arch_debug_putc(char c);
 

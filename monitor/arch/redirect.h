@@ -52,16 +52,16 @@ struct redirect_obstacle {
  * -ERANGE	no jump reaches
  * -EFAULT	its code cannot be read
  *
- * Service CPU; takes no lock, allocates nothing. x86: JMP (APM vol. 3), landing pads and static keys as
- * Linux makes them; arm64: B and LDR, BR (Arm ARM DDI 0487).
+ * Service CPU; takes no lock, allocates nothing. x86: JMP (APM vol. 3), landing pads and static
+ *keys as Linux makes them; arm64: B and LDR, BR (Arm ARM DDI 0487).
  */
 int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces,
 		       struct redirect_obstacle *o);
 
 /*
  * Where the jump leads that stands, at guest virtual address `at`, among the first len bytes of
- * code; 0 if there is none. For finding what the guest's own patching has put there. Any CPU; takes no
- * lock.
+ * code; 0 if there is none. For finding what the guest's own patching has put there. Any CPU; takes
+ * no lock.
  */
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
@@ -73,8 +73,8 @@ u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 bool arch_site_is_on(const u8 code[ARCH_SITE_LEN]);
 
 /*
- * Is this byte of code a breakpoint of the kind that kernels put over an instruction? Any CPU; takes no
- * lock. x86: INT3 (APM vol. 3); arm64: of BRK, its last byte.
+ * Is this byte of code a breakpoint of the kind that kernels put over an instruction? Any CPU;
+ * takes no lock. x86: INT3 (APM vol. 3); arm64: of BRK, its last byte.
  */
 bool arch_is_breakpoint(u8 code);
 

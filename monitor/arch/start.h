@@ -32,13 +32,13 @@ int arch_start_cpu(struct cpu *c);
 /*
  * Add to m, the monitor's own map, what only this architecture needs in it (interrupt controller,
  * pages that CPUs start in), and hide from the guest (hide.h) what only it has to hide. m has the
- * image, ECAM and the NIC already, and those are hidden. -EEXIST: overlap; -ENOSPC, -ENOMEM. x86: APM
- * vol. 2, 16.3.1 (local APIC) and 16.5 (SIPI); arm64: IHI 0069.
+ * image, ECAM and the NIC already, and those are hidden. -EEXIST: overlap; -ENOSPC, -ENOMEM. x86:
+ * APM vol. 2, 16.3.1 (local APIC) and 16.5 (SIPI); arm64: IHI 0069.
  */
 int arch_start_map(struct idmap *m);
 
-/* The monitor's own page tables are ready; `root` is what a CPU's table register points at (x86: CR3,
- * APM vol. 2, 5.3.2; arm64: TTBR0_EL2). */
+/* The monitor's own page tables are ready; `root` is what a CPU's table register points at (x86:
+ * CR3, APM vol. 2, 5.3.2; arm64: TTBR0_EL2). */
 void arch_start_tables(pa_t root);
 
 /*
@@ -54,21 +54,21 @@ const char *arch_start_name(void);
 
 /*
  * Virtualize the boot CPU: on success the caller goes on as the guest, and 0 is returned to it
- * there, from the visible image. On failure negative errno, natively. After ExitBootServices returned
- * success: bi->ram and bi->acpi_body are final now, not before. Begins with start_before_guest().
- * x86: APM vol. 2, 15.5; arm64: ERET to EL1.
+ * there, from the visible image. On failure negative errno, natively. After ExitBootServices
+ * returned success: bi->ram and bi->acpi_body are final now, not before. Begins with
+ * start_before_guest(). x86: APM vol. 2, 15.5; arm64: ERET to EL1.
  */
 int arch_take_over(struct boot_info *bi);
 
 /*
- * Start c, which the firmware has parked, in service_main(). 0 once it runs; -ETIMEDOUT: it does not,
- * and is left where it costs nothing. x86: INIT and SIPI (APM vol. 2, 16.5); arm64: PSCI CPU_ON
- * (DEN0022).
+ * Start c, which the firmware has parked, in service_main(). 0 once it runs; -ETIMEDOUT: it does
+ * not, and is left where it costs nothing. x86: INIT and SIPI (APM vol. 2, 16.5); arm64: PSCI
+ * CPU_ON (DEN0022).
  */
 int arch_start_service(struct cpu *c);
 
-/* enum suture_hypercall_insn: the instruction that a guest calls with here (x86: VMMCALL, APM vol. 3;
- * arm64: HVC). */
+/* enum suture_hypercall_insn: the instruction that a guest calls with here (x86: VMMCALL, APM vol.
+ * 3; arm64: HVC). */
 u32 arch_start_hypercall_insn(void);
 
 #endif

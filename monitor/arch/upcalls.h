@@ -31,8 +31,8 @@ _Noreturn void service_main(const struct boot_info *bi);
 
 /*
  * c runs the guest from the start, or again after the guest has stopped it (x86: INIT and SIPI, APM
- * vol. 2, 14.1.3 and 16.5; arm64: PSCI CPU_ON, DEN0022): nothing is known of its kernel. On c, before
- * it enters the guest, no lock held.
+ * vol. 2, 14.1.3 and 16.5; arm64: PSCI CPU_ON, DEN0022): nothing is known of its kernel. On c,
+ * before it enters the guest, no lock held.
  */
 void kexec_cpu_started(const struct cpu *c);
 
@@ -40,8 +40,8 @@ void kexec_cpu_started(const struct cpu *c);
 
 /*
  * If a pause is under way: acknowledge it and wait for its end, in state CPU_HELD, then call
- * arch_stage2_flush_local(). Last thing before a guest CPU returns to the guest, and again and again
- * while it waits for anything. On that CPU, no lock held.
+ * arch_stage2_flush_local(). Last thing before a guest CPU returns to the guest, and again and
+ * again while it waits for anything. On that CPU, no lock held.
  */
 void pause_point(struct cpu *self);
 
@@ -64,7 +64,8 @@ enum guest_fault {
 /*
  * Stage 2 has refused an access at ipa (x86: APM vol. 2, 15.25.6; arm64: stage 2 abort, Arm ARM DDI
  * 0487, ESR_EL2 and HPFAR_EL2). `stepping`: within GUEST_FAULT_STEP already. After
- * GUEST_FAULT_STEP the guest is paused until guest_fault_stepped(). On c, in its exit, no lock held.
+ * GUEST_FAULT_STEP the guest is paused until guest_fault_stepped(). On c, in its exit, no lock
+ * held.
  */
 enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping);
 
@@ -81,9 +82,9 @@ void guest_fault_stepped(void);
 void kexec_entry(struct cpu *c, u64 va);
 
 /*
- * If the kernel that ran on c has given way to another one (kexec, kdump): take all redirects out of
- * force, and have the other guest CPUs leave the guest, as arch_vcpu_stop(). True if it has. On c,
- * in its exit, no lock held, not within GUEST_FAULT_STEP. Pauses the guest if it has.
+ * If the kernel that ran on c has given way to another one (kexec, kdump): take all redirects out
+ * of force, and have the other guest CPUs leave the guest, as arch_vcpu_stop(). True if it has. On
+ * c, in its exit, no lock held, not within GUEST_FAULT_STEP. Pauses the guest if it has.
  */
 bool kexec_check(struct cpu *c);
 
@@ -94,8 +95,8 @@ bool kexec_check(struct cpu *c);
 void kexec_kicked(struct cpu *c);
 
 /*
- * c cannot enter the guest again: state CPU_DEAD from now on, with a line in the log. It counts as a
- * parked one: no pause waits for it, and if the guest starts it again it does so from the start.
+ * c cannot enter the guest again: state CPU_DEAD from now on, with a line in the log. It counts as
+ * a parked one: no pause waits for it, and if the guest starts it again it does so from the start.
  * `cause`: a constant, lower case and '-'; the text names what was found. On c, no lock held; the
  * caller halts.
  */

@@ -130,7 +130,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_same_kernel),  T(test_replaced),	 T(test_replaced_by_its_like),
+		T(test_same_kernel),  T(test_replaced),	    T(test_replaced_by_its_like),
 		T(test_left_behind),  T(test_told_to_stop), T(test_user_mode),
 		T(test_no_entry_yet),
 	};

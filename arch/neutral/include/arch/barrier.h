@@ -6,7 +6,8 @@
 #ifndef ARCH_BARRIER_H
 #define ARCH_BARRIER_H
 
-/* In loops that wait for another CPU: a hint to the processor, and the compiler reads memory anew. */
+/* In loops that wait for another CPU: a hint to the processor, and the compiler reads memory anew.
+ */
 void arch_relax(void);
 
 /* Memory accesses before it are seen before those after it: all, reads, writes. */

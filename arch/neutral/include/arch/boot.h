@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the EFI part (monitor/boot/) must know of the architecture. Boot CPU, in the firmware's world,
- * before the take-over; nothing else includes it.
+ * What the EFI part (monitor/boot/) must know of the architecture. Boot CPU, in the firmware's
+ * world, before the take-over; nothing else includes it.
  */
 #ifndef ARCH_BOOT_H
 #define ARCH_BOOT_H

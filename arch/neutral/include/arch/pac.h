@@ -6,8 +6,8 @@
 #include "lib/types.h"
 
 /*
- * The code address in a word of a stack or register, without its authentication code. x86: the word;
- * arm64: FEAT_PAuth (Arm ARM DDI 0487), bit 55 tells the halves apart.
+ * The code address in a word of a stack or register, without its authentication code. x86: the
+ * word; arm64: FEAT_PAuth (Arm ARM DDI 0487), bit 55 tells the halves apart.
  */
 u64 arch_strip_pac(u64 word);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The binding that <efi.h> takes from the folder of the compiler's target: no calling convention but
- * the compiler's own (UEFI 2.10, 2.3.1).
+ * The binding that <efi.h> takes from the folder of the compiler's target: no calling convention
+ * but the compiler's own (UEFI 2.10, 2.3.1).
  */
 #ifndef NEUTRAL_EFIBIND_H
 #define NEUTRAL_EFIBIND_H
@@ -18,8 +18,8 @@ typedef uint8_t UINT8;
 typedef int8_t INT8;
 typedef __WCHAR_TYPE__ WCHAR;
 
-#define VOID		  void
-#define VOLATILE	  volatile
+#define VOID	 void
+#define VOLATILE volatile
 #define EFIAPI
 #define EFI_FUNCTION
 #define INTERFACE_DECL(x) struct x

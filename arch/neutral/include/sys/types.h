@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All that lwIP's port needs of the C library's header, which exists for one architecture at a time. */
+/* All that lwIP's port needs of the C library's header, which exists for one architecture at a
+ * time. */
 #ifndef NEUTRAL_SYS_TYPES_H
 #define NEUTRAL_SYS_TYPES_H
 
