@@ -7,7 +7,8 @@ tree say the same.
   that names the file of each architecture that defines it; `-`: this architecture has none.
 - Each function of monitor/arch/upcalls.h has a comment, and a row that names the file that defines it; an
   architecture calls it.
-- An architecture includes nothing else of the portable part but what ALLOWED has.
+- An architecture includes nothing else of the portable part but what ALLOWED has, and the portable part
+  nothing from an architecture's folder.
 """
 
 import os
@@ -20,7 +21,7 @@ UPCALLS = "monitor/arch/upcalls.h"
 NEUTRAL = "arch/neutral"
 # services and structures; the page says what makes one
 ALLOWED = {
-    "core/cpu.h", "core/lock.h", "core/log.h", "core/pool.h",
+    "core/cpu.h", "core/emergency.h", "core/lock.h", "core/log.h", "core/pool.h",
     "stage2/pt.h", "stage2/pgtable.h", "stage2/idmap.h", "stage2/hide.h",
     "guest/ram.h", "guest/mem.h", "guest/module.h",
     "boot/boot.h", "net/pci.h", "stage2/redirect.h", "guest/unwind.h",
@@ -182,11 +183,22 @@ def check_includes():
             say(f"mk/lint-contract.py allows {name}, which no architecture includes")
 
 
+def check_portable_includes():
+    for path in files("monitor"):
+        for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', read(path), re.MULTILINE):
+            for place in os.path.dirname(path), "monitor":
+                full = os.path.normpath(os.path.join(place, name))
+                if full.startswith("arch/") and os.path.exists(full):
+                    say(f"{path} includes {name}, which is an architecture's own")
+                    break
+
+
 def main():
     found = tables()
     check_contract(found["Function"])
     check_upcalls(found["Upcall"])
     check_includes()
+    check_portable_includes()
     for line in broken:
         print(f"lint: {line}", file=sys.stderr)
     return bool(broken)
