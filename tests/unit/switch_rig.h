@@ -3,7 +3,6 @@
 #ifndef SWITCH_RIG_H
 #define SWITCH_RIG_H
 
-#include "main.h"
 #include "synthetic.h"
 #include "guest/drop.h"
 #include "core/pause.h"
