@@ -27,7 +27,7 @@ LOWEST = {
 }
 ALLOWED = {
     # circle: reason
-    frozenset({"arch/x86/host", "arch/x86/hv", "arch/x86/pci"}):
+    frozenset({"arch/x86/host", "arch/x86/hv"}):
         "host.h has the CPU's structure, which holds hv.h's",
     frozenset({"ctl/ctl", "ctl/cves", "ctl/params"}):
         "ctl.h includes the headers of what its options have",

@@ -19,7 +19,18 @@ $(LINT)/%.tidy: %.c .clang-tidy
 		2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: lint lint-format lint-tree lint-includes lint-cppcheck lint-tidy
+# The portable part, for a processor that no architecture here is for: -ffreestanding leaves of the C
+# library what is the compiler's, and the rest is in arch/neutral/.
+NEUTRAL_OBJ = $(patsubst %.c,$(LINT)/neutral/%.o,$(filter %.c,$(call sources,monitor)))
+NEUTRAL_CFLAGS = --target=riscv64-unknown-elf -std=gnu11 -ffreestanding -fshort-wchar -Wall -Wextra -Werror \
+	$(INCLUDES) -Iarch/neutral/include $(LWIP_CPPFLAGS) -isystem /usr/include/efi -idirafter /usr/include
+$(LINT)/neutral/%.o: %.c mk/lint.mk
+	@mkdir -p $(@D)
+	$(Q)clang $(NEUTRAL_CFLAGS) -MD -MP -c $< -o $@
+
+-include $(NEUTRAL_OBJ:.o=.d)
+
+.PHONY: lint lint-format lint-tree lint-includes lint-contract lint-neutral lint-cppcheck lint-tidy
 lint-format:
 	@echo "LINT format"
 	$(Q)clang-format --dry-run --Werror $(LINT_FILES)
@@ -32,6 +43,12 @@ lint-includes:
 	@echo "LINT includes"
 	$(Q)mk/lint-includes.py
 
+lint-contract:
+	@echo "LINT contract"
+	$(Q)mk/lint-contract.py
+
+lint-neutral: $(NEUTRAL_OBJ)
+
 lint-cppcheck:
 	@echo "LINT cppcheck"
 	@mkdir -p $(LINT)/cppcheck
@@ -43,6 +60,6 @@ lint-cppcheck:
 
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
 
-## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes
-lint: lint-format lint-tree lint-includes lint-cppcheck lint-tidy
+## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes, the contract
+lint: lint-format lint-tree lint-includes lint-contract lint-neutral lint-cppcheck lint-tidy
 	@echo "lint: clean"

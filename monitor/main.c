@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "main.h"
-#include "agent/drop.h"
+/* The service CPU: network, engine, mailbox and timers in one loop. */
 #include "agent/mailbox.h"
 #include "api/http.h"
 #include "arch/service.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
+#include "boot/boot.h"
 #include "core/log.h"
 #include "core/pool.h"
+#include "guest/drop.h"
 #include "guest/kernel.h"
 #include "guest/panic.h"
 #include "lib/errno.h"

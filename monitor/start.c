@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The start of the monitor, top to bottom, while the firmware lives. Every failure leaves the
- * machine as it was. core_take_over(), in arch/, goes on in the ExitBootServices hook.
+ * machine as it was. arch_take_over() goes on in the ExitBootServices hook.
  */
+#include <suture/abi.h>
 #include "agent/mailbox.h"
+#include "arch/memory.h"
+#include "arch/pagetable.h"
 #include "arch/start.h"
+#include "arch/upcalls.h"
 #include "boot/boot.h"
 #include "core/cpu.h"
 #include "core/log.h"
@@ -13,6 +17,7 @@
 #include "lib/format.h"
 #include "net/pci.h"
 #include "stage2/hide.h"
+#include "stage2/idmap.h"
 
 static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
 {
@@ -65,6 +70,41 @@ static int hide_ours(const struct boot_info *bi, const struct pci_device *nic)
 	return err;
 }
 
+static int map_devices(struct idmap *m, const struct boot_info *bi, const struct pci_device *nic)
+{
+	const u32 device = PT_READ | PT_WRITE | PT_DEVICE;
+	int err = 0;
+
+	if (bi->ecam.v)
+		err = idmap_add(m, bi->ecam.v, (bi->ecam_end_bus + 1ull) << 20, bi->ecam.v, device,
+				false);
+	for_each_bar (nic, bar)
+		if (!err && !bar->io)
+			err = idmap_add(m, bar->base, bar->size, bar->base, device, false);
+	return err;
+}
+
+/* The monitor's own page tables: of memory, only its image can be executed. */
+static int map_own(const struct boot_info *bi, const struct pci_device *nic)
+{
+	static struct pgtable tables;
+	struct idmap m = {0};
+	int err = idmap_add(&m, bi->memory.v, bi->image_size, bi->memory.v,
+			    PT_READ | PT_WRITE | PT_EXEC, false);
+
+	if (!err)
+		err = map_devices(&m, bi, nic);
+	if (!err)
+		err = arch_start_map(&m);
+	if (!err)
+		err = pgtable_init(&tables, arch_monitor_format());
+	if (!err)
+		err = idmap_build(&m, &tables, arch_physical_limit(), PT_READ | PT_WRITE);
+	if (!err)
+		arch_start_tables(tables.root);
+	return err;
+}
+
 static int set_up(const struct boot_info *bi, const struct pci_device *nic)
 {
 	int err = arch_start_shared();
@@ -74,7 +114,7 @@ static int set_up(const struct boot_info *bi, const struct pci_device *nic)
 	if (!err)
 		err = hide_ours(bi, nic);
 	if (!err)
-		err = arch_start_tables(nic);
+		err = map_own(bi, nic);
 	if (!err)
 		err = hide_build();
 	return err ? err : mailbox_init();
@@ -105,5 +145,22 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 
 	arch_start_intercepts(nic);
 	log_info("%s, %u CPUs, firmware %s", arch_start_name(), nr_cpus, bi->firmware);
+	return 0;
+}
+
+int start_before_guest(const struct boot_info *bi)
+{
+	struct suture_acpi_body *acpi = arch_ptr(bi->acpi_body);
+	int err = guest_mem_init(bi->ram, bi->nr_ram, bi->memory.v, bi->memory_size);
+
+	if (err)
+		return err;
+	err = arch_start_service(&cpus[bi->service_cpu]);
+	if (err) {
+		log_error("the service CPU (number %llu in the firmware's tables) does not start",
+			  (unsigned long long)cpus[bi->service_cpu].hwid);
+		return err;
+	}
+	acpi->insn = arch_start_hypercall_insn();
 	return 0;
 }

@@ -5,7 +5,8 @@
 #include "arch/platform.h"
 #include "arch/service.h"
 #include "arch/time.h"
-#include "core/pause.h"
+#include "arch/upcalls.h"
+#include "core/cpu.h"
 #include "core/pool.h"
 #include "fake.h"
 #include "lib/errno.h"
@@ -20,6 +21,8 @@
 struct arch_cpu {
 	struct vcpu_context context;
 	enum vcpu_halt halt;
+	struct fake_view view;
+	bool stopped;
 	u64 kicks, flushes;
 	pthread_t thread;
 };
@@ -128,6 +131,39 @@ void fake_set_halt(struct cpu *c, enum vcpu_halt halt)
 enum vcpu_halt arch_vcpu_halt(struct cpu *c)
 {
 	return c->arch->halt;
+}
+
+void fake_set_view(struct cpu *c, const struct fake_view *view)
+{
+	c->arch->view = *view;
+}
+
+bool arch_vcpu_user(const struct cpu *c)
+{
+	return c->arch->view.user;
+}
+
+int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
+{
+	const struct fake_view *view = &c->arch->view;
+
+	*ipa = view->ipa;
+	return va && va == view->va ? 0 : -EFAULT;
+}
+
+bool arch_vcpu_can_fetch(struct cpu *c)
+{
+	return c->arch->view.can_fetch;
+}
+
+void arch_vcpu_stop(struct cpu *c)
+{
+	c->arch->stopped = true;
+}
+
+bool arch_vcpu_stopped(const struct cpu *c)
+{
+	return c->arch->stopped;
 }
 
 static void *guest_thread(void *arg)

@@ -2,7 +2,6 @@
 /* No cards: a test that needs one brings these functions itself. */
 #include "arch/device.h"
 #include "arch/service.h"
-#include "net/nic.h"
 
 u32 arch_pci_read(u16 bdf, u32 reg)
 {
@@ -19,10 +18,4 @@ bool arch_service_msi(u64 *address, u32 *data)
 {
 	(void)address, (void)data;
 	return false;
-}
-
-void *arch_mmio(pa_t pa, u64 size)
-{
-	(void)pa, (void)size;
-	return NULL;
 }

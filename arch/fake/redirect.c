@@ -2,7 +2,7 @@
 #include "fake.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "stage2/shadow.h"
+#include "stage2/redirect.h"
 #include <suture/abi.h>
 
 static int refuse(struct redirect_obstacle *o, int err, u64 at, u32 kind)

@@ -6,6 +6,7 @@
  * that the two words behind the record are its registers.
  */
 #include "arch/unwind.h"
+#include "arch/upcalls.h"
 #include "guest/unwind.h"
 
 static enum unwind_step follow(struct unwind_state *s, u64 record)

@@ -30,6 +30,18 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 	ctx->nr_regs = n;
 }
 
+bool arch_vcpu_user(const struct cpu *c)
+{
+	return c->arch->vcpu.cpl;
+}
+
+bool arch_vcpu_can_fetch(struct cpu *c)
+{
+	u8 code;
+
+	return vcpu_fetch(c, 0, &code, 1) == 1;
+}
+
 /* The NMI that ended it leaves RIP behind the HLT; on the way back to it, it is before. */
 enum vcpu_halt arch_vcpu_halt(struct cpu *c)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's instruction at its RIP: no bytes come with an exit, so they are read as the CPU reads
  * them, through the page tables that it uses now. */
+#include "arch/cpu.h"
 #include "arch/pagetable.h"
-#include "guest/mem.h"
+#include "guest/ram.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"
@@ -16,7 +17,7 @@ static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 	return guest_read_ipa(IPA(table_pa + index * sizeof(*entry)), entry, sizeof(*entry));
 }
 
-int vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
+int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 {
 	const struct vcpu *v = &c->arch->vcpu;
 	struct pt_walk w;
@@ -45,7 +46,7 @@ size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
 		size_t n = MIN(len - done, PAGE_SIZE - ((va + done) & ~PAGE_MASK));
 		ipa_t ipa;
 
-		if (vcpu_translate(c, va + done, &ipa) || guest_read_ipa(ipa, buf + done, n))
+		if (arch_vcpu_translate(c, va + done, &ipa) || guest_read_ipa(ipa, buf + done, n))
 			break;
 		done += n;
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * int core_take_over(struct boot_info *bi): saves what the calling convention keeps, so that the
+ * int arch_take_over(struct boot_info *bi): saves what the calling convention keeps, so that the
  * guest can be entered as if the call had returned. On failure the call does return.
  */
-	.section .text.core_take_over, "ax"
-	.globl	core_take_over
-	.hidden	core_take_over
-core_take_over:
+	.section .text.arch_take_over, "ax"
+	.globl	arch_take_over
+	.hidden	arch_take_over
+arch_take_over:
 	/* struct native_frame, from its end */
 	pushfq
 	push	%rbx

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Accesses that stage 2 refuses: the local APIC, hidden memory, shadowed pages. */
+#include "arch/upcalls.h"
 #include "core/log.h"
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
-#include "stage2/hide.h"
-#include "stage2/shadow_write.h"
 
 /* ---- accesses that cannot be carried out ---- */
 
@@ -75,25 +74,6 @@ static void hidden_access(struct cpu *c, const struct stage2_fault *f)
 		hv->skip(c, insn.len);
 }
 
-/* ---- writes to shadowed pages ---- */
-
-/* True if the page is shadowed: then the instruction will run again, alone, on the original. */
-static bool shadow_access(struct cpu *c, const struct stage2_fault *f)
-{
-	if (!f->write || !shadow_write_concerns(f->ipa))
-		return false;
-	if (c->arch->step == STEP_WRITE) {
-		shadow_write_also(f->ipa);
-		return true;
-	}
-	/* Another kernel's writes go to the original, and all of them. */
-	if (newkernel_check(c) || shadow_write_begin(f->ipa))
-		return true;
-	c->arch->step = STEP_WRITE;
-	hv->step_begin(c);
-	return true;
-}
-
 /* ---- steps ---- */
 
 void vcpu_step_done(struct cpu *c, bool completed)
@@ -106,7 +86,7 @@ void vcpu_step_done(struct cpu *c, bool completed)
 	if (reason == STEP_IRET)
 		nmi_iret_done(c);
 	else if (reason == STEP_WRITE)
-		shadow_write_end();
+		guest_fault_stepped();
 }
 
 enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
@@ -115,14 +95,22 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 
 	if (f->write && ALIGN_DOWN(f->ipa.v, PAGE_SIZE) == apic.v)
 		return apic_access(c, f);
-	if (shadow_access(c, f))
-		return EXIT_STAGE2;
-	if (hide_covers(f->ipa)) {
+	switch (guest_fault(c, f->ipa, f->write, c->arch->step == STEP_WRITE)) {
+	case GUEST_FAULT_RETRY:
+		break;
+	case GUEST_FAULT_STEP:
+		c->arch->step = STEP_WRITE;
+		hv->step_begin(c);
+		break;
+	case GUEST_FAULT_HIDDEN:
 		hidden_access(c, f);
-		return EXIT_STAGE2;
+		break;
+	case GUEST_FAULT_NOTHING:
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u: stage 2 has nothing at %#llx for %#llx", c->id,
+			    (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+		inject_gp(c);
+		break;
 	}
-	log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: stage 2 has nothing at %#llx for %#llx",
-		    c->id, (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
-	inject_gp(c);
 	return EXIT_STAGE2;
 }

@@ -7,9 +7,6 @@
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "net/pci.h"
-#include "pci.h"
-#include "stage2/idmap.h"
 
 #define PTE_P	(1ull << 0)
 #define PTE_RW	(1ull << 1)
@@ -28,7 +25,7 @@
 /* ---- page tables: the walker of stage 2 serves them too ---- */
 
 static u64 host_cr4;
-static struct pgtable host_tables;
+static pa_t host_tables;
 static struct pt_format host_format; /* the guest's 4-level format, and how to make entries */
 
 static u64 host_make_leaf(u64 pa, u32 level, u32 attrs)
@@ -43,21 +40,6 @@ static u64 host_make_table(u64 pa, u32 level)
 	return pa | PTE_P | PTE_RW;
 }
 
-static int map_devices(struct idmap *m, const struct pci_device *nic)
-{
-	const u32 device = PT_READ | PT_WRITE | PT_DEVICE;
-	int err = idmap_add(m, machine->local_apic.v, PAGE_SIZE, machine->local_apic.v, device,
-			    false);
-
-	if (!err && machine->ecam.v)
-		err = idmap_add(m, machine->ecam.v, (machine->ecam_end_bus + 1ull) << 20,
-				machine->ecam.v, device, false);
-	for_each_bar (nic, bar)
-		if (!err && !bar->io)
-			err = idmap_add(m, bar->base, bar->size, bar->base, device, false);
-	return err;
-}
-
 /*
  * What guests set too, as far as it does not matter here (no page of the monitor's is global or a
  * user's): emulators flush once more at each entry and exit when these bits differ.
@@ -70,38 +52,27 @@ static u64 choose_cr4(void)
 	       (features & FN7_EBX_SMAP ? CR4_SMAP : 0);
 }
 
-int host_init(const struct pci_device *nic)
+const struct pt_format *arch_monitor_format(void)
 {
-	const u32 all = PT_READ | PT_WRITE | PT_EXEC;
-	struct idmap m = {0};
-	int err;
-
 	host_format = *arch_guest_format(4);
 	host_format.name = "monitor";
 	host_format.max_leaf_level = arch_stage2_format()->max_leaf_level;
 	host_format.memory_type = arch_stage2_format()->memory_type;
 	host_format.make_leaf = host_make_leaf;
 	host_format.make_table = host_make_table;
+	return &host_format;
+}
 
-	/* Only the image and the trampoline can be executed. */
-	err = idmap_add(&m, machine->memory.v, machine->image_size, machine->memory.v, all, false);
-	if (!err)
-		err = idmap_add(&m, machine->trampoline.v, PAGE_SIZE, machine->trampoline.v, all,
-				false);
-	if (!err)
-		err = map_devices(&m, nic);
-	if (!err)
-		err = pgtable_init(&host_tables, &host_format);
-	if (!err)
-		err = idmap_build(&m, &host_tables, arch_physical_limit(), PT_READ | PT_WRITE);
+void host_init(pa_t tables)
+{
+	host_tables = tables;
 	host_cr4 = choose_cr4();
 	trap_init();
-	return err;
 }
 
 u64 host_root(void)
 {
-	return host_tables.root.v;
+	return host_tables.v;
 }
 
 /* ---- segments and stacks ---- */

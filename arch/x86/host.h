@@ -17,8 +17,6 @@
 #ifndef __ASSEMBLY__
 #include "core/cpu.h"
 
-struct pci_device;
-
 struct tss {
 	u32 reserved0;
 	u64 rsp[3];
@@ -41,8 +39,8 @@ struct trap_frame {
 	u64 rip, cs, rflags, rsp, ss;
 };
 
-/* Build the IDT and the page tables; nic may be NULL. -ENOMEM, -EEXIST. Boot CPU, in core_init. */
-int host_init(const struct pci_device *nic);
+/* Build the IDT; `tables` is the root of the monitor's page tables. Boot CPU, in core_init. */
+void host_init(pa_t tables);
 
 /* Build a CPU's GDT, TSS and stacks. -ENOMEM. Boot CPU, in core_init. */
 int host_init_cpu(struct cpu *c);

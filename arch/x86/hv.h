@@ -48,7 +48,7 @@ struct arch_cpu {
 
 	/* smp.c. Written by any CPU: */
 	u32 init_requests;  /* by so many CPUs: leave the guest, a real INIT comes */
-	u32 stopped;	    /* leave it until the guest sends INIT (newkernel.c) */
+	u32 stopped;	    /* leave it until the guest sends INIT (guest/kexec.c) */
 	u32 waits_for_sipi; /* the guest's INIT has been carried out */
 	u32 sipi_vector;    /* where the guest wants this CPU to start */
 	/* by this CPU: */
@@ -58,10 +58,6 @@ struct arch_cpu {
 	/* icr.c: logical destination, as the guest set it in this CPU's local APIC */
 	u32 ldr, dfr;
 
-	/* newkernel.c: where system calls enter the kernel that runs here, 0: none has said so */
-	u64 entry_va;
-	ipa_t entry_ipa;
-
 	/* msr.c: what the guest's time stamp counter is ahead of the machine's, that of the monitor
 	 */
 	u64 tsc_offset;
@@ -70,7 +66,7 @@ struct arch_cpu {
 	bool flush; /* drop stage-2 translations at the next entry */
 };
 
-/* The caller of core_take_over(), as entry.S saves it. */
+/* The caller of arch_take_over(), as entry.S saves it. */
 struct native_frame {
 	u64 r15, r14, r13, r12, rbp, rbx, rflags, rip;
 	/* the caller's stack goes on behind it */
@@ -89,7 +85,7 @@ struct hv_ops {
 	/* Guest access to these ports exits. Boot CPU, in core_init, after setup(). */
 	void (*intercept_ports)(u16 first, u16 count);
 
-	/* Make c->arch's guest state that of this CPU now, as the caller of core_take_over() is to
+	/* Make c->arch's guest state that of this CPU now, as the caller of arch_take_over() is to
 	 * find it. Boot CPU, on the firmware's tables. */
 	void (*capture)(struct cpu *c, const struct native_frame *frame);
 	/* Make it that of a CPU that got a SIPI (APM vol. 2, 14.1.3 and 16.5). On that CPU. */
@@ -165,9 +161,6 @@ void vcpu_io(struct cpu *c, u16 port, u32 size, bool in);
 
 /* ---- decode.c ---- */
 
-/* Translate through the page tables that the CPU uses now. 0 or -EFAULT. */
-int vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa);
-
 struct guest_insn {
 	u32 len;
 	bool store; /* a plain MOV to memory */
@@ -182,21 +175,6 @@ struct guest_insn {
 int vcpu_decode(struct cpu *c, struct guest_insn *insn);
 /* Copy up to `len` bytes at the CPU's RIP + offset; returns how many could be read. */
 size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len);
-
-/* ---- newkernel.c ---- */
-
-/* The guest is about to set its system call entry. On that CPU, in its exit, no lock held. */
-void newkernel_entry(struct cpu *c, u64 va);
-/*
- * If the kernel that ran on this CPU has given way to another one (kexec, kdump): drop all
- * redirects, and stop the other guest CPUs for the new kernel's INIT. As above. True if it has.
- */
-bool newkernel_check(struct cpu *c);
-/*
- * The same for a CPU that was kicked out of the guest, perhaps out of a HLT: one that the old
- * kernel has left behind is stopped, not taken for the one that runs the new kernel.
- */
-void newkernel_kicked(struct cpu *c);
 
 /* ---- nmi.c ---- */
 

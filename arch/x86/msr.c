@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* MSRs that the vendor's bitmap intercepts, and those that no bitmap covers. */
 #include "apic.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
 #include "hv.h"
 #include "icr.h"
@@ -121,7 +122,7 @@ static int write_lstar(struct cpu *c, u64 value)
 
 	if ((u64)((s64)(value << unused) >> unused) != value)
 		return -EIO;
-	newkernel_entry(c, value);
+	kexec_entry(c, value);
 	hv->set_lstar(c, value);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "apic.h"
 #include "arch/cpu.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
 #include "hv.h"
 
@@ -96,7 +97,7 @@ enum exit_class nmi_exit(struct cpu *c)
 	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
 	 */
 	if (!a->step)
-		newkernel_kicked(c);
+		kexec_kicked(c);
 	return EXIT_KICK;
 }
 

@@ -9,6 +9,7 @@
  * end must be where a task's stack begins: a hint "nothing above" anywhere else is not believed.
  */
 #include "arch/unwind.h"
+#include "arch/upcalls.h"
 #include "guest/mem.h"
 #include "guest/module.h"
 #include "guest/unwind.h"

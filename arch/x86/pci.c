@@ -5,7 +5,6 @@
  * uses the ports too: then CF8h is set anew for each.
  */
 #include "arch/device.h"
-#include "arch/memory.h"
 #include "core/lock.h"
 #include "hv.h"
 #include "insn.h"
@@ -37,13 +36,6 @@ void arch_pci_write(u16 bdf, u32 reg, u32 value)
 	outl(PCI_ADDRESS_PORT, ADDRESS_ENABLE | (u32)bdf << 8 | (reg & 0xfc));
 	outl(PCI_DATA_PORT, value);
 	spin_unlock(&pci.lock);
-}
-
-/* All windows of the NIC are mapped uncached at their own address (host.c). */
-void *arch_mmio(pa_t pa, u64 size)
-{
-	(void)size;
-	return arch_ptr(pa);
 }
 
 /* ---- the guest's access ---- */

@@ -12,7 +12,7 @@
 #include "arch/redirect.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "stage2/shadow.h"
+#include "stage2/redirect.h"
 #include <suture/abi.h>
 #include <Zydis/Zydis.h>
 

@@ -4,11 +4,10 @@
 #include "arch/cpu.h"
 #include "arch/service.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
 #include "hv.h"
 #include "insn.h"
-#include "main.h"
-#include "net/nic.h"
 #include "service.h"
 
 #define DIVIDE_BY_16	 0x3u

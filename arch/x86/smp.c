@@ -12,8 +12,8 @@
 #include "arch/memory.h"
 #include "arch/pagetable.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
-#include "core/pause.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"
@@ -166,14 +166,16 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 	__atomic_fetch_sub(&a->init_requests, 1, __ATOMIC_SEQ_CST);
 }
 
-void smp_stop_others(struct cpu *self)
+void arch_vcpu_stop(struct cpu *c)
 {
-	for_each_cpu (c) {
-		if (c == self || c->id == machine->service_cpu)
-			continue;
-		__atomic_store_n(&c->arch->stopped, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&c->arch->stopped, 1, __ATOMIC_SEQ_CST);
+	if (c != cpu_this())
 		arch_kick(c);
-	}
+}
+
+bool arch_vcpu_stopped(const struct cpu *c)
+{
+	return READ_ONCE(c->arch->stopped);
 }
 
 void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
@@ -257,7 +259,7 @@ _Noreturn void ap_main(struct cpu *c)
 	a->guest_nmi = 0;
 	a->nmi_pending = a->nmi_blocked = false;
 	a->step = STEP_NONE;
-	a->entry_va = 0;
+	kexec_cpu_started(c);
 	a->ldr = 0;
 	a->dfr = ~0u;
 	hv->enable(c);

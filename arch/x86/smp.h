@@ -18,12 +18,6 @@ void smp_abandon(struct cpu *c);
 void smp_guest_init(struct cpu *self, struct cpu *c);
 void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector);
 
-/*
- * Have all other guest CPUs leave guest state and wait for INIT. Guest CPU, in its exit; they have
- * left when it next holds a pause.
- */
-void smp_stop_others(struct cpu *self);
-
 /* Halt until the guest's INIT, which has the CPU start from scratch. State CPU_DEAD, on that CPU,
  * no locks held. */
 _Noreturn void smp_halt(struct cpu *self);

@@ -3,10 +3,9 @@
  * x86's part of the start: of core_init(), and then take_over() in the ExitBootServices hook. Until
  * hv->enable() on the boot CPU every failure leaves the machine as it was.
  */
-#include <suture/abi.h>
 #include "apic.h"
-#include "arch/memory.h"
 #include "arch/start.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
 #include "core/pool.h"
 #include "hv.h"
@@ -15,9 +14,9 @@
 #include "lib/format.h"
 #include "net/pci.h"
 #include "pci.h"
-#include "service.h"
 #include "smp.h"
 #include "stage2/hide.h"
+#include "stage2/idmap.h"
 #include "time.h"
 
 struct boot_info *machine;
@@ -94,14 +93,22 @@ int arch_start_cpu(struct cpu *c)
 	return err || c->id == machine->service_cpu ? err : hv->setup_cpu(c);
 }
 
-int arch_start_tables(const struct pci_device *nic)
+int arch_start_map(struct idmap *m)
 {
-	int err = host_init(nic);
+	u64 apic = machine->local_apic.v, page = machine->trampoline.v;
+	int err = idmap_add(m, page, PAGE_SIZE, page, PT_READ | PT_WRITE | PT_EXEC, false);
 
 	if (!err)
-		err = hide_memory(machine->trampoline.v, PAGE_SIZE);
+		err = idmap_add(m, apic, PAGE_SIZE, apic, PT_READ | PT_WRITE | PT_DEVICE, false);
+	if (!err)
+		err = hide_memory(page, PAGE_SIZE);
 	/* Reads of the local APIC need no exit. */
-	return err ? err : hide_from_writes(machine->local_apic.v, PAGE_SIZE);
+	return err ? err : hide_from_writes(apic, PAGE_SIZE);
+}
+
+void arch_start_tables(pa_t root)
+{
+	host_init(root);
 }
 
 void arch_start_intercepts(const struct pci_device *nic)
@@ -121,6 +128,20 @@ const char *arch_start_name(void)
 	return hv->name;
 }
 
+int arch_start_service(struct cpu *c)
+{
+	int err = smp_start(c);
+
+	if (err)
+		smp_abandon(c);
+	return err;
+}
+
+u32 arch_start_hypercall_insn(void)
+{
+	return hv->hypercall_insn;
+}
+
 /* What the guest's logical destinations mean was settled by the firmware for the boot CPU. */
 static void read_logical_id(struct arch_cpu *a)
 {
@@ -131,24 +152,13 @@ static void read_logical_id(struct arch_cpu *a)
 /* Called by entry.S, on the firmware's tables and stack, interrupts off. */
 int take_over(struct boot_info *bi, const struct native_frame *frame)
 {
-	struct suture_acpi_body *acpi = arch_ptr(bi->acpi_body);
 	struct cpu *c = &cpus[0];
-	int err;
+	int err = start_before_guest(bi);
 
-	err = guest_mem_init(bi->ram, bi->nr_ram, bi->memory.v, bi->memory_size);
 	if (err)
 		return err;
-	err = smp_start(&cpus[bi->service_cpu]);
-	if (err) {
-		smp_abandon(&cpus[bi->service_cpu]);
-		log_error("the service CPU (APIC ID %llu) does not start",
-			  (unsigned long long)cpus[bi->service_cpu].hwid);
-		return err;
-	}
-
 	read_logical_id(c->arch);
 	hv->capture(c, frame);
-	acpi->insn = hv->hypercall_insn;
 	host_load(c);
 	hv->enable(c);
 	__atomic_store_n(&c->state, CPU_GUEST, __ATOMIC_SEQ_CST);

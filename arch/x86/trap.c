@@ -2,11 +2,9 @@
 /* Exceptions and interrupts that hit the monitor itself. */
 #include "arch/barrier.h"
 #include "arch/cpu.h"
-#include "arch/platform.h"
-#include "core/log.h"
+#include "core/emergency.h"
 #include "hv.h"
 #include "insn.h"
-#include "lib/format.h"
 #include "service.h"
 
 struct gate {
@@ -46,48 +44,20 @@ void trap_init(void)
 	host_idt = (struct descriptor_table){.limit = sizeof(idt) - 1, .base = (u64)idt};
 }
 
-/* To the debug port alone: the log's lock may be held by whoever faulted. */
-static void emergency(const char *text)
-{
-	while (*text)
-		arch_debug_putc(*text++);
-	arch_debug_putc('\n');
-}
-
-/* Return addresses, probably: enough to find the way with addr2line. */
-static void dump_stack(const struct trap_frame *f)
-{
-	const u64 *sp = (const u64 *)f->rsp;
-	u64 base = machine->memory.v;
-	char line[64];
-
-	for (u32 i = 0, shown = 0; i < 256 && shown < 12 && ((u64)(sp + i) & 0xfff); i++) {
-		if (sp[i] - base >= machine->image_size)
-			continue;
-		format(line, sizeof(line), "  stack +%#x: image+%#llx", i * 8,
-		       (unsigned long long)(sp[i] - base));
-		emergency(line);
-		shown++;
-	}
-}
-
 static _Noreturn void fatal(const struct trap_frame *f)
 {
 	struct cpu *c = cpu_this();
-	char line[LOG_LINE_MAX];
 
-	format(line, sizeof(line),
-	       "monitor fault on CPU %u: vector %llu, error %#llx, image+%#llx, cr2 %#llx, rsp "
-	       "%#llx",
-	       c->id, (unsigned long long)f->vector, (unsigned long long)f->error,
-	       (unsigned long long)(f->rip - machine->memory.v), (unsigned long long)read_cr2(),
-	       (unsigned long long)f->rsp);
-	emergency(line);
-	format(line, sizeof(line), "  rax %llx rbx %llx rcx %llx rdx %llx rsi %llx rdi %llx",
-	       (unsigned long long)f->rax, (unsigned long long)f->rbx, (unsigned long long)f->rcx,
-	       (unsigned long long)f->rdx, (unsigned long long)f->rsi, (unsigned long long)f->rdi);
-	emergency(line);
-	dump_stack(f);
+	emergency("monitor fault on CPU %u: vector %llu, error %#llx, image+%#llx, cr2 %#llx, rsp "
+		  "%#llx",
+		  c->id, (unsigned long long)f->vector, (unsigned long long)f->error,
+		  (unsigned long long)(f->rip - machine->memory.v), (unsigned long long)read_cr2(),
+		  (unsigned long long)f->rsp);
+	emergency("  rax %llx rbx %llx rcx %llx rdx %llx rsi %llx rdi %llx",
+		  (unsigned long long)f->rax, (unsigned long long)f->rbx,
+		  (unsigned long long)f->rcx, (unsigned long long)f->rdx,
+		  (unsigned long long)f->rsi, (unsigned long long)f->rdi);
+	emergency_stack((const u64 *)f->rsp, machine->memory.v, machine->image_size);
 	if (c->state != CPU_SERVICE)
 		machine_reset();
 	/* The guest goes on without the service CPU. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The life of a guest CPU, and the exits that need no file of their own. */
-#include "agent/mailbox.h"
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
-#include "core/pause.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"
@@ -46,7 +45,7 @@ void vcpu_cpuid(struct cpu *c, u32 len)
 	struct cpuid r = cpuid(leaf, (u32)v->gpr[RCX]);
 
 	/* Every kernel asks on its first way, and hardly one later. */
-	newkernel_check(c);
+	kexec_check(c);
 	switch (leaf) {
 	case 1:
 		/* Two bits mirror CR4, which is the monitor's now. */

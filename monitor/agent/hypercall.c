@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "agent/drop.h"
 #include "agent/mailbox.h"
+#include "arch/upcalls.h"
+#include "guest/drop.h"
 #include "guest/panic.h"
 #include "lib/errno.h"
 #include <suture/abi.h>

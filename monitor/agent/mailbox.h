@@ -19,10 +19,4 @@ s64 mailbox_cancel(void);
 /* Answer the queued message for e, if there is one. Returns true if there was. Service CPU. */
 bool mailbox_serve(struct engine *e);
 
-/*
- * A hypercall of guest CPU c from kernel mode: dispatch on nr. Returns the guest's result. On that
- * CPU, inside its exit.
- */
-s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2);
-
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the monitor asks of an architecture: its CPUs and what the guest does on them. */
+/*
+ * What the monitor asks of an architecture: its CPUs and what the guest does on them. No function
+ * here takes a lock; those that return no error cannot fail.
+ */
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
@@ -7,7 +10,10 @@
 
 struct cpu;
 
-/* The CPU that this code runs on. Any CPU inside the monitor. */
+/*
+ * The CPU that this code runs on. Any CPU inside the monitor, on the monitor's tables. x86: the
+ * base of GS (APM vol. 2, 4.5.3); arm64: TPIDR_EL2 (Arm ARM DDI 0487).
+ */
 struct cpu *cpu_this(void);
 
 /* The guest state of a held CPU that the consistency check needs, whatever the architecture. */
@@ -23,12 +29,17 @@ struct vcpu_context {
 };
 
 /*
- * Bring guest CPU c into the monitor soon (x86: NMI IPI, arm64: stage 2 away and SGI). It will pass
- * pause_point(). Harmless when it comes too often. Any CPU inside the monitor.
+ * Bring guest CPU c into the monitor soon. It will pass pause_point(). Does nothing to one that is
+ * not in CPU_GUEST or CPU_HELD; harmless when it comes too often; may get lost, so who waits
+ * repeats it. Any CPU inside the monitor. x86: NMI by the local APIC (APM vol. 2, 16.5, and 15.13.2
+ * for its exit); arm64: SGI to EL2 (GIC architecture, IHI 0069).
  */
 void arch_kick(struct cpu *c);
 
-/* What held CPU c was doing. Only while c is in CPU_HELD, or for the calling guest CPU itself. */
+/*
+ * What held CPU c was doing. Only while c is in CPU_HELD, or for the calling guest CPU itself, in
+ * its exit. x86: APM vol. 2, 4.5.3 and SWAPGS in vol. 3 for the bases; arm64: SPSR_EL2, SP_EL1.
+ */
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx);
 
 enum vcpu_halt {
@@ -37,7 +48,36 @@ enum vcpu_halt {
 	VCPU_STOPPED, /* at one with interrupts off: for ever, but for an NMI */
 };
 
-/* Is CPU c halted? Only while it is in CPU_HELD. */
+/*
+ * Is CPU c halted? VCPU_RUNS if its code cannot be read. Only while it is in CPU_HELD. x86: HLT
+ * (APM vol. 3) and RFLAGS.IF; arm64: WFI and PSTATE.DAIF.
+ */
 enum vcpu_halt arch_vcpu_halt(struct cpu *c);
+
+/* ---- of the calling guest CPU c, in its exit ---- */
+
+/* True if it is not in kernel mode (x86: CPL, APM vol. 2, 4.9.1; arm64: SPSR_EL2.M). */
+bool arch_vcpu_user(const struct cpu *c);
+
+/*
+ * Translate va through the guest page tables that it uses now, whoever's they are; with paging off
+ * va itself. 0; -EFAULT: they do not map it, or are not readable. x86: APM vol. 2, 5.3; arm64: Arm
+ * ARM DDI 0487, VMSAv8-64 stage 1.
+ */
+int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa);
+
+/* True if the first byte of its next instruction can be read. Likewise. */
+bool arch_vcpu_can_fetch(struct cpu *c);
+
+/*
+ * Have guest CPU c leave the guest, and not enter it again until the guest starts it anew. Returns
+ * at once: c has left when the caller next holds a pause; the caller itself, when it returns to
+ * pause_point(). c is not the service CPU. A guest CPU, in its exit. x86: until INIT (APM vol. 2,
+ * 14.1.3); arm64: until PSCI CPU_ON (DEN0022).
+ */
+void arch_vcpu_stop(struct cpu *c);
+
+/* Was c told so, and has the guest not started it anew since? Any CPU inside the monitor. */
+bool arch_vcpu_stopped(const struct cpu *c);
 
 #endif

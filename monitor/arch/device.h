@@ -6,14 +6,14 @@
 #include "lib/types.h"
 
 /*
- * PCI configuration space where it is not in memory (x86: ports); all ones where there is none. Any
- * CPU at boot, later only the service CPU: the guest's own accesses are filtered by arch code and
- * go through the same lock.
+ * PCI configuration space where it is not in memory; all ones where there is none, or no device. 32
+ * bits, reg a multiple of 4. Boot CPU in core_init(), later the service CPU. Takes the lock that
+ * orders them with the guest's own accesses, for a few instructions. x86: ports CF8h and CFCh (PCI
+ * Local Bus Specification 3.0, 3.2.2.3.2); arm64: there is none.
  */
-u32 arch_pci_read(u16 bdf, u32 reg); /* 32 bits, reg a multiple of 4 */
-void arch_pci_write(u16 bdf, u32 reg, u32 value);
+u32 arch_pci_read(u16 bdf, u32 reg);
 
-/* Mapped device memory: the monitor maps all BARs of its NIC uncached at their physical address. */
-void *arch_mmio(pa_t pa, u64 size);
+/* Likewise; a write where there is none is lost. */
+void arch_pci_write(u16 bdf, u32 reg, u32 value);
 
 #endif

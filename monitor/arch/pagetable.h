@@ -70,20 +70,35 @@ struct pt_format {
 	void (*invalidate)(u64 addr, u64 size);
 };
 
-/* The end of the physical addresses that this machine can have. Boot CPU. */
+/*
+ * The end of the physical addresses that this machine can have, as far as a stage-2 table reaches.
+ * Boot CPU. x86: CPUID Fn8000_0008 (APM vol. 3); arm64: ID_AA64MMFR0_EL1.PARange.
+ */
 u64 arch_physical_limit(void);
 
-/* Description of this machine's stage-2 tables (NPT, EPT, VMSAv8-64 stage 2). */
+/*
+ * Description of this machine's stage-2 tables; a constant, never NULL. Any CPU. x86: NPT (APM vol.
+ * 2, 15.25), EPT (Intel SDM vol. 3); arm64: VMSAv8-64 stage 2 (Arm ARM DDI 0487).
+ */
 const struct pt_format *arch_stage2_format(void);
 
 /*
  * Drop this CPU's cached stage-2 translations and, where the architecture needs it, what its
- * pipeline has fetched of changed pages. Called on each guest CPU before it goes back after a
- * pause.
+ * pipeline has fetched of changed pages. Called on each guest CPU before it goes back after a pause. x86:
+ * VMCB.TLB_CONTROL (APM vol. 2, 15.16); arm64: TLBI VMALLS12E1, ISB (Arm ARM DDI 0487).
  */
 void arch_stage2_flush_local(void);
 
-/* Description of the guest kernel's page tables with `levels` levels; NULL if that cannot be. */
+/*
+ * Description of the monitor's own page tables, which it makes itself; a constant. Boot CPU, in
+ * core_init(), after arch_start_probe(). x86: APM vol. 2, 5.3; arm64: VMSAv8-64 stage 1 of EL2.
+ */
+const struct pt_format *arch_monitor_format(void);
+
+/*
+ * Description of the guest kernel's page tables with `levels` levels, which are only read; NULL if
+ * that cannot be. Any CPU. x86: APM vol. 2, 5.3; arm64: VMSAv8-64 stage 1 (Arm ARM DDI 0487).
+ */
 const struct pt_format *arch_guest_format(u32 levels);
 
 #endif

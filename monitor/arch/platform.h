@@ -5,10 +5,18 @@
 
 #include "lib/types.h"
 
-/* One character to the debug port of the configuration, if any. Any CPU. */
+/*
+ * One character to the debug port of the configuration; nothing without one, and before
+ * arch_start_probe(). Any CPU, in any state, also in the handler of a fault; takes no lock. x86: an
+ * I/O port; arm64: the data register of a PL011 (DDI 0183).
+ */
 void arch_debug_putc(char c);
 
-/* Fill buf with random bytes good enough for TCP sequence numbers and TLS. 0 or -EIO. */
+/*
+ * Fill buf with random bytes good enough for TCP sequence numbers and TLS. 0; -EIO: the generator
+ * has none now. Any CPU; takes no lock. x86: RDRAND (APM vol. 3), else the jitter of the time stamp
+ * counter; arm64: RNDR (Arm ARM DDI 0487, FEAT_RNG), else the same.
+ */
 int arch_random(void *buf, size_t len);
 
 #endif

@@ -51,24 +51,31 @@ struct redirect_obstacle {
  * -E2BIG	more pieces are needed than REDIRECT_PIECES
  * -ERANGE	no jump reaches
  * -EFAULT	its code cannot be read
+ *
+ * Service CPU; takes no lock, allocates nothing. x86: JMP (APM vol. 3), landing pads and static
+ *keys as Linux makes them; arm64: B and LDR, BR (Arm ARM DDI 0487).
  */
 int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces,
 		       struct redirect_obstacle *o);
 
 /*
  * Where the jump leads that stands, at guest virtual address `at`, among the first len bytes of
- * code; 0 if there is none. For finding what the guest's own patching has put there.
+ * code; 0 if there is none. For finding what the guest's own patching has put there. Any CPU; takes
+ * no lock.
  */
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
 /*
  * Does the code of this ftrace site lead to a tracer (a call, a jump, or what stands there while
- * the kernel changes it), and is not what it is when there is none?
+ * the kernel changes it), and is not what it is when there is none? Any CPU; takes no lock.
  */
 #define ARCH_SITE_LEN 5u
 bool arch_site_is_on(const u8 code[ARCH_SITE_LEN]);
 
-/* Is this byte of code a breakpoint of the kind that kernels put over an instruction? */
+/*
+ * Is this byte of code a breakpoint of the kind that kernels put over an instruction? Any CPU;
+ * takes no lock. x86: INT3 (APM vol. 3); arm64: of BRK, its last byte.
+ */
 bool arch_is_breakpoint(u8 code);
 
 #endif

@@ -5,16 +5,26 @@
 
 #include "lib/types.h"
 
-/* Wake the service CPU from arch_service_idle(). Any CPU inside the monitor. */
+/*
+ * Wake the service CPU from arch_service_idle(). Any CPU inside the monitor; takes no lock and
+ * waits for nobody. x86: fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SGI (IHI
+ * 0069).
+ */
 void arch_service_wake(void);
 
 /*
- * Halt the service CPU until an interrupt, a wake, or until_us (arch_time_us() scale). A wake
- * that came since the last return is not lost: then it returns at once. Service CPU only.
+ * Halt the service CPU until an interrupt, a wake, or until_us (arch_time_us() scale; UINT64_MAX:
+ * never). May return earlier. A wake that came since the last return is not lost: then it returns
+ * at once. Service CPU only, no lock held. x86: timer of the local APIC (APM vol. 2, 16.4.1), STI
+ * and HLT (vol. 3); arm64: EL2's timer (Arm ARM DDI 0487, Generic Timer) and WFI.
  */
 void arch_service_idle(u64 until_us);
 
-/* MSI address and data that bring an interrupt to the service CPU and wake it; false if none. */
+/*
+ * MSI address and data that bring an interrupt to the service CPU and wake it; false if the machine
+ * has none that does. Service CPU; takes no lock. x86: APM vol. 2, 16.10; arm64: GICv3 ITS or
+ * GICv2m.
+ */
 bool arch_service_msi(u64 *address, u32 *data);
 
 #endif

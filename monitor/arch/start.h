@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the monitor asks of an architecture: its part of core_init() (monitor/start.c), in the order
- * of the calls. Boot CPU, firmware alive; nothing outside the monitor's memory is changed.
- * Functions return 0 or negative errno, after which none of the later ones is called.
+ * of the calls. Boot CPU, firmware alive, no lock held; nothing outside the monitor's memory is
+ * changed. Functions return 0 or negative errno, after which none of the later ones is called.
  */
 #ifndef ARCH_START_H
 #define ARCH_START_H
@@ -11,30 +11,64 @@
 
 struct boot_info;
 struct cpu;
+struct idmap;
 struct pci_device;
 
 /*
- * Can this machine be virtualized? With `why` for people if not. *bi stays, and what only the
- * architecture knows of the machine is added to it. Time and the debug port work afterwards.
+ * Can this machine be virtualized? With `why` for people if not: -ENODEV, -EINVAL. *bi stays, and
+ * what only the architecture knows of the machine is added to it. Time and the debug port work
+ * afterwards. x86: APM vol. 2, 15.4; arm64: CurrentEL and ID_AA64MMFR0_EL1 (Arm ARM DDI 0487).
  */
 int arch_start_probe(struct boot_info *bi, char *why, size_t why_size);
 
-/* Allocate what all CPUs share. The pool is there from now on. -ENOMEM. */
+/* Allocate what all CPUs share (x86: the MSR bitmap, APM vol. 2, 15.11). The pool is there from now
+ * on. -ENOMEM. */
 int arch_start_shared(void);
 
-/* Allocate c->arch and what belongs to it. -ENOMEM. */
+/* Allocate c->arch and what belongs to it (x86: VMCB, GDT, TSS, stacks; APM vol. 2, 4.6 and 15.5).
+ * -ENOMEM. */
 int arch_start_cpu(struct cpu *c);
 
 /*
- * Make the monitor's own page tables, and hide what only this architecture has (hide.h): it knows
- * of the monitor's memory and the NIC already. nic NULL: there is none. -ENOMEM, -EEXIST.
+ * Add to m, the monitor's own map, what only this architecture needs in it (interrupt controller,
+ * pages that CPUs start in), and hide from the guest (hide.h) what only it has to hide. m has the
+ * image, ECAM and the NIC already, and those are hidden. -EEXIST: overlap; -ENOSPC, -ENOMEM. x86:
+ * APM vol. 2, 16.3.1 (local APIC) and 16.5 (SIPI); arm64: IHI 0069.
  */
-int arch_start_tables(const struct pci_device *nic);
+int arch_start_map(struct idmap *m);
 
-/* Stage 2 is built: see to what else of the guest's accesses is to exit. */
+/* The monitor's own page tables are ready; `root` is what a CPU's table register points at (x86:
+ * CR3, APM vol. 2, 5.3.2; arm64: TTBR0_EL2). */
+void arch_start_tables(pa_t root);
+
+/*
+ * Stage 2 is built: see to what else of the guest's accesses is to exit. nic NULL: there is none.
+ * x86: the I/O permission map (APM vol. 2, 15.10.1); arm64: HCR_EL2.
+ */
 void arch_start_intercepts(const struct pci_device *nic);
 
-/* What virtualizes here ("AMD SVM"), for the log. */
+/* What virtualizes here ("AMD SVM"), for the log; a constant. */
 const char *arch_start_name(void);
+
+/* ---- later, in the hook in ExitBootServices; boot CPU, on the firmware's tables ---- */
+
+/*
+ * Virtualize the boot CPU: on success the caller goes on as the guest, and 0 is returned to it
+ * there, from the visible image. On failure negative errno, natively. After ExitBootServices
+ * returned success: bi->ram and bi->acpi_body are final now, not before. Begins with
+ * start_before_guest(). x86: APM vol. 2, 15.5; arm64: ERET to EL1.
+ */
+int arch_take_over(struct boot_info *bi);
+
+/*
+ * Start c, which the firmware has parked, in service_main(). 0 once it runs; -ETIMEDOUT: it does
+ * not, and is left where it costs nothing. x86: INIT and SIPI (APM vol. 2, 16.5); arm64: PSCI
+ * CPU_ON (DEN0022).
+ */
+int arch_start_service(struct cpu *c);
+
+/* enum suture_hypercall_insn: the instruction that a guest calls with here (x86: VMMCALL, APM vol.
+ * 3; arm64: HVC). */
+u32 arch_start_hypercall_insn(void);
 
 #endif

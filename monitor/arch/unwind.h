@@ -15,15 +15,21 @@ enum unwind_step {
 	UNWIND_UNRELIABLE, /* it cannot be told how to go on */
 };
 
-/* Fill ip, sp, fp and slot (the rest is zero) of a task that sleeps. Returns false if it cannot. */
+/*
+ * Fill ip, sp, fp and slot (the rest is zero) of a task that sleeps. Returns false if it cannot be
+ * told. As arch_unwind_next(). x86: the frame that Linux's __switch_to_asm leaves; arm64:
+ * struct cpu_context of its thread_struct.
+ */
 bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t);
 
-/* The same of a CPU; also regs. */
+/* The same of a held CPU that is in kernel mode, from its registers; also regs. It cannot fail. */
 void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx);
 
 /*
  * Go to the caller, or to the code that was interrupted. Reads stacks through unwind_word() only.
- * UNWIND_DONE is a promise that no return address is further up on the task's stack.
+ * UNWIND_DONE is a promise that no return address is further up on the task's stack. On one CPU at
+ * a time, with the guest paused; takes no lock. x86: Linux's ORC tables (asm/orc_types.h); arm64:
+ * frame records (AAPCS64, IHI 0055).
  */
 enum unwind_step arch_unwind_next(struct unwind_state *s);
 

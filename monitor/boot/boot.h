@@ -6,7 +6,7 @@
  * aligned), copies itself to its start and relocates the copy. From then on there are two images:
  * the visible one, which runs as part of the firmware's world and is thrown away by the OS, and the
  * hidden copy, the core. The visible one calls the core through the addresses of core_init and
- * core_take_over in the copy. The copy has its own data: nothing but struct boot_info is shared. It
+ * arch_take_over in the copy. The copy has its own data: nothing but struct boot_info is shared. It
  * lies in the monitor's memory, in the image_size bytes before the pool, and stays there.
  */
 #ifndef BOOT_BOOT_H
@@ -45,14 +45,5 @@ struct boot_info {
  * then the caller frees everything and boots natively.
  */
 int core_init(struct boot_info *bi, char *why, size_t why_size);
-
-/*
- * Virtualize the boot CPU: on success the caller goes on as the guest, and 0 is returned to it
- * there, from the visible image. On failure negative errno, natively. In the hook, after
- * ExitBootServices returned success; starts the service CPU. boot_info.ram and acpi_body are final
- * now, not before. arch/<a>/ provides the entry that switches stacks (called with the caller's full
- * state saved).
- */
-int core_take_over(struct boot_info *bi);
 
 #endif

@@ -7,6 +7,7 @@
 #include <efi.h>
 
 #include "arch/boot.h"
+#include "arch/start.h"
 #include "boot/efi.h"
 #include "lib/string.h"
 
@@ -150,7 +151,7 @@ static void measure_ticks(struct boot *b)
  * In the place of ExitBootServices(): called by the next loader, perhaps more than once, because
  * it fails when the memory map has changed since the loader read it. Hence nothing is allocated or
  * printed before it, and after it there is no firmware to call. The visible image and the caller's
- * stack are still there: the core enters the guest as if core_take_over() had returned 0 to here.
+ * stack are still there: the core enters the guest as if arch_take_over() had returned 0 to here.
  */
 static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key)
 {
@@ -167,7 +168,7 @@ static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key)
 		return status;
 
 	if (!err)
-		err = IN_COPY(b, core_take_over)(b->info);
+		err = IN_COPY(b, arch_take_over)(b->info);
 	if (err && require)
 		arch_boot_stop();
 	/* now the guest, unless there was an error: then natively, and the table says so */

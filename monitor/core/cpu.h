@@ -58,12 +58,4 @@ extern u32 nr_cpus;
 
 #define for_each_cpu(c) for (struct cpu *c = cpus; c < cpus + nr_cpus; c++)
 
-/*
- * The calling CPU will not enter the guest again: state CPU_DEAD from now on, with a line in the
- * log. It counts like a parked one: no pause waits for it, and if the guest starts it again (x86:
- * INIT and SIPI) it does so from scratch. `cause`: a constant, lower case and '-'; the text names
- * what was found. The caller halts.
- */
-void cpu_mark_dead(struct cpu *c, const char *cause, const char *fmt, ...) __printf_like(3, 4);
-
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/upcalls.h"
 #include "core/cpu.h"
 #include "core/log.h"
 

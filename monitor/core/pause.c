@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "core/lock.h"
 #include "core/log.h"
 #include "lib/errno.h"

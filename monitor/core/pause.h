@@ -44,12 +44,6 @@ int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg);
 void pause_end(struct pause *p);
 
 /*
- * Called by arch code on a guest CPU inside every exit, last thing before it returns to the guest,
- * and while it waits for anything: if a pause is under way, acknowledge it and wait for its end.
- */
-void pause_point(struct cpu *self);
-
-/*
  * For who reads what others change in pauses, without one of its own: a mark to take before, 0
  * while a pause is under way. When pause_mark() is the same behind it nothing was changed
  * meanwhile. Any CPU.

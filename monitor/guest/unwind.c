@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/unwind.h"
 #include "arch/unwind.h"
+#include "arch/upcalls.h"
 #include "guest/mem.h"
 #include "lib/errno.h"
 #include "lib/string.h"

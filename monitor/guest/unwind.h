@@ -54,9 +54,7 @@ void unwind_running(const struct vcpu_context *ctx, const struct guest_task *t,
  */
 bool unwind_is_live(const struct unwind_trace *trace, u64 at);
 
-/* For arch_unwind_*(): the stack that holds [at, at + len), or NULL; a word of a stack, or -EFAULT.
- */
+/* The stack that holds [at, at + len), or NULL. */
 const struct guest_stack *unwind_stack(const struct unwind_state *s, u64 at, u64 len);
-int unwind_word(const struct unwind_state *s, u64 at, u64 *word);
 
 #endif

@@ -5,7 +5,6 @@
  * which both know. The 82540EM has no MSI and is polled.
  */
 #include "arch/barrier.h"
-#include "arch/device.h"
 #include "arch/memory.h"
 #include "arch/time.h"
 #include "core/log.h"
@@ -285,7 +284,7 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 		return -ENOMEM;
 	e->pci = *d;
 	e->model = find_model(d);
-	e->regs = arch_mmio(PA(d->bar[0].base), d->bar[0].size);
+	e->regs = mmio_at(PA(d->bar[0].base));
 	n->priv = e;
 	pci_enable(d);
 	err = e->regs ? reset(e) : -EIO;

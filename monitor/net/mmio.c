@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/memory.h"
 #include "net/nic.h"
+
+void *mmio_at(pa_t pa)
+{
+	return arch_ptr(pa);
+}
 
 u32 mmio_read(const volatile void *base, u32 reg)
 {

@@ -17,7 +17,6 @@ PARAMETERS = "/sys/module/mishap/parameters"
 LINES = 20000
 BURST = 64
 VMCB_CR3, VMCB_RIP = 0x550, 0x578
-ROOT = 8  # in struct pgtable
 
 
 def image_base(guest):
@@ -94,7 +93,7 @@ def kill_cpu(guest, cpu):
         gdb.step(stopped)
         gdb.set_breakpoint(address)
     vmcb = gdb.get_register(cpu, RAX)
-    gdb.write(cpu, vmcb + VMCB_CR3, gdb.read(cpu, base + symbol("host_tables") + ROOT))
+    gdb.write(cpu, vmcb + VMCB_CR3, gdb.read(cpu, base + symbol("host_tables")))
     gdb.write(cpu, vmcb + VMCB_RIP, address)
     gdb.close()
 

@@ -3,9 +3,8 @@
 #ifndef SWITCH_RIG_H
 #define SWITCH_RIG_H
 
-#include "main.h"
 #include "synthetic.h"
-#include "agent/drop.h"
+#include "guest/drop.h"
 #include "core/pause.h"
 #include "core/pool.h"
 #include "patch/check/check.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the API shows of a real engine: status, patches, shadow variables, log, metrics. */
 #include "api_rig.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
 #include "lib/format.h"
 

@@ -2,6 +2,7 @@
 /* The pause protocol with real threads as guest CPUs. */
 #include "fake.h"
 #include "arch/barrier.h"
+#include "arch/upcalls.h"
 #include "core/pause.h"
 #include "lib/errno.h"
 #include <setjmp.h>

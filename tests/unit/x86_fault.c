@@ -10,13 +10,12 @@
 #include <cmocka.h>
 #include "arch/platform.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "boot/boot.h"
 #include "lib/string.h"
-#include "stage2/shadow_write.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/icr.h"
 #include "../../arch/x86/insn.h"
-#include "stage2/hide.h"
 
 static struct arch_cpu arch;
 static struct cpu *self = &cpus[0];
@@ -58,15 +57,17 @@ int vcpu_decode(struct cpu *c, struct guest_insn *insn)
 	return -1;
 }
 
-bool hide_covers(ipa_t ipa)
+enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping)
 {
-	return ipa.v < 0x200000;
+	assert_ptr_equal(c, self);
+	(void)write;
+	assert_false(stepping);
+	return ipa.v < 0x200000 ? GUEST_FAULT_HIDDEN : GUEST_FAULT_NOTHING;
 }
 
-bool newkernel_check(struct cpu *c)
+void guest_fault_stepped(void)
 {
-	(void)c;
-	return false;
+	fail();
 }
 
 enum exit_class apic_guest_write(struct cpu *c, u32 offset, u32 value)
@@ -78,29 +79,6 @@ enum exit_class apic_guest_write(struct cpu *c, u32 offset, u32 value)
 void nmi_iret_done(struct cpu *c)
 {
 	(void)c;
-}
-
-bool shadow_write_concerns(ipa_t page)
-{
-	(void)page;
-	return false;
-}
-
-/* No page is shadowed: none of these is called. */
-int shadow_write_begin(ipa_t ipa)
-{
-	fail_msg("%#llx", (unsigned long long)ipa.v);
-	return 0;
-}
-
-void shadow_write_also(ipa_t ipa)
-{
-	fail_msg("%#llx", (unsigned long long)ipa.v);
-}
-
-void shadow_write_end(void)
-{
-	fail();
 }
 
 u64 arch_time_us(void)

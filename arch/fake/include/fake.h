@@ -36,6 +36,14 @@ void fake_set_context(struct cpu *c, const struct vcpu_context *ctx);
 /* What arch_vcpu_halt(c) will answer. */
 void fake_set_halt(struct cpu *c, enum vcpu_halt halt);
 
+/* What the page tables that CPU c uses lead to, and what it is at; as in monitor/arch/cpu.h. */
+struct fake_view {
+	bool user, can_fetch;
+	u64 va; /* the one address that is mapped, to ipa; 0: none is */
+	ipa_t ipa;
+};
+void fake_set_view(struct cpu *c, const struct fake_view *view);
+
 u64 fake_kicks(const struct cpu *c);
 u64 fake_flushes(const struct cpu *c);
 

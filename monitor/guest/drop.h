@@ -4,8 +4,8 @@
  * says so, without the service CPU, which is told afterwards. Any guest CPU in its exit, no lock
  * held.
  */
-#ifndef AGENT_DROP_H
-#define AGENT_DROP_H
+#ifndef GUEST_DROP_H
+#define GUEST_DROP_H
 
 #include "lib/types.h"
 

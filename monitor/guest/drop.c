@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <suture/abi.h>
-#include "agent/drop.h"
+#include "guest/drop.h"
 #include "arch/service.h"
 #include "core/lock.h"
 #include "core/log.h"

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the EFI part (monitor/boot/) must know of the architecture. Boot CPU, in the firmware's
+ * world, before the take-over; nothing else includes it.
+ */
+#ifndef ARCH_BOOT_H
+#define ARCH_BOOT_H
+
+#include "lib/types.h"
+
+#define ARCH_EFI_SUFFIX	      "neutral" /* in the names of EFI loaders (UEFI 2.10, 3.5.1.1) */
+#define ARCH_ELF_RELATIVE     0 /* relocation that adds the load address, of the ABI's supplement */
+#define ARCH_TRAMPOLINE_LIMIT 0 /* CPUs start in a page below this address; 0: anywhere */
+
+/* This CPU's number as the MADT has it (ACPI 6.5, 5.2.12). */
+u64 arch_boot_hwid(void);
+
+/* The counter that boot_info.ticks_per_us is for. */
+u64 arch_boot_ticks(void);
+
+/* Halt this CPU for good. */
+_Noreturn void arch_boot_stop(void);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an architecture calls in the portable part, in the order of a CPU's life. Besides these an
+ * architecture uses services and structures, as any folder of the monitor does (which those are is
+ * in docs/architecture.md). mk/lint-contract.py checks both.
+ */
+#ifndef ARCH_UPCALLS_H
+#define ARCH_UPCALLS_H
+
+#include "lib/types.h"
+
+struct boot_info;
+struct cpu;
+struct unwind_state;
+
+/* ---- the start ---- */
+
+/*
+ * What precedes the first entry of the guest: tell which memory is the guest's, start the service
+ * CPU, and write into the ACPI table how hypercalls are made. Boot CPU, in arch_take_over(), on the
+ * firmware's tables, no lock held. 0; -EINVAL, -ENOSPC: memory map; an error of
+ * arch_start_service(): then the machine boots natively.
+ */
+int start_before_guest(const struct boot_info *bi);
+
+/*
+ * The service loop. Service CPU, in state CPU_SERVICE, on the monitor's tables, its interrupts set
+ * up for arch_service_idle(), no lock held.
+ */
+_Noreturn void service_main(const struct boot_info *bi);
+
+/*
+ * c runs the guest from the start, or again after the guest has stopped it (x86: INIT and SIPI, APM
+ * vol. 2, 14.1.3 and 16.5; arm64: PSCI CPU_ON, DEN0022): nothing is known of its kernel. On c,
+ * before it enters the guest, no lock held.
+ */
+void kexec_cpu_started(const struct cpu *c);
+
+/* ---- in each exit ---- */
+
+/*
+ * If a pause is under way: acknowledge it and wait for its end, in state CPU_HELD, then call
+ * arch_stage2_flush_local(). Last thing before a guest CPU returns to the guest, and again and
+ * again while it waits for anything. On that CPU, no lock held.
+ */
+void pause_point(struct cpu *self);
+
+/*
+ * A hypercall from kernel mode (one from user mode is refused by the architecture, with -EPERM):
+ * dispatch on nr. Returns the guest's result, or negative errno (-ENOSYS: no such nr). On c, in its
+ * exit, no lock held; waits for no other CPU but in pauses.
+ */
+s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2);
+
+/* What the architecture does about an access that stage 2 has refused. */
+enum guest_fault {
+	GUEST_FAULT_RETRY,   /* enter the guest: the access is tried again */
+	GUEST_FAULT_STEP,    /* execute the one instruction, no interrupt before its end, and call
+			      guest_fault_stepped() */
+	GUEST_FAULT_HIDDEN,  /* skip the instruction: what it writes is lost */
+	GUEST_FAULT_NOTHING, /* nothing is there: the guest gets an exception */
+};
+
+/*
+ * Stage 2 has refused an access at ipa (x86: APM vol. 2, 15.25.6; arm64: stage 2 abort, Arm ARM DDI
+ * 0487, ESR_EL2 and HPFAR_EL2). `stepping`: within GUEST_FAULT_STEP already. After
+ * GUEST_FAULT_STEP the guest is paused until guest_fault_stepped(). On c, in its exit, no lock
+ * held.
+ */
+enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping);
+
+/*
+ * The instruction has completed, or it has not: the pause ends. On the CPU that was told
+ * GUEST_FAULT_STEP, in its exit, also when the CPU dies before.
+ */
+void guest_fault_stepped(void);
+
+/*
+ * The guest is about to set va as its kernel's system call entry on c (x86: LSTAR, APM vol. 3,
+ * SYSCALL; arm64: VBAR_EL1). On c, in its exit, no lock held.
+ */
+void kexec_entry(struct cpu *c, u64 va);
+
+/*
+ * If the kernel that ran on c has given way to another one (kexec, kdump): take all redirects out
+ * of force, and have the other guest CPUs leave the guest, as arch_vcpu_stop(). True if it has. On
+ * c, in its exit, no lock held, not within GUEST_FAULT_STEP. Pauses the guest if it has.
+ */
+bool kexec_check(struct cpu *c);
+
+/*
+ * The same of a CPU that arch_kick() has brought out of the guest, perhaps out of a halt: one that
+ * the old kernel has left behind is stopped, and not taken for the one that runs the new kernel.
+ */
+void kexec_kicked(struct cpu *c);
+
+/*
+ * c cannot enter the guest again: state CPU_DEAD from now on, with a line in the log. It counts as
+ * a parked one: no pause waits for it, and if the guest starts it again it does so from the start.
+ * `cause`: a constant, lower case and '-'; the text names what was found. On c, no lock held; the
+ * caller halts.
+ */
+void cpu_mark_dead(struct cpu *c, const char *cause, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- in arch_unwind_*() ---- */
+
+/*
+ * The word at `at` of one of the stacks in s. 0; -EFAULT: not aligned to 8, or outside of them. As
+ * arch_unwind_next().
+ */
+int unwind_word(const struct unwind_state *s, u64 at, u64 *word);
+
+#endif

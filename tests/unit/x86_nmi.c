@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Whose an NMI is, and what a kick does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "arch/cpu.h"
+#include "arch/platform.h"
+#include "arch/time.h"
+#include "arch/upcalls.h"
+#include "lib/string.h"
+#include "../../arch/x86/apic.h"
+#include "../../arch/x86/hv.h"
+
+static struct arch_cpu arch[2];
+static struct cpu *self = &cpus[0];
+static const struct hv_ops ops;
+const struct hv_ops *hv = &ops;
+
+static u32 asked; /* whether the kernel has been replaced */
+static u32 nmis;
+
+/* ---- what the code under test calls ---- */
+
+size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
+{
+	(void)c, (void)offset;
+	memset(buf, 0, len);
+	return len;
+}
+
+void kexec_kicked(struct cpu *c)
+{
+	assert_ptr_equal(c, self);
+	asked++;
+}
+
+void apic_send(u64 hwid, u32 icr)
+{
+	assert_int_equal(hwid, 1);
+	assert_int_equal(APIC_MODE(icr), APIC_NMI);
+	nmis++;
+}
+
+u64 arch_time_us(void)
+{
+	return 1000;
+}
+
+void arch_debug_putc(char c)
+{
+	(void)c;
+}
+
+/* ---- the tests ---- */
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(arch, 0, sizeof(arch));
+	nr_cpus = 2;
+	for_each_cpu (c) {
+		c->id = (u32)(c - cpus);
+		c->hwid = c->id;
+		c->state = CPU_GUEST;
+		c->arch = &arch[c->id];
+	}
+	asked = nmis = 0;
+	return 0;
+}
+
+static void test_kick(void **state)
+{
+	(void)state;
+	self->arch->kick = 1;
+	assert_int_equal(nmi_exit(self), EXIT_KICK);
+	assert_int_equal(asked, 1);
+}
+
+/* The CPU that carries out a write to a shadowed page has paused the guest itself. */
+static void test_in_a_step(void **state)
+{
+	(void)state;
+	self->arch->step = STEP_WRITE;
+	self->arch->kick = 1;
+	assert_int_equal(nmi_exit(self), EXIT_KICK);
+	assert_int_equal(asked, 0);
+}
+
+static void test_nmi_from_outside(void **state)
+{
+	(void)state;
+	assert_int_equal(nmi_exit(self), EXIT_OTHER);
+	assert_true(self->arch->nmi_pending);
+	assert_int_equal(asked, 0);
+}
+
+static void test_kicks(void **state)
+{
+	static const u32 out[] = {CPU_ABSENT, CPU_PARKED, CPU_SERVICE};
+	struct cpu *other = &cpus[1];
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(out); i++) {
+		other->state = out[i];
+		arch_kick(other);
+		assert_int_equal(nmis, 0);
+		assert_int_equal(other->arch->kick, 0);
+	}
+	other->state = CPU_GUEST;
+	arch_kick(other);
+	arch_kick(other);
+	assert_int_equal(nmis, 1);
+	/* it is taken by the monitor: still the kick of whoever ends the guest's turn next */
+	nmi_in_monitor(other);
+	assert_int_equal(other->arch->kick, 1);
+	/* unless this CPU has left the guest, and waits for it before an INIT may come */
+	other->state = CPU_PARKED;
+	nmi_in_monitor(other);
+	assert_int_equal(other->arch->kick, 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, setup)
+	const struct CMUnitTest tests[] = {
+		T(test_kick),
+		T(test_in_a_step),
+		T(test_nmi_from_outside),
+		T(test_kicks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
