@@ -4,6 +4,7 @@
  * same entries (AMD APM vol. 2, 5.3 and 15.25; Intel SDM vol. 3, 4.5).
  */
 #include "arch/pagetable.h"
+#include "hv.h"
 #include "stage2/pt.h"
 #include <cpuid.h>
 
@@ -129,7 +130,7 @@ static u64 npt_make_table(u64 pa, u32 level)
 static const struct pt_format npt_2m = NPT_FORMAT(1);
 static const struct pt_format npt_1g = NPT_FORMAT(2);
 
-const struct pt_format *arch_stage2_format(void)
+const struct pt_format *npt_format(void)
 {
 	u32 eax, ebx, ecx, edx;
 
