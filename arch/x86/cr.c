@@ -4,15 +4,17 @@
 
 /* SDM vol. 3, 2.5; APM vol. 2, 3.1. */
 const struct cr_rule cr_rules[] = {
-	/* PE, MP, EM, TS, ET; WP, AM; NW, CD, PG: a guest is unrestricted, and caches are its own */
+	/* PE, MP, EM, TS, ET; WP, AM; NW, CD, PG: a guest is unrestricted, and caches are its own
+	 */
 	{0, PASS, 0x1full | CR0_WP | 1ull << 18 | CR0_NW | CR0_CD | CR0_PG},
 	/* VMX operation needs it set ("VMX-Fixed Bits in CR0") */
 	{0, MIRROR, CR0_NE},
 	/* VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, UMIP, LA57 */
 	{4, PASS, 0x1fffull},
 	/* FSGSBASE, PCIDE, OSXSAVE, KL, SMEP, SMAP, PKE, CET, PKS, LASS */
-	{4, PASS, 1ull << 16 | 1ull << 17 | CR4_OSXSAVE | 1ull << 19 | CR4_SMEP | CR4_SMAP |
-			  CR4_PKE | 1ull << 23 | 1ull << 24 | 1ull << 27},
+	{4, PASS,
+	 1ull << 16 | 1ull << 17 | CR4_OSXSAVE | 1ull << 19 | CR4_SMEP | CR4_SMAP | CR4_PKE |
+		 1ull << 23 | 1ull << 24 | 1ull << 27},
 	/* Not listed: VMXE and SMXE (the monitor's; VMX operation holds VMXE set, and the guest is
 	 * to read 0), UINTR, LAM_SUP and FRED, which CPUID does not show, and all that is new. */
 };

@@ -184,9 +184,9 @@ struct hv_ops {
 	void (*skip)(struct cpu *c, u32 len);
 	/*
 	 * True: the guest can take an NMI at the next entry, and the caller injects one. Else the
-	 * guest is left as soon as it can, by any exit. (SVM: its handler's IRET, stepped over, 15.9;
-	 * or force_exit() if an event is in the way. VMX: NMI-window exiting, for blocking by NMI,
-	 * STI and MOV SS alike.)
+	 * guest is left as soon as it can, by any exit. (SVM: its handler's IRET, stepped
+	 * over, 15.9; or force_exit() if an event is in the way. VMX: NMI-window exiting, for
+	 * blocking by NMI, STI and MOV SS alike.)
 	 */
 	bool (*nmi_window)(struct cpu *c);
 	/* Run one instruction with interrupts held back; then vcpu_step_done() is called. (SVM: TF;
@@ -199,9 +199,9 @@ struct hv_ops {
 	/* LSTAR, where SYSCALL goes in 64-bit mode; a canonical address. */
 	void (*set_lstar)(struct cpu *c, u64 lstar);
 	/*
-	 * The guest writes an MTRR: write it, and have stage 2 follow. 0 or -EIO. On that CPU, in its
-	 * exit. NULL: stage 2 heeds the processor's MTRRs by itself, and the guest writes them (NPT,
-	 * 15.25.8; EPT takes the type from its leaves, "EPT and Memory Typing").
+	 * The guest writes an MTRR: write it, and have stage 2 follow. 0 or -EIO. On that CPU, in
+	 * its exit. NULL: stage 2 heeds the processor's MTRRs by itself, and the guest writes them
+	 * (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and Memory Typing").
 	 */
 	int (*set_mtrr)(struct cpu *c, u32 msr, u64 value);
 };

@@ -36,8 +36,7 @@
 #define XCR0_PKRU      (1u << 9)
 #define XCR0_TILECFG   (1u << 17)
 #define XCR0_TILEDATA  (1u << 18)
-#define XCR0_KNOWN                                                                                 \
-	(0xffu | XCR0_PKRU | XCR0_TILECFG | XCR0_TILEDATA)
+#define XCR0_KNOWN     (0xffu | XCR0_PKRU | XCR0_TILECFG | XCR0_TILEDATA)
 
 #define EFER_SCE     (1ull << 0)
 #define EFER_LME     (1ull << 8)
@@ -220,7 +219,8 @@ static inline u32 inl(u16 port)
 
 static inline void xsetbv(u32 index, u64 value)
 {
-	__asm__ volatile("xsetbv" ::"a"((u32)value), "d"((u32)(value >> 32)), "c"(index) : "memory");
+	__asm__ volatile("xsetbv" ::"a"((u32)value), "d"((u32)(value >> 32)), "c"(index)
+			 : "memory");
 }
 
 static inline void wbinvd(void)

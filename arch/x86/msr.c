@@ -198,10 +198,10 @@ static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 
 /* ---- the table ---- */
 
-#define ONE(msr)      (msr), (msr)
-#define HIDDEN	      HIDE, HIDE, ALWAYS, NULL, NULL
-#define X2APIC_ICR    (MSR_X2APIC + APIC_ICR / 16)
-#define MTRR_WRITTEN  PASS, MIRROR, MEMORY_TYPES, NULL, set_mtrr
+#define ONE(msr)     (msr), (msr)
+#define HIDDEN	     HIDE, HIDE, ALWAYS, NULL, NULL
+#define X2APIC_ICR   (MSR_X2APIC + APIC_ICR / 16)
+#define MTRR_WRITTEN PASS, MIRROR, MEMORY_TYPES, NULL, set_mtrr
 
 /* clang-format off */
 const struct msr_rule msr_rules[] = {

@@ -14,7 +14,8 @@ enum policy {
 	PASS,	 /* the guest's own: it does not exit where the vendor can tell it apart */
 	HIDE,	 /* #GP: it belongs to what CPUID does not show */
 	REFUSE,	 /* #GP: it is there, and not the guest's to change */
-	MIRROR,	 /* the hardware's, but the monitor looks at it on the way, and may alter or refuse it */
+	MIRROR,	 /* the hardware's, but the monitor looks at it on the way, and may alter or refuse
+		    it */
 	EMULATE, /* the guest has its own, the hardware another one */
 };
 

@@ -274,8 +274,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_same_kernel),	  T(test_replaced),  T(test_left_behind),
 		T(test_told_to_stop),	  T(test_user_mode), T(test_in_a_step),
-		T(test_nmi_from_outside), T(test_kicks),
-		T(test_nmi_in_the_monitor), T(test_nmi_window),
+		T(test_nmi_from_outside), T(test_kicks),     T(test_nmi_in_the_monitor),
+		T(test_nmi_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -354,7 +354,8 @@ static void the_words_are_in_order(void **state)
 	}
 }
 
-/* Each bit of each word alone: it is there if the table has it, and then nothing else is changed. */
+/* Each bit of each word alone: it is there if the table has it, and then nothing else is changed.
+ */
 static void only_known_bits_are_shown(void **state)
 {
 	u32 hidden = 0;
@@ -367,13 +368,14 @@ static void only_known_bits_are_shown(void **state)
 			struct cpuid raw = {0};
 			u32 *const reg[] = {&raw.eax, &raw.ebx, &raw.ecx, &raw.edx};
 
-			if ((r->leaf == 1 && bit == 27) || (r->leaf == 7 && !r->subleaf &&
-							    (r->reg == A || bit == 4)))
+			if ((r->leaf == 1 && bit == 27) ||
+			    (r->leaf == 7 && !r->subleaf && (r->reg == A || bit == 4)))
 				continue; /* below */
 			*reg[r->reg] = 1u << bit;
 			raw = cpuid_filter(r->leaf, r->subleaf, raw, 0);
 			assert_int_equal(word(raw, r->reg), r->show & 1u << bit);
-			assert_int_equal(raw.eax | raw.ebx | raw.ecx | raw.edx, r->show & 1u << bit);
+			assert_int_equal(raw.eax | raw.ebx | raw.ecx | raw.edx,
+					 r->show & 1u << bit);
 			hidden += !(r->show >> bit & 1);
 		}
 	}
@@ -388,25 +390,39 @@ static void what_changes_events_is_hidden(void **state)
 		u32 bit;
 		const char *name;
 	} features[] = {
-		{7, 1, A, 17, "FRED"},	      {7, 1, A, 18, "LKGS"},
-		{7, 1, A, 20, "NMI source"},  {7, 1, A, 26, "LAM"},
-		{7, 1, A, 27, "MSRLIST"},     {7, 0, D, 5, "user interrupts"},
-		{7, 1, D, 13, "user timer"},  {7, 1, D, 17, "UIRET"},
-		{7, 1, D, 15, "user MSR"},    {7, 1, D, 21, "APX"},
-		{7, 1, C, 4, "64-bit SIPI"},  {7, 1, C, 5, "MSR_IMM"},
-		{7, 0, C, 24, "bus lock"},    {7, 0, B, 2, "SGX"},
-		{7, 0, B, 25, "trace"},	      {7, 0, D, 18, "PCONFIG"},
-		{1, 0, C, 5, "VMX"},	      {1, 0, C, 6, "SMX"},
-		{0x80000001, 0, C, 2, "SVM"}, {0x80000001, 0, C, 12, "SKINIT"},
-		{0x80000008, 0, B, 3, "INVLPGB"}, {0x80000021, 0, A, 7, "UAI"},
-		{7, 1, A, 9, "unknown"},      {7, 2, D, 31, "unknown"},
-		{7, 3, A, 0, "unknown"},      {13, 0, A, 19, "APX state"},
+		{7, 1, A, 17, "FRED"},
+		{7, 1, A, 18, "LKGS"},
+		{7, 1, A, 20, "NMI source"},
+		{7, 1, A, 26, "LAM"},
+		{7, 1, A, 27, "MSRLIST"},
+		{7, 0, D, 5, "user interrupts"},
+		{7, 1, D, 13, "user timer"},
+		{7, 1, D, 17, "UIRET"},
+		{7, 1, D, 15, "user MSR"},
+		{7, 1, D, 21, "APX"},
+		{7, 1, C, 4, "64-bit SIPI"},
+		{7, 1, C, 5, "MSR_IMM"},
+		{7, 0, C, 24, "bus lock"},
+		{7, 0, B, 2, "SGX"},
+		{7, 0, B, 25, "trace"},
+		{7, 0, D, 18, "PCONFIG"},
+		{1, 0, C, 5, "VMX"},
+		{1, 0, C, 6, "SMX"},
+		{0x80000001, 0, C, 2, "SVM"},
+		{0x80000001, 0, C, 12, "SKINIT"},
+		{0x80000008, 0, B, 3, "INVLPGB"},
+		{0x80000021, 0, A, 7, "UAI"},
+		{7, 1, A, 9, "unknown"},
+		{7, 2, D, 31, "unknown"},
+		{7, 3, A, 0, "unknown"},
+		{13, 0, A, 19, "APX state"},
 	};
 
 	(void)state;
 	for (u32 i = 0; i < ARRAY_SIZE(features); i++)
 		if (shown(features[i].leaf, features[i].subleaf, features[i].reg) >>
-			    features[i].bit & 1)
+			    features[i].bit &
+		    1)
 			fail_msg("%s is shown", features[i].name);
 }
 
@@ -494,15 +510,21 @@ static void xsetbv_refusals(void **state)
 	const u64 avx512 = 0xe7, amx = 3 << 17, all = 0x602ff;
 	static const u64 good[] = {1, 3, 7, 0xe7, 0x1f, 0x203, 0x60003, 0x602ff};
 	static const u64 bad[] = {
-		0,	     2,		/* no x87 */
-		5,			/* AVX without SSE */
-		0x27,	     0x67, 0xc7, /* parts of AVX-512 */
-		0xe3,			/* AVX-512 without AVX */
-		0xb,	     0x13,	/* half of MPX */
-		0x20003,     0x40003,	/* half of AMX */
-		0x80003,		/* APX */
-		0x103,			/* supervisor state */
-		1ull << 62 | 3, 1ull << 63 | 3,
+		0,
+		2, /* no x87 */
+		5, /* AVX without SSE */
+		0x27,
+		0x67,
+		0xc7, /* parts of AVX-512 */
+		0xe3, /* AVX-512 without AVX */
+		0xb,
+		0x13, /* half of MPX */
+		0x20003,
+		0x40003, /* half of AMX */
+		0x80003, /* APX */
+		0x103,	 /* supervisor state */
+		1ull << 62 | 3,
+		1ull << 63 | 3,
 	};
 
 	(void)state;
