@@ -205,7 +205,7 @@ static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 
 /* clang-format off */
 const struct msr_rule msr_rules[] = {
-	/* the guest's counter is an offset from the monitor's clock (APM vol. 2, 15.30.5; SDM vol. 3,
+	/* the guest's counter is an offset from the monitor's clock (APM vol. 2, 15.5.1; SDM vol. 3,
 	 * "Time-Stamp Counter Offset") */
 	{ONE(MSR_TSC), EMULATE, EMULATE, ALWAYS, get_tsc, set_tsc},
 	/* where the APIC is mapped stays: its page is write-protected (APM vol. 2, 16.3.1) */
@@ -237,10 +237,10 @@ const struct msr_rule msr_rules[] = {
 	{ONE(MSR_EFER), EMULATE, EMULATE, ALWAYS, get_efer, set_efer},
 	/* where the system call entry is tells a kernel from the next (newkernel.c) */
 	{ONE(MSR_LSTAR), PASS, MIRROR, ALWAYS, NULL, set_lstar},
-	/* CPUID does not show SVM: all that belongs to it (APM vol. 2, 15.30 and 15.29.7) */
+	/* CPUID does not show SVM: all that belongs to it (APM vol. 2, 15.29 and 15.30) */
 	{ONE(MSR_TSC_RATIO), HIDDEN},
 	/* memory encryption stays as the firmware left it: stage 2 has no bit for it (APM vol. 2,
-	 * 7.10.4 and 15.36) */
+	 * 7.10 and 15.36) */
 	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, set_syscfg},
 	{ONE(MSR_VM_CR), HIDDEN},
 	{MSR_VM_HSAVE_PA, MSR_SVM_KEY, HIDDEN},

@@ -78,7 +78,7 @@ bool cr_allows(u32 cr, u64 value);
 
 /*
  * May the guest set XCR0 (index 0) so, on a processor that supports `supported` (CPUID leaf 13)?
- * Else #GP (APM vol. 2, 11.5.2; SDM vol. 1, "Enabling the XSAVE Feature Set").
+ * Else #GP (APM vol. 2, 11.5; SDM vol. 1, "Enabling the XSAVE Feature Set").
  */
 bool xcr_allows(u32 index, u64 value, u64 supported);
 

@@ -188,8 +188,8 @@ void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
 		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
 }
 
-/* INIT and NMI take effect here, or later. */
-static void let_in(struct cpu *self)
+/* An INIT or NMI that is held back takes effect here. */
+static void admit_pending(struct cpu *self)
 {
 	hv->disable(self);
 	arch_relax();
@@ -206,14 +206,13 @@ static void drain_kicks(struct cpu *self)
 	struct arch_cpu *a = self->arch;
 	u64 end = arch_time_us() + KICK_LIMIT_US;
 
-	while (__atomic_load_n(&a->kick, __ATOMIC_SEQ_CST) && arch_time_us() < end) {
-		let_in(self);
-	}
+	while (__atomic_load_n(&a->kick, __ATOMIC_SEQ_CST) && arch_time_us() < end)
+		admit_pending(self);
 	__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
 }
 
 /* Sleep until an INIT comes, never to return; NMIs are taken and change nothing. */
-static _Noreturn void halt(struct cpu *self)
+static _Noreturn void halt_for_init(struct cpu *self)
 {
 	hv->disable(self);
 	for (;;)
@@ -231,8 +230,8 @@ static void step_aside(struct cpu *self)
 		drain_kicks(self);
 		while (must_leave(a)) {
 			if (READ_ONCE(a->stopped))
-				halt(self);
-			let_in(self);
+				halt_for_init(self);
+			admit_pending(self);
 		}
 		__atomic_store_n(&a->quiet, 0, __ATOMIC_RELEASE);
 		/* Who asked has given up. State first: who asks now sees it, or we see the request.
@@ -244,7 +243,7 @@ static void step_aside(struct cpu *self)
 _Noreturn void smp_halt(struct cpu *self)
 {
 	drain_kicks(self);
-	halt(self);
+	halt_for_init(self);
 }
 
 void smp_check_init(struct cpu *self)
