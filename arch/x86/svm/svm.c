@@ -185,7 +185,7 @@ static void svm_set_state(struct cpu *c, const struct guest_state *g)
 	v->rax = g->gpr[RAX];
 	memcpy(v->syscall, g->syscall, sizeof(v->syscall));
 
-	s->nmi_blocked = false;
+	s->nmi_blocked = s->over_iret = false;
 	v->intercept1 &= ~INTERCEPT_IRET;
 	v->intercept_exceptions = 0;
 	v->v_intr = 0;
