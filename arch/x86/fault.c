@@ -20,14 +20,14 @@ static bool is_contributory(int vector)
  */
 static void inject_gp(struct cpu *c)
 {
-	int first = hv->undelivered(c);
+	int first = vcpu_undelivered(c);
 
 	if (first == VEC_DF)
 		vcpu_shutdown(c);
 	if (first == VEC_PF || is_contributory(first))
-		hv->inject_fault(c, VEC_DF, true, 0);
+		vcpu_inject_fault(c, VEC_DF, true, 0);
 	else
-		hv->inject_fault(c, VEC_GP, true, 0);
+		vcpu_inject_fault(c, VEC_GP, true, 0);
 }
 
 /* ---- writes that are emulated ---- */
@@ -81,11 +81,8 @@ void vcpu_step_done(struct cpu *c, bool completed)
 	enum step_reason reason = c->arch->step;
 
 	c->arch->step = STEP_NONE;
-	hv->step_end(c, completed && reason == STEP_IRET);
-	/* An IRET that faults has unblocked NMIs all the same (APM vol. 2, 8.2.3). */
-	if (reason == STEP_IRET)
-		nmi_iret_done(c);
-	else if (reason == STEP_WRITE)
+	hv->step_end(c, completed);
+	if (reason == STEP_WRITE)
 		guest_fault_stepped();
 }
 

@@ -26,10 +26,60 @@ struct vcpu {
 	bool wide_code; /* CS.D: 32-bit code when not 64-bit */
 	u64 cs_base;
 	bool shadow; /* the last instruction holds interrupts back for one more (STI, MOV SS) */
+	/*
+	 * To be delivered at the next entry, or 0. After an exit it is the event that the exit
+	 * interrupted, unless its instruction runs again and brings it anew. SVM's EVENTINJ (APM
+	 * vol. 2, 15.20): the error code is in the upper half, the lower one is VMX's VM-entry
+	 * interruption information as well.
+	 */
+	u64 event;
 };
 
-/* What an NMI step or a write to a shadowed page leaves to do when the single step is done. */
-enum step_reason { STEP_NONE, STEP_IRET, STEP_WRITE };
+#define EVENT_VECTOR(e) ((e)&0xff)
+#define EVENT_TYPE(e)	((e) & (7u << 8))
+#define EVENT_NMI	(2u << 8)
+#define EVENT_EXCEPTION (3u << 8)
+#define EVENT_SOFTWARE	(4u << 8)
+#define EVENT_HAS_ERROR (1u << 11)
+#define EVENT_VALID	(1u << 31)
+
+struct segment {
+	u16 selector;
+	u16 attributes; /* bits 0-7: type, S, DPL, P; 8-11: AVL, L, D, G */
+	u32 limit;
+	u64 base;
+};
+
+/* MSRs of system calls, in the order of the VMCB (APM vol. 2, table B-2). */
+enum syscall_msr {
+	SYSCALL_STAR,
+	SYSCALL_LSTAR,
+	SYSCALL_CSTAR,
+	SYSCALL_SFMASK,
+	SYSCALL_KERNEL_GS_BASE,
+	SYSENTER_CS,
+	SYSENTER_ESP,
+	SYSENTER_EIP,
+	NR_SYSCALL_MSRS
+};
+extern const u32 syscall_msrs[NR_SYSCALL_MSRS];
+
+/* All that a CPU starts with in the guest (state.c makes it). */
+struct guest_state {
+	u64 gpr[NR_GPRS];
+	u64 rip, rflags;
+	u64 cr0, cr2, cr3, cr4, efer, dr6, dr7, pat;
+	struct segment es, cs, ss, ds, fs, gs, ldtr, tr;
+	struct segment gdtr, idtr; /* limit and base */
+	u64 syscall[NR_SYSCALL_MSRS];
+};
+
+/* What a single step leaves to do when it is done. */
+enum step_reason {
+	STEP_NONE,
+	STEP_WRITE,  /* end the write to a shadowed page */
+	STEP_VENDOR, /* the vendor's own affair: SVM steps over the IRET of an NMI handler */
+};
 
 struct arch_cpu {
 	struct cpu *self; /* first: cpu_this() finds it at GS:0 */
@@ -44,7 +94,6 @@ struct arch_cpu {
 	u64 kick_us;
 	/* by this CPU: */
 	bool nmi_pending; /* to be injected */
-	bool nmi_blocked; /* the guest is in its NMI handler */
 
 	/* smp.c. Written by any CPU: */
 	u32 init_requests;  /* by so many CPUs: leave the guest, a real INIT comes */
@@ -72,56 +121,95 @@ struct native_frame {
 	/* the caller's stack goes on behind it */
 };
 
+struct pt_format;
+
+/*
+ * One vendor's virtualization. Where the two differ in kind, the comment says what it is on either.
+ * SVM: APM vol. 2, chapter 15. VMX: SDM vol. 3, part "Virtual Machine Extensions", whose sections
+ * are given by title, for their numbers change with the editions.
+ */
 struct hv_ops {
 	const char *name;
 	u32 hypercall_insn; /* enum suture_hypercall_insn */
+	/*
+	 * An NMI that comes while the monitor runs waits for the next entry, and ends it at once
+	 * (SVM: GIF is clear, 15.17). False: the monitor's handler takes it, and force_exit() has
+	 * to make up for it (VMX).
+	 */
+	bool nmis_wait;
 
-	/* Can this machine do it? 0, or negative errno with `why`. Boot CPU, native. */
+	/* Can this machine do it? 0, or negative errno with `why`; -ENODEV: it is the other
+	 * vendor's. What could keep enable() from working is found here (VMX: FEATURE_CONTROL, the
+	 * capability MSRs). Boot CPU, native. */
 	int (*probe)(char *why, size_t why_size);
+	/* The format of stage 2: NPT or EPT, with the leaves that this machine can have. Any CPU,
+	 * after probe(). */
+	const struct pt_format *(*stage2_format)(void);
 	/* Allocate what all CPUs share, and then what one needs. -ENOMEM. Boot CPU, in core_init.
 	 */
 	int (*setup)(void);
 	int (*setup_cpu)(struct cpu *c);
 	/* Guest access to these ports exits. Boot CPU, in core_init, after setup(). */
 	void (*intercept_ports)(u16 first, u16 count);
+	/* So do reads, writes or both of this MSR; one that the bitmap does not cover exits anyway.
+	 * After setup(); also on a guest CPU, in its exit: for its next entry, and for other CPUs
+	 * some time after. */
+	void (*intercept_msr)(u32 msr, bool read, bool write);
 
-	/* Make c->arch's guest state that of this CPU now, as the caller of arch_take_over() is to
-	 * find it. Boot CPU, on the firmware's tables. */
-	void (*capture)(struct cpu *c, const struct native_frame *frame);
-	/* Make it that of a CPU that got a SIPI (APM vol. 2, 14.1.3 and 16.5). On that CPU. */
-	void (*reset)(struct cpu *c, u8 vector);
-	/* Turn virtualization on. On that CPU, on the monitor's tables. */
+	/*
+	 * Turn virtualization on, and off, which leaves the guest state as it is. On that CPU, on
+	 * the monitor's tables, interrupts off, no locks held. While it is on, INIT is held back
+	 * from a CPU in the monitor, and so are NMIs if nmis_wait; disable() lets them take effect
+	 * (SVM: STGI, 15.17; VMX: VMXOFF, "Restrictions on VMX Operation"). After INIT the CPU
+	 * waits for SIPI and does not return. VMX's enable() dies if VMXON fails.
+	 */
 	void (*enable)(struct cpu *c);
+	void (*disable)(struct cpu *c);
+	/* Make this the guest state, with nothing pending. On that CPU, enabled. */
+	void (*set_state)(struct cpu *c, const struct guest_state *s);
 	/* Enter the guest, leave it, handle the exit. On that CPU. */
 	enum exit_class (*run)(struct cpu *c);
-	/* Let a pending INIT or NMI take effect now. On that CPU, no locks held. */
-	void (*open_window)(void);
-	/* Sleep until an INIT comes, never to return; NMIs are taken and change nothing. On that
-	 * CPU, no locks held.
+	/*
+	 * Have the next entry end at once with nmi_exit(), after the event that it injects. On that
+	 * CPU, also in its NMI handler. (SVM: a kick of its own, that waits. VMX: the preemption
+	 * timer at 0, "VMX-Preemption Timer"; exits by it call nmi_exit().)
 	 */
-	void (*halt)(void);
+	void (*force_exit)(struct cpu *c);
 
 	/* Advance over the instruction that caused the exit, of len bytes. */
 	void (*skip)(struct cpu *c, u32 len);
-	/* Have the exception taken at the next entry. */
-	void (*inject_fault)(struct cpu *c, u8 vector, bool has_error, u32 error);
-	/* The vector of the exception that the exit kept from being delivered, or -1. */
-	int (*undelivered)(const struct cpu *c);
-	/* Have an NMI taken at the next entry; false if another event is in its way. The next IRET
-	 * exits (nmi_iret_exit()). */
-	bool (*inject_nmi)(struct cpu *c);
-	/* Run one instruction with interrupts held back; then vcpu_step_done() is called. */
+	/*
+	 * True: the guest can take an NMI at the next entry, and the caller injects one. Else the
+	 * guest is left as soon as it can, by any exit. (SVM: its handler's IRET, stepped
+	 * over, 15.9; or force_exit() if an event is in the way. VMX: NMI-window exiting, for
+	 * blocking by NMI, STI and MOV SS alike.)
+	 */
+	bool (*nmi_window)(struct cpu *c);
+	/* Run one instruction with interrupts held back; then vcpu_step_done() is called. (SVM: TF;
+	 * VMX: "Monitor Trap Flag".) */
 	void (*step_begin)(struct cpu *c);
-	/* Undo that; loaded_flags: the instruction has loaded RFLAGS anew. */
-	void (*step_end)(struct cpu *c, bool loaded_flags);
+	/* Undo that; completed: the instruction has, so that flags it has loaded stay. */
+	void (*step_end)(struct cpu *c, bool completed);
 	/* EFER as the guest is to see it; written values are checked by the caller. */
 	void (*set_efer)(struct cpu *c, u64 efer);
 	/* LSTAR, where SYSCALL goes in 64-bit mode; a canonical address. */
 	void (*set_lstar)(struct cpu *c, u64 lstar);
+	/*
+	 * The guest writes an MTRR: write it, and have stage 2 follow. 0 or -EIO. On that CPU, in
+	 * its exit. NULL: stage 2 heeds the processor's MTRRs by itself, and the guest writes them
+	 * (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and Memory Typing").
+	 */
+	int (*set_mtrr)(struct cpu *c, u32 msr, u64 value);
 };
 
+/* pt_format.c */
+const struct pt_format *npt_format(void);
+
+/* vendor.c chooses among them: the one that this machine has. */
 extern const struct hv_ops svm_ops;
 extern const struct hv_ops *hv;
+/* Choose it. 0, or negative errno with the reason of the vendor that came nearest. Boot CPU. */
+int vendor_find(char *why, size_t why_size);
 
 /* start.c: what the boot told us; in the monitor's memory. */
 extern struct boot_info *machine;
@@ -131,9 +219,19 @@ extern struct boot_info *machine;
 /* Enter the guest and never come back. State CPU_GUEST; nothing of the caller is needed again. */
 _Noreturn void vcpu_loop(struct cpu *c);
 
+/* Have the exception taken at the next entry. */
+void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error);
+/* The vector of the exception that the exit kept from being delivered, or -1. */
+int vcpu_undelivered(const struct cpu *c);
+
 void vcpu_cpuid(struct cpu *c, u32 len);
+/* XSETBV (it exits on VMX alone) and INVD. */
+void vcpu_xsetbv(struct cpu *c, u32 len);
+void vcpu_invd(struct cpu *c, u32 len);
 void vcpu_hypercall(struct cpu *c, u32 len);
-/* msr.c: RDMSR and WRMSR of what the bitmap intercepts. */
+/* msr.c: have what the table lists exit. Boot CPU, in core_init, after hv->setup(). */
+void msr_init(void);
+/* RDMSR and WRMSR of what the bitmap intercepts or does not cover. */
 enum exit_class vcpu_rdmsr(struct cpu *c, u32 len);
 enum exit_class vcpu_wrmsr(struct cpu *c, u32 len);
 /* A triple fault: log and reset the machine, as chipsets do. */
@@ -186,8 +284,14 @@ enum exit_class nmi_exit(struct cpu *c);
 void nmi_send_guest(struct cpu *self, struct cpu *c);
 /* Before entry: inject what is due. */
 void nmi_deliver(struct cpu *c);
-/* The guest is about to execute IRET, and has. */
-void nmi_iret_exit(struct cpu *c);
-void nmi_iret_done(struct cpu *c);
+
+/* ---- state.c ---- */
+
+/* The state of this CPU now, as the caller of core_take_over() is to find it. Boot CPU, on the
+ * firmware's tables. */
+void state_capture(struct guest_state *s, const struct native_frame *frame);
+/* That of a CPU that got a SIPI after INIT; cr0: what it had (APM vol. 2, 14.1.3 and 16.5; SDM
+ * vol. 3, "Processor State After Reset"). On that CPU. */
+void state_reset(struct guest_state *s, u8 vector, u64 cr0);
 
 #endif

@@ -24,6 +24,20 @@
 #define CR4_SMAP    (1ull << 21)
 #define CR4_PKE	    (1ull << 22)
 
+/* Of the states of XCR0 those that are known; APX (19) is not. */
+#define XCR0_X87       (1u << 0)
+#define XCR0_SSE       (1u << 1)
+#define XCR0_AVX       (1u << 2)
+#define XCR0_BNDREGS   (1u << 3)
+#define XCR0_BNDCSR    (1u << 4)
+#define XCR0_OPMASK    (1u << 5)
+#define XCR0_ZMM_HIGH  (1u << 6)
+#define XCR0_ZMM_UPPER (1u << 7)
+#define XCR0_PKRU      (1u << 9)
+#define XCR0_TILECFG   (1u << 17)
+#define XCR0_TILEDATA  (1u << 18)
+#define XCR0_KNOWN     (0xffu | XCR0_PKRU | XCR0_TILECFG | XCR0_TILEDATA)
+
 #define EFER_SCE     (1ull << 0)
 #define EFER_LME     (1ull << 8)
 #define EFER_LMA     (1ull << 10)
@@ -46,17 +60,40 @@
 #define DR6_BS	  (1ull << 14)
 #define DR7_RESET 0x400ull
 
-#define MSR_TSC		0x10
-#define MSR_APIC_BASE	0x1b
-#define MSR_TSC_ADJUST	0x3b
-#define MSR_PAT		0x277
-#define MSR_X2APIC	0x800 /* + register offset / 16 */
-#define MSR_EFER	0xc0000080
-#define MSR_LSTAR	0xc0000082
-#define MSR_GS_BASE	0xc0000101
-#define MSR_TSC_RATIO	0xc0000104
-#define MSR_VM_CR	0xc0010114
-#define MSR_VM_HSAVE_PA 0xc0010117
+#define MSR_TSC		    0x10
+#define MSR_APIC_BASE	    0x1b
+#define MSR_FEATURE_CONTROL 0x3a /* Intel's, as all with no other word */
+#define MSR_TSC_ADJUST	    0x3b
+#define MSR_SMM_MONITOR_CTL 0x9b
+#define MSR_SYSENTER_CS	    0x174
+#define MSR_SYSENTER_ESP    0x175
+#define MSR_SYSENTER_EIP    0x176
+#define MSR_FRED	    0x1cc /* to 0x1d4 */
+#define MSR_MTRR_VARIABLE   0x200 /* to 0x21f */
+#define MSR_MTRR_FIXED	    0x250 /* to 0x26f, with gaps */
+#define MSR_PAT		    0x277
+#define MSR_MTRR_DEFAULT    0x2ff
+#define MSR_VMX		    0x480 /* capabilities, to 0x493 */
+#define MSR_RTIT	    0x560 /* processor trace, to 0x587 */
+#define MSR_TSC_DEADLINE    0x6e0
+#define MSR_X2APIC	    0x800 /* + register offset / 16 */
+#define MSR_UINTR	    0x985 /* to 0x98a */
+#define MSR_EFER	    0xc0000080
+#define MSR_STAR	    0xc0000081
+#define MSR_LSTAR	    0xc0000082
+#define MSR_CSTAR	    0xc0000083
+#define MSR_SFMASK	    0xc0000084
+#define MSR_FS_BASE	    0xc0000100
+#define MSR_GS_BASE	    0xc0000101
+#define MSR_KERNEL_GS_BASE  0xc0000102
+#define MSR_TSC_RATIO	    0xc0000104 /* AMD's, and all below */
+#define MSR_SYSCFG	    0xc0010010
+#define MSR_VM_CR	    0xc0010114
+#define MSR_VM_HSAVE_PA	    0xc0010117
+#define MSR_SVM_KEY	    0xc0010118
+#define MSR_AVIC_DOORBELL   0xc001011b
+#define MSR_VMPAGE_FLUSH    0xc001011e
+#define MSR_SEV		    0xc0010130 /* GHCB, status, RMP: to 0xc0010133 */
 
 #define APIC_BASE_BSP	 (1ull << 8)
 #define APIC_BASE_X2APIC (1ull << 10)
@@ -178,6 +215,22 @@ static inline u32 inl(u16 port)
 
 	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
 	return v;
+}
+
+static inline void xsetbv(u32 index, u64 value)
+{
+	__asm__ volatile("xsetbv" ::"a"((u32)value), "d"((u32)(value >> 32)), "c"(index)
+			 : "memory");
+}
+
+static inline void wbinvd(void)
+{
+	__asm__ volatile("wbinvd" ::: "memory");
+}
+
+static inline void hlt(void)
+{
+	__asm__ volatile("hlt" ::: "memory");
 }
 
 static inline void irq_disable(void)

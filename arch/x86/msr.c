@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MSRs that the vendor's bitmap intercepts, and those that no bitmap covers. */
+/* MSRs: what the guest sees of them and may write. */
 #include "apic.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -7,15 +7,49 @@
 #include "icr.h"
 #include "insn.h"
 #include "lib/errno.h"
+#include "policy.h"
+
+/* ---- time ---- */
 
 /*
  * The time stamp counter is the monitor's clock too: what the guest writes is an offset of that CPU
- * alone, in RDTSC, RDTSCP and here. (No AMD processor has the timer mode that would compare with
- * the machine's own counter.)
+ * alone, in RDTSC, RDTSCP and here.
  */
-static u64 read_tsc(const struct cpu *c)
+static int get_tsc(struct cpu *c, u32 msr, u64 *value)
 {
-	return rdtsc() + c->arch->tsc_offset;
+	(void)msr;
+	*value = rdtsc() + c->arch->tsc_offset;
+	return 0;
+}
+
+static void intercept(enum msr_when when);
+
+static void move_tsc(struct cpu *c, u64 offset)
+{
+	intercept(TSC_MOVED);
+	c->arch->tsc_offset = offset;
+}
+
+static int set_tsc(struct cpu *c, u32 msr, u64 value)
+{
+	(void)msr;
+	move_tsc(c, value - rdtsc());
+	return 0;
+}
+
+/* The APIC's timer goes by the machine's counter; 0 stops it. (No AMD processor has this mode.) */
+static int get_tsc_deadline(struct cpu *c, u32 msr, u64 *value)
+{
+	int err = rdmsr_safe(msr, value);
+
+	if (!err && *value)
+		*value += c->arch->tsc_offset;
+	return err;
+}
+
+static int set_tsc_deadline(struct cpu *c, u32 msr, u64 value)
+{
+	return wrmsr_safe(msr, value ? value - c->arch->tsc_offset : 0);
 }
 
 #define FN7_EBX_TSC_ADJUST (1u << 1)
@@ -28,51 +62,44 @@ static int machine_tsc_adjust(u64 *value)
 	return rdmsr_safe(MSR_TSC_ADJUST, value);
 }
 
-static int read_tsc_adjust(const struct cpu *c, u64 *value)
+static int get_tsc_adjust(struct cpu *c, u32 msr, u64 *value)
 {
 	int err = machine_tsc_adjust(value);
 
+	(void)msr;
 	if (!err)
 		*value += c->arch->tsc_offset;
 	return err;
 }
 
-static int write_tsc_adjust(struct cpu *c, u64 value)
+static int set_tsc_adjust(struct cpu *c, u32 msr, u64 value)
 {
 	u64 machines;
 	int err = machine_tsc_adjust(&machines);
 
+	(void)msr;
 	if (!err)
-		c->arch->tsc_offset = value - machines;
+		move_tsc(c, value - machines);
 	return err;
 }
 
-static int read_msr(struct cpu *c, u32 msr, u64 *value)
+/* ---- EFER ---- */
+
+static int get_efer(struct cpu *c, u32 msr, u64 *value)
 {
-	switch (msr) {
-	case MSR_EFER:
-		*value = c->arch->vcpu.efer;
-		return 0;
-	case MSR_TSC:
-		*value = read_tsc(c);
-		return 0;
-	case MSR_TSC_ADJUST:
-		return read_tsc_adjust(c, value);
-	case MSR_VM_CR:
-	case MSR_VM_HSAVE_PA:
-	case MSR_TSC_RATIO:
-		return -EIO; /* belong to what CPUID does not show */
-	}
-	return rdmsr_safe(msr, value);
+	(void)msr;
+	*value = c->arch->vcpu.efer;
+	return 0;
 }
 
-/* Which bits of EFER this processor has, but SVME: VMRUN takes no others (APM vol. 2, 15.5.1). */
+/* Which bits of EFER the guest sees this processor to have: VMRUN takes no others but SVME (APM
+ * vol. 2, 15.5.1). */
 static u64 efer_bits(void)
 {
 	static const struct {
 		u64 bit;
 		u32 leaf, feature; /* CPUID says so in this register of the leaf */
-		enum { A, B, C, D } reg;
+		enum cpuid_register reg;
 	} optional[] = {
 		{EFER_FFXSR, 0x80000001, 1u << 25, D},	{EFER_TCE, 0x80000001, 1u << 17, C},
 		{EFER_MCOMMIT, 0x80000008, 1u << 8, B}, {EFER_INTWB, 0x80000008, 1u << 13, B},
@@ -82,20 +109,22 @@ static u64 efer_bits(void)
 	u32 last = cpuid(0x80000000, 0).eax;
 
 	for (u32 i = 0; i < ARRAY_SIZE(optional); i++) {
-		struct cpuid r = cpuid(optional[i].leaf, 0);
+		u32 leaf = optional[i].leaf;
+		struct cpuid r = cpuid_filter(leaf, 0, cpuid(leaf, 0), 0);
 		u32 reg[] = {[A] = r.eax, [B] = r.ebx, [C] = r.ecx, [D] = r.edx};
 
-		if (optional[i].leaf <= last && reg[optional[i].reg] & optional[i].feature)
+		if (leaf <= last && reg[optional[i].reg] & optional[i].feature)
 			bits |= optional[i].bit;
 	}
 	return bits;
 }
 
 /* APM vol. 2, 3.1.7 and 14.6.1 */
-static int write_efer(struct cpu *c, u64 value)
+static int set_efer(struct cpu *c, u32 msr, u64 value)
 {
 	struct vcpu *v = &c->arch->vcpu;
 
+	(void)msr;
 	if (value & ~efer_bits())
 		return -EIO;
 	if ((v->cr0 & CR0_PG) && ((value ^ v->efer) & EFER_LME))
@@ -105,7 +134,9 @@ static int write_efer(struct cpu *c, u64 value)
 	return 0;
 }
 
-static int write_apic_base(struct cpu *c, u64 value)
+/* ---- others ---- */
+
+static int set_apic_base(struct cpu *c, u32 msr, u64 value)
 {
 	if ((value & APIC_BASE_ADDR) != machine->local_apic.v) {
 		log_limited(LOG_ACCESS, LOG_ERROR,
@@ -113,13 +144,14 @@ static int write_apic_base(struct cpu *c, u64 value)
 			    (unsigned long long)(value & APIC_BASE_ADDR));
 		return -EIO;
 	}
-	return wrmsr_safe(MSR_APIC_BASE, value);
+	return wrmsr_safe(msr, value);
 }
 
-static int write_lstar(struct cpu *c, u64 value)
+static int set_lstar(struct cpu *c, u32 msr, u64 value)
 {
 	u32 unused = c->arch->vcpu.cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
 
+	(void)msr;
 	if ((u64)((s64)(value << unused) >> unused) != value)
 		return -EIO;
 	kexec_entry(c, value);
@@ -127,30 +159,143 @@ static int write_lstar(struct cpu *c, u64 value)
 	return 0;
 }
 
+static int set_x2apic_icr(struct cpu *c, u32 msr, u64 value)
+{
+	if (apic_is_x2() && !icr_filter(c, (u32)value, (u32)(value >> 32), true))
+		return 0;
+	return wrmsr_safe(msr, value);
+}
+
+#define FEATURE_CONTROL_LOCK   (1ull << 0)
+#define FEATURE_CONTROL_HIDDEN 0x6fffeull /* VMXON, SENTER, SGX */
+
+static int get_feature_control(struct cpu *c, u32 msr, u64 *value)
+{
+	int err = rdmsr_safe(msr, value);
+
+	(void)c;
+	if (!err)
+		*value = (*value & ~FEATURE_CONTROL_HIDDEN) | FEATURE_CONTROL_LOCK;
+	return err;
+}
+
+#define SYSCFG_ENCRYPTION (0xfull << 23) /* SME, SNP, VMPLs, keys */
+
+static int set_syscfg(struct cpu *c, u32 msr, u64 value)
+{
+	u64 old;
+	int err = rdmsr_safe(msr, &old);
+
+	(void)c;
+	if (!err && (old ^ value) & SYSCFG_ENCRYPTION)
+		err = -EIO;
+	return err ? err : wrmsr_safe(msr, value);
+}
+
+static int set_mtrr(struct cpu *c, u32 msr, u64 value)
+{
+	return hv->set_mtrr(c, msr, value);
+}
+
+/* ---- the table ---- */
+
+#define ONE(msr)     (msr), (msr)
+#define HIDDEN	     HIDE, HIDE, ALWAYS, NULL, NULL
+#define X2APIC_ICR   (MSR_X2APIC + APIC_ICR / 16)
+#define MTRR_WRITTEN PASS, MIRROR, MEMORY_TYPES, NULL, set_mtrr
+
+/* clang-format off */
+const struct msr_rule msr_rules[] = {
+	/* the guest's counter is an offset from the monitor's clock (APM vol. 2, 15.5.1; SDM vol. 3,
+	 * "Time-Stamp Counter Offset") */
+	{ONE(MSR_TSC), EMULATE, EMULATE, ALWAYS, get_tsc, set_tsc},
+	/* where the APIC is mapped stays: its page is write-protected (APM vol. 2, 16.3.1) */
+	{ONE(MSR_APIC_BASE), PASS, MIRROR, ALWAYS, NULL, set_apic_base},
+	/* reads as locked with VMX, SMX and SGX off (SDM vol. 3, "Enabling and Entering VMX
+	 * Operation") */
+	{ONE(MSR_FEATURE_CONTROL), MIRROR, REFUSE, ALWAYS, get_feature_control, NULL},
+	/* moves the counter (SDM vol. 3, "IA32_TSC_ADJUST Support") */
+	{ONE(MSR_TSC_ADJUST), EMULATE, EMULATE, ALWAYS, get_tsc_adjust, set_tsc_adjust},
+	/* belongs to VMX (SDM vol. 3, "Dual-Monitor Treatment") */
+	{ONE(MSR_SMM_MONITOR_CTL), HIDDEN},
+	/* CPUID does not show FRED (SDM vol. 3, "FRED MSRs") */
+	{MSR_FRED, 0x1d4, HIDDEN},
+	/* EPT ignores MTRRs (SDM vol. 3, "EPT and Memory Typing"); NPT heeds them (APM 15.25.8) */
+	{MSR_MTRR_VARIABLE, 0x21f, MTRR_WRITTEN},
+	{MSR_MTRR_FIXED, 0x26f, MTRR_WRITTEN},
+	{ONE(MSR_MTRR_DEFAULT), MTRR_WRITTEN},
+	/* CPUID does not show VMX (SDM vol. 3, "VMX Capability Reporting Facility") */
+	{MSR_VMX, 0x493, HIDDEN},
+	/* CPUID does not show processor trace (SDM vol. 3, "Intel Processor Trace") */
+	{MSR_RTIT, 0x587, HIDDEN},
+	/* goes by the machine's counter (SDM vol. 3, "TSC-Deadline Mode") */
+	{ONE(MSR_TSC_DEADLINE), EMULATE, EMULATE, TSC_MOVED, get_tsc_deadline, set_tsc_deadline},
+	/* INIT, SIPI and NMI are the monitor's to carry out (APM vol. 2, 16.5 and 16.13) */
+	{ONE(X2APIC_ICR), PASS, MIRROR, ALWAYS, NULL, set_x2apic_icr},
+	/* CPUID does not show user interrupts (SDM vol. 3, "User Interrupts") */
+	{MSR_UINTR, 0x98a, HIDDEN},
+	/* SVME must be set and not be seen (APM vol. 2, 15.4 and 15.5.1) */
+	{ONE(MSR_EFER), EMULATE, EMULATE, ALWAYS, get_efer, set_efer},
+	/* where the system call entry is tells a kernel from the next (guest/kexec.c) */
+	{ONE(MSR_LSTAR), PASS, MIRROR, ALWAYS, NULL, set_lstar},
+	/* CPUID does not show SVM: all that belongs to it (APM vol. 2, 15.29 and 15.30) */
+	{ONE(MSR_TSC_RATIO), HIDDEN},
+	/* memory encryption stays as the firmware left it: stage 2 has no bit for it (APM vol. 2,
+	 * 7.10 and 15.36) */
+	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, set_syscfg},
+	{ONE(MSR_VM_CR), HIDDEN},
+	{MSR_VM_HSAVE_PA, MSR_SVM_KEY, HIDDEN},
+	{ONE(MSR_AVIC_DOORBELL), HIDDEN},
+	/* nor memory encryption of guests (APM vol. 2, 15.34) */
+	{ONE(MSR_VMPAGE_FLUSH), HIDDEN},
+	{MSR_SEV, 0xc0010133, HIDDEN},
+};
+/* clang-format on */
+const u32 nr_msr_rules = ARRAY_SIZE(msr_rules);
+
+static const struct msr_rule *find_rule(u32 msr)
+{
+	for (u32 i = 0; i < nr_msr_rules; i++)
+		if (msr >= msr_rules[i].first && msr <= msr_rules[i].last)
+			return &msr_rules[i];
+	return NULL;
+}
+
+static void intercept(enum msr_when when)
+{
+	for (u32 i = 0; i < nr_msr_rules; i++) {
+		const struct msr_rule *r = &msr_rules[i];
+
+		for (u32 msr = r->first; msr <= r->last && r->when == when; msr++)
+			hv->intercept_msr(msr, r->read != PASS, r->write != PASS);
+	}
+}
+
+void msr_init(void)
+{
+	intercept(ALWAYS);
+	if (hv->set_mtrr)
+		intercept(MEMORY_TYPES);
+}
+
+/* ---- exits ---- */
+
+static int read_msr(struct cpu *c, u32 msr, u64 *value)
+{
+	const struct msr_rule *r = find_rule(msr);
+
+	if (!r || r->read == PASS || r->read == REFUSE)
+		return rdmsr_safe(msr, value);
+	return r->read == HIDE ? -EIO : r->get(c, msr, value);
+}
+
 static int write_msr(struct cpu *c, u32 msr, u64 value)
 {
-	switch (msr) {
-	case MSR_EFER:
-		return write_efer(c, value);
-	case MSR_TSC:
-		c->arch->tsc_offset = value - rdtsc();
-		return 0;
-	case MSR_TSC_ADJUST:
-		return write_tsc_adjust(c, value);
-	case MSR_VM_CR:
-	case MSR_VM_HSAVE_PA:
-	case MSR_TSC_RATIO:
-		return -EIO;
-	case MSR_LSTAR:
-		return write_lstar(c, value);
-	case MSR_APIC_BASE:
-		return write_apic_base(c, value);
-	case MSR_X2APIC + APIC_ICR / 16:
-		if (apic_is_x2() && !icr_filter(c, (u32)value, (u32)(value >> 32), true))
-			return 0;
-		break;
-	}
-	return wrmsr_safe(msr, value);
+	const struct msr_rule *r = find_rule(msr);
+
+	if (!r || r->write == PASS || (r->when == MEMORY_TYPES && !hv->set_mtrr))
+		return wrmsr_safe(msr, value);
+	return r->write == HIDE || r->write == REFUSE ? -EIO : r->set(c, msr, value);
 }
 
 enum exit_class vcpu_rdmsr(struct cpu *c, u32 len)
@@ -159,7 +304,7 @@ enum exit_class vcpu_rdmsr(struct cpu *c, u32 len)
 	u64 value;
 
 	if (read_msr(c, (u32)v->gpr[RCX], &value)) {
-		hv->inject_fault(c, VEC_GP, true, 0);
+		vcpu_inject_fault(c, VEC_GP, true, 0);
 		return EXIT_MSR;
 	}
 	v->gpr[RAX] = (u32)value;
@@ -174,8 +319,8 @@ enum exit_class vcpu_wrmsr(struct cpu *c, u32 len)
 	u32 msr = (u32)v->gpr[RCX];
 
 	if (write_msr(c, msr, v->gpr[RDX] << 32 | (u32)v->gpr[RAX]))
-		hv->inject_fault(c, VEC_GP, true, 0);
+		vcpu_inject_fault(c, VEC_GP, true, 0);
 	else
 		hv->skip(c, len);
-	return msr == MSR_X2APIC + APIC_ICR / 16 ? EXIT_APIC : EXIT_MSR;
+	return msr == X2APIC_ICR ? EXIT_APIC : EXIT_MSR;
 }

@@ -14,6 +14,7 @@
 #include "arch/upcalls.h"
 #include "core/log.h"
 #include "hv.h"
+#include "insn.h"
 
 /*
  * A kick that took this long may be lost (the firmware's SMM can swallow NMIs), and is sent again.
@@ -64,6 +65,8 @@ void nmi_in_monitor(struct cpu *c)
 	/* Nobody else will look: nmi_exit() is for NMIs that end the guest's turn. */
 	if (c->state == CPU_PARKED || c->state == CPU_DEAD)
 		__atomic_store_n(&c->arch->kick, 0, __ATOMIC_SEQ_CST);
+	else if (!hv->nmis_wait && can_be_kicked(c))
+		hv->force_exit(c);
 }
 
 /* True if the NMI that has come is one of ours. */
@@ -107,27 +110,9 @@ void nmi_deliver(struct cpu *c)
 
 	if (READ_ONCE(a->guest_nmi) && __atomic_exchange_n(&a->guest_nmi, 0, __ATOMIC_SEQ_CST))
 		a->nmi_pending = true;
-	if (!a->nmi_pending || a->nmi_blocked || a->step)
+	if (!a->nmi_pending || a->step || !hv->nmi_window(c))
 		return;
-	if (!hv->inject_nmi(c)) {
-		/* The event in its way is delivered first: come back right after it. */
-		arch_kick(c);
-		return;
-	}
+	a->vcpu.event = VEC_NMI | EVENT_NMI | EVENT_VALID;
 	a->nmi_pending = false;
-	a->nmi_blocked = true;
 	c->exits[EXIT_NMI]++;
-}
-
-/* The handler's IRET ends the block, but only once it is done (APM vol. 2, 15.21.6 has no window
- * for it): step over it. */
-void nmi_iret_exit(struct cpu *c)
-{
-	c->arch->step = STEP_IRET;
-	hv->step_begin(c);
-}
-
-void nmi_iret_done(struct cpu *c)
-{
-	c->arch->nmi_blocked = false;
 }

@@ -4,6 +4,7 @@
  * same entries (AMD APM vol. 2, 5.3 and 15.25; Intel SDM vol. 3, 4.5).
  */
 #include "arch/pagetable.h"
+#include "hv.h"
 #include <cpuid.h>
 
 #define PTE_P	 (1ull << 0)
@@ -162,7 +163,7 @@ static u32 cpu_family(void)
 /* Erratum 383 of family 10h: entries of two sizes for one address may be a machine check. */
 #define MULTIPLE_MATCH_FAMILY 0x10
 
-const struct pt_format *arch_stage2_format(void)
+const struct pt_format *npt_format(void)
 {
 	bool paused = cpu_family() == MULTIPLE_MATCH_FAMILY;
 	u32 eax, ebx, ecx, edx;

@@ -190,20 +190,35 @@ void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
 		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
 }
 
+/* An INIT or NMI that is held back takes effect here. */
+static void admit_pending(struct cpu *self)
+{
+	hv->disable(self);
+	arch_relax();
+	hv->enable(self);
+}
+
 /*
  * A kick that is on its way must not meet this CPU in wait for SIPI, or in the trampoline, where it
  * would find the vectors of real mode. Pairs with arch_kick(): who kicks sees our state, or we see
  * the flag, which the NMI clears (trap.c).
  */
-static void drain_kicks(struct arch_cpu *a)
+static void drain_kicks(struct cpu *self)
 {
+	struct arch_cpu *a = self->arch;
 	u64 end = arch_time_us() + KICK_LIMIT_US;
 
-	while (__atomic_load_n(&a->kick, __ATOMIC_SEQ_CST) && arch_time_us() < end) {
-		hv->open_window();
-		arch_relax();
-	}
+	while (__atomic_load_n(&a->kick, __ATOMIC_SEQ_CST) && arch_time_us() < end)
+		admit_pending(self);
 	__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
+}
+
+/* Sleep until an INIT comes, never to return; NMIs are taken and change nothing. */
+static _Noreturn void halt_for_init(struct cpu *self)
+{
+	hv->disable(self);
+	for (;;)
+		hlt();
 }
 
 /* Be out of the guest for as long as another CPU wants that: nothing is held, nothing is half
@@ -214,12 +229,11 @@ static void step_aside(struct cpu *self)
 
 	while (must_leave(a)) {
 		__atomic_store_n(&self->state, CPU_PARKED, __ATOMIC_SEQ_CST);
-		drain_kicks(a);
+		drain_kicks(self);
 		while (must_leave(a)) {
 			if (READ_ONCE(a->stopped))
-				hv->halt();
-			hv->open_window();
-			arch_relax();
+				halt_for_init(self);
+			admit_pending(self);
 		}
 		__atomic_store_n(&a->quiet, 0, __ATOMIC_RELEASE);
 		/* Who asked has given up. State first: who asks now sees it, or we see the request.
@@ -230,9 +244,8 @@ static void step_aside(struct cpu *self)
 
 _Noreturn void smp_halt(struct cpu *self)
 {
-	drain_kicks(self->arch);
-	hv->halt();
-	__builtin_unreachable();
+	drain_kicks(self);
+	halt_for_init(self);
 }
 
 void smp_check_init(struct cpu *self)
@@ -250,6 +263,7 @@ void smp_check_init(struct cpu *self)
 _Noreturn void ap_main(struct cpu *c)
 {
 	struct arch_cpu *a = c->arch;
+	struct guest_state state;
 
 	host_load(c);
 	if (c->id == machine->service_cpu)
@@ -257,7 +271,7 @@ _Noreturn void ap_main(struct cpu *c)
 
 	a->kick = a->kicks_again = 0;
 	a->guest_nmi = 0;
-	a->nmi_pending = a->nmi_blocked = false;
+	a->nmi_pending = false;
 	a->step = STEP_NONE;
 	kexec_cpu_started(c);
 	a->ldr = 0;
@@ -269,7 +283,8 @@ _Noreturn void ap_main(struct cpu *c)
 	step_aside(c);
 
 	c->exits[EXIT_STARTUP]++;
-	hv->reset(c, (u8)READ_ONCE(a->sipi_vector));
+	state_reset(&state, (u8)READ_ONCE(a->sipi_vector), a->vcpu.cr0);
+	hv->set_state(c, &state);
 	log_limited(LOG_CPU, LOG_INFO, "CPU %u starts in the guest at %#x", c->id,
 		    READ_ONCE(a->sipi_vector) << 12);
 	vcpu_loop(c);

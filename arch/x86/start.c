@@ -20,27 +20,9 @@
 #include "time.h"
 
 struct boot_info *machine;
-const struct hv_ops *hv;
 
 int take_over(struct boot_info *bi, const struct native_frame *frame);
 _Noreturn void call_on_stack(u64 stack_top, void (*f)(struct cpu *), struct cpu *c);
-
-static const struct hv_ops *const vendors[] = {&svm_ops};
-
-/* The one that this machine has; else the reason of the one that came nearest. */
-static int find_vendor(char *why, size_t why_size)
-{
-	int err = -ENODEV;
-
-	for (u32 i = 0; i < ARRAY_SIZE(vendors) && err; i++) {
-		err = vendors[i]->probe(why, why_size);
-		if (!err)
-			hv = vendors[i];
-		if (err != -ENODEV)
-			break;
-	}
-	return err;
-}
 
 /* What common code does not ask of *bi. */
 static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
@@ -71,12 +53,16 @@ int arch_start_probe(struct boot_info *bi, char *why, size_t why_size)
 	if (err)
 		return err;
 	time_init();
-	return find_vendor(why, why_size);
+	return vendor_find(why, why_size);
 }
 
 int arch_start_shared(void)
 {
-	return hv->setup();
+	int err = hv->setup();
+
+	if (!err)
+		msr_init();
+	return err;
 }
 
 int arch_start_cpu(struct cpu *c)
@@ -153,14 +139,16 @@ static void read_logical_id(struct arch_cpu *a)
 int take_over(struct boot_info *bi, const struct native_frame *frame)
 {
 	struct cpu *c = &cpus[0];
+	struct guest_state state;
 	int err = start_before_guest(bi);
 
 	if (err)
 		return err;
 	read_logical_id(c->arch);
-	hv->capture(c, frame);
+	state_capture(&state, frame);
 	host_load(c);
 	hv->enable(c);
+	hv->set_state(c, &state);
 	__atomic_store_n(&c->state, CPU_GUEST, __ATOMIC_SEQ_CST);
 	log_info("the boot CPU goes on as a guest");
 	call_on_stack(c->arch->host.stack_top, vcpu_loop, c);

@@ -7,6 +7,7 @@
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"
+#include "policy.h"
 #include "smp.h"
 
 _Noreturn void vcpu_loop(struct cpu *c)
@@ -24,53 +25,62 @@ void arch_stage2_flush_local(void)
 	cpu_this()->arch->flush = true;
 }
 
-/* ---- CPUID: as the hardware, without virtualization (APM vol. 3, appendix E) ---- */
+/* ---- events ---- */
 
-#define FN1_ECX_OSXSAVE	       (1u << 27)
-#define FN1_ECX_VMX	       (1u << 5)
-#define FN7_ECX_OSPKE	       (1u << 4)
-#define FN80000008_EBX_INVLPGB (1u << 3)
-#define FN80000001_ECX_SVM     (1u << 2)
-#define FN80000001_ECX_SKINIT  (1u << 12)
-
-static u32 set_if(u32 word, u32 bit, u64 condition)
+void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
 {
-	return condition ? word | bit : word & ~bit;
+	c->arch->vcpu.event = vector | EVENT_EXCEPTION | EVENT_VALID |
+			      (has_error ? EVENT_HAS_ERROR | (u64)error << 32 : 0);
 }
+
+int vcpu_undelivered(const struct cpu *c)
+{
+	u64 event = c->arch->vcpu.event;
+
+	return (event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION
+		       ? (int)EVENT_VECTOR(event)
+		       : -1;
+}
+
+/* ---- instructions ---- */
 
 void vcpu_cpuid(struct cpu *c, u32 len)
 {
 	struct vcpu *v = &c->arch->vcpu;
-	u32 leaf = (u32)v->gpr[RAX];
-	struct cpuid r = cpuid(leaf, (u32)v->gpr[RCX]);
+	u32 leaf = (u32)v->gpr[RAX], subleaf = (u32)v->gpr[RCX];
+	struct cpuid r = cpuid_filter(leaf, subleaf, cpuid(leaf, subleaf), v->cr4);
 
 	/* Every kernel asks on its first way, and hardly one later. */
 	kexec_check(c);
-	switch (leaf) {
-	case 1:
-		/* Two bits mirror CR4, which is the monitor's now. */
-		r.ecx = set_if(r.ecx, FN1_ECX_OSXSAVE, v->cr4 & CR4_OSXSAVE) & ~FN1_ECX_VMX;
-		break;
-	case 7:
-		if ((u32)v->gpr[RCX] == 0)
-			r.ecx = set_if(r.ecx, FN7_ECX_OSPKE, v->cr4 & CR4_PKE);
-		break;
-	case 0x80000001:
-		r.ecx &= ~(FN80000001_ECX_SVM | FN80000001_ECX_SKINIT);
-		break;
-	case 0x80000008:
-		/* In a guest that instruction needs an intercept or a permission. */
-		r.ebx &= ~FN80000008_EBX_INVLPGB;
-		break;
-	case 0x8000000a: /* SVM */
-	case 0x8000001f: /* memory encryption: a guest's page tables have no bit for it */
-		r = (struct cpuid){0};
-		break;
-	}
 	v->gpr[RAX] = r.eax;
 	v->gpr[RBX] = r.ebx;
 	v->gpr[RCX] = r.ecx;
 	v->gpr[RDX] = r.edx;
+	hv->skip(c, len);
+}
+
+/* XCR0 is the guest's also while the monitor runs, which has no use for it. */
+void vcpu_xsetbv(struct cpu *c, u32 len)
+{
+	struct vcpu *v = &c->arch->vcpu;
+	struct cpuid x = cpuid(13, 0);
+	u32 index = (u32)v->gpr[RCX];
+	u64 value = v->gpr[RDX] << 32 | (u32)v->gpr[RAX], cr4 = read_cr4();
+
+	if (v->cpl || !xcr_allows(index, value, (u64)x.edx << 32 | x.eax)) {
+		vcpu_inject_fault(c, VEC_GP, true, 0);
+		return;
+	}
+	write_cr4(cr4 | CR4_OSXSAVE);
+	xsetbv(index, value);
+	write_cr4(cr4);
+	hv->skip(c, len);
+}
+
+/* What the caches have and memory has not is also the monitor's: it is written back. */
+void vcpu_invd(struct cpu *c, u32 len)
+{
+	wbinvd();
 	hv->skip(c, len);
 }
 

@@ -12,7 +12,10 @@ from machine import BUILD, GUEST
 MSR_KO = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
 EIO = 5
 TSC, TSC_ADJUST, TSC_RATIO, EFER = 0x10, 0x3b, 0xc0000104, 0xc0000080
-VM_CR, VM_HSAVE_PA = 0xc0010114, 0xc0010117
+VM_CR, VM_HSAVE_PA, SVM_KEY = 0xc0010114, 0xc0010117, 0xc0010118
+FEATURE_CONTROL, SYSCFG = 0x3a, 0xc0010010
+# the first and the last of FRED's, VMX's, processor trace's, user interrupts' and SEV's
+RANGES = 0x1cc, 0x1d4, 0x480, 0x493, 0x560, 0x587, 0x985, 0x98a, 0xc0010130, 0xc0010133
 JUMP = 1 << 43  # ticks: hours
 
 
@@ -84,8 +87,12 @@ def test_tsc(guest, demo, measured, where):
 
 def test_hidden(guest):
     """What belongs to a processor feature that CPUID does not show is not there."""
-    for number in VM_CR, VM_HSAVE_PA, TSC_RATIO, TSC_ADJUST:
+    for number in (VM_CR, VM_HSAVE_PA, SVM_KEY, TSC_RATIO, TSC_ADJUST) + RANGES:
         assert msr(guest, 0, number, 0)[:2] == (EIO, EIO), hex(number)
+    assert msr(guest, 0, FEATURE_CONTROL, 5)[:3] == (EIO, 0, 1)  # locked, off
+    syscfg = msr(guest, 0, SYSCFG)[2]
+    assert msr(guest, 0, SYSCFG, syscfg ^ 1 << 23)[0] == EIO  # memory encryption
+    assert msr(guest, 0, SYSCFG, syscfg)[0] == 0
 
 
 def test_efer(guest):

@@ -19,6 +19,10 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "stage2/pgtable.h"
+#include "../../arch/x86/hv.h"
+
+static const struct hv_ops ops = {.stage2_format = npt_format};
+const struct hv_ops *hv = &ops;
 
 #define P   (1ull << 0)
 #define RW  (1ull << 1)

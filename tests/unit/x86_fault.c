@@ -28,13 +28,13 @@ static jmp_buf ended;
 
 /* ---- what the code under test calls ---- */
 
-static int fake_undelivered(const struct cpu *c)
+int vcpu_undelivered(const struct cpu *c)
 {
 	assert_ptr_equal(c, self);
 	return undelivered;
 }
 
-static void fake_inject(struct cpu *c, u8 vector, bool has_error, u32 error)
+void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
 {
 	assert_ptr_equal(c, self);
 	assert_true(has_error);
@@ -42,7 +42,7 @@ static void fake_inject(struct cpu *c, u8 vector, bool has_error, u32 error)
 	injected = vector;
 }
 
-static const struct hv_ops ops = {.inject_fault = fake_inject, .undelivered = fake_undelivered};
+static const struct hv_ops ops;
 const struct hv_ops *hv = &ops;
 
 void vcpu_shutdown(struct cpu *c)
@@ -76,9 +76,6 @@ enum exit_class apic_guest_write(struct cpu *c, u32 offset, u32 value)
 	return EXIT_APIC;
 }
 
-void nmi_iret_done(struct cpu *c)
-{
-	(void)c;
 }
 
 u64 arch_time_us(void)

@@ -16,6 +16,10 @@
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "stage2/idmap.h"
+#include "../../arch/x86/hv.h"
+
+static const struct hv_ops ops = {.stage2_format = npt_format};
+const struct hv_ops *hv = &ops;
 
 #define POOL_SIZE (16ull << 20)
 #define LIMIT	  (1ull << 40)

@@ -26,6 +26,13 @@ static enum exit_class on_vmmcall(struct cpu *c)
 	return EXIT_HYPERCALL;
 }
 
+/* 15.9: INVD would throw away what the monitor has written. */
+static enum exit_class on_invd(struct cpu *c)
+{
+	vcpu_invd(c, svm_insn_len(c, 2));
+	return EXIT_OTHER;
+}
+
 /* 15.11: exit_info1 is 0 for RDMSR, 1 for WRMSR. */
 static enum exit_class on_msr(struct cpu *c)
 {
@@ -66,14 +73,14 @@ static enum exit_class on_npf(struct cpu *c)
 /* 15.9: before the IRET of the guest's NMI handler. */
 static enum exit_class on_iret(struct cpu *c)
 {
-	nmi_iret_exit(c);
+	svm_iret(c);
 	return EXIT_STEP;
 }
 
 /* The instructions of SVM are undefined where CPUID shows none (15.4). */
 static enum exit_class on_undefined(struct cpu *c)
 {
-	hv->inject_fault(c, VEC_UD, false, 0);
+	vcpu_inject_fault(c, VEC_UD, false, 0);
 	return EXIT_OTHER;
 }
 
@@ -99,7 +106,7 @@ static enum exit_class on_exception(struct cpu *c)
 	}
 	if (vector == VEC_PF)
 		v->cr2 = v->exit_info2;
-	hv->inject_fault(c, vector, with_error >> vector & 1, (u32)v->exit_info1);
+	vcpu_inject_fault(c, vector, with_error >> vector & 1, (u32)v->exit_info1);
 	return EXIT_STEP;
 }
 
@@ -108,6 +115,7 @@ static const exit_handler handlers[] = {
 	[VMEXIT_NMI] = on_nmi,
 	[VMEXIT_CPUID] = on_cpuid,
 	[VMEXIT_IRET] = on_iret,
+	[VMEXIT_INVD] = on_invd,
 	[VMEXIT_INVLPGA] = on_undefined,
 	[VMEXIT_IOIO] = on_io,
 	[VMEXIT_MSR] = on_msr,

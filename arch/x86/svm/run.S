@@ -85,12 +85,4 @@ svm_open_window:
 	clgi
 	ret
 
-/* void svm_halt(void): interrupts stay off */
-	.globl	svm_halt
-	.hidden	svm_halt
-svm_halt:
-	stgi
-1:	hlt
-	jmp	1b
-
 	.section .note.GNU-stack, "", @progbits

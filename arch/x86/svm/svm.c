@@ -55,13 +55,16 @@ static int svm_probe(char *why, size_t why_size)
 
 /* ---- permission maps ---- */
 
-static void intercept_msr(u32 msr, bool read, bool write)
+/* 15.11. What is in none of the three ranges exits anyway. */
+static void svm_intercept_msr(u32 msr, bool read, bool write)
 {
-	u32 base = msr < 0x2000 ? 0 : msr >> 16 == 0xc000 ? 0x800 : 0x1000;
+	u32 range = msr & ~0x1fffu;
+	u32 base = range == 0xc0000000 ? 0x800 : range == 0xc0010000 ? 0x1000 : 0;
 	u32 bit = (msr & 0x1fff) * 2;
 	u8 *byte = svm.msrpm + base + bit / 8;
 
-	*byte |= (u8)((read ? 1u : 0) << bit % 8 | (write ? 2u : 0) << bit % 8);
+	if (base || !range)
+		*byte |= (u8)((read ? 1u : 0) << bit % 8 | (write ? 2u : 0) << bit % 8);
 }
 
 static void svm_intercept_ports(u16 first, u16 count)
@@ -76,15 +79,6 @@ static int svm_setup(void)
 	svm.msrpm = pool_alloc(MSRPM_PAGES);
 	if (!svm.iopm || !svm.msrpm)
 		return -ENOMEM;
-	intercept_msr(MSR_TSC, true, true);
-	intercept_msr(MSR_TSC_ADJUST, true, true);
-	intercept_msr(MSR_TSC_RATIO, true, true);
-	intercept_msr(MSR_EFER, true, true);
-	intercept_msr(MSR_VM_CR, true, true);
-	intercept_msr(MSR_VM_HSAVE_PA, true, true);
-	intercept_msr(MSR_LSTAR, false, true);
-	intercept_msr(MSR_APIC_BASE, false, true);
-	intercept_msr(MSR_X2APIC + APIC_ICR / 16, false, true);
 	return 0;
 }
 
@@ -105,8 +99,8 @@ static int svm_setup_cpu(struct cpu *c)
 		return -ENOMEM;
 
 	v = s->guest;
-	v->intercept1 = INTERCEPT_NMI | INTERCEPT_CPUID | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
-			INTERCEPT_MSR | INTERCEPT_SHUTDOWN;
+	v->intercept1 = INTERCEPT_NMI | INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_INVLPGA |
+			INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN;
 	v->intercept2 = INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
 			INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT;
 	v->iopm = arch_pa(svm.iopm).v;
@@ -128,31 +122,15 @@ static void svm_enable(struct cpu *c)
 	c->arch->flush = true;
 }
 
-/* ---- guest state ---- */
-
-/* A segment as its descriptor in the current GDT says. */
-static struct vmcb_segment read_segment(const struct descriptor_table *gdt, u16 selector)
+/* QEMU looks late for what is pending. */
+static void svm_disable(struct cpu *c)
 {
-	struct vmcb_segment s = {.selector = selector};
-	u64 d;
-
-	if (!(selector & ~7) || selector + 7u > gdt->limit)
-		return s;
-	memcpy(&d, (const void *)(gdt->base + (selector & ~7u)), sizeof(d));
-	s.attributes = (u16)((d >> 40 & 0xff) | (d >> 52 & 0xf) << 8);
-	s.limit = (u32)((d & 0xffff) | (d >> 32 & 0xf0000));
-	if (d >> 55 & 1)
-		s.limit = s.limit << 12 | 0xfff;
-	s.base = (d >> 16 & 0xffffff) | (d >> 32 & 0xff000000);
-	return s;
+	(void)c;
+	__asm__ volatile("stgi; nop; nop" ::: "memory");
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
 }
 
-#define SELECTOR(name)                                                                             \
-	({                                                                                         \
-		u16 selector_;                                                                     \
-		__asm__ volatile("mov %%" #name ", %0" : "=r"(selector_));                         \
-		selector_;                                                                         \
-	})
+/* ---- guest state ---- */
 
 static void load_vcpu(struct cpu *c)
 {
@@ -168,7 +146,7 @@ static void load_vcpu(struct cpu *c)
 	v->cr4 = b->cr4;
 	v->efer = b->efer & ~EFER_SVME;
 	v->gs_base = b->gs.base;
-	v->kernel_gs_base = b->kernel_gs_base;
+	v->kernel_gs_base = b->syscall[SYSCALL_KERNEL_GS_BASE];
 	v->cpl = b->cpl;
 	v->long_code = (b->efer & EFER_LMA) && (b->cs.attributes & 1 << 9);
 	v->wide_code = b->cs.attributes & 1 << 10;
@@ -176,93 +154,57 @@ static void load_vcpu(struct cpu *c)
 	v->shadow = b->interrupt_shadow & 1;
 }
 
-static void svm_capture(struct cpu *c, const struct native_frame *frame)
+static void svm_set_state(struct cpu *c, const struct guest_state *g)
 {
-	struct vmcb *v = svm_of(c)->guest;
-	struct vcpu *r = &c->arch->vcpu;
-	struct descriptor_table gdt, idt;
-	u64 efer = rdmsr(MSR_EFER);
-
-	/* FS, GS, TR, LDTR and the MSRs with them; needs SVM to be on for a moment. */
-	wrmsr(MSR_EFER, efer | EFER_SVME);
-	__asm__ volatile("vmsave %0" ::"a"(arch_pa(v).v) : "memory");
-	wrmsr(MSR_EFER, efer);
-
-	__asm__ volatile("sgdt %0; sidt %1" : "=m"(gdt), "=m"(idt));
-	v->gdtr = (struct vmcb_segment){.limit = gdt.limit, .base = gdt.base};
-	v->idtr = (struct vmcb_segment){.limit = idt.limit, .base = idt.base};
-	v->cs = read_segment(&gdt, SELECTOR(cs));
-	v->ss = read_segment(&gdt, SELECTOR(ss));
-	v->ds = read_segment(&gdt, SELECTOR(ds));
-	v->es = read_segment(&gdt, SELECTOR(es));
-	v->efer = efer | EFER_SVME;
-	v->cr0 = read_cr0();
-	v->cr2 = read_cr2();
-	v->cr3 = read_cr3();
-	v->cr4 = read_cr4();
-	v->dr6 = DR6_RESET;
-	v->dr7 = read_dr7();
-	v->g_pat = rdmsr(MSR_PAT);
-	v->rflags = frame->rflags;
-	v->rip = frame->rip;
-	v->rsp = (u64)(frame + 1);
-	v->rax = 0;
-	load_vcpu(c);
-	r->gpr[RBX] = frame->rbx;
-	r->gpr[RBP] = frame->rbp;
-	r->gpr[R12] = frame->r12;
-	r->gpr[R13] = frame->r13;
-	r->gpr[R14] = frame->r14;
-	r->gpr[R15] = frame->r15;
-}
-
-/* APM vol. 2, table 14-1: INIT; with CS as SIPI sets it (16.5). */
-static void svm_reset(struct cpu *c, u8 vector)
-{
-	const struct vmcb_segment data = {.attributes = 0x93, .limit = 0xffff};
-	struct vmcb *v = svm_of(c)->guest;
+	struct svm_cpu *s = svm_of(c);
+	struct vmcb *v = s->guest;
 	struct vcpu *r = &c->arch->vcpu;
 
 	memset(&v->es, 0, sizeof(*v) - offsetof(struct vmcb, es));
-	v->es = v->ss = v->ds = v->fs = v->gs = data;
-	v->cs = (struct vmcb_segment){
-		.selector = (u16)(vector << 8),
-		.attributes = 0x9b,
-		.limit = 0xffff,
-		.base = (u64)vector << 12,
-	};
-	v->gdtr.limit = v->idtr.limit = 0xffff;
-	v->ldtr = (struct vmcb_segment){.attributes = 0x82, .limit = 0xffff};
-	v->tr = (struct vmcb_segment){.attributes = 0x8b, .limit = 0xffff};
-	v->efer = EFER_SVME;
-	v->cr0 = CR0_ET | (r->cr0 & (CR0_CD | CR0_NW));
-	v->dr6 = DR6_RESET;
-	v->dr7 = DR7_RESET;
-	v->rflags = RFLAGS_FIXED;
-	v->g_pat = PAT_RESET;
+	v->es = g->es;
+	v->cs = g->cs;
+	v->ss = g->ss;
+	v->ds = g->ds;
+	v->fs = g->fs;
+	v->gs = g->gs;
+	v->gdtr = g->gdtr;
+	v->ldtr = g->ldtr;
+	v->idtr = g->idtr;
+	v->tr = g->tr;
+	v->efer = g->efer | EFER_SVME;
+	v->cr0 = g->cr0;
+	v->cr2 = g->cr2;
+	v->cr3 = g->cr3;
+	v->cr4 = g->cr4;
+	v->dr6 = g->dr6;
+	v->dr7 = g->dr7;
+	v->g_pat = g->pat;
+	v->rflags = g->rflags;
+	v->rip = g->rip;
+	v->rsp = g->gpr[RSP];
+	v->rax = g->gpr[RAX];
+	memcpy(v->syscall, g->syscall, sizeof(v->syscall));
 
+	s->nmi_blocked = s->over_iret = false;
 	v->intercept1 &= ~INTERCEPT_IRET;
 	v->intercept_exceptions = 0;
 	v->v_intr = 0;
 	v->interrupt_shadow = 0;
-	v->event_injection = 0;
 
-	memset(r->gpr, 0, sizeof(r->gpr));
+	memcpy(r->gpr, g->gpr, sizeof(r->gpr));
+	r->event = 0;
 	load_vcpu(c);
-	r->gpr[RDX] = cpuid(1, 0).eax; /* family, model, stepping */
 }
 
 /* ---- entry ---- */
 
 /* An event that the exit interrupted is delivered again, unless its instruction runs again
  * (15.7.2). */
-static void keep_event(struct vmcb *v)
+static u64 interrupted_event(const struct vmcb *v)
 {
 	u64 event = v->exit_int_info;
 
-	v->event_injection = 0;
-	if ((event & EVENT_VALID) && EVENT_TYPE(event) != EVENT_SOFTWARE)
-		v->event_injection = event;
+	return (event & EVENT_VALID) && EVENT_TYPE(event) != EVENT_SOFTWARE ? event : 0;
 }
 
 /*
@@ -296,6 +238,7 @@ static enum exit_class svm_enter(struct cpu *c)
 	v->rsp = r->gpr[RSP];
 	v->rip = r->rip;
 	v->rflags = r->rflags;
+	v->event_injection = r->event;
 	v->tlb_control = !c->arch->flush     ? TLB_FLUSH_NONE
 			 : svm.flush_by_asid ? TLB_FLUSH_GUEST
 					     : TLB_FLUSH_ALL;
@@ -307,7 +250,7 @@ static enum exit_class svm_enter(struct cpu *c)
 
 	if (has_host_state(v))
 		die_of_host_state(c, v);
-	keep_event(v);
+	r->event = interrupted_event(v);
 	load_vcpu(c);
 	return svm_exit(c);
 }
@@ -333,30 +276,19 @@ static void svm_skip(struct cpu *c, u32 len)
 	svm_of(c)->guest->interrupt_shadow = 0;
 }
 
-static void svm_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
+/* 15.21.6 has no window for NMIs. The event in the way is delivered first. */
+static bool svm_nmi_window(struct cpu *c)
 {
-	svm_of(c)->guest->event_injection = vector | EVENT_EXCEPTION | EVENT_VALID |
-					    (has_error ? EVENT_HAS_ERROR | (u64)error << 32 : 0);
-}
+	struct svm_cpu *s = svm_of(c);
 
-/* keep_event() has it; those of INT instructions run again instead (15.7.2). */
-static int svm_undelivered(const struct cpu *c)
-{
-	u64 event = svm_of(c)->guest->event_injection;
-
-	return (event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION
-		       ? (int)EVENT_VECTOR(event)
-		       : -1;
-}
-
-static bool svm_inject_nmi(struct cpu *c)
-{
-	struct vmcb *v = svm_of(c)->guest;
-
-	if (v->event_injection & EVENT_VALID)
+	if (s->nmi_blocked)
 		return false;
-	v->event_injection = VEC_NMI | EVENT_NMI | EVENT_VALID;
-	v->intercept1 |= INTERCEPT_IRET;
+	if (c->arch->vcpu.event) {
+		arch_kick(c);
+		return false;
+	}
+	s->nmi_blocked = true;
+	s->guest->intercept1 |= INTERCEPT_IRET;
 	return true;
 }
 
@@ -377,11 +309,22 @@ static void svm_step_begin(struct cpu *c)
 	c->arch->vcpu.rflags |= RFLAGS_TF;
 }
 
-static void svm_step_end(struct cpu *c, bool loaded_flags)
+void svm_iret(struct cpu *c)
+{
+	c->arch->step = STEP_VENDOR;
+	svm_of(c)->over_iret = true;
+	svm_step_begin(c);
+}
+
+static void svm_step_end(struct cpu *c, bool completed)
 {
 	struct svm_cpu *s = svm_of(c);
 	struct vmcb *v = s->guest;
+	bool loaded_flags = completed && s->over_iret;
 
+	/* An IRET that faults has unblocked NMIs all the same (8.2.3). */
+	if (s->over_iret)
+		s->nmi_blocked = s->over_iret = false;
 	v->intercept_exceptions = 0;
 	v->v_intr &= ~V_INTR_MASKING;
 	if (!loaded_flags && !(s->stepped_rflags & RFLAGS_TF))
@@ -398,26 +341,26 @@ static void svm_set_efer(struct cpu *c, u64 efer)
 /* VMLOAD brings it at the next entry. */
 static void svm_set_lstar(struct cpu *c, u64 lstar)
 {
-	svm_of(c)->guest->lstar = lstar;
+	svm_of(c)->guest->syscall[SYSCALL_LSTAR] = lstar;
 }
 
 const struct hv_ops svm_ops = {
 	.name = "AMD SVM",
 	.hypercall_insn = SUTURE_INSN_VMMCALL,
+	.nmis_wait = true,
 	.probe = svm_probe,
+	.stage2_format = npt_format,
 	.setup = svm_setup,
 	.setup_cpu = svm_setup_cpu,
 	.intercept_ports = svm_intercept_ports,
-	.capture = svm_capture,
-	.reset = svm_reset,
+	.intercept_msr = svm_intercept_msr,
 	.enable = svm_enable,
+	.disable = svm_disable,
+	.set_state = svm_set_state,
 	.run = svm_enter,
-	.open_window = svm_open_window,
-	.halt = svm_halt,
+	.force_exit = arch_kick,
 	.skip = svm_skip,
-	.inject_fault = svm_inject_fault,
-	.undelivered = svm_undelivered,
-	.inject_nmi = svm_inject_nmi,
+	.nmi_window = svm_nmi_window,
 	.step_begin = svm_step_begin,
 	.step_end = svm_step_end,
 	.set_efer = svm_set_efer,

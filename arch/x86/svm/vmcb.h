@@ -3,14 +3,7 @@
 #ifndef SVM_VMCB_H
 #define SVM_VMCB_H
 
-#include "lib/types.h"
-
-struct vmcb_segment {
-	u16 selector;
-	u16 attributes; /* bits 0-7: type, S, DPL, P; 8-11: AVL, L, D, G */
-	u32 limit;
-	u64 base;
-};
+#include "../hv.h" /* struct segment has the VMCB's form */
 
 struct vmcb {
 	/* control area */
@@ -34,7 +27,7 @@ struct vmcb {
 	u8 fetched, fetched_bytes[15];
 	u8 reserved4[0x400 - 0xe0];
 	/* state-save area */
-	struct vmcb_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	struct segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	u8 reserved5[0x4cb - 0x4a0];
 	u8 cpl;
 	u32 reserved6;
@@ -45,8 +38,7 @@ struct vmcb {
 	u64 rsp;
 	u8 reserved9[0x5f8 - 0x5e0];
 	u64 rax;
-	u64 star, lstar, cstar, sfmask, kernel_gs_base;
-	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 syscall[NR_SYSCALL_MSRS];
 	u64 cr2;
 	u8 reserved10[0x668 - 0x648];
 	u64 g_pat;
@@ -67,7 +59,7 @@ VMCB_AT(cr4, 0x548);
 VMCB_AT(rip, 0x578);
 VMCB_AT(rsp, 0x5d8);
 VMCB_AT(rax, 0x5f8);
-VMCB_AT(kernel_gs_base, 0x620);
+VMCB_AT(syscall, 0x600);
 VMCB_AT(cr2, 0x640);
 VMCB_AT(g_pat, 0x668);
 _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB size");
@@ -76,6 +68,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB size");
 #define INTERCEPT_NMI	   (1u << 1)
 #define INTERCEPT_CPUID	   (1u << 18)
 #define INTERCEPT_IRET	   (1u << 20)
+#define INTERCEPT_INVD	   (1u << 22)
 #define INTERCEPT_INVLPGA  (1u << 26)
 #define INTERCEPT_IOIO	   (1u << 27)
 #define INTERCEPT_MSR	   (1u << 28)
@@ -97,20 +90,12 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB size");
 
 #define NESTED_PAGING (1ull << 0)
 
-/* event_injection and exit_int_info (15.20) */
-#define EVENT_VECTOR(e) ((e)&0xff)
-#define EVENT_TYPE(e)	((e) & (7u << 8))
-#define EVENT_NMI	(2u << 8)
-#define EVENT_EXCEPTION (3u << 8)
-#define EVENT_SOFTWARE	(4u << 8)
-#define EVENT_HAS_ERROR (1u << 11)
-#define EVENT_VALID	(1u << 31)
-
 enum vmexit {
 	VMEXIT_EXCEPTION = 0x40, /* to 0x5f */
 	VMEXIT_NMI = 0x61,
 	VMEXIT_CPUID = 0x72,
 	VMEXIT_IRET = 0x74,
+	VMEXIT_INVD = 0x76,
 	VMEXIT_INVLPGA = 0x7a,
 	VMEXIT_IOIO = 0x7b,
 	VMEXIT_MSR = 0x7c,

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The vendors' virtualizations. Nothing else names one. */
+#include "hv.h"
+#include "lib/errno.h"
+
+static const struct hv_ops *const vendors[] = {&svm_ops};
+
+const struct hv_ops *hv;
+
+int vendor_find(char *why, size_t why_size)
+{
+	int err = -ENODEV;
+
+	for (u32 i = 0; i < ARRAY_SIZE(vendors) && err == -ENODEV; i++) {
+		err = vendors[i]->probe(why, why_size);
+		if (!err)
+			hv = vendors[i];
+	}
+	return err;
+}

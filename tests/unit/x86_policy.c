@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the guest sees and may change of the processor: the tables, and the code that goes by them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "arch/platform.h"
+#include "arch/time.h"
+#include "core/cpu.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "../../arch/x86/apic.h"
+#include "../../arch/x86/hv.h"
+#include "../../arch/x86/icr.h"
+#include "../../arch/x86/policy.h"
+
+static struct boot_info info = {.local_apic = {0xfee00000}};
+struct boot_info *machine = &info;
+static struct arch_cpu arch;
+static struct cpu cpu = {.arch = &arch}, *self = &cpu;
+
+/* ---- what the code under test calls ---- */
+
+#define MAX_CALLS 1024
+static struct {
+	u32 msr;
+	bool read, write;
+} bitmap[MAX_CALLS]; /* as it was programmed */
+static u32 nr_bitmap;
+static u32 hw_reads, hw_writes, faults, skips, icr_writes, mtrr_writes;
+static u64 hw_value, hw_written;
+static bool hw_has = true;
+
+static void fake_intercept_msr(u32 msr, bool read, bool write)
+{
+	assert_true(nr_bitmap < MAX_CALLS);
+	bitmap[nr_bitmap].msr = msr;
+	bitmap[nr_bitmap].read = read;
+	bitmap[nr_bitmap++].write = write;
+}
+
+static void fake_skip(struct cpu *c, u32 len)
+{
+	(void)c, (void)len;
+	skips++;
+}
+
+static void fake_set_efer(struct cpu *c, u64 efer)
+{
+	c->arch->vcpu.efer = efer;
+}
+
+static void fake_set_lstar(struct cpu *c, u64 lstar)
+{
+	(void)c, (void)lstar;
+}
+
+static int fake_set_mtrr(struct cpu *c, u32 msr, u64 value)
+{
+	(void)c, (void)msr, (void)value;
+	mtrr_writes++;
+	return 0;
+}
+
+static struct hv_ops ops = {
+	.intercept_msr = fake_intercept_msr,
+	.skip = fake_skip,
+	.set_efer = fake_set_efer,
+	.set_lstar = fake_set_lstar,
+};
+const struct hv_ops *hv = &ops;
+
+int rdmsr_safe(u32 msr, u64 *value)
+{
+	(void)msr;
+	hw_reads++;
+	if (!hw_has)
+		return -EIO;
+	*value = hw_value;
+	return 0;
+}
+
+int wrmsr_safe(u32 msr, u64 value)
+{
+	(void)msr;
+	hw_writes++;
+	hw_written = value;
+	return hw_has ? 0 : -EIO;
+}
+
+void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
+{
+	assert_ptr_equal(c, self);
+	assert_int_equal(vector, VEC_GP);
+	assert_true(has_error && !error);
+	faults++;
+}
+
+bool apic_is_x2(void)
+{
+	return true;
+}
+
+bool icr_filter(struct cpu *c, u32 icr, u32 destination, bool x2)
+{
+	(void)c, (void)icr, (void)destination;
+	assert_true(x2);
+	icr_writes++;
+	return false;
+}
+
+void kexec_entry(struct cpu *c, u64 va)
+{
+	(void)c, (void)va;
+}
+
+u64 arch_time_us(void)
+{
+	return 0;
+}
+
+void arch_debug_putc(char c)
+{
+	(void)c;
+}
+
+/* ---- MSRs ---- */
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&arch, 0, sizeof(arch));
+	nr_bitmap = hw_reads = hw_writes = faults = skips = icr_writes = mtrr_writes = 0;
+	hw_value = hw_written = 0;
+	hw_has = true;
+	ops.set_mtrr = NULL;
+	return 0;
+}
+
+/* True if the guest's read, or write, came to its end, and it got no #GP. */
+static bool guest_reads(u32 msr, u64 *value)
+{
+	struct vcpu *v = &arch.vcpu;
+
+	faults = skips = 0;
+	v->gpr[RCX] = msr;
+	assert_int_equal(vcpu_rdmsr(self, 2), EXIT_MSR);
+	assert_int_equal(faults + skips, 1);
+	*value = v->gpr[RDX] << 32 | v->gpr[RAX];
+	return skips;
+}
+
+static bool guest_writes(u32 msr, u64 value)
+{
+	struct vcpu *v = &arch.vcpu;
+
+	faults = skips = 0;
+	v->gpr[RCX] = msr;
+	v->gpr[RAX] = (u32)value;
+	v->gpr[RDX] = value >> 32;
+	vcpu_wrmsr(self, 2);
+	assert_int_equal(faults + skips, 1);
+	return skips;
+}
+
+static void the_msrs_are_in_order(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < nr_msr_rules; i++) {
+		const struct msr_rule *r = &msr_rules[i];
+
+		assert_true(r->first <= r->last);
+		if (i)
+			assert_true(msr_rules[i - 1].last < r->first);
+		/* a policy has the function that it needs, and no other */
+		assert_int_equal(r->read == MIRROR || r->read == EMULATE, r->get != NULL);
+		assert_int_equal(r->write == MIRROR || r->write == EMULATE, r->set != NULL);
+		assert_true(r->read != REFUSE);
+		/* who cannot see it cannot write it */
+		assert_int_equal(r->read == HIDE, r->write == HIDE);
+		assert_true(r->read != PASS || r->write != PASS);
+	}
+}
+
+/* Each MSR of the table once, with what its policies need, and none else. */
+static void check_bitmap(bool tsc_moved, bool memory_types)
+{
+	u32 at = 0;
+
+	for (u32 i = 0; i < nr_msr_rules; i++) {
+		const struct msr_rule *r = &msr_rules[i];
+		bool listed = r->when == ALWAYS || (r->when == TSC_MOVED && tsc_moved) ||
+			      (r->when == MEMORY_TYPES && memory_types);
+
+		for (u32 msr = r->first; msr <= r->last && listed; msr++, at++) {
+			u32 found = 0;
+
+			for (u32 j = 0; j < nr_bitmap; j++) {
+				if (bitmap[j].msr != msr)
+					continue;
+				found++;
+				assert_int_equal(bitmap[j].read, r->read != PASS);
+				assert_int_equal(bitmap[j].write, r->write != PASS);
+			}
+			assert_int_equal(found, 1);
+		}
+	}
+	assert_int_equal(at, nr_bitmap);
+}
+
+static void the_table_programs_the_bitmap(void **state)
+{
+	(void)state;
+	msr_init();
+	check_bitmap(false, false);
+	printf("%u MSRs exit, of %u lines\n", nr_bitmap, nr_msr_rules);
+	assert_true(guest_writes(MSR_TSC, 5));
+	check_bitmap(true, false);
+
+	nr_bitmap = 0;
+	ops.set_mtrr = fake_set_mtrr;
+	msr_init();
+	check_bitmap(false, true);
+}
+
+static void hidden_msrs_are_not_there(void **state)
+{
+	u64 value;
+
+	(void)state;
+	for (u32 i = 0; i < nr_msr_rules; i++) {
+		const struct msr_rule *r = &msr_rules[i];
+
+		for (u32 msr = r->first; msr <= r->last; msr++) {
+			if (r->read == HIDE)
+				assert_false(guest_reads(msr, &value));
+			if (r->write == HIDE || r->write == REFUSE)
+				assert_false(guest_writes(msr, 0));
+		}
+	}
+	assert_int_equal(hw_reads + hw_writes, 0);
+}
+
+static void other_msrs_are_the_processor_s(void **state)
+{
+	static const u32 others[] = {0, MSR_PAT, 0x1d9, 0x6e1, MSR_STAR, 0xc0010015, 0x40000000};
+	u64 value;
+
+	(void)state;
+	hw_value = 0x123456789abcdefull;
+	for (u32 i = 0; i < ARRAY_SIZE(others); i++) {
+		assert_true(guest_reads(others[i], &value));
+		assert_int_equal(value, hw_value);
+		assert_true(guest_writes(others[i], ~value));
+		assert_int_equal(hw_written, ~value);
+	}
+	hw_has = false;
+	assert_false(guest_reads(MSR_PAT, &value));
+	assert_false(guest_writes(MSR_PAT, 0));
+}
+
+static void single_msrs(void **state)
+{
+	u64 value;
+
+	(void)state;
+	/* locked, with nothing of VMX, whatever the firmware has left */
+	hw_value = ~0ull;
+	assert_true(guest_reads(MSR_FEATURE_CONTROL, &value));
+	assert_int_equal(value & 0x6ffff, 1);
+	assert_int_equal(value >> 19, ~0ull >> 19);
+	/* encryption stays, the rest does not matter */
+	hw_value = 1 << 23;
+	assert_true(guest_writes(MSR_SYSCFG, 1 << 23 | 1 << 19));
+	assert_int_equal(hw_written, 1 << 23 | 1 << 19);
+	hw_writes = 0;
+	assert_false(guest_writes(MSR_SYSCFG, 0));
+	assert_false(guest_writes(MSR_SYSCFG, 1 << 23 | 1 << 24));
+	/* the local APIC stays where it is */
+	assert_false(guest_writes(MSR_APIC_BASE, 0xfec00800));
+	assert_int_equal(hw_writes, 0);
+	assert_true(guest_writes(MSR_APIC_BASE, 0xfee00800));
+	assert_true(guest_writes(MSR_X2APIC + APIC_ICR / 16, 0xc4500));
+	assert_int_equal(icr_writes, 1);
+	assert_int_equal(hw_writes, 1);
+	assert_false(guest_writes(MSR_LSTAR, 1ull << 48));
+	assert_true(guest_writes(MSR_LSTAR, ~0ull << 47));
+	/* MTRRs go to whom they matter to */
+	assert_true(guest_writes(MSR_MTRR_DEFAULT, 6));
+	assert_int_equal(hw_writes, 2);
+	ops.set_mtrr = fake_set_mtrr;
+	assert_true(guest_writes(MSR_MTRR_DEFAULT, 6));
+	assert_int_equal(hw_writes, 2);
+	assert_int_equal(mtrr_writes, 1);
+}
+
+/* The deadline is in the machine's time, and 0 means none. */
+static void the_deadline_follows_the_counter(void **state)
+{
+	u64 value;
+
+	(void)state;
+	arch.tsc_offset = 1000;
+	assert_true(guest_writes(MSR_TSC_DEADLINE, 5000));
+	assert_int_equal(hw_written, 4000);
+	assert_true(guest_writes(MSR_TSC_DEADLINE, 0));
+	assert_int_equal(hw_written, 0);
+	hw_value = 4000;
+	assert_true(guest_reads(MSR_TSC_DEADLINE, &value));
+	assert_int_equal(value, 5000);
+	hw_value = 0;
+	assert_true(guest_reads(MSR_TSC_DEADLINE, &value));
+	assert_int_equal(value, 0);
+}
+
+/* EFER has no bit that CPUID does not show: none of UAIE (AMD's tags in pointers). */
+static void efer_goes_by_what_the_guest_sees(void **state)
+{
+	(void)state;
+	arch.vcpu.efer = EFER_LME | EFER_LMA;
+	assert_true(guest_writes(MSR_EFER, EFER_LME | EFER_SCE | EFER_NXE));
+	assert_int_equal(arch.vcpu.efer, EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE);
+	assert_false(guest_writes(MSR_EFER, EFER_LME | EFER_SVME));
+	assert_false(guest_writes(MSR_EFER, EFER_LME | EFER_UAIE));
+}
+
+/* ---- CPUID ---- */
+
+static u32 word(struct cpuid r, enum cpuid_register reg)
+{
+	const u32 words[] = {[A] = r.eax, [B] = r.ebx, [C] = r.ecx, [D] = r.edx};
+
+	return words[reg];
+}
+
+/* A processor that has everything. */
+static u32 shown(u32 leaf, u32 subleaf, enum cpuid_register reg)
+{
+	return word(cpuid_filter(leaf, subleaf, (struct cpuid){~0u, ~0u, ~0u, ~0u}, 0), reg);
+}
+
+static void the_words_are_in_order(void **state)
+{
+	(void)state;
+	for (u32 i = 1; i < nr_cpuid_rules; i++) {
+		const struct cpuid_rule *a = &cpuid_rules[i - 1], *b = a + 1;
+		u64 key_a = (u64)a->leaf << 32 | a->subleaf << 2 | a->reg;
+		u64 key_b = (u64)b->leaf << 32 | b->subleaf << 2 | b->reg;
+
+		assert_true(key_a < key_b);
+	}
+}
+
+/* Each bit of each word alone: it is there if the table has it, and then nothing else is changed.
+ */
+static void only_known_bits_are_shown(void **state)
+{
+	u32 hidden = 0;
+
+	(void)state;
+	for (u32 i = 0; i < nr_cpuid_rules; i++) {
+		const struct cpuid_rule *r = &cpuid_rules[i];
+
+		for (u32 bit = 0; bit < 32; bit++) {
+			struct cpuid raw = {0};
+			u32 *const reg[] = {&raw.eax, &raw.ebx, &raw.ecx, &raw.edx};
+
+			if ((r->leaf == 1 && bit == 27) ||
+			    (r->leaf == 7 && !r->subleaf && (r->reg == A || bit == 4)))
+				continue; /* below */
+			*reg[r->reg] = 1u << bit;
+			raw = cpuid_filter(r->leaf, r->subleaf, raw, 0);
+			assert_int_equal(word(raw, r->reg), r->show & 1u << bit);
+			assert_int_equal(raw.eax | raw.ebx | raw.ecx | raw.edx,
+					 r->show & 1u << bit);
+			hidden += !(r->show >> bit & 1);
+		}
+	}
+	printf("%u words, %u bits hidden\n", nr_cpuid_rules, hidden);
+}
+
+static void what_changes_events_is_hidden(void **state)
+{
+	static const struct {
+		u32 leaf, subleaf;
+		enum cpuid_register reg;
+		u32 bit;
+		const char *name;
+	} features[] = {
+		{7, 1, A, 17, "FRED"},
+		{7, 1, A, 18, "LKGS"},
+		{7, 1, A, 20, "NMI source"},
+		{7, 1, A, 26, "LAM"},
+		{7, 1, A, 27, "MSRLIST"},
+		{7, 0, D, 5, "user interrupts"},
+		{7, 1, D, 13, "user timer"},
+		{7, 1, D, 17, "UIRET"},
+		{7, 1, D, 15, "user MSR"},
+		{7, 1, D, 21, "APX"},
+		{7, 1, C, 4, "64-bit SIPI"},
+		{7, 1, C, 5, "MSR_IMM"},
+		{7, 0, C, 24, "bus lock"},
+		{7, 0, B, 2, "SGX"},
+		{7, 0, B, 25, "trace"},
+		{7, 0, D, 18, "PCONFIG"},
+		{1, 0, C, 5, "VMX"},
+		{1, 0, C, 6, "SMX"},
+		{0x80000001, 0, C, 2, "SVM"},
+		{0x80000001, 0, C, 12, "SKINIT"},
+		{0x80000008, 0, B, 3, "INVLPGB"},
+		{0x80000021, 0, A, 7, "UAI"},
+		{7, 1, A, 9, "unknown"},
+		{7, 2, D, 31, "unknown"},
+		{7, 3, A, 0, "unknown"},
+		{13, 0, A, 19, "APX state"},
+	};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(features); i++)
+		if (shown(features[i].leaf, features[i].subleaf, features[i].reg) >>
+			    features[i].bit &
+		    1)
+			fail_msg("%s is shown", features[i].name);
+}
+
+static void what_is_harmless_is_shown(void **state)
+{
+	(void)state;
+	assert_true(shown(1, 0, C) & 1u << 21); /* x2APIC */
+	assert_true(shown(1, 0, C) & 1u << 24); /* TSC deadline */
+	assert_true(shown(7, 0, B) & 1u << 20); /* SMAP */
+	assert_true(shown(7, 0, D) & 1u << 20); /* IBT */
+	assert_true(shown(7, 1, A) & 1u << 6);	/* LASS */
+	assert_int_equal(shown(2, 0, A), ~0u);
+	assert_int_equal(shown(0x80000001, 0, D), ~0u);
+	/* other leaves have no subleaves: whatever ECX holds, it is the same word */
+	assert_int_equal(shown(1, 77, C), shown(1, 0, C));
+	assert_int_equal(shown(0x80000001, 77, C), shown(0x80000001, 0, C));
+}
+
+static void hidden_leaves_are_empty(void **state)
+{
+	static const u32 leaves[] = {0x12, 0x14, 0x1b, 0x8000000a, 0x8000001f};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(leaves); i++)
+		for (enum cpuid_register reg = A; reg <= D; reg++)
+			assert_int_equal(shown(leaves[i], 0, reg), 0);
+	assert_int_equal(shown(7, 0, A), 2); /* the last subleaf that is known */
+	assert_int_equal(cpuid_filter(7, 0, (struct cpuid){.eax = 1}, 0).eax, 1);
+}
+
+static void two_bits_follow_cr4(void **state)
+{
+	const struct cpuid all = {~0u, ~0u, ~0u, ~0u}, none = {0};
+
+	(void)state;
+	assert_false(cpuid_filter(1, 0, all, 0).ecx & 1u << 27);
+	assert_true(cpuid_filter(1, 0, none, CR4_OSXSAVE).ecx & 1u << 27);
+	assert_false(cpuid_filter(7, 0, all, 0).ecx & 1u << 4);
+	assert_true(cpuid_filter(7, 0, none, CR4_PKE).ecx & 1u << 4);
+}
+
+/* ---- control registers and XCR0 ---- */
+
+static void the_cr_bits_are_listed_once(void **state)
+{
+	u64 seen[5] = {0};
+
+	(void)state;
+	for (u32 i = 0; i < nr_cr_rules; i++) {
+		const struct cr_rule *r = &cr_rules[i];
+
+		assert_true(r->cr == 0 || r->cr == 4);
+		assert_true(r->policy == PASS || r->policy == MIRROR);
+		assert_false(seen[r->cr] & r->bits);
+		if (i)
+			assert_true(r->cr >= cr_rules[i - 1].cr);
+		seen[r->cr] |= r->bits;
+	}
+}
+
+static void control_registers(void **state)
+{
+	const u64 vmxe = 1 << 13, smxe = 1 << 14, uintr = 1 << 25, lam = 1 << 28, fred = 1ull << 32;
+	const u64 linux_cr0 = 0x80050033, linux_cr4 = 0xf72ef0 & ~vmxe;
+
+	(void)state;
+	assert_true(cr_allows(0, linux_cr0));
+	assert_true(cr_allows(0, linux_cr0 | CR0_NW | CR0_CD));
+	assert_false(cr_allows(0, linux_cr0 | 1ull << 32));
+	assert_true(cr_allows(4, linux_cr4));
+	for (u32 bit = 0; bit < 64; bit++)
+		assert_true(cr_allows(4, 1ull << bit) || (cr_owned(4) >> bit & 1));
+	assert_false(cr_allows(4, linux_cr4 | vmxe));
+	assert_false(cr_allows(4, linux_cr4 | smxe));
+	assert_false(cr_allows(4, linux_cr4 | uintr));
+	assert_false(cr_allows(4, linux_cr4 | lam));
+	assert_false(cr_allows(4, linux_cr4 | fred));
+	/* NE is the guest's to see and the monitor's to keep */
+	assert_true(cr_owned(0) & CR0_NE);
+	assert_false(cr_owned(0) & (CR0_PG | CR0_PE | CR0_WP | CR0_CD));
+}
+
+static void xsetbv_refusals(void **state)
+{
+	const u64 avx512 = 0xe7, amx = 3 << 17, all = 0x602ff;
+	static const u64 good[] = {1, 3, 7, 0xe7, 0x1f, 0x203, 0x60003, 0x602ff};
+	static const u64 bad[] = {
+		0,
+		2, /* no x87 */
+		5, /* AVX without SSE */
+		0x27,
+		0x67,
+		0xc7, /* parts of AVX-512 */
+		0xe3, /* AVX-512 without AVX */
+		0xb,
+		0x13, /* half of MPX */
+		0x20003,
+		0x40003, /* half of AMX */
+		0x80003, /* APX */
+		0x103,	 /* supervisor state */
+		1ull << 62 | 3,
+		1ull << 63 | 3,
+	};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(xcr_allows(0, good[i], ~0ull));
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)
+		if (xcr_allows(0, bad[i], ~0ull))
+			fail_msg("XCR0 may be %#llx", (unsigned long long)bad[i]);
+	assert_true(xcr_allows(0, all, all));
+	assert_false(xcr_allows(0, all, all & ~amx));
+	assert_false(xcr_allows(0, avx512, 7));
+	assert_false(xcr_allows(1, 3, ~0ull));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, setup)
+	const struct CMUnitTest tests[] = {
+		T(the_msrs_are_in_order),
+		T(the_table_programs_the_bitmap),
+		T(hidden_msrs_are_not_there),
+		T(other_msrs_are_the_processor_s),
+		T(single_msrs),
+		T(the_deadline_follows_the_counter),
+		T(efer_goes_by_what_the_guest_sees),
+		T(the_words_are_in_order),
+		T(only_known_bits_are_shown),
+		T(what_changes_events_is_hidden),
+		T(what_is_harmless_is_shown),
+		T(hidden_leaves_are_empty),
+		T(two_bits_follow_cr4),
+		T(the_cr_bits_are_listed_once),
+		T(control_registers),
+		T(xsetbv_refusals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

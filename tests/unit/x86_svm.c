@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What SVM makes of hv.h: its bitmap of MSRs, the state that a CPU starts with, events and NMIs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "arch/platform.h"
+#include "arch/time.h"
+#include "core/pool.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "stage2/pgtable.h"
+#include "../../arch/x86/apic.h"
+#include "../../arch/x86/hv.h"
+#include "../../arch/x86/icr.h"
+#include "../../arch/x86/policy.h"
+#include "../../arch/x86/svm/svm.h"
+
+#define MAX_BLOCKS 16
+
+static struct boot_info info;
+struct boot_info *machine = &info;
+const struct hv_ops *hv = &svm_ops;
+struct pgtable stage2;
+static struct arch_cpu arch;
+static struct cpu cpu = {.arch = &arch}, *self = &cpu;
+static u8 *blocks[MAX_BLOCKS]; /* of the pool, as they were asked for */
+static u32 nr_blocks, kicks;
+static u64 entered_with; /* the event that the processor was given */
+static u64 interrupted;	 /* the one that its exit interrupts */
+
+/* ---- what the code under test calls ---- */
+
+void *pool_alloc(size_t pages)
+{
+	assert_true(nr_blocks < MAX_BLOCKS);
+	blocks[nr_blocks] = aligned_alloc(PAGE_SIZE, pages * PAGE_SIZE);
+	return memset(blocks[nr_blocks++], 0, pages * PAGE_SIZE);
+}
+
+void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa)
+{
+	struct vmcb *v = svm_of(self)->guest;
+
+	(void)gprs, (void)guest_pa, (void)host_pa;
+	entered_with = v->event_injection;
+	v->exit_int_info = interrupted;
+}
+
+void svm_open_window(void)
+{
+}
+
+enum exit_class svm_exit(struct cpu *c)
+{
+	assert_ptr_equal(c, self);
+	return EXIT_OTHER;
+}
+
+void arch_kick(struct cpu *c)
+{
+	assert_ptr_equal(c, self);
+	kicks++;
+}
+
+u64 host_root(void)
+{
+	return ~0ull;
+}
+
+void vcpu_die(struct cpu *c, const char *cause, const char *what, u64 code, u64 info1, u64 info2)
+{
+	(void)c, (void)cause, (void)what, (void)code, (void)info1, (void)info2;
+	abort();
+}
+
+void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
+{
+	(void)c, (void)vector, (void)has_error, (void)error;
+}
+
+int rdmsr_safe(u32 msr, u64 *value)
+{
+	(void)msr, (void)value;
+	return -EIO;
+}
+
+int wrmsr_safe(u32 msr, u64 value)
+{
+	(void)msr, (void)value;
+	return -EIO;
+}
+
+bool apic_is_x2(void)
+{
+	return false;
+}
+
+bool icr_filter(struct cpu *c, u32 icr, u32 destination, bool x2)
+{
+	(void)c, (void)icr, (void)destination, (void)x2;
+	return false;
+}
+
+void kexec_entry(struct cpu *c, u64 va)
+{
+	(void)c, (void)va;
+}
+
+u64 arch_time_us(void)
+{
+	return 0;
+}
+
+void arch_debug_putc(char c)
+{
+	(void)c;
+}
+
+/* ---- the tests ---- */
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&arch, 0, sizeof(arch));
+	nr_blocks = kicks = 0;
+	entered_with = interrupted = 0;
+	return hv->setup() || hv->setup_cpu(self);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	while (nr_blocks)
+		free(blocks[--nr_blocks]);
+	return 0;
+}
+
+static const struct msr_rule *rule_of(u32 msr)
+{
+	for (u32 i = 0; i < nr_msr_rules; i++)
+		if (msr >= msr_rules[i].first && msr <= msr_rules[i].last)
+			return &msr_rules[i];
+	return NULL;
+}
+
+/* Each bit of the permission map is what the table says, for every MSR that the map has. */
+static void the_bitmap_is_the_table(void **state)
+{
+	static const u32 ranges[] = {0, 0xc0000000, 0xc0010000};
+	const u8 *map = blocks[1]; /* behind the I/O permission map */
+	u32 set = 0;
+
+	(void)state;
+	msr_init();
+	for (u32 range = 0; range < 3; range++) {
+		for (u32 i = 0; i < 0x2000; i++) {
+			const struct msr_rule *r = rule_of(ranges[range] + i);
+			u8 bits = map[range * 0x800 + i / 4] >> i % 4 * 2 & 3;
+			bool now = r && r->when == ALWAYS;
+
+			assert_int_equal(bits & 1, now && r->read != PASS);
+			assert_int_equal(bits >> 1, now && r->write != PASS);
+			set += bits != 0;
+		}
+	}
+	assert_true(set > 20);
+	for (u32 i = 0x1800; i < 2 * PAGE_SIZE; i++)
+		assert_int_equal(map[i], 0);
+	/* what the map has not exits anyway, and is not mixed up with others */
+	hv->intercept_msr(0x40000000, true, true);
+	hv->intercept_msr(0xc0002000, true, true);
+	assert_int_equal(map[0], 0);
+	assert_int_equal(map[0x800], 0);
+}
+
+static void a_start_by_sipi(void **state)
+{
+	const struct svm_cpu *s = svm_of(self);
+	const struct vmcb *b = s->guest;
+	struct guest_state g;
+
+	(void)state;
+	memset(arch.vcpu.gpr, 0xff, sizeof(arch.vcpu.gpr));
+	arch.vcpu.event = 1;
+	state_reset(&g, 0x9a, CR0_CD | CR0_PG | CR0_PE);
+	hv->set_state(self, &g);
+	assert_int_equal(arch.vcpu.rip, 0);
+	assert_int_equal(arch.vcpu.rflags, 2);
+	assert_int_equal(arch.vcpu.cr0, CR0_CD | CR0_ET);
+	assert_int_equal(arch.vcpu.cs_base, 0x9a000);
+	assert_false(arch.vcpu.long_code || arch.vcpu.wide_code);
+	assert_int_equal(arch.vcpu.efer, 0);
+	assert_int_equal(arch.vcpu.event, 0);
+	assert_int_equal(arch.vcpu.gpr[RDX], cpuid(1, 0).eax);
+	for (u32 r = 0; r < NR_GPRS; r++)
+		assert_true(r == RDX || !arch.vcpu.gpr[r]);
+	assert_int_equal(b->efer, EFER_SVME);
+	assert_int_equal(b->cs.selector, 0x9a00);
+	assert_int_equal(b->cs.attributes, 0x9b);
+	assert_int_equal(b->ss.attributes, 0x93);
+	assert_int_equal(b->tr.attributes, 0x8b);
+	assert_int_equal(b->idtr.limit, 0xffff);
+	assert_int_equal(b->g_pat, PAT_RESET);
+	assert_int_equal(b->dr7, DR7_RESET);
+}
+
+static void the_state_is_the_vmcb_s(void **state)
+{
+	const struct vmcb *b = svm_of(self)->guest;
+	struct guest_state g;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(g); i++)
+		((u8 *)&g)[i] = (u8)(i * 7 + 1);
+	hv->set_state(self, &g);
+	assert_memory_equal(&b->es, &g.es, sizeof(g.es));
+	assert_memory_equal(&b->cs, &g.cs, sizeof(g.cs));
+	assert_memory_equal(&b->ss, &g.ss, sizeof(g.ss));
+	assert_memory_equal(&b->ds, &g.ds, sizeof(g.ds));
+	assert_memory_equal(&b->fs, &g.fs, sizeof(g.fs));
+	assert_memory_equal(&b->gs, &g.gs, sizeof(g.gs));
+	assert_memory_equal(&b->ldtr, &g.ldtr, sizeof(g.ldtr));
+	assert_memory_equal(&b->tr, &g.tr, sizeof(g.tr));
+	assert_memory_equal(&b->gdtr, &g.gdtr, sizeof(g.gdtr));
+	assert_memory_equal(&b->idtr, &g.idtr, sizeof(g.idtr));
+	assert_memory_equal(b->syscall, g.syscall, sizeof(g.syscall));
+	assert_int_equal(b->cr2, g.cr2);
+	assert_int_equal(b->dr6, g.dr6);
+	assert_int_equal(arch.vcpu.cr3, g.cr3);
+	assert_int_equal(arch.vcpu.cr4, g.cr4);
+	assert_int_equal(arch.vcpu.rip, g.rip);
+	assert_int_equal(arch.vcpu.kernel_gs_base, g.syscall[SYSCALL_KERNEL_GS_BASE]);
+	assert_memory_equal(arch.vcpu.gpr, g.gpr, sizeof(g.gpr));
+}
+
+/* An event is given once; one that the exit interrupts comes again, unless its INT does. */
+static void events(void **state)
+{
+	const u64 gp = VEC_GP | EVENT_EXCEPTION | EVENT_HAS_ERROR | EVENT_VALID | 5ull << 32;
+
+	(void)state;
+	arch.vcpu.event = gp;
+	hv->run(self);
+	assert_int_equal(entered_with, gp);
+	assert_int_equal(arch.vcpu.event, 0);
+	interrupted = gp;
+	hv->run(self);
+	assert_int_equal(entered_with, 0);
+	assert_int_equal(arch.vcpu.event, gp);
+	interrupted = 0x80 | EVENT_SOFTWARE | EVENT_VALID;
+	hv->run(self);
+	assert_int_equal(entered_with, gp);
+	assert_int_equal(arch.vcpu.event, 0);
+}
+
+/* The window closes with an NMI and opens behind the IRET of its handler, even if that faults. */
+static void nmi_window(void **state)
+{
+	struct vmcb *b = svm_of(self)->guest;
+
+	(void)state;
+	arch.vcpu.event = 0x30 | EVENT_VALID; /* in the way: come back behind it */
+	assert_false(hv->nmi_window(self));
+	assert_int_equal(kicks, 1);
+	arch.vcpu.event = 0;
+	assert_true(hv->nmi_window(self));
+	assert_true(b->intercept1 & INTERCEPT_IRET);
+	for (u32 completed = 0; completed < 2; completed++) {
+		assert_false(hv->nmi_window(self));
+		assert_int_equal(kicks, 1);
+		arch.vcpu.rflags = RFLAGS_FIXED;
+		svm_iret(self);
+		assert_int_equal(arch.step, STEP_VENDOR);
+		assert_true(arch.vcpu.rflags & RFLAGS_TF);
+		assert_false(b->intercept1 & INTERCEPT_IRET);
+		hv->step_end(self, completed);
+		/* the flags that it has loaded stay */
+		assert_int_equal(!(arch.vcpu.rflags & RFLAGS_TF), !completed);
+		assert_true(hv->nmi_window(self));
+	}
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(the_bitmap_is_the_table),
+		T(a_start_by_sipi),
+		T(the_state_is_the_vmcb_s),
+		T(events),
+		T(nmi_window),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
