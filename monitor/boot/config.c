@@ -74,7 +74,7 @@ static bool parse_ipv4(const char **s, u32 *addr)
 	return true;
 }
 
-static bool store(const struct key *k, struct config *c, u64 v)
+static bool store_number(const struct key *k, struct config *c, u64 v)
 {
 	if (v < k->min || v > k->max)
 		return false;
@@ -115,7 +115,7 @@ static bool set_number(const struct key *k, struct config *c, const char *value)
 {
 	u64 v;
 
-	return parse_number(&value, &v) && !*value && store(k, c, v);
+	return parse_number(&value, &v) && !*value && store_number(k, c, v);
 }
 
 static bool set_memory(const struct key *k, struct config *c, const char *value)
@@ -130,7 +130,7 @@ static bool set_memory(const struct key *k, struct config *c, const char *value)
 		v <<= 30;
 	else
 		return false;
-	return !value[1] && v >= k->min && store(k, c, ALIGN_UP(v, 2ull << 20));
+	return !value[1] && v >= k->min && store_number(k, c, ALIGN_UP(v, 2ull << 20));
 }
 
 static bool set_level(const struct key *k, struct config *c, const char *value)
@@ -142,7 +142,7 @@ static bool set_level(const struct key *k, struct config *c, const char *value)
 
 	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(value, names[i]))
-			return store(k, c, i);
+			return store_number(k, c, i);
 	return false;
 }
 

@@ -23,8 +23,8 @@ static const char *const known_loaders[] = {
 static struct boot *hooked; /* what the hook works on; set last of all */
 
 static int read_config(struct boot *b);
-static int prepare(struct boot *b);
-static void undo(struct boot *b);
+static int prepare_takeover(struct boot *b);
+static void undo_takeover(struct boot *b);
 static EFI_STATUS boot_natively(struct boot *b);
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
@@ -41,14 +41,14 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 
 	err = read_config(&b);
 	if (!err)
-		err = prepare(&b);
+		err = prepare_takeover(&b);
 	if (!err) {
 		err = program_run(&b, b.config.next, b.config.cmdline, &status);
 		if (err)
 			say(&b, "next=%s: %s", b.config.next, efi_error(status));
 	}
 	/* still here: there was an error, or the next loader gave up */
-	undo(&b);
+	undo_takeover(&b);
 	return err ? boot_natively(&b) : status;
 }
 
@@ -74,7 +74,7 @@ static int start_core(struct boot *b);
 static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key);
 
 /* First what only looks and allocates, then what changes the machine for the next loader. */
-static int prepare(struct boot *b)
+static int prepare_takeover(struct boot *b)
 {
 	int err;
 
@@ -103,7 +103,7 @@ static int prepare(struct boot *b)
 	return 0;
 }
 
-static void undo(struct boot *b)
+static void undo_takeover(struct boot *b)
 {
 	hook_remove(b);
 	hooked = NULL;
@@ -175,7 +175,7 @@ static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key)
 	return EFI_SUCCESS;
 }
 
-static void stop(struct boot *b)
+static void stop_machine(struct boot *b)
 {
 	UINTN which;
 
@@ -191,7 +191,7 @@ static EFI_STATUS boot_natively(struct boot *b)
 	EFI_STATUS status;
 
 	if (b->config.require) {
-		stop(b);
+		stop_machine(b);
 		return EFI_ABORTED;
 	}
 	say(b, "going on without the monitor");

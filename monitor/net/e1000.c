@@ -174,7 +174,7 @@ static bool wait_clear(const struct e1000 *e, u32 reg, u32 bits)
 }
 
 /* Quiet the card and reset it (SDM 14.3, 82574 4.6). */
-static int reset(const struct e1000 *e)
+static int reset_card(const struct e1000 *e)
 {
 	reg_write(e, IMC, ~0u);
 	reg_write(e, RCTL, 0);
@@ -250,7 +250,7 @@ static void e1000_stop(struct nic *n)
 {
 	struct e1000 *e = n->priv;
 
-	reset(e);
+	reset_card(e);
 	pci_disable(&e->pci);
 	n->priv = NULL;
 	n->has_irq = false;
@@ -288,7 +288,7 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 	e->regs = arch_mmio(PA(d->bar[0].base), d->bar[0].size);
 	n->priv = e;
 	pci_enable(d);
-	err = e->regs ? reset(e) : -EIO;
+	err = e->regs ? reset_card(e) : -EIO;
 	if (err)
 		goto fail;
 	err = read_mac(e, n->mac);

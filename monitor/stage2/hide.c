@@ -22,7 +22,7 @@ static void *stand_in_of(u8 byte)
 	return *page;
 }
 
-static int hide(u64 base, u64 size, u8 byte)
+static int hide_range(u64 base, u64 size, u8 byte)
 {
 	void *page = stand_in_of(byte);
 
@@ -31,12 +31,12 @@ static int hide(u64 base, u64 size, u8 byte)
 
 int hide_memory(u64 base, u64 size)
 {
-	return hide(base, size, 0);
+	return hide_range(base, size, 0);
 }
 
 int hide_device(u64 base, u64 size)
 {
-	return hide(base, size, 0xff);
+	return hide_range(base, size, 0xff);
 }
 
 int hide_from_writes(u64 base, u64 size)

@@ -196,7 +196,7 @@ struct patch *engine_awaits(const struct engine *e, const char *name)
 /* ---- the steps: what comes before the patch's own way off ---- */
 
 /* The agent has a reference and the new addresses, or it has not. */
-static s32 restored(struct patch *p, struct patch *q, s32 result)
+static s32 patch_restored(struct patch *p, struct patch *q, s32 result)
 {
 	s32 error = result < 0 ? result : q->returning ? 0 : -EPROTO;
 
@@ -222,7 +222,7 @@ bool script_rollback(struct engine *e, struct script *s, struct suture_step_repl
 			GIVE(s, script_restore(r, s->p));
 			s->awaits = false;
 		}
-		s->error = restored(p, s->p, s->result);
+		s->error = patch_restored(p, s->p, s->result);
 		if (s->error)
 			return script_become(s, SCRIPT_GIVE_BACK);
 	}

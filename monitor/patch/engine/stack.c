@@ -39,8 +39,8 @@ static bool on_after(const struct change *c, const struct patch *p, const struct
  * The function that is (c == NULL) or will be on top of the stack of the original at key; *owner is
  * its patch, and stays as it is if there is none.
  */
-static const struct func *top(const struct engine *e, u64 key, const struct change *c,
-			      const struct patch **owner)
+static const struct func *top_func(const struct engine *e, u64 key, const struct change *c,
+				   const struct patch **owner)
 {
 	const struct func *found = NULL;
 	const struct patch *p;
@@ -59,11 +59,11 @@ static const struct func *top(const struct engine *e, u64 key, const struct chan
 
 const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner)
 {
-	return top(e, key, NULL, owner);
+	return top_func(e, key, NULL, owner);
 }
 
-static void fill(struct switch_func *s, const struct func *f, const struct func *before,
-		 const struct func *after)
+static void fill_switch(struct switch_func *s, const struct func *f, const struct func *before,
+			const struct func *after)
 {
 	*s = (struct switch_func){
 		.key = f->old_addr,
@@ -162,12 +162,12 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 			if (f->on == on_after(c, p, f) || !is_first(e, p, i, c))
 				continue;
 			active = p;
-			before = top(e, f->old_addr, NULL, &active);
-			after = top(e, f->old_addr, c, &later);
+			before = top_func(e, f->old_addr, NULL, &active);
+			after = top_func(e, f->old_addr, c, &later);
 			if (before == after)
 				continue;
 			if (d->funcs)
-				fill(&d->funcs[d->nr_funcs], f, before, after);
+				fill_switch(&d->funcs[d->nr_funcs], f, before, after);
 			d->nr_funcs++;
 			add_parts(d, active, before ? before : f, before);
 		}
@@ -175,7 +175,7 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 	add_payloads(e, c, d);
 }
 
-static void turn(struct func *f, bool on)
+static void turn_func(struct func *f, bool on)
 {
 	if (f->on == on)
 		return;
@@ -183,14 +183,14 @@ static void turn(struct func *f, bool on)
 	func_found(f);
 }
 
-static void commit(struct engine *e, const struct change *c)
+static void commit_change(struct engine *e, const struct change *c)
 {
 	struct patch *p;
 	u32 i;
 
 	for (p = e->patches; p; p = p->next) {
 		for (i = 0; p->installed && i < p->nr_funcs; i++)
-			turn(&p->funcs[i], on_after(c, p, &p->funcs[i]));
+			turn_func(&p->funcs[i], on_after(c, p, &p->funcs[i]));
 		if (c->restore && p->returning)
 			p->on = true;
 	}
@@ -237,7 +237,7 @@ static int try_change(struct engine *e, const struct change *c, enum switch_care
 	if (r->mismatch[0])
 		log_limited(LOG_PATCH, LOG_ERROR, "patch '%s' was switched, but %s", c->patch->name,
 			    r->mismatch);
-	commit(e, c);
+	commit_change(e, c);
 	engine_look_anew(e);
 	return 0;
 }
@@ -299,8 +299,8 @@ int engine_validate(struct engine *e, struct patch *p, struct transition_report 
 	}
 	for (i = 0; i < p->nr_funcs; i++)
 		if (p->objects[p->funcs[i].object].loaded)
-			fill(&funcs[n++], &p->funcs[i], top(e, p->funcs[i].old_addr, NULL, &owner),
-			     &p->funcs[i]);
+			fill_switch(&funcs[n++], &p->funcs[i],
+				    top_func(e, p->funcs[i].old_addr, NULL, &owner), &p->funcs[i]);
 	set = (struct switch_set){.funcs = funcs, .count = n};
 	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;
 	e->ops.free(e->ops.ctx, funcs, size);
