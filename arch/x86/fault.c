@@ -54,7 +54,7 @@ static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
 	struct guest_insn insn;
 
 	if (!decode(c, f, &insn))
-		return EXIT_APIC;
+		return EXIT_IRQCHIP;
 	/* Other widths are undefined (APM vol. 2, 16.3.2). */
 	if (insn.store && insn.size == 4 && !(f->ipa.v & 3))
 		apic_guest_write(c, f->ipa.v & ~PAGE_MASK, (u32)insn.value);
@@ -63,7 +63,7 @@ static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
 			    "guest CPU %u: strange write to its local APIC at %#llx", c->id,
 			    (unsigned long long)c->arch->vcpu.rip);
 	hv->skip(c, insn.len);
-	return EXIT_APIC;
+	return EXIT_IRQCHIP;
 }
 
 static void hidden_access(struct cpu *c, const struct stage2_fault *f)
@@ -116,13 +116,13 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 	if (f->write && ALIGN_DOWN(f->ipa.v, PAGE_SIZE) == apic.v)
 		return apic_access(c, f);
 	if (shadow_access(c, f))
-		return EXIT_STAGE2;
+		return EXIT_STAGE2_FAULT;
 	if (hide_covers(f->ipa)) {
 		hidden_access(c, f);
-		return EXIT_STAGE2;
+		return EXIT_STAGE2_FAULT;
 	}
 	log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: stage 2 has nothing at %#llx for %#llx",
 		    c->id, (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
 	inject_gp(c);
-	return EXIT_STAGE2;
+	return EXIT_STAGE2_FAULT;
 }

@@ -159,12 +159,12 @@ enum exit_class vcpu_rdmsr(struct cpu *c, u32 len)
 
 	if (read_msr(c, (u32)v->gpr[RCX], &value)) {
 		hv->inject_fault(c, VEC_GP, true, 0);
-		return EXIT_MSR;
+		return EXIT_SYSREG;
 	}
 	v->gpr[RAX] = (u32)value;
 	v->gpr[RDX] = value >> 32;
 	hv->skip(c, len);
-	return EXIT_MSR;
+	return EXIT_SYSREG;
 }
 
 enum exit_class vcpu_wrmsr(struct cpu *c, u32 len)
@@ -176,5 +176,5 @@ enum exit_class vcpu_wrmsr(struct cpu *c, u32 len)
 		hv->inject_fault(c, VEC_GP, true, 0);
 	else
 		hv->skip(c, len);
-	return msr == MSR_X2APIC + APIC_ICR / 16 ? EXIT_APIC : EXIT_MSR;
+	return msr == MSR_X2APIC + APIC_ICR / 16 ? EXIT_IRQCHIP : EXIT_SYSREG;
 }

@@ -80,15 +80,17 @@ static void show_pauses(struct out *o)
 	metric_seconds(o, "pause_max_seconds", "How long the longest pause took.", s.max_us);
 }
 
-static void show_pool(struct out *o)
+static void show_memory(struct out *o)
 {
 	struct pool_stats s;
 
 	pool_stats(&s);
-	metric_family(o, "pool_pages", "gauge", "The monitor's memory, 4 KiB pages.");
-	metric_sample(o, "pool_pages", "state", "used", s.used_pages);
-	metric_sample(o, "pool_pages", "state", "free", s.total_pages - s.used_pages);
-	metric_value(o, "pool_peak_pages", "gauge", "Most pages in use at once.", s.peak_pages);
+	metric_family(o, "memory_bytes", "gauge", "The monitor's memory.");
+	metric_sample(o, "memory_bytes", "state", "used", s.used_pages * PAGE_SIZE);
+	metric_sample(o, "memory_bytes", "state", "free",
+		      (s.total_pages - s.used_pages) * PAGE_SIZE);
+	metric_value(o, "memory_peak_bytes", "gauge", "Most memory in use at once.",
+		     s.peak_pages * PAGE_SIZE);
 }
 
 static void show_patches(const struct engine *e, struct out *o)
@@ -106,9 +108,9 @@ static void show_patches(const struct engine *e, struct out *o)
 	engine_guest_health(e, &h);
 	metric_seconds(o, "agent_silent_seconds",
 		       "Since the agent's last word; 0 while there is no agent.", h.silent_us);
-	metric_family(o, "guest", "gauge", "1 for the state that the guest is in.");
+	metric_family(o, "guest_state", "gauge", "1 for the state that the guest is in.");
 	for (u32 i = 0; i < GUEST_STATES; i++)
-		metric_sample(o, "guest", "state", guest_state_name((enum guest_state)i),
+		metric_sample(o, "guest_state", "state", guest_state_name((enum guest_state)i),
 			      i == h.state);
 	metric_family(o, "patches", "gauge", "Patches in each phase.");
 	for (u32 i = 0; i <= PHASE_FAILED; i++)
@@ -142,7 +144,8 @@ static void show_shadow(const struct engine *e, struct out *o)
 		       look.last_us);
 	metric_seconds(o, "readback_max_seconds", "The most that any look took in one go.",
 		       look.max_us);
-	metric_value(o, "shadow_pages", "gauge", "Pages that carry redirects.", s.pages);
+	metric_value(o, "redirect_pages", "gauge", "Pages of the guest that carry redirects.",
+		     s.pages);
 }
 
 static void show_net(struct out *o)
@@ -191,7 +194,7 @@ void api_metrics(const struct engine *e, struct api_reply *reply)
 	metric_seconds(o, "uptime_seconds", "Since the monitor's start.", arch_time_us());
 	show_cpus(o);
 	show_pauses(o);
-	show_pool(o);
+	show_memory(o);
 	show_patches(e, o);
 	show_variables(e, o);
 	show_shadow(e, o);

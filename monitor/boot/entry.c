@@ -65,6 +65,9 @@ static int read_config(struct boot *b)
 	err = config_parse(&b->config, text, size, why, sizeof(why));
 	if (err)
 		say(b, "%s: %s", CONFIG_PATH, why);
+	else if (b->config.debug_port > ARCH_DEBUG_PORT_MAX)
+		err = fail(b, -EINVAL, "%s: debug_port=0x%lx: 0 to 0x%x expected", CONFIG_PATH,
+			   b->config.debug_port, ARCH_DEBUG_PORT_MAX);
 	b->bs->FreePool(text);
 	return err;
 }

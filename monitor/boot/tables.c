@@ -39,7 +39,7 @@ static int choose_cpus(struct boot *b)
 		if (info->cpu_hwid[i] == (u64)b->config.service_cpu)
 			return 0;
 	}
-	return fail(b, -EINVAL, "service_cpu=%d: %s", b->config.service_cpu,
+	return fail(b, -EINVAL, "service_cpu=%lld: %s", (long long)b->config.service_cpu,
 		    boot == (u64)b->config.service_cpu
 			    ? "that is the boot CPU, which the guest needs"
 			    : "no such CPU");

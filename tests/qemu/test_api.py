@@ -50,7 +50,7 @@ def status_of(answer):
 
 
 def pages_in_use(guest):
-    return guest.json("/v1/status")["memory"]["used_pages"]
+    return guest.json("/v1/status")["memory"]["used_bytes"] // 4096
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ static inline void assert_nothing_changed(void)
 	assert_original(B);
 	assert_int_equal(redirects(), 0);
 	assert_int_equal(report.functions_redirected, 0);
-	assert_int_equal(report.pages_shadowed, 0);
+	assert_int_equal(report.pages_remapped, 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

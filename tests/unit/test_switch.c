@@ -23,7 +23,7 @@ static void there_and_back(void **state)
 	assert_int_equal(report.cpus_paused, 3);
 	assert_int_equal(report.functions_redirected, 3);
 	assert_int_equal(report.functions_verified, 3);
-	assert_int_equal(report.pages_shadowed, 3);
+	assert_int_equal(report.pages_remapped, 3);
 	assert_int_equal(report.tasks_checked, 4);
 	assert_true(report.words_checked > 0);
 	assert_int_equal(report.pause_max_us, report.pause_last_us);
@@ -154,7 +154,7 @@ static void the_active_code_blocks(void **state)
 	add_func("a", A, NEW_A, 0);
 	syn_set(word, NEW_A + SIZE);
 	assert_fails(-EAGAIN, "is in a");
-	assert_int_equal(report.pages_shadowed, 0);
+	assert_int_equal(report.pages_remapped, 0);
 	assert_int_equal(target(A), NEW_A);
 	syn_set(word, A + SIZE); /* stale: the old code has not run since */
 	assert_done();

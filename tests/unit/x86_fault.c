@@ -72,7 +72,7 @@ bool newkernel_check(struct cpu *c)
 enum exit_class apic_guest_write(struct cpu *c, u32 offset, u32 value)
 {
 	(void)c, (void)offset, (void)value;
-	return EXIT_APIC;
+	return EXIT_IRQCHIP;
 }
 
 void nmi_iret_done(struct cpu *c)

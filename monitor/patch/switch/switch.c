@@ -443,7 +443,7 @@ free_ahead:
 static void clear_attempt(struct transition_report *r)
 {
 	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
-	r->pages_shadowed = 0;
+	r->pages_remapped = 0;
 	r->blocker = (struct blocker){0};
 	r->reason[0] = r->detail[0] = r->mismatch[0] = '\0';
 }
@@ -533,7 +533,7 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 	if (err == -EBUSY)
 		err = describe_blocker(a.all, a.nr_all, r);
 	if (!err) {
-		r->pages_shadowed = shadow_plan_pages(a.plan);
+		r->pages_remapped = shadow_plan_pages(a.plan);
 		r->functions_redirected += set->count;
 		read_back(set, a.plan, r);
 		shadow_plan_finish(a.plan);
