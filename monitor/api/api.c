@@ -174,7 +174,7 @@ static bool body_allowed(const struct api_route *r, const struct http_request *r
 		api_error(reply, 413, -EFBIG,
 			  "the body has %llu bytes: a bundle has at most %u; strip the payload's "
 			  "debug information",
-			  (unsigned long long)rq->content_length, SUTURE_BUNDLE_MAX);
+			  rq->content_length, SUTURE_BUNDLE_MAX);
 	else if (r->take && !rq->content_length)
 		api_error(reply, 400, -EMSGSIZE, "the body is empty: send a bundle");
 	else if (r->take && *rq->content_type &&

@@ -89,7 +89,7 @@ void json_str(struct json *j, const char *key, const char *s)
 void json_u64(struct json *j, const char *key, u64 v)
 {
 	begin_member(j, key);
-	out_format(j->out, "%llu", (unsigned long long)v);
+	out_format(j->out, "%llu", v);
 }
 
 void json_bool(struct json *j, const char *key, bool v)
@@ -107,7 +107,7 @@ void json_null(struct json *j, const char *key)
 void json_address(struct json *j, const char *key, u64 v)
 {
 	begin_member(j, key);
-	out_format(j->out, "\"0x%llx\"", (unsigned long long)v);
+	out_format(j->out, "\"0x%llx\"", v);
 }
 
 void json_bytes(struct json *j, const char *key, const u8 *bytes, size_t len)

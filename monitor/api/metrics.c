@@ -22,21 +22,20 @@ static void metric_value(struct out *o, const char *name, const char *type, cons
 			 u64 value)
 {
 	metric_family(o, name, type, help);
-	out_format(o, "suture_%s %llu\n", name, (unsigned long long)value);
+	out_format(o, "suture_%s %llu\n", name, value);
 }
 
 static void metric_seconds(struct out *o, const char *name, const char *help, u64 us)
 {
 	metric_family(o, name, "gauge", help);
-	out_format(o, "suture_%s %llu.%06llu\n", name, (unsigned long long)(us / 1000000),
-		   (unsigned long long)(us % 1000000));
+	out_format(o, "suture_%s %llu.%06llu\n", name, us / 1000000, us % 1000000);
 }
 
 /* A sample with one label. */
 static void metric_sample(struct out *o, const char *name, const char *label, const char *which,
 			  u64 value)
 {
-	out_format(o, "suture_%s{%s=\"%s\"} %llu\n", name, label, which, (unsigned long long)value);
+	out_format(o, "suture_%s{%s=\"%s\"} %llu\n", name, label, which, value);
 }
 
 static void show_cpus(struct out *o)
@@ -64,7 +63,7 @@ static void show_cpus(struct out *o)
 			continue;
 		for (u32 i = 0; i < EXIT_CLASSES; i++)
 			out_format(o, "suture_exits_total{cpu=\"%u\",class=\"%s\"} %llu\n", c->id,
-				   exit_class_names[i], (unsigned long long)READ_ONCE(c->exits[i]));
+				   exit_class_names[i], READ_ONCE(c->exits[i]));
 	}
 }
 

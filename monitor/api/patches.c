@@ -9,7 +9,7 @@ void api_json_id(struct json *j, const char *key, u64 id)
 {
 	char text[24];
 
-	format(text, sizeof(text), "%llu", (unsigned long long)id);
+	format(text, sizeof(text), "%llu", id);
 	json_str(j, key, text);
 }
 

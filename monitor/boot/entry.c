@@ -66,7 +66,7 @@ static int read_config(struct boot *b)
 	if (err)
 		say(b, "%s: %s", CONFIG_PATH, why);
 	else if (b->config.debug_port > ARCH_DEBUG_PORT_MAX)
-		err = fail(b, -EINVAL, "%s: debug_port=0x%lx: 0 to 0x%x expected", CONFIG_PATH,
+		err = fail(b, -EINVAL, "%s: debug_port=0x%llx: 0 to 0x%x expected", CONFIG_PATH,
 			   b->config.debug_port, ARCH_DEBUG_PORT_MAX);
 	b->bs->FreePool(text);
 	return err;
@@ -100,7 +100,7 @@ static int prepare_takeover(struct boot *b)
 
 	hooked = b;
 	hook_install(b, leave_firmware);
-	say(b, "guest CPUs: %u; the monitor has CPU ID %lu and %lu MiB at 0x%lx",
+	say(b, "guest CPUs: %u; the monitor has CPU ID %llu and %llu MiB at 0x%llx",
 	    b->info->nr_cpus - 1, b->info->cpu_hwid[b->info->service_cpu],
 	    b->info->memory_size >> 20, b->info->memory.v);
 	return 0;

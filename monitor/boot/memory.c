@@ -54,7 +54,7 @@ int memory_reserve(struct boot *b)
 	if (status) {
 		b->memory = 0;
 		return fail(b, -ENOMEM,
-			    "no %lu MiB of memory below 4 GiB for the monitor (memory=)",
+			    "no %llu MiB of memory below 4 GiB for the monitor (memory=)",
 			    b->config.memory >> 20);
 	}
 	if (ARCH_TRAMPOLINE_LIMIT) {

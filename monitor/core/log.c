@@ -63,7 +63,7 @@ static void debug_line(const struct log_entry *e)
 	char head[32];
 
 	format(head, sizeof(head), "suture %c %7llu.%03llu ", letters[e->level & 3],
-	       (unsigned long long)(e->time_us / 1000), (unsigned long long)(e->time_us % 1000));
+	       e->time_us / 1000, e->time_us % 1000);
 	debug_text(head);
 	debug_text(e->text);
 	arch_debug_putc('\n');
@@ -113,7 +113,7 @@ static void append_left_out(enum log_kind kind, u64 now)
 	if (*told == left_out)
 		return;
 	format(e.text, sizeof(e.text), "%llu more lines like the next ones ('%s') were left out",
-	       (unsigned long long)(left_out - *told), places[kind].name);
+	       left_out - *told, places[kind].name);
 	*told = left_out;
 	append_line(&e);
 }

@@ -227,7 +227,7 @@ static bool may_go(u64 gen)
 		now.finish(now.arg);
 	log_limited(LOG_CPU, LOG_ERROR,
 		    "pause %llu: its initiator vanished after the commit; another CPU finished it",
-		    (unsigned long long)gen);
+		    gen);
 	change_phase(gen, FINISHING, IDLE);
 	return true;
 }

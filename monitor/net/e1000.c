@@ -276,8 +276,8 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 	int err;
 
 	if (d->bar[0].io || d->bar[0].size < REGS_SIZE) {
-		log_error("e1000: no usable BAR 0 (address %#llx, size %#llx)",
-			  (unsigned long long)d->bar[0].base, (unsigned long long)d->bar[0].size);
+		log_error("e1000: no usable BAR 0 (address %#llx, size %#llx)", d->bar[0].base,
+			  d->bar[0].size);
 		return -ENODEV;
 	}
 	e = pool_alloc(E1000_PAGES);

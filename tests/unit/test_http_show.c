@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the API shows of a real engine: status, patches, shadow variables, log, metrics. */
 #include "api_rig.h"
+#include "document.h"
 #include "core/log.h"
 #include "lib/format.h"
 
@@ -378,6 +379,57 @@ static void metrics_are_well_formed(void **state)
 	assert_in_range(samples, 50, 120);
 }
 
+/* ---- docs/api.md ---- */
+
+static struct {
+	struct names members, metrics;
+} answered;
+
+static void note_names(void)
+{
+	names_find(&answered.members, text, "\"", "\":");
+	names_find(&answered.metrics, text, "# TYPE suture_", " ");
+}
+
+/* What only a monitor with a NIC has. */
+static const char *const nic_members[] = {"driver",	"mac",	      "link",	    "interrupt",
+					  "rx_packets", "tx_packets", "rx_dropped", "tx_dropped"};
+static const char *const nic_metrics[] = {"nic_packets_total", "nic_dropped_total", "nic_link_up"};
+
+/*
+ * The last test: of all answers that the others had, each member and each metric is in the
+ * document, and what is there was in one of them. tests/qemu/test_api.py looks at where it stands
+ * as well.
+ */
+static void names_are_documented(void **state)
+{
+	struct names members = {0}, metrics = {0};
+	const char *api = document("docs/api.md");
+	size_t wrong;
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(request("GET", "/v1/info"), 200);
+	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 202);
+	assert_int_equal(request("DELETE", "/v1/patches"), 200);
+	for (u32 i = 0; i < ARRAY_SIZE(nic_members); i++)
+		names_put(&answered.members, nic_members[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(nic_metrics); i++)
+		names_put(&answered.metrics, nic_metrics[i]);
+	names_find(&members, api, "\"", "\":");
+	names_find(&metrics, api, "`suture_", "`");
+	/* these are members of "patches", of which the document shows one */
+	for (u32 i = 0; i <= PHASE_FAILED; i++) {
+		names_put(&members, patch_phase_name(i));
+		names_put(&answered.members, patch_phase_name(i));
+	}
+	wrong = names_missing(&answered.members, &members, "a member that docs/api.md lacks");
+	wrong += names_missing(&answered.metrics, &metrics, "a metric that docs/api.md lacks");
+	wrong += names_missing(&members, &answered.members, "documented, and in no answer");
+	wrong += names_missing(&metrics, &answered.metrics, "documented, and no metric");
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,7 +443,9 @@ int main(void)
 		T(shows_dead_cpus),
 		T(pages_through_the_log),
 		T(metrics_are_well_formed),
+		T(names_are_documented),
 	};
 
+	on_answer = note_names;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,7 +215,7 @@ int check_task(const struct guest_task *t, void *arg)
 
 	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
 		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
-				    (unsigned long long)c->r->tasks_checked - 1);
+				    c->r->tasks_checked - 1);
 	/* A task that has exited is listed until its parent asks; its stack is gone before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;

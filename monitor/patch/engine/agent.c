@@ -187,7 +187,7 @@ static int set_enabled(struct engine *e, struct patch *p, bool on, const char *w
 	if (state) {
 		log_limited(LOG_PATCH, LOG_WARN,
 			    "patch '%s' cannot be disabled: its state %llu is marked block_disable",
-			    p->name, (unsigned long long)state);
+			    p->name, state);
 		return -EINVAL;
 	}
 	p->revert = (struct transition_report){0};

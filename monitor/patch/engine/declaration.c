@@ -238,8 +238,7 @@ static int check_states(struct declaration *d)
 			return refuse(d, EINVAL, "state %u is malformed", i);
 		for (j = 0; j < i; j++)
 			if (d->states[j].id == st->id)
-				return refuse(d, EINVAL, "state %llu is there twice",
-					      (unsigned long long)st->id);
+				return refuse(d, EINVAL, "state %llu is there twice", st->id);
 	}
 	return 0;
 }
@@ -262,7 +261,7 @@ static int match_func(struct declaration *d, const struct bundle *b, u32 object,
 			return refuse(d, EBADMSG,
 				      "function '%s' has %llu bytes in this kernel, %u in the one "
 				      "that the bundle was built for",
-				      name, (unsigned long long)f->old_size, want.size);
+				      name, f->old_size, want.size);
 		return 0;
 	}
 	return refuse(d, EBADMSG,
@@ -305,7 +304,7 @@ static int match_state(struct declaration *d, const struct bundle *b, u32 index)
 			return 0;
 	}
 	return refuse(d, EBADMSG, "the payload does not declare state %llu as the manifest does",
-		      (unsigned long long)want.id);
+		      want.id);
 }
 
 /* Names are unique on both sides: equal counts and every one found make equal sets. */
@@ -361,17 +360,16 @@ int declaration_compatible(struct engine *e, struct declaration *d)
 			return refuse(d, EINVAL,
 				      "it would remove state %llu of patch '%s', which is marked "
 				      "block_disable",
-				      (unsigned long long)st->id, owner->name);
+				      st->id, owner->name);
 		if (!mine && replace && st->version)
 			return refuse(d, EINVAL,
 				      "it replaces patch '%s' without having its state "
 				      "%llu",
-				      owner->name, (unsigned long long)st->id);
+				      owner->name, st->id);
 		if (mine && mine->version < st->version)
 			return refuse(d, EINVAL,
 				      "its state %llu has version %u, that of patch '%s' has %u",
-				      (unsigned long long)st->id, mine->version, owner->name,
-				      st->version);
+				      st->id, mine->version, owner->name, st->version);
 	}
 	return 0;
 }

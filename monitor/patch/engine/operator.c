@@ -105,7 +105,7 @@ static int revert_applied(struct engine *e, struct patch *p, char *why, size_t w
 	if (state) {
 		why_line("patch '%s' cannot be reverted: its state %llu is marked block_disable; "
 			 "replace it by a patch that has the state",
-			 p->name, (unsigned long long)state);
+			 p->name, state);
 		return -EINVAL;
 	}
 	p->revert = (struct transition_report){0};

@@ -39,7 +39,7 @@ static int find_ipas(const struct switch_func *f, struct redirect *piece,
 	if (!err && ALIGN_DOWN(last, PAGE_SIZE) != ALIGN_DOWN(piece->from, PAGE_SIZE))
 		err = guest_translate(GVA(ALIGN_DOWN(last, PAGE_SIZE)), &piece->ipa2);
 	return err ? fail_attempt(r, err, "%s: %#llx is not mapped in the guest kernel", f->name,
-				  (unsigned long long)piece->from)
+				  piece->from)
 		   : 0;
 }
 
@@ -92,14 +92,14 @@ static int explain_obstacle(const struct switch_func *f, int err, const struct r
 		return fail_attempt(
 			r, err,
 			"%s is too short for a jump (%llu bytes): patch its callers instead",
-			f->name, (unsigned long long)f->old_size);
+			f->name, f->old_size);
 	case -EILSEQ:
 		return fail_attempt(
 			r, err,
 			"%s: the bytes at %#llx are not the beginning of a function, or not "
 			"what is said to be there: check that the patch was built for this "
 			"kernel",
-			f->name, (unsigned long long)o->at);
+			f->name, o->at);
 	case -EBUSY:
 		return fail_attempt(
 			r, err,
@@ -121,10 +121,10 @@ static int explain_obstacle(const struct switch_func *f, int err, const struct r
 			f->name, REDIRECT_PIECES, offset);
 	case -ERANGE:
 		return fail_attempt(r, err, "%s: no jump reaches from %#llx to %#llx", f->name,
-				    (unsigned long long)o->at, (unsigned long long)f->new_addr);
+				    o->at, f->new_addr);
 	default:
 		return fail_attempt(r, err, "%s: its code at %#llx cannot be read in the guest",
-				    f->name, (unsigned long long)o->at);
+				    f->name, o->at);
 	}
 }
 
@@ -143,7 +143,7 @@ static int lay_hook(const struct switch_func *f, struct redirect *piece,
 	memcpy(piece->bytes, &f->new_addr, sizeof(f->new_addr));
 	if (guest_read_u64(GVA(f->hook), &word) || word)
 		return fail_attempt(r, -EFAULT, "%s: there is no word of 0 at %#llx for its hook",
-				    f->name, (unsigned long long)f->hook);
+				    f->name, f->hook);
 	return 1;
 }
 
@@ -368,7 +368,7 @@ static int check_unprobed(const struct redirect *redirect, void *report)
 				    "an optimized kprobe of the guest's is where the jump at %#llx "
 				    "would "
 				    "be: remove it",
-				    (unsigned long long)redirect->from)
+				    redirect->from)
 		     : 0;
 }
 
@@ -404,7 +404,7 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check
 		return fail_attempt(
 			r, -EAGAIN,
 			"the guest has a breakpoint (a kprobe?) on the jump at %#llx: remove it",
-			(unsigned long long)shadow_plan_obstacle(plan));
+			shadow_plan_obstacle(plan));
 	if (err)
 		return fail_attempt(r, -EAGAIN,
 				    "the guest changed its code while the switch was prepared");
@@ -425,7 +425,7 @@ static int pause_and_switch(struct shadow_plan *plan, struct check_range *ranges
 
 	if (err) {
 		err = fail_attempt(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
-				   (unsigned long long)budget_us);
+				   budget_us);
 		goto free_ahead;
 	}
 	err = switch_paused(&p, plan, ranges, count, ahead, r);
