@@ -78,7 +78,7 @@ static inline int setup(void **state)
 	for_each_cpu (c)
 		c->state = c->id ? CPU_PARKED : CPU_SERVICE;
 	fake_guest_start(NULL);
-	set = (struct switch_set){.funcs = funcs, .care = SWITCH_SAFE};
+	set = (struct switch_set){.funcs = funcs, .mode = SWITCH_SAFE};
 	memset(&report, 0, sizeof(report));
 	pool_stats(&pool_before);
 	return 0;

@@ -288,7 +288,7 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 		       struct range_list *l, struct transition_report *r)
 {
 	l->count = 0;
-	for (u32 i = 0; i < set->count && set->care != SWITCH_OFFLINE; i++) {
+	for (u32 i = 0; i < set->count && set->mode != SWITCH_OFFLINE; i++) {
 		const struct switch_func *f = &set->funcs[i];
 		u64 active = MUTATION(active_code) ? f->old_addr : f->active_addr;
 
@@ -297,7 +297,7 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 			return fail_attempt(r, -EINVAL,
 					    "%s: the size of its active code is not known",
 					    f->name);
-		if (set->care != SWITCH_FORCED) {
+		if (set->mode != SWITCH_FORCED) {
 			add_range(l, active, active + f->active_size);
 			shadow_plan_for_each_removed(plan, add_hook, l);
 		}
@@ -306,9 +306,9 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 		shadow_plan_for_each_removed(plan, add_piece, l);
 		shadow_plan_for_each_added(plan, add_piece, l);
 	}
-	for (u32 i = 0; i < set->nr_also && !MUTATION(also_ranges); i++, l->count++)
+	for (u32 i = 0; i < set->nr_extra && !MUTATION(extra_ranges); i++, l->count++)
 		if (l->ranges)
-			l->ranges[l->count] = set->also[i];
+			l->ranges[l->count] = set->extra[i];
 	return 0;
 }
 
@@ -470,7 +470,7 @@ static int prepare_ranges(struct attempt *a, const struct switch_set *set,
 			r, -ENOSPC,
 			"%u functions and %u of their parts change at once, with %u ranges of "
 			"code to be looked for: at most %u can",
-			set->count, set->nr_also, l.count, CHECK_MAX_RANGES);
+			set->count, set->nr_extra, l.count, CHECK_MAX_RANGES);
 	a->pages = (2 * l.count * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
 	a->all = l.ranges = pool_alloc(a->pages);
 	if (!a->all)
@@ -522,7 +522,7 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 
 	r->attempts++;
 	clear_attempt(r);
-	if (!set->count && !set->nr_also)
+	if (!set->count && !set->nr_extra)
 		return 0;
 	a.plan = shadow_plan_begin();
 	if (!a.plan)
