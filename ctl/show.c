@@ -215,9 +215,8 @@ int cmd_status(const struct options *o, char **args)
 	printf("pauses    %lld (%lld too late), last %lld us, longest %lld us\n",
 	       jint(pauses, "count"), jint(pauses, "timeouts"), jint(pauses, "last_us"),
 	       jint(pauses, "max_us"));
-	printf("memory    %lld of %lld KiB used\n",
-	       jint(memory, "used_pages") * jint(memory, "page_size") / 1024,
-	       jint(memory, "total_pages") * jint(memory, "page_size") / 1024);
+	printf("memory    %lld of %lld KiB used\n", jint(memory, "used_bytes") / 1024,
+	       jint(memory, "total_bytes") / 1024);
 	printf("patches   ");
 	if (!jint(json_object_get(s, "patches"), "total"))
 		printf("none");
@@ -264,11 +263,11 @@ void print_report(const char *what, const json_t *r)
 {
 	printf("%s: %lld attempt%s, pause %lld us (longest %lld us), %lld guest CPUs paused,\n"
 	       "  %lld tasks (%lld before the pause) and %lld words checked (%lld stale),\n"
-	       "  %lld pages shadowed, %lld functions redirected, %lld read back\n",
+	       "  %lld pages remapped, %lld functions redirected, %lld read back\n",
 	       what, jint(r, "attempts"), jint(r, "attempts") == 1 ? "" : "s",
 	       jint(r, "pause_last_us"), jint(r, "pause_max_us"), jint(r, "cpus_paused"),
 	       jint(r, "tasks_checked"), jint(r, "tasks_before_pause"), jint(r, "words_checked"),
-	       jint(r, "words_cleared"), jint(r, "pages_shadowed"), jint(r, "functions_redirected"),
+	       jint(r, "words_cleared"), jint(r, "pages_remapped"), jint(r, "functions_redirected"),
 	       jint(r, "functions_verified"));
 	if (*jstr(r, "mismatch"))
 		printf("  NOT RIGHT when read back: %s\n", jstr(r, "mismatch"));

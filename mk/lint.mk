@@ -38,6 +38,7 @@ lint-format:
 lint-tree:
 	@echo "LINT tree"
 	$(Q)mk/lint-tree.sh
+	$(Q)mk/lint-names.py
 
 lint-includes:
 	@echo "LINT includes"

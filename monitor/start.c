@@ -135,7 +135,7 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 	err = set_up(bi, nic);
 	if (err == -ENOMEM)
 		format(why, why_size, "memory=%lluM is too small for the monitor on this machine",
-		       (unsigned long long)(bi->memory_size >> 20));
+		       bi->memory_size >> 20);
 	else if (err)
 		format(why, why_size,
 		       "the monitor's memory, its NIC and the interrupt controller overlap (%s)",

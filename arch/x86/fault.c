@@ -53,7 +53,7 @@ static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
 	struct guest_insn insn;
 
 	if (!decode(c, f, &insn))
-		return EXIT_APIC;
+		return EXIT_IRQCHIP;
 	/* Other widths are undefined (APM vol. 2, 16.3.2). */
 	if (insn.store && insn.size == 4 && !(f->ipa.v & 3))
 		apic_guest_write(c, f->ipa.v & ~PAGE_MASK, (u32)insn.value);
@@ -62,7 +62,7 @@ static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
 			    "guest CPU %u: strange write to its local APIC at %#llx", c->id,
 			    (unsigned long long)c->arch->vcpu.rip);
 	hv->skip(c, insn.len);
-	return EXIT_APIC;
+	return EXIT_IRQCHIP;
 }
 
 static void hidden_access(struct cpu *c, const struct stage2_fault *f)
@@ -109,5 +109,5 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 		inject_gp(c);
 		break;
 	}
-	return EXIT_STAGE2;
+	return EXIT_STAGE2_FAULT;
 }

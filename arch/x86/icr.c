@@ -117,7 +117,7 @@ enum exit_class apic_guest_write(struct cpu *self, u32 offset, u32 value)
 	switch (offset) {
 	case APIC_ID:
 		/* Which CPU is which stands in the tables that the guest read: it stays so. */
-		return EXIT_APIC;
+		return EXIT_IRQCHIP;
 	case APIC_LDR:
 		self->arch->ldr = value;
 		break;
@@ -126,9 +126,9 @@ enum exit_class apic_guest_write(struct cpu *self, u32 offset, u32 value)
 		break;
 	case APIC_ICR:
 		if (!icr_filter(self, value, apic_read(APIC_ICR2) >> 24, false))
-			return EXIT_APIC;
+			return EXIT_IRQCHIP;
 		break;
 	}
 	apic_write((enum apic_register)offset, value);
-	return EXIT_APIC;
+	return EXIT_IRQCHIP;
 }

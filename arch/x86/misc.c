@@ -12,7 +12,7 @@
 void arch_debug_putc(char c)
 {
 	if (machine && machine->config.debug_port)
-		outb(machine->config.debug_port, (u8)c);
+		outb((u16)machine->config.debug_port, (u8)c);
 }
 
 /* AMD APM vol. 3, RDRAND: CF says whether there was a number. */

@@ -305,12 +305,12 @@ enum exit_class vcpu_rdmsr(struct cpu *c, u32 len)
 
 	if (read_msr(c, (u32)v->gpr[RCX], &value)) {
 		vcpu_inject_fault(c, VEC_GP, true, 0);
-		return EXIT_MSR;
+		return EXIT_SYSREG;
 	}
 	v->gpr[RAX] = (u32)value;
 	v->gpr[RDX] = value >> 32;
 	hv->skip(c, len);
-	return EXIT_MSR;
+	return EXIT_SYSREG;
 }
 
 enum exit_class vcpu_wrmsr(struct cpu *c, u32 len)
@@ -322,5 +322,5 @@ enum exit_class vcpu_wrmsr(struct cpu *c, u32 len)
 		vcpu_inject_fault(c, VEC_GP, true, 0);
 	else
 		hv->skip(c, len);
-	return msr == X2APIC_ICR ? EXIT_APIC : EXIT_MSR;
+	return msr == X2APIC_ICR ? EXIT_IRQCHIP : EXIT_SYSREG;
 }

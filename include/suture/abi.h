@@ -31,9 +31,9 @@ typedef __s64 ss64;
 typedef uint8_t su8;
 typedef uint16_t su16;
 typedef uint32_t su32;
-typedef uint64_t su64;
+typedef unsigned long long su64;
 typedef int32_t ss32;
-typedef int64_t ss64;
+typedef long long ss64;
 #endif
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.

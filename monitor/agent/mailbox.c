@@ -21,7 +21,7 @@ static struct {
 	u8 *request, *reply;
 } box;
 
-static bool change(enum state from, enum state to)
+static bool mailbox_change(enum state from, enum state to)
 {
 	u32 expected = from;
 
@@ -29,7 +29,7 @@ static bool change(enum state from, enum state to)
 					   __ATOMIC_ACQUIRE);
 }
 
-static void set(enum state to)
+static void mailbox_set(enum state to)
 {
 	__atomic_store_n(&box.state, to, __ATOMIC_RELEASE);
 }
@@ -51,16 +51,16 @@ s64 mailbox_post(u64 ipa, u64 len)
 	if (ipa % 8)
 		return -EINVAL;
 	/* An answer that nobody fetched belongs to a caller that is gone. */
-	if (!change(EMPTY, FILLING) && !change(ANSWERED, FILLING))
+	if (!mailbox_change(EMPTY, FILLING) && !mailbox_change(ANSWERED, FILLING))
 		return -EBUSY;
 	r = guest_read_ipa(IPA(ipa), box.request, len);
 	if (!r && m->size != len)
 		r = -EINVAL;
 	if (r) {
-		set(EMPTY);
+		mailbox_set(EMPTY);
 		return r;
 	}
-	set(POSTED);
+	mailbox_set(POSTED);
 	arch_service_wake();
 	return 0;
 }
@@ -72,7 +72,7 @@ s64 mailbox_reply(u64 ipa, u64 len)
 
 	if (ipa % 8)
 		return -EINVAL;
-	if (!change(ANSWERED, DRAINING))
+	if (!mailbox_change(ANSWERED, DRAINING))
 		return READ_ONCE(box.state) == EMPTY ? -ENOENT : -EAGAIN;
 	if (m->size > len)
 		r = -EMSGSIZE;
@@ -81,23 +81,23 @@ s64 mailbox_reply(u64 ipa, u64 len)
 	if (!r)
 		r = m->size;
 	/* A caller that gave a bad buffer may try again with a good one. */
-	set(r < 0 ? ANSWERED : EMPTY);
+	mailbox_set(r < 0 ? ANSWERED : EMPTY);
 	return r;
 }
 
 s64 mailbox_cancel(void)
 {
-	if (!change(POSTED, EMPTY) && !change(ANSWERED, EMPTY))
-		change(SERVING, ABANDONED);
+	if (!mailbox_change(POSTED, EMPTY) && !mailbox_change(ANSWERED, EMPTY))
+		mailbox_change(SERVING, ABANDONED);
 	return 0;
 }
 
 bool mailbox_serve(struct engine *e)
 {
-	if (!change(POSTED, SERVING))
+	if (!mailbox_change(POSTED, SERVING))
 		return false;
 	message_answer(e, (const struct suture_msg *)box.request, (struct suture_msg *)box.reply);
-	if (!change(SERVING, ANSWERED))
-		change(ABANDONED, EMPTY);
+	if (!mailbox_change(SERVING, ANSWERED))
+		mailbox_change(ABANDONED, EMPTY);
 	return true;
 }

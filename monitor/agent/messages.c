@@ -11,7 +11,7 @@
 #define POLL_IDLE_MS   250
 #define POLL_ACTIVE_MS 1
 
-static int hello(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_hello(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	const struct suture_hello *m = (const struct suture_hello *)msg;
 	struct suture_hello_reply *reply = (struct suture_hello_reply *)out;
@@ -44,7 +44,7 @@ static int hello(struct engine *e, const struct suture_msg *msg, struct suture_m
 	return 0;
 }
 
-static int bye(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_bye(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	int r = engine_agent_bye(e);
 
@@ -56,14 +56,14 @@ static int bye(struct engine *e, const struct suture_msg *msg, struct suture_msg
 	return r;
 }
 
-static int poll(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_poll(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)msg;
 	engine_work(e, (struct suture_work *)out);
 	return 0;
 }
 
-static int fetch(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_fetch(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	struct suture_fetch_reply *reply = (struct suture_fetch_reply *)out;
 	int r = engine_fetch(e, (const struct suture_fetch *)msg, reply, reply + 1,
@@ -74,61 +74,61 @@ static int fetch(struct engine *e, const struct suture_msg *msg, struct suture_m
 	return r;
 }
 
-static int loaded(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_loaded(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_loaded(e, (const struct suture_loaded *)msg);
 }
 
-static int declare(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_declare(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_declare(e, (const struct suture_declare *)msg);
 }
 
-static int step(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_step(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	engine_step(e, (const struct suture_step *)msg, (struct suture_step_reply *)out);
 	return 0;
 }
 
-static int set(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_set(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_set(e, (const struct suture_set *)msg);
 }
 
-static int module(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_module(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_module(e, (const struct suture_module *)msg);
 }
 
-static int withdraw(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_withdraw(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_withdraw(e, ((const struct suture_patch_ref *)msg)->name);
 }
 
-static int query(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_query(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	return engine_query(e, ((const struct suture_patch_ref *)msg)->name,
 			    (struct suture_patch_state *)out);
 }
 
-static int shadow(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_shadow(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_shadow(e, (const struct suture_shadow *)msg);
 }
 
-static int symbols(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_symbols(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_symbols(e, (const struct suture_symbols *)msg);
 }
 
-static int overridden(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+static int on_overridden(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
 	(void)out;
 	return engine_overridden(e, (const struct suture_overridden *)msg);
@@ -144,31 +144,31 @@ static const struct {
 	int (*answer)(struct engine *e, const struct suture_msg *m, struct suture_msg *reply);
 } kinds[] = {
 	[SUTURE_MSG_HELLO] = {sizeof(struct suture_hello), sizeof(struct suture_hello_reply),
-			      offsetof(struct suture_hello, release), true, hello},
-	[SUTURE_MSG_BYE] = {HEADER, HEADER, NONAME, false, bye},
-	[SUTURE_MSG_POLL] = {HEADER, sizeof(struct suture_work), NONAME, false, poll},
+			      offsetof(struct suture_hello, release), true, on_hello},
+	[SUTURE_MSG_BYE] = {HEADER, HEADER, NONAME, false, on_bye},
+	[SUTURE_MSG_POLL] = {HEADER, sizeof(struct suture_work), NONAME, false, on_poll},
 	[SUTURE_MSG_FETCH] = {sizeof(struct suture_fetch), sizeof(struct suture_fetch_reply),
-			      NONAME, false, fetch},
-	[SUTURE_MSG_LOADED] = {sizeof(struct suture_loaded), HEADER, NONAME, false, loaded},
+			      NONAME, false, on_fetch},
+	[SUTURE_MSG_LOADED] = {sizeof(struct suture_loaded), HEADER, NONAME, false, on_loaded},
 	[SUTURE_MSG_DECLARE] = {sizeof(struct suture_declare), HEADER,
-				offsetof(struct suture_declare, name), false, declare},
+				offsetof(struct suture_declare, name), false, on_declare},
 	[SUTURE_MSG_STEP] = {sizeof(struct suture_step), sizeof(struct suture_step_reply),
-			     offsetof(struct suture_step, name), false, step},
+			     offsetof(struct suture_step, name), false, on_step},
 	[SUTURE_MSG_SET] = {sizeof(struct suture_set), HEADER, offsetof(struct suture_set, name),
-			    false, set},
+			    false, on_set},
 	[SUTURE_MSG_MODULE] = {sizeof(struct suture_module), HEADER,
-			       offsetof(struct suture_module, name), false, module},
+			       offsetof(struct suture_module, name), false, on_module},
 	[SUTURE_MSG_WITHDRAW] = {sizeof(struct suture_patch_ref), HEADER,
-				 offsetof(struct suture_patch_ref, name), false, withdraw},
+				 offsetof(struct suture_patch_ref, name), false, on_withdraw},
 	[SUTURE_MSG_QUERY] = {sizeof(struct suture_patch_ref), sizeof(struct suture_patch_state),
-			      offsetof(struct suture_patch_ref, name), false, query},
-	[SUTURE_MSG_SHADOW] = {sizeof(struct suture_shadow), HEADER, NONAME, false, shadow},
-	[SUTURE_MSG_SYMBOLS] = {sizeof(struct suture_symbols), HEADER, NONAME, false, symbols},
+			      offsetof(struct suture_patch_ref, name), false, on_query},
+	[SUTURE_MSG_SHADOW] = {sizeof(struct suture_shadow), HEADER, NONAME, false, on_shadow},
+	[SUTURE_MSG_SYMBOLS] = {sizeof(struct suture_symbols), HEADER, NONAME, false, on_symbols},
 	[SUTURE_MSG_OVERRIDDEN] = {sizeof(struct suture_overridden), HEADER, NONAME, false,
-				   overridden},
+				   on_overridden},
 };
 
-static int refuse(const struct engine *e, const struct suture_msg *m)
+static int refuse_message(const struct engine *e, const struct suture_msg *m)
 {
 	const char *name;
 
@@ -186,7 +186,7 @@ static int refuse(const struct engine *e, const struct suture_msg *m)
 
 void message_answer(struct engine *e, const struct suture_msg *m, struct suture_msg *reply)
 {
-	int r = refuse(e, m);
+	int r = refuse_message(e, m);
 	su32 size = r ? (su32)HEADER : kinds[m->type].reply_size;
 
 	memset(reply, 0, size);

@@ -7,11 +7,11 @@
 #include "patch/bundle.h"
 #include "patch/engine/engine.h"
 
-static void upload(struct engine *e, const struct http_request *rq, struct api_body *body,
-		   struct api_reply *reply);
-static void clear(struct engine *e, const char *name, struct api_reply *reply);
-static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
-		  size_t why_size);
+static void take_upload(struct engine *e, const struct http_request *rq, struct api_body *body,
+			struct api_reply *reply);
+static void remove_records(struct engine *e, const char *name, struct api_reply *reply);
+static int begin_revert(struct engine *e, const struct http_request *rq, const char *name,
+			char *why, size_t why_size);
 
 /* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
 struct api_route {
@@ -33,11 +33,11 @@ static const struct api_route routes[] = {
 	{HTTP_GET, "/v1/status", .show = api_status},
 	{HTTP_GET, "/v1/info", .show = api_info},
 	{HTTP_GET, "/v1/patches", .show = api_patches},
-	{HTTP_POST, "/v1/patches", .take = upload},
-	{HTTP_DELETE, "/v1/patches", .remove = clear},
+	{HTTP_POST, "/v1/patches", .take = take_upload},
+	{HTTP_DELETE, "/v1/patches", .remove = remove_records},
 	{HTTP_GET, "/v1/patches/*", .show = api_patch},
-	{HTTP_DELETE, "/v1/patches/*", .remove = clear},
-	{HTTP_POST, "/v1/patches/*/revert", .begin_with = revert},
+	{HTTP_DELETE, "/v1/patches/*", .remove = remove_records},
+	{HTTP_POST, "/v1/patches/*/revert", .begin_with = begin_revert},
 	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},
 	{HTTP_POST, "/v1/patches/*/cancel", .begin = engine_cancel},
 	{HTTP_GET, "/v1/shadow", .show = api_shadow},
@@ -91,7 +91,7 @@ static const struct {
 	{ESRCH, 503},  {EAGAIN, 503},	{ENOMEM, 507},	     {ENOSPC, 507},
 };
 
-static void refuse(struct api_reply *reply, int err, const char *why)
+static void refuse_request(struct api_reply *reply, int err, const char *why)
 {
 	u16 status = 500;
 
@@ -130,7 +130,7 @@ static const char *method_name(const struct api_route *r)
 }
 
 /* The methods that a path has, for the Allow header: bits by enum http_method. */
-static const char *allowed(u32 methods)
+static const char *allowed_methods(u32 methods)
 {
 	static const struct {
 		u32 methods;
@@ -174,7 +174,7 @@ static bool body_allowed(const struct api_route *r, const struct http_request *r
 		api_error(reply, 413, -EFBIG,
 			  "the body has %llu bytes: a bundle has at most %u; strip the payload's "
 			  "debug information",
-			  (unsigned long long)rq->content_length, SUTURE_BUNDLE_MAX);
+			  rq->content_length, SUTURE_BUNDLE_MAX);
 	else if (r->take && !rq->content_length)
 		api_error(reply, 400, -EMSGSIZE, "the body is empty: send a bundle");
 	else if (r->take && *rq->content_type &&
@@ -206,7 +206,7 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 		return NULL;
 	}
 	if (!found) {
-		reply->allow = allowed(methods);
+		reply->allow = allowed_methods(methods);
 		api_error(reply, 405, -EOPNOTSUPP, "%.*s%s is not for %.*s%s: use %s",
 			  BRIEF(rq->method_name, 20), BRIEF(rq->path, 120), reply->allow);
 		return NULL;
@@ -229,7 +229,7 @@ bool api_repeatable(const struct api_route *route)
 }
 
 /* 202: the engine has begun; the rest is seen at the patch's own path. */
-static void accepted(struct api_reply *reply, const char *name)
+static void answer_accepted(struct api_reply *reply, const char *name)
 {
 	struct json j = open_object(reply);
 
@@ -239,8 +239,8 @@ static void accepted(struct api_reply *reply, const char *name)
 	close_object(&j);
 }
 
-static void upload(struct engine *e, const struct http_request *rq, struct api_body *body,
-		   struct api_reply *reply)
+static void take_upload(struct engine *e, const struct http_request *rq, struct api_body *body,
+			struct api_reply *reply)
 {
 	char why[REASON_LEN] = "";
 	u64 strict = 0;
@@ -254,28 +254,28 @@ static void upload(struct engine *e, const struct http_request *rq, struct api_b
 	}
 	err = bundle_parse(&b, body->data, body->size, why, sizeof(why));
 	if (err) {
-		refuse(reply, err, why);
+		refuse_request(reply, err, why);
 		return;
 	}
 	err = engine_upload(e, &b, why, sizeof(why));
 	if (err) {
-		refuse(reply, err, why);
+		refuse_request(reply, err, why);
 		return;
 	}
 	if (strict)
 		engine_be_strict(e, b.manifest.name);
 	body->data = NULL; /* the engine's from here on */
-	accepted(reply, b.manifest.name);
+	answer_accepted(reply, b.manifest.name);
 }
 
-static void clear(struct engine *e, const char *name, struct api_reply *reply)
+static void remove_records(struct engine *e, const char *name, struct api_reply *reply)
 {
 	char why[REASON_LEN] = "";
 	int count = engine_clear(e, *name ? name : NULL, why, sizeof(why));
 	struct json j;
 
 	if (count < 0) {
-		refuse(reply, count, why);
+		refuse_request(reply, count, why);
 		return;
 	}
 	j = open_object(reply);
@@ -283,8 +283,8 @@ static void clear(struct engine *e, const char *name, struct api_reply *reply)
 	close_object(&j);
 }
 
-static int revert(struct engine *e, const struct http_request *rq, const char *name, char *why,
-		  size_t why_size)
+static int begin_revert(struct engine *e, const struct http_request *rq, const char *name,
+			char *why, size_t why_size)
 {
 	u64 below = 0, force = 0;
 
@@ -302,21 +302,21 @@ static int revert(struct engine *e, const struct http_request *rq, const char *n
 		     : engine_revert(e, name, why, why_size);
 }
 
-static void begin(struct engine *e, const struct api_route *route, const struct http_request *rq,
-		  const char *name, struct api_reply *reply)
+static void answer_begin(struct engine *e, const struct api_route *route,
+			 const struct http_request *rq, const char *name, struct api_reply *reply)
 {
 	char why[REASON_LEN] = "";
 	int err = route->begin ? route->begin(e, name, why, sizeof(why))
 			       : route->begin_with(e, rq, name, why, sizeof(why));
 
 	if (err)
-		refuse(reply, err, why);
+		refuse_request(reply, err, why);
 	else
-		accepted(reply, name);
+		answer_accepted(reply, name);
 }
 
-static void show(const struct engine *e, const struct api_route *route,
-		 const struct http_request *rq, const char *name, struct api_reply *reply)
+static void answer_show(const struct engine *e, const struct api_route *route,
+			const struct http_request *rq, const char *name, struct api_reply *reply)
 {
 	struct json j = open_object(reply);
 
@@ -334,9 +334,9 @@ void api_answer(struct engine *e, const struct api_route *route, const struct ht
 	reply->type = "application/json";
 	path_fits(route->path, rq->path, name, sizeof(name));
 	if (route->show)
-		show(e, route, rq, name, reply);
+		answer_show(e, route, rq, name, reply);
 	else if (route->begin || route->begin_with)
-		begin(e, route, rq, name, reply);
+		answer_begin(e, route, rq, name, reply);
 	else if (route->take)
 		route->take(e, rq, body, reply);
 	else if (route->remove)

@@ -34,12 +34,12 @@ void connection_count(u16 status)
 		answers.failed++;
 }
 
-static size_t pages(size_t bytes)
+static size_t pages_for(size_t bytes)
 {
 	return ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE;
 }
 
-static void limit(struct connection *c, u64 us)
+static void set_limit(struct connection *c, u64 us)
 {
 	c->deadline_us = arch_time_us() + us;
 }
@@ -49,7 +49,7 @@ static void limit(struct connection *c, u64 us)
 static void free_body(struct connection *c)
 {
 	if (c->body.data)
-		pool_free(c->body.data, pages(c->body.size));
+		pool_free(c->body.data, pages_for(c->body.size));
 	if (uploading == c)
 		uploading = NULL;
 	c->body = (struct api_body){0};
@@ -101,7 +101,7 @@ void connection_close(struct connection *c)
 /* ---- answers ---- */
 
 /* Hand what is left of the answer to TCP as it has room. */
-static void push(struct connection *c)
+static void push_reply(struct connection *c)
 {
 	while (c->reply_sent < c->reply_len) {
 		size_t left = c->reply_len - c->reply_sent;
@@ -120,11 +120,11 @@ static void push(struct connection *c)
 		c->state = HEAD;
 		c->head_len = 0;
 		c->rq.method = HTTP_OTHER;
-		limit(c, HEAD_US);
+		set_limit(c, HEAD_US);
 		return;
 	}
 	c->state = LINGER;
-	limit(c, LINGER_US);
+	set_limit(c, LINGER_US);
 	if (altcp_shutdown(c->pcb, 0, 1) != ERR_OK)
 		connection_close(c);
 }
@@ -133,7 +133,7 @@ static void push(struct connection *c)
 static bool make_room(struct connection *c, size_t room, struct api_reply *r)
 {
 	free_reply(c);
-	c->reply_pages = pages(HTTP_HEADERS_MAX + room);
+	c->reply_pages = pages_for(HTTP_HEADERS_MAX + room);
 	c->reply = c->reply_pages <= REPLY_PAGES_MAX ? pool_alloc(c->reply_pages) : NULL;
 	if (!c->reply)
 		c->reply_pages = 0;
@@ -160,12 +160,12 @@ static void send_reply(struct connection *c, const struct api_reply *r)
 	c->state = SEND;
 	connection_count(r->status);
 	free_body(c);
-	limit(c, SEND_STEP_US);
-	push(c);
+	set_limit(c, SEND_STEP_US);
+	push_reply(c);
 }
 
 /* Refuse the request and end the connection: there may be a body on its way that we do not want. */
-static void refuse(struct connection *c, u16 status, int err, const char *why)
+static void refuse_request(struct connection *c, u16 status, int err, const char *why)
 {
 	struct api_reply r;
 
@@ -178,15 +178,16 @@ static void refuse(struct connection *c, u16 status, int err, const char *why)
 	send_reply(c, &r);
 }
 
-static void answer(struct connection *c)
+static void answer_request(struct connection *c)
 {
 	size_t room = REPLY_PAGES * PAGE_SIZE - HTTP_HEADERS_MAX;
 	struct api_reply r;
 
 	for (;;) {
 		if (!make_room(c, room, &r)) {
-			refuse(c, 507, -ENOMEM,
-			       "no memory for the answer: memory= in suture.conf is too small");
+			refuse_request(
+				c, 507, -ENOMEM,
+				"no memory for the answer: memory= in suture.conf is too small");
 			return;
 		}
 		api_answer(c->engine, c->route, &c->rq, &c->body, &r);
@@ -209,20 +210,22 @@ static void answer(struct connection *c)
  */
 static bool begin_body(struct connection *c)
 {
-	size_t need = pages(c->rq.content_length);
+	size_t need = pages_for(c->rq.content_length);
 	struct pool_stats s;
 
 	if (uploading) {
-		refuse(c, 503, -EAGAIN, "another upload is under way: try again in a moment");
+		refuse_request(c, 503, -EAGAIN,
+			       "another upload is under way: try again in a moment");
 		return false;
 	}
 	pool_stats(&s);
 	if (s.used_pages + need <= s.total_pages - s.total_pages / 8)
 		c->body.data = pool_alloc(need);
 	if (!c->body.data) {
-		refuse(c, 507, -ENOMEM,
-		       "no memory for the bundle: revert patches, or boot with a larger memory= in "
-		       "suture.conf");
+		refuse_request(c, 507, -ENOMEM,
+			       "no memory for the bundle: revert patches, or boot with a larger "
+			       "memory= in "
+			       "suture.conf");
 		return false;
 	}
 	uploading = c;
@@ -230,7 +233,7 @@ static bool begin_body(struct connection *c)
 	c->body_got = 0;
 	c->state = BODY;
 	c->body_until_us = arch_time_us() + BODY_US;
-	limit(c, BODY_STEP_US);
+	set_limit(c, BODY_STEP_US);
 	return true;
 }
 
@@ -242,7 +245,7 @@ static void begin_request(struct connection *c)
 	u16 status = http_parse(&c->rq, c->head, c->head_len, &why);
 
 	if (status) {
-		refuse(c, status, status == 505 ? -EPROTO : -EINVAL, why);
+		refuse_request(c, status, status == 505 ? -EPROTO : -EINVAL, why);
 		return;
 	}
 	c->last = !c->rq.keep_alive;
@@ -259,7 +262,7 @@ static void begin_request(struct connection *c)
 	}
 	free_reply(c);
 	if (!c->rq.content_length) {
-		answer(c);
+		answer_request(c);
 	} else if (begin_body(c) && c->rq.expect_continue && !c->rx) {
 		/* no more than a hint: a client goes on by itself after a while */
 		altcp_write(c->pcb, go_on, sizeof(go_on) - 1, TCP_WRITE_FLAG_COPY);
@@ -268,7 +271,7 @@ static void begin_request(struct connection *c)
 }
 
 /* Drop n received bytes, and let the peer send as many more. */
-static void consume(struct connection *c, size_t n)
+static void consume_bytes(struct connection *c, size_t n)
 {
 	c->rx = pbuf_free_header(c->rx, (u16_t)n);
 	altcp_recved(c->pcb, (u16_t)n);
@@ -280,17 +283,17 @@ static void take_head(struct connection *c)
 	size_t n = MIN((size_t)c->rx->tot_len, sizeof(c->head) - before);
 
 	if (!before)
-		limit(c, HEAD_US);
+		set_limit(c, HEAD_US);
 	pbuf_copy_partial(c->rx, c->head + before, (u16_t)n, 0);
 	for (end = MAX(before, 3) + 1; end <= before + n; end++)
 		if (!memcmp(c->head + end - 4, "\r\n\r\n", 4))
 			break;
 	c->head_len = MIN(end, before + n);
-	consume(c, c->head_len - before);
+	consume_bytes(c, c->head_len - before);
 	if (end <= before + n)
 		begin_request(c);
 	else if (c->head_len == sizeof(c->head))
-		refuse(c, 431, -E2BIG, "request line and headers are larger than 4 KiB");
+		refuse_request(c, 431, -E2BIG, "request line and headers are larger than 4 KiB");
 }
 
 static void take_body(struct connection *c)
@@ -299,23 +302,23 @@ static void take_body(struct connection *c)
 
 	pbuf_copy_partial(c->rx, (u8 *)c->body.data + c->body_got, (u16_t)n, 0);
 	c->body_got += n;
-	consume(c, n);
+	consume_bytes(c, n);
 	c->deadline_us = MIN(arch_time_us() + BODY_STEP_US, c->body_until_us);
 	if (c->body_got == c->body.size)
-		answer(c);
+		answer_request(c);
 }
 
 err_t connection_work(struct connection *c)
 {
 	if (c->state == SEND)
-		push(c);
+		push_reply(c);
 	while (c->rx && c->state != SEND) {
 		if (c->state == HEAD)
 			take_head(c);
 		else if (c->state == BODY)
 			take_body(c);
 		else
-			consume(c, c->rx->tot_len);
+			consume_bytes(c, c->rx->tot_len);
 	}
 	/* an answer that is under way is still wanted by a client that only closed its own side */
 	if (c->peer_closed && c->state != SEND && c->state != FREE)
@@ -326,7 +329,7 @@ err_t connection_work(struct connection *c)
 err_t connection_timeout(struct connection *c)
 {
 	if ((c->state == HEAD && c->head_len) || c->state == BODY)
-		refuse(c, 408, -ETIMEDOUT, "the request did not arrive in time");
+		refuse_request(c, 408, -ETIMEDOUT, "the request did not arrive in time");
 	else if (c->state == SEND)
 		cut_off(c);
 	else
@@ -337,7 +340,7 @@ err_t connection_timeout(struct connection *c)
 void connection_progress(struct connection *c)
 {
 	if (c->state == SEND)
-		limit(c, SEND_STEP_US);
+		set_limit(c, SEND_STEP_US);
 }
 
 void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine *e)
@@ -346,5 +349,5 @@ void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine 
 	c->engine = e;
 	c->pcb = pcb;
 	c->state = HEAD;
-	limit(c, HEAD_US);
+	set_limit(c, HEAD_US);
 }

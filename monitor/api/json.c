@@ -22,7 +22,7 @@ void out_format(struct out *o, const char *fmt, ...)
 	out_bytes(o, line, MIN((size_t)n, sizeof(line) - 1));
 }
 
-static void begin(struct json *j, const char *key)
+static void begin_member(struct json *j, const char *key)
 {
 	if (j->comma)
 		out_bytes(j->out, ",", 1);
@@ -31,14 +31,14 @@ static void begin(struct json *j, const char *key)
 		out_format(j->out, "\"%s\":", key);
 }
 
-static void open(struct json *j, const char *key, const char *bracket)
+static void open_bracket(struct json *j, const char *key, const char *bracket)
 {
-	begin(j, key);
+	begin_member(j, key);
 	out_bytes(j->out, bracket, 1);
 	j->comma = false;
 }
 
-static void close(struct json *j, const char *bracket)
+static void close_bracket(struct json *j, const char *bracket)
 {
 	out_bytes(j->out, bracket, 1);
 	j->comma = true;
@@ -46,27 +46,27 @@ static void close(struct json *j, const char *bracket)
 
 void json_object(struct json *j, const char *key)
 {
-	open(j, key, "{");
+	open_bracket(j, key, "{");
 }
 
 void json_object_end(struct json *j)
 {
-	close(j, "}");
+	close_bracket(j, "}");
 }
 
 void json_array(struct json *j, const char *key)
 {
-	open(j, key, "[");
+	open_bracket(j, key, "[");
 }
 
 void json_array_end(struct json *j)
 {
-	close(j, "]");
+	close_bracket(j, "]");
 }
 
 void json_strn(struct json *j, const char *key, const char *s, size_t max)
 {
-	begin(j, key);
+	begin_member(j, key);
 	out_bytes(j->out, "\"", 1);
 	for (size_t i = 0; i < max && s[i]; i++) {
 		u8 c = (u8)s[i];
@@ -88,31 +88,31 @@ void json_str(struct json *j, const char *key, const char *s)
 
 void json_u64(struct json *j, const char *key, u64 v)
 {
-	begin(j, key);
-	out_format(j->out, "%llu", (unsigned long long)v);
+	begin_member(j, key);
+	out_format(j->out, "%llu", v);
 }
 
 void json_bool(struct json *j, const char *key, bool v)
 {
-	begin(j, key);
+	begin_member(j, key);
 	out_format(j->out, "%s", v ? "true" : "false");
 }
 
 void json_null(struct json *j, const char *key)
 {
-	begin(j, key);
+	begin_member(j, key);
 	out_bytes(j->out, "null", 4);
 }
 
 void json_address(struct json *j, const char *key, u64 v)
 {
-	begin(j, key);
-	out_format(j->out, "\"0x%llx\"", (unsigned long long)v);
+	begin_member(j, key);
+	out_format(j->out, "\"0x%llx\"", v);
 }
 
 void json_bytes(struct json *j, const char *key, const u8 *bytes, size_t len)
 {
-	begin(j, key);
+	begin_member(j, key);
 	out_bytes(j->out, "\"", 1);
 	for (size_t i = 0; i < len; i++)
 		out_format(j->out, "%02x", bytes[i]);

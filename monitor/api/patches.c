@@ -9,7 +9,7 @@ void api_json_id(struct json *j, const char *key, u64 id)
 {
 	char text[24];
 
-	format(text, sizeof(text), "%llu", (unsigned long long)id);
+	format(text, sizeof(text), "%llu", id);
 	json_str(j, key, text);
 }
 
@@ -52,7 +52,7 @@ static void show_report(struct json *j, const char *key, const struct transition
 	json_u64(j, "tasks_before_pause", r->tasks_before_pause);
 	json_u64(j, "words_checked", r->words_checked);
 	json_u64(j, "words_cleared", r->words_cleared);
-	json_u64(j, "pages_shadowed", r->pages_shadowed);
+	json_u64(j, "pages_remapped", r->pages_remapped);
 	json_u64(j, "functions_redirected", r->functions_redirected);
 	json_u64(j, "functions_verified", r->functions_verified);
 	json_strn(j, "mismatch", r->mismatch, sizeof(r->mismatch));

@@ -65,7 +65,7 @@ static const struct {
 	{"GET", HTTP_GET}, {"HEAD", HTTP_HEAD}, {"POST", HTTP_POST}, {"DELETE", HTTP_DELETE}};
 
 /* Cut s at the first c. Returns what is behind it, NULL if there is no c. */
-static char *cut(char *s, char c)
+static char *cut_at(char *s, char c)
 {
 	char *at = strchr(s, c);
 
@@ -77,8 +77,8 @@ static char *cut(char *s, char c)
 
 static u16 parse_request_line(struct http_request *rq, char *line, const char **why)
 {
-	char *target = cut(line, ' ');
-	char *version = target ? cut(target, ' ') : NULL;
+	char *target = cut_at(line, ' ');
+	char *version = target ? cut_at(target, ' ') : NULL;
 	char *query;
 
 	*why = "the request line is not METHOD PATH HTTP/1.1";
@@ -102,7 +102,7 @@ static u16 parse_request_line(struct http_request *rq, char *line, const char **
 		*why = "the request's target does not begin with '/'";
 		return 400;
 	}
-	query = cut(target, '?');
+	query = cut_at(target, '?');
 	rq->path = target;
 	rq->query = query ? query : "";
 	return 0;
@@ -122,7 +122,7 @@ static const char *take_length(struct http_request *rq, const char *value)
 static const char *take_connection(struct http_request *rq, char *value)
 {
 	for (char *next; value; value = next) {
-		next = cut(value, ',');
+		next = cut_at(value, ',');
 		while (*value == ' ' || *value == '\t')
 			value++;
 		if (http_token_is(value, "close"))
@@ -136,7 +136,7 @@ static const char *take_connection(struct http_request *rq, char *value)
 /* Returns what is wrong, NULL if nothing is. */
 static const char *take_header(struct http_request *rq, char *line, bool *host)
 {
-	char *value = cut(line, ':');
+	char *value = cut_at(line, ':');
 
 	/* this also refuses a space before the colon and continued lines (RFC 9112, 5.1, 5.2) */
 	if (!value || !is_token(line))
@@ -190,12 +190,12 @@ u16 http_parse(struct http_request *rq, char *head, size_t len, const char **why
 	if (len < 4 || memcmp(head + len - 4, "\r\n\r\n", 4) || !is_clean(head, len))
 		return 400;
 	head[len - 2] = 0; /* the empty line */
-	next = cut(line, '\r') + 1;
+	next = cut_at(line, '\r') + 1;
 	status = parse_request_line(rq, line, why);
 	if (status)
 		return status;
 	for (line = next; *line; line = next) {
-		next = cut(line, '\r') + 1;
+		next = cut_at(line, '\r') + 1;
 		*why = take_header(rq, line, &host);
 		if (*why)
 			return 400;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The routes that show the monitor and its guest, in JSON. Patches have api_patches.c. */
+/* The routes that show the monitor and its guest, in JSON. Patches have patches.c. */
 #include "api/api.h"
 #include "arch/time.h"
 #include "core/log.h"
@@ -90,10 +90,9 @@ static void show_pauses_and_memory(struct json *j)
 	json_u64(j, "max_us", ps.max_us);
 	json_object_end(j);
 	json_object(j, "memory");
-	json_u64(j, "page_size", PAGE_SIZE);
-	json_u64(j, "total_pages", ms.total_pages);
-	json_u64(j, "used_pages", ms.used_pages);
-	json_u64(j, "peak_pages", ms.peak_pages);
+	json_u64(j, "total_bytes", ms.total_pages * PAGE_SIZE);
+	json_u64(j, "used_bytes", ms.used_pages * PAGE_SIZE);
+	json_u64(j, "peak_bytes", ms.peak_pages * PAGE_SIZE);
 	json_object_end(j);
 }
 

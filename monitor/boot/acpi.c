@@ -32,7 +32,7 @@ static u64 read_le(const void *p, size_t size)
 	return v;
 }
 
-static u8 sum(const void *p, size_t len)
+static u8 byte_sum(const void *p, size_t len)
 {
 	u8 total = 0;
 
@@ -44,7 +44,7 @@ static u8 sum(const void *p, size_t len)
 void acpi_seal(struct acpi_header *table)
 {
 	table->checksum = 0;
-	table->checksum = (u8)-sum(table, table->length);
+	table->checksum = (u8)-byte_sum(table, table->length);
 }
 
 /* The root table: XSDT, or RSDT on firmware of ACPI 1.0; they differ in the size of their entries.
@@ -71,7 +71,7 @@ static const struct acpi_header *root_entry(const struct root *r, u32 i)
 						r->entry_size);
 }
 
-static bool is(const struct acpi_header *t, const char *signature)
+static bool has_signature(const struct acpi_header *t, const char *signature)
 {
 	return !memcmp(t->signature, signature, 4);
 }
@@ -82,7 +82,7 @@ const struct acpi_header *acpi_find(const struct acpi_rsdp *rsdp, const char *si
 
 	for (u32 i = 0; i < r.count; i++) {
 		const struct acpi_header *t = root_entry(&r, i);
-		if (t && is(t, signature))
+		if (t && has_signature(t, signature))
 			return t;
 	}
 	return NULL;
@@ -207,12 +207,12 @@ static void edit_aml(struct acpi_header *aml, const struct acpi_header *madt, u6
 /* A guest that turns an IOMMU on would cut off our NIC. */
 static bool is_hidden(const struct acpi_header *t)
 {
-	return is(t, "DMAR") || is(t, "IVRS");
+	return has_signature(t, "DMAR") || has_signature(t, "IVRS");
 }
 
 static bool is_changed(const struct acpi_header *t)
 {
-	return is(t, "APIC") || is(t, "FACP") || is(t, "SSDT");
+	return has_signature(t, "APIC") || has_signature(t, "FACP") || has_signature(t, "SSDT");
 }
 
 static const struct acpi_header *dsdt_of(const struct acpi_header *fadt)
@@ -249,14 +249,14 @@ size_t acpi_build_size(const struct acpi_rsdp *rsdp)
 		if (!t || !is_changed(t))
 			continue;
 		size += t->length + TABLE_ALIGN;
-		if (is(t, "FACP") && dsdt_of(t))
+		if (has_signature(t, "FACP") && dsdt_of(t))
 			size += dsdt_of(t)->length + TABLE_ALIGN;
 	}
 	return size;
 }
 
 /* Take len bytes from the buffer that begins at *next. */
-static void *take(u8 **next, size_t len)
+static void *take_bytes(u8 **next, size_t len)
 {
 	void *p = *next;
 
@@ -264,22 +264,22 @@ static void *take(u8 **next, size_t len)
 	return p;
 }
 
-static struct acpi_header *duplicate(u8 **next, const struct acpi_header *t)
+static struct acpi_header *copy_table(u8 **next, const struct acpi_header *t)
 {
-	return memcpy(take(next, t->length), t, t->length);
+	return memcpy(take_bytes(next, t->length), t, t->length);
 }
 
 static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t,
 					const struct acpi_header *madt, u64 service_hwid)
 {
-	struct acpi_header *copy = duplicate(next, t);
+	struct acpi_header *copy = copy_table(next, t);
 
-	if (is(t, "APIC")) {
+	if (has_signature(t, "APIC")) {
 		disable_cpu(copy, service_hwid);
-	} else if (is(t, "SSDT")) {
+	} else if (has_signature(t, "SSDT")) {
 		edit_aml(copy, madt, service_hwid);
 	} else if (dsdt_of(t)) {
-		struct acpi_header *dsdt = duplicate(next, dsdt_of(t));
+		struct acpi_header *dsdt = copy_table(next, dsdt_of(t));
 		edit_aml(dsdt, madt, service_hwid);
 		set_dsdt(copy, dsdt);
 	}
@@ -291,9 +291,9 @@ void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
 {
 	struct root r = root_of(rsdp);
 	u8 *next = buf;
-	struct acpi_rsdp *root = take(&next, sizeof(*root));
-	struct acpi_header *xsdt = take(&next, sizeof(*xsdt) + (r.count + 1) * 8);
-	struct acpi_suture *own = take(&next, sizeof(*own));
+	struct acpi_rsdp *root = take_bytes(&next, sizeof(*root));
+	struct acpi_header *xsdt = take_bytes(&next, sizeof(*xsdt) + (r.count + 1) * 8);
+	struct acpi_suture *own = take_bytes(&next, sizeof(*own));
 	u64 entry = (uintptr_t)own;
 	const struct acpi_header *madt = acpi_find(rsdp, "APIC");
 	u8 *slot = (u8 *)(xsdt + 1);
@@ -333,7 +333,7 @@ void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
 	root->length = sizeof(*root);
 	root->xsdt = (uintptr_t)xsdt;
 	root->checksum = 0;
-	root->checksum = (u8)-sum(root, RSDP_V1_SIZE);
-	root->checksum_all = (u8)-sum(root, sizeof(*root));
+	root->checksum = (u8)-byte_sum(root, RSDP_V1_SIZE);
+	root->checksum_all = (u8)-byte_sum(root, sizeof(*root));
 	*suture = own;
 }

@@ -74,7 +74,7 @@ static bool parse_ipv4(const char **s, u32 *addr)
 	return true;
 }
 
-static bool store(const struct key *k, struct config *c, u64 v)
+static bool store_number(const struct key *k, struct config *c, u64 v)
 {
 	if (v < k->min || v > k->max)
 		return false;
@@ -115,7 +115,7 @@ static bool set_number(const struct key *k, struct config *c, const char *value)
 {
 	u64 v;
 
-	return parse_number(&value, &v) && !*value && store(k, c, v);
+	return parse_number(&value, &v) && !*value && store_number(k, c, v);
 }
 
 static bool set_memory(const struct key *k, struct config *c, const char *value)
@@ -130,7 +130,7 @@ static bool set_memory(const struct key *k, struct config *c, const char *value)
 		v <<= 30;
 	else
 		return false;
-	return !value[1] && v >= k->min && store(k, c, ALIGN_UP(v, 2ull << 20));
+	return !value[1] && v >= k->min && store_number(k, c, ALIGN_UP(v, 2ull << 20));
 }
 
 static bool set_level(const struct key *k, struct config *c, const char *value)
@@ -142,7 +142,7 @@ static bool set_level(const struct key *k, struct config *c, const char *value)
 
 	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(value, names[i]))
-			return store(k, c, i);
+			return store_number(k, c, i);
 	return false;
 }
 
@@ -215,9 +215,9 @@ static const struct key keys[] = {
 	{"guest_may_disable", set_bool, "yes or no", FIELD(guest_may_disable)},
 	{"memory", set_memory, "16M to 1G", FIELD(memory), .min = 16 << 20, .max = 1 << 30},
 	{"log_level", set_level, "error, warn, info or debug", FIELD(log_level), .max = LOG_DEBUG},
-	{"debug_port", set_number, "0 to 0xffff", FIELD(debug_port), .max = 0xffff},
-	{"service_cpu", set_service_cpu, "last or an APIC ID", FIELD(service_cpu),
-	 .max = INT32_MAX},
+	{"debug_port", set_number, "a number, 0 for none", FIELD(debug_port), .max = UINT64_MAX},
+	{"service_cpu", set_service_cpu, "last or the hardware ID of a CPU", FIELD(service_cpu),
+	 .max = INT64_MAX},
 	{"pause_budget_us", set_number, "100 to 1000000", FIELD(pause_budget_us), .min = 100,
 	 .max = 1000000},
 	{"pause_limit_us", set_number, "100 to 10000000", FIELD(pause_limit_us), .min = 100,

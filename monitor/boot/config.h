@@ -24,10 +24,11 @@ struct config {
 	bool guest_may_disable;	  /* guest_may_disable=no : the guest's sysfs files only show */
 	u64 memory;		  /* memory=64M : for the monitor, 16M to 1G */
 	u32 log_level;		  /* log_level=error|warn|info|debug */
-	u16 debug_port;		  /* debug_port=0x402 : I/O port for a copy of the log, 0 none */
-	s32 service_cpu;	  /* service_cpu=last (-1) or an APIC ID */
-	u32 pause_budget_us;	  /* pause_budget_us=1000 */
-	u32 pause_limit_us;	  /* pause_limit_us=50000: up to which the budget grows */
+	u64 debug_port; /* debug_port=0x402 : where a copy of the log goes, 0 none; the architecture
+			 * knows what is there (x86: an I/O port) and up to where it may be */
+	s64 service_cpu;     /* service_cpu=last (-1) or a CPU's hardware ID (APIC ID, MPIDR) */
+	u32 pause_budget_us; /* pause_budget_us=1000 */
+	u32 pause_limit_us;  /* pause_limit_us=50000: up to which the budget grows */
 };
 
 /*

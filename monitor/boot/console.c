@@ -4,7 +4,7 @@
 #include "boot/efi.h"
 #include "lib/format.h"
 
-static void __printf_like(2, 0) print(struct boot *b, const char *fmt, va_list ap)
+static void __printf_like(2, 0) print_line(struct boot *b, const char *fmt, va_list ap)
 {
 	char text[REASON_LEN + 300]; /* a reason, and the path that it is about */
 	CHAR16 wide[sizeof(text) + 2];
@@ -27,7 +27,7 @@ void say(struct boot *b, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print(b, fmt, ap);
+	print_line(b, fmt, ap);
 	va_end(ap);
 }
 
@@ -36,7 +36,7 @@ int fail(struct boot *b, int err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print(b, fmt, ap);
+	print_line(b, fmt, ap);
 	va_end(ap);
 	return err;
 }

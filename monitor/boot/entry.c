@@ -24,8 +24,8 @@ static const char *const known_loaders[] = {
 static struct boot *hooked; /* what the hook works on; set last of all */
 
 static int read_config(struct boot *b);
-static int prepare(struct boot *b);
-static void undo(struct boot *b);
+static int prepare_takeover(struct boot *b);
+static void undo_takeover(struct boot *b);
 static EFI_STATUS boot_natively(struct boot *b);
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
@@ -42,14 +42,14 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 
 	err = read_config(&b);
 	if (!err)
-		err = prepare(&b);
+		err = prepare_takeover(&b);
 	if (!err) {
 		err = program_run(&b, b.config.next, b.config.cmdline, &status);
 		if (err)
 			say(&b, "next=%s: %s", b.config.next, efi_error(status));
 	}
 	/* still here: there was an error, or the next loader gave up */
-	undo(&b);
+	undo_takeover(&b);
 	return err ? boot_natively(&b) : status;
 }
 
@@ -66,6 +66,9 @@ static int read_config(struct boot *b)
 	err = config_parse(&b->config, text, size, why, sizeof(why));
 	if (err)
 		say(b, "%s: %s", CONFIG_PATH, why);
+	else if (b->config.debug_port > ARCH_DEBUG_PORT_MAX)
+		err = fail(b, -EINVAL, "%s: debug_port=0x%llx: 0 to 0x%x expected", CONFIG_PATH,
+			   b->config.debug_port, ARCH_DEBUG_PORT_MAX);
 	b->bs->FreePool(text);
 	return err;
 }
@@ -75,7 +78,7 @@ static int start_core(struct boot *b);
 static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key);
 
 /* First what only looks and allocates, then what changes the machine for the next loader. */
-static int prepare(struct boot *b)
+static int prepare_takeover(struct boot *b)
 {
 	int err;
 
@@ -98,13 +101,13 @@ static int prepare(struct boot *b)
 
 	hooked = b;
 	hook_install(b, leave_firmware);
-	say(b, "guest CPUs: %u; the monitor has CPU ID %lu and %lu MiB at 0x%lx",
+	say(b, "guest CPUs: %u; the monitor has CPU ID %llu and %llu MiB at 0x%llx",
 	    b->info->nr_cpus - 1, b->info->cpu_hwid[b->info->service_cpu],
 	    b->info->memory_size >> 20, b->info->memory.v);
 	return 0;
 }
 
-static void undo(struct boot *b)
+static void undo_takeover(struct boot *b)
 {
 	hook_remove(b);
 	hooked = NULL;
@@ -176,7 +179,7 @@ static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key)
 	return EFI_SUCCESS;
 }
 
-static void stop(struct boot *b)
+static void stop_machine(struct boot *b)
 {
 	UINTN which;
 
@@ -192,7 +195,7 @@ static EFI_STATUS boot_natively(struct boot *b)
 	EFI_STATUS status;
 
 	if (b->config.require) {
-		stop(b);
+		stop_machine(b);
 		return EFI_ABORTED;
 	}
 	say(b, "going on without the monitor");

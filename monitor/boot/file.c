@@ -9,7 +9,7 @@ static EFI_GUID device_path_guid = EFI_DEVICE_PATH_PROTOCOL_GUID;
 static EFI_GUID loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 
 /* ASCII to what the firmware takes; the caller frees it. *size counts the terminating zero. */
-static CHAR16 *widen(struct boot *b, const char *text, UINTN *size)
+static CHAR16 *widen_text(struct boot *b, const char *text, UINTN *size)
 {
 	size_t len = strlen(text);
 	CHAR16 *wide;
@@ -22,13 +22,13 @@ static CHAR16 *widen(struct boot *b, const char *text, UINTN *size)
 	return wide;
 }
 
-static EFI_STATUS open(struct boot *b, const char *path, EFI_FILE_HANDLE *file)
+static EFI_STATUS open_file(struct boot *b, const char *path, EFI_FILE_HANDLE *file)
 {
 	EFI_FILE_IO_INTERFACE *fs;
 	EFI_FILE_HANDLE root;
 	EFI_STATUS status;
 	UINTN size;
-	CHAR16 *wide = widen(b, path, &size);
+	CHAR16 *wide = widen_text(b, path, &size);
 
 	if (!wide)
 		return EFI_OUT_OF_RESOURCES;
@@ -50,7 +50,7 @@ int file_read(struct boot *b, const char *path, size_t max, void **data, size_t 
 	UINTN len = max + 1;
 	int err = 0;
 
-	status = open(b, path, &file);
+	status = open_file(b, path, &file);
 	if (status)
 		return fail(b, -ENOENT, "%s: %s", path, efi_error(status));
 	status = b->bs->AllocatePool(EfiLoaderData, len, data);
@@ -89,7 +89,7 @@ static EFI_DEVICE_PATH *path_to(struct boot *b, const char *path)
 {
 	EFI_DEVICE_PATH *volume, *node, *result = NULL;
 	UINTN volume_size, name_size;
-	CHAR16 *name = widen(b, path, &name_size);
+	CHAR16 *name = widen_text(b, path, &name_size);
 
 	if (!name)
 		return NULL;
@@ -129,7 +129,7 @@ int program_run(struct boot *b, const char *path, const char *options, EFI_STATU
 	if (!*status)
 		*status = b->bs->HandleProtocol(handle, &loaded_image_guid, (void **)&program);
 	if (!*status && *options) {
-		wide = widen(b, options, &size);
+		wide = widen_text(b, options, &size);
 		if (wide) {
 			program->LoadOptions = wide;
 			program->LoadOptionsSize = (UINT32)size;

@@ -3,7 +3,7 @@
 
 #include "boot/efi.h"
 
-static void replace(struct boot *b, EFI_EXIT_BOOT_SERVICES function)
+static void replace_service(struct boot *b, EFI_EXIT_BOOT_SERVICES function)
 {
 	EFI_TABLE_HEADER *header = &b->bs->Hdr;
 	UINT32 crc;
@@ -17,12 +17,12 @@ static void replace(struct boot *b, EFI_EXIT_BOOT_SERVICES function)
 void hook_install(struct boot *b, EFI_EXIT_BOOT_SERVICES hook)
 {
 	b->exit_boot_services = b->bs->ExitBootServices;
-	replace(b, hook);
+	replace_service(b, hook);
 }
 
 void hook_remove(struct boot *b)
 {
 	if (b->exit_boot_services)
-		replace(b, b->exit_boot_services);
+		replace_service(b, b->exit_boot_services);
 	b->exit_boot_services = NULL;
 }

@@ -20,7 +20,7 @@ int image_copy(struct boot *b)
 		return fail(b, -ENOEXEC, "suture.efi: loaded at %p, but runs at %p",
 			    b->loaded->ImageBase, (const void *)ImageBase);
 	if (b->info->image_size >= b->info->memory_size)
-		return fail(b, -ENOMEM, "the monitor alone needs %lu KiB: raise memory=",
+		return fail(b, -ENOMEM, "the monitor alone needs %llu KiB: raise memory=",
 			    b->info->image_size >> 10);
 
 	for (const Elf64_Dyn *d = _DYNAMIC; d->d_tag != DT_NULL; d++) {

@@ -14,7 +14,7 @@ static u64 copy_size(const struct boot *b)
 	return ALIGN_UP(b->loaded->ImageSize, PAGE_SIZE);
 }
 
-static EFI_STATUS allocate(struct boot *b, u64 limit, u64 size, EFI_PHYSICAL_ADDRESS *base)
+static EFI_STATUS allocate_below(struct boot *b, u64 limit, u64 size, EFI_PHYSICAL_ADDRESS *base)
 {
 	EFI_STATUS status;
 
@@ -30,7 +30,7 @@ static EFI_STATUS allocate(struct boot *b, u64 limit, u64 size, EFI_PHYSICAL_ADD
 static EFI_STATUS allocate_aligned(struct boot *b, u64 size, EFI_PHYSICAL_ADDRESS *base)
 {
 	EFI_PHYSICAL_ADDRESS first;
-	EFI_STATUS status = allocate(b, BELOW, size + ALIGNMENT, &first);
+	EFI_STATUS status = allocate_below(b, BELOW, size + ALIGNMENT, &first);
 
 	if (status)
 		return status;
@@ -54,11 +54,11 @@ int memory_reserve(struct boot *b)
 	if (status) {
 		b->memory = 0;
 		return fail(b, -ENOMEM,
-			    "no %lu MiB of memory below 4 GiB for the monitor (memory=)",
+			    "no %llu MiB of memory below 4 GiB for the monitor (memory=)",
 			    b->config.memory >> 20);
 	}
 	if (ARCH_TRAMPOLINE_LIMIT) {
-		status = allocate(b, ARCH_TRAMPOLINE_LIMIT - 1, PAGE_SIZE, &b->trampoline);
+		status = allocate_below(b, ARCH_TRAMPOLINE_LIMIT - 1, PAGE_SIZE, &b->trampoline);
 		if (status)
 			return fail(b, -ENOMEM, "no free page below 1 MiB to start CPUs from");
 	}

@@ -105,7 +105,7 @@ static void start_network_drivers(struct boot *b)
 		b->bs->FreePool(handles);
 }
 
-static int find(struct boot *b, struct function *f)
+static int find_nic(struct boot *b, struct function *f)
 {
 	const u8 *m = b->config.nic_mac;
 	u16 bdf = b->config.nic_bdf;
@@ -134,7 +134,7 @@ int nic_find(struct boot *b)
 
 	if (b->config.nic_none)
 		return 0;
-	err = find(b, &f);
+	err = find_nic(b, &f);
 	if (err)
 		return err;
 

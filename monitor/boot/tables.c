@@ -25,7 +25,7 @@ static int choose_cpus(struct boot *b)
 	while (first < info->nr_cpus && info->cpu_hwid[first] != boot)
 		first++;
 	if (first == info->nr_cpus)
-		return fail(b, -ENODEV, "ACPI's MADT does not list the boot CPU, ID %lu", boot);
+		return fail(b, -ENODEV, "ACPI's MADT does not list the boot CPU, ID %llu", boot);
 	memmove(info->cpu_hwid + 1, info->cpu_hwid, first * sizeof(*info->cpu_hwid));
 	info->cpu_hwid[0] = boot;
 
@@ -39,7 +39,7 @@ static int choose_cpus(struct boot *b)
 		if (info->cpu_hwid[i] == (u64)b->config.service_cpu)
 			return 0;
 	}
-	return fail(b, -EINVAL, "service_cpu=%d: %s", b->config.service_cpu,
+	return fail(b, -EINVAL, "service_cpu=%lld: %s", (long long)b->config.service_cpu,
 		    boot == (u64)b->config.service_cpu
 			    ? "that is the boot CPU, which the guest needs"
 			    : "no such CPU");

@@ -10,8 +10,15 @@ const char *const cpu_state_names[CPU_STATES] = {
 };
 
 const char *const exit_class_names[EXIT_CLASSES] = {
-	[EXIT_HYPERCALL] = "hypercall", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr",
-	[EXIT_APIC] = "apic",		[EXIT_KICK] = "kick",	[EXIT_NMI] = "nmi",
-	[EXIT_STARTUP] = "startup",	[EXIT_IO] = "io",	[EXIT_STAGE2] = "stage2",
-	[EXIT_STEP] = "step",		[EXIT_OTHER] = "other",
+	[EXIT_HYPERCALL] = "hypercall",
+	[EXIT_CPU_ID] = "cpu_id",
+	[EXIT_SYSREG] = "sysreg",
+	[EXIT_IRQCHIP] = "irqchip",
+	[EXIT_KICK] = "kick",
+	[EXIT_NMI] = "nmi",
+	[EXIT_STARTUP] = "startup",
+	[EXIT_IO] = "io",
+	[EXIT_STAGE2_FAULT] = "stage2_fault",
+	[EXIT_SINGLE_STEP] = "single_step",
+	[EXIT_OTHER] = "other",
 };

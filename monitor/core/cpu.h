@@ -20,24 +20,27 @@ enum cpu_state {
 	CPU_STATES
 };
 
-/* Exits by class, the same names on every architecture. Those that an architecture lacks stay 0. */
+/*
+ * Exits by class. Each architecture has the same ones, so that an operator reads the metrics of all
+ * machines alike; a class for which an architecture has no exit stays 0 there.
+ */
 enum exit_class {
-	EXIT_HYPERCALL,
-	EXIT_CPUID,
-	EXIT_MSR,
-	EXIT_APIC,    /* writes to the local interrupt controller */
-	EXIT_KICK,    /* our own NMI or SGI */
-	EXIT_NMI,     /* NMIs given to the guest */
-	EXIT_STARTUP, /* INIT, SIPI, PSCI */
-	EXIT_IO,      /* configuration space and other ports */
-	EXIT_STAGE2,  /* faults on hidden or shadowed memory */
-	EXIT_STEP,    /* single steps */
+	EXIT_HYPERCALL,	   /* VMMCALL, VMCALL, HVC */
+	EXIT_CPU_ID,	   /* what the CPU is: CPUID; arm64: ID registers */
+	EXIT_SYSREG,	   /* MSRs, control registers, XSETBV; arm64: other system registers */
+	EXIT_IRQCHIP,	   /* the interrupt controller: APIC, x2APIC; GIC */
+	EXIT_KICK,	   /* the monitor's own: its NMI, SGI or VMX preemption timer */
+	EXIT_NMI,	   /* NMIs given to the guest */
+	EXIT_STARTUP,	   /* CPUs that start and stop: INIT, SIPI; PSCI */
+	EXIT_IO,	   /* devices: configuration space and I/O ports */
+	EXIT_STAGE2_FAULT, /* on hidden or shadowed memory: NPF, EPT violation, stage-2 abort */
+	EXIT_SINGLE_STEP,  /* behind an instruction that the monitor let through */
 	EXIT_OTHER,
 	EXIT_CLASSES
 };
 
-extern const char *const cpu_state_names[CPU_STATES]; /* "absent", "parked", ... */
-extern const char *const exit_class_names[EXIT_CLASSES];
+extern const char *const cpu_state_names[CPU_STATES];	 /* "absent", "parked", ... */
+extern const char *const exit_class_names[EXIT_CLASSES]; /* "hypercall", "cpu_id", ... */
 
 struct arch_cpu; /* arch/<a>/: control block, saved registers, stacks */
 

@@ -63,7 +63,7 @@ static void debug_line(const struct log_entry *e)
 	char head[32];
 
 	format(head, sizeof(head), "suture %c %7llu.%03llu ", letters[e->level & 3],
-	       (unsigned long long)(e->time_us / 1000), (unsigned long long)(e->time_us % 1000));
+	       e->time_us / 1000, e->time_us % 1000);
 	debug_text(head);
 	debug_text(e->text);
 	arch_debug_putc('\n');
@@ -83,7 +83,7 @@ static bool lock_ring(void)
 }
 
 /* Is there room for another line within the kind's limit? With the lock held. */
-static bool admit(enum log_kind kind, u64 now)
+static bool admit_line(enum log_kind kind, u64 now)
 {
 	u64 full_us = MAX(ring.kinds[kind].full_us, now) + LOG_INTERVAL_US;
 
@@ -95,7 +95,7 @@ static bool admit(enum log_kind kind, u64 now)
 	return true;
 }
 
-static void append(struct log_entry *e)
+static void append_line(struct log_entry *e)
 {
 	const struct place *p = &places[e->kind];
 	u64 n = ring.kinds[e->kind].counts.kept++;
@@ -113,9 +113,9 @@ static void append_left_out(enum log_kind kind, u64 now)
 	if (*told == left_out)
 		return;
 	format(e.text, sizeof(e.text), "%llu more lines like the next ones ('%s') were left out",
-	       (unsigned long long)(left_out - *told), places[kind].name);
+	       left_out - *told, places[kind].name);
 	*told = left_out;
-	append(&e);
+	append_line(&e);
 }
 
 void log_limited(enum log_kind kind, enum log_level level, const char *fmt, ...)
@@ -131,9 +131,9 @@ void log_limited(enum log_kind kind, enum log_level level, const char *fmt, ...)
 
 	if (!lock_ring())
 		return;
-	if (admit(kind, e.time_us)) {
+	if (admit_line(kind, e.time_us)) {
 		append_left_out(kind, e.time_us);
-		append(&e);
+		append_line(&e);
 	} else {
 		ring.kinds[kind].counts.left_out++;
 	}
@@ -141,7 +141,7 @@ void log_limited(enum log_kind kind, enum log_level level, const char *fmt, ...)
 }
 
 /* The oldest line of the kind from seq on, or NULL. */
-static const struct log_entry *find(const struct place *p, u64 kept, u64 seq)
+static const struct log_entry *find_line(const struct place *p, u64 kept, u64 seq)
 {
 	u64 low = kept > p->count ? kept - p->count : 0, high = kept;
 
@@ -162,7 +162,7 @@ bool log_read(u64 seq, struct log_entry *entry)
 
 	spin_lock(&ring.lock);
 	for (u32 i = 0; i < LOG_KINDS; i++) {
-		const struct log_entry *e = find(&places[i], ring.kinds[i].counts.kept, seq);
+		const struct log_entry *e = find_line(&places[i], ring.kinds[i].counts.kept, seq);
 
 		if (e && (!oldest || e->seq < oldest->seq))
 			oldest = e;

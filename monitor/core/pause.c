@@ -62,7 +62,7 @@ static bool change_phase(u64 gen, enum phase from, enum phase to)
 					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-static bool holds(u64 word)
+static bool is_hold(u64 word)
 {
 	enum phase phase = PHASE_OF(word);
 
@@ -91,7 +91,7 @@ static bool change_owner(u64 from, u64 to)
  */
 static bool owner_is_dead(u64 owner, u64 time_us)
 {
-	return owner && !holds(load_word()) && time_us > OWNER_UNTIL_US(owner) + FINISH_GRACE_US;
+	return owner && !is_hold(load_word()) && time_us > OWNER_UNTIL_US(owner) + FINISH_GRACE_US;
 }
 
 /* Wait for the right to initiate, held by others' pauses meanwhile. */
@@ -119,7 +119,7 @@ static int acquire_owner(struct cpu *self, u64 budget_us, u64 *right)
 	}
 }
 
-static void release(u64 gen, u64 right)
+static void release_hold(u64 gen, u64 right)
 {
 	while (!change_phase(gen, OPEN, IDLE) && !change_phase(gen, COMMITTED, IDLE) &&
 	       !change_phase(gen, EXPIRED, IDLE) && load_word() == WORD(gen, FINISHING))
@@ -128,7 +128,7 @@ static void release(u64 gen, u64 right)
 }
 
 /* Wait until every guest CPU acknowledged, kicking those that did not. */
-static int gather(const struct cpu *self, const struct pause *p)
+static int gather_cpus(const struct cpu *self, const struct pause *p)
 {
 	u64 kick_us = 0;
 
@@ -172,10 +172,10 @@ int pause_begin(struct pause *p, u64 budget_us)
 	 * its state first and looks at the word then, so that one of the two sees the other. */
 	arch_mb();
 
-	r = gather(self, p);
+	r = gather_cpus(self, p);
 	if (r) {
 		now.stats.timeouts++;
-		release(p->generation, p->right);
+		release_hold(p->generation, p->right);
 		return r;
 	}
 	for_each_cpu (c)
@@ -206,7 +206,7 @@ void pause_end(struct pause *p)
 	now.stats.count++;
 	now.stats.last_us = took;
 	now.stats.max_us = MAX(now.stats.max_us, took);
-	release(p->generation, p->right);
+	release_hold(p->generation, p->right);
 	/* Held CPUs flush in pause_point(); an initiator that is a guest CPU does it here. */
 	if (cpu_this()->state == CPU_GUEST)
 		arch_stage2_flush_local();
@@ -217,7 +217,7 @@ static bool may_go(u64 gen)
 {
 	u64 word = load_word(), t = arch_time_us();
 
-	if (GEN_OF(word) != gen || !holds(word))
+	if (GEN_OF(word) != gen || !is_hold(word))
 		return true;
 	if (PHASE_OF(word) == OPEN)
 		return t > now.deadline_us && change_phase(gen, OPEN, EXPIRED);
@@ -228,7 +228,7 @@ static bool may_go(u64 gen)
 		now.finish(now.arg);
 	log_limited(LOG_CPU, LOG_ERROR,
 		    "pause %llu: its initiator vanished after the commit; another CPU finished it",
-		    (unsigned long long)gen);
+		    gen);
 	change_phase(gen, FINISHING, IDLE);
 	return true;
 }
@@ -238,7 +238,8 @@ void pause_point(struct cpu *self)
 	u64 word;
 
 	arch_mb();
-	while (word = load_word(), holds(word) && OWNER_ID(READ_ONCE(now.owner)) != self->id + 1) {
+	while (word = load_word(),
+	       is_hold(word) && OWNER_ID(READ_ONCE(now.owner)) != self->id + 1) {
 		__atomic_store_n(&self->state, CPU_HELD, __ATOMIC_RELEASE);
 		__atomic_store_n(&self->pause_acked, GEN_OF(word), __ATOMIC_RELEASE);
 		while (!may_go(GEN_OF(word)))
@@ -256,7 +257,7 @@ u64 pause_mark(void)
 
 	arch_rmb(); /* what was read before */
 	word = load_word();
-	return holds(word) ? 0 : GEN_OF(word) + 1;
+	return is_hold(word) ? 0 : GEN_OF(word) + 1;
 }
 
 void pause_stats(struct pause_stats *s)

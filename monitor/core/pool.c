@@ -20,7 +20,7 @@ static bool in_use(size_t page)
 	return pool.map[page / 8] & (1u << (page % 8));
 }
 
-static void mark(size_t first, size_t count, bool used)
+static void mark_pages(size_t first, size_t count, bool used)
 {
 	for (size_t i = first; i < first + count; i++) {
 		u8 bit = (u8)(1u << (i % 8));
@@ -67,7 +67,7 @@ void *pool_alloc(size_t count)
 	if (first == pool.pages)
 		first = find_run(0, pool.pages, count);
 	if (first != pool.pages) {
-		mark(first, count, true);
+		mark_pages(first, count, true);
 		pool.hint = first + count;
 		pool.stats.used_pages += count;
 		pool.stats.peak_pages = MAX(pool.stats.peak_pages, pool.stats.used_pages);
@@ -92,7 +92,7 @@ void pool_free(void *p, size_t count)
 	for (size_t i = first; sane && i < first + count; i++)
 		sane = in_use(i);
 	if (sane) {
-		mark(first, count, false);
+		mark_pages(first, count, false);
 		pool.stats.used_pages -= count;
 	}
 	spin_unlock(&pool.lock);

@@ -32,8 +32,7 @@ static void note_dropped(u64 key, void *arg)
 		dropped.keys[dropped.count++] = key;
 	else
 		log_limited(LOG_AGENT, LOG_ERROR,
-			    "too many redirects dropped at once: status of %#llx is stale",
-			    (unsigned long long)key);
+			    "too many redirects dropped at once: status of %#llx is stale", key);
 	spin_unlock(&dropped.lock);
 }
 
@@ -80,8 +79,8 @@ static s64 drop_paused(int (*drop)(u64 start, u64 end), u64 start, u64 end)
 		return r;
 	}
 	log_limited(LOG_AGENT, LOG_ERROR,
-		    "drop of [%#llx, %#llx): guest CPUs did not stop in %d tries",
-		    (unsigned long long)start, (unsigned long long)end, DROP_TRIES);
+		    "drop of [%#llx, %#llx): guest CPUs did not stop in %d tries", start, end,
+		    DROP_TRIES);
 	return r;
 }
 

@@ -9,17 +9,18 @@ void guest_kernel_forget(void)
 	memset(&guest_kernel, 0, sizeof(guest_kernel));
 }
 
-static bool within(u64 va, u64 len, u64 start, u64 end)
+static bool range_within(u64 va, u64 len, u64 start, u64 end)
 {
 	return va >= start && va < end && len <= end - va;
 }
 
 bool guest_is_kernel_text(u64 va, u64 len)
 {
-	return within(va, len, guest_kernel.layout.text_start, guest_kernel.layout.text_end);
+	return range_within(va, len, guest_kernel.layout.text_start, guest_kernel.layout.text_end);
 }
 
 bool guest_is_module_text(u64 va, u64 len)
 {
-	return within(va, len, guest_kernel.layout.modules_start, guest_kernel.layout.modules_end);
+	return range_within(va, len, guest_kernel.layout.modules_start,
+			    guest_kernel.layout.modules_end);
 }

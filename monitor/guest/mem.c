@@ -66,7 +66,7 @@ static u64 kernel_tables(const struct suture_layout *l)
 	return MUTATION(kernel_tables) ? l->kernel_pgd | PAGE_SIZE : l->kernel_pgd;
 }
 
-static int walk(u64 va, struct piece *piece)
+static int walk_page(u64 va, struct piece *piece)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
 	const struct pt_format *f = arch_guest_format(l->page_levels);
@@ -88,7 +88,7 @@ static int walk(u64 va, struct piece *piece)
 	return guest_is_ram(IPA(ipa), PAGE_SIZE) ? 0 : -EFAULT;
 }
 
-static const struct piece *cached(u64 va, u64 size)
+static const struct piece *cached_piece(u64 va, u64 size)
 {
 	const struct piece *piece = cache_slot(va, size);
 
@@ -99,13 +99,13 @@ static const struct piece *cached(u64 va, u64 size)
 static const struct piece *find_piece(u64 va, struct piece *fresh)
 {
 	bool caching = cache.owner && cache.owner == cpu_this();
-	const struct piece *piece = caching ? cached(va, LARGE) : NULL;
+	const struct piece *piece = caching ? cached_piece(va, LARGE) : NULL;
 
 	if (!piece && caching)
-		piece = cached(va, PAGE_SIZE);
+		piece = cached_piece(va, PAGE_SIZE);
 	if (piece)
 		return piece;
-	if (walk(va, fresh))
+	if (walk_page(va, fresh))
 		return NULL;
 	if (caching)
 		*cache_slot(va, fresh->size) = *fresh;
@@ -175,7 +175,7 @@ static int fetch_part(u64 va, void *buf, size_t len, u32 access)
 	struct pt_walk w;
 	ipa_t ipa;
 
-	if (walk(va, &piece))
+	if (walk_page(va, &piece))
 		return -EFAULT;
 	ipa = IPA(piece.ipa + (va - piece.va));
 	if (MUTATION(fetch_through_stage2))

@@ -258,7 +258,7 @@ struct why {
 	size_t size;
 };
 
-static int refuse(const struct why *why, int err, const char *what, const char *is)
+static int refuse_field(const struct why *why, int err, const char *what, const char *is)
 {
 	format(why->buf, why->size, "%s %s", what, is);
 	return err;
@@ -271,17 +271,17 @@ static int check_build_id(struct guest_kernel *k, const struct suture_hello *h,
 
 	if (!is_kernel_range(h->notes_start, h->notes_end) ||
 	    h->notes_end - h->notes_start > MAX_NOTES_SIZE)
-		return refuse(why, -EINVAL, "notes_start, notes_end", NO_SENSE);
+		return refuse_field(why, -EINVAL, "notes_start, notes_end", NO_SENSE);
 	err = read_build_id(h->notes_start, h->notes_end, k->build_id, sizeof(k->build_id),
 			    &k->build_id_len);
 	if (err == -EFAULT)
-		return refuse(why, err, "the kernel's notes", "cannot be read");
+		return refuse_field(why, err, "the kernel's notes", "cannot be read");
 	if (err)
-		return refuse(why, -EBADMSG, "the kernel's notes", "hold no build-id");
+		return refuse_field(why, -EBADMSG, "the kernel's notes", "hold no build-id");
 	if (k->build_id_len != h->build_id_len ||
 	    memcmp(k->build_id, h->build_id, k->build_id_len) != 0)
-		return refuse(why, -EBADMSG, "the agent's build-id",
-			      "is not the one in the kernel's notes");
+		return refuse_field(why, -EBADMSG, "the agent's build-id",
+				    "is not the one in the kernel's notes");
 	return 0;
 }
 
@@ -290,9 +290,9 @@ static int check_init_task(const struct suture_layout *l, const struct why *why)
 	char comm[8] = "";
 
 	if (guest_read(GVA(l->init_task + l->task_comm), comm, sizeof(comm) - 1))
-		return refuse(why, -EFAULT, "init_task", "cannot be read");
+		return refuse_field(why, -EFAULT, "init_task", "cannot be read");
 	if (strcmp(comm, "swapper") != 0)
-		return refuse(why, -EINVAL, "init_task", "is not the kernel's first task");
+		return refuse_field(why, -EINVAL, "init_task", "is not the kernel's first task");
 	return 0;
 }
 
@@ -304,9 +304,9 @@ int guest_kernel_register(const struct suture_hello *h, char *why_buf, size_t wh
 	int err;
 
 	if (k->registered)
-		return refuse(&why, -EBUSY, k->release, "is registered already");
+		return refuse_field(&why, -EBUSY, k->release, "is registered already");
 	if (wrong)
-		return refuse(&why, -EINVAL, wrong, NO_SENSE);
+		return refuse_field(&why, -EINVAL, wrong, NO_SENSE);
 
 	/* Translation goes by the layout, so it must stand for the checks that read. */
 	k->layout = h->layout;

@@ -46,7 +46,7 @@ static bool goes_up(const struct unwind_state *s, u64 last_sp)
 	return !last || s->sp > last_sp || unwind_stack(s, s->sp, 0) != last;
 }
 
-static void unwind(struct unwind_state *s, struct unwind_trace *trace)
+static void unwind_frames(struct unwind_state *s, struct unwind_trace *trace)
 {
 	enum unwind_step step = UNWIND_FRAME;
 
@@ -61,7 +61,8 @@ static void unwind(struct unwind_state *s, struct unwind_trace *trace)
 	trace->reliable = step == UNWIND_DONE;
 }
 
-static void begin(struct unwind_state *s, const struct guest_task *t, struct unwind_trace *trace)
+static void begin_unwind(struct unwind_state *s, const struct guest_task *t,
+			 struct unwind_trace *trace)
 {
 	trace->reliable = false;
 	trace->nr_frames = trace->nr_saved = 0;
@@ -78,9 +79,9 @@ void unwind_sleeping(const struct guest_task *t, struct unwind_trace *trace)
 {
 	struct unwind_state s;
 
-	begin(&s, t, trace);
+	begin_unwind(&s, t, trace);
 	if (arch_unwind_sleeping(&s, t))
-		unwind(&s, trace);
+		unwind_frames(&s, trace);
 }
 
 void unwind_running(const struct vcpu_context *ctx, const struct guest_task *t,
@@ -89,7 +90,7 @@ void unwind_running(const struct vcpu_context *ctx, const struct guest_task *t,
 	struct unwind_state s;
 	int n;
 
-	begin(&s, t, trace);
+	begin_unwind(&s, t, trace);
 	n = guest_cpu_stacks(ctx->percpu_base, s.stacks + 1);
 	if (n < 0)
 		return;
@@ -97,7 +98,7 @@ void unwind_running(const struct vcpu_context *ctx, const struct guest_task *t,
 	arch_unwind_running(&s, ctx);
 	/* In the middle of a context switch it may be on another task's stack. */
 	if (unwind_stack(&s, s.sp, 0))
-		unwind(&s, trace);
+		unwind_frames(&s, trace);
 }
 
 bool unwind_is_live(const struct unwind_trace *trace, u64 at)

@@ -173,7 +173,7 @@ static bool wait_clear(const struct e1000 *e, u32 reg, u32 bits)
 }
 
 /* Quiet the card and reset it (SDM 14.3, 82574 4.6). */
-static int reset(const struct e1000 *e)
+static int reset_card(const struct e1000 *e)
 {
 	reg_write(e, IMC, ~0u);
 	reg_write(e, RCTL, 0);
@@ -249,7 +249,7 @@ static void e1000_stop(struct nic *n)
 {
 	struct e1000 *e = n->priv;
 
-	reset(e);
+	reset_card(e);
 	pci_disable(&e->pci);
 	n->priv = NULL;
 	n->has_irq = false;
@@ -275,8 +275,8 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 	int err;
 
 	if (d->bar[0].io || d->bar[0].size < REGS_SIZE) {
-		log_error("e1000: no usable BAR 0 (address %#llx, size %#llx)",
-			  (unsigned long long)d->bar[0].base, (unsigned long long)d->bar[0].size);
+		log_error("e1000: no usable BAR 0 (address %#llx, size %#llx)", d->bar[0].base,
+			  d->bar[0].size);
 		return -ENODEV;
 	}
 	e = pool_alloc(E1000_PAGES);
@@ -287,7 +287,7 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 	e->regs = mmio_at(PA(d->bar[0].base));
 	n->priv = e;
 	pci_enable(d);
-	err = e->regs ? reset(e) : -EIO;
+	err = e->regs ? reset_card(e) : -EIO;
 	if (err)
 		goto fail;
 	err = read_mac(e, n->mac);

@@ -36,7 +36,7 @@ const struct nic *net_nic(void)
 	return net.nic.priv ? &net.nic : NULL;
 }
 
-static err_t output(struct netif *netif, struct pbuf *p)
+static err_t net_output(struct netif *netif, struct pbuf *p)
 {
 	const void *frame = p->payload;
 	u8 gathered[NIC_FRAME_MAX];
@@ -68,7 +68,7 @@ static err_t init_netif(struct netif *netif)
 		netif->hwaddr[i] = net.nic.mac[i];
 	netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
 	netif->output = etharp_output;
-	netif->linkoutput = output;
+	netif->linkoutput = net_output;
 	return ERR_OK;
 }
 
@@ -155,7 +155,7 @@ int net_init(const struct boot_info *bi)
 }
 
 /* Give received frames to lwIP. Returns how many there were. */
-static u32 receive(void)
+static u32 receive_frames(void)
 {
 	u32 frames = 0;
 
@@ -184,7 +184,7 @@ u64 net_poll(void)
 
 	net.nic.ops->ack_irq(&net.nic);
 	watch_link();
-	frames = receive();
+	frames = receive_frames();
 	sys_check_timeouts();
 
 	now = arch_time_us();

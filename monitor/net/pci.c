@@ -96,7 +96,7 @@ static u32 size_bar(struct pci_device *d, u32 i)
 	return wide ? 2 : 1;
 }
 
-static int identify(u16 bdf, struct pci_device *d)
+static int identify_device(u16 bdf, struct pci_device *d)
 {
 	u32 id = pci_read(bdf, PCI_ID);
 
@@ -112,7 +112,7 @@ static void size_bars(struct pci_device *d)
 
 int pci_probe(u16 bdf, struct pci_device *d)
 {
-	int err = identify(bdf, d);
+	int err = identify_device(bdf, d);
 
 	if (err)
 		return err;
@@ -123,7 +123,7 @@ int pci_probe(u16 bdf, struct pci_device *d)
 
 int pci_look(u16 bdf, struct pci_device *d)
 {
-	int err = identify(bdf, d);
+	int err = identify_device(bdf, d);
 	u32 command;
 
 	if (err)

@@ -34,7 +34,7 @@ static int check_part(struct parser *p, const char *name, u64 *at, u32 offset, u
 
 	if (offset != start)
 		return refuse(p, EBADMSG, "the %s begins at %u, it must at %llu", name, offset,
-			      (unsigned long long)start);
+			      start);
 	if (start > p->b->size || size > p->b->size - start)
 		return refuse(p, EMSGSIZE, "the %s ends behind the bundle's end: truncated?", name);
 	if (!is_zero(p->b->data + *at, start - *at))
@@ -81,8 +81,7 @@ static int check_header(struct parser *p)
 		return refuse(p, EBADMSG, "a signature of %u bytes, it must have %zu",
 			      h->signature_size, sizeof(struct suture_signature));
 	if (at != size)
-		return refuse(p, EMSGSIZE, "%llu bytes behind the signature",
-			      (unsigned long long)(size - at));
+		return refuse(p, EMSGSIZE, "%llu bytes behind the signature", size - at);
 	return 0;
 }
 
@@ -149,8 +148,8 @@ static int check_manifest(struct parser *p)
 	p->b->strings = (const char *)(p->b->cves + m->nr_cves * sizeof(su32));
 	size = (u64)((const u8 *)p->b->strings - at) + m->strings_size;
 	if (size != p->header.manifest_size)
-		return refuse(p, EBADMSG, "the manifest's tables take %llu bytes of its %u",
-			      (unsigned long long)size, p->header.manifest_size);
+		return refuse(p, EBADMSG, "the manifest's tables take %llu bytes of its %u", size,
+			      p->header.manifest_size);
 	if (p->b->strings[0] || p->b->strings[m->strings_size - 1])
 		return refuse(p, EBADMSG, "the string pool does not begin and end with zero");
 	return 0;
@@ -260,8 +259,7 @@ static int check_states(struct parser *p)
 			return refuse(p, EINVAL, "state %u has no id, or unknown flags", i);
 		for (j = 0; j < i; j++)
 			if (bundle_state(p->b, j).id == s.id)
-				return refuse(p, EINVAL, "state %llu is there twice",
-					      (unsigned long long)s.id);
+				return refuse(p, EINVAL, "state %llu is there twice", s.id);
 	}
 	return 0;
 }

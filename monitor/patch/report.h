@@ -38,7 +38,7 @@ struct transition_report {
 	u64 tasks_checked, words_checked; /* of the last attempt, in the pause */
 	u64 tasks_before_pause;	   /* of these tasks: whose stacks had been looked at before */
 	u64 words_cleared;	   /* of these: hits that were stale */
-	u32 pages_shadowed;	   /* of the last attempt: pages whose leaf changed */
+	u32 pages_remapped;	   /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected;  /* redirects added or removed */
 	u32 functions_verified;	   /* of these: read back as a guest CPU fetches them, and right */
 	char mismatch[REASON_LEN]; /* the first that was not right, and what it was; "": none */

@@ -21,32 +21,32 @@ static void *stand_in_of(u8 byte)
 	return *page;
 }
 
-static int add(u64 base, u64 size, u64 pa, u32 attrs, bool repeat)
+static int add_range(u64 base, u64 size, u64 pa, u32 attrs, bool repeat)
 {
 	map.page_shift = arch_stage2_format()->page_shift;
 	return idmap_add(&map, base, size, pa, attrs, repeat);
 }
 
-static int hide(u64 base, u64 size, u8 byte)
+static int hide_range(u64 base, u64 size, u8 byte)
 {
 	void *page = stand_in_of(byte);
 
-	return page ? add(base, size, arch_pa(page).v, PT_READ, true) : -ENOMEM;
+	return page ? add_range(base, size, arch_pa(page).v, PT_READ, true) : -ENOMEM;
 }
 
 int hide_memory(u64 base, u64 size)
 {
-	return hide(base, size, 0);
+	return hide_range(base, size, 0);
 }
 
 int hide_device(u64 base, u64 size)
 {
-	return hide(base, size, 0xff);
+	return hide_range(base, size, 0xff);
 }
 
 int hide_from_writes(u64 base, u64 size)
 {
-	return add(base, size, base, PT_READ | PT_DEVICE, false);
+	return add_range(base, size, base, PT_READ | PT_DEVICE, false);
 }
 
 int hide_build(void)

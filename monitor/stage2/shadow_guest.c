@@ -17,7 +17,7 @@ static void copy_original(const struct shadow_page *pg, size_t offset, size_t le
 /* ---- dropping ---- */
 
 /* One piece. */
-static void drop(struct shadow_set *s, struct shadow_entry *e)
+static void drop_piece(struct shadow_set *s, struct shadow_entry *e)
 {
 	WRITE_ONCE(e->dead, true);
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
@@ -33,7 +33,7 @@ static void drop(struct shadow_set *s, struct shadow_entry *e)
 	}
 }
 
-static bool concerns(const struct redirect *r, u64 start, u64 end)
+static bool is_in_range(const struct redirect *r, u64 start, u64 end)
 {
 	return (r->key >= start && r->key < end) ||
 	       (r->from < end && r->from + r->len - 1 >= start) || (r->to >= start && r->to < end);
@@ -44,7 +44,7 @@ static void drop_redirect(u64 key)
 {
 	set_for_each_entry (shadow.current, e)
 		if (e->r.key == key && !e->dead)
-			drop(shadow.current, e);
+			drop_piece(shadow.current, e);
 }
 
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg)
@@ -54,7 +54,7 @@ int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), v
 	/* Even without a hit: a plan under way may be about to lead into the range. */
 	__atomic_fetch_add(&shadow.generation, 1, __ATOMIC_RELEASE);
 	set_for_each_entry (shadow.current, e) {
-		if (e->dead || !concerns(&e->r, start, end))
+		if (e->dead || !is_in_range(&e->r, start, end))
 			continue;
 		drop_redirect(e->r.key);
 		if (dropped)

@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The API of a running monitor under fire from the network: no agent, no patches, only peers."""
+"""The API of a running monitor under fire from the network: no agent, no patches, only peers. At the end an
+agent and patches come, and the answers are compared with docs/api.md."""
 
 import contextlib
 import json
 import os
 import random
+import re
 import socket
 import struct
 import time
 
 import pytest
 
+from document import Document
+from patches import TEST_MODULES, apply, make_patch, revert
+from test_shadow import ALLOC, make
+from waiting import Waiting
+
 OCTETS = b"Content-Type: application/octet-stream\r\n"
 
 
 @pytest.fixture(scope="module")
 def guest(boot_module):
-    return boot_module(cpus=1, agent=False)
+    return boot_module(cpus=1, files={f"/lib/modules/{name}.ko": os.path.join(TEST_MODULES, f"{name}.ko")
+                                      for name in ("hidden", "clones")})
 
 
 @contextlib.contextmanager
@@ -50,7 +58,7 @@ def status_of(answer):
 
 
 def pages_in_use(guest):
-    return guest.json("/v1/status")["memory"]["used_pages"]
+    return guest.json("/v1/status")["memory"]["used_bytes"] // 4096
 
 
 @pytest.fixture
@@ -169,3 +177,97 @@ def test_noise(guest, same_memory):
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert guest.http("/v1/patches")[0] == 200
     assert guest.check("echo alive") == "alive"
+
+
+# ---- docs/api.md ----
+
+@pytest.fixture(scope="module")
+def document():
+    return Document()
+
+
+@pytest.fixture(scope="module")
+def holder(tmp_path_factory):
+    """A patch with a state and a shadow variable."""
+    return make(str(tmp_path_factory.mktemp("api")), "holder", f"""
+static int take(struct klp_patch *patch, struct klp_state *state)
+{{
+	int i = 0;
+
+	return {ALLOC.format(7, 16, "mark")} ? 0 : -ENOMEM;
+}}""", "{.id = 7, .is_shadow = true, .callbacks = {.pre_patch = take, .shadow_dtor = slow_dtor}},")
+
+
+@pytest.fixture(scope="module")
+def blocked(bundles):
+    """A patch that waits for a thread, and one of whose functions has a clone that others call."""
+    return make_patch(bundles, "blocked", """
+        static int new_value(void)
+        {
+            return 2;
+        }
+    """, {"hidden": {"hidden_inner": "new_value"}, "clones": {"clones_value": "new_value"}})
+
+
+def look(guest, document, *routes):
+    for route in routes:
+        document.answer(route, guest.json(route))
+
+
+def wait_json(guest, route, right):
+    """The answer as soon as it is right."""
+    deadline = time.monotonic() + 30
+    while True:
+        status, body = guest.http(route)
+        if status == 200 and right(json.loads(body)):
+            return json.loads(body)
+        assert time.monotonic() < deadline, body
+        time.sleep(0.1)
+
+
+def has_stack(status):
+    blocker = (status["transition"] or {}).get("blocker")
+    return blocker and blocker["symbol"] and blocker["stack"]
+
+
+def test_members_are_documented(guest, document, holder, blocked):
+    """Each member of an answer is in docs/api.md, and each that is there was in an answer."""
+    look(guest, document, "/v1/status", "/v1/patches", "/v1/log")
+    guest.load_agent()
+    guest.check("insmod /lib/modules/hidden.ko; insmod /lib/modules/clones.ko")
+    apply(guest, holder)
+    guest.check("echo outer >/proc/hidden; sleep 0.3")
+    with Waiting(guest, "apply", blocked) as applying:
+        document.answer("/v1/status", wait_json(guest, "/v1/status", has_stack))
+        guest.check("echo wake >/proc/hidden")
+        applying.succeeds()
+    document.answer("/v1/shadow", wait_json(guest, "/v1/shadow", lambda answer: answer["count"]))
+    look(guest, document, "/v1/status", "/v1/info", "/v1/patches", "/v1/log")
+    for patch in "holder", "blocked":
+        document.answer("PATCH", guest.json(f"/v1/patches/{patch}"))
+    assert not document.problems, "\n".join(document.problems)
+    assert not document.never_seen(), "documented, and in no answer"
+
+
+def test_metrics_are_documented(guest, document):
+    """Their names as well, which follow Prometheus's conventions."""
+    text = guest.http("/metrics")[1]
+    documented = document.metrics()
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    assert types.keys() == documented.keys()
+    assert re.findall(r"^# HELP (\S+) \S.*\.$", text, re.M) == list(types)
+    for name, kind in types.items():
+        assert (kind == "counter") == name.endswith("_total"), name
+    for name, labels in re.findall(r"^(suture_\w+)(?:\{(.*)\})? \S+$", text, re.M):
+        labels = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        assert labels.keys() == documented[name].keys(), name
+        for label, value in labels.items():
+            assert value in (documented[name][label] or {value}), (name, label)
+    classes = set(guest.json("/v1/status")["cpus"][0]["exits"])
+    assert set(re.findall(r'^suture_exits_total\{.*class="(\w+)"', text, re.M)) == classes
+
+
+def test_patches_go(guest):
+    revert(guest, "blocked")
+    revert(guest, "holder")
+    assert guest.check("rmmod hidden clones suture; cut -d' ' -f1 /proc/modules") == ""

@@ -340,7 +340,7 @@ def test_revert_cancelled(guest, bundles):
 
 
 def memory_in_use(guest):
-    return guest.json("/v1/status")["memory"]["used_pages"]
+    return guest.json("/v1/status")["memory"]["used_bytes"]
 
 
 def test_hundred(guest, demo, measured):

@@ -62,7 +62,7 @@ def test_hang(boot, bundles, demo, measured):
     measured(f"shown as silent after {took:.1f} s")
     assert guest.suture("--json", "status").status == 5
     metrics = guest.http("/metrics")[1]
-    assert 'suture_guest{state="silent"} 1' in metrics
+    assert 'suture_guest_state{state="silent"} 1' in metrics
     assert float(re.search(r"^suture_agent_silent_seconds (\S+)", metrics, re.MULTILINE)[1]) >= 10
     start = time.monotonic()
     result = guest.suture("revert", "commit_limit")

@@ -14,6 +14,7 @@ static char text[65536]; /* the last answer */
 static char head[HTTP_HEAD_MAX];
 static struct api_reply reply;
 static u8 bundle[65536];
+static void (*on_answer)(void); /* called when there is another one, if a test wants it */
 
 static inline int setup(void **state)
 {
@@ -54,6 +55,8 @@ static inline u16 ask(const char *request_head, const void *bytes, size_t size)
 	}
 	assert_true(out_fits(&reply.out));
 	text[reply.out.len] = 0;
+	if (on_answer)
+		on_answer();
 	return reply.status;
 }
 

@@ -224,12 +224,12 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us
 
 	r->attempts++;
 	rig->last_budget_us = budget_us;
-	rig->nr_also = MIN(set->nr_also, (u32)ARRAY_SIZE(rig->also));
-	if (rig->nr_also)
-		memcpy(rig->also, set->also, rig->nr_also * sizeof(rig->also[0]));
-	assert_true(set->count + set->nr_also > 0);
-	for (i = 0; i < set->nr_also; i++)
-		check_address(rig, set->also[i].start);
+	rig->nr_extra = MIN(set->nr_extra, (u32)ARRAY_SIZE(rig->extra));
+	if (rig->nr_extra)
+		memcpy(rig->extra, set->extra, rig->nr_extra * sizeof(rig->extra[0]));
+	assert_true(set->count + set->nr_extra > 0);
+	for (i = 0; i < set->nr_extra; i++)
+		check_address(rig, set->extra[i].start);
 	for (i = 0; i < set->count; i++) {
 		const struct switch_func *f = &set->funcs[i];
 		u64 now = *redirect_slot(rig, f->key);
@@ -244,7 +244,7 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us
 		assert_int_equal(f->key, f->old_addr);
 		for (j = 0; j < i; j++)
 			assert_int_not_equal(set->funcs[j].key, f->key);
-		if (rig->busy && set->care == SWITCH_SAFE && !strcmp(rig->busy, f->name)) {
+		if (rig->busy && set->mode == SWITCH_SAFE && !strcmp(rig->busy, f->name)) {
 			r->blocker = (struct blocker){.valid = true,
 						      .pid = rig->busy_idle  ? 0
 							     : rig->busy_pid ? rig->busy_pid

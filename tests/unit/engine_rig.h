@@ -109,8 +109,8 @@ struct rig {
 	u32 looks;	      /* so often was that asked */
 	u64 last_budget_us;
 	u32 switches;
-	struct check_range also[RIG_FUNCS * 2]; /* of the last attempt */
-	u32 nr_also;
+	struct check_range extra[RIG_FUNCS * 2]; /* of the last attempt */
+	u32 nr_extra;
 	bool state_pre[RIG_IDS], state_post[RIG_IDS]; /* by id: a state is introduced once */
 	u32 shadows[RIG_IDS];			      /* shadow variables that there are, by id */
 	u32 shadow_dtors;

@@ -77,7 +77,7 @@ static inline int setup(void **state)
 	for_each_cpu (c)
 		c->state = c->id ? CPU_PARKED : CPU_SERVICE;
 	fake_guest_start(NULL);
-	set = (struct switch_set){.funcs = funcs, .care = SWITCH_SAFE};
+	set = (struct switch_set){.funcs = funcs, .mode = SWITCH_SAFE};
 	memset(&report, 0, sizeof(report));
 	pool_stats(&pool_before);
 	return 0;
@@ -177,7 +177,7 @@ static inline void assert_nothing_changed(void)
 	assert_original(B);
 	assert_int_equal(redirects(), 0);
 	assert_int_equal(report.functions_redirected, 0);
-	assert_int_equal(report.pages_shadowed, 0);
+	assert_int_equal(report.pages_remapped, 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "document.h"
 #include "boot/config.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -145,9 +146,9 @@ static void bad_values(void **state)
 		{"memory=2G", "16M to 1G"},
 		{"memory=64MB", "16M to 1G"},
 		{"log_level=all", "error, warn, info or debug"},
-		{"debug_port=65536", "0 to 0xffff"},
-		{"service_cpu=first", "last or an APIC ID"},
-		{"service_cpu=4294967295", "last or an APIC ID"},
+		{"debug_port=com1", "a number, 0 for none"},
+		{"service_cpu=first", "last or the hardware ID of a CPU"},
+		{"service_cpu=9223372036854775808", "last or the hardware ID of a CPU"},
 		{"pause_budget_us=99", "100 to 1000000"},
 		{"pause_limit_us=10000001", "100 to 10000000"},
 		{"Next=\\a", "unknown key 'Next'"},
@@ -255,6 +256,25 @@ static void odd_bytes(void **state)
 	assert_int_equal(strlen(why), 9);
 }
 
+/* Each key of the table is in docs/boot.md, and the other way round. */
+static void keys_are_documented(void **state)
+{
+	struct names keys = {0}, documented = {0};
+	const char *table = strstr(document("docs/boot.md"), "## Configuration");
+	size_t wrong;
+
+	(void)state;
+	assert_non_null(table);
+	names_find(&documented, table, "\n| `", "` |");
+	table = document("monitor/boot/config.c");
+	names_find(&keys, table, "\t{\"", "\", set_");
+	names_find(&keys, table, "{.name = \"", "\", .set = set_");
+	assert_in_range(keys.count, 16, 30);
+	wrong = names_missing(&keys, &documented, "a key that docs/boot.md lacks") +
+		names_missing(&documented, &keys, "documented, and no key");
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +288,7 @@ int main(void)
 		cmocka_unit_test(checks_across_keys),
 		cmocka_unit_test(lengths),
 		cmocka_unit_test(odd_bytes),
+		cmocka_unit_test(keys_are_documented),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,13 +93,13 @@ static void test_replace(void **state)
 
 /* ---- what else nobody may be in ---- */
 
-static void assert_also(struct rig *rig, u64 start, u64 size, const char *name)
+static void assert_extra(struct rig *rig, u64 start, u64 size, const char *name)
 {
 	u32 i;
 
-	for (i = 0; i < rig->nr_also; i++)
-		if (rig->also[i].start == start && rig->also[i].end == start + size &&
-		    !strcmp(rig->also[i].name, name))
+	for (i = 0; i < rig->nr_extra; i++)
+		if (rig->extra[i].start == start && rig->extra[i].end == start + size &&
+		    !strcmp(rig->extra[i].name, name))
 			return;
 	fail_msg("%s is not looked at", name);
 }
@@ -118,22 +118,22 @@ static void test_parts(void **state)
 	struct rig *rig = *state;
 
 	apply(rig, &first);
-	assert_int_equal(rig->nr_also, 2);
-	assert_also(rig, symbol(rig, "vmlinux", "do_sys_open") + 0xa0, 0x10, "do_sys_open");
-	assert_also(rig, symbol(rig, "vmlinux", "vfs_read") + 0xa0, 0x10, "vfs_read");
+	assert_int_equal(rig->nr_extra, 2);
+	assert_extra(rig, symbol(rig, "vmlinux", "do_sys_open") + 0xa0, 0x10, "do_sys_open");
+	assert_extra(rig, symbol(rig, "vmlinux", "vfs_read") + 0xa0, 0x10, "vfs_read");
 	/* on top of the first: only its function is active */
 	apply(rig, &second);
-	assert_int_equal(rig->nr_also, 1);
-	assert_also(rig, payload_text(0) + 0x2a0, 0x20, "vfs_read");
+	assert_int_equal(rig->nr_extra, 1);
+	assert_extra(rig, payload_text(0) + 0x2a0, 0x20, "vfs_read");
 	assert_int_equal(revert(rig, "second"), 0);
 	settle(rig, 100);
-	assert_int_equal(rig->nr_also, 2);
-	assert_also(rig, payload_text(1) + 0x1a0, 0x20, "vfs_read");
-	assert_also(rig, payload_text(1), MODULE_TEXT, "the text of payload second");
+	assert_int_equal(rig->nr_extra, 2);
+	assert_extra(rig, payload_text(1) + 0x1a0, 0x20, "vfs_read");
+	assert_extra(rig, payload_text(1), MODULE_TEXT, "the text of payload second");
 	assert_int_equal(revert(rig, "first"), 0);
 	settle(rig, 100);
-	assert_int_equal(rig->nr_also, 3);
-	assert_also(rig, payload_text(0), MODULE_TEXT, "the text of payload first");
+	assert_int_equal(rig->nr_extra, 3);
+	assert_extra(rig, payload_text(0), MODULE_TEXT, "the text of payload first");
 }
 
 static void test_replaced_payloads(void **state)
@@ -145,17 +145,17 @@ static void test_replaced_payloads(void **state)
 	struct rig *rig = *state;
 
 	apply(rig, &fix);
-	assert_int_equal(rig->nr_also, 0);
+	assert_int_equal(rig->nr_extra, 0);
 	apply(rig, &other);
 	apply(rig, &all);
-	assert_int_equal(rig->nr_also, 2);
-	assert_also(rig, payload_text(0), MODULE_TEXT, "the text of payload fix");
-	assert_also(rig, payload_text(1), MODULE_TEXT, "the text of payload other");
+	assert_int_equal(rig->nr_extra, 2);
+	assert_extra(rig, payload_text(0), MODULE_TEXT, "the text of payload fix");
+	assert_extra(rig, payload_text(1), MODULE_TEXT, "the text of payload other");
 	/* what is off already may be freed already */
 	assert_int_equal(revert(rig, "all"), 0);
 	settle(rig, 100);
-	assert_int_equal(rig->nr_also, 1);
-	assert_also(rig, payload_text(2), MODULE_TEXT, "the text of payload all");
+	assert_int_equal(rig->nr_extra, 1);
+	assert_extra(rig, payload_text(2), MODULE_TEXT, "the text of payload all");
 }
 
 /* A payload without a function in force: its text counts all the same. */
@@ -168,8 +168,8 @@ static void test_payload_without_functions(void **state)
 	apply(rig, &none);
 	assert_int_equal(revert(rig, "none"), 0);
 	settle(rig, 100);
-	assert_int_equal(rig->nr_also, 1);
-	assert_also(rig, payload_text(0), MODULE_TEXT, "the text of payload none");
+	assert_int_equal(rig->nr_extra, 1);
+	assert_extra(rig, payload_text(0), MODULE_TEXT, "the text of payload none");
 }
 
 /* Whoever forces takes it upon himself. */
@@ -181,10 +181,10 @@ static void test_forced_parts(void **state)
 	rig->busy = "do_sys_open";
 	assert_int_equal(revert(rig, "fix"), 0);
 	settle(rig, 100);
-	assert_int_equal(rig->nr_also, 1);
+	assert_int_equal(rig->nr_extra, 1);
 	assert_int_equal(echo(rig, "fix", SUTURE_SET_FORCE, 1), 0);
 	settle(rig, 100);
-	assert_int_equal(rig->nr_also, 0);
+	assert_int_equal(rig->nr_extra, 0);
 	rig->busy = NULL;
 }
 
@@ -201,11 +201,11 @@ static void test_parts_of_a_module(void **state)
 	assert_int_equal(upload(rig, &two), 0);
 	settle(rig, 100);
 	for (u32 i = 0; i < 3; i++) {
-		assert_int_equal(rig->nr_also, 1);
+		assert_int_equal(rig->nr_extra, 1);
 		assert_int_equal(insmod(rig, "m"), 0);
 		settle(rig, 100);
-		assert_int_equal(rig->nr_also, 2);
-		assert_also(rig, symbol(rig, "m", "mf") + 0xc0, 0x10, "mf");
+		assert_int_equal(rig->nr_extra, 2);
+		assert_extra(rig, symbol(rig, "m", "mf") + 0xc0, 0x10, "mf");
 		rmmod(rig, "m");
 		settle(rig, 100);
 	}

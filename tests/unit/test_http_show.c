@@ -3,6 +3,7 @@
 #include "api_rig.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
+#include "document.h"
 #include "lib/format.h"
 
 static void shows_status_before_anything_has_happened(void **state)
@@ -10,7 +11,7 @@ static void shows_status_before_anything_has_happened(void **state)
 	char abi[32];
 
 	(void)state;
-	cpus[1].exits[EXIT_CPUID] = 340;
+	cpus[1].exits[EXIT_CPU_ID] = 340;
 	cpus[2].state = CPU_GUEST;
 	assert_int_equal(request("GET", "/v1/status"), 200);
 	assert_string_equal(reply.type, "application/json");
@@ -18,7 +19,7 @@ static void shows_status_before_anything_has_happened(void **state)
 	assert_has(abi);
 	assert_has("{\"id\":0,\"hwid\":0,\"state\":\"service\",");
 	assert_has("{\"id\":1,\"hwid\":1,\"state\":\"parked\",\"exits\":{\"hypercall\":0,"
-		   "\"cpuid\":340,");
+		   "\"cpu_id\":340,");
 	assert_has("{\"id\":2,\"hwid\":2,\"state\":\"guest\",");
 	assert_has(
 		"\"agent\":false,\"guest\":{\"state\":\"unknown\",\"silent_us\":null,\"why\":\"\"},"
@@ -41,7 +42,7 @@ static void shows_a_silent_guest(void **state)
 	fake_time_set(1000000, 0);
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_has("\nsuture_agent_silent_seconds 0.000000\n");
-	assert_has("\nsuture_guest{state=\"unknown\"} 1\n");
+	assert_has("\nsuture_guest_state{state=\"unknown\"} 1\n");
 	agent_arrives();
 	fake_time_set(10999999, 0);
 	assert_int_equal(request("GET", "/v1/status"), 200);
@@ -52,8 +53,8 @@ static void shows_a_silent_guest(void **state)
 		   "\"why\":\"agent silent for 14 s: the guest hangs, or is stopped\"},");
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_has("\nsuture_agent_silent_seconds 14.200000\n");
-	assert_has("\nsuture_guest{state=\"alive\"} 0\n");
-	assert_has("\nsuture_guest{state=\"silent\"} 1\n");
+	assert_has("\nsuture_guest_state{state=\"alive\"} 0\n");
+	assert_has("\nsuture_guest_state{state=\"silent\"} 1\n");
 	engine_work(engine, &(struct suture_work){0});
 	assert_int_equal(request("GET", "/v1/status"), 200);
 	assert_has("\"state\":\"alive\",\"silent_us\":0,\"why\":\"\"");
@@ -113,12 +114,12 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	attempt.result = 0;
 	attempt.report.blocker.valid = false;
 	attempt.report.reason[0] = 0;
-	attempt.report.pages_shadowed = 2;
+	attempt.report.pages_remapped = 2;
 	attempt.report.functions_redirected = attempt.report.functions_verified = 1;
 	agent_works("fix");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"applied\",\"final\":true,");
-	assert_has("\"pages_shadowed\":2,\"functions_redirected\":1,"
+	assert_has("\"pages_remapped\":2,\"functions_redirected\":1,"
 		   "\"functions_verified\":1,\"mismatch\":\"\",\"reason\":\"\",\"detail\":"
 		   "\"\",\"blocker\":{\"attempt\":1,\"pid\":412,");
 	assert_has("\"functions\":[{\"object\":\"vmlinux\",\"name\":\"f\","
@@ -346,18 +347,18 @@ static void metrics_are_well_formed(void **state)
 	u32 samples = 0;
 
 	(void)state;
-	cpus[1].exits[EXIT_MSR] = 17;
+	cpus[1].exits[EXIT_SYSREG] = 17;
 	cpu_mark_dead(&cpus[1], "host-state", "exit code %#x", 0x400);
 	fake_time_set(12345678, 0);
 	assert_int_equal(request("GET", "/metrics"), 200);
 	assert_string_equal(reply.type, "text/plain; version=0.0.4; charset=utf-8");
-	assert_has("\nsuture_exits_total{cpu=\"1\",class=\"msr\"} 17\n");
+	assert_has("\nsuture_exits_total{cpu=\"1\",class=\"sysreg\"} 17\n");
 	assert_has("\nsuture_uptime_seconds 12.345678\n");
 	assert_has("\nsuture_cpus{state=\"parked\"} 1\n");
 	assert_has("\nsuture_cpus{state=\"dead\"} 1\n");
 	assert_has("\nsuture_cpu_dead{cpu=\"1\",cause=\"host-state\"} 1\n");
 	assert_has("\nsuture_log_left_out_total{kind=\"access\"} ");
-	assert_has("\nsuture_pool_pages{state=\"used\"} ");
+	assert_has("\nsuture_memory_bytes{state=\"used\"} ");
 	assert_has("\nsuture_patches{phase=\"failed\"} 0\n");
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 		size_t name = strcspn(line, "{ ");
@@ -379,6 +380,57 @@ static void metrics_are_well_formed(void **state)
 	assert_in_range(samples, 50, 120);
 }
 
+/* ---- docs/api.md ---- */
+
+static struct {
+	struct names members, metrics;
+} answered;
+
+static void note_names(void)
+{
+	names_find(&answered.members, text, "\"", "\":");
+	names_find(&answered.metrics, text, "# TYPE suture_", " ");
+}
+
+/* What only a monitor with a NIC has. */
+static const char *const nic_members[] = {"driver",	"mac",	      "link",	    "interrupt",
+					  "rx_packets", "tx_packets", "rx_dropped", "tx_dropped"};
+static const char *const nic_metrics[] = {"nic_packets_total", "nic_dropped_total", "nic_link_up"};
+
+/*
+ * The last test: of all answers that the others had, each member and each metric is in the
+ * document, and what is there was in one of them. tests/qemu/test_api.py looks at where it stands
+ * as well.
+ */
+static void names_are_documented(void **state)
+{
+	struct names members = {0}, metrics = {0};
+	const char *api = document("docs/api.md");
+	size_t wrong;
+
+	(void)state;
+	agent_arrives();
+	assert_int_equal(request("GET", "/v1/info"), 200);
+	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 202);
+	assert_int_equal(request("DELETE", "/v1/patches"), 200);
+	for (u32 i = 0; i < ARRAY_SIZE(nic_members); i++)
+		names_put(&answered.members, nic_members[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(nic_metrics); i++)
+		names_put(&answered.metrics, nic_metrics[i]);
+	names_find(&members, api, "\"", "\":");
+	names_find(&metrics, api, "`suture_", "`");
+	/* these are members of "patches", of which the document shows one */
+	for (u32 i = 0; i <= PHASE_FAILED; i++) {
+		names_put(&members, patch_phase_name(i));
+		names_put(&answered.members, patch_phase_name(i));
+	}
+	wrong = names_missing(&answered.members, &members, "a member that docs/api.md lacks");
+	wrong += names_missing(&answered.metrics, &metrics, "a metric that docs/api.md lacks");
+	wrong += names_missing(&members, &answered.members, "documented, and in no answer");
+	wrong += names_missing(&metrics, &answered.metrics, "documented, and no metric");
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,7 +444,9 @@ int main(void)
 		T(shows_dead_cpus),
 		T(pages_through_the_log),
 		T(metrics_are_well_formed),
+		T(names_are_documented),
 	};
 
+	on_answer = note_names;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

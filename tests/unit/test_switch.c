@@ -23,7 +23,7 @@ static void there_and_back(void **state)
 	assert_int_equal(report.cpus_paused, 3);
 	assert_int_equal(report.functions_redirected, 3);
 	assert_int_equal(report.functions_verified, 3);
-	assert_int_equal(report.pages_shadowed, 3);
+	assert_int_equal(report.pages_remapped, 3);
 	assert_int_equal(report.tasks_checked, 4);
 	assert_true(report.words_checked > 0);
 	assert_int_equal(report.pause_max_us, report.pause_last_us);
@@ -154,7 +154,7 @@ static void the_active_code_blocks(void **state)
 	add_func("a", A, NEW_A, 0);
 	syn_set(word, NEW_A + SIZE);
 	assert_fails(-EAGAIN, "is in a");
-	assert_int_equal(report.pages_shadowed, 0);
+	assert_int_equal(report.pages_remapped, 0);
 	assert_int_equal(target(A), NEW_A);
 	syn_set(word, A + SIZE); /* stale: the old code has not run since */
 	assert_done();
@@ -163,7 +163,7 @@ static void the_active_code_blocks(void **state)
 /* Split-off parts, the text of payloads; what overlaps is told apart. */
 static void more_code_blocks_under_its_own_name(void **state)
 {
-	const struct check_range also[] = {
+	const struct check_range extra[] = {
 		{SYN_TEXT + 0x7000, SYN_TEXT + 0x7040, "a"},
 		{NEW_A - 0x100, NEW_2 + 0x1000, "the text of payload fix"},
 	};
@@ -187,8 +187,8 @@ static void more_code_blocks_under_its_own_name(void **state)
 	set.count = 0;
 	add_func("b", B, NEW_B, 0);
 	add_func("a", A, NEW_A, 0);
-	set.also = also;
-	set.nr_also = ARRAY_SIZE(also);
+	set.extra = extra;
+	set.nr_extra = ARRAY_SIZE(extra);
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		syn_set(word, cases[i].word);
 		assert_fails(-EAGAIN, cases[i].name);
@@ -221,7 +221,7 @@ static void forced_looks_at_the_jump_only(void **state)
 	u64 word = syn_stack_end(sleeper) - 32;
 
 	(void)state;
-	set.care = SWITCH_FORCED;
+	set.mode = SWITCH_FORCED;
 	add_func("a", A, A, NEW_A);
 	syn_set(word, A + 4);
 	assert_fails(-EAGAIN, "is in a");
@@ -304,13 +304,13 @@ static void on_the_way_between_pieces(void **state)
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (u32 forced = 0; forced < 2; forced++) {
 			set.count = 0;
-			set.care = SWITCH_SAFE;
+			set.mode = SWITCH_SAFE;
 			syn_set(word, 0);
 			add_func("a", A, A, NEW_A);
 			add_key(&funcs[0], 3);
 			assert_done();
 			set.count = 0;
-			set.care = forced ? SWITCH_FORCED : SWITCH_SAFE;
+			set.mode = forced ? SWITCH_FORCED : SWITCH_SAFE;
 			add_func("a", A, NEW_A, 0);
 			add_key(&funcs[0], 3);
 			syn_set(word, cases[i].word);
@@ -324,7 +324,7 @@ static void on_the_way_between_pieces(void **state)
 			set.count = 0;
 			add_func("a", A, A, NEW_A);
 			add_key(&funcs[0], 3);
-			set.care = SWITCH_FORCED;
+			set.mode = SWITCH_FORCED;
 			syn_set(word, cases[i].word);
 			assert_int_equal(attempt(), cases[i].blocks ? -EAGAIN : 0);
 			syn_set(word, 0);
@@ -453,7 +453,7 @@ static void on_the_way_through_a_hook(void **state)
 static void offline_looks_at_nothing(void **state)
 {
 	(void)state;
-	set.care = SWITCH_OFFLINE;
+	set.mode = SWITCH_OFFLINE;
 	add_func("a", A, A, NEW_A);
 	funcs[0].active_size = 0;
 	syn_set(syn_stack_end(sleeper) - 32, A + 4);

@@ -251,14 +251,14 @@ static void active_code_of_unknown_size(void **state)
 
 static void parts_and_payloads_count(void **state)
 {
-	const struct check_range also[] = {{.start = A + 0x800, .end = A + 0x810, .name = "a"},
-					   {.start = NEW_A, .end = NEW_2, .name = "fix"}};
+	const struct check_range extra[] = {{.start = A + 0x800, .end = A + 0x810, .name = "a"},
+					    {.start = NEW_A, .end = NEW_2, .name = "fix"}};
 	u64 sp = syn_sleep(sleeper, 64);
 
 	(void)state;
 	add_func("a", A, A, NEW_A);
-	set.also = also;
-	set.nr_also = 2;
+	set.extra = extra;
+	set.nr_extra = 2;
 	syn_set(sp, A + 0x808);
 	assert_fails(-EAGAIN, "sleeper (100) is in a");
 	syn_set(sp, NEW_B);
@@ -269,9 +269,9 @@ static void parts_and_payloads_count(void **state)
 	syn_set(sp, 0);
 	assert_done();
 	set.count = 1;
-	set.nr_also = CHECK_MAX_RANGES;
+	set.nr_extra = CHECK_MAX_RANGES;
 	assert_fails(-ENOSPC, "at most");
-	set.nr_also = 2;
+	set.nr_extra = 2;
 	assert_done();
 	assert_int_equal(target(A), NEW_A);
 }

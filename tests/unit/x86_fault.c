@@ -73,7 +73,7 @@ void guest_fault_stepped(void)
 enum exit_class apic_guest_write(struct cpu *c, u32 offset, u32 value)
 {
 	(void)c, (void)offset, (void)value;
-	return EXIT_APIC;
+	return EXIT_IRQCHIP;
 }
 
 }

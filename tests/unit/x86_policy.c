@@ -147,7 +147,7 @@ static bool guest_reads(u32 msr, u64 *value)
 
 	faults = skips = 0;
 	v->gpr[RCX] = msr;
-	assert_int_equal(vcpu_rdmsr(self, 2), EXIT_MSR);
+	assert_int_equal(vcpu_rdmsr(self, 2), EXIT_SYSREG);
 	assert_int_equal(faults + skips, 1);
 	*value = v->gpr[RDX] << 32 | v->gpr[RAX];
 	return skips;

@@ -16,7 +16,7 @@ static enum exit_class on_nmi(struct cpu *c)
 static enum exit_class on_cpuid(struct cpu *c)
 {
 	vcpu_cpuid(c, svm_insn_len(c, 2));
-	return EXIT_CPUID;
+	return EXIT_CPU_ID;
 }
 
 /* Vol. 3, VMMCALL: exits from any privilege level. */
@@ -74,7 +74,7 @@ static enum exit_class on_npf(struct cpu *c)
 static enum exit_class on_iret(struct cpu *c)
 {
 	svm_iret(c);
-	return EXIT_STEP;
+	return EXIT_SINGLE_STEP;
 }
 
 /* The instructions of SVM are undefined where CPUID shows none (15.4). */
@@ -102,12 +102,12 @@ static enum exit_class on_exception(struct cpu *c)
 	vcpu_step_done(c, stepped);
 	if (stepped && !guest_too) {
 		v->dr6 = s->stepped_dr6;
-		return EXIT_STEP;
+		return EXIT_SINGLE_STEP;
 	}
 	if (vector == VEC_PF)
 		v->cr2 = v->exit_info2;
 	vcpu_inject_fault(c, vector, with_error >> vector & 1, (u32)v->exit_info1);
-	return EXIT_STEP;
+	return EXIT_SINGLE_STEP;
 }
 
 static const exit_handler handlers[] = {

@@ -50,7 +50,7 @@ static const struct slot *find_slot(const struct check_ahead *a, u64 task)
 	return NULL;
 }
 
-static void remember(struct check_ahead *a, const struct guest_task *t)
+static void remember_task(struct check_ahead *a, const struct guest_task *t)
 {
 	const struct slot *s = find_slot(a, t->task);
 
@@ -58,7 +58,7 @@ static void remember(struct check_ahead *a, const struct guest_task *t)
 		a->slots[s - a->slots] = (struct slot){t->task, t->start, t->switches};
 }
 
-static int look(const struct guest_task *t, void *arg)
+static int look_at_task(const struct guest_task *t, void *arg)
 {
 	struct check_ahead *a = arg;
 	int err;
@@ -67,7 +67,7 @@ static int look(const struct guest_task *t, void *arg)
 		return 0;
 	err = check_task(t, &a->check);
 	if (!err)
-		remember(a, t);
+		remember_task(a, t);
 	/* Who is in the way is found out in the pause, if he still is. */
 	return err == -ETIMEDOUT ? err : 0;
 }
@@ -85,7 +85,7 @@ struct check_ahead *check_ahead(const struct check_range *ranges, u32 count)
 	c->pause = &limit;
 	c->guest_runs = true;
 	if (!check_collect_probes(c))
-		guest_for_each_task(look, a);
+		guest_for_each_task(look_at_task, a);
 	c->pause = NULL;
 	return a;
 }

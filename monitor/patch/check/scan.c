@@ -44,8 +44,10 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 		return check_refuse(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
 				    h->id);
 	h->ctx.percpu_base = base;
-	for_each_held(c, other) if (other->ctx.percpu_base == base) return check_refuse(
-		c, -EFAULT, "CPU %u has the per-CPU base of CPU %u", h->id, other->id);
+	for_each_held (c, other)
+		if (other->ctx.percpu_base == base)
+			return check_refuse(c, -EFAULT, "CPU %u has the per-CPU base of CPU %u",
+					    h->id, other->id);
 	err = guest_current(base, &h->current);
 	if (err)
 		return check_refuse(c, err, "CPU %u: its current task cannot be read", h->id);
@@ -143,8 +145,7 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 {
 	struct running run = {0};
 
-	for_each_held(c, h)
-	{
+	for_each_held (c, h) {
 		bool current = h->current.task == t->task;
 		bool on_stack =
 			!h->ctx.user && h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
@@ -214,7 +215,7 @@ int check_task(const struct guest_task *t, void *arg)
 
 	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
 		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
-				    (unsigned long long)c->r->tasks_checked - 1);
+				    c->r->tasks_checked - 1);
 	/* A task that has exited is listed until its parent asks; its stack is gone before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
@@ -280,7 +281,9 @@ static bool is_any_dead(void)
 
 static bool is_held_base(struct check *c, u64 base)
 {
-	for_each_held(c, h) if (h->ctx.percpu_base == base) return true;
+	for_each_held (c, h)
+		if (h->ctx.percpu_base == base)
+			return true;
 	return false;
 }
 
@@ -313,8 +316,7 @@ static int judge_tasks(struct check *c)
 
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the list of tasks cannot be followed");
-	for_each_held(c, h)
-	{
+	for_each_held (c, h) {
 		if (err)
 			break;
 		if (MUTATION(idle_tasks))
@@ -366,7 +368,7 @@ static void add_hiding(struct check *c, const struct suture_hiding *h)
 }
 
 /* Most words are told by being outside of all that is looked for. */
-static void widen(struct check *c, const struct check_range *sorted, u32 count)
+static void widen_range(struct check *c, const struct check_range *sorted, u32 count)
 {
 	u64 end;
 
@@ -387,16 +389,16 @@ int check_collect_probes(struct check *c)
 	if (err)
 		return check_refuse(c, err, "the copied instructions of kprobes cannot be found");
 	c->nr_probes = check_sort(c->probes, c->nr_probes);
-	widen(c, c->probes, c->nr_probes);
+	widen_range(c, c->probes, c->nr_probes);
 	c->nr_hiding = 0;
 	for (u32 i = 0; i < l->nr_hiding && !MUTATION(hiding_functions); i++)
 		add_hiding(c, &l->hiding[i]);
 	c->nr_hiding = check_sort(c->hiding, c->nr_hiding);
-	widen(c, c->hiding, c->nr_hiding);
+	widen_range(c, c->hiding, c->nr_hiding);
 	return 0;
 }
 
-static int judge(struct check *c, const struct cpu *self)
+static int judge_words(struct check *c, const struct cpu *self)
 {
 	int err = collect_cpus(c, self);
 
@@ -404,13 +406,14 @@ static int judge(struct check *c, const struct cpu *self)
 		err = check_collect_probes(c);
 	if (!err && !check_ahead_holds(c->ahead, c))
 		c->ahead = NULL;
-	for_each_held(c, h) if (!err) err = judge_registers(c, h);
+	for_each_held (c, h)
+		if (!err)
+			err = judge_registers(c, h);
 	if (!err)
 		err = judge_tasks(c);
 	if (!err)
 		err = judge_kretprobes(c);
-	for_each_held(c, h)
-	{
+	for_each_held (c, h) {
 		if (!err)
 			err = judge_cpu_stacks(c, h);
 		if (!err && !is_located(h))
@@ -447,7 +450,7 @@ int check_run(const struct pause *p, const struct cpu *self, struct check_range 
 	c->ahead = ahead;
 	guest_cache_begin();
 	guest_modules_forget();
-	err = judge(c, self);
+	err = judge_words(c, self);
 	guest_cache_end();
 	return err;
 }

@@ -149,7 +149,7 @@ static int judge_near(struct check *c, u64 word, u64 at, const struct guest_task
 	/* Rare, but dear when many stacks have one. */
 	if (c->owner.can_unwind && !c->owner.unwound && !pause_left_us(c->pause))
 		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
-				    (unsigned long long)c->r->tasks_checked);
+				    c->r->tasks_checked);
 	unwind_owner(c);
 	if (is_stale(c, at)) {
 		c->r->words_cleared++;
@@ -198,6 +198,6 @@ int check_words(struct check *c, u64 low, u64 high, bool holes, const struct gue
 	c->r->words_checked += checked;
 	if (todo || (holes && !checked))
 		return check_refuse(c, -EFAULT, "%s of %s (%u) cannot be read at %#llx", where,
-				    t->comm, t->pid, (unsigned long long)at);
+				    t->comm, t->pid, at);
 	return 0;
 }

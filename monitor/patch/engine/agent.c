@@ -37,7 +37,7 @@ static bool has_redirect(const struct patch *p)
 }
 
 /* An orphan of which nothing is in force: the guest has started anew, or it was half-way. */
-static void bury(struct engine *e, struct patch *p)
+static void bury_orphan(struct engine *e, struct patch *p)
 {
 	p->error = 0;
 	patch_blame(p, -ECANCELED,
@@ -78,7 +78,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 		log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
 		return;
 	}
-	bury(e, p);
+	bury_orphan(e, p);
 }
 
 void engine_agent_hello(struct engine *e)
@@ -155,7 +155,7 @@ static int set_force(struct engine *e, struct patch *p, bool on)
 }
 
 /* The opposite of the transition under way. */
-static void reverse(struct engine *e, struct patch *p, bool on, const char *who)
+static void reverse_transition(struct engine *e, struct patch *p, bool on, const char *who)
 {
 	p->stuck = false;
 	p->why[0] = 0;
@@ -172,7 +172,7 @@ static int set_enabled(struct engine *e, struct patch *p, bool on, const char *w
 	if (on == p->enabled)
 		return -EINVAL;
 	if (p == e->transition) {
-		reverse(e, p, on, who);
+		reverse_transition(e, p, on, who);
 		return 0;
 	}
 	if (on) /* Linux does not enable again what is disabled, and it is not in the list */
@@ -187,7 +187,7 @@ static int set_enabled(struct engine *e, struct patch *p, bool on, const char *w
 	if (state) {
 		log_limited(LOG_PATCH, LOG_WARN,
 			    "patch '%s' cannot be disabled: its state %llu is marked block_disable",
-			    p->name, (unsigned long long)state);
+			    p->name, state);
 		return -EINVAL;
 	}
 	p->revert = (struct transition_report){0};
@@ -278,6 +278,6 @@ void engine_dropped(struct engine *e, u64 key)
 			log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
 		}
 		if (p->orphan && p->installed && p != e->transition && !has_redirect(p))
-			bury(e, p);
+			bury_orphan(e, p);
 	}
 }

@@ -143,7 +143,7 @@ static int check_state(struct engine *e, struct patch *p, char *why, size_t why_
 	if (!state || p->phase != PHASE_APPLIED)
 		return 0;
 	why_line("patch '%s' cannot be reverted: its state %llu is marked block_disable", p->name,
-		 (unsigned long long)state);
+		 state);
 	return -EINVAL;
 }
 

@@ -9,18 +9,18 @@
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
-static bool terminated(const char *s, size_t size)
+static bool is_terminated(const char *s, size_t size)
 {
 	return s[0] && memchr(s, 0, size);
 }
 
 bool clone_is_sane(const struct suture_decl_clone *c, u32 nr_funcs)
 {
-	bool good = c->func < nr_funcs && c->nr_callers && terminated(c->name, sizeof(c->name));
+	bool good = c->func < nr_funcs && c->nr_callers && is_terminated(c->name, sizeof(c->name));
 	u32 i;
 
 	for (i = 0; good && i < MIN(c->nr_callers, SUTURE_MAX_CALLERS); i++)
-		good = terminated(c->callers[i], sizeof(c->callers[i]));
+		good = is_terminated(c->callers[i], sizeof(c->callers[i]));
 	return good;
 }
 

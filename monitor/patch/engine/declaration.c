@@ -10,19 +10,19 @@
 
 /* ---- the message in itself ---- */
 
-static bool terminated(const char *s, size_t size)
+static bool is_terminated(const char *s, size_t size)
 {
 	return s[0] && memchr(s, 0, size);
 }
 
-static int parse(struct declaration *d, const struct suture_declare *m)
+static int parse_tables(struct declaration *d, const struct suture_declare *m)
 {
 	u64 size;
 
 	d->m = m;
 	if (m->msg.size < sizeof(*m) || m->msg.size > SUTURE_MSG_MAX)
 		return refuse(d, EMSGSIZE, "a declaration of %u bytes", m->msg.size);
-	if (!terminated(m->name, sizeof(m->name)))
+	if (!is_terminated(m->name, sizeof(m->name)))
 		return refuse(d, EINVAL, "a declaration without a name");
 	if (!m->nr_objects || m->nr_objects > SUTURE_MAX_OBJECTS ||
 	    m->nr_funcs > SUTURE_MAX_FUNCS || m->nr_states > SUTURE_MAX_STATES ||
@@ -54,7 +54,7 @@ static int parse(struct declaration *d, const struct suture_declare *m)
 
 /* ---- against the kernel's text ---- */
 
-static bool inside(u64 start, u64 end, u64 addr, u64 size)
+static bool range_inside(u64 start, u64 end, u64 addr, u64 size)
 {
 	return size && addr >= start && addr < end && size <= end - addr;
 }
@@ -76,7 +76,7 @@ static int check_objects(const struct engine *e, struct declaration *d)
 	for (i = 0; i < d->m->nr_objects; i++) {
 		const struct suture_decl_object *o = &d->objects[i];
 
-		if (!terminated(o->name, sizeof(o->name)) || o->loaded > 1 ||
+		if (!is_terminated(o->name, sizeof(o->name)) || o->loaded > 1 ||
 		    o->callbacks >> (SUTURE_CB_POST_UNPATCH + 1))
 			return refuse(d, EINVAL, "object %u is malformed", i);
 		for (j = 0; j < i; j++)
@@ -99,7 +99,7 @@ static bool in_object(const struct engine *e, const struct suture_decl_object *o
 {
 	if (!strcmp(o->name, "vmlinux"))
 		return size && addr + size > addr && is_text(e, false, addr, addr + size);
-	return inside(o->text_start, o->text_end, addr, size);
+	return range_inside(o->text_start, o->text_end, addr, size);
 }
 
 static int check_sites(const struct engine *e, struct declaration *d,
@@ -178,12 +178,12 @@ static int check_funcs(const struct engine *e, struct declaration *d)
 	for (i = 0; i < d->m->nr_funcs; i++) {
 		const struct suture_decl_func *f = &d->funcs[i];
 
-		if (!terminated(f->name, sizeof(f->name)) || f->object >= d->m->nr_objects)
+		if (!is_terminated(f->name, sizeof(f->name)) || f->object >= d->m->nr_objects)
 			return refuse(d, EINVAL, "function %u is malformed", i);
 		r = check_old(e, d, f);
 		if (r)
 			return r;
-		if (!inside(d->m->text_start, d->m->text_end, f->new_addr, f->new_size))
+		if (!range_inside(d->m->text_start, d->m->text_end, f->new_addr, f->new_size))
 			return refuse(d, EFAULT, "the new '%s' is not in the payload's text",
 				      f->name);
 		for (j = 0; j < i; j++) {
@@ -206,7 +206,8 @@ static int check_parts(const struct engine *e, struct declaration *d)
 		if (part->func >= d->m->nr_funcs || part->is_new > 1)
 			return refuse(d, EINVAL, "part %u of a function is malformed", i);
 		o = &d->objects[d->funcs[part->func].object];
-		if (part->is_new ? !inside(d->m->text_start, d->m->text_end, part->addr, part->size)
+		if (part->is_new ? !range_inside(d->m->text_start, d->m->text_end, part->addr,
+						 part->size)
 				 : !o->loaded || !in_object(e, o, part->addr, part->size))
 			return refuse(
 				d, EFAULT, "a part of function '%s' is not in the text of '%s'",
@@ -237,8 +238,7 @@ static int check_states(struct declaration *d)
 			return refuse(d, EINVAL, "state %u is malformed", i);
 		for (j = 0; j < i; j++)
 			if (d->states[j].id == st->id)
-				return refuse(d, EINVAL, "state %llu is there twice",
-					      (unsigned long long)st->id);
+				return refuse(d, EINVAL, "state %llu is there twice", st->id);
 	}
 	return 0;
 }
@@ -261,7 +261,7 @@ static int match_func(struct declaration *d, const struct bundle *b, u32 object,
 			return refuse(d, EBADMSG,
 				      "function '%s' has %llu bytes in this kernel, %u in the one "
 				      "that the bundle was built for",
-				      name, (unsigned long long)f->old_size, want.size);
+				      name, f->old_size, want.size);
 		return 0;
 	}
 	return refuse(d, EBADMSG,
@@ -304,7 +304,7 @@ static int match_state(struct declaration *d, const struct bundle *b, u32 index)
 			return 0;
 	}
 	return refuse(d, EBADMSG, "the payload does not declare state %llu as the manifest does",
-		      (unsigned long long)want.id);
+		      want.id);
 }
 
 /* Names are unique on both sides: equal counts and every one found make equal sets. */
@@ -360,17 +360,16 @@ int declaration_compatible(struct engine *e, struct declaration *d)
 			return refuse(d, EINVAL,
 				      "it would remove state %llu of patch '%s', which is marked "
 				      "block_disable",
-				      (unsigned long long)st->id, owner->name);
+				      st->id, owner->name);
 		if (!mine && replace && st->version)
 			return refuse(d, EINVAL,
 				      "it replaces patch '%s' without having its state "
 				      "%llu",
-				      owner->name, (unsigned long long)st->id);
+				      owner->name, st->id);
 		if (mine && mine->version < st->version)
 			return refuse(d, EINVAL,
 				      "its state %llu has version %u, that of patch '%s' has %u",
-				      (unsigned long long)st->id, mine->version, owner->name,
-				      st->version);
+				      st->id, mine->version, owner->name, st->version);
 	}
 	return 0;
 }
@@ -393,7 +392,7 @@ int declaration_missing(struct declaration *d)
 
 int declaration_check(const struct engine *e, struct declaration *d, const struct suture_declare *m)
 {
-	int r = parse(d, m);
+	int r = parse_tables(d, m);
 
 	if (!r)
 		r = check_objects(e, d);

@@ -136,7 +136,7 @@ static int refuse_by_pump(struct engine *e, struct declaration *d, struct patch 
 	return 0;
 }
 
-static int take(struct engine *e, struct declaration *d, struct patch *p)
+static int take_declaration(struct engine *e, struct declaration *d, struct patch *p)
 {
 	struct transition_report report = {0};
 	int r = copy_tables(e, p, d);
@@ -231,7 +231,7 @@ static int take_back(struct engine *e, struct declaration *d, struct patch *p)
 	return 0;
 }
 
-static int restore(struct engine *e, struct declaration *d)
+static int restore_patch(struct engine *e, struct declaration *d)
 {
 	struct patch *p = engine_awaits(e, d->m->name);
 	int r = p ? take_back(e, d, p) : refuse(d, EINVAL, "nobody has asked for its return");
@@ -258,7 +258,7 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 		return -EAGAIN;
 	r = declaration_check(e, &d, m);
 	if (!r && again)
-		return restore(e, &d);
+		return restore_patch(e, &d);
 	if (!r)
 		refusal = refusal_of(e, &d, &error);
 	if (!r && refusal == SCRIPT_NONE && e->transition)
@@ -267,7 +267,7 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	if (!r)
 		r = find_record(e, &d, &p);
 	if (!r)
-		r = refusal == SCRIPT_NONE ? take(e, &d, p)
+		r = refusal == SCRIPT_NONE ? take_declaration(e, &d, p)
 					   : refuse_by_pump(e, &d, p, refusal, error);
 	if (!r)
 		return 0;

@@ -7,6 +7,30 @@
  * The order of callbacks, switches and messages is Linux's (kernel/livepatch/core.c and
  * transition.c of 6.1), as documents 000 to 003 describe it; docs/semantics.md names the rule for
  * each.
+ *
+ * What an operation does, from its beginning to its end (make lint-tree looks whether it is there):
+ *
+ *   apply         operator.c: engine_upload(); jobs.c: engine_work(), engine_fetch();
+ *                 declare.c: engine_declare(); life.c: script_enable();
+ *                 jobs.c: engine_loaded(); life.c: script_complete_patching()
+ *   revert        operator.c: engine_revert(); life.c: script_disable(),
+ *                 script_complete_unpatching(); transition.c: engine_after_off();
+ *                 jobs.c: engine_start_unload()
+ *   cancel        operator.c: engine_cancel(); life.c: script_reverse(), then as the other
+ *   force         agent.c: engine_set(); life.c: script_force(), engine_force()
+ *   replace       life.c: script_complete_patching(); rollback.c: patch_replaced()
+ *   rollback      rollback.c: engine_rollback(), script_rollback(), patches_returned();
+ *                 what cannot return: rollback.c: script_give_back(); module.c: script_abandon()
+ *   from below    below.c: engine_revert_below(), engine_pump_alone(); when the agent is back:
+ *                 agent.c: engine_agent_hello(); below.c: script_retire()
+ *   module comes  module.c: engine_module(), script_coming(); stack.c: engine_switch_object()
+ *   module goes   module.c: engine_module(), script_going(); stack.c: engine_switch_object()
+ *   sysfs         agent.c: engine_set(), then as revert or cancel
+ *
+ * Between two scripts a transition is attempted until the switch succeeds: driver.c: engine_tick();
+ * transition.c: engine_start_transition(), engine_attempt(); stack.c: engine_switch_transition();
+ * those who stand in its way: converge.c: converge_blocked(), script_signal(). Which step the agent
+ * is given next: driver.c: engine_step(), engine_begin_todo().
  */
 #ifndef PATCH_ENGINE_ENGINE_H
 #define PATCH_ENGINE_ENGINE_H

@@ -47,7 +47,7 @@ void engine_panicked(struct engine *e, const char *why)
 	log_limited(LOG_AGENT, LOG_ERROR, "the guest panicked: %s", e->panic);
 }
 
-static void look(struct engine *e, u64 now)
+static void look_at_guest(struct engine *e, u64 now)
 {
 	int halted = e->ops.panic_suspected(e->ops.ctx);
 
@@ -71,7 +71,7 @@ u64 engine_watch(struct engine *e, u64 now)
 	if (now - e->heard_us < LOOK_US)
 		return e->heard_us + LOOK_US;
 	if (now >= e->look_us)
-		look(e, now);
+		look_at_guest(e, now);
 	return e->panic[0] ? UINT64_MAX : e->look_us;
 }
 

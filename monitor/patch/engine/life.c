@@ -50,9 +50,9 @@ bool script_enable(struct engine *e, struct script *s, struct suture_step_reply 
 		if (s->result) {
 			s->error = s->result;
 			patch_blame(p, s->error, "its pre_patch callback of state %llu refused",
-				    (unsigned long long)st->id);
+				    st->id);
 			GIVE(s, script_say(r, SAY_WARN, "pre-patch callback failed for state %llu",
-					   (unsigned long long)p->states[s->i].id));
+					   p->states[s->i].id));
 			goto fail;
 		}
 		st->pre_patched = true;

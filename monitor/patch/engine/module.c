@@ -18,7 +18,8 @@ struct object *patch_event_object(struct patch *p, const char *module, enum obje
 
 /* ---- the message: what the notifier says ---- */
 
-static const struct suture_decl_func *resolved(const struct suture_module *m, const struct func *f)
+static const struct suture_decl_func *resolved_func(const struct suture_module *m,
+						    const struct func *f)
 {
 	const struct suture_decl_func *funcs = (const void *)(m + 1);
 	u32 i;
@@ -79,8 +80,8 @@ static int resolve_parts(struct engine *e, struct patch *p, u32 i, const struct 
 }
 
 /* Take over the addresses of a module that comes. The payload's code waits for it already. */
-static int resolve(struct engine *e, struct patch *p, struct object *o,
-		   const struct suture_module *m)
+static int resolve_object(struct engine *e, struct patch *p, struct object *o,
+			  const struct suture_module *m)
 {
 	const struct suture_decl_func *d;
 	char text[REASON_LEN];
@@ -94,7 +95,7 @@ static int resolve(struct engine *e, struct patch *p, struct object *o,
 
 		if (&p->objects[f->object] != o)
 			continue;
-		d = resolved(m, f);
+		d = resolved_func(m, f);
 		f->missing = !d || (!d->old_addr && !d->missing) ? SUTURE_NOT_FOUND : d->missing;
 		if (f->missing) {
 			missing_text(text, sizeof(text), f->missing, o->name, f->name, f->sympos);
@@ -176,7 +177,7 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 			continue;
 		unload_object(p, o); /* should a pump have ended before its script */
 		o->event = EVENT_COMING;
-		o->event_error = m->error ? m->error : resolve(e, p, o, m);
+		o->event_error = m->error ? m->error : resolve_object(e, p, o, m);
 	}
 }
 

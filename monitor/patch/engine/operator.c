@@ -25,7 +25,7 @@ int engine_check_idle(const struct engine *e, const struct patch *me, char *why,
 	return 0;
 }
 
-static void hex(char *out, size_t size, const u8 *bytes, u32 len)
+static void format_hex(char *out, size_t size, const u8 *bytes, u32 len)
 {
 	u32 i;
 
@@ -43,8 +43,8 @@ static int check_build_id(const struct engine *e, const struct suture_manifest *
 
 	if (id && len == m->build_id_len && !memcmp(id, m->build_id, len))
 		return 0;
-	hex(theirs, sizeof(theirs), m->build_id, m->build_id_len);
-	hex(ours, sizeof(ours), id, id ? len : 0);
+	format_hex(theirs, sizeof(theirs), m->build_id, m->build_id_len);
+	format_hex(ours, sizeof(ours), id, id ? len : 0);
 	why_line("patch '%s' is for the kernel with build-id %s, the guest runs %s: build it "
 		 "against the guest's kernel",
 		 m->name, theirs, id ? ours : "one that is not known yet");
@@ -105,7 +105,7 @@ static int revert_applied(struct engine *e, struct patch *p, char *why, size_t w
 	if (state) {
 		why_line("patch '%s' cannot be reverted: its state %llu is marked block_disable; "
 			 "replace it by a patch that has the state",
-			 p->name, (unsigned long long)state);
+			 p->name, state);
 		return -EINVAL;
 	}
 	p->revert = (struct transition_report){0};
@@ -127,7 +127,7 @@ static int revert_disabled(struct engine *e, struct patch *p, char *why, size_t 
 	return 0;
 }
 
-static int revert(struct engine *e, struct patch *p, char *why, size_t why_size)
+static int revert_patch(struct engine *e, struct patch *p, char *why, size_t why_size)
 {
 	switch (p->phase) {
 	case PHASE_UPLOADED:
@@ -193,7 +193,7 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 		if (r)
 			return r;
 	}
-	r = revert(e, p, why, why_size);
+	r = revert_patch(e, p, why, why_size);
 	if (r)
 		return r;
 	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': revert asked for", name);
@@ -206,7 +206,7 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 
 /* ---- cancel ---- */
 
-static int cancel(struct engine *e, struct patch *p, char *why, size_t why_size)
+static int cancel_patch(struct engine *e, struct patch *p, char *why, size_t why_size)
 {
 	switch (p->phase) {
 	case PHASE_PATCHING:
@@ -247,7 +247,7 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 		if (r)
 			return r;
 	}
-	r = cancel(e, p, why, why_size);
+	r = cancel_patch(e, p, why, why_size);
 	if (r)
 		return r;
 	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': cancel asked for", name);

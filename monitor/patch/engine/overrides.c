@@ -22,7 +22,8 @@ static bool is_sound(const struct suture_override *list, u32 count)
 	return true;
 }
 
-static const struct suture_override *find(const struct suture_override *list, u32 count, u64 func)
+static const struct suture_override *find_override(const struct suture_override *list, u32 count,
+						   u64 func)
 {
 	u32 low = 0, high = count;
 
@@ -70,7 +71,7 @@ int engine_overridden(struct engine *e, const struct suture_overridden *m)
 		for (i = 0; i < p->nr_funcs; i++)
 			set_override(p, &p->funcs[i],
 				     p->funcs[i].old_addr
-					     ? find(list, m->count, p->funcs[i].old_addr)
+					     ? find_override(list, m->count, p->funcs[i].old_addr)
 					     : NULL);
 	}
 	if (m->more)

@@ -48,7 +48,7 @@ static struct func *nth_func(struct engine *e, u32 n, struct patch **owner)
 	return NULL;
 }
 
-static void found(const struct patch *p, struct func *f)
+static void func_verified(const struct patch *p, struct func *f)
 {
 	if (f->lost[0])
 		log_limited(LOG_PATCH, LOG_INFO, "patch '%s': %s is in force again", p->name,
@@ -57,7 +57,7 @@ static void found(const struct patch *p, struct func *f)
 }
 
 /* The first time is a doubt: 1. */
-static int missed(const struct patch *p, struct func *f, const char *why)
+static int func_missed(const struct patch *p, struct func *f, const char *why)
 {
 	bool first = !f->lost[0];
 
@@ -89,8 +89,8 @@ static int look_at(struct engine *e, const struct patch *p, struct func *f)
 	if (err == -EAGAIN)
 		return err;
 	if (err)
-		return missed(p, f, why);
-	found(p, f);
+		return func_missed(p, f, why);
+	func_verified(p, f);
 	return 0;
 }
 

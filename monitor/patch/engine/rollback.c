@@ -86,7 +86,7 @@ static int check_states(struct engine *e, struct patch *p, char *why, size_t why
 		if (st->block_disable && !has_other(e, p, st->id)) {
 			why_line("patch '%s' cannot be rolled back: its state %llu is marked "
 				 "block_disable, and no other patch has it",
-				 p->name, (unsigned long long)st->id);
+				 p->name, st->id);
 			return -EINVAL;
 		}
 		for (q = next_replaced(e->patches, p); st->version && q;
@@ -96,7 +96,7 @@ static int check_states(struct engine *e, struct patch *p, char *why, size_t why
 			why_line(
 				"patch '%s' cannot be rolled back: it took over state %llu, which "
 				"has a version, from '%s'; callbacks of that kind know no way back",
-				p->name, (unsigned long long)st->id, q->name);
+				p->name, st->id, q->name);
 			return -EINVAL;
 		}
 	}
@@ -196,7 +196,7 @@ struct patch *engine_awaits(const struct engine *e, const char *name)
 /* ---- the steps: what comes before the patch's own way off ---- */
 
 /* The agent has a reference and the new addresses, or it has not. */
-static s32 restored(struct patch *p, struct patch *q, s32 result)
+static s32 patch_restored(struct patch *p, struct patch *q, s32 result)
 {
 	s32 error = result < 0 ? result : q->returning ? 0 : -EPROTO;
 
@@ -222,7 +222,7 @@ bool script_rollback(struct engine *e, struct script *s, struct suture_step_repl
 			GIVE(s, script_restore(r, s->p));
 			s->awaits = false;
 		}
-		s->error = restored(p, s->p, s->result);
+		s->error = patch_restored(p, s->p, s->result);
 		if (s->error)
 			return script_become(s, SCRIPT_GIVE_BACK);
 	}
@@ -243,9 +243,9 @@ bool script_rollback(struct engine *e, struct script *s, struct suture_step_repl
 		patch_blame(p, s->error,
 			    "not rolled back: the pre_patch callback of state %llu of patch '%s' "
 			    "refused",
-			    (unsigned long long)st->id, owner->name);
+			    st->id, owner->name);
 		GIVE(s, script_say(r, SAY_WARN, "pre-patch callback failed for state %llu",
-				   (unsigned long long)engine_nth_state(e, s->i, &owner)->id));
+				   engine_nth_state(e, s->i, &owner)->id));
 		return script_become(s, SCRIPT_GIVE_BACK);
 	}
 	for (s->p = next_returning(e->patches); s->p; s->p = next_returning(s->p->next)) {

@@ -5,7 +5,7 @@
 #include "patch/engine/types.h"
 
 /* Signed: so much can every reader of JSON count. */
-static bool add(s64 *sum, u64 n)
+static bool add_bounded(s64 *sum, u64 n)
 {
 	return !__builtin_add_overflow(*sum, n, sum);
 }
@@ -19,11 +19,11 @@ int engine_shadow(struct engine *e, const struct suture_shadow *m)
 	if (m->nr_ids > SUTURE_MAX_SHADOW_IDS ||
 	    m->msg.size != sizeof(*m) + m->nr_ids * sizeof(*ids))
 		return -EMSGSIZE;
-	if (!add(&count, m->more_count) || !add(&bytes, m->more_bytes))
+	if (!add_bounded(&count, m->more_count) || !add_bounded(&bytes, m->more_bytes))
 		return -EINVAL;
 	for (u32 i = 0; i < m->nr_ids; i++)
 		if (!ids[i].count || (i && ids[i].id <= ids[i - 1].id) ||
-		    !add(&count, ids[i].count) || !add(&bytes, ids[i].bytes))
+		    !add_bounded(&count, ids[i].count) || !add_bounded(&bytes, ids[i].bytes))
 			return -EINVAL;
 	e->variables.total = (struct shadow_total){
 		.known = true,

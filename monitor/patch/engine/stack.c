@@ -39,8 +39,8 @@ static bool on_after(const struct change *c, const struct patch *p, const struct
  * The function that is (c == NULL) or will be on top of the stack of the original at key; *owner is
  * its patch, and stays as it is if there is none.
  */
-static const struct func *top(const struct engine *e, u64 key, const struct change *c,
-			      const struct patch **owner)
+static const struct func *top_func(const struct engine *e, u64 key, const struct change *c,
+				   const struct patch **owner)
 {
 	const struct func *found = NULL;
 	const struct patch *p;
@@ -59,11 +59,11 @@ static const struct func *top(const struct engine *e, u64 key, const struct chan
 
 const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner)
 {
-	return top(e, key, NULL, owner);
+	return top_func(e, key, NULL, owner);
 }
 
-static void fill(struct switch_func *s, const struct func *f, const struct func *before,
-		 const struct func *after)
+static void fill_switch(struct switch_func *s, const struct func *f, const struct func *before,
+			const struct func *after)
 {
 	*s = (struct switch_func){
 		.key = f->old_addr,
@@ -97,23 +97,23 @@ static bool is_first(const struct engine *e, const struct patch *p, u32 i, const
 /* What the change touches. Counted only, where there is no room for it. */
 struct difference {
 	struct switch_func *funcs;
-	struct check_range *also;
-	u32 nr_funcs, nr_also;
-	enum switch_care care;
+	struct check_range *extra;
+	u32 nr_funcs, nr_extra;
+	enum switch_mode mode;
 };
 
-static void add_also(struct difference *d, const char *name, u64 start, u64 size)
+static void add_extra(struct difference *d, const char *name, u64 start, u64 size)
 {
-	struct check_range *also;
+	struct check_range *extra;
 
-	if (d->care != SWITCH_SAFE)
+	if (d->mode != SWITCH_SAFE)
 		return;
-	also = d->also ? &d->also[d->nr_also] : NULL;
-	d->nr_also++;
-	if (!also)
+	extra = d->extra ? &d->extra[d->nr_extra] : NULL;
+	d->nr_extra++;
+	if (!extra)
 		return;
-	*also = (struct check_range){.start = start, .end = start + size};
-	str_copy(also->name, name, sizeof(also->name));
+	*extra = (struct check_range){.start = start, .end = start + size};
+	str_copy(extra->name, name, sizeof(extra->name));
 }
 
 /* What was split off the code that is active: f of p, or the original that f names. */
@@ -127,7 +127,7 @@ static void add_parts(struct difference *d, const struct patch *p, const struct 
 
 		if (&p->funcs[part->func] == f && part->is_new == is_new && part->size &&
 		    !MUTATION(split_off_parts))
-			add_also(d, f->name, part->addr, part->size);
+			add_extra(d, f->name, part->addr, part->size);
 	}
 }
 
@@ -144,7 +144,7 @@ static void add_payloads(const struct engine *e, const struct change *c, struct 
 		    (p == c->patch ? c->on : !c->replace || !patch_is_older(p, c->patch)))
 			continue;
 		format(name, sizeof(name), "the text of payload %s", p->name);
-		add_also(d, name, p->text_start, p->text_end - p->text_start);
+		add_extra(d, name, p->text_start, p->text_end - p->text_start);
 	}
 }
 
@@ -154,7 +154,7 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 	const struct patch *p, *active, *later;
 	u32 i;
 
-	d->nr_funcs = d->nr_also = 0;
+	d->nr_funcs = d->nr_extra = 0;
 
 	for (p = e->patches; p; p = p->next) {
 		for (i = 0; p->installed && i < p->nr_funcs; i++) {
@@ -162,12 +162,12 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 			if (f->on == on_after(c, p, f) || !is_first(e, p, i, c))
 				continue;
 			active = p;
-			before = top(e, f->old_addr, NULL, &active);
-			after = top(e, f->old_addr, c, &later);
+			before = top_func(e, f->old_addr, NULL, &active);
+			after = top_func(e, f->old_addr, c, &later);
 			if (before == after)
 				continue;
 			if (d->funcs)
-				fill(&d->funcs[d->nr_funcs], f, before, after);
+				fill_switch(&d->funcs[d->nr_funcs], f, before, after);
 			d->nr_funcs++;
 			add_parts(d, active, before ? before : f, before);
 		}
@@ -175,7 +175,7 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 	add_payloads(e, c, d);
 }
 
-static void turn(struct func *f, bool on)
+static void turn_func(struct func *f, bool on)
 {
 	if (f->on == on)
 		return;
@@ -183,14 +183,14 @@ static void turn(struct func *f, bool on)
 	func_found(f);
 }
 
-static void commit(struct engine *e, const struct change *c)
+static void commit_change(struct engine *e, const struct change *c)
 {
 	struct patch *p;
 	u32 i;
 
 	for (p = e->patches; p; p = p->next) {
 		for (i = 0; p->installed && i < p->nr_funcs; i++)
-			turn(&p->funcs[i], on_after(c, p, &p->funcs[i]));
+			turn_func(&p->funcs[i], on_after(c, p, &p->funcs[i]));
 		if (c->restore && p->returning)
 			p->on = true;
 	}
@@ -202,10 +202,10 @@ static void commit(struct engine *e, const struct change *c)
 		p->on = false;
 }
 
-static int try_change(struct engine *e, const struct change *c, enum switch_care care,
+static int try_change(struct engine *e, const struct change *c, enum switch_mode mode,
 		      u64 budget_us, struct transition_report *r)
 {
-	struct difference d = {.care = care};
+	struct difference d = {.mode = mode};
 	struct switch_set set;
 	size_t funcs, size;
 	void *memory;
@@ -213,7 +213,7 @@ static int try_change(struct engine *e, const struct change *c, enum switch_care
 
 	find_difference(e, c, &d);
 	funcs = d.nr_funcs * sizeof(*d.funcs);
-	size = funcs + d.nr_also * sizeof(*d.also);
+	size = funcs + d.nr_extra * sizeof(*d.extra);
 	if (size) {
 		memory = e->ops.alloc(e->ops.ctx, size);
 		if (!memory) {
@@ -222,13 +222,13 @@ static int try_change(struct engine *e, const struct change *c, enum switch_care
 			return -EAGAIN;
 		}
 		d.funcs = memory;
-		d.also = (void *)((char *)memory + funcs);
+		d.extra = (void *)((char *)memory + funcs);
 		find_difference(e, c, &d);
 		set = (struct switch_set){.funcs = d.funcs,
 					  .count = d.nr_funcs,
-					  .care = care,
-					  .also = d.also,
-					  .nr_also = d.nr_also};
+					  .mode = mode,
+					  .extra = d.extra,
+					  .nr_extra = d.nr_extra};
 		ret = e->ops.try_switch(e->ops.ctx, &set, budget_us, r);
 		e->ops.free(e->ops.ctx, memory, size);
 		if (ret)
@@ -237,7 +237,7 @@ static int try_change(struct engine *e, const struct change *c, enum switch_care
 	if (r->mismatch[0])
 		log_limited(LOG_PATCH, LOG_ERROR, "patch '%s' was switched, but %s", c->patch->name,
 			    r->mismatch);
-	commit(e, c);
+	commit_change(e, c);
 	engine_look_anew(e);
 	return 0;
 }
@@ -299,8 +299,8 @@ int engine_validate(struct engine *e, struct patch *p, struct transition_report 
 	}
 	for (i = 0; i < p->nr_funcs; i++)
 		if (p->objects[p->funcs[i].object].loaded)
-			fill(&funcs[n++], &p->funcs[i], top(e, p->funcs[i].old_addr, NULL, &owner),
-			     &p->funcs[i]);
+			fill_switch(&funcs[n++], &p->funcs[i],
+				    top_func(e, p->funcs[i].old_addr, NULL, &owner), &p->funcs[i]);
 	set = (struct switch_set){.funcs = funcs, .count = n};
 	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;
 	e->ops.free(e->ops.ctx, funcs, size);

@@ -53,7 +53,7 @@ bool patch_stays(const struct engine *e, const struct patch *p)
 }
 
 /* Of the patches that stay the newest with the state, or NULL: then it leaves. */
-static struct patch *heir(const struct engine *e, u64 id)
+static struct patch *state_heir(const struct engine *e, u64 id)
 {
 	struct patch *p, *found = NULL;
 
@@ -93,7 +93,7 @@ struct state *state_leaves(struct engine *e, u32 *n, struct patch **owner)
 	while (*n > 0) {
 		struct state *st = engine_nth_state(e, --*n, owner);
 
-		if (!st->post_patched || patch_stays(e, *owner) || heir(e, st->id))
+		if (!st->post_patched || patch_stays(e, *owner) || state_heir(e, st->id))
 			continue;
 		st->post_patched = false;
 		return st;
@@ -124,7 +124,7 @@ void states_inherit(struct engine *e)
 	for (n = 0; (st = engine_nth_state(e, n, &p)); n++) {
 		if (!st->pre_patched || patch_stays(e, p))
 			continue;
-		to = heir(e, st->id);
+		to = state_heir(e, st->id);
 		if (!to || MUTATION(state_inherited))
 			continue;
 		mine = patch_state(to, st->id);

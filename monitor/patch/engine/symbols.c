@@ -11,7 +11,7 @@
 #define ASK_AGAIN_US 100000
 
 /* The address and the text of the n-th entry: the stack's, then the word that hit. */
-static char *entry(struct blocker *b, u32 n, u64 *address)
+static char *blocker_entry(struct blocker *b, u32 n, u64 *address)
 {
 	u32 count = MIN(b->nr_stack, BLOCKER_STACK);
 
@@ -21,12 +21,12 @@ static char *entry(struct blocker *b, u32 n, u64 *address)
 	return n < count ? b->stack[n].symbol : b->symbol;
 }
 
-static void name(struct blocker *b, u64 address, const char *text, size_t size)
+static void name_address(struct blocker *b, u64 address, const char *text, size_t size)
 {
 	u64 at;
 	char *symbol;
 
-	for (u32 n = 0; (symbol = entry(b, n, &at)); n++)
+	for (u32 n = 0; (symbol = blocker_entry(b, n, &at)); n++)
 		if (at == address && !symbol[0])
 			copy_text(symbol, SUTURE_SYMBOL_TEXT, text, size);
 }
@@ -36,9 +36,9 @@ void symbols_keep(struct blocker *now, struct blocker *before)
 	u64 at;
 	char *symbol;
 
-	for (u32 n = 0; (symbol = entry(before, n, &at)); n++)
+	for (u32 n = 0; (symbol = blocker_entry(before, n, &at)); n++)
 		if (symbol[0])
-			name(now, at, symbol, SUTURE_SYMBOL_TEXT);
+			name_address(now, at, symbol, SUTURE_SYMBOL_TEXT);
 }
 
 bool symbols_ask(struct engine *e, struct suture_work *reply)
@@ -51,7 +51,7 @@ bool symbols_ask(struct engine *e, struct suture_work *reply)
 	if (!p || e->heard_us < e->symbols_due_us)
 		return false;
 	b = e->target_on ? &p->apply.blocker : &p->revert.blocker;
-	for (u32 n = 0; (symbol = entry(b, n, &at)); n++)
+	for (u32 n = 0; (symbol = blocker_entry(b, n, &at)); n++)
 		if (at && !symbol[0] && reply->nr_addresses < SUTURE_SYMBOLS_MAX)
 			reply->addresses[reply->nr_addresses++] = at;
 	if (!reply->nr_addresses)
@@ -70,8 +70,10 @@ int engine_symbols(struct engine *e, const struct suture_symbols *m)
 		for (u32 i = 0; i < m->count; i++) {
 			const char *text = m->symbols[i].text;
 
-			name(&p->apply.blocker, m->symbols[i].address, text, SUTURE_SYMBOL_TEXT);
-			name(&p->revert.blocker, m->symbols[i].address, text, SUTURE_SYMBOL_TEXT);
+			name_address(&p->apply.blocker, m->symbols[i].address, text,
+				     SUTURE_SYMBOL_TEXT);
+			name_address(&p->revert.blocker, m->symbols[i].address, text,
+				     SUTURE_SYMBOL_TEXT);
 		}
 	}
 	return 0;

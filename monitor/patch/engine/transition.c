@@ -44,7 +44,7 @@ static void note_blocker(struct transition_report *r, struct blocker *before)
 	symbols_keep(&r->blocker, before);
 }
 
-static void attempt(struct engine *e, u64 now)
+static void attempt_switch(struct engine *e, u64 now)
 {
 	struct patch *p = e->transition;
 	struct transition_report *r = e->target_on ? &p->apply : &p->revert;
@@ -92,7 +92,7 @@ u64 engine_attempt(struct engine *e, u64 now)
 		return UINT64_MAX;
 	}
 	if (now >= e->next_attempt_us)
-		attempt(e, now);
+		attempt_switch(e, now);
 	return p->todo == TODO_NOTHING ? e->next_attempt_us : UINT64_MAX;
 }
 

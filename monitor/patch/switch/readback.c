@@ -84,7 +84,7 @@ static int say_difference(const struct look *l, const struct redirect *r, const 
 	return -EILSEQ;
 }
 
-static int fetch(const struct look *l, u64 at, u8 *now, size_t len, u32 access)
+static int fetch_bytes(const struct look *l, u64 at, u8 *now, size_t len, u32 access)
 {
 	int err = guest_fetch(GVA(at), now, len, access);
 
@@ -100,7 +100,7 @@ static int fetch(const struct look *l, u64 at, u8 *now, size_t len, u32 access)
 static int look_at(const struct look *l, const struct redirect *r, const u8 *expected)
 {
 	u8 now[REDIRECT_MAX];
-	int err = fetch(l, r->from, now, r->len, r->is_data ? PT_READ : PT_EXEC);
+	int err = fetch_bytes(l, r->from, now, r->len, r->is_data ? PT_READ : PT_EXEC);
 
 	if (err)
 		return err;
@@ -113,7 +113,7 @@ static int look_at(const struct look *l, const struct redirect *r, const u8 *exp
 static int look_at_site(const struct look *l, u64 site)
 {
 	u8 now[ARCH_SITE_LEN];
-	int err = fetch(l, site, now, sizeof(now), PT_EXEC);
+	int err = fetch_bytes(l, site, now, sizeof(now), PT_EXEC);
 
 	if (err || arch_site_is_on(now))
 		return err;

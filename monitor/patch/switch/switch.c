@@ -15,9 +15,10 @@
 #include "patch/switch/readback.h"
 #include "stage2/shadow.h"
 
-static int fail(struct transition_report *r, int err, const char *fmt, ...) __printf_like(3, 4);
+static int fail_attempt(struct transition_report *r, int err, const char *fmt, ...)
+	__printf_like(3, 4);
 
-static int fail(struct transition_report *r, int err, const char *fmt, ...)
+static int fail_attempt(struct transition_report *r, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -37,8 +38,8 @@ static int find_ipas(const struct switch_func *f, struct redirect *piece,
 
 	if (!err && ALIGN_DOWN(last, PAGE_SIZE) != ALIGN_DOWN(piece->from, PAGE_SIZE))
 		err = guest_translate(GVA(ALIGN_DOWN(last, PAGE_SIZE)), &piece->ipa2);
-	return err ? fail(r, err, "%s: %#llx is not mapped in the guest kernel", f->name,
-			  (unsigned long long)piece->from)
+	return err ? fail_attempt(r, err, "%s: %#llx is not mapped in the guest kernel", f->name,
+				  piece->from)
 		   : 0;
 }
 
@@ -53,10 +54,10 @@ static int check_unoptimized(const struct switch_func *f, const struct redirect 
 
 	/* Modules may jump to one another; vmlinux jumps nowhere but to itself. */
 	if (to && guest_is_kernel_text(piece->from, 1) && !guest_is_kernel_text(to, 1))
-		return fail(r, -EBUSY,
-			    "%s: an optimized kprobe of the guest's is where its jump "
-			    "would be: remove it",
-			    f->name);
+		return fail_attempt(r, -EBUSY,
+				    "%s: an optimized kprobe of the guest's is where its jump "
+				    "would be: remove it",
+				    f->name);
 	return 0;
 }
 
@@ -81,45 +82,49 @@ static const char *obstacle_name(u32 kind)
 }
 
 /* What arch_redirect_plan() found in the way, and the way out. */
-static int explain(const struct switch_func *f, int err, const struct redirect_obstacle *o,
-		   struct transition_report *r)
+static int explain_obstacle(const struct switch_func *f, int err, const struct redirect_obstacle *o,
+			    struct transition_report *r)
 {
 	long long offset = (long long)(o->at - f->old_addr);
 
 	switch (err) {
 	case -ENOSPC:
-		return fail(r, err,
-			    "%s is too short for a jump (%llu bytes): patch its callers instead",
-			    f->name, (unsigned long long)f->old_size);
+		return fail_attempt(
+			r, err,
+			"%s is too short for a jump (%llu bytes): patch its callers instead",
+			f->name, f->old_size);
 	case -EILSEQ:
-		return fail(r, err,
-			    "%s: the bytes at %#llx are not the beginning of a function, or not "
-			    "what is said to be there: check that the patch was built for this "
-			    "kernel",
-			    f->name, (unsigned long long)o->at);
+		return fail_attempt(
+			r, err,
+			"%s: the bytes at %#llx are not the beginning of a function, or not "
+			"what is said to be there: check that the patch was built for this "
+			"kernel",
+			f->name, o->at);
 	case -EBUSY:
-		return fail(r, err,
-			    "%s: a %s of the guest's is where its jump would be, %lld bytes from "
-			    "its beginning: remove it",
-			    f->name, o->kind ? "kprobe" : "breakpoint (a kprobe?)", offset);
+		return fail_attempt(
+			r, err,
+			"%s: a %s of the guest's is where its jump would be, %lld bytes from "
+			"its beginning: remove it",
+			f->name, o->kind ? "kprobe" : "breakpoint (a kprobe?)", offset);
 	case -EOPNOTSUPP:
-		return fail(
+		return fail_attempt(
 			r, err,
 			"%s: the kernel itself rewrites a %s %lld bytes from its beginning, and "
 			"its jump fits neither before it nor elsewhere; nor is there a hook of "
 			"ftrace (see the guest's kernel log): patch its callers instead",
 			f->name, obstacle_name(o->kind), offset);
 	case -E2BIG:
-		return fail(r, err,
-			    "%s: its jump would be in more than %u pieces, because of the static "
-			    "keys %lld bytes from its beginning: patch its callers instead",
-			    f->name, REDIRECT_PIECES, offset);
+		return fail_attempt(
+			r, err,
+			"%s: its jump would be in more than %u pieces, because of the static "
+			"keys %lld bytes from its beginning: patch its callers instead",
+			f->name, REDIRECT_PIECES, offset);
 	case -ERANGE:
-		return fail(r, err, "%s: no jump reaches from %#llx to %#llx", f->name,
-			    (unsigned long long)o->at, (unsigned long long)f->new_addr);
+		return fail_attempt(r, err, "%s: no jump reaches from %#llx to %#llx", f->name,
+				    o->at, f->new_addr);
 	default:
-		return fail(r, err, "%s: its code at %#llx cannot be read in the guest", f->name,
-			    (unsigned long long)o->at);
+		return fail_attempt(r, err, "%s: its code at %#llx cannot be read in the guest",
+				    f->name, o->at);
 	}
 }
 
@@ -137,8 +142,8 @@ static int lay_hook(const struct switch_func *f, struct redirect *piece,
 		piece->site = f->old_addr + f->ftrace_site;
 	memcpy(piece->bytes, &f->new_addr, sizeof(f->new_addr));
 	if (guest_read_u64(GVA(f->hook), &word) || word)
-		return fail(r, -EFAULT, "%s: there is no word of 0 at %#llx for its hook", f->name,
-			    (unsigned long long)f->hook);
+		return fail_attempt(r, -EFAULT, "%s: there is no word of 0 at %#llx for its hook",
+				    f->name, f->hook);
 	return 1;
 }
 
@@ -168,7 +173,7 @@ static int make_redirect(struct shadow_plan *plan, const struct switch_func *f,
 	if (f->hook && (n == -EOPNOTSUPP || n == -ENOSPC))
 		n = lay_hook(f, pieces, r);
 	else if (n < 0)
-		n = explain(f, n, &obstacle, r);
+		n = explain_obstacle(f, n, &obstacle, r);
 	if (n < 0)
 		return n;
 	for (int i = 0; !err && i < n; i++) {
@@ -196,7 +201,8 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 
 	/* A drop came first; when the engine has heard of it, it will ask for something else. */
 	if (is_redirected(f) && shadow_plan_remove(plan, f->key))
-		return fail(r, -EAGAIN, "%s: its redirect was dropped by the guest", f->name);
+		return fail_attempt(r, -EAGAIN, "%s: its redirect was dropped by the guest",
+				    f->name);
 	if (!f->new_addr)
 		return 0;
 	err = make_redirect(plan, f, pieces, r);
@@ -204,10 +210,11 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 		return err;
 	err = shadow_plan_add(plan, pieces, (u32)err);
 	if (err == -EEXIST)
-		return fail(r, err, "%s is redirected already", f->name);
+		return fail_attempt(r, err, "%s is redirected already", f->name);
 	if (err == -ENOSPC)
-		return fail(r, err, "%s: its jump would overlap that of another function", f->name);
-	return err ? fail(r, err, "%s: no memory for its redirect", f->name) : 0;
+		return fail_attempt(r, err, "%s: its jump would overlap that of another function",
+				    f->name);
+	return err ? fail_attempt(r, err, "%s: no memory for its redirect", f->name) : 0;
 }
 
 static int plan_set(struct shadow_plan *plan, const struct switch_set *set,
@@ -281,15 +288,16 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 		       struct range_list *l, struct transition_report *r)
 {
 	l->count = 0;
-	for (u32 i = 0; i < set->count && set->care != SWITCH_OFFLINE; i++) {
+	for (u32 i = 0; i < set->count && set->mode != SWITCH_OFFLINE; i++) {
 		const struct switch_func *f = &set->funcs[i];
 		u64 active = MUTATION(active_code) ? f->old_addr : f->active_addr;
 
 		l->f = f;
 		if (!f->active_size || f->active_addr + f->active_size < f->active_addr)
-			return fail(r, -EINVAL, "%s: the size of its active code is not known",
-				    f->name);
-		if (set->care != SWITCH_FORCED) {
+			return fail_attempt(r, -EINVAL,
+					    "%s: the size of its active code is not known",
+					    f->name);
+		if (set->mode != SWITCH_FORCED) {
 			add_range(l, active, active + f->active_size);
 			shadow_plan_for_each_removed(plan, add_hook, l);
 		}
@@ -298,9 +306,9 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 		shadow_plan_for_each_removed(plan, add_piece, l);
 		shadow_plan_for_each_added(plan, add_piece, l);
 	}
-	for (u32 i = 0; i < set->nr_also && !MUTATION(also_ranges); i++, l->count++)
+	for (u32 i = 0; i < set->nr_extra && !MUTATION(extra_ranges); i++, l->count++)
 		if (l->ranges)
-			l->ranges[l->count] = set->also[i];
+			l->ranges[l->count] = set->extra[i];
 	return 0;
 }
 
@@ -332,7 +340,8 @@ static int describe_blocker(const struct check_range *all, u32 count, struct tra
 	for (u32 i = 0; i < b->nr_stack; i++)
 		if (b->stack[i].func[0])
 			name_code(all, count, b->stack[i].address, b->stack[i].func);
-	return fail(r, -EAGAIN, "%s (%u) is in %s (%s)", b->comm, b->pid, b->func, b->where);
+	return fail_attempt(r, -EAGAIN, "%s (%u) is in %s (%s)", b->comm, b->pid, b->func,
+			    b->where);
 }
 
 /* ---- probes that came meanwhile ---- */
@@ -353,24 +362,27 @@ static int check_unprobed(const struct redirect *redirect, void *report)
 		to && !MUTATION(optimized_probes) ? guest_for_each_slot_page(is_on_page, &to) : 0;
 
 	if (found < 0)
-		return fail(report, -EAGAIN, "the pages of optimized kprobes cannot be found");
-	return found ? fail(report, -EAGAIN,
-			    "an optimized kprobe of the guest's is where the jump at %#llx would "
-			    "be: remove it",
-			    (unsigned long long)redirect->from)
+		return fail_attempt(report, -EAGAIN,
+				    "the pages of optimized kprobes cannot be found");
+	return found ? fail_attempt(report, -EAGAIN,
+				    "an optimized kprobe of the guest's is where the jump at %#llx "
+				    "would "
+				    "be: remove it",
+				    redirect->from)
 		     : 0;
 }
 
 /* The check could not tell: what that means for who waits. Its own words stay as the detail. */
-static int undecided(struct transition_report *r, int err)
+static int fail_undecided(struct transition_report *r, int err)
 {
 	str_copy(r->detail, r->reason, sizeof(r->detail));
-	return fail(r, -EAGAIN,
-		    err == -ETIMEDOUT
-			    ? "not all tasks could be looked at within one pause: the next attempt "
-			      "may take longer, up to pause_limit_us= of suture.conf"
-			    : "for a moment it could not be told where each task of the guest was: "
-			      "tried again");
+	return fail_attempt(
+		r, -EAGAIN,
+		err == -ETIMEDOUT
+			? "not all tasks could be looked at within one pause: the next attempt "
+			  "may take longer, up to pause_limit_us= of suture.conf"
+			: "for a moment it could not be told where each task of the guest was: "
+			  "tried again");
 }
 
 /*
@@ -383,20 +395,22 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check
 	int err = count ? check_run(p, NULL, ranges, count, ahead, r) : 0;
 
 	if (err)
-		return err == -EBUSY ? err : undecided(r, err);
+		return err == -EBUSY ? err : fail_undecided(r, err);
 	err = shadow_plan_for_each_added(plan, check_unprobed, r);
 	if (err)
 		return err;
 	err = shadow_plan_fill(plan);
 	if (err == -EBUSY)
-		return fail(
+		return fail_attempt(
 			r, -EAGAIN,
 			"the guest has a breakpoint (a kprobe?) on the jump at %#llx: remove it",
-			(unsigned long long)shadow_plan_obstacle(plan));
+			shadow_plan_obstacle(plan));
 	if (err)
-		return fail(r, -EAGAIN, "the guest changed its code while the switch was prepared");
+		return fail_attempt(r, -EAGAIN,
+				    "the guest changed its code while the switch was prepared");
 	if (pause_commit(p, shadow_plan_apply, plan))
-		return fail(r, -EAGAIN, "the pause was too short: its deadline came at the commit");
+		return fail_attempt(r, -EAGAIN,
+				    "the pause was too short: its deadline came at the commit");
 	shadow_plan_apply(plan);
 	return 0;
 }
@@ -410,8 +424,8 @@ static int pause_and_switch(struct shadow_plan *plan, struct check_range *ranges
 	int err = pause_begin(&p, budget_us);
 
 	if (err) {
-		err = fail(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
-			   (unsigned long long)budget_us);
+		err = fail_attempt(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
+				   budget_us);
 		goto free_ahead;
 	}
 	err = switch_paused(&p, plan, ranges, count, ahead, r);
@@ -429,7 +443,7 @@ free_ahead:
 static void clear_attempt(struct transition_report *r)
 {
 	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
-	r->pages_shadowed = 0;
+	r->pages_remapped = 0;
 	r->blocker = (struct blocker){0};
 	r->reason[0] = r->detail[0] = r->mismatch[0] = '\0';
 }
@@ -452,14 +466,15 @@ static int prepare_ranges(struct attempt *a, const struct switch_set *set,
 	if (err || !l.count)
 		return err;
 	if (l.count > CHECK_MAX_RANGES)
-		return fail(r, -ENOSPC,
-			    "%u functions and %u of their parts change at once, with %u ranges of "
-			    "code to be looked for: at most %u can",
-			    set->count, set->nr_also, l.count, CHECK_MAX_RANGES);
+		return fail_attempt(
+			r, -ENOSPC,
+			"%u functions and %u of their parts change at once, with %u ranges of "
+			"code to be looked for: at most %u can",
+			set->count, set->nr_extra, l.count, CHECK_MAX_RANGES);
 	a->pages = (2 * l.count * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
 	a->all = l.ranges = pool_alloc(a->pages);
 	if (!a->all)
-		return fail(r, -ENOMEM, "no memory for %u functions", set->count);
+		return fail_attempt(r, -ENOMEM, "no memory for %u functions", set->count);
 	a->ranges = a->all + l.count;
 	err = make_ranges(set, a->plan, &l, r);
 	a->nr_all = l.count;
@@ -468,7 +483,8 @@ static int prepare_ranges(struct attempt *a, const struct switch_set *set,
 	return err;
 }
 
-static int prepare(struct attempt *a, const struct switch_set *set, struct transition_report *r)
+static int prepare_attempt(struct attempt *a, const struct switch_set *set,
+			   struct transition_report *r)
 {
 	int err = plan_set(a->plan, set, r);
 
@@ -479,7 +495,7 @@ static int prepare(struct attempt *a, const struct switch_set *set, struct trans
 	if (err)
 		return err;
 	err = shadow_plan_prepare(a->plan);
-	return err ? fail(r, err, "no shadow pages can be made (%s)", errno_name(err)) : 0;
+	return err ? fail_attempt(r, err, "no shadow pages can be made (%s)", errno_name(err)) : 0;
 }
 
 /* ---- after it ---- */
@@ -506,18 +522,18 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 
 	r->attempts++;
 	clear_attempt(r);
-	if (!set->count && !set->nr_also)
+	if (!set->count && !set->nr_extra)
 		return 0;
 	a.plan = shadow_plan_begin();
 	if (!a.plan)
-		return fail(r, -ENOMEM, "no memory for a plan of shadow pages");
-	err = prepare(&a, set, r);
+		return fail_attempt(r, -ENOMEM, "no memory for a plan of shadow pages");
+	err = prepare_attempt(&a, set, r);
 	if (!err)
 		err = pause_and_switch(a.plan, a.ranges, a.count, budget_us, r);
 	if (err == -EBUSY)
 		err = describe_blocker(a.all, a.nr_all, r);
 	if (!err) {
-		r->pages_shadowed = shadow_plan_pages(a.plan);
+		r->pages_remapped = shadow_plan_pages(a.plan);
 		r->functions_redirected += set->count;
 		read_back(set, a.plan, r);
 		shadow_plan_finish(a.plan);
@@ -535,7 +551,7 @@ int switch_validate(const struct switch_set *set, struct transition_report *r)
 
 	r->reason[0] = '\0';
 	if (!plan)
-		return fail(r, -ENOMEM, "no memory for a plan of shadow pages");
+		return fail_attempt(r, -ENOMEM, "no memory for a plan of shadow pages");
 	err = plan_set(plan, set, r);
 	shadow_plan_abort(plan);
 	return err;

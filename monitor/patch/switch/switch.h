@@ -21,7 +21,7 @@ struct switch_func {
 	u64 hook; /* as in suture_decl_func: used where no jump has room in the original */
 };
 
-enum switch_care {
+enum switch_mode {
 	SWITCH_SAFE,	/* nobody may be in the active code */
 	SWITCH_FORCED,	/* nobody may be in the bytes that change; the operator takes the rest */
 	SWITCH_OFFLINE, /* nobody can be there: the module's init has not begun, or its exit is over
@@ -31,13 +31,13 @@ enum switch_care {
 struct switch_set {
 	const struct switch_func *funcs;
 	u32 count;
-	enum switch_care care;
+	enum switch_mode mode;
 	/*
 	 * More code that nobody may be in: split-off parts of active functions, and the whole text
 	 * of payloads that are off after the switch. Empty unless SWITCH_SAFE.
 	 */
-	const struct check_range *also;
-	u32 nr_also;
+	const struct check_range *extra;
+	u32 nr_extra;
 };
 
 /*

@@ -12,6 +12,7 @@
 
 #define ARCH_EFI_SUFFIX	      "x64"    /* in the names of EFI loaders */
 #define ARCH_ELF_RELATIVE     8	       /* R_X86_64_RELATIVE */
+#define ARCH_DEBUG_PORT_MAX   0xffffu  /* debug_port= in suture.conf is an I/O port */
 #define ARCH_TRAMPOLINE_LIMIT 0xa0000u /* a start-up IPI reaches pages below; 0: none needed */
 
 /* This CPU's number as the MADT has it: x2APIC ID, else APIC ID (AMD APM vol. 3, CPUID Fn1, FnB).
