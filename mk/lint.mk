@@ -19,7 +19,7 @@ $(LINT)/%.tidy: %.c .clang-tidy
 		2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: lint lint-format lint-tree lint-includes lint-cppcheck lint-tidy
+.PHONY: lint lint-format lint-tree lint-includes lint-sizes lint-docs lint-cppcheck lint-tidy
 lint-format:
 	@echo "LINT format"
 	$(Q)clang-format --dry-run --Werror $(LINT_FILES)
@@ -32,6 +32,14 @@ lint-includes:
 	@echo "LINT includes"
 	$(Q)mk/lint-includes.py
 
+lint-sizes:
+	@echo "LINT sizes"
+	$(Q)mk/lint-sizes.py
+
+lint-docs:
+	@echo "LINT names"
+	$(Q)mk/lint-docs.py
+
 lint-cppcheck:
 	@echo "LINT cppcheck"
 	@mkdir -p $(LINT)/cppcheck
@@ -43,6 +51,7 @@ lint-cppcheck:
 
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
 
-## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes
-lint: lint-format lint-tree lint-includes lint-cppcheck lint-tidy
+## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes, sizes,
+##               names in docs
+lint: lint-format lint-tree lint-includes lint-sizes lint-docs lint-cppcheck lint-tidy
 	@echo "lint: clean"

@@ -38,12 +38,15 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c
 UNICORN_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/unicorn_*.c tests/unit/$(ARCH)_*.c))
 
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
-RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model)\.h' tests/unit/test_*.c)))
+RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model|blocked|declaration)\.h' tests/unit/test_*.c)))
 $(addprefix $(UNIT)/,$(RIG_TESTS)): $(ENGINE_RIG)
 # the agent's helper, but for its main()
 HELPER_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,tests/unit/helper_rig.c \
 	$(filter-out %/main.c,$(wildcard guest-agent/helper/*.c)))
-$(UNIT)/test_helper: $(HELPER_RIG)
+$(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
+# the machine that executes redirects
+REDIRECT_RIG := $(UNIT)/$(ARCH)/tests/unit/redirect_rig.o
+$(filter $(UNIT)/unicorn_redirect%,$(UNICORN_TESTS)): $(REDIRECT_RIG)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
@@ -53,7 +56,7 @@ $(UNICORN_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libs
 	@echo "LD $@"
 	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
 
--include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
+-include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(REDIRECT_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
 	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(UNICORN_TESTS))
 
 ## check-unit    unit tests on the host, with sanitizers

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's tasks and stacks. While the guest is paused; under a running one lists change, and
- * what is found must be allowed to be wrong (patch/check_ahead.c).
+ * what is found must be allowed to be wrong (patch/check/ahead.c).
  */
 #ifndef GUEST_TASK_H
 #define GUEST_TASK_H

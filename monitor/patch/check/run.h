@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One run of the check: what check.c, which finds CPUs, tasks and their stacks, and check_words.c,
+ * One run of the check: what scan.c, which finds CPUs, tasks and their stacks, and words.c,
  * which judges words, share.
  */
 #ifndef PATCH_CHECK_RUN_H

@@ -43,21 +43,21 @@
 
 typedef bool script_fn(struct engine *e, struct script *s, struct suture_step_reply *r);
 
-/* ---- engine_life.c ---- */
+/* ---- life.c ---- */
 script_fn script_enable, script_refuse, script_refuse_missing, script_disable, script_reverse,
 	script_force;
 script_fn script_complete_patching, script_complete_unpatching;
-/* ---- engine_rollback.c ---- */
+/* ---- rollback.c ---- */
 script_fn script_rollback, script_give_back;
-/* ---- engine_module.c ---- */
+/* ---- module.c ---- */
 script_fn script_coming, script_going, script_abandon;
-/* ---- engine_converge.c ---- */
+/* ---- converge.c ---- */
 script_fn script_signal;
 
-/* ---- engine_below.c ---- */
+/* ---- below.c ---- */
 script_fn script_retire;
 
-/* ---- engine_step.c: one step each ---- */
+/* ---- driver.c: one step each ---- */
 
 enum say_level { SAY_NOTICE, SAY_WARN, SAY_ERROR, SAY_DEBUG };
 

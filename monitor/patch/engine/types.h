@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The engine's own types: patch > object > func, and state. Private to monitor/patch/engine*.c;
+ * The engine's own types: patch > object > func, and state. Private to monitor/patch/engine/;
  * everything runs on the service CPU, one call at a time.
  */
 #ifndef PATCH_ENGINE_TYPES_H
@@ -125,7 +125,7 @@ struct patch {
 	struct patch *replaced_by; /* it could come back from there while its module is loaded */
 	u32 nr_replaced;	   /* so many patches did it replace itself */
 
-	bool alone; /* goes on without its agent, which is silent; see engine_below.c */
+	bool alone; /* goes on without its agent, which is silent; see below.c */
 	bool held;  /* off, and the agent does not know: it has a reference to the module */
 	u32 left_out[SUTURE_CB_SHADOW_DTOR + 1]; /* callbacks that did not run, by kind */
 	/* who in the guest wrote 0 to its `enabled`; "": nobody, or in vain */
@@ -186,7 +186,7 @@ struct script {
 	s32 error;	  /* how it all ends */
 };
 
-/* What is known of the transition under way that does not get on; see engine_converge.c. */
+/* What is known of the transition under way that does not get on; see converge.c. */
 struct convergence {
 	u64 delay_us; /* from a failed attempt to the next */
 	u32 pid;      /* who blocked last, and where */
