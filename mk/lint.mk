@@ -37,7 +37,7 @@ lint-sizes:
 	$(Q)mk/lint-sizes.py
 
 lint-docs:
-	@echo "LINT names"
+	@echo "LINT docs"
 	$(Q)mk/lint-docs.py
 
 lint-cppcheck:
