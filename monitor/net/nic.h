@@ -24,7 +24,7 @@ struct nic_ops {
 	/*
 	 * Reset and start the card; memory for DMA from the pool. Its interrupt goes where
 	 * arch_service_msi() says, if the card and the machine can. 0, or negative errno: the card
-	 * is quiet and its memory is back in the pool.
+	 * is stopped and its memory is back in the pool.
 	 */
 	int (*start)(struct nic *n, const struct pci_device *d);
 	/* The inverse: no DMA and no interrupt afterwards. */
@@ -45,7 +45,8 @@ struct nic_ops {
 
 extern const struct nic_ops nic_e1000; /* 82540EM (e1000) and 82574L (e1000e) */
 
-/* A register of 32 bits, `reg` bytes into such memory. Functions, so that a test can be the card.
+/* A register of 32 bits, `reg` bytes from base. Functions, so that a test can take the card's
+ * place.
  */
 u32 mmio_read(const volatile void *base, u32 reg);
 void mmio_write(volatile void *base, u32 reg, u32 value);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What scripts are made of. Private to monitor/patch/engine*.c.
+ * The macros and steps of scripts. Private to monitor/patch/engine/.
  *
- * A script tells one part of a patch's life: the callbacks, switches and messages that
- * kernel/livepatch goes through under its mutex. The agent asks for the next step; the script runs
- * to the next one that it has to give, returns true, and goes on behind it when the agent comes
+ * A script is one part of a patch's life: the callbacks, switches and messages of one operation of
+ * kernel/livepatch under its mutex. When the agent asks for a step, the script runs up to its next
+ * step, fills in the reply, and returns true. It goes on behind that step when the agent asks
  * again. So a script keeps nothing in local variables across a step: its place and its counters are
  * in struct script.
  */
