@@ -11,8 +11,9 @@
 
 /*
  * EMPTY -> FILLING -> POSTED -> SERVING -> ANSWERED -> DRAINING -> EMPTY. Guest CPUs own FILLING
- * and DRAINING, the service CPU owns SERVING; whoever changes the state by compare-and-swap owns
- * the buffers until the next change. ABANDONED: the agent gave up while the service CPU was at it.
+ * and DRAINING, the service CPU owns SERVING. The CPU that changes the state by compare-and-swap
+ * owns the buffers until the next change. ABANDONED: the agent gave up while the service CPU was
+ * serving.
  */
 enum state { EMPTY, FILLING, POSTED, SERVING, ANSWERED, DRAINING, ABANDONED };
 
@@ -50,7 +51,7 @@ s64 mailbox_post(u64 ipa, u64 len)
 		return -EMSGSIZE;
 	if (ipa % 8)
 		return -EINVAL;
-	/* An answer that nobody fetched belongs to a caller that is gone. */
+	/* An answer that was not fetched belongs to a caller that is gone. */
 	if (!change(EMPTY, FILLING) && !change(ANSWERED, FILLING))
 		return -EBUSY;
 	r = guest_read_ipa(IPA(ipa), box.request, len);
@@ -80,7 +81,7 @@ s64 mailbox_reply(u64 ipa, u64 len)
 		r = guest_write_ipa(IPA(ipa), box.reply, m->size);
 	if (!r)
 		r = m->size;
-	/* A caller that gave a bad buffer may try again with a good one. */
+	/* A caller that gave an invalid buffer may try again with a valid one. */
 	set(r < 0 ? ANSWERED : EMPTY);
 	return r;
 }

@@ -19,7 +19,7 @@ static struct check check;
 
 /* ---- CPUs ---- */
 
-/* The one of the two that is the kernel's; 0 when neither is, or when it cannot be told. */
+/* The base that is the kernel's; 0 if neither of the two is, or if both may be. */
 static u64 find_percpu_base(const struct vcpu_context *ctx)
 {
 	bool first = guest_is_percpu_base(ctx->percpu_base);
@@ -44,8 +44,10 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 		return check_refuse(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
 				    h->id);
 	h->ctx.percpu_base = base;
-	for_each_held(c, other) if (other->ctx.percpu_base == base) return check_refuse(
-		c, -EFAULT, "CPU %u has the per-CPU base of CPU %u", h->id, other->id);
+	for_each_held (c, other)
+		if (other->ctx.percpu_base == base)
+			return check_refuse(c, -EFAULT, "CPU %u has the per-CPU base of CPU %u",
+					    h->id, other->id);
 	err = guest_current(base, &h->current);
 	if (err)
 		return check_refuse(c, err, "CPU %u: its current task cannot be read", h->id);
@@ -53,7 +55,7 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 	return 0;
 }
 
-/* Parked, dead and absent CPUs run nothing, and start from scratch when they come. */
+/* Parked, dead and absent CPUs run nothing, and start with an empty stack. */
 static int collect_cpus(struct check *c, const struct cpu *self)
 {
 	for_each_cpu (cpu) {
@@ -88,8 +90,8 @@ static int judge_registers(struct check *c, const struct held_cpu *h)
 }
 
 /*
- * The CPU's own stacks. They lie on top of one another in any order that exceptions came in: if the
- * stack pointer is on one, any other may be underneath, and so it is looked at in full.
+ * The CPU's own stacks. Exceptions may have nested in any order: if the stack pointer is on one of
+ * them, any other may be in use below it, and is checked in full.
  */
 static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 {
@@ -128,7 +130,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 /* ---- tasks ---- */
 
 /*
- * What the held CPUs say about a task: the lowest stack pointer on its stack, and whether all CPUs
+ * A task as the held CPUs have it: the lowest stack pointer on its stack, and whether all CPUs
  * whose current task it is are in user mode.
  */
 struct running {
@@ -143,8 +145,7 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 {
 	struct running run = {0};
 
-	for_each_held(c, h)
-	{
+	for_each_held (c, h) {
 		bool current = h->current.task == t->task;
 		bool on_stack =
 			!h->ctx.user && h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
@@ -167,8 +168,8 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 }
 
 /*
- * From where up the task's stack is in use. When in doubt all of it: stale words below the stack
- * pointer can only make a false hit.
+ * The lowest address from which the task's stack is in use. In doubt all of it is: stale words
+ * below the stack pointer can only make a false hit.
  */
 static u64 stack_in_use(const struct guest_task *t, const struct running *run)
 {
@@ -197,7 +198,7 @@ static int judge_hooked(u64 address, const char *kind, void *arg)
 	return check_word(h->c, address, h->t, kind);
 }
 
-/* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
+/* Is it certain where the task is: asleep, or on exactly one CPU? */
 static bool is_clear(const struct check *c, const struct guest_task *t, const struct running *run)
 {
 	return !c->guest_runs &&
@@ -215,7 +216,8 @@ int check_task(const struct guest_task *t, void *arg)
 	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
 		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
 				    (unsigned long long)c->r->tasks_checked - 1);
-	/* A task that has exited is listed until its parent asks; its stack is gone before. */
+	/* A task that has exited is listed until its parent waits for it; its stack is freed
+	 * before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
 	if (!t->on_cpu && (!run.claims || MUTATION(ahead_of_claims)) &&
@@ -238,7 +240,7 @@ int check_task(const struct guest_task *t, void *arg)
 	return err;
 }
 
-/* Those that the kernel keeps for all tasks together. */
+/* Those that the kernel keeps in one table for all tasks. */
 static int judge_kretprobe(u64 address, u64 task, void *arg)
 {
 	struct check *c = arg;
@@ -280,13 +282,15 @@ static bool is_any_dead(void)
 
 static bool is_held_base(struct check *c, u64 base)
 {
-	for_each_held(c, h) if (h->ctx.percpu_base == base) return true;
+	for_each_held (c, h)
+		if (h->ctx.percpu_base == base)
+			return true;
 	return false;
 }
 
 /*
  * A CPU that died left its run queue behind, and others may take tasks from it. Which of the
- * kernel's CPUs it was is not known: all count that are not held.
+ * kernel's CPUs it was is not known: the queues of all that are not held are searched.
  */
 static int judge_left_queues(struct check *c)
 {
@@ -313,8 +317,7 @@ static int judge_tasks(struct check *c)
 
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the list of tasks cannot be followed");
-	for_each_held(c, h)
-	{
+	for_each_held (c, h) {
 		if (err)
 			break;
 		if (MUTATION(idle_tasks))
@@ -352,7 +355,7 @@ static void add_probe(struct check *c, u64 start, u64 end, const char *name)
 
 static int add_slot_page(u64 page, void *arg)
 {
-	/* The page begins with an instruction: one who has jumped there is in the function. */
+	/* The page begins with an instruction: a task that has jumped to it is in the function. */
 	add_probe(arg, page - 1, page + PAGE_SIZE, "a kprobe's copy of instructions");
 	return 0;
 }
@@ -365,7 +368,7 @@ static void add_hiding(struct check *c, const struct suture_hiding *h)
 	str_copy(range->name, h->name, sizeof(range->name));
 }
 
-/* Most words are told by being outside of all that is looked for. */
+/* Most words are outside of all ranges together. */
 static void widen(struct check *c, const struct check_range *sorted, u32 count)
 {
 	u64 end;
@@ -404,13 +407,14 @@ static int judge(struct check *c, const struct cpu *self)
 		err = check_collect_probes(c);
 	if (!err && !check_ahead_holds(c->ahead, c))
 		c->ahead = NULL;
-	for_each_held(c, h) if (!err) err = judge_registers(c, h);
+	for_each_held (c, h)
+		if (!err)
+			err = judge_registers(c, h);
 	if (!err)
 		err = judge_tasks(c);
 	if (!err)
 		err = judge_kretprobes(c);
-	for_each_held(c, h)
-	{
+	for_each_held (c, h) {
 		if (!err)
 			err = judge_cpu_stacks(c, h);
 		if (!err && !is_located(h))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shadow variables, as the agent has counted them: shown to operators, nothing depends on it. */
+/* Shadow variables, as the agent has counted them: shown to operators; no decision depends on them.
+ */
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
-/* Signed: so much can every reader of JSON count. */
+/* The largest signed number, which every reader of JSON accepts. */
 static bool add(s64 *sum, u64 n)
 {
 	return !__builtin_add_overflow(*sum, n, sum);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * States (document 002): which patches have them, and who has them when the transition is done.
+ * States (document 002): which patches have them, and which patch owns them when the transition is
+ * done.
  *
  * Of all enabled patches that have the same state exactly one owns it: its pre_patched is set.
  */
@@ -52,7 +53,7 @@ bool patch_stays(const struct engine *e, const struct patch *p)
 	return !(e->target_on && e->transition->replace && patch_is_older(p, e->transition));
 }
 
-/* Of the patches that stay the newest with the state, or NULL: then it leaves. */
+/* The newest patch with the state among those that stay; NULL: the state leaves. */
 static struct patch *heir(const struct engine *e, u64 id)
 {
 	struct patch *p, *found = NULL;
