@@ -44,7 +44,7 @@ static int init_cpus(const struct boot_info *bi)
 	return 0;
 }
 
-/* The NIC, whose firmware driver is stopped; NULL if there is none. */
+/* The management NIC as it is; NULL if there is none. */
 static const struct pci_device *find_nic(const struct boot_info *bi)
 {
 	static struct pci_device nic;
