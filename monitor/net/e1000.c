@@ -173,7 +173,7 @@ static bool wait_clear(const struct e1000 *e, u32 reg, u32 bits)
 	return true;
 }
 
-/* Stop the card and reset it (SDM 14.3, 82574 4.6). */
+/* Quiet the card and reset it (SDM 14.3, 82574 4.6). */
 static int reset(const struct e1000 *e)
 {
 	reg_write(e, IMC, ~0u);

@@ -45,8 +45,7 @@ struct nic_ops {
 
 extern const struct nic_ops nic_e1000; /* 82540EM (e1000) and 82574L (e1000e) */
 
-/* A register of 32 bits, `reg` bytes from base. Functions, so that a test can take the card's
- * place.
+/* A register of 32 bits, `reg` bytes into such memory. Functions, so that a test can be the card.
  */
 u32 mmio_read(const volatile void *base, u32 reg);
 void mmio_write(volatile void *base, u32 reg, u32 value);

@@ -68,7 +68,7 @@ static int look(const struct guest_task *t, void *arg)
 	err = check_task(t, &a->check);
 	if (!err)
 		remember(a, t);
-	/* A blocker is found in the pause, if it still blocks. */
+	/* Who is in the way is found out in the pause, if he still is. */
 	return err == -ETIMEDOUT ? err : 0;
 }
 

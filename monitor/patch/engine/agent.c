@@ -36,8 +36,7 @@ static bool has_redirect(const struct patch *p)
 	return false;
 }
 
-/* An orphan of which nothing is in force: the guest has started anew, or the patch was in progress.
- */
+/* An orphan of which nothing is in force: the guest has started anew, or it was half-way. */
 static void bury(struct engine *e, struct patch *p)
 {
 	p->error = 0;

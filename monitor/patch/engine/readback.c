@@ -56,7 +56,7 @@ static void found(const struct patch *p, struct func *f)
 	func_found(f);
 }
 
-/* The first difference is only noted: 1. */
+/* The first time is a doubt: 1. */
 static int missed(const struct patch *p, struct func *f, const char *why)
 {
 	bool first = !f->lost[0];

@@ -5,7 +5,7 @@
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
-/* The largest signed number, which every reader of JSON accepts. */
+/* Signed: so much can every reader of JSON count. */
 static bool add(s64 *sum, u64 n)
 {
 	return !__builtin_add_overflow(*sum, n, sum);
