@@ -44,9 +44,6 @@ $(addprefix $(UNIT)/,$(RIG_TESTS)): $(ENGINE_RIG)
 HELPER_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,tests/unit/helper_rig.c \
 	$(filter-out %/main.c,$(wildcard guest-agent/helper/*.c)))
 $(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
-# the machine that executes redirects
-REDIRECT_RIG := $(UNIT)/$(ARCH)/tests/unit/redirect_rig.o
-$(filter $(UNIT)/unicorn_redirect%,$(UNICORN_TESTS)): $(REDIRECT_RIG)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
@@ -56,7 +53,7 @@ $(UNICORN_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libs
 	@echo "LD $@"
 	$(Q)$(CC) $(HOST_CFLAGS) $^ -lcmocka -lunicorn -o $@
 
--include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(REDIRECT_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
+-include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS)) \
 	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(UNICORN_TESTS))
 
 ## check-unit    unit tests on the host, with sanitizers
