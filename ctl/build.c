@@ -51,7 +51,7 @@ static int run(const char *const argv[], const char *log)
 		fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
 			_exit(127);
-		/* A make above this command must not hand its own options down to kbuild. */
+		/* Options of a make that runs this command must not reach kbuild. */
 		unsetenv("MAKEFLAGS");
 		unsetenv("MAKELEVEL");
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
@@ -163,7 +163,7 @@ static int build_module(const char *dir, struct build *b)
 		 "NOSTDINC_FLAGS=-nostdinc -I%s "
 		 "-isystem $(if $(CC),$(shell $(CC) -print-file-name=include))",
 		 include);
-	/* What the agent exports; with modversions its checksums are looked at. */
+	/* The agent's exports; kernels with modversions compare their checksums. */
 	snprintf(symvers, sizeof(symvers), "KBUILD_EXTRA_SYMBOLS=%s/Module.symvers", include);
 	if (mkdir(copy, 0700) || run(cp, log))
 		return fail(EX_FAILED, "%s: cannot copy it to %s", dir, copy);
@@ -260,7 +260,7 @@ static void check_against_kernel(const struct build *b, const struct kernel *k,
 	debug_close(types);
 }
 
-/* All that can be said of the module without running it. An exit code. */
+/* All checks of the module that need no running guest. An exit code. */
 static int check_module(const struct options *o, const struct build *b, const struct kernel *k,
 			struct payload_info *info, const struct ko *payload)
 {

@@ -34,7 +34,7 @@ static bool is_undefined(const char *line)
 	       (strstr(line, "] undefined!") || strstr(line, "unresolved symbol warnings"));
 }
 
-/* kbuild's word on a tool that has nothing to do here: no BTF is made. */
+/* kbuild's remark on pahole, which is not needed: no BTF is made. */
 static bool is_about_pahole(const char *line)
 {
 	return !strncmp(line, "warning: pahole", 15) ||

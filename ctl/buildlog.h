@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What kbuild printed. */
+/* The output of kbuild. */
 #ifndef CTL_BUILDLOG_H
 #define CTL_BUILDLOG_H
 
@@ -9,8 +9,9 @@
 void buildlog_show(const char *path);
 
 /*
- * What of a build that succeeded is for the author, to stderr: all but its progress, and modpost's
- * word on symbols that it cannot know. Returns true if modpost found section mismatches.
+ * Print the warnings of a build that succeeded to stderr, without its progress and without
+ * modpost's warnings of symbols that it cannot know. Returns true if modpost found section
+ * mismatches.
  */
 bool buildlog_show_warnings(const char *path);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that change the guest: apply, revert, rollback, cancel. They start something and wait
- * for its end. And clear, which changes the list of patches only.
+/* Commands that change the guest: apply, revert, rollback and cancel begin an operation and wait
+ * for its end. clear changes the list of patches only.
  */
 #include "ctl.h"
 
@@ -12,7 +12,7 @@
 
 #include "patch/bundle.h"
 
-#define POLL_US	    2000 /* at first, then further and further apart */
+#define POLL_US	    2000 /* at first; the interval grows */
 #define POLL_MAX_US 50000
 
 static double now_s(void)
@@ -23,7 +23,7 @@ static double now_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* What stands in the way of the patch right now, "" if nothing is known. */
+/* The obstacle of the patch at this moment, "" if none is known. */
 static void obstacle(const json_t *patch, const char *report, char *text, size_t size)
 {
 	const json_t *r = json_object_get(patch, report);
@@ -35,7 +35,7 @@ static void obstacle(const json_t *patch, const char *report, char *text, size_t
 		snprintf(text, size, "%s", jstr(r, "reason"));
 }
 
-/* Tell what goes on, once for each change; "waiting" is silent, so that scripts stay readable. */
+/* Print the progress, once for each change. Mere waiting prints nothing. */
 static void progress(const json_t *patch, const char *report, char *last, size_t size)
 {
 	char text[1024], line[1152];
@@ -49,8 +49,8 @@ static void progress(const json_t *patch, const char *report, char *last, size_t
 }
 
 /*
- * Wait until the patch reaches a final phase; it is the caller's then. report: "apply" or "revert",
- * whichever goes on.
+ * Wait until the patch reaches a final phase. The caller frees the answer. report: "apply" or
+ * "revert", the operation under way.
  */
 static int await_final(const struct options *o, const char *name, const char *report,
 		       json_t **answer)
@@ -147,7 +147,7 @@ int cmd_apply(const struct options *o, char **args)
 	return r;
 }
 
-/* revert and rollback: the patch goes off, and is unloaded; from below, it stays loaded. */
+/* revert and rollback: switch the patch off and unload it; from below, it stays loaded. */
 static int take_off(const struct options *o, const char *given, const char *how)
 {
 	const char *query = !o->from_below ? ""
@@ -227,7 +227,7 @@ int cmd_cancel(const struct options *o, char **args)
 	r = await_final(o, name, "apply", &patch);
 	if (r)
 		return r;
-	/* an apply ends as failed, and says so to whoever waits for it; a revert ends as applied */
+	/* an apply ends as failed, which its own command reports; a revert ends as applied */
 	if (o->json)
 		print_json(patch);
 	if (!strcmp(jstr(patch, "phase"), "failed") &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Does a patch fit the kernel that it is for? What can be seen in the kernel's files is judged when
- * the bundle is built; what is not at hand is said and left to the monitor and the agent.
+ * Does a patch fit its kernel? The checks use those of the kernel's files that are given. A check
+ * whose file is missing is left to the monitor and the agent, with a note.
  */
 #ifndef CTL_CHECK_H
 #define CTL_CHECK_H
@@ -11,16 +11,16 @@
 #include "verdict.h"
 
 /*
- * The functions that are replaced: there, unambiguous, long enough, of the new ones' prototypes,
- * and called; of each that is not, `uncalled` is set. types: the payload's debug information, may
- * be NULL.
+ * Check the functions that are replaced: that they exist, are unambiguous and long enough, have the
+ * new ones' prototypes, and are called; `uncalled` is set in each that is not. types: the payload's
+ * debug information, may be NULL.
  */
 void check_funcs(const struct kernel *k, struct payload_info *info, struct debug *types,
 		 struct verdict *v);
 
 /*
- * The payload's symbols: undefined ones are in the kernel, global ones do not clash with its.
- * agent: what the agent exports.
+ * Check the payload's symbols: undefined ones are in the kernel, global ones do not clash with the
+ * kernel's. agent: the agent's exports.
  */
 void check_symbols(const struct kernel *k, const struct payload_info *info,
 		   const struct ko *payload, const struct exports *agent, struct verdict *v);

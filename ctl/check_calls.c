@@ -28,9 +28,9 @@ struct calls {
 	unsigned count, room;
 };
 
-/* ---- what is looked for ---- */
+/* ---- functions and their clones ---- */
 
-/* Is it a clone of that function that may be called beside it? What is cold is only jumped to. */
+/* Is it a clone of that function that may be called directly? Cold parts are only jumped to. */
 static bool is_clone(const char *symbol, const char *name)
 {
 	size_t n = strlen(name);
@@ -99,7 +99,7 @@ static int by_address(const void *a, const void *b)
 	return x->address < y->address ? -1 : x->address > y->address;
 }
 
-/* False: memory is out. */
+/* False: there is no memory. */
 static bool collect(struct calls *c)
 {
 	int r = c->ko ? areas_of_module(&c->areas, c->ko) : areas_of_kernel(&c->areas, c->k);
@@ -116,7 +116,7 @@ static bool collect(struct calls *c)
 	return good;
 }
 
-/* ---- who refers to it ---- */
+/* ---- references to them ---- */
 
 /* The name of the function at that place, and in *start where it begins. "": it is not known. */
 static const char *kernel_function_at(const struct calls *c, uint64_t place, uint64_t *start)
@@ -143,7 +143,7 @@ static const char *module_function_at(const struct calls *c, uint64_t place, uin
 	return "";
 }
 
-/* What is in a function that is replaced, or in a piece of one, is no caller from elsewhere. */
+/* A call in a function that is replaced, or in a part of one, does not count. */
 static bool is_replaced(const struct calls *c, uint64_t start, const char *name)
 {
 	for (unsigned i = 0; i < c->nr_funcs; i++) {
@@ -163,7 +163,7 @@ static void add_caller(const struct calls *c, struct target *t, uint64_t place)
 	const char *name =
 		c->ko ? module_function_at(c, place, &start) : kernel_function_at(c, place, &start);
 
-	/* in the order of the text: those of one function follow one another */
+	/* in the order of the text: calls of one function follow one another */
 	if (!*name || start == t->last_caller || is_replaced(c, start, name))
 		return;
 	t->last_caller = start;
@@ -175,7 +175,8 @@ static void take_ref(void *data, unsigned i, const struct ref *ref)
 {
 	const struct calls *c = data;
 	struct target *t = &c->targets[i];
-	/* has run, and does not run again; a module's will, when it is loaded under the patch */
+	/* the kernel's init code has run; a module's runs when it is loaded while the patch is on
+	 */
 	bool is_over = !c->ko && ref->init && ref->branch;
 
 	if (ref->place >= t->address && ref->place < t->end)
@@ -197,7 +198,7 @@ static bool scan(struct calls *c)
 	return addresses;
 }
 
-/* ---- what is said ---- */
+/* ---- the messages ---- */
 
 static void judge(const struct target *t, const char *object, struct verdict *v)
 {

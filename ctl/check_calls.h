@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Does the new code run where the old one did? Found are clones of functions that others call
- * directly, and functions that nobody calls.
+ * Does the new code run wherever the old code did? Finds clones of functions that other functions
+ * call directly, and functions without callers.
  */
 #ifndef CTL_CHECK_CALLS_H
 #define CTL_CHECK_CALLS_H
@@ -16,8 +16,8 @@ struct called {
 	uint64_t address, size;	   /* in a module: of its section, and in it */
 	size_t section;
 	/*
-	 * Begins with a site of ftrace, and no list of BTF ids has it: if it were called by other
-	 * means than calls and pointers (entry code, BPF programs) that would not be seen.
+	 * It begins with a site of ftrace, and no list of BTF ids has it. Other functions may be
+	 * called in ways that are not found (by entry code, by BPF programs).
 	 */
 	bool plain;
 };

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the jump takes on x86-64, behind a landing pad and the call of ftrace. */
+/* The length of the jump on x86-64, behind a landing pad and the call of ftrace. */
 #define JUMP_LEN  5u
 #define ENDBR_LEN 4u
 #define SITE_LEN  5u
@@ -155,7 +155,7 @@ static void find_clones(const struct object *o, const char *name, struct list *l
 			list_add(l, s.name);
 }
 
-/* False: why it is not there takes the kernel's debug information, and that is at hand. */
+/* False: the reason is in the kernel's debug information, which is given. */
 static bool say_missing(const struct object *o, const struct payload_func *f, const struct match *m,
 			struct verdict *v)
 {
@@ -191,7 +191,7 @@ struct inlining {
 	unsigned count;
 };
 
-/* What is collected over all functions of a patch. */
+/* What is collected for all functions of a patch. */
 struct findings {
 	uint64_t places[SUTURE_MAX_FUNCS];
 	struct inlining in;
@@ -201,7 +201,7 @@ struct findings {
 
 /* ---- it is there ---- */
 
-/* Is it clear which function is meant? */
+/* Is the name unambiguous? */
 static bool check_position(const struct object *o, const struct payload_func *f,
 			   const struct match *m, struct verdict *v)
 {

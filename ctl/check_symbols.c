@@ -7,7 +7,7 @@
 #include <string.h>
 #include <suture/payload.h>
 
-/* What an undefined symbol stands for: see SUTURE_SYMBOL_PREFIX. */
+/* The symbol that an undefined one means: see SUTURE_SYMBOL_PREFIX. */
 struct wanted {
 	char object[SUTURE_NAME_LEN]; /* "": any */
 	char name[512];
@@ -219,7 +219,7 @@ static bool is_exported(const struct ko *ko, const char *name)
 	return false;
 }
 
-/* What every module has. */
+/* Symbols that every module has. */
 static bool is_ordinary(const char *name)
 {
 	return !strcmp(name, "init_module") || !strcmp(name, "cleanup_module") ||
@@ -231,7 +231,7 @@ static void check_defined(const struct context *c, const struct ko_symbol *s)
 	bool exported = exports_has(&c->k->exports, s->name);
 	unsigned type = GELF_ST_TYPE(s->sym.st_info);
 
-	/* what has no type is the linker script's: where a section begins and ends */
+	/* symbols without a type are the linker script's: beginnings and ends of sections */
 	if (is_ordinary(s->name) || (type != STT_FUNC && type != STT_OBJECT))
 		return;
 	if (GELF_ST_BIND(s->sym.st_info) == STB_WEAK)

@@ -2,9 +2,9 @@
 /*
  * suture: the operator's command.
  *
- * Exit codes: 0 it is so; 1 the monitor refused, or the operation failed; 2 the command line or a
- * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout came; 5 status:
- * the guest is not well, or a patch's function is not in force.
+ * Exit codes: 0 done; 1 the monitor refused, or the operation failed; 2 the command line or a
+ * file is wrong; 3 the monitor cannot be reached; 4 still under way when --timeout ended; 5 status:
+ * the guest hangs or has panicked, or a patch's function is not in force.
  */
 #ifndef CTL_H
 #define CTL_H
@@ -45,7 +45,7 @@ struct options {
 	const char *debug;    /* build: a vmlinux with debug information */
 	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
 	unsigned nr_modules;
-	bool no_check;			   /* build: what does not fit the kernel is a warning */
+	bool no_check; /* build: a payload that does not fit causes warnings, not errors */
 	const char *version, *description; /* build */
 	struct cves cves;		   /* build: --cve */
 	struct params params;		   /* build: --param */
@@ -82,8 +82,10 @@ int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf
  * bytes. */
 void *read_file(const char *path, size_t max, size_t *size);
 
-/* Read a bundle, and judge it as the monitor will. Returns what to free when *b is not needed any
- * more, or NULL with a message printed. */
+/*
+ * Read a bundle, and check it as the monitor will. Returns the memory to free when *b is not needed
+ * any more, or NULL with a message printed.
+ */
 struct bundle;
 void *read_bundle(const char *path, struct bundle *b);
 
@@ -101,8 +103,8 @@ long long jint(const json_t *o, const char *key);
 bool jbool(const json_t *o, const char *key);
 
 /*
- * A patch's name as the monitor knows it. An exit code, message printed: what cannot be a name is
- * not put into the path of a request.
+ * A patch's name as the monitor knows it. An exit code, message printed, if it is no valid name,
+ * which must not get into the path of a request.
  */
 #define PATCH_NAME_SIZE 64u
 int patch_name(const char *given, char name[PATCH_NAME_SIZE]);
@@ -120,9 +122,9 @@ void print_overridden(FILE *f, const json_t *patch);
 void print_stack(const json_t *blocker);
 
 /*
- * "task kthread (pid 412) is in do_sleep (stack)" into buf, with the reason of the last attempt
- * before it if that was another one; false when nobody is in the way. report: a transition's, or a
- * report, with its attempts.
+ * "task kthread (pid 412) is in do_sleep (stack)" into buf, preceded by the reason of the
+ * last attempt if that is another one. False when no task blocks. report: the object of a
+ * transition, or a report, with its attempts.
  */
 bool blocker_text(const json_t *report, char *buf, size_t size);
 

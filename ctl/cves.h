@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a patch mends: suture build --cve ID[,ID...], as often as given. */
+/* The CVEs that a patch fixes: suture build --cve ID[,ID...], as often as given. */
 #ifndef CTL_CVES_H
 #define CTL_CVES_H
 
@@ -11,7 +11,8 @@ struct cves {
 	unsigned count;
 };
 
-/* Add the ids of a list; one that is there is not added again. An exit code, message printed. */
+/* Add the ids of a list; an id that is already there is not added again. An exit code, message
+ * printed. */
 int cves_add(struct cves *c, const char *list);
 
 #endif

@@ -15,7 +15,7 @@ struct debug {
 
 /* ---- the file ---- */
 
-/* What is not in the file itself is not looked for: not on this machine, not at a server. */
+/* Only the file itself is read: no separate debug files, no debuginfod server. */
 static int no_other_file(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
 			 const char *file, const char *link, GElf_Word crc, char **found)
 {
@@ -180,7 +180,7 @@ static void note_inlined(Dwarf_Die *die, struct search *s)
 		s->seen[i] |= !strcmp(s->names[i], name);
 }
 
-/* What lies inlined in this function or block. */
+/* The functions that are inlined into this function or block. */
 static void search_block(Dwarf_Die *die, struct search *s)
 {
 	Dwarf_Die child;

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * Bytes of the control character that s begins with, 0 if it is none. Of UTF-8's, those from
- * U+0080 to U+009F are as good as ESC and something to a terminal.
+ * Bytes of the control character that s begins with, 0 if it is none. Terminals treat
+ * those from U+0080 to U+009F in UTF-8 like sequences that begin with ESC.
  */
 static size_t control(const unsigned char *s)
 {

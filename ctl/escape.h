@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What came from a guest, the network or a file is shown to a terminal without control characters.
- */
+/* Text from a guest, the network or a file is printed to a terminal without control characters. */
 #ifndef CTL_ESCAPE_H
 #define CTL_ESCAPE_H
 
@@ -12,11 +11,11 @@
  */
 char *escape(const char *text, const char *keep);
 
-/* The same for all strings in a value, in place. Keys are the monitor's own, and stay. */
+/* The same for all strings in a value, in place. Keys come from the monitor, and stay. */
 void escape_json(json_t *value);
 
-/* Print a value as JSON in printable ASCII on stdout: strings are as they were, in JSON's escapes.
- */
+/* Print a value as JSON in printable ASCII on stdout; strings keep their content, in JSON's
+ * escapes. */
 void print_json(const json_t *value);
 
 #endif

@@ -130,7 +130,7 @@ int api_request(const struct options *o, const char *method, const char *path, c
 		goto out;
 	}
 	curl_easy_setopt(curl, CURLOPT_URL, url);
-	/* The management network is not behind anybody's web proxy. */
+	/* Requests to the management network must not go through a web proxy. */
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);

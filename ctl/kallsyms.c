@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The tables are those of scripts/kallsyms.c. Nothing in the image says where they are; they lie in
- * .rodata, and each is known by what it must hold:
+ * The tables are those of scripts/kallsyms.c. The image does not say where they are. They lie in
+ *.rodata, and each is found by its content:
  *
  *	token table	256 strings; those of '0' to '9' are the digits themselves
  *	token index	behind it: where each of the 256 strings begins
@@ -160,7 +160,7 @@ static bool try_names(struct tables *t, size_t num, size_t names)
 	return check_markers(t, align_up(at, 4)) || check_markers(t, align_up(at, 8));
 }
 
-/* Most of what looks like a number of names ends at the first few: zeros are no lengths. */
+/* Most wrong candidates fail at the first few names: zeros are no lengths. */
 static bool find_names(struct tables *t)
 {
 	for (size_t at = 0; at + SYMS_MIN < t->tokens_start; at += 4) {
@@ -259,7 +259,7 @@ static bool read_addresses(struct kallsyms *k, const struct tables *t, const str
 	return kallsyms_address(k, "_text") == t->text || kallsyms_address(k, "_stext") == t->text;
 }
 
-/* ---- putting them together ---- */
+/* ---- the table of symbols ---- */
 
 /* One name into `out` (its type first); returns its length, 0 when it is too long. */
 static size_t expand(const struct tables *t, size_t at, unsigned len, char out[NAME_MAX_])
@@ -363,7 +363,7 @@ void kallsyms_free(struct kallsyms *k)
 	*k = (struct kallsyms){0};
 }
 
-/* ---- asking ---- */
+/* ---- look-up ---- */
 
 const struct ksym *kallsyms_find(const struct kallsyms *k, const char *name,
 				 const struct ksym *after)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The names that a kernel image holds for its /proc/kallsyms: modules' are not among them. */
+/* The kernel image's own table of symbols, for /proc/kallsyms. It has no symbols of modules. */
 #ifndef CTL_KALLSYMS_H
 #define CTL_KALLSYMS_H
 
@@ -21,8 +21,8 @@ struct kallsyms {
 };
 
 /*
- * Returns 0; -1 when the image has no tables in a layout that is known (x86-64 of 5.10 to 7.2), or
- * memory is out. Prints nothing. kallsyms_free() also after a failure.
+ * Returns 0; -1 when the image has no tables in a known layout (x86-64 of 5.10 to 7.2), or there is
+ * no memory. Prints nothing. kallsyms_free() also after a failure.
  */
 int kallsyms_read(struct kallsyms *k, const struct image *image);
 void kallsyms_free(struct kallsyms *k);

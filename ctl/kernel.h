@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel that a bundle is for, as far as its files are at hand. */
+/* The kernel that a bundle is for: those of its files that are given or installed. */
 #ifndef CTL_KERNEL_H
 #define CTL_KERNEL_H
 
@@ -14,8 +14,8 @@ struct options;
 struct kernel {
 	char release[64];	/* of the headers, as uname -r; "" if not known */
 	struct exports exports; /* its own and those of all its modules */
-	char image_path[96];	/* where an installed one would be */
-	struct image image;	/* elf is NULL: not at hand */
+	char image_path[96];	/* the path of an installed image */
+	struct image image;	/* elf is NULL: there is none */
 	bool has_syms;
 	struct kallsyms syms;
 	struct btf *btf; /* may be NULL */
@@ -25,7 +25,7 @@ struct kernel {
 };
 
 /*
- * Gather what is there: what the options name, and what is installed for the release of `headers`.
+ * Open the files that the options name, and those that are installed for the release of `headers`.
  * An exit code; a file that was named and cannot be read is an error with a message printed.
  * kernel_close() also after a failure.
  */

@@ -29,9 +29,9 @@ static bool starts(const char *s, const char *prefix)
 	return !strncmp(s, prefix, strlen(prefix));
 }
 
-/* ---- who refers ---- */
+/* ---- the referring place ---- */
 
-/* Code that runs whenever the module does. */
+/* Code that may run as long as the module is loaded. */
 static bool is_code(const char *section, const GElf_Shdr *sh)
 {
 	return sh->sh_flags & SHF_EXECINSTR && !ko_is_init(section) && !ko_is_exit(section) &&
@@ -44,7 +44,7 @@ static bool is_data(const char *section)
 	return starts(section, ".data") || starts(section, ".rodata");
 }
 
-/* ---- what is referred to ---- */
+/* ---- the target ---- */
 
 /* Is the byte before the opcode no part of it, and the operand at a PC-relative address? */
 static const unsigned char *pc_relative(const struct reference *r)
@@ -81,7 +81,8 @@ static GElf_Addr target_offset(const struct reference *r)
 	return offset;
 }
 
-/* False: the target is not in this file. A section's symbol becomes that of what is meant. */
+/* False: the target is not in this file. A section's symbol is replaced by the symbol of the
+ * target. */
 static bool find_target(const struct ko *ko, struct reference *r)
 {
 	struct ko_symbol named;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * References of a payload to memory that it does not have for as long as it runs: what is __init is
- * freed after module_init(), what is __exit may never be loaded, what is __ro_after_init becomes
- * read-only.
+ * References of a payload to memory that it does not have while it runs: __init memory is freed
+ * after module_init(), __exit memory may never be loaded, __ro_after_init memory becomes read-only.
  */
 #ifndef CTL_LIFETIME_H
 #define CTL_LIFETIME_H
@@ -10,7 +9,7 @@
 #include "ko.h"
 #include "verdict.h"
 
-/* Each such reference is an error, with the names of what refers and of what is meant. */
+/* Report each such reference as an error, with the names of both symbols. */
 void lifetime_check(const struct ko *ko, struct verdict *v);
 
 #endif

@@ -11,7 +11,7 @@
 #include "lib/errno.h"
 #include "patch/bundle.h"
 
-/* A growing buffer; `bad` once memory was out. */
+/* A growing buffer; `bad` after an allocation has failed. */
 struct buffer {
 	char *data;
 	size_t size;
@@ -144,7 +144,7 @@ int pack_write(const char *path, const struct pack_input *in)
 		goto out;
 	}
 	memcpy(b.data, &h, sizeof(h));
-	/* The monitor's own check: what it would refuse is not written. */
+	/* The monitor's own check: a bundle that it would refuse is not written. */
 	r = bundle_parse(&check, b.data, b.size, why, sizeof(why));
 	r = r ? fail(EX_BAD_USAGE, "%s: %s (%s)", path, why, errno_name(r)) : save(path, &b);
 out:

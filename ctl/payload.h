@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a payload (.ko) says of its patch, read with libelf; the format is in <suture/payload.h>. */
+/* A payload's (.ko) description of its patch, read with libelf; the format is in
+ * <suture/payload.h>. */
 #ifndef CTL_PAYLOAD_H
 #define CTL_PAYLOAD_H
 
@@ -14,7 +15,7 @@ struct payload_func {
 	const char *new_name; /* of the function in the payload; "" if it has none */
 	unsigned object;
 	unsigned long sympos;
-	bool uncalled; /* see SUTURE_MANIFEST_UNCALLED; not the payload's, but check_funcs()'s */
+	bool uncalled; /* see SUTURE_MANIFEST_UNCALLED; set by check_funcs() */
 };
 
 struct payload_info {

@@ -48,7 +48,7 @@ static bool is_record(const struct type *t)
 	return t->kind == TYPE_STRUCT || t->kind == TYPE_UNION;
 }
 
-/* What is at the pointers' end, or what is passed where there are none. */
+/* The type behind the pointers, or the type itself if there are none. */
 static bool same_end(const struct type *a, const struct type *b)
 {
 	if (a->kind != b->kind)

@@ -23,8 +23,8 @@ enum type_kind {
 
 struct type {
 	enum type_kind kind; /* behind all pointers */
-	unsigned stars;	     /* how many pointers lead there */
-	uint64_t size;	     /* of what is there, in bytes; 0 if not known */
+	unsigned stars;	     /* number of pointers before it */
+	uint64_t size;	     /* of the type behind them, in bytes; 0 if not known */
 	const char *name;    /* of a struct or union; "" if not known */
 	char text[96];	     /* as C has it, for people */
 	const char *alias;   /* while it is read: the outermost typedef, and */
@@ -51,8 +51,8 @@ void type_end(struct type *t, enum type_kind kind, const char *name, uint64_t si
 bool prototype_matches(const struct prototype *a, const struct prototype *b);
 
 /*
- * Two types that read the same and are not: "; struct file has 232 bytes in the kernel, 8 in the
- * patch" into buf, "" where the texts differ.
+ * The difference of two types with the same text: "; struct file has 232 bytes in the kernel, 8 in
+ * the patch" into buf, "" where the texts differ.
  */
 const char *prototype_sizes(const struct prototype *kernel, const struct prototype *patch,
 			    char *buf, size_t size);

@@ -8,7 +8,7 @@
 /* Where modules are; any address would do that a sign-extended 32-bit word can name. */
 #define MODULE_BASE 0xffffffffa0000000ull
 
-/* ---- what is scanned ---- */
+/* ---- the areas that are scanned ---- */
 
 /* Unwind tables, and lists of places for tracers and mitigations: no function is called by them. */
 static bool is_list(const char *name)
@@ -60,7 +60,7 @@ static void add_area(struct areas *a, struct area area)
 		a->list[a->count++] = area;
 }
 
-/* Without what is between two addresses. */
+/* Leave out the bytes between two addresses. */
 static void add_cut(struct areas *a, struct area area, const struct span *cuts, size_t nr_cuts)
 {
 	uint64_t end = area.address + area.size;
@@ -80,7 +80,7 @@ static void add_cut(struct areas *a, struct area area, const struct span *cuts, 
 	add_area(a, area);
 }
 
-/* What areas_of_kernel() leaves out of sections. */
+/* The parts of sections that areas_of_kernel() leaves out. */
 static void find_cuts(const struct kallsyms *syms, struct span cuts[NR_CUTS])
 {
 	for (size_t i = 0; i < NR_CUTS - 1; i++)
@@ -89,7 +89,7 @@ static void find_cuts(const struct kallsyms *syms, struct span cuts[NR_CUTS])
 	cuts[NR_CUTS - 1] = (struct span){syms->table, syms->table_end};
 }
 
-/* Code that alternatives put into the kernel's text lies among what is freed. */
+/* Code that alternatives copy into the kernel's text lies in memory that is freed. */
 static bool is_init(const char *name, uint64_t address, uint64_t init, uint64_t end)
 {
 	return address >= init && address < end && strcmp(name, ".altinstr_replacement") != 0;
@@ -169,7 +169,7 @@ static void relocate(const struct area *area, const GElf_Rela *r, uint64_t value
 		memcpy(area->data + r->r_offset, &value, size);
 }
 
-/* What leads out of the module stays as it is. */
+/* References out of the module are not changed. */
 static void relocate_section(struct areas *a, const struct ko *ko, Elf_Scn *scn,
 			     const GElf_Shdr *sh)
 {
@@ -276,7 +276,7 @@ static void look(const struct scan *s, uint64_t address, const struct ref *ref)
 		s->fn(s->data, (unsigned)(found - s->targets), ref);
 }
 
-/* Of a call, jmp or jcc whose displacement of 32 bits stands there: the length of its opcode. */
+/* The length of the opcode of a call, jmp or jcc whose 32-bit displacement is there; or 0. */
 static unsigned opcode_length(const unsigned char *data, size_t at)
 {
 	if (at >= 1 && (data[at - 1] & 0xfe) == 0xe8)

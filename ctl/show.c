@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that only look: status, list, info, log. */
+/* Commands that only show: status, list, info, log. */
 #include "ctl.h"
 #include "names.h"
 
@@ -113,7 +113,7 @@ static void print_not_in_force(const char *before, const json_t *p, const char *
 		       n == 1 ? "is" : "are", after);
 }
 
-/* What a patch consists of, and in what condition each part is. */
+/* The parts of a patch, and the state of each. */
 static void print_tables(const json_t *p)
 {
 	json_t *o, *f;

@@ -75,7 +75,7 @@ static bool is_debug(const struct file *f, const Elf64_Shdr *s)
 	return !strncmp(name, ".debug_", 7) || !strncmp(name, ".rela.debug_", 12);
 }
 
-/* The header of a section that goes stays, so that no index changes: it says that none is there. */
+/* The header of a removed section stays, with type SHT_NULL, so that no index changes. */
 static void drop_debug(struct file *f)
 {
 	for (unsigned i = 0; i < f->header.e_shnum; i++) {

@@ -23,7 +23,7 @@ static bool grow(struct output *o)
 	return more;
 }
 
-/* Reading on after the last byte is what finds a stream that is cut off. */
+/* Reading beyond the last byte detects a truncated stream. */
 static bool read_all(struct archive *a, struct output *o)
 {
 	la_ssize_t n;

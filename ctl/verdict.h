@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What suture build finds wrong with a patch: all of it is said, then the build fails or goes on.
- */
+/* The findings of suture build: all are printed, then the build fails or goes on. */
 #ifndef CTL_VERDICT_H
 #define CTL_VERDICT_H
 
@@ -13,16 +12,16 @@ struct verdict {
 	unsigned errors;
 };
 
-/* Would not be accepted, or would not do what it should. --no-check overrides it. */
+/* The patch would be refused, or would not work. --no-check overrides it. */
 void verdict_error(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Would crash the guest: nothing overrides it. */
+/* The patch would crash the guest: nothing overrides it. */
 void verdict_fatal(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The new code may not run where it should: a warning, with --strict an error. */
 void verdict_doubt(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* May be meant. */
+/* It may be a mistake. */
 void verdict_warn(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Something was not checked. */

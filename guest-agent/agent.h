@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The agent's parts and what they offer each other.
+ * The agent's parts and their functions for each other.
  *
  * Locks, in the order in which they are taken:
  *	agent_lock	patches and the engine's steps; what klp_mutex is to Linux's livepatch. Held
@@ -26,19 +26,19 @@
 
 extern struct mutex agent_lock;
 extern struct kobject *agent_kobj;	    /* /sys/kernel/suture */
-extern struct workqueue_struct *agent_work; /* where retired patches are taken apart */
-extern char *log_prefix;		    /* module parameter: of messages that are livepatch's */
+extern struct workqueue_struct *agent_work; /* it takes retired patches apart */
+extern char *log_prefix; /* module parameter: the prefix of livepatch's messages */
 
 /*
  * The engine is busy with another module or patch (-EAGAIN, SUTURE_STEP_WAIT), whose pump needs
- * agent_lock: let go of it for so long. At most BUSY_DEADLINE_MS in all.
+ * agent_lock: release the lock for that time. At most BUSY_DEADLINE_MS in all.
  */
 #define BUSY_DEADLINE_MS 10000
 void agent_yield(unsigned int ms);
 
 /*
- * The monitor has taken this kernel for gone (after hibernation, say), and knows no agent:
- * introduce ourselves again. Poll thread.
+ * The monitor does not know this agent any more (after hibernation, for example): send HELLO again.
+ * Poll thread.
  */
 void agent_again(void);
 
@@ -64,9 +64,9 @@ int mailbox_send(struct suture_msg *request);
 
 /* Drop all redirects in and into [start, end), on this CPU and at once. */
 void mailbox_drop_range(unsigned long start, unsigned long end);
-/* The kernel ends: drop all there are, likewise, and send no message any more (-ESHUTDOWN). */
+/* The kernel ends: drop all redirects in the same way, and send no more messages (-ESHUTDOWN). */
 void mailbox_close(void);
-/* The kernel panics: len bytes at that address say why. Any context. */
+/* The kernel panics: len bytes at that address are its message. Any context. */
 void mailbox_panic(phys_addr_t text, size_t len);
 
 /* ---- layout.c ---- */
@@ -77,8 +77,8 @@ int layout_fill(struct suture_hello *hello);
 /* ---- btf.c ---- */
 
 /*
- * Offset in bytes of a member of a structure of this kernel, private ones too. SUTURE_NONE: it has
- * no BTF, or that does not tell.
+ * Offset in bytes of a member of a structure of this kernel, private ones too. SUTURE_NONE: the
+ * kernel has no BTF, or its BTF has no such member.
  */
 u32 btf_offset(const char *structure, const char *member);
 
@@ -93,12 +93,12 @@ struct symbol {
 	unsigned long count;
 	bool exported;
 	bool init;		     /* in memory that is freed when init is over */
-	char owner[SUTURE_NAME_LEN]; /* "vmlinux" or the module; who exports it, if anybody does */
+	char owner[SUTURE_NAME_LEN]; /* "vmlinux" or the module; the exporter if it is exported */
 };
 
 /*
- * What the compiler made of the symbol's function beside it: name.cold, name.part.N,
- * name.constprop.N and the like, at that address.
+ * Called for a part or clone that the compiler made of the symbol's function: name.cold,
+ * name.part.N, name.constprop.N and the like, at that address.
  */
 typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, const char *name,
 			       unsigned long address);
@@ -109,7 +109,7 @@ typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, const ch
  */
 int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data);
 
-/* Tell the monitor, for people, what is at the addresses that it asks for. Poll thread. */
+/* Send the monitor the symbols, as text, of the addresses that it asks for. Poll thread. */
 void symbols_tell(const struct suture_work *work);
 
 /* ---- late.c ---- */
@@ -121,22 +121,23 @@ struct suture_late;
  * from then on: -EBUSY if one comes or goes just now. Sleeps; takes agent_lock.
  */
 int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count);
-/* What the helper has found: see uapi.h. -EINVAL, -E2BIG, -EFAULT, -ENOMEM. Takes agent_lock. */
+/* Take over the helper's result: see uapi.h. -EINVAL, -E2BIG, -EFAULT, -ENOMEM. Takes agent_lock.
+ */
 int late_take(u32 job, const struct suture_late *from);
 /* The helper has closed its file. Takes agent_lock. */
 void late_end(u32 job);
 
 /*
- * A module comes: if it is the payload of a job, find the places of its late relocations. Until the
- * modules come that they belong to, they lead to a function that says so. -ENOEXEC: it is another
+ * A module comes: if it is the payload of a job, find the places of its late relocations. Until
+ * their modules come, they lead to a function that logs the call. -ENOEXEC: it is another
  * payload; -ENOMEM. agent_lock held.
  */
 int late_bind(const struct module *mod);
-/* A module goes: if it is a payload, let go of what it holds. agent_lock held. */
+/* A module goes: if it is a payload, release the modules that it holds. agent_lock held. */
 void late_unbind(const struct module *mod);
 /*
- * Give the payload the symbols of that module, which is there. -ENOENT: one is not, log and
- * operator are told which. The payload's code for that object must not run. agent_lock held.
+ * Give the payload the symbols of that module, which is loaded. -ENOENT: one is missing, and log
+ * and operator get its name. The payload's code for that object must not run. agent_lock held.
  */
 int late_resolve(const struct module *payload, const char *object);
 /* Take them away from all payloads: the module has gone. agent_lock held. */
@@ -147,12 +148,12 @@ void late_exit(void);
 
 /* After compat_init(). */
 void sites_init(void);
-/* Have the kernel write now what it would write once, later, into any function. Sleeps. */
+/* Make the kernel do now what it would write to functions once, later. Sleeps. */
 void sites_settle(void);
 /*
- * What the kernel writes to itself where a redirect of the function (of module mod, or NULL) may
- * stand: up to SUTURE_MAX_SITES. Returns how many; one more than that: there is no room for all.
- * Sleeps.
+ * Find the sites to which the kernel itself writes in the bytes that a redirect of the function (of
+ * module mod, or NULL) may need: up to SUTURE_MAX_SITES. Returns how many; one more than that:
+ * there is no room for all. Sleeps.
  */
 unsigned int sites_find(const struct module *mod, unsigned long func, unsigned long size,
 			struct suture_decl_site *sites);
@@ -167,14 +168,14 @@ bool sites_are_close(u32 ftrace_site, unsigned long size, const struct suture_de
 /* ---- hooks.c ---- */
 
 /*
- * Have ftrace lead the function on to where a word says: returns the word's address, that of the
- * same function's if it has one. site: the address of ftrace's site in it. 0: ftrace does not take
- * it; the log says why. Sleeps. agent_lock held.
+ * Register a hook: ftrace leads calls of the function to the address in a word. Returns the word's
+ * address; a function that has a hook keeps its word. site: the address of ftrace's site in it. 0:
+ * ftrace refuses; the log says why. Sleeps. agent_lock held.
  */
 unsigned long hooks_offer(const char *name, unsigned long func, unsigned long site);
 /*
- * Remove the hooks of functions that no patch names and no redirect uses. Waits until nobody is in
- * them. agent_lock held, or nobody else left.
+ * Remove the hooks of functions that no patch names and no redirect uses. Waits until no task
+ * is in them. agent_lock held, or at the agent's exit.
  */
 void hooks_collect(void);
 
@@ -210,7 +211,7 @@ void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
 void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index);
 /*
  * Fill in old_func and old_size, l->parts, l->clones, and l->missing: a function that cannot be
- * resolved is left at 0, and the monitor has the words for it. -ENOMEM, -E2BIG: too many parts;
+ * resolved is left at 0, and the monitor makes the message for it. -ENOMEM, -E2BIG: too many parts;
  * -ENOENT: a part without a size. Sleeps.
  */
 int lookup_run(struct lookup *l);
@@ -219,7 +220,7 @@ bool lookup_text(const char *object, unsigned long *start, unsigned long *end);
 
 /* ---- clones.c ---- */
 
-/* Keep of l->clones those that others call directly; functions are resolved. Sleeps. */
+/* Keep those of l->clones that other functions call directly. l is resolved. Sleeps. */
 void clones_find_callers(struct lookup *l);
 /* Keep what fits into so many bytes, and count the others. Returns the bytes that they take. */
 size_t clones_limit(struct lookup *l, size_t room);
@@ -244,13 +245,13 @@ static inline bool same_object_name(const char *a, const char *b)
 /* ---- overrides.c ---- */
 
 /*
- * -EBUSY: somebody else in the guest decides what runs instead of one of these functions; log and
- * operator are told who. Functions are resolved. Sleeps. agent_lock held.
+ * -EBUSY: another user in the guest decides what runs instead of one of these functions; log and
+ * operator get its name. l is resolved. Sleeps. agent_lock held.
  */
 int overrides_check(const struct lookup *l);
-/* Tell the monitor, if that has changed, for which functions of patches it is so. Poll thread. */
+/* Send the monitor the list of overridden functions if it has changed. Poll thread. */
 void overrides_report(void);
-/* The monitor may have forgotten what it was told. agent_lock held. */
+/* The monitor may have forgotten the list: send it again. agent_lock held. */
 void overrides_report_again(void);
 /* The poll thread is gone. */
 void overrides_exit(void);
@@ -270,7 +271,8 @@ struct patch {
 };
 
 extern struct list_head patches; /* under agent_lock */
-/* Those that are off, their modules not held but still there: they may come back. */
+/* Patches that are off and whose modules, not held, are still loaded: a rollback may restore them.
+ */
 extern struct list_head retired_patches; /* under agent_lock */
 
 /* agent_lock held. */
@@ -282,7 +284,7 @@ struct patch *patch_find(const char *name);
  * agent_lock, which is held).
  */
 void patch_retire(struct patch *p);
-/* The module goes, or is a patch anew: free its retired record. agent_lock held. */
+/* The module goes, or its patch is enabled anew: free its retired record. agent_lock held. */
 void patch_forget(const struct module *mod);
 /*
  * Take a retired patch back: hold its module, declare it to the monitor as it is now, and have it
@@ -298,8 +300,8 @@ void text_mark_cut(char *text, size_t size, int len);
 __printf(1, 2) void patch_set_error(const char *fmt, ...);
 
 /*
- * Say why a patch is refused: to the log, and to whoever applies it. Not for what Linux says with
- * words of its own (klp_log()), and without the patch's name: Linux's tests look for it in the log.
+ * Say why a patch is refused, in the log and to the operator. Not for refusals for which Linux has
+ * a message (klp_log()), and without the patch's name, since Linux's tests look for it in the log.
  */
 #define refuse(fmt, ...)                                                                           \
 	do {                                                                                       \
@@ -309,7 +311,7 @@ __printf(1, 2) void patch_set_error(const char *fmt, ...);
 
 /* ---- declare.c ---- */
 
-/* Does klp_patch make sense by itself, by Linux's rules? agent_lock held. */
+/* Is klp_patch valid by Linux's rules? agent_lock held. */
 int declare_check(const struct klp_patch *klp);
 /* Resolve its functions and declare it to the monitor: flags 0 or SUTURE_DECL_RESTORE. agent_lock.
  */
@@ -317,7 +319,7 @@ int declare_patch(struct patch *p, u32 flags);
 /*
  * Tell the monitor that a module changed its state, and for a coming one where the functions lie
  * that patches name in it (at 0 if they cannot be resolved: the engine refuses the module then).
- * Negative: it could not be told, or does not want to hear it. agent_lock held.
+ * Negative: the message failed, or the engine refuses it. agent_lock held.
  */
 int declare_module(struct module *mod, enum suture_module_state state);
 /* True if a patch, on or retired, has this module as an object. agent_lock held. */
@@ -328,9 +330,9 @@ void declare_set_module(const char *name, struct module *mod);
 /* ---- steps.c ---- */
 
 /*
- * Do what the engine says until it has no more for now. `name` is the patch, `module` the module
- * that comes or goes, either may be "". 0 or what the engine says is the outcome. agent_lock held;
- * SUTURE_PUMP_MODULE lets go of it while it waits.
+ * Ask the engine for steps and do them until it has no more for now. `name` is the patch, `module`
+ * the module that comes or goes, either may be "". 0 or what the engine says is the outcome.
+ * agent_lock held; SUTURE_PUMP_MODULE releases it while it waits.
  */
 int steps_pump(enum suture_pump pump, const char *name, const char *module);
 
@@ -338,33 +340,34 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module);
 
 /*
  * Linux's fake signal: make the task with this pid (of the first namespace) leave what it sleeps
- * in, without a signal that it could see. A user task is held at its way out to user mode, for two
- * seconds at most, so that it is not back before the switch has been tried. agent_lock held.
+ * in, without a signal that it could see. A user task is held before it returns to user mode, for
+ * two seconds at most, so that it is not back in the function before the switch has been tried.
+ * agent_lock held.
  */
 void signal_task(u32 pid);
-/* The transition has ended: let go of those that are held. agent_lock held. */
+/* The transition has ended: release the tasks that are held. agent_lock held. */
 void signal_release(void);
-/* Nobody is held any more, nor in our code. */
+/* On return no task is held, or in the agent's code. */
 void signal_exit(void);
 
 /* ---- idle.c ---- */
 
 /*
  * Have each online CPU run a thread at the lowest priority, so that its idle task is out of all
- * that it calls: from the return on, for IDLE_HOLD_MS. A CPU that does not get to it within
- * IDLE_START_MS is not waited for. Sleeps. agent_lock held.
+ * that it calls: from the return on, for IDLE_HOLD_MS. The function does not wait longer than
+ * IDLE_START_MS for a CPU. Sleeps. agent_lock held.
  */
 #define IDLE_START_MS 200
 #define IDLE_HOLD_MS  200
 void idle_leave(void);
-/* Those threads end, and are gone on return. agent_lock held, or nobody else left. Sleeps. */
+/* End these threads; they are gone on return. agent_lock held, or at the agent's exit. Sleeps. */
 void idle_release(void);
 
 /* ---- sysfs.c ---- */
 
 /*
- * The patch's folder: initialized, perhaps added, and removed; then the same again. Whoever has one
- * of its files open is waited for, and may be waiting for agent_lock: remove it without that.
+ * The patch's folder: initialized, perhaps added, and removed; then the same again. Removing it
+ * waits for users of its files, who may be waiting for agent_lock: the caller must not hold it.
  */
 void folder_init(struct patch *p);
 int folder_add(struct patch *p);
@@ -412,7 +415,7 @@ int shadow_init(void);
  * at most. Poll thread.
  */
 void shadow_report(void);
-/* The monitor has forgotten what it was told. Poll thread. */
+/* The monitor has forgotten the count: send it again. Poll thread. */
 void shadow_report_again(void);
 /* As klp_shadow_free_all(), but dtor may sleep: no lock is held when it runs. */
 void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where members of structures lie that no header tells: the kernel's own type information. */
+/* Offsets of structure members that no header has, from the kernel's own type information. */
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/string.h>
@@ -41,7 +41,7 @@ static const char *btf_name(const struct btf_view *v, u32 offset)
 	return offset < v->names_len ? v->names + offset : "";
 }
 
-/* Bytes that follow a type of the kind, or negative: a kind that we do not know. */
+/* Bytes that follow a type of the kind; negative: the kind is not known. */
 static long btf_tail(const struct btf_type *t)
 {
 	u32 n = BTF_INFO_VLEN(t->info);

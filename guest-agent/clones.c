@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Code that a patch does not reach: the compiler made a clone of a function (name.constprop.N,
- * name.isra.N, name.part.N), and others call that directly. The redirect stands in the function.
+ * name.isra.N, name.part.N), and other functions call the clone directly. The redirect is in the
+ * function only.
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
@@ -36,7 +37,7 @@ static bool starts_with_part_of(const char *name, const char *function)
 	return !strncmp(name, function, len) && name[len] == '.';
 }
 
-/* What is in a function that is replaced, or in a piece of one, is no caller from elsewhere. */
+/* A call in a function that is replaced, or in a part of one, does not count. */
 static bool is_replaced(const struct lookup *l, unsigned long function, const char *name)
 {
 	unsigned int i;
@@ -54,7 +55,7 @@ static void add_caller(const struct lookup *l, struct clone *c, unsigned long pl
 	char name[SUTURE_SYM_LEN];
 	unsigned long function = function_at(place, name, sizeof(name));
 
-	/* in the order of the text: those of one function follow one another */
+	/* in the order of the text: calls of one function follow one another */
 	if (function == c->last_caller || is_replaced(l, function, name))
 		return;
 	c->last_caller = function;

@@ -55,7 +55,7 @@ static const struct {
 	{"task_work_add", &add_work},
 };
 
-/* What the kernel's configuration may leave out: then there is nothing that they could find. */
+/* Symbols that the kernel's configuration may leave out, together with what they would find. */
 static unsigned long (*ftrace_range)(unsigned long start, unsigned long end);
 
 static const struct {
@@ -264,7 +264,7 @@ struct module *compat_find_module(const char *name)
 }
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
-/* One module needs another; the kernel's headers keep it to themselves by now. */
+/* One module uses another; newer kernels do not have this in a public header. */
 struct module_use {
 	struct list_head source_list;
 	struct list_head target_list;
@@ -445,8 +445,8 @@ static void add_hiding(struct suture_layout *l, const char *name, const char *ot
 }
 
 /*
- * What takes a task from one run queue to another and has no lock in between. What is not here
- * (the real-time and deadline classes, the balancing of NUMA nodes) holds the locks of both.
+ * Functions that move a task from one run queue to another and hold no lock in between. The others
+ * (of the real-time and deadline classes, the balancing of NUMA nodes) hold the locks of both.
  */
 static void layout_balancers(struct suture_layout *l)
 {
@@ -478,7 +478,7 @@ static void layout_hooks(struct suture_layout *l)
 #elif defined(CONFIG_KRETPROBES)
 	l->kretprobe_ret_addr = offsetof(struct kretprobe_instance, ret_addr);
 	l->kretprobe_task = offsetof(struct kretprobe_instance, task);
-	l->kretprobe_heads = 64; /* KPROBE_TABLE_SIZE, which no header tells */
+	l->kretprobe_heads = 64; /* KPROBE_TABLE_SIZE, which no header has */
 	l->kretprobe_table = lookup_name("kretprobe_inst_table");
 	add_hiding(l, "pre_handler_kretprobe", NULL);
 #endif
@@ -569,7 +569,7 @@ int compat_task_work(struct task_struct *task, struct callback_head *work)
 	return add_work(task, work, TWA_SIGNAL);
 }
 
-/* As Linux's livepatch does it: a pending signal that is gone when somebody looks for it. */
+/* As Linux's livepatch does it: TIF_SIGPENDING without a signal that is pending. */
 void compat_fake_signal(struct task_struct *task)
 {
 	struct sighand_struct *sighand;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All that differs between kernels, and what kernels do not export. compat.c knows how; nothing
- * else in the agent asks for a kernel's version.
+ * All that differs between kernels, and what kernels do not export. Only compat.c asks for a
+ * kernel's version.
  */
 #ifndef SUTURE_COMPAT_H
 #define SUTURE_COMPAT_H
@@ -86,8 +86,9 @@ struct hlist_head *compat_trampolines(void);
 const struct bpf_trampoline *compat_trampoline(const struct hlist_node *node);
 
 /*
- * The module of that name ('-' is '_' in it), in whatever state. Nothing keeps it but that its
- * going would first have to pass our notifier: agent_lock must be held for as long as it is used.
+ * The module of that name ('-' is '_' in it), in any state. It has no reference: the agent's
+ * notifier, which takes agent_lock, keeps it from being freed. agent_lock must be held as long as
+ * it is used.
  */
 struct module *compat_find_module(const char *name);
 
@@ -107,8 +108,8 @@ bool compat_writes_sealed_keys(void);
 void compat_module_text(const struct module *mod, unsigned long *start, unsigned long *end);
 
 /*
- * Where this kernel keeps return addresses and instructions that probes and tracers took, and its
- * run queues: what it lacks is SUTURE_NONE or 0.
+ * Fill in where this kernel keeps the return addresses and instructions that probes and tracers
+ * have replaced, and its run queues; what it lacks is SUTURE_NONE or 0.
  */
 void compat_layout(struct suture_layout *layout);
 
@@ -120,8 +121,8 @@ unsigned long compat_pcpu_irq_stack(void);
 void compat_unwind_tables(struct suture_layout *l);
 
 /*
- * Have a user task that sleeps interruptibly, or runs, call work->func at its way out to user mode,
- * without a signal that it could see. -ESRCH: it exits.
+ * Have a user task that sleeps interruptibly, or runs, call work->func before it returns to user
+ * mode, without a signal that it could see. -ESRCH: it exits.
  */
 struct callback_head;
 int compat_task_work(struct task_struct *task, struct callback_head *work);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* From klp_patch to what the monitor is told: checked, and with its functions resolved. */
+/* From klp_patch to the message DECLARE: checked, and with its functions resolved. */
 #include <linux/kallsyms.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -176,7 +176,7 @@ static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lo
 	return err ? err : lookup_run(lookup);
 }
 
-/* What its payload takes from the objects that are loaded. */
+/* Resolve the symbols that its payload takes from the objects that are loaded. */
 static int resolve_late(const struct patch *p)
 {
 	const struct klp_object *obj;
@@ -240,7 +240,7 @@ int declare_patch(struct patch *p, u32 flags)
 	if (!err)
 		err = overrides_check(&lookup);
 	if (err == -EBUSY && flags & SUTURE_DECL_RESTORE) {
-		/* who asked for its return is told by the monitor */
+		/* the monitor tells the operator who asked for its return */
 		counts.error = err;
 		patch_error(counts.why, sizeof(counts.why));
 		err = 0;
@@ -358,7 +358,7 @@ static int lookup_module(struct lookup *l, const char *module)
 	return lookup_run(l);
 }
 
-/* What payloads take from the coming module. */
+/* Resolve the symbols that payloads take from the coming module. */
 static int resolve_late_module(const char *module)
 {
 	struct patch *p;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What payloads may call. Declared here with nothing but the language's own types, so that the
- * checksums that modversions makes of these declarations are the same for every kernel: payloads
- * are built with those of include/Module.symvers, and fit every suture.ko of this interface.
+ * The functions that payloads may call. They are declared here with nothing but the language's own
+ * types, so that the checksums that modversions makes of these declarations are the same for every
+ * kernel: payloads are built with those of include/Module.symvers, and fit every suture.ko of this
+ * interface.
  */
 #include <linux/export.h>
 

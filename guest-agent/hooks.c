@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hooks: ftrace's own way into a function, for those in whose bytes no jump has room. Each has a
- * word, which is 0 in our memory. To switch the function the monitor has us read the new one's
- * address there, as it has the guest execute other bytes than a function's own.
+ * Hooks: ftrace operations for functions that have no room for a jump. Each hook has a word, which
+ * is 0 in the guest's memory. To switch the function the monitor puts a shadow page over the word,
+ * on which it is the new function's address.
  */
 #include <linux/bitmap.h>
 #include <linux/ftrace.h>
@@ -21,7 +21,7 @@ struct hook {
 	unsigned long *word;
 };
 
-/* A page of their own: nobody writes to it. */
+/* A page of their own, which is never written to. */
 static unsigned long words[WORDS] __aligned(PAGE_SIZE);
 static DECLARE_BITMAP(words_taken, WORDS); /* this and the list: under agent_lock */
 static LIST_HEAD(hooks);
@@ -42,7 +42,7 @@ static int hook_register(struct hook *h)
 	int err;
 
 	h->ops.func = hook_handler;
-	/* permanent: kernel.ftrace_enabled=0 would take the redirect away */
+	/* permanent: kernel.ftrace_enabled=0 would remove the redirect */
 	h->ops.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT |
 		       COMPAT_FTRACE_UNPROTECTED;
 	err = ftrace_set_filter_ip(&h->ops, h->site, 0, 0);
@@ -76,7 +76,7 @@ static int hook_make(unsigned long func, unsigned long site, struct hook **out)
 	return 0;
 }
 
-/* Waits until nobody is on the way through it any more. */
+/* Waits until no task is on the way through it any more. */
 static void hook_remove(struct hook *h)
 {
 	unregister_ftrace_function(&h->ops);

@@ -2,8 +2,8 @@
 /*
  * Idle tasks whose stacks have a function that is to be switched.
  *
- * Whatever an idle task has called, it is back in its main loop when its CPU has something to run.
- * So each CPU gets a thread that does nothing, until the switch has been tried.
+ * An idle task returns to its main loop from every function when its CPU has something to run. So
+ * each CPU gets a thread that does nothing, until the switch has been tried.
  */
 #include <linux/cpumask.h>
 #include <linux/err.h>
@@ -17,7 +17,7 @@
 
 #define LOWEST_NICE 19
 
-/* NULL, or a thread that may have ended: we hold a reference. */
+/* NULL, or a thread, which may have ended: the agent holds a reference. */
 static DEFINE_PER_CPU(struct task_struct *, runner);
 static atomic_t due; /* threads that have not run yet */
 static DECLARE_WAIT_QUEUE_HEAD(all_run);

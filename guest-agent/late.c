@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a payload takes from modules. Code that runs for one object only takes its addresses from
- * that object's module when the module comes, and gives them back when it goes: these relocations
- * were taken out of the payload by the loader helper (helper/), and are applied here. For all other
- * code the module is held as long as the payload is loaded. docs/payloads.md has the rules.
+ * Symbols that a payload takes from modules. The loader helper (helper/) removes relocations from
+ * the payload that are in code for one object only. The agent applies them when that object's
+ * module comes, and takes them back when it goes. For all other code the module is held as long as
+ * the payload is loaded. docs/payloads.md has the rules.
  *
  * The payload's text and constants are read-only by then. They are written through a mapping of
- * their pages that lasts as long as the write; nobody executes what is written, as the object's
- * functions are not patched then.
+ * their pages that lasts as long as the write. The written code is not executed meanwhile, because
+ * the object's functions are not patched then.
  */
 #include <linux/moduleloader.h>
 #include <linux/slab.h>
@@ -33,7 +33,7 @@ struct late {
 
 static LIST_HEAD(lates); /* under agent_lock */
 
-/* What a symbol is while its module is not there. Nothing that calls it should run then. */
+/* The value of a symbol whose module is not loaded. No code that calls it should run then. */
 static noinline unsigned long absent(void)
 {
 	pr_err_ratelimited("a payload calls code of a module that is not loaded\n");
@@ -82,7 +82,7 @@ static bool is_named(const char (*names)[SUTURE_NAME_LEN], u32 count, const char
 	return false;
 }
 
-/* Let go of all but those named. */
+/* Release all modules but those named. */
 static void hold_only(struct late *l, const char (*names)[SUTURE_NAME_LEN], u32 count)
 {
 	u32 i, kept = 0;
@@ -167,7 +167,7 @@ static int copy_table(void *to, u64 from, u32 count, size_t size)
 	return 0;
 }
 
-/* Indexes within the tables, names that end. */
+/* Are all indexes within the tables, and all names terminated? */
 static bool is_sound(struct late *l)
 {
 	u32 i;
@@ -401,7 +401,7 @@ static int judge(const struct late *l, const struct symbol *s)
 	return -ENOENT;
 }
 
-/* What is still missing of the symbols, if that module exports it. */
+/* Find the symbols that are still missing among those that the module exports. */
 static int find_exported(struct symbol *symbols, u32 count, const char *exporter)
 {
 	struct symbol *missing = kvcalloc(count, sizeof(*missing), GFP_KERNEL);
@@ -429,8 +429,8 @@ static int find_exported(struct symbol *symbols, u32 count, const char *exporter
 }
 
 /*
- * A name without an object may be one that the module itself takes from another, which stays as
- * long as it does.
+ * A name without an object may belong to a module that this one uses, and which stays loaded as
+ * long as this one.
  */
 static int find_taken(struct symbol *symbols, u32 count, const char *object)
 {

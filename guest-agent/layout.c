@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where this kernel keeps what the monitor must read. */
+/* The addresses and offsets of this kernel that the monitor needs. */
 #include <linux/elf.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>

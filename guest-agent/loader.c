@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Payloads are loaded and unloaded by a helper program: only user space may call init_module(2)
- * and delete_module(2). The agent starts it and goes on; it comes back through /dev/suture.
+ * and delete_module(2). The agent starts the program and does not wait; the program opens
+ * /dev/suture.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -28,7 +29,7 @@ static DEFINE_MUTEX(job_lock);
 static struct {
 	bool active;
 	bool opened;
-	u32 number; /* tells a helper whether the job is still the one it came for */
+	u32 number; /* identifies the job, so that a helper of an older one is refused */
 	struct suture_job info;
 	void *payload;
 	ktime_t deadline;
@@ -37,7 +38,7 @@ static struct {
 /* Why this kernel loads no modules any more; "" if it does. */
 static char stuck[SUTURE_TEXT_LEN]; /* under job_lock */
 
-/* A load that nobody waits for any more, while its helper is in init_module(2). */
+/* A load that was given up while its helper is in init_module(2). */
 static struct {
 	u32 number; /* as the job's; 0: there is none */
 	char name[SUTURE_NAME_LEN];
@@ -54,7 +55,7 @@ static void finish(int result, const char *text)
 	char reason[SUTURE_TEXT_LEN];
 
 	patch_error(reason, sizeof(reason));
-	/* klp_enable_patch() knows better what was wrong than the error of init_module(2) says */
+	/* the reason of klp_enable_patch() is more precise than the error of init_module(2) */
 	strscpy(loaded.text, result && *reason ? reason : text, sizeof(loaded.text));
 	/* without names: Linux's tests look for a patch's in the log */
 	if (result)
@@ -95,7 +96,7 @@ static int fetch_payload(void)
 
 	if (job.info.size == 0 || job.info.size > SUTURE_BUNDLE_MAX)
 		return -EFBIG;
-	/* rather fail than have the kernel kill somebody for room */
+	/* fail rather than make the kernel kill a process for memory */
 	job.payload = __vmalloc(job.info.size, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	part = vmalloc(SUTURE_MSG_MAX);
 	if (!job.payload || !part)

@@ -113,7 +113,7 @@ static int exchange(const struct suture_msg *request, void *reply, size_t reply_
 	memcpy(buffer, request, request->size);
 	length = hypercall(SUTURE_HC_POST, where, request->size);
 	if (length == -EBUSY) {
-		/* left by a caller that gave up, or by an agent before us */
+		/* left by a caller that gave up, or by an earlier agent */
 		hypercall(SUTURE_HC_CANCEL, 0, 0);
 		length = hypercall(SUTURE_HC_POST, where, request->size);
 	}

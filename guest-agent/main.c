@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The agent: the guest kernel's half of Suture. It finds the monitor, tells it where this kernel
- * keeps its tasks and stacks, and then does what the monitor asks: has payloads loaded, declares
- * their patches, runs their callbacks, keeps their shadow variables.
+ * The agent: Suture's module in the guest kernel. It finds the monitor and tells it where this
+ * kernel keeps its tasks and stacks. Then it does the monitor's work in the guest: it has payloads
+ * loaded, declares their patches, runs their callbacks, and keeps their shadow variables.
  */
 #include <linux/delay.h>
 #include <linux/init.h>
@@ -12,7 +12,7 @@
 #include "agent.h"
 #include "compat.h"
 
-/* What `suture build` reads from a payload that was compiled with our header. */
+/* What `suture build` reads from a payload that was compiled with the agent's header. */
 static_assert(offsetof(struct klp_patch, mod) == SUTURE_KLP_PATCH_MOD);
 static_assert(offsetof(struct klp_patch, objs) == SUTURE_KLP_PATCH_OBJS);
 static_assert(offsetof(struct klp_patch, states) == SUTURE_KLP_PATCH_STATES);
@@ -47,7 +47,7 @@ void agent_yield(unsigned int ms)
 	mutex_lock(&agent_lock);
 }
 
-/* Introduce ourselves to the monitor. */
+/* Send HELLO to the monitor. */
 static int hello(struct suture_hello_reply *reply)
 {
 	struct suture_hello *h = kzalloc(sizeof(*h), GFP_KERNEL);
@@ -158,7 +158,7 @@ no_hello:
 	return err;
 }
 
-/* Payloads hold references to us: when we come here, none is loaded, and so no patch is on. */
+/* Payloads hold references to the agent: here none is loaded, and so no patch is on. */
 static void __exit agent_exit(void)
 {
 	poll_stop();

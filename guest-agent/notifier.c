@@ -7,7 +7,7 @@
 #include "agent.h"
 #include "compat.h"
 
-/* Modules whose init runs, or is about to: they passed our notifier and can be patched. */
+/* Modules whose init runs, or is about to: they passed the agent's notifier and can be patched. */
 struct coming {
 	struct list_head list;
 	const struct module *mod;
@@ -86,8 +86,8 @@ static void module_live(struct module *mod)
 }
 
 /*
- * The module's memory will be freed when the notifier returns. agent_lock held. Returns true if a
- * patch may wait for being taken apart: its module must be put before.
+ * The module's memory will be freed when the notifier returns. agent_lock held. Returns true if the
+ * caller must wait until agent_work has taken a patch apart, which puts its module.
  */
 static bool module_going(struct module *mod)
 {
@@ -101,9 +101,9 @@ static bool module_going(struct module *mod)
 
 	compat_module_text(mod, &start, &end);
 	/*
-	 * A payload with a patch goes only when its init fails after klp_enable_patch(): nothing
-	 * may lead into it from here on, whether the service CPU hears of it or not. A target keeps
-	 * its redirects until the callbacks before the unpatching have run.
+	 * A payload with a patch goes only when its init fails after klp_enable_patch(): no
+	 * redirect may lead into it from here on, even if the service CPU does not answer. A target
+	 * keeps its redirects until its pre_unpatch callbacks have run.
 	 */
 	if (is_payload)
 		mailbox_drop_range(start, end);
@@ -152,8 +152,8 @@ static int module_event(struct notifier_block *nb, unsigned long event, void *da
 static struct notifier_block module_notifier = {.notifier_call = module_event};
 
 /*
- * An image of this kernel would hold its text as it reads it, redirects included, and there would
- * be no monitor below that image that knows of them.
+ * An image of this kernel would have its text with the redirects in it, and after the resume no
+ * monitor would know of them.
  */
 static bool hibernates; /* under agent_lock */
 
@@ -188,7 +188,7 @@ static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
 
 static struct notifier_block pm_notifier = {.notifier_call = pm_event};
 
-/* The next kernel's text is not ours to redirect. */
+/* The redirects must not stay over the next kernel's text. */
 static int reboot_event(struct notifier_block *nb, unsigned long event, void *data)
 {
 	mailbox_close();

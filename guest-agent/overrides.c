@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who else decides what runs when a patched function is called. ftrace's site is in front of the
- * redirect: such a user is called first, and the new code may not run although it is on. Three
- * kinds are known:
+ * Other users in the guest that decide what runs when a patched function is called. ftrace's site
+ *is before the redirect, so that such a user is called first: the new code may not run although the
+ *patch is on. Three kinds are known:
  *
  *	an ftrace_ops that may change the instruction pointer (FTRACE_OPS_FL_IPMODIFY), as Linux's
- *	livepatch has one for each function; but not ours (hooks.c), nor that of kprobes with a
- *	post_handler, which leads nowhere else;
+ *	livepatch has one for each function; but not the agent's own (hooks.c), nor that of kprobes
+ *	with a post_handler, which does not lead the call elsewhere;
  *	a BPF trampoline with programs that can skip the function (fmod_ret, LSM);
- *	a direct call of ftrace that is not BPF's: nobody knows what is there.
+ *	a direct call of ftrace that is not BPF's: its effect is not known.
  *
- * Others only look: tracers, kprobes, fentry and fexit programs.
+ * All others only observe: tracers, kprobes, fentry and fexit programs.
  */
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -27,7 +27,7 @@
 
 #define ENABLED_FUNCTIONS "/sys/kernel/tracing/enabled_functions"
 
-/* What is not exported; found once. What the kernel's configuration leaves out is NULL or 0. */
+/* Unexported symbols, looked up once. NULL or 0: the kernel's configuration leaves them out. */
 static struct {
 	bool known;
 	struct ftrace_ops **ops_list;
@@ -67,7 +67,7 @@ static void find_kernel(void)
 			"are not seen\n");
 }
 
-/* ---- who changes the instruction pointer ---- */
+/* ---- users that change the instruction pointer ---- */
 
 struct modifier {
 	unsigned long handler;
@@ -103,9 +103,9 @@ static unsigned long klp_replacement(const struct ftrace_ops *ops)
 }
 
 /*
- * ftrace walks its list the same way, without a lock: who takes operations, a hash of theirs or a
- * livepatch's function away waits until no CPU has preemption disabled. The list's last entry has
- * no flag that matters.
+ * ftrace walks its list the same way, without a lock: code that frees operations, one of their
+ * hashes or a livepatch's function waits until no CPU has preemption disabled. The flags of the
+ * list's last entry do not matter here.
  */
 static bool find_modifier(unsigned long site, struct modifier *m)
 {
@@ -166,7 +166,7 @@ static void describe_modifier(const struct modifier *m, char *who)
 	snprintf(who, SUTURE_WHO_LEN, "ftrace user %s ('I' in " ENABLED_FUNCTIONS ")", name);
 }
 
-/* ---- who is called directly ---- */
+/* ---- direct calls ---- */
 
 static unsigned long direct_call(unsigned long site)
 {
@@ -214,8 +214,9 @@ static u64 skipping_trampoline(unsigned long func)
 }
 
 /*
- * Was it loaded for that trampoline? Whether it is attached as well the trampoline's list would
- * tell, whose lock is not for us: Linux's livepatch fails when somebody has it at the wrong moment.
+ * Was the program loaded for that trampoline? Only the trampoline's list says whether it is
+ * attached. Its lock must not be taken here: Linux's livepatch fails if another task has it at the
+ * wrong moment.
  */
 static bool is_skipper(const struct bpf_prog *prog, u64 key)
 {
@@ -264,7 +265,7 @@ static bool find_direct(unsigned long func, unsigned long site, char *who)
 	return key;
 }
 
-/* Is there somebody? `who` gets a name for him, SUTURE_WHO_LEN bytes. Sleeps. agent_lock held. */
+/* Is there such a user? `who` gets its name, SUTURE_WHO_LEN bytes. Sleeps. agent_lock held. */
 static bool find_override(unsigned long func, unsigned long size, char *who)
 {
 	u32 offset = compat_ftrace_site(func, size);
@@ -314,8 +315,9 @@ struct place {
 	unsigned long func, size;
 };
 
-static struct suture_overridden *told; /* what the monitor knows; NULL: of nobody. Poll thread */
-static bool tell_again;		       /* under agent_lock */
+static struct suture_overridden
+	*told;		/* the list that the monitor has; NULL: it is empty. Poll thread */
+static bool tell_again; /* under agent_lock */
 static ktime_t look_due;
 
 static int compare_places(const void *a, const void *b)
@@ -362,7 +364,7 @@ static struct suture_overridden *new_message(unsigned int room)
 	return m;
 }
 
-/* Who is there now, at these places; NULL: out of memory. */
+/* The present users of these functions; NULL: out of memory. */
 static struct suture_overridden *look(struct place *places, unsigned int count)
 {
 	struct suture_overridden *m = new_message(min(count, SUTURE_MAX_OVERRIDDEN));
@@ -423,7 +425,7 @@ static void look_and_tell(void)
 
 void overrides_report(void)
 {
-	/* a callback may run long, and the monitor wants to hear of us meanwhile */
+	/* a callback may run long, and the poll thread must go on meanwhile */
 	if (ktime_before(ktime_get(), look_due) || !mutex_trylock(&agent_lock))
 		return;
 	look_due = ktime_add_ms(ktime_get(), LOOK_EVERY_MS);

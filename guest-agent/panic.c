@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The kernel panics: the last word to the monitor, from wherever that is. */
+/* The kernel panics: tell the monitor, from any context. */
 #include <linux/io.h>
 #include <linux/notifier.h>
 #include <linux/slab.h>
@@ -7,7 +7,7 @@
 #include "agent.h"
 #include "compat.h"
 
-/* Taken in time: there is no memory to be had when it is needed. */
+/* Allocated before: in a panic there is no memory to allocate. */
 static char *text;
 
 static int panic_event(struct notifier_block *nb, unsigned long event, void *reason)
@@ -18,7 +18,7 @@ static int panic_event(struct notifier_block *nb, unsigned long event, void *rea
 	return NOTIFY_DONE;
 }
 
-/* Before the others, which may not come back. */
+/* Before the other notifiers, which may not return. */
 static struct notifier_block panic_notifier = {
 	.notifier_call = panic_event,
 	.priority = INT_MAX,

@@ -63,7 +63,7 @@ static void take_apart(struct work_struct *work)
 	list_add(&p->list, &retired_patches);
 	hooks_collect();
 	mutex_unlock(&agent_lock);
-	/* the module may be unloaded from here on, and p with it: the last look at them */
+	/* the module may be unloaded from here on, and p with it: the last use of them */
 	module_put(mod);
 }
 
@@ -86,7 +86,7 @@ void patch_retire(struct patch *p)
 	queue_work(agent_work, &p->retire); /* does nothing the second time */
 }
 
-/* Nothing of it is seen or heard yet. */
+/* The state before it is declared. */
 static void patch_prepare(struct patch *p)
 {
 	INIT_LIST_HEAD(&p->list);
@@ -94,7 +94,8 @@ static void patch_prepare(struct patch *p)
 	folder_init(p);
 }
 
-/* A record that holds the payload; on no list yet. -ENODEV: it goes; -ENOMEM. agent_lock held. */
+/* A record with a reference to the payload; on no list yet. -ENODEV: the payload goes; -ENOMEM.
+ * agent_lock held. */
 static struct patch *patch_create(struct klp_patch *klp)
 {
 	struct patch *p;
@@ -114,7 +115,7 @@ static struct patch *patch_create(struct klp_patch *klp)
 	return p;
 }
 
-/* The monitor knows the patch, and it has come to nothing: make sure that nothing is left of it. */
+/* The monitor may know the patch, which has failed: have it forgotten there. */
 static void patch_withdraw(struct patch *p)
 {
 	struct suture_patch_ref withdraw = {
@@ -139,7 +140,7 @@ static int patch_declare(struct patch *p)
 	}
 	err = declare_patch(p, 0);
 	if (err == -ETIMEDOUT)
-		patch_withdraw(p); /* perhaps it came through */
+		patch_withdraw(p); /* the monitor may have taken it */
 	if (err)
 		return err;
 	list_add_tail(&p->list, &patches);
@@ -234,7 +235,7 @@ int suture_klp_enable_patch(struct klp_patch *klp)
 	mutex_unlock(&agent_lock);
 	if (err == -ENOMEM)
 		patch_set_error("the guest has no memory left for it");
-	/* the module is freed as soon as its init has failed: nothing of ours may still use it */
+	/* the module is freed as soon as its init has failed: the agent must not use it any more */
 	if (err)
 		flush_workqueue(agent_work);
 	return err;

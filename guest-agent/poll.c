@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The thread that asks the monitor what the operator wants. */
+/* The thread that asks the monitor for work. */
 #include <linux/freezer.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
@@ -21,7 +21,7 @@ void poll_kick(void)
 /* The longest wait while something is under way, in times of active_ms. */
 #define ACTIVE_WAITS 16
 
-/* Where there was work, more follows; else the thread asks at longer and longer intervals. */
+/* After work more may follow; without work the thread asks at growing intervals. */
 static void wait_longer(u32 most)
 {
 	wait_ms = min(wait_ms + wait_ms / 4 + 1, most);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The functions that patches replace: where they are, by Linux's rules. */
+/* Resolving the functions that patches replace, by Linux's rules. */
 #include <linux/mm.h>
 #include <linux/string.h>
 #include "agent.h"
@@ -77,7 +77,7 @@ bool lookup_text(const char *object, unsigned long *start, unsigned long *end)
 	return mod;
 }
 
-/* What is only there while a module's (or the kernel's) init runs is nobody's any more. */
+/* Init memory of a module, or of the kernel, is freed after init. */
 static bool stays(const char *object, unsigned long address)
 {
 	unsigned long start, end;
@@ -93,7 +93,7 @@ static void lookup_clone(struct lookup *l, unsigned int i, unsigned long address
 		l->clones[l->nr_clones++] = (struct clone){.symbol = i, .address = address};
 }
 
-/* Whoever is in a part is in the function: .cold, .part.N. */
+/* A task in a part is in the function: .cold, .part.N. */
 static void lookup_part(struct lookup *l, unsigned int i, unsigned long address)
 {
 	const struct symbol *s = &l->symbols[i];

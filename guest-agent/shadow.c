@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shadow variables: data that payloads attach to <object, id>. What callers may rely on is written
- * in Linux's Documentation/livepatch/shadow-vars.rst. Readers walk the table under RCU; the lock
+ * Shadow variables: data that payloads attach to <object, id>. The guarantees are those of
+ * Linux's Documentation/livepatch/shadow-vars.rst. Readers walk the table under RCU; the lock
  * makes "is there one already" and "add one" a single step, constructor included.
  */
 #include <linux/hashtable.h>
@@ -169,7 +169,7 @@ void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor)
 	{
 		if (s->id != id)
 			continue;
-		/* readers may stand on it: its node goes on leading them through their bucket */
+		/* readers may be at it: its node must still lead to the rest of their bucket */
 		hash_del_rcu(&s->node);
 		changes++;
 		s->next = removed;
@@ -185,9 +185,9 @@ void shadow_free_state(unsigned long id, klp_shadow_dtor_t dtor)
 	}
 }
 
-/* ---- what the monitor is told ---- */
+/* ---- the report to the monitor ---- */
 
-/* Counting is to cost a tenth of the poll thread's time at most, and not to flood the monitor. */
+/* Counting takes a tenth of the poll thread's time at most, and reports are limited in number. */
 #define REPORT_EVERY_MS 250
 
 static struct {

@@ -2,9 +2,9 @@
 /*
  * The fake signal to a task that sleeps in a function that is to be switched.
  *
- * It leaves the function with -ERESTARTSYS and would call it again at once: the switch, which needs
- * everybody out in the same moment, would hardly ever meet it outside. So it is held where it
- * leaves the kernel; there it has no lock, and nothing of the call is left on its stack.
+ * The task leaves the function with -ERESTARTSYS and would call it again at once. The switch needs
+ * all tasks out at the same moment, and would seldom find it outside. So the task is held where it
+ * leaves the kernel: there it has no lock, and nothing of the call is left on its stack.
  */
 #include <linux/pid_namespace.h>
 #include <linux/sched.h>
@@ -28,7 +28,7 @@ struct held {
 static LIST_HEAD(held);
 static DEFINE_SPINLOCK(held_lock);
 static DECLARE_WAIT_QUEUE_HEAD(held_queue);
-static u32 round; /* of holding: when it changes, those of the last are let go */
+static u32 round; /* of holding: when it changes, the tasks of the one before are released */
 
 static void forget(struct held *h)
 {
@@ -110,6 +110,6 @@ void signal_release(void)
 
 void signal_exit(void)
 {
-	/* whoever put the last reference may still be on its last instructions here */
+	/* the task that put the last reference may still execute the agent's last instructions */
 	synchronize_rcu_tasks();
 }

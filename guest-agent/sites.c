@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sites: places in a function that the kernel writes to itself, where its redirect may have to go
- * round them.
+ * Sites: places in a function that the kernel itself writes to, and that its redirect must leave
+ * alone.
  */
 #include <linux/jump_label.h>
 #include <linux/kprobes.h>
@@ -21,10 +21,10 @@
 #define KEY_WINDOW   16
 #define INSN_MAX     16
 
-/* A short jump reaches so far from the first bytes of a function. */
+/* The reach of a short jump from the first bytes of a function. */
 #define REACH 160
 
-/* What the kernel's configuration may leave out: then there is nothing that they could find. */
+/* Symbols that the kernel's configuration may leave out, together with what they would find. */
 static struct kprobe *(*find_kprobe)(void *addr);
 static void (*lock_keys)(void);
 static void (*unlock_keys)(void);
@@ -58,8 +58,8 @@ void sites_init(void)
 }
 
 /*
- * A kernel that began with one CPU has taken its lock prefixes away, and puts them back when a
- * second one comes: rather now, when nothing of ours stands on them. It does so once only.
+ * A kernel that began with one CPU has removed its lock prefixes, and restores them when a second
+ * CPU comes. Make it restore them now, while there is no redirect over them. It does so once only.
  */
 void sites_settle(void)
 {
@@ -128,7 +128,7 @@ static void add_key(struct search *s, const struct jump_entry *key, unsigned lon
 	add_window(s, target, KEY_WINDOW, target + room);
 }
 
-/* Where the kernel's table is not to be found: what keys are there, but not where they lead. */
+/* Where the kernel's table is not found: the keys, without their targets. */
 static void add_unknown_keys(struct search *s, const struct window *w)
 {
 	unsigned long at;
@@ -184,7 +184,7 @@ static void find_calls(struct search *s, const struct window *w)
 	}
 }
 
-/* Functions whose padding in front a short jump reaches, where a long one has no room. */
+/* Functions with padding before them that a short jump reaches, where a long one has no room. */
 static void find_entries(struct search *s, unsigned long size)
 {
 	unsigned long at, next;
@@ -221,7 +221,7 @@ static void find_probes(struct search *s, const struct window *w)
 			add_site(s, at, SUTURE_SITE_PROBE, 1);
 }
 
-/* Nothing of what is found changes while they are held. */
+/* No site changes while these locks are held. */
 static void lock_text(void)
 {
 	if (lock_keys && unlock_keys)
@@ -240,7 +240,7 @@ static void unlock_text(void)
 		unlock_keys();
 }
 
-/* Whoever has come to `place` must be led on before any of these. */
+/* Code at `place` must be left by a jump before any of these. */
 static bool call_follows(s64 place, const struct suture_decl_site *sites, unsigned int nr_sites)
 {
 	unsigned int i;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The engine says what comes next, we do it: callbacks, messages, retiring. */
+/* Doing the engine's steps: callbacks, messages, retiring. */
 #include <linux/string.h>
 #include "agent.h"
 
@@ -132,7 +132,7 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 		case SUTURE_STEP_WAIT:
 			if (pump != SUTURE_PUMP_MODULE)
 				return 0;
-			/* the loader of modules must have an outcome; let others do their steps */
+			/* the module loader needs a result; let other contexts do their steps */
 			agent_yield(reply.wait_ms);
 			break;
 		case SUTURE_STEP_CALLBACK:

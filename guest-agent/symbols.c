@@ -14,7 +14,7 @@
 #define NR_HEADS 1024
 
 struct index {
-	struct symbol **sorted; /* by name; equal names stand together */
+	struct symbol **sorted; /* by name; equal names are adjacent */
 	unsigned int count;
 	DECLARE_BITMAP(heads, NR_HEADS); /* that wanted names have: most others end there */
 	symbol_part_fn fn;
@@ -31,7 +31,7 @@ static int key_to_name(const void *key, const void *entry)
 	return strcmp(key, (*(struct symbol *const *)entry)->name);
 }
 
-/* The first two characters of a name, or of what it is a part of. */
+/* The first two characters of a name, or of the function that it is a part of. */
 static unsigned int head_of(const char *name)
 {
 	u8 second = !name[0] || name[1] == '.' ? 0 : name[1];
@@ -53,7 +53,7 @@ static struct symbol **first_of(const struct index *index, const char *name)
 	for (s = first_of(index, wanted);                                                          \
 	     s && s < (index)->sorted + (index)->count && !strcmp((*s)->name, wanted); s++)
 
-/* Is that dot where the compiler has named what it made of a function? */
+/* Does that dot begin a suffix that the compiler gives to parts and clones? */
 static bool is_suffix(const char *dot)
 {
 	return !strncmp(dot, ".part.", 6) || !strncmp(dot, ".constprop.", 11) ||

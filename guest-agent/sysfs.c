@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /sys/kernel/suture/<patch>/: files, modes and values are those of /sys/kernel/livepatch in Linux
- * (Documentation/ABI/testing/sysfs-kernel-livepatch), those that came after 6.1 included. What they
- * say is asked of the monitor's engine each time.
+ * (Documentation/ABI/testing/sysfs-kernel-livepatch), those that came after 6.1 included. Their
+ * values are asked of the monitor's engine each time.
  */
 #include <linux/kstrtox.h>
 #include <linux/ktime.h>
@@ -12,7 +12,7 @@
 #include <linux/sysfs.h>
 #include "agent.h"
 
-/* <object>/: behind its patch's folder, which waits for whoever reads in this one. */
+/* <object>/: removing the patch's folder waits for readers of this one. */
 struct object_dir {
 	struct kobject kobj;
 	struct list_head list; /* of the patch's */
@@ -53,7 +53,7 @@ static int set(struct patch *p, enum suture_set_what what, bool value)
 	get_task_comm(set.comm, current);
 	mutex_lock(&agent_lock);
 	for (;;) {
-		/* retired while we waited for the lock: off, and cannot be enabled again */
+		/* retired while this task waited for the lock: off, and cannot be enabled again */
 		err = patch_find(set.name) == p ? mailbox_send(&set.msg) : -EINVAL;
 		if (err != -EAGAIN || ktime_after(ktime_get(), deadline))
 			break;
@@ -238,7 +238,7 @@ void folder_remove(struct patch *p)
 {
 	struct object_dir *dir, *next;
 
-	/* from the top: whoever waits for a patch's folder to go finds it gone as a whole */
+	/* from the top, so that the folder disappears as a whole */
 	if (p->kobj.state_in_sysfs)
 		kobject_del(&p->kobj);
 	list_for_each_entry_safe(dir, next, &p->object_dirs, list) kobject_put(&dir->kobj);

@@ -4,7 +4,7 @@
  *
  * The agent starts the helper when it has a job for it. The helper opens the device (one open file
  * at a time; -ENODATA when there is no job), asks for the job, reads the payload's bytes from the
- * file, and says how it ended. Closing the file without having said so is a failure of the job. A
+ * file, and reports the result. Closing the file without a report is a failure of the job. A
  * job that the agent has given up gives -ESTALE.
  */
 #ifndef SUTURE_AGENT_UAPI_H
@@ -28,7 +28,7 @@ struct suture_job {
  *
  * The modules in which symbols were found (other than exported ones of vmlinux) are held until the
  * helper says in SUTURE_IOC_LATE which of them it needs, or the file is closed: their addresses
- * stay true for so long.
+ * stay valid until then.
  */
 struct suture_symbol {
 	char object[SUTURE_NAME_LEN]; /* "vmlinux", a module's name, or "": anywhere. Answer: where

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # For each line of LIST (name, program, tests): build the program with only that point of the code
-# left out (core/mutate.h), and see that the tests fail. Ends with the line `N passed, N failed`.
+# left out (lib/mutate.h), and see that the tests fail. Ends with the line `N passed, N failed`.
 #   mk/check-mutants.sh LIST FOLDER MAKE
 set -u
 

@@ -30,7 +30,7 @@ $(LINT)/neutral/%.o: %.c mk/lint.mk
 
 -include $(NEUTRAL_OBJ:.o=.d)
 
-.PHONY: lint lint-format lint-tree lint-includes lint-contract lint-neutral lint-cppcheck lint-tidy
+.PHONY: lint lint-format lint-tree lint-includes lint-contract lint-sizes lint-docs lint-neutral lint-cppcheck lint-tidy
 lint-format:
 	@echo "LINT format"
 	$(Q)clang-format --dry-run --Werror $(LINT_FILES)
@@ -43,6 +43,14 @@ lint-tree:
 lint-includes:
 	@echo "LINT includes"
 	$(Q)mk/lint-includes.py
+
+lint-sizes:
+	@echo "LINT sizes"
+	$(Q)mk/lint-sizes.py
+
+lint-docs:
+	@echo "LINT docs"
+	$(Q)mk/lint-docs.py
 
 lint-contract:
 	@echo "LINT contract"
@@ -61,6 +69,7 @@ lint-cppcheck:
 
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
 
-## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes, the contract
-lint: lint-format lint-tree lint-includes lint-contract lint-neutral lint-cppcheck lint-tidy
+## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes, the contract,
+##               sizes, names in docs
+lint: lint-format lint-tree lint-includes lint-contract lint-sizes lint-docs lint-neutral lint-cppcheck lint-tidy
 	@echo "lint: clean"

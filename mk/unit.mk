@@ -51,12 +51,12 @@ NATIVE_TESTS := $(addprefix $(UNIT)/,$(UNIT_NATIVE_HERE))
 UNICORN_TESTS := $(ANYWHERE_TESTS) $(NATIVE_TESTS)
 
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
-RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model)\.h' tests/unit/test_*.c)))
+RIG_TESTS := $(basename $(notdir $(shell grep -lE 'engine_(rig|model|blocked|declaration)\.h' tests/unit/test_*.c)))
 $(addprefix $(UNIT)/,$(RIG_TESTS)): $(ENGINE_RIG)
 # the agent's helper, but for its main()
 HELPER_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,tests/unit/helper_rig.c \
 	$(filter-out %/main.c,$(wildcard guest-agent/helper/*.c)))
-$(UNIT)/test_helper: $(HELPER_RIG)
+$(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"

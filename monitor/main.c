@@ -17,8 +17,8 @@
 #include "patch/switch/readback.h"
 #include "stage2/shadow.h"
 
-/* Between attempts at a switch: most functions are left at once; where one is not, neither the
- * guest nor the log is to be worn out. */
+/* Intervals between attempts at a switch: most functions are free at once; for the others the
+ * interval grows, to spare the guest and the log. */
 #define RETRY_US     5000
 #define RETRY_MAX_US 1000000
 
@@ -30,7 +30,7 @@ static void tell_dropped(struct engine *e)
 		engine_dropped(e, key);
 }
 
-/* The guest's kernel is no more: nothing that is known of it is true any longer. */
+/* If the guest's kernel has ended, forget all that is known of it. */
 static void forget_kernel(struct engine *e)
 {
 	enum kernel_end how = kernel_end_take();
@@ -51,7 +51,8 @@ static void tell_panic(struct engine *e)
 		engine_panicked(e, text);
 }
 
-/* True if there was a message. None may be served for a kernel that is taken for another one. */
+/* True if there was a message. A kernel's end is handled first: no message of a new kernel may be
+ * taken for the old one's. */
 static bool serve_agent(struct engine *e)
 {
 	forget_kernel(e);
@@ -168,12 +169,12 @@ _Noreturn void service_main(const struct boot_info *bi)
 			  errno_name(r));
 	else
 		start_listening(e,
-				&bi->config); /* without it the card answers pings all the same */
+				&bi->config); /* without a listener the card still answers pings */
 
 	for (;;) {
 		u64 next_us = UINT64_MAX;
 
-		/* The guest waits for its answer: before the network's turn. */
+		/* The guest waits for its answer, so it comes before the network. */
 		while (serve_agent(e))
 			;
 		tell_dropped(e);

@@ -49,7 +49,7 @@ static int init_cpus(const struct boot_info *bi)
 	return 0;
 }
 
-/* Firmware's driver is detached from it. */
+/* The management NIC as it is; NULL if there is none. */
 static const struct pci_device *find_nic(const struct boot_info *bi)
 {
 	static struct pci_device nic;

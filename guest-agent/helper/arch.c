@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the helper must know of each architecture's relocations and branches. */
+/* Each architecture's relocations and branches, as far as the helper needs them. */
 #include <string.h>
 #include "helper.h"
 
@@ -21,8 +21,8 @@ static const struct reloc_kind x86_kinds[] = {
 
 /*
  * Is the displacement at `place` added to a register? The byte before it is then a ModRM byte with
- * mod 2, or an SIB byte behind one with mod 2, or with mod 0 and no base. What looks so without
- * being so does no harm.
+ * mod 2, or an SIB byte behind one with mod 2, or with mod 0 and no base. A wrong "yes" does no
+ * harm.
  */
 static bool x86_is_indexed(const unsigned char *place, size_t before)
 {

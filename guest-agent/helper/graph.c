@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which object's functions can reach a place: a graph of the payload's functions and variables
- * (nodes), whose edges are its relocations, and branches that need none. What lies between two
- * symbols is a node of its own. An owner only ever rises, from nobody to one object to all: the
- * work is linear in the edges.
+ * (nodes), whose edges are its relocations, and branches that need none. The bytes between
+ * two symbols are a node of their own. An owner only rises, from none to one object to all, so that
+ * the work is linear in the edges.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static size_t symbol_nodes(const struct module *m, struct node *nodes)
 
 static unsigned int gap_owner(const struct section *s, const struct table *table)
 {
-	/* code that has no name may be anybody's */
+	/* code without a name may run for any object */
 	return module_is_code(s) || !(table->flags & (TABLE_FOLLOWS | TABLE_PASSIVE))
 		       ? OWNER_ALL
 		       : OWNER_NOBODY;
@@ -172,7 +172,7 @@ static void add_edge(struct graph *g, size_t from, size_t to)
 	g->edges[g->nr_edges++] = (struct edge){(uint32_t)from, (uint32_t)to};
 }
 
-/* What of its target the reference may mean. */
+/* The bytes of its target that the reference may mean. */
 static struct span span_of(const struct module *m, const struct reloc *r, struct place target)
 {
 	const struct section *s = &m->sections[r->section];

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The helper that loads payloads: what its files offer each other. A payload is read once
- * (module.c), its patch found (patch.c); every undefined symbol is asked for and gets an owner
- * (symbols.c); every reference to one is judged by the table it stands in (tables.c) and by who can
- * reach it (graph.c); then the file is changed so that the kernel's loader finds nothing in it that
- * it would resolve to a module that may go (resolve.c).
+ * The helper that loads payloads: the functions of its files for each other. module.c reads the
+ * payload, patch.c finds its patch. resolve.c asks the agent for every undefined symbol and gives
+ * it an owner. tables.c judges each reference to such a symbol by the section that it is in,
+ * graph.c by the code that can reach it. Then resolve.c changes the file so that the kernel's
+ * loader resolves no symbol to a module that may be unloaded.
  *
- * Functions return zero or a negative errno, with the words for it in struct failure.
+ * Functions return zero or a negative errno, with the reason in struct failure.
  */
 #ifndef SUTURE_HELPER_H
 #define SUTURE_HELPER_H
@@ -25,7 +25,7 @@ struct failure {
 /* Say why; returns err. A text that is too long ends in "...". */
 int fail(struct failure *f, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* What the agent and the guest's kernel answer: ioctls of /dev/suture, or a test. */
+/* Questions to the agent and the guest's kernel: ioctls of /dev/suture, or a test's functions. */
 struct agent {
 	int (*resolve)(struct agent *, struct suture_resolve *); /* negative errno */
 	int (*late)(struct agent *, const struct suture_late *);
@@ -53,15 +53,15 @@ struct arch {
 	const struct reloc_kind *kinds;
 	size_t nr_kinds;
 	/*
-	 * What the reference at `place`, of which `before` bytes of its section stand before it,
-	 * may mean, if it stands in code.
+	 * The span that the reference at `place` may mean if it is in code. `before` bytes of its
+	 * section precede it.
 	 */
 	struct span (*code_span)(const struct reloc_kind *, const unsigned char *place,
 				 size_t before, bool to_code);
 	/*
-	 * Within a section the assembler needs no relocation. Where may what stands at `code` lead
-	 * to, if it is a branch or loads an address? Relative to `code`; 0: nowhere. `weak`: if
-	 * a function begins there; else it is something else that looks so.
+	 * Within a section the assembler needs no relocation. Returns the target of the bytes at
+	 * `code` if they are a branch or load an address, relative to `code`; 0: none. `weak`: they
+	 * count only if a function begins at the target.
 	 */
 	int64_t (*branch)(const unsigned char *code, size_t left, bool *weak);
 };
@@ -82,7 +82,7 @@ struct section {
 struct reloc {
 	Elf64_Rela *rela; /* within the file */
 	uint32_t section; /* in which its place is */
-	uint32_t from;	  /* the section of relocations that it stands in */
+	uint32_t from;	  /* the section of relocations that it is in */
 };
 
 struct module {
@@ -105,7 +105,7 @@ struct place {
 
 /*
  * Read the file, which must stay and is changed in place later. Afterwards every index and offset
- * in it is good: of names, of symbols' sections, of relocations' symbols and places; and no two
+ * in it is valid: of names, of symbols' sections, of relocations' symbols and places; and no two
  * parts of it overlap. -ENOEXEC, -ENOMEM. module_close() also after an error.
  */
 int module_open(struct module *m, void *file, size_t size, struct failure *f);
@@ -116,7 +116,7 @@ bool module_is_loaded(const struct section *s);
 bool module_is_code(const struct section *s);
 
 const char *module_symbol_name(const struct module *m, size_t symbol);
-/* Undefined, or left to livepatch (SHN_LIVEPATCH): somebody must say where it is. */
+/* Undefined, or left to livepatch (SHN_LIVEPATCH): its address must be resolved. */
 bool module_is_undefined(const struct module *m, size_t symbol);
 /* Give the symbol an address. */
 void module_define(struct module *m, size_t symbol, uint64_t address);
@@ -129,7 +129,7 @@ void module_clear_livepatch(struct module *m, size_t section);
 struct place module_target(const struct module *m, const struct reloc *r);
 /* The first relocation at or behind the place, in the order of relocs. */
 size_t module_find_reloc(const struct module *m, struct place at);
-/* What the pointer at the place leads to; nowhere if it is NULL. */
+/* The place that the pointer at `at` leads to; nowhere if it is NULL. */
 struct place module_follow(const struct module *m, struct place at);
 /* The string there, or NULL. */
 const char *module_string(const struct module *m, struct place at);
@@ -138,14 +138,14 @@ size_t module_symbol_in(const struct module *m, size_t section);
 /* The function or variable with that place in it, or the section. */
 const char *module_name_of(const struct module *m, struct place at);
 
-/* ---- tables.c: what the kernel's loader makes of a section ---- */
+/* ---- tables.c: what the kernel's loader does with a section ---- */
 
 #define TABLE_FOLLOWS 1u /* code or data: a reference there may follow a module */
 #define TABLE_PASSIVE 2u /* that something stands in it makes nobody run or read that */
 #define TABLE_SITES   4u /* the loader writes where it leads to: that must be in the payload */
 
 struct table {
-	const char *name; /* a star at its end: any that begins so */
+	const char *name; /* with a star at its end: all names that begin so */
 	unsigned int flags;
 	unsigned int entry, key; /* size, and offset in it of a key that the loader writes to */
 	bool sealed; /* it leaves the key alone where the kernel has SUTURE_KERNEL_SEALED_KEYS */
@@ -156,8 +156,8 @@ struct table {
 const struct table *table_find(const char *section);
 
 /*
- * May the kernel's loader do with the undefined symbol of the relocation what it does with what the
- * relocation's section leads to? `kernel` is SUTURE_KERNEL_*. -EINVAL.
+ * Is what the kernel's loader does with the relocation's section safe for the undefined symbol of
+ * the relocation? `kernel` is SUTURE_KERNEL_*. 0 or -EINVAL.
  */
 int table_judge(const struct module *m, const struct reloc *r, const struct suture_symbol *symbol,
 		unsigned int kernel, struct failure *f);
@@ -181,7 +181,7 @@ struct root {
 };
 
 struct patch {
-	char objects[SUTURE_MAX_OBJECTS][SUTURE_NAME_LEN]; /* no two alike */
+	char objects[SUTURE_MAX_OBJECTS][SUTURE_NAME_LEN]; /* all different */
 	unsigned int nr_objects;
 	struct range ranges[MAX_RANGES]; /* of the klp structures themselves */
 	unsigned int nr_ranges;
@@ -211,7 +211,7 @@ int name_parse_symbol(const char *name, bool livepatch, struct suture_symbol *s,
 /* The object of a section .klp.rela.OBJECT.SECTION; false: it is none. */
 bool name_parse_rela(const char *section, char object[SUTURE_NAME_LEN]);
 
-/* ---- graph.c: who can reach a place ---- */
+/* ---- graph.c: which objects' code can reach a place ---- */
 
 #define OWNER_NOBODY 0u
 #define OWNER_ALL    1u /* several objects, or what runs without any */
@@ -238,20 +238,20 @@ int resolve_module(struct module *m, struct agent *agent, struct failure *f);
 /* Its end, from which log_read() will read. -1: it cannot be read. */
 int log_open(void);
 /*
- * What the kernel said since of the module, or, if it said that it hurt itself, of that: each line
- * in quotes. Returns whether it did.
+ * The lines of the kernel's log since log_open() that name the module or, if there was an oops,
+ * those of the oops; each in quotes. Returns whether there was one.
  */
 bool log_read(int log, const char *module, char *text, size_t size);
 
 /* ---- kernel.c ---- */
 
 /*
- * init_module(2) in a child process, so that somebody is there to tell when the kernel kills it.
- * `flags` gets SUTURE_RESULT_*.
+ * init_module(2) in a child process, so that this one can report it when the kernel kills the
+ * child. `flags` gets SUTURE_RESULT_*.
  */
 int kernel_load(const struct suture_job *job, void *file, su32 *flags, struct failure *f);
 int kernel_unload(const struct suture_job *job, struct failure *f);
-/* The word of /proc/modules for the module's state ("Live", "Loading"), or "" if it is not there.
+/* The module's state in /proc/modules ("Live", "Loading"), or "" if it is not there.
  */
 void kernel_module_state(const char *name, char state[16]);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* init_module(2) and delete_module(2), and what comes of them. */
+/* init_module(2) and delete_module(2), and their results. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 
 #define LINES_LEN (4 * SUTURE_TEXT_LEN)
 
-/* What the kernel means by refusing a module. */
+/* The reason why the kernel refuses a module. */
 static const char *load_error(int err)
 {
 	switch (err) {
@@ -52,8 +52,8 @@ void kernel_module_state(const char *name, char state[16])
 }
 
 /*
- * In the child. It keeps the device open: as long as the kernel loads the payload the agent shall
- * not take the helper for gone. If the helper ends before the kernel has begun, so does the child.
+ * In the child. It keeps the device open, so that the agent does not take the helper for gone while
+ * the kernel loads the payload. If the helper ends before the kernel has begun, the child ends too.
  */
 static void child(const struct suture_job *job, void *file, pid_t parent, int result)
 {
@@ -68,7 +68,7 @@ static void child(const struct suture_job *job, void *file, pid_t parent, int re
 	_exit(0);
 }
 
-/* Returns the errno of init_module(2), or -1 if the child did not come to say it. */
+/* Returns the errno of init_module(2), or -1 if the child did not report it. */
 static int wait_child(pid_t pid, int result)
 {
 	int err = -1;
@@ -87,7 +87,7 @@ static int refused(int err, const char *lines, struct failure *f)
 	return fail(f, -err, "init_module: %s; the kernel says: %s", load_error(err), lines);
 }
 
-/* The child is gone, and did not say how the load ended. */
+/* The child is gone and has not reported the result. */
 static int killed(const struct suture_job *job, bool oops, const char *lines, su32 *flags,
 		  struct failure *f)
 {

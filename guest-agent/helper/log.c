@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the kernel has said in its log while it loaded a payload. */
+/* The kernel's log while it loaded a payload. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static enum rank rank_of(const char *line, const char *module)
 		return OOPS_PLACE;
 	if (begins(line, "Oops: ") || begins(line, "Internal error: "))
 		return OOPS;
-	/* what it says of each module that is not from its own source */
+	/* the message for each module that is not from its own source */
 	if (strstr(line, "taint"))
 		return NR_RANKS;
 	if (!strncmp(line, module, length) && line[length] == ':')

@@ -100,7 +100,7 @@ static int run(struct device *device, su32 *flags, struct failure *f)
 	return fail(f, -EINVAL, "the helper does not know job %u", job.kind);
 }
 
-/* If the guest's memory is too small for a payload, no program of the guest shall pay for it. */
+/* If the guest has too little memory for a payload, the kernel must not kill another program. */
 static void be_the_first_to_die(void)
 {
 	FILE *f = fopen("/proc/self/oom_score_adj", "w");

@@ -98,7 +98,7 @@ static int read_sections(struct module *m, const Elf64_Ehdr *header, const struc
 	return name_sections(m, header->e_shstrndx, file);
 }
 
-/* ---- no two parts overlap: what is changed in one changes no other ---- */
+/* ---- no two parts overlap: a change in one changes no other ---- */
 
 struct extent {
 	Elf64_Off from, to;
@@ -304,7 +304,7 @@ void module_close(struct module *m)
 	*m = (struct module){0};
 }
 
-/* ---- what others ask ---- */
+/* ---- questions of the other files ---- */
 
 bool module_is_loaded(const struct section *s)
 {

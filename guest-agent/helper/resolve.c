@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Undefined symbols: who looks each one up, and when. Of vmlinux: at once. Of a module: at once,
- * and the module is held, or when the module comes, where only functions of that object refer to
- * it.
+ * Undefined symbols. Those of vmlinux are resolved at once. Those of a module are resolved at once
+ * too, and the module is held; or when the module comes, if only functions of that object refer to
+ * them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -51,7 +51,7 @@ struct work {
 	struct suture_late request;
 };
 
-/* ---- what is asked ---- */
+/* ---- the questions to the agent ---- */
 
 static int collect(struct work *w)
 {
@@ -87,7 +87,7 @@ static int resolve(struct work *w, struct suture_symbol *symbols, uint32_t count
 	return 0;
 }
 
-/* A bare name that a module of the patch exports means that one, whoever else has the name. */
+/* A bare name that a module of the patch exports means that one, even if others have the name. */
 static int ask_exporter(struct work *w, struct suture_symbol *s)
 {
 	struct suture_symbol again = *s;
@@ -112,7 +112,7 @@ static int ask(struct work *w)
 	return err;
 }
 
-/* ---- to whom each belongs ---- */
+/* ---- the owner of each symbol ---- */
 
 static unsigned int owner_of(struct work *w, const char *module)
 {
@@ -141,7 +141,7 @@ static bool is_object(const struct work *w, unsigned int owner)
 	return owner < w->patch.nr_objects && !is_vmlinux(w->owners[owner].name);
 }
 
-/* A bare name that nobody has: of the module of the patch that is not there, if that is one. */
+/* A bare name that was not found: it belongs to the only module of the patch that is not loaded. */
 static int find_absent(struct work *w, struct need *need, const char *name)
 {
 	char modules[SUTURE_TEXT_LEN] = "";
@@ -215,7 +215,7 @@ static int judge_need(struct work *w, struct need *need, const struct suture_sym
 	bool of_object = patch_object(&w->patch, s->object) != NO_OBJECT && !is_vmlinux(s->object);
 	int err;
 
-	/* the kernel's loader knows it, and counts who uses it */
+	/* the kernel's loader resolves it, and counts its users */
 	need->left = s->exported && !need->explicit && !of_object;
 	if (need->left)
 		return 0;
@@ -236,7 +236,7 @@ static int judge_needs(struct work *w)
 	return err;
 }
 
-/* ---- who refers to them ---- */
+/* ---- references to them ---- */
 
 static struct need *need_of(const struct work *w, const struct reloc *r)
 {
@@ -245,7 +245,7 @@ static struct need *need_of(const struct work *w, const struct reloc *r)
 	return n ? &w->needs[n - 1] : NULL;
 }
 
-/* Do only functions of that object get to the place? */
+/* Do only functions of that object reach the place? */
 static bool is_for(const struct work *w, const struct reloc *r, unsigned int object)
 {
 	char named[SUTURE_NAME_LEN];
@@ -267,7 +267,7 @@ static bool follows(const struct work *w, const struct reloc *r, const struct ne
 	       !table_is_replaced(w->m, (struct place){r->section, r->rela->r_offset});
 }
 
-/* The reference must be good from the start, and to the end. */
+/* The reference must be valid as long as the payload is loaded. */
 static int hold(struct work *w, const struct reloc *r, const struct need *need)
 {
 	const struct suture_symbol *s = &w->asked[need - w->needs];
@@ -378,7 +378,7 @@ static void define(struct work *w)
 			module_define(w->m, need->symbol,
 				      is_late(w, need) ? 0 : w->asked[i].address);
 	}
-	/* what the kernel's loader left to livepatch it can do now */
+	/* relocations that were left to livepatch are now the kernel's loader's */
 	for (size_t i = 0; i < w->m->nr_sections; i++)
 		module_clear_livepatch(w->m, i);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the kernel's loader, and those that it tells of a module, make of the module's sections. */
+/* What the kernel's loader and the module notifiers do with the module's sections. */
 #include <errno.h>
 #include <string.h>
 #include "helper.h"
 
 #define SITES (TABLE_PASSIVE | TABLE_SITES)
 
-/* The first that fits. docs/payloads.md says more of each. */
+/* The first rule that matches applies. docs/payloads.md explains each. */
 static const struct table tables[] = {
 	/* copied for each CPU when the module is loaded: what changes later changes no copy */
 	{.name = ".data..percpu*"},

@@ -18,23 +18,8 @@
 #ifndef SUTURE_ABI_H
 #define SUTURE_ABI_H
 
-#ifdef __KERNEL__
-#include <linux/types.h>
-typedef __u8 su8;
-typedef __u16 su16;
-typedef __u32 su32;
-typedef __u64 su64;
-typedef __s32 ss32;
-typedef __s64 ss64;
-#else
-#include <stdint.h>
-typedef uint8_t su8;
-typedef uint16_t su16;
-typedef uint32_t su32;
-typedef unsigned long long su64;
-typedef int32_t ss32;
-typedef long long ss64;
-#endif
+#include <suture/abi_message.h>
+#include <suture/abi_declare.h>
 
 /* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
  */
@@ -98,48 +83,7 @@ enum suture_hypercall {
 	SUTURE_HC_PANIC = SUTURE_HC_TAG | 6,
 };
 
-#define SUTURE_MSG_MAX	524288u
-#define SUTURE_NAME_LEN 56  /* patch and module names: MODULE_NAME_LEN of the kernel */
-#define SUTURE_SYM_LEN	128 /* function names */
-#define SUTURE_TEXT_LEN 256 /* one line of text for the kernel log */
-
-/* Message types, agent to monitor. The reply has the same type. */
-enum suture_msg_type {
-	SUTURE_MSG_HELLO = 1,	/* struct suture_hello -> struct suture_hello_reply */
-	SUTURE_MSG_BYE = 2,	/* header only: the agent goes away -> header; status -EBUSY while
-				   patches are on */
-	SUTURE_MSG_POLL = 3,	/* header only -> struct suture_work: what the operator wants */
-	SUTURE_MSG_FETCH = 4,	/* struct suture_fetch -> struct suture_fetch_reply and bytes */
-	SUTURE_MSG_LOADED = 5,	/* struct suture_loaded: how a load or unload ended -> header */
-	SUTURE_MSG_DECLARE = 6, /* struct suture_declare ... -> header; status of the declaration */
-	SUTURE_MSG_STEP = 7,	/* struct suture_step -> struct suture_step_reply */
-	SUTURE_MSG_SET = 8,	/* struct suture_set: sysfs write -> header; status */
-	SUTURE_MSG_MODULE =
-		9, /* struct suture_module: a module's state changed -> header; status */
-	SUTURE_MSG_WITHDRAW = 10, /* struct suture_patch_ref: undo DECLARE -> header */
-	SUTURE_MSG_QUERY = 11,	  /* struct suture_patch_ref -> struct suture_patch_state */
-	SUTURE_MSG_SHADOW = 12,	  /* struct suture_shadow: shadow variables, counted -> header */
-	SUTURE_MSG_SYMBOLS = 13,  /* struct suture_symbols: what SUTURE_WORK_SYMBOLS asked -> header
-				   */
-	SUTURE_MSG_OVERRIDDEN = 14, /* struct suture_overridden: patched functions in front of which
-				       somebody else stands -> header */
-};
-
-struct suture_msg {
-	su32 type;   /* enum suture_msg_type */
-	su32 size;   /* of the whole message, this header included */
-	ss32 status; /* in replies: zero or negative errno */
-	su32 seq;    /* chosen by the agent, returned in the reply */
-};
-
 /* ---- HELLO: who the guest is and where its structures lie ---- */
-
-/*
- * Everything that the monitor must know to read tasks and stacks, from offsetof() in the agent's
- * build and from kallsyms at run time. Addresses are guest virtual unless they say otherwise; an
- * offset that the kernel does not have is SUTURE_NONE.
- */
-#define SUTURE_NONE 0xffffffffu
 
 /* How the kernel's ORC tables (x86) are to be read. */
 enum suture_orc_format {
@@ -160,6 +104,11 @@ struct suture_hiding {
 
 #define SUTURE_MAX_HIDING 16u
 
+/*
+ * Everything that the monitor must know to read tasks and stacks, from offsetof() in the agent's
+ * build and from kallsyms at run time. Addresses are guest virtual unless they say otherwise; an
+ * offset that the kernel does not have is SUTURE_NONE.
+ */
 struct suture_layout {
 	su64 text_start, text_end; /* _stext, _etext of vmlinux */
 	su64 kernel_pgd;	   /* guest PHYSICAL address of the kernel's own top page table */
@@ -327,161 +276,6 @@ struct suture_loaded {
 	char text[SUTURE_TEXT_LEN]; /* one line for the operator: what failed and why, may be empty
 				     */
 };
-
-/* ---- DECLARE: the patch, as the payload's klp_patch says and the agent resolved it ---- */
-
-#define SUTURE_DECL_REPLACE 1u
-/* The answer to SUTURE_STEP_RESTORE: the patch was declared before, its modules may have moved. */
-#define SUTURE_DECL_RESTORE 2u
-#define SUTURE_MAX_OBJECTS  64u
-#define SUTURE_MAX_FUNCS    512u
-#define SUTURE_MAX_STATES   64u
-#define SUTURE_MAX_PARTS    512u
-
-/* Callbacks that an object or state has: bits of `callbacks`. */
-enum suture_callback {
-	SUTURE_CB_PRE_PATCH = 0,
-	SUTURE_CB_POST_PATCH = 1,
-	SUTURE_CB_PRE_UNPATCH = 2,
-	SUTURE_CB_POST_UNPATCH = 3,
-	SUTURE_CB_SHADOW_DTOR = 4, /* states only: free all shadow variables of the id */
-};
-
-/* Who else writes to the code of a function. */
-enum suture_site_kind {
-	SUTURE_SITE_KEY = 1,   /* static key: a NOP or a jump to `target` */
-	SUTURE_SITE_CALL = 2,  /* static call */
-	SUTURE_SITE_PROBE = 3, /* kprobe, armed or not */
-	/*
-	 * Nobody writes here: a function that the compiler made begins, with an ftrace site. Given
-	 * where a static call is: the padding before it may be the place for a jump.
-	 */
-	SUTURE_SITE_ENTRY = 4,
-};
-
-/*
- * A place that the guest writes to, and looks whether what it reads there is what it wrote: its
- * bytes stay its own. Offsets count from the beginning of the function.
- */
-struct suture_decl_site {
-	ss32 offset;
-	ss32 target; /* KEY: offset of where its jump leads; maybe in a split-off part */
-	su16 room;   /* KEY: bytes from there to the end of that function or part, or more than can
-			matter; 0: the target is not known */
-	su8 len;     /* bytes of it */
-	su8 kind;    /* enum suture_site_kind */
-};
-
-#define SUTURE_MAX_SITES 24u
-
-/* Why an object that is loaded has no function of that name and position. */
-enum suture_missing {
-	SUTURE_FOUND = 0, /* it has */
-	SUTURE_NOT_FOUND = 1,
-	SUTURE_AMBIGUOUS = 2,	/* position 0, and several have the name */
-	SUTURE_NO_POSITION = 3, /* fewer have the name */
-	SUTURE_NO_SIZE = 4,	/* kallsyms does not tell how long it is */
-	SUTURE_IN_INIT = 5,	/* its memory is freed when init is over */
-};
-
-struct suture_decl_func {
-	char name[SUTURE_SYM_LEN];
-	su32 object;   /* index into the objects */
-	su32 sympos;   /* as in klp_func: 0 means that the name must be unique */
-	su64 old_addr; /* 0 when the object is not loaded */
-	su64 old_size; /* bytes, from kallsyms */
-	su64 new_addr;
-	su64 new_size;
-	su32 ftrace_site; /* its offset in the original, or SUTURE_NONE */
-	/*
-	 * Sites in the first bytes of the original, where its redirect goes, and in those behind
-	 * and at the targets of such keys. SUTURE_MAX_SITES + 1: there are more than fit.
-	 */
-	su32 nr_sites;
-	su32 missing; /* enum suture_missing; if it is not zero, old_addr and old_size are */
-	su32 reserved;
-	struct suture_decl_site sites[SUTURE_MAX_SITES];
-	/*
-	 * Not 0: the address of a word (su64) in the agent's data that is 0. While it reads as
-	 * something else, ftrace leads whoever enters the function there, from its site on. The
-	 * page that it lies on is not written to.
-	 */
-	su64 hook;
-};
-
-_Static_assert(sizeof(struct suture_decl_site) == 12, "struct suture_decl_site");
-_Static_assert(sizeof(struct suture_decl_func) % 8 == 0, "struct suture_decl_func");
-
-/*
- * A piece that the compiler split off a function (name.cold, name.part.N): whoever is in it is in
- * the function. The agent gives all of that name in the function's object.
- */
-struct suture_decl_part {
-	su32 func;   /* index into the functions */
-	su32 is_new; /* 0: of the original, 1: of the payload's function */
-	su64 addr;
-	su64 size;
-};
-
-/*
- * Code of a function that its redirect does not replace: a clone that the compiler made of it
- * (name.constprop.N, name.isra.N, name.part.N), and that other functions call directly.
- */
-#define SUTURE_MAX_CLONES  24u
-#define SUTURE_MAX_CALLERS 8u
-#define SUTURE_CALLER_LEN  64
-
-struct suture_decl_clone {
-	su32 func;	 /* index into the functions */
-	su32 nr_callers; /* all there are, at least 1; the first ones are named */
-	char name[SUTURE_SYM_LEN];
-	char callers[SUTURE_MAX_CALLERS][SUTURE_CALLER_LEN]; /* names, cut off if they are longer */
-};
-
-struct suture_decl_object {
-	char name[SUTURE_NAME_LEN]; /* "vmlinux" or a module's name */
-	su32 callbacks;		    /* bits of enum suture_callback */
-	su32 loaded;		    /* 1: its functions are resolved */
-	su64 text_start, text_end;  /* of the module when loaded; vmlinux: 0 */
-};
-
-struct suture_decl_state {
-	su64 id;
-	su32 version;
-	su32 callbacks;
-	su32 is_shadow;
-	su32 block_disable;
-};
-
-struct suture_declare {
-	struct suture_msg msg;
-	char name[SUTURE_NAME_LEN]; /* the payload module's name */
-	su64 text_start, text_end;  /* payload's text: new addresses must lie in it */
-	su32 flags;
-	su32 nr_objects, nr_funcs, nr_states;
-	su32 nr_parts;
-	su32 nr_clones;
-	su32 more_clones; /* there are so many more than are given */
-	/* RESTORE: negative if the patch cannot come back, and why, in words; else 0 */
-	ss32 error;
-	char why[SUTURE_TEXT_LEN];
-	/* struct suture_decl_object objects[nr_objects] */
-	/* struct suture_decl_func funcs[nr_funcs] */
-	/* struct suture_decl_state states[nr_states] */
-	/* struct suture_decl_part parts[nr_parts] */
-	/* struct suture_decl_clone clones[nr_clones]: of objects that are loaded; MODULE has those
-	 * of objects that come */
-};
-
-/* The largest declaration fits into a message: a patch is within the limits above, or it is not. */
-_Static_assert(sizeof(struct suture_declare) +
-			       SUTURE_MAX_OBJECTS * sizeof(struct suture_decl_object) +
-			       SUTURE_MAX_FUNCS * sizeof(struct suture_decl_func) +
-			       SUTURE_MAX_STATES * sizeof(struct suture_decl_state) +
-			       SUTURE_MAX_PARTS * sizeof(struct suture_decl_part) +
-			       SUTURE_MAX_CLONES * sizeof(struct suture_decl_clone) <=
-		       SUTURE_MSG_MAX,
-	       "SUTURE_MSG_MAX");
 
 struct suture_patch_ref {
 	struct suture_msg msg;

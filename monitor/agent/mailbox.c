@@ -11,8 +11,9 @@
 
 /*
  * EMPTY -> FILLING -> POSTED -> SERVING -> ANSWERED -> DRAINING -> EMPTY. Guest CPUs own FILLING
- * and DRAINING, the service CPU owns SERVING; whoever changes the state by compare-and-swap owns
- * the buffers until the next change. ABANDONED: the agent gave up while the service CPU was at it.
+ * and DRAINING, the service CPU owns SERVING. The CPU that changes the state by compare-and-swap
+ * owns the buffers until the next change. ABANDONED: the agent gave up while the service CPU was
+ * serving.
  */
 enum state { EMPTY, FILLING, POSTED, SERVING, ANSWERED, DRAINING, ABANDONED };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The agent's mailbox: one message and its answer, handed over between guest CPUs and the service
+/* The agent's mailbox: one message and its answer, exchanged between guest CPUs and the service
  * CPU. */
 #ifndef AGENT_MAILBOX_H
 #define AGENT_MAILBOX_H

@@ -6,8 +6,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* Polling intervals of the agent: an operator should not wait, and an idle guest should not feel
- * it. */
+/* Polling intervals of the agent: short for the operator, long enough not to load an idle guest. */
 #define POLL_IDLE_MS   250
 #define POLL_ACTIVE_MS 1
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The routes that show the monitor and its guest, in JSON. Patches have patches.c. */
+/* The routes that show the monitor and its guest, in JSON. Patches are in patches.c. */
 #include "api/api.h"
 #include "arch/time.h"
 #include "core/log.h"

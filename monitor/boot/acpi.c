@@ -15,7 +15,7 @@
 #define RSDP_V1_SIZE	20 /* 5.2.5.3 */
 #define TABLE_ALIGN	64
 
-/* MADT entries that stand for CPUs. */
+/* MADT entries of CPUs. */
 static const struct madt_cpu {
 	u8 type, length, id, id_size, flags;
 } madt_cpus[] = {
@@ -156,7 +156,7 @@ pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus)
 	return PA(0);
 }
 
-/* Where a pattern begins in AML, at offset `from` or behind it; 0 if nowhere. */
+/* The offset of a pattern in AML, at `from` or behind it; 0 if there is none. */
 static u32 find_bytes(const struct acpi_header *aml, u32 from, const void *pattern, u32 len)
 {
 	for (u32 at = MAX(from, (u32)sizeof(*aml)); at + len <= aml->length; at++)
@@ -165,7 +165,7 @@ static u32 find_bytes(const struct acpi_header *aml, u32 from, const void *patte
 	return 0;
 }
 
-/* Take the definition of \_S3 away by its name: NameOp, root prefix or none (20.2.2, 20.2.5.1). */
+/* Remove the definition of \_S3 by renaming it: NameOp, root prefix or none (20.2.2, 20.2.5.1). */
 static void hide_s3(struct acpi_header *aml)
 {
 	u32 at;
@@ -177,9 +177,9 @@ static void hide_s3(struct acpi_header *aml)
 }
 
 /*
- * A CPU's device may give its MADT entry once more, as a constant buffer that _MAT returns
- * (6.2.10), and is hot-added by it: disable it there too. In AML a buffer's bytes stand behind its
- * size, here a ByteConst (20.2.5.4).
+ * A CPU's device may have a copy of its MADT entry, as a constant buffer that _MAT returns
+ * (6.2.10). The OS hot-adds the CPU by it: disable the CPU there too. In AML a buffer's bytes
+ * follow its size, here a ByteConst (20.2.5.4).
  */
 static void hide_cpu(struct acpi_header *aml, const struct acpi_header *madt, u64 hwid)
 {
@@ -204,7 +204,7 @@ static void edit_aml(struct acpi_header *aml, const struct acpi_header *madt, u6
 	acpi_seal(aml);
 }
 
-/* A guest that turns an IOMMU on would cut off our NIC. */
+/* A guest that turns an IOMMU on would cut off the monitor's NIC. */
 static bool is_hidden(const struct acpi_header *t)
 {
 	return has_signature(t, "DMAR") || has_signature(t, "IVRS");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables: what we learn from the firmware's, and a set of our own for the guest. The
- * firmware's are never changed, so giving them back is undoing everything. Pure logic: physical
- * memory is reached at its own address.
+ * ACPI: reading the firmware's tables, and building the guest's. The firmware's tables are never
+ * changed, so that naming them again undoes everything. Pure logic: physical memory is mapped at
+ * its own address.
  */
 #ifndef BOOT_ACPI_H
 #define BOOT_ACPI_H
@@ -53,13 +53,13 @@ size_t acpi_build_size(const struct acpi_rsdp *rsdp);
 
 /*
  * Build in buf the tables that the guest is to see: the firmware's, but CPU service_hwid disabled,
- * no DMAR and IVRS, no sleep state S3, and our own table added. buf must be zeroed, and acpi_cpus()
- * have found some. The new RSDP lies at its start; *suture is our table in it.
+ * no DMAR and IVRS, no sleep state S3, and the table SUTR added. buf must be zeroed, and
+ * acpi_cpus() must have found a CPU. The new RSDP is at its start; *suture is the table SUTR in it.
  */
 void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
 		struct acpi_suture **suture);
 
-/* Make the table's checksum right. */
+/* Set the table's checksum. */
 void acpi_seal(struct acpi_header *table);
 
 #endif

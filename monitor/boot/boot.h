@@ -4,7 +4,7 @@
  *
  * suture.efi is loaded by the firmware, allocates one range of EfiReservedMemoryType (2 MiB
  * aligned), copies itself to its start and relocates the copy. From then on there are two images:
- * the visible one, which runs as part of the firmware's world and is thrown away by the OS, and the
+ * the visible one, which runs as part of the firmware and whose memory the OS reuses, and the
  * hidden copy, the core. The visible one calls the core through the addresses of core_init and
  * arch_take_over in the copy. The copy has its own data: nothing but struct boot_info is shared. It
  * lies in the monitor's memory, in the image_size bytes before the pool, and stays there.
@@ -34,15 +34,15 @@ struct boot_info {
 	u16 nic_bdf;
 	pa_t local_apic;   /* x86 */
 	pa_t acpi_body;	   /* struct suture_acpi_body of our ACPI table */
-	u64 ticks_per_us;  /* x86: TSC, measured against the firmware's Stall() */
+	u64 ticks_per_us;  /* x86: TSC, measured with the firmware's Stall() */
 	char firmware[64]; /* vendor, for the log */
 };
 
 /*
- * Check that this machine can be virtualized and set up all that needs no ExitBootServices: pool,
- * log, host page tables, stage 2, descriptor tables. In the copy, boot CPU, firmware still alive.
- * Changes nothing outside the monitor's memory. 0, or negative errno with `why` for the console;
- * then the caller frees everything and boots natively.
+ * Check that this machine can be virtualized and set up all that can be set up before
+ * ExitBootServices: pool, log, host page tables, stage 2, descriptor tables. In the copy, boot CPU,
+ * firmware still alive. Changes nothing outside the monitor's memory. 0, or negative errno with
+ * `why` for the console; then the caller frees everything and boots natively.
  */
 int core_init(struct boot_info *bi, char *why, size_t why_size);
 

@@ -78,7 +78,7 @@ static bool store_number(const struct key *k, struct config *c, u64 v)
 {
 	if (v < k->min || v > k->max)
 		return false;
-	memcpy((char *)c + k->offset, &v, k->size); /* little-endian, as all that we run on */
+	memcpy((char *)c + k->offset, &v, k->size); /* all architectures are little-endian */
 	return true;
 }
 
@@ -262,7 +262,7 @@ static int parse_line(struct config *c, char *line, u32 number, u32 *seen, char 
 		if (*seen & 1u << i)
 			return format(why, size, "line %u: %s is given twice", number, line);
 		*seen |= 1u << i;
-		struct config good = *c; /* a bad value must not be half stored */
+		struct config good = *c; /* an invalid value must not be stored in part */
 		if (keys[i].set(&keys[i], c, value))
 			return 0;
 		*c = good;

@@ -33,8 +33,8 @@ struct config {
 
 /*
  * Parse text of len bytes into *c, defaults first. 0, or -EINVAL with `why` naming line, key and
- * what is allowed there. An unknown key is an error: a typing mistake must not pass silently.
- * After an error *c holds the good lines all the same: next= and require= say how to go on.
+ * what is allowed there. An unknown key is an error, so that a typing mistake is reported.
+ * After an error *c has the valid lines all the same: next= and require= say how to go on.
  */
 int config_parse(struct config *c, const char *text, size_t len, char *why, size_t why_size);
 

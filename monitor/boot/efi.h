@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inside of the EFI part: what boot.c acquires, and the helpers that do it. Everything runs on the
- * boot CPU in the firmware's world, from the visible image.
+ * The EFI part: what entry.c acquires, and the helpers that do it. Everything runs on the
+ * boot CPU under the firmware, from the visible image.
  *
  * Helpers return 0, or a negative errno after saying why on the console. Each that changes
  * something has its inverse beside it; an inverse may be called whether or not there is anything

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The boot story, top to bottom: the firmware starts efi_main(); it prepares the monitor and starts
- * the next loader; that one's ExitBootServices() ends in leave_firmware(), which returns as a
- * guest. Up to there every failure backs out, leaves no trace, and the machine boots without us.
+ * The boot, from top to bottom: the firmware starts efi_main(), which prepares the monitor and
+ * starts the next loader. The loader's ExitBootServices() calls leave_firmware(), which returns as
+ * a guest. Until then every failure is undone completely, and the machine boots without the
+ * monitor.
  */
 #include <efi.h>
 
@@ -14,14 +15,14 @@
 #define CONFIG_PATH "\\EFI\\suture\\suture.conf"
 #define CONFIG_MAX  65536
 
-/* Where to go on when the configuration does not say. */
+/* The loaders to try when the configuration names none. */
 static const char *const known_loaders[] = {
 	"\\EFI\\debian\\shim" ARCH_EFI_SUFFIX ".efi",
 	"\\EFI\\debian\\grub" ARCH_EFI_SUFFIX ".efi",
 	"\\EFI\\systemd\\systemd-boot" ARCH_EFI_SUFFIX ".efi",
 };
 
-static struct boot *hooked; /* what the hook works on; set last of all */
+static struct boot *hooked; /* what the hook works on; set last */
 
 static int read_config(struct boot *b);
 static int prepare_takeover(struct boot *b);
@@ -125,7 +126,7 @@ static int start_core(struct boot *b)
 	for (u32 i = 0; i + 1 < sizeof(b->info->firmware) && b->st->FirmwareVendor[i]; i++)
 		b->info->firmware[i] = (char)b->st->FirmwareVendor[i];
 	measure_ticks(b);
-	err = memory_fetch_ram(b); /* not yet final, but too many pieces are seen here */
+	err = memory_fetch_ram(b); /* not final yet, but too many ranges are detected here */
 	if (err)
 		return fail(b, err, "the firmware's memory map has too many pieces");
 
@@ -174,7 +175,7 @@ static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key)
 		err = IN_COPY(b, arch_take_over)(b->info);
 	if (err && require)
 		arch_boot_stop();
-	/* now the guest, unless there was an error: then natively, and the table says so */
+	/* from here on as the guest; after an error natively, and the table says so */
 	acpi_seal(&suture->header);
 	return EFI_SUCCESS;
 }

@@ -63,7 +63,7 @@ int memory_reserve(struct boot *b)
 			return fail(b, -ENOMEM, "no free page below 1 MiB to start CPUs from");
 	}
 
-	/* the map grows by what is allocated until the hook: leave plenty of room */
+	/* allocations before the hook make the map grow: leave room for them */
 	b->map_size = sizeof(any);
 	b->bs->GetMemoryMap(&b->map_size, &any, &key, &stride, &version);
 	b->map_size = b->map_size * 4 + 65536;
@@ -97,7 +97,7 @@ void memory_release(struct boot *b)
 	b->memory = 0;
 }
 
-/* What the OS may use, or may find tables and firmware in. */
+/* Memory that the OS may use, or that has tables or firmware. */
 static bool is_ram(const EFI_MEMORY_DESCRIPTOR *d)
 {
 	switch (d->Type) {

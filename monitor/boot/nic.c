@@ -91,7 +91,7 @@ static bool find_by_mac(struct boot *b, const u8 *mac, struct function *f)
 	return found;
 }
 
-/* Firmware that boots fast starts no driver that it does not need: only drivers know addresses. */
+/* Firmware may not have started the NIC's driver, which alone knows the MAC address. */
 static void start_network_drivers(struct boot *b)
 {
 	EFI_HANDLE *handles;
@@ -164,7 +164,7 @@ int nic_claim(struct boot *b)
 	/* a driver that holds it exclusively itself must be asked; no driver at all is no error */
 	b->bs->DisconnectController(b->nic, NULL, NULL);
 	b->nic_claimed = true;
-	/* exclusive: no driver can start on it until we are gone */
+	/* exclusive: no driver can start on it until the monitor closes it */
 	status = b->bs->OpenProtocol(b->nic, &pci_io_guid, (void **)&io, b->image, NULL,
 				     EFI_OPEN_PROTOCOL_EXCLUSIVE);
 	if (status)

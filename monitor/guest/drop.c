@@ -9,8 +9,8 @@
 #include "stage2/shadow.h"
 
 /*
- * A drop must succeed: the memory goes away when the guest has its answer. Pauses of others
- * are short, so this many tries of this length are tried only when something is very wrong.
+ * A drop must succeed: the guest frees the memory when it has its answer. Other CPUs' pauses are
+ * short, so all these tries fail only if a CPU does not stop at all.
  */
 #define DROP_BUDGET_US 1000000
 #define DROP_TRIES     10
@@ -68,7 +68,7 @@ static s64 drop_paused(int (*drop)(u64 start, u64 end), u64 start, u64 end)
 		r = pause_begin(&p, DROP_BUDGET_US);
 		if (r)
 			continue;
-		/* Past the commit no CPU lets itself go in the middle. */
+		/* After the commit no CPU lets itself go before the end. */
 		r = pause_commit(&p, NULL, NULL);
 		if (!r)
 			r = drop(start, end);
@@ -96,8 +96,7 @@ s64 drop_range(u64 start, u64 end)
 
 s64 drop_all(enum kernel_end how)
 {
-	/* Also with nothing in force: what the service CPU is about to begin must come to nothing.
-	 */
+	/* Also with nothing in force: a switch that the service CPU is about to begin must fail. */
 	s64 r = drop_paused(drop_everything, 0, UINT64_MAX);
 
 	__atomic_store_n(&ended, how, __ATOMIC_RELEASE);

@@ -51,8 +51,8 @@ static int for_each_traced(struct window *w, u64 task, guest_return_fn fn, void 
 }
 
 /*
- * struct hlist_node { next, pprev }: what pprev points to is the pointer that led here, or the list
- * is in the middle of a change.
+ * struct hlist_node { next, pprev }: pprev points to the pointer that led here, or the list is
+ * being changed.
  */
 static int for_each_instance(u64 head, u32 *left, int (*fn)(u64 address, u64 task, void *arg),
 			     void *arg)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What probes and tracers do to the stacks of the guest: return addresses that they keep elsewhere,
- * and copies of functions' instructions. While the guest is paused; as guest/task.h otherwise.
+ * Return addresses that probes and tracers keep outside of the guest's stacks, and the copies of
+ * functions' instructions that they execute. While the guest is paused; otherwise as in
+ * guest/task.h.
  */
 #ifndef GUEST_HOOKS_H
 #define GUEST_HOOKS_H
 
 #include "guest/task.h"
 
-/* kind: who took it, "kretprobe" or "graph tracer". */
+/* kind: "kretprobe" or "graph tracer". */
 typedef int (*guest_return_fn)(u64 address, const char *kind, void *arg);
 
 /*
@@ -18,8 +19,8 @@ typedef int (*guest_return_fn)(u64 address, const char *kind, void *arg);
 int guest_for_each_hooked_return(const struct guest_task *t, guest_return_fn fn, void *arg);
 
 /*
- * The same of kernels that keep them for all tasks together: at most GUEST_MAX_KRETPROBES. `task`
- * is the address of the task_struct.
+ * The same for kernels that keep the return addresses of all tasks in one table: at most
+ * GUEST_MAX_KRETPROBES. `task` is the address of the task_struct.
  */
 #define GUEST_MAX_KRETPROBES 65536u
 int guest_for_each_kretprobe(int (*fn)(u64 address, u64 task, void *arg), void *arg);
@@ -28,8 +29,8 @@ int guest_for_each_kretprobe(int (*fn)(u64 address, u64 task, void *arg), void *
 #define GUEST_MAX_SLOT_PAGES 128u
 
 /*
- * Call fn for every page that kprobes execute copied instructions in; otherwise as above. Whoever
- * is in one is in the probed function, without an address of that anywhere.
+ * Call fn for every page in which kprobes execute copied instructions; otherwise as above. A task
+ * in such a page is in the probed function, without any address of that function.
  */
 int guest_for_each_slot_page(int (*fn)(u64 page, void *arg), void *arg);
 

@@ -12,7 +12,7 @@
 /* ---- translation ---- */
 
 /*
- * Where a virtual address leads, and how far the same offset holds: kept by the page of its size.
+ * A translation, and the range for which it holds: one entry for each page, small or large.
  * Kernels map RAM with large pages, so that few entries cover all task_structs; stacks are in
  * vmalloc space, in small pages.
  */
@@ -58,8 +58,8 @@ static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 }
 
 /*
- * The tables that a CPU uses in user mode (Linux's page table isolation has them on the page
- * behind) lack the stacks: a CPU's own tables are not asked.
+ * The page tables that a CPU uses in user mode (Linux's page table isolation has their root on the
+ * next page) do not map the stacks: a CPU's own tables are not used.
  */
 static u64 kernel_tables(const struct suture_layout *l)
 {
@@ -73,7 +73,7 @@ static int walk_page(u64 va, struct piece *piece)
 	struct pt_walk w;
 	u64 ipa;
 
-	/* The user's half of the kernel's own tables holds nothing that concerns us. */
+	/* The kernel's own tables have no kernel memory in the user's half. */
 	if (!l->kernel_pgd || !f || (s64)va >= 0 ||
 	    pt_walk(f, kernel_tables(l), va, read_entry, NULL, &w))
 		return -EFAULT;
@@ -167,7 +167,7 @@ int guest_read_u32(gva_t va, u32 *v)
 
 /* ---- as a CPU sees it ---- */
 
-/* As much of it as lies on one page; returns how much, or negative errno. */
+/* Read what lies on one page; returns the number of bytes, or negative errno. */
 static int fetch_part(u64 va, void *buf, size_t len, u32 access)
 {
 	size_t n = MIN(len, PAGE_SIZE - va % PAGE_SIZE);

@@ -40,8 +40,8 @@ static bool makes_sense(const struct guest_module *m)
 }
 
 /*
- * Round the list, from the agent's own entry back to it. The list's head, which is no module, is
- * in the kernel's data; modules are in the modules' memory.
+ * Follow the list around, from the agent's own entry back to it. The list's head, which is no
+ * module, is in the kernel's data; modules are in the modules' memory.
  */
 static int read_list(void)
 {

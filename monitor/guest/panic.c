@@ -8,10 +8,10 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* The guest's CPUs are looked at, nothing else: which takes microseconds once they stop. */
+/* Only the guest's CPUs are looked at, which takes microseconds once they have stopped. */
 #define LOOK_BUDGET_US 20000
 
-/* EMPTY -> FILLING -> TOLD -> EMPTY. Who tells while it is not EMPTY has nothing new to say. */
+/* EMPTY -> FILLING -> TOLD -> EMPTY. A second panic while it is not EMPTY is ignored. */
 enum state { EMPTY, FILLING, TOLD };
 
 static struct {

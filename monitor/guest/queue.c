@@ -33,7 +33,7 @@ struct branch {
 	u64 node, parent;
 };
 
-/* A node whose parent is not where we came from is in the middle of a change. */
+/* A node whose parent is not the node that led to it is being changed. */
 static int for_each_in_tree(struct walk *walk, u64 root, u32 offset)
 {
 	struct branch todo[MAX_RB_DEPTH];
@@ -77,8 +77,8 @@ int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t,
 	if (!l->pcpu_rq)
 		return 0;
 	/*
-	 * Who holds the lock may have taken a task off to put it on again: the scheduler moves the
-	 * one that it picks to the list's other end. Between the two the list looks whole.
+	 * The holder of the lock may have taken a task off to put it on again: the scheduler moves
+	 * the task that it picks to the list's other end. In between the list looks consistent.
 	 */
 	if (guest_read_u32(GVA(rq + l->rq_lock), &locked))
 		return -EFAULT;

@@ -4,7 +4,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* Sorted, apart from one another, without the monitor's memory: that splits one range in two. */
+/* Sorted, not adjacent, without the monitor's memory, which splits one range in two. */
 static struct guest_ram ram[GUEST_MAX_RAM + 1];
 static u32 nr_ram;
 
@@ -13,7 +13,7 @@ static u64 ram_end(u32 i)
 	return ram[i].base + ram[i].size;
 }
 
-/* Add [base, end), merged with what it touches: firmware's maps list many small neighbours. */
+/* Add [base, end), merged with adjacent ranges: firmware's maps have many small ones. */
 static int add_ram(u64 base, u64 end)
 {
 	u32 first = 0, next;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's RAM, by guest physical address. Nothing here writes it, except guest_write_ipa() for
- * answers that the guest asked for. Every address is untrusted: what is not RAM of the guest (device
- * memory, the monitor's own, beyond the end) gives -EFAULT.
+ * answers that the guest asked for. Every address is untrusted: one that is not RAM of the guest
+ * (device memory, the monitor's memory, beyond the end) gives -EFAULT.
  */
 #ifndef GUEST_RAM_H
 #define GUEST_RAM_H
@@ -16,7 +16,8 @@ struct guest_ram {
 	u64 base, size;
 };
 
-/* Tell which physical ranges are RAM, and which hole in them is the monitor's. Boot CPU, once. */
+/* Set the physical ranges that are RAM, and the range in them that is the monitor's. Boot CPU,
+ * once. */
 int guest_mem_init(const struct guest_ram *ram, u32 count, u64 hidden_base, u64 hidden_size);
 
 /* True if [ipa, ipa + len) is RAM of the guest. Any CPU. */
@@ -27,8 +28,8 @@ int guest_read_ipa(ipa_t ipa, void *buf, size_t len);
 int guest_write_ipa(ipa_t ipa, const void *buf, size_t len);
 
 /*
- * The monitor's pointer to it; ipa was checked with guest_is_ram(). The guest's original pages:
- * shadow copies live in the monitor's memory.
+ * The monitor's pointer to ipa, which was checked with guest_is_ram(). It leads to the guest's
+ * original pages: shadow copies are in the monitor's memory.
  */
 void *guest_ram_ptr(ipa_t ipa);
 

@@ -7,7 +7,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
-/* ---- sense of the numbers ---- */
+/* ---- plausibility of the numbers ---- */
 
 #define MAX_TASK_SIZE  65536u
 #define MAX_STACK_SIZE (256u << 10)
@@ -175,7 +175,7 @@ static const char *wrong_orc(const struct suture_layout *l)
 	return wrong_offset(l, module_offsets, ARRAY_SIZE(module_offsets));
 }
 
-/* The name of the first number that makes no sense, or NULL. */
+/* The name of the first number that is not plausible, or NULL. */
 static const char *wrong_number(const struct suture_layout *l)
 {
 	const char *wrong;
@@ -214,7 +214,7 @@ static const char *wrong_number(const struct suture_layout *l)
 	return wrong ? wrong : wrong_orc(l);
 }
 
-/* ---- what must be found at the addresses ---- */
+/* ---- what the addresses must lead to ---- */
 
 #define NT_GNU_BUILD_ID 3
 #define MAX_NOTES_SIZE	65536u
@@ -308,7 +308,7 @@ int guest_kernel_register(const struct suture_hello *h, char *why_buf, size_t wh
 	if (wrong)
 		return refuse_field(&why, -EINVAL, wrong, NO_SENSE);
 
-	/* Translation goes by the layout, so it must stand for the checks that read. */
+	/* Translation uses the layout, so it is set before the checks that read memory. */
 	k->layout = h->layout;
 	err = check_build_id(k, h, &why);
 	if (!err)

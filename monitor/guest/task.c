@@ -16,8 +16,8 @@ int guest_read_task(struct window *w, u64 task, struct guest_task *t)
 		move_window(w, task);
 	*t = (struct guest_task){.task = task};
 	/*
-	 * In this order, for check_ahead(): a task that is found asleep now and has the same count
-	 * whenever it is asleep again, has not run in between.
+	 * check_ahead() needs this order: a task that sleeps now, and that later sleeps with the
+	 * same count, has not run in between.
 	 */
 	if (read_at(w, task + l->task_switches, switches, sizeof(switches)))
 		return -EFAULT;
@@ -76,7 +76,7 @@ int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *
 	return r;
 }
 
-/* ---- what a CPU has ---- */
+/* ---- a CPU's tasks and stacks ---- */
 
 int guest_task_at(u64 task, struct guest_task *t)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's tasks and stacks. While the guest is paused; under a running one lists change, and
- * what is found must be allowed to be wrong (patch/check_ahead.c).
+ * The guest's tasks and stacks. To be called while the guest is paused. While the guest runs its
+ * lists change, and the caller must expect wrong results (patch/check/ahead.c).
  */
 #ifndef GUEST_TASK_H
 #define GUEST_TASK_H
@@ -16,7 +16,7 @@ struct guest_task {
 	u32 pid;
 	bool on_cpu;
 	u64 switches; /* how often it has stopped running */
-	u64 start;    /* when it was made: with its address it says which task this is */
+	u64 start;    /* when it was made: address and start identify a task */
 	char comm[17];
 };
 
@@ -36,20 +36,20 @@ int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *
 int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t, void *arg),
 			  void *arg);
 
-/* The task_struct at that address, whatever its list; the second through a window. 0 or -EFAULT. */
+/* Read the task_struct at that address; the second one through a window. 0 or -EFAULT. */
 int guest_task_at(u64 task, struct guest_task *t);
 struct window;
 int guest_read_task(struct window *w, u64 task, struct guest_task *t);
 
 /*
  * The running task and the idle task of the CPU with this per-CPU base (struct vcpu_context). 0 or
- * -EFAULT; -ELOOP when what is found is no idle task.
+ * -EFAULT; -ELOOP when the task there is no idle task.
  */
 int guest_current(u64 percpu_base, struct guest_task *t);
 int guest_idle(u64 percpu_base, struct guest_task *t);
 
-/* The per-CPU base of the kernel's CPU i, below nr_cpu_ids; of one that cannot exist any value. 0
- * or -EFAULT. */
+/* The per-CPU base of the kernel's CPU i, below nr_cpu_ids; any value for a CPU that cannot exist.
+ * 0 or -EFAULT. */
 int guest_percpu_base(u32 i, u64 *base);
 
 /*
@@ -62,7 +62,7 @@ bool guest_is_percpu_base(u64 percpu_base);
 struct guest_stack {
 	u64 low, high;
 	const char *kind; /* "irq", "exception", "entry" */
-	bool holes;	  /* has guard pages in it, which are not mapped */
+	bool holes;	  /* it has guard pages, which are not mapped */
 };
 
 #define GUEST_CPU_STACKS 3

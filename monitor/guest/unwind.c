@@ -38,7 +38,7 @@ static bool add_frame(struct unwind_trace *trace, const struct unwind_state *s)
 	return true;
 }
 
-/* Callers are higher up: a stack that goes down, or stays, is none. */
+/* Callers are higher up: a stack pointer that does not rise ends the unwinding. */
 static bool goes_up(const struct unwind_state *s, u64 last_sp)
 {
 	const struct guest_stack *last = unwind_stack(s, last_sp, 0);
@@ -96,7 +96,7 @@ void unwind_running(const struct vcpu_context *ctx, const struct guest_task *t,
 		return;
 	s.nr_stacks += (u32)n;
 	arch_unwind_running(&s, ctx);
-	/* In the middle of a context switch it may be on another task's stack. */
+	/* During a context switch it may be on another task's stack. */
 	if (unwind_stack(&s, s.sp, 0))
 		unwind_frames(&s, trace);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What task.c, queue.c and hooks.c share: reading structures and lists of the guest. */
+/* Reading structures and lists of the guest: shared by task.c, queue.c and hooks.c. */
 #ifndef GUEST_WALK_H
 #define GUEST_WALK_H
 
@@ -52,14 +52,14 @@ struct guest_task;
 
 struct walk {
 	struct window window;
-	u32 left; /* how many more entries may come, in all lists together */
+	u32 left; /* how many more entries may follow, in all lists together */
 	int (*fn)(const struct guest_task *t, void *arg);
 	void *arg;
 };
 
 /*
- * The entry after `at`, a struct list_head { next, prev }. One whose `prev` does not lead back is
- * in the middle of a change, or no list at all.
+ * The entry after `at`, a struct list_head { next, prev }. -ELOOP if its `prev` does not lead back:
+ * the list is being changed, or it is no list.
  */
 static inline int list_next(struct walk *walk, u64 at, u64 *next)
 {

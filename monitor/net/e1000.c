@@ -35,7 +35,7 @@ enum {
 	TDH = 0x3810,
 	TDT = 0x3818,
 	TXDCTL = 0x3828,
-	MPC = 0x4010, /* frames missed for want of descriptors; cleared by reading */
+	MPC = 0x4010, /* frames missed for lack of descriptors; cleared by reading */
 	MTA = 0x5200, /* multicast table, 128 words */
 	RAL = 0x5400, /* receive addresses, 16 pairs of RAL and RAH */
 	RAH = 0x5404,
@@ -134,7 +134,7 @@ struct e1000 {
 	struct pci_device pci;
 	const struct model *model;
 	u32 rx_next;   /* the descriptor that the card fills next */
-	u32 tx_next;   /* the one that we fill next */
+	u32 tx_next;   /* the one that the driver fills next */
 	u32 tx_clean;  /* the oldest that the card may still own */
 	bool skipping; /* in the middle of a frame that spans descriptors */
 };
@@ -208,7 +208,7 @@ static int read_mac(const struct e1000 *e, u8 *mac)
 	return 0;
 }
 
-/* Receive our own address and broadcasts, nothing else (SDM 14.4). */
+/* Receive the card's own address and broadcasts only (SDM 14.4). */
 static void start_receive(struct e1000 *e)
 {
 	u64 ring = arch_pa(e->rx).v;

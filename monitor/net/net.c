@@ -12,12 +12,12 @@
 #include "net/nic.h"
 #include "netif/ethernet.h"
 
-/* A card without an interrupt is looked at this often: while there is traffic, and otherwise. */
+/* Polling intervals of a card without an interrupt: with traffic, and without. */
 #define POLL_BUSY_US 1000u
 #define POLL_IDLE_US 10000u
-#define BUSY_US	     1000000u /* traffic is over when none came for so long */
+#define BUSY_US	     1000000u /* traffic has ended when no frame came for this long */
 
-#define FRAMES_AT_ONCE 64u /* then the rest of the service loop has its turn */
+#define FRAMES_AT_ONCE 64u /* frames in one call; then the service loop goes on */
 
 /* lwIP's heap, and the bookkeeping that it adds (mem.c) */
 #define HEAP_PAGES (ALIGN_UP((u64)MEM_SIZE + 64, PAGE_SIZE) / PAGE_SIZE)
@@ -52,7 +52,7 @@ static err_t net_output(struct netif *netif, struct pbuf *p)
 	case 0:
 		return ERR_OK;
 	case -EAGAIN:
-		return ERR_MEM; /* TCP tries again */
+		return ERR_MEM; /* TCP sends it again */
 	default:
 		return ERR_BUF;
 	}

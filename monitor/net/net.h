@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lwIP on the management NIC. All of it runs on the service CPU, in the service loop; nobody else
+ * lwIP on the management NIC. All of it runs on the service CPU, in the service loop; no other CPU
  * may call into lwIP.
  */
 #ifndef NET_NET_H
@@ -9,8 +9,8 @@
 #include "boot/boot.h"
 
 /*
- * Find the NIC's driver and bring lwIP up with the configured address. 0, or negative errno:
- * logged, and the monitor goes on without a network.
+ * Find the NIC's driver and bring lwIP up with the configured address. 0, or negative errno,
+ * which is logged; the monitor goes on without a network.
  */
 int net_init(const struct boot_info *bi);
 

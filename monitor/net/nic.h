@@ -24,7 +24,7 @@ struct nic_ops {
 	/*
 	 * Reset and start the card; memory for DMA from the pool. Its interrupt goes where
 	 * arch_service_msi() says, if the card and the machine can. 0, or negative errno: the card
-	 * is quiet and its memory is back in the pool.
+	 * is stopped and its memory is back in the pool.
 	 */
 	int (*start)(struct nic *n, const struct pci_device *d);
 	/* The inverse: no DMA and no interrupt afterwards. */

@@ -18,7 +18,7 @@
 
 #define CAP_MSI	     0x05
 #define MSI_ENABLE   (1u << 16)
-#define MSI_MULTIPLE (7u << 20) /* how many messages we grant: one */
+#define MSI_MULTIPLE (7u << 20) /* number of messages: one */
 #define MSI_64BIT    (1u << 23)
 #define MAX_CAPS     48 /* more do not fit into configuration space: the list is a loop */
 
@@ -128,7 +128,7 @@ int pci_look(u16 bdf, struct pci_device *d)
 
 	if (err)
 		return err;
-	/* While it is sized a BAR decodes at a wrong place. */
+	/* While it is sized a BAR decodes at a wrong address. */
 	command = pci_read(bdf, PCI_COMMAND) & 0xffff;
 	pci_write(bdf, PCI_COMMAND, command & ~(COMMAND_IO | COMMAND_MEMORY));
 	size_bars(d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The little of PCI that the monitor needs (PCI Local Bus Specification 3.0, chapter 6). Boot CPU in
- * core_init, later the service CPU: the guest's own accesses are the architecture's business.
+ * PCI configuration space (PCI Local Bus Specification 3.0, chapter 6). Boot CPU in core_init(),
+ * later the service CPU. The guest's own accesses are handled in arch/.
  */
 #ifndef NET_PCI_H
 #define NET_PCI_H
@@ -21,7 +21,7 @@ struct pci_device {
 	struct pci_bar bar[PCI_BARS];
 };
 
-/* Each BAR that d has; d may be NULL: it has none. */
+/* Each BAR of d; none if d is NULL. */
 #define for_each_bar(d, b)                                                                         \
 	for (const struct pci_bar *b = (d) ? (d)->bar : NULL; b && b < (d)->bar + PCI_BARS; b++)   \
 		if (b->size)
@@ -36,9 +36,9 @@ u32 pci_read(u16 bdf, u32 reg); /* 32 bits, reg a multiple of 4 */
 void pci_write(u16 bdf, u32 reg, u32 value);
 
 /*
- * Read what the device at bdf is: ids and BARs with their sizes. 0, or -ENODEV when nothing is
- * there. pci_probe() turns the device's decoding and DMA off while it sizes the BARs and leaves them
- * off; pci_look() leaves the device as it was.
+ * Read the ids and BARs of the device at bdf, with their sizes. 0, or -ENODEV when there is no
+ * device. pci_probe() turns the device's decoding and DMA off while it sizes the BARs and leaves
+ * them off; pci_look() leaves the device as it was.
  */
 int pci_probe(u16 bdf, struct pci_device *d);
 int pci_look(u16 bdf, struct pci_device *d);

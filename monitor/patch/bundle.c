@@ -27,7 +27,7 @@ static bool is_zero(const u8 *p, u64 size)
 
 /* ---- the parts ---- */
 
-/* The part must begin where the one before it ends, the gap of alignment being zero. */
+/* The part must begin where the one before it ends; padding for alignment must be zero. */
 static int check_part(struct parser *p, const char *name, u64 *at, u32 offset, u32 size)
 {
 	u64 start = ALIGN_UP(*at, (u64)ALIGNMENT);
@@ -155,7 +155,7 @@ static int check_manifest(struct parser *p)
 	return 0;
 }
 
-/* What a string is for decides how long it may be, and whether it may be empty. */
+/* The purpose of a string decides its largest length, and whether it may be empty. */
 static int check_string(struct parser *p, const char *what, u32 offset, size_t max, bool empty)
 {
 	const char *s;

@@ -7,11 +7,11 @@
 #include <suture/bundle.h>
 
 struct bundle {
-	const u8 *data; /* the whole; owned by whoever holds the struct */
+	const u8 *data; /* the whole bundle; owned by the holder of the struct */
 	size_t size;
 	const u8 *payload;
 	size_t payload_size;
-	struct suture_manifest manifest;	   /* copied out: alignment and lifetime are ours */
+	struct suture_manifest manifest;	   /* a copy, aligned */
 	const u8 *objects, *funcs, *states, *cves; /* tables within data, unaligned */
 	const char *strings;
 	const struct suture_signature *signature;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a transition did and what stood in its way: filled by the switch, shown by the API. */
+/* What a transition did and what blocked it: filled by the switch, shown by the API. */
 #ifndef PATCH_REPORT_H
 #define PATCH_REPORT_H
 
@@ -17,21 +17,22 @@ struct blocker {
 	char comm[17];
 	char func[SUTURE_SYM_LEN];
 	u64 address; /* the word or instruction pointer that hit */
-	/* What the guest calls that place ("name+0x12/0x34 [module]"), "" until it has said so. */
+	/* The guest's symbol for the address ("name+0x12/0x34 [module]"), "" until the agent sent
+	 * it. */
 	char symbol[SUTURE_SYMBOL_TEXT];
 	char where[24]; /* "stack", "ip", "register", "irq stack", ... */
-	/* What its stack holds as far as it could be unwound, innermost first. */
+	/* Its return addresses as far as the stack could be unwound, innermost first. */
 	u32 nr_stack;
 	struct {
 		u64 address;
-		char func[SUTURE_SYM_LEN];	 /* if that is a function that changes, else "" */
+		char func[SUTURE_SYM_LEN];	 /* the function that changes there, or "" */
 		char symbol[SUTURE_SYMBOL_TEXT]; /* as above */
 	} stack[BLOCKER_STACK];
 };
 
 struct transition_report {
-	bool from_below;   /* the engine went on without the agent, */
-	char left_out[96]; /* and so many callbacks of each kind did not run: "1 pre_unpatch" */
+	bool from_below;   /* the engine went on without the agent */
+	char left_out[96]; /* callbacks that did not run for that, by kind: "1 pre_unpatch" */
 	u32 attempts;
 	u64 pause_last_us, pause_max_us;
 	u32 cpus_paused;
@@ -44,7 +45,7 @@ struct transition_report {
 	char mismatch[REASON_LEN]; /* the first that was not right, and what it was; "": none */
 	struct blocker blocker;	   /* the last one that there was */
 	char reason[REASON_LEN];   /* why the last attempt failed, "" if it did not */
-	char detail[REASON_LEN];   /* what the check found, if the reason only says what follows */
+	char detail[REASON_LEN];   /* what the check found, where the reason is more general */
 };
 
 #endif

@@ -448,3 +448,10 @@ int rig_teardown(void **state)
 	rig_stop(*state);
 	return 0;
 }
+
+u32 rig_setting(const char *name, u32 normal)
+{
+	const char *value = getenv(name);
+
+	return value ? (u32)strtoul(value, NULL, 0) : normal;
+}

@@ -151,6 +151,9 @@ void rig_stop(struct rig *rig);
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
+/* A number that the environment may give. */
+u32 rig_setting(const char *name, u32 normal);
+
 void rig_line(struct rig *rig, const char *fmt, ...) __printf_like(2, 3);
 void rig_clear(struct rig *rig);
 /* The kernel log since the last call must be these lines, NULL behind the last. */

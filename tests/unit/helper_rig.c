@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+#define RO   SUTURE_SYMBOL_READ_ONLY
+#define INIT SUTURE_SYMBOL_INIT
+
 static const char livepatch[] =
 	"#define NULL ((void *)0)\n"
 	"struct klp_object;\n"
@@ -199,4 +202,132 @@ bool is_held(const struct kernel *k, const char *module)
 			return true;
 	}
 	return false;
+}
+
+/* ---- what the tests have in common ---- */
+
+/* A kernel in which the modules m and n are loaded; those named `absent` are not. */
+const struct known all_symbols[NR_SYMBOLS] = {
+	{"vmlinux", "printk_", 0xffffffff81000010, 1, RO},
+	{"vmlinux", "hidden", 0xffffffff81000020, 0, RO},
+	{"vmlinux", "twice", 0xffffffff81000030, 0, 0},
+	{"vmlinux", "twice", 0xffffffff81000040, 0, 0},
+	{"vmlinux", "gone", 0xffffffff82000000, 0, INIT},
+	{"vmlinux", "key_rw", 0xffffffff82100000, 0, 0},
+	{"vmlinux", "key_ro", 0xffffffff82200000, 0, RO},
+	{"vmlinux", "key_ro_exported", 0xffffffff82200010, 1, RO},
+	{"vmlinux", "__SCK__rw", 0xffffffff82100100, 0, 0},
+	{"vmlinux", "__SCK__ro", 0xffffffff82200100, 0, RO},
+	{"vmlinux", "__SCT__some", 0xffffffff81000100, 1, RO},
+	{"m", "m_func", 0xffffffffa0000010, 0, RO},
+	{"m", "m_data", 0xffffffffa0002010, 0, 0},
+	{"m", "m_exported", 0xffffffffa0000020, 1, RO},
+	{"m", "m_init", 0xffffffffa0004000, 0, INIT},
+	{"m", "m_key_ro", 0xffffffffa0002020, 0, RO},
+	{"m", "both", 0xffffffffa0002030, 0, 0},
+	{"m", "shadowed", 0xffffffffa0002040, 1, 0},
+	{"n", "n_func", 0xffffffffa0100010, 0, RO},
+	{"n", "n_exported", 0xffffffffa0100020, 1, RO},
+	{"n", "both", 0xffffffffa0102030, 0, 0},
+	{"n", "shadowed", 0xffffffffa0102040, 0, 0},
+};
+
+struct kernel kernel;
+struct payload payload;
+struct failure failure;
+
+int helper_setup(void **state)
+{
+	(void)state;
+	kernel_init(&kernel, all_symbols, NR_SYMBOLS, " m n ");
+	failure.text[0] = 0;
+	payload = (struct payload){0};
+	return 0;
+}
+
+int helper_teardown(void **state)
+{
+	(void)state;
+	kernel_free(&kernel);
+	free(payload.bytes);
+	return 0;
+}
+
+static int try(const char *source)
+{
+	payload = payload_make(source);
+	return payload_prepare(&payload, &kernel, &failure);
+}
+
+void taken(const char *source)
+{
+	int err = try(source);
+
+	if (err)
+		print_error("%s\n", failure.text);
+	assert_int_equal(err, 0);
+}
+
+void refused(const char *source, int err, const char *says)
+{
+	assert_int_equal(try(source), err);
+	if (!strstr(failure.text, says))
+		print_error("'%s' is not '%s'\n", failure.text, says);
+	assert_non_null(strstr(failure.text, says));
+	assert_null(kernel.relocs);
+}
+
+/* ---- the file as it is afterwards ---- */
+
+static const Elf64_Shdr *sections(void)
+{
+	return (const Elf64_Shdr *)(payload.bytes + ((Elf64_Ehdr *)payload.bytes)->e_shoff);
+}
+
+const Elf64_Sym *symbol(const char *name)
+{
+	const Elf64_Ehdr *h = (const Elf64_Ehdr *)payload.bytes;
+
+	for (unsigned int i = 0; i < h->e_shnum; i++) {
+		const Elf64_Shdr *s = &sections()[i];
+		const Elf64_Sym *sym = (const Elf64_Sym *)(payload.bytes + s->sh_offset);
+		const char *names;
+
+		if (s->sh_type != SHT_SYMTAB)
+			continue;
+		names = (const char *)payload.bytes + sections()[s->sh_link].sh_offset;
+		for (; sym < (const Elf64_Sym *)(payload.bytes + s->sh_offset + s->sh_size);
+		     sym++) {
+			if (!strcmp(names + sym->st_name, name))
+				return sym;
+		}
+	}
+	fail_msg("no symbol %s", name);
+	return NULL;
+}
+
+void absolute(const char *name, uint64_t address)
+{
+	const Elf64_Sym *s = symbol(name);
+
+	assert_int_equal(s->st_shndx, SHN_ABS);
+	assert_int_equal(s->st_value, address);
+}
+
+unsigned int relocations(uint32_t type)
+{
+	const Elf64_Ehdr *h = (const Elf64_Ehdr *)payload.bytes;
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < h->e_shnum; i++) {
+		const Elf64_Shdr *s = &sections()[i];
+		const Elf64_Rela *r = (const Elf64_Rela *)(payload.bytes + s->sh_offset);
+
+		if (s->sh_type != SHT_RELA)
+			continue;
+		assert_false(s->sh_flags & 0x00100000); /* SHF_RELA_LIVEPATCH */
+		for (; r < (const Elf64_Rela *)(payload.bytes + s->sh_offset + s->sh_size); r++)
+			count += ELF64_R_TYPE(r->r_info) == type;
+	}
+	return count;
 }

@@ -16,6 +16,9 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define M_PATCH	      "FUNCS(f, {\"old\", new}); PATCH({\"m\", f})"
+
 struct known {
 	const char *object, *name;
 	uint64_t address;
@@ -56,5 +59,26 @@ int payload_prepare(struct payload *p, struct kernel *k, struct failure *f);
 /* How many relocations to the module's symbol the agent is to apply. */
 unsigned int late_count(const struct kernel *k, const char *object, const char *name);
 bool is_held(const struct kernel *k, const char *module);
+
+/* ---- of each test: its kernel, its payload, and why that was refused ---- */
+
+#define NR_SYMBOLS 22
+extern const struct known all_symbols[NR_SYMBOLS];
+extern struct kernel kernel;
+extern struct payload payload;
+extern struct failure failure;
+
+/* For cmocka: a fresh kernel, in which the modules m and n are loaded. */
+int helper_setup(void **state);
+int helper_teardown(void **state);
+
+/* Prepare a payload of that source: it must be taken, or refused with the error and the words. */
+void taken(const char *source);
+void refused(const char *source, int err, const char *says);
+
+/* The payload's file as it is afterwards. */
+const Elf64_Sym *symbol(const char *name);
+void absolute(const char *name, uint64_t address);
+unsigned int relocations(uint32_t type);
 
 #endif

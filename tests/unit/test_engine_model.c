@@ -64,13 +64,6 @@ static void list_events(void)
 	}
 }
 
-static u32 setting(const char *name, u32 normal)
-{
-	const char *value = getenv(name);
-
-	return value ? (u32)strtoul(value, NULL, 0) : normal;
-}
-
 /* ---- the beginning, and the end: nothing is left ---- */
 
 static struct engine_config config = {.guest_patches = true,
@@ -245,7 +238,7 @@ static void explore_from(const char *what, const struct model *m, u32 depth)
 
 static void test_every_sequence(void **state)
 {
-	u32 depth = setting("SUTURE_MODEL_DEPTH", DEPTH);
+	u32 depth = rig_setting("SUTURE_MODEL_DEPTH", DEPTH);
 	struct model m;
 
 	(void)state;
@@ -291,11 +284,11 @@ static void random_event(struct model *m)
 
 static void test_random_walk(void **state)
 {
-	u32 n = setting("SUTURE_MODEL_STEPS", STEPS), i;
+	u32 n = rig_setting("SUTURE_MODEL_STEPS", STEPS), i;
 	struct model m;
 
 	(void)state;
-	seed = setting("SUTURE_MODEL_SEED", SEED);
+	seed = rig_setting("SUTURE_MODEL_SEED", SEED);
 	counts = (struct model_counts){0};
 	model_start(&m);
 	for (i = 0; i < n; i++) {

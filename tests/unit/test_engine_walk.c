@@ -368,19 +368,12 @@ static void take_everything_off(void)
 	engine_agent_hello(rig.e);
 }
 
-static u32 setting(const char *name, u32 normal)
-{
-	const char *value = getenv(name);
-
-	return value ? (u32)strtoul(value, NULL, 0) : normal;
-}
-
 static void test_walk(void **state)
 {
-	u32 steps = setting("SUTURE_WALK_STEPS", STEPS), i;
+	u32 steps = rig_setting("SUTURE_WALK_STEPS", STEPS), i;
 
 	(void)state;
-	seed = setting("SUTURE_WALK_SEED", SEED);
+	seed = rig_setting("SUTURE_WALK_SEED", SEED);
 	rig_start(&rig);
 	for (i = 0; i < steps; i++) {
 		rig.hook = intrude;

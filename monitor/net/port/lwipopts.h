@@ -29,7 +29,7 @@
 
 /*
  * Memory. Received frames and queued segments come from one heap, which lies in the pool
- * (net_init() allocates it); the fixed pools below bound what a peer can make us keep.
+ * (net_init() allocates it); the fixed pools below limit the memory that a peer can cause.
  */
 #define MEM_ALIGNMENT	      8
 #define MEM_SIZE	      (1024 * 1024)
@@ -53,9 +53,9 @@
 #define LWIP_CHKSUM_ALGORITHM	 3
 
 /*
- * A connection that we closed first waits twice this long for stragglers (milliseconds). lwIP
- * answers a client that comes again from the same port with nothing that lets it in until then, and
- * clients that poll do come again from the same port within the usual two minutes.
+ * A connection that the monitor closed first waits twice this long for stragglers (milliseconds).
+ * lwIP answers a client that comes again from the same port with nothing that lets it in until
+ * then, and clients that poll do come again from the same port within the usual two minutes.
  */
 #define TCP_MSL 1000UL
 

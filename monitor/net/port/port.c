@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What lwIP calls of the platform: time, randomness, assertions. */
+/* The platform's functions for lwIP: time, random numbers, assertions. */
 #include "arch/platform.h"
 #include "arch/time.h"
 #include "core/log.h"
@@ -21,7 +21,7 @@ u32 net_random(void)
 
 	if (!arch_random(&r, sizeof(r)))
 		return r;
-	/* net_init() has seen the source work: this bridges a moment in which it is exhausted */
+	/* net_init() has checked the source: here it may be exhausted for a moment */
 	state = (state ^ arch_time_us()) * 6364136223846793005ull + 1442695040888963407ull;
 	return (u32)(state >> 32);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stacks of tasks that sleep, looked at before the pause (docs/consistency.md, "Before the pause").
+ * Checking the stacks of sleeping tasks before the pause (docs/consistency.md, "Before the pause").
  *
- * The guest runs meanwhile: lists may be found broken, tasks may be freed and their memory be used
- * for something else. That costs only what is not remembered. What is remembered is believed when a
- * paused guest has a task that sleeps at the same address, made at the same time, that has stopped
- * running as often: then it has slept all the time, and nobody else writes return addresses to its
- * stack.
+ * The guest runs meanwhile: lists may be inconsistent, and tasks may be freed and their memory be
+ * used for something else. A task that is missed for that is checked in the pause. A remembered
+ * task counts in the pause if a task sleeps at the same address, was made at the same time, and has
+ * stopped running as often: then it has slept all the time, and only a task itself writes return
+ * addresses to its stack.
  */
 #include "arch/time.h"
 #include "core/pool.h"
@@ -15,10 +15,10 @@
 #include "lib/string.h"
 #include "patch/check/run.h"
 
-/* Then the rest is left to the pause: the service CPU has other things to do as well. */
+/* After this time the rest is left to the pause: the service CPU has other work to do. */
 #define AHEAD_US 50000
 
-/* A task is in one of so many slots behind one another, or is not remembered. */
+/* A task is in one of this many consecutive slots, or is not remembered. */
 #define SLOTS_LOG2 13
 #define SLOTS	   (1u << SLOTS_LOG2)
 #define PROBES	   16u

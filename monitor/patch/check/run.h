@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One run of the check: what check.c, which finds CPUs, tasks and their stacks, and check_words.c,
- * which judges words, share.
+ * One run of the check: shared by scan.c, which finds CPUs, tasks and their stacks, and words.c,
+ * which judges words.
  */
 #ifndef PATCH_CHECK_RUN_H
 #define PATCH_CHECK_RUN_H
@@ -20,22 +20,22 @@ struct held_cpu {
 	bool located; /* its stack pointer lies on a stack that has been judged */
 };
 
-/* Whose stack is being looked at, and what is known of it: only asked for when a word hits. */
+/* The owner of the stack that is being checked. It is needed only when a word hits. */
 struct stack_owner {
-	const struct guest_task *task; /* sleeps, unless: */
-	const struct held_cpu *cpu;    /* runs there */
+	const struct guest_task *task;
+	const struct held_cpu *cpu; /* the CPU that it runs on; NULL: it sleeps */
 	bool can_unwind, unwound;
 	bool inside; /* it was unwound, and is inside a function */
 };
 
-/* What is looked for, and where it was looked for so far. */
+/* One check: the ranges, and the CPUs that were found. */
 struct check {
 	const struct pause *pause;
-	const struct check_ahead *ahead; /* what was seen before the pause, or NULL */
-	bool guest_runs;		 /* this is that: what is read may be changing */
+	const struct check_ahead *ahead; /* tasks that were checked before the pause, or NULL */
+	bool guest_runs;		 /* the scan before the pause: what is read may be stale */
 	const struct check_range *ranges;
 	u32 nr_ranges;
-	/* code that probes run in place of functions': nobody may be in it, whatever changes */
+	/* copies of instructions that probes execute: no task may be in one, whatever changes */
 	struct check_range probes[2 * GUEST_MAX_SLOT_PAGES];
 	u32 nr_probes;
 	struct check_range hiding[SUTURE_MAX_HIDING]; /* and nobody who runs in this */
@@ -52,20 +52,20 @@ struct check {
 void check_look_for(struct check *c, const struct check_range *ranges, u32 count,
 		    struct transition_report *r);
 
-/* Add the code that probes run. 0 or negative errno: it cannot be found. */
+/* Add the pages of probes' copied instructions. 0 or negative errno: they cannot be found. */
 int check_collect_probes(struct check *c);
 
 /* Judge a task's stack: a guest_for_each_task() function, arg is the struct check. */
 int check_task(const struct guest_task *t, void *arg);
 
 /*
- * Whether the task, asleep, has been asleep ever since nothing was found on its stack; and whether
- * the probes are those of then.
+ * Knows: the task sleeps, and has slept since its stack was found free of hits. Holds: the pages of
+ * probes are those that were found then.
  */
 bool check_ahead_knows(const struct check_ahead *a, const struct guest_task *t);
 bool check_ahead_holds(const struct check_ahead *a, const struct check *c);
 
-/* Say why it cannot be judged; returns err. */
+/* Put the reason why it cannot be judged into the report; returns err. */
 int check_refuse(struct check *c, int err, const char *fmt, ...) __printf_like(3, 4);
 
 /* Words of stacks that are judged from now on belong to t, which sleeps or runs on h. */
@@ -73,7 +73,7 @@ void check_own_stacks(struct check *c, const struct guest_task *t, const struct 
 		      bool can_unwind);
 
 /*
- * Judge a word that is on no stack. 0, or -EBUSY: it hits, and the report names t and `where`.
+ * Judge a word that is not on a stack. 0, or -EBUSY: it hits, and the report names t and `where`.
  * -ETIMEDOUT: it hits when there is no time left to unwind.
  */
 int check_word(struct check *c, u64 word, const struct guest_task *t, const char *where);

@@ -19,7 +19,7 @@ static struct check check;
 
 /* ---- CPUs ---- */
 
-/* The one of the two that is the kernel's; 0 when neither is, or when it cannot be told. */
+/* The base that is the kernel's; 0 if neither of the two is, or if both may be. */
 static u64 find_percpu_base(const struct vcpu_context *ctx)
 {
 	bool first = guest_is_percpu_base(ctx->percpu_base);
@@ -55,7 +55,7 @@ static int collect_cpu(struct check *c, const struct cpu *cpu)
 	return 0;
 }
 
-/* Parked, dead and absent CPUs run nothing, and start from scratch when they come. */
+/* Parked, dead and absent CPUs run nothing, and start with an empty stack. */
 static int collect_cpus(struct check *c, const struct cpu *self)
 {
 	for_each_cpu (cpu) {
@@ -90,8 +90,8 @@ static int judge_registers(struct check *c, const struct held_cpu *h)
 }
 
 /*
- * The CPU's own stacks. They lie on top of one another in any order that exceptions came in: if the
- * stack pointer is on one, any other may be underneath, and so it is looked at in full.
+ * The CPU's own stacks. Exceptions may have nested in any order: if the stack pointer is on one of
+ * them, any other may be in use below it, and is checked in full.
  */
 static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 {
@@ -130,7 +130,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 /* ---- tasks ---- */
 
 /*
- * What the held CPUs say about a task: the lowest stack pointer on its stack, and whether all CPUs
+ * A task as the held CPUs have it: the lowest stack pointer on its stack, and whether all CPUs
  * whose current task it is are in user mode.
  */
 struct running {
@@ -168,8 +168,8 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 }
 
 /*
- * From where up the task's stack is in use. When in doubt all of it: stale words below the stack
- * pointer can only make a false hit.
+ * The lowest address from which the task's stack is in use. In doubt all of it is: stale words
+ * below the stack pointer can only make a false hit.
  */
 static u64 stack_in_use(const struct guest_task *t, const struct running *run)
 {
@@ -198,7 +198,7 @@ static int judge_hooked(u64 address, const char *kind, void *arg)
 	return check_word(h->c, address, h->t, kind);
 }
 
-/* Whether it is clear where the task is: nowhere but asleep, or on one CPU and no other. */
+/* Is it certain where the task is: asleep, or on exactly one CPU? */
 static bool is_clear(const struct check *c, const struct guest_task *t, const struct running *run)
 {
 	return !c->guest_runs &&
@@ -239,7 +239,7 @@ int check_task(const struct guest_task *t, void *arg)
 	return err;
 }
 
-/* Those that the kernel keeps for all tasks together. */
+/* Those that the kernel keeps in one table for all tasks. */
 static int judge_kretprobe(u64 address, u64 task, void *arg)
 {
 	struct check *c = arg;
@@ -289,7 +289,7 @@ static bool is_held_base(struct check *c, u64 base)
 
 /*
  * A CPU that died left its run queue behind, and others may take tasks from it. Which of the
- * kernel's CPUs it was is not known: all count that are not held.
+ * kernel's CPUs it was is not known: the queues of all that are not held are searched.
  */
 static int judge_left_queues(struct check *c)
 {
@@ -354,7 +354,7 @@ static void add_probe(struct check *c, u64 start, u64 end, const char *name)
 
 static int add_slot_page(u64 page, void *arg)
 {
-	/* The page begins with an instruction: one who has jumped there is in the function. */
+	/* The page begins with an instruction: a task that has jumped to it is in the function. */
 	add_probe(arg, page - 1, page + PAGE_SIZE, "a kprobe's copy of instructions");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The rule, applied to words: which hit, and which of these are stale. */
+/* The rule: which words hit, and which of these are stale. */
 #include "arch/pac.h"
 #include "guest/mem.h"
 #include "lib/errno.h"
@@ -61,15 +61,15 @@ static const struct check_range *find_range(const struct check_range *ranges, u3
 									    : NULL;
 }
 
-/* Most words are no code addresses, and are done with here. */
+/* Most words are no code addresses, and are rejected here. */
 static inline bool is_far(const struct check *c, u64 word)
 {
 	return word - c->lowest - 1 >= c->span;
 }
 
 /*
- * Where functions hide something, interrupts are off: what sleeping tasks have of them is old, or
- * from before or behind that place.
+ * Interrupts are off where such functions hide something. An address in one on the stack of a
+ * sleeping task is stale, or from before or after that place.
  */
 static const struct check_range *find_hit(const struct check *c, u64 word,
 					  const struct guest_task *t)
@@ -146,7 +146,7 @@ static int judge_near(struct check *c, u64 word, u64 at, const struct guest_task
 
 	if (!hit)
 		return 0;
-	/* Rare, but dear when many stacks have one. */
+	/* Rare, but expensive when many stacks have one. */
 	if (c->owner.can_unwind && !c->owner.unwound && !pause_left_us(c->pause))
 		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
 				    c->r->tasks_checked);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The agent's side: who is there, sysfs, modules, and what is undone. DECLARE has its own file. */
+/* The agent's side: its coming and going, sysfs, WITHDRAW and drops. DECLARE has its own file. */
 #include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
@@ -46,7 +46,7 @@ static void bury_orphan(struct engine *e, struct patch *p)
 	patch_set_phase(p, PHASE_FAILED);
 }
 
-/* The agent that ran this patch is gone without a word: its kernel has started anew, or it died. */
+/* The agent that ran this patch is gone without BYE: its kernel has started anew, or it died. */
 static void lose_agent(struct engine *e, struct patch *p)
 {
 	u32 i;
@@ -65,7 +65,7 @@ static void lose_agent(struct engine *e, struct patch *p)
 	p->stuck = p->returning = false;
 	p->todo = TODO_NOTHING;
 	if (has_redirect(p)) {
-		/* what is on stays on: half an answer would be worse */
+		/* what is on stays on: to take off a part would be worse */
 		p->enabled = p->on = p->live = true;
 		p->unload = false;
 		for (i = 0; i < p->nr_objects; i++)
@@ -270,7 +270,7 @@ void engine_dropped(struct engine *e, u64 key)
 				continue;
 			f->on = false;
 			if (strcmp(p->objects[f->object].name, "vmlinux"))
-				continue; /* its module goes: the patch is as good as before */
+				continue; /* its module goes: nothing of the patch has changed */
 			format(p->why, sizeof(p->why),
 			       "the guest dropped the redirect of '%s' (reboot, kexec, or its "
 			       "payload's memory was freed)",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A patch goes off without the agent, whose guest hangs: the monitor goes through the steps itself
- * and leaves out what only the guest could do. No callback runs, and the module stays loaded. The
- * agent may come back: then it is told to let go of the module, and all is as if it had been there.
+ * Reverting a patch without the agent, because the guest hangs. The engine runs the steps itself,
+ * without those that only the guest can do: no callback runs, and the module stays loaded. If the
+ * agent answers again it gets the step RETIRED, and puts the module.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -12,7 +12,7 @@
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
 
-/* ---- steps that nobody does ---- */
+/* ---- steps that are left out ---- */
 
 static void leave_out(struct engine *e, struct patch *p, const struct suture_step_reply *r)
 {
@@ -24,7 +24,7 @@ static void leave_out(struct engine *e, struct patch *p, const struct suture_ste
 		retired->held = true;
 }
 
-/* Bring the script under way, which is of p's life, to its end. */
+/* Run the script under way, which is p's, to its end. */
 static void go_on_alone(struct engine *e, struct patch *p)
 {
 	struct suture_step_reply r;
@@ -87,7 +87,7 @@ void patch_say_off_alone(struct patch *p)
 	log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
 }
 
-/* ---- the operator's wish ---- */
+/* ---- the operator's request ---- */
 
 static int check_silent(const struct engine *e, const struct patch *p, char *why, size_t why_size)
 {
@@ -102,7 +102,7 @@ static int check_silent(const struct engine *e, const struct patch *p, char *why
 	return -EBUSY;
 }
 
-/* Is there something that the monitor could take off? */
+/* Is something of it in force, or may it come into force? */
 static int check_in_force(const struct engine *e, const struct patch *p, char *why, size_t why_size)
 {
 	bool starts = e->run.kind != SCRIPT_NONE && e->run.pump == SUTURE_PUMP_INIT;
@@ -147,7 +147,7 @@ static int check_state(struct engine *e, struct patch *p, char *why, size_t why_
 	return -EINVAL;
 }
 
-/* Whatever it was about to do with the agent it does alone. */
+/* What it was about to do with the agent it does alone. */
 static void catch_up(struct engine *e, struct patch *p)
 {
 	p->alone = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * New code that does not run where it should: others call clones of its function directly, or
- * nobody calls the function.
+ * New code that may not run: other functions call clones of its function directly, or nothing calls
+ * the function.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -47,7 +47,7 @@ static void copy_clone(const struct patch *p, struct suture_decl_clone *to,
 		    p->name, to->name, to->nr_callers, to->callers[0]);
 }
 
-/* Room for so many more behind p->nr_clones. */
+/* Make room for that many more behind p->nr_clones. */
 static int grow_clones(struct engine *e, struct patch *p, u32 more)
 {
 	struct suture_decl_clone *old = p->clones;
@@ -121,7 +121,7 @@ u32 patch_more_clones(const struct patch *p)
 	return more;
 }
 
-/* ---- functions that nobody calls ---- */
+/* ---- functions without callers ---- */
 
 bool patch_is_uncalled(const struct patch *p, u32 func)
 {
@@ -171,7 +171,7 @@ void patch_take_uncalled(struct patch *p)
 	}
 }
 
-/* ---- both ---- */
+/* ---- clones and functions without callers ---- */
 
 bool patch_is_doubtful(const struct patch *p, char *why, size_t size)
 {

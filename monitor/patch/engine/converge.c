@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is done about a transition that does not get on: attempts further and further apart, the
- * fake signal to those who sleep in the function, and a word to the operator when somebody always
- * does.
+ * What the engine does about a transition that is blocked. It makes attempts at growing intervals,
+ * has the agent send the fake signal to tasks that sleep in the function, and tells the operator if
+ * a task always sleeps there.
  *
- * Linux sends its fake signal to all remaining tasks at once, and each of them is switched on its
- * way out. Here everybody must be out of the function in the same moment, and an attempt names one
- * blocker only. So signals go out in rounds: for ROUND_US each new blocker gets his as soon as he
- * is met, and the agent holds those who had theirs at their way out to user mode meanwhile.
+ * Linux sends its fake signal to all remaining tasks at once, and switches each of them when it
+ * returns to user mode. Here all tasks must be out of the function at the same moment, and an
+ * attempt names one blocker only. So signals are sent in rounds: for ROUND_US each new blocker gets
+ * one as soon as an attempt names it, and the agent holds the tasks that had one before they return
+ * to user mode.
  *
- * No signal moves an idle task, but it leaves all that it is in, except for its main loop, when its
- * CPU has something to run. The agent gives every CPU something to run for the length of an
- * attempt. That costs next to nothing, and an idle CPU will hardly be out of the function by
- * itself: it is asked for as soon as an idle task blocks, IDLE_TRIES times until the next round.
+ * An idle task takes no signal. But it leaves every function except its main loop when its CPU has
+ * something to run. The agent gives every CPU something to run for the length of an attempt. This
+ * costs little, and an idle CPU seldom leaves the function by itself. So the engine asks for it as
+ * soon as an idle task blocks, IDLE_TRIES times until the next round.
  */
 #include "core/log.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "patch/engine/script.h"
 
-#define SIGNAL_FIRST_US 5000000ull  /* from the first attempt that somebody blocked */
+#define SIGNAL_FIRST_US 5000000ull  /* from the first attempt that was blocked */
 #define SIGNAL_US	15000000ull /* Linux's SIGNALS_TIMEOUT: 15 attempts, one a second */
 #define ROUND_US	1000000ull
 #define IDLE_TRIES	5
@@ -83,7 +84,7 @@ static void look_for_signal(struct engine *e, u64 now, const struct blocker *b, 
 		c->signal_pid = 0;
 		return;
 	} else if (!changed) {
-		return; /* he has had his, or is about to */
+		return; /* it has had its signal, or is about to */
 	}
 	c->signal_pid = b->pid; /* 0: an idle task */
 }
@@ -94,7 +95,7 @@ u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b)
 	bool other = c->pid != b->pid, round = now < c->round_end_us;
 	bool changed = other || strcmp(c->func, b->func);
 
-	/* where somebody always sleeps, one who follows another is no news */
+	/* in a function that always has a sleeper, another task is not a new blocker */
 	if (changed && (round || !e->transition->stuck || strcmp(c->func, b->func)))
 		c->delay_us = e->config.retry_us;
 	c->pid = b->pid;
@@ -143,6 +144,6 @@ bool script_signal(struct engine *e, struct script *s, struct suture_step_reply 
 	c->leave_idle = false;
 	c->signal_pid = 0;
 	c->delay_us = e->config.retry_us;
-	e->next_attempt_us = e->ops.now_us(e->ops.ctx) + c->delay_us; /* let him go */
+	e->next_attempt_us = e->ops.now_us(e->ops.ctx) + c->delay_us; /* release it */
 	return script_finish(e, r, SUTURE_STEP_WAIT, 0);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the agent declares, checked. */
+/* The checks of the agent's declaration. */
 #include "patch/engine/declaration.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
 
-/* Sizes in kallsyms reach to the next symbol: padding behind the function is counted. */
+/* Sizes in kallsyms reach to the next symbol: they include the padding behind the function. */
 #define PADDING_MAX 64
 
-/* ---- the message in itself ---- */
+/* ---- the message's structure ---- */
 
 static bool is_terminated(const char *s, size_t size)
 {
@@ -153,7 +153,7 @@ static int check_old(const struct engine *e, struct declaration *d,
 	return check_sites(e, d, f);
 }
 
-/* A function may have several names, as system calls do: the address tells. */
+/* A function may have several names, as system calls do: compare addresses. */
 static int check_twice(struct declaration *d, const struct suture_decl_func *f,
 		       const struct suture_decl_func *other)
 {
@@ -330,7 +330,7 @@ int declaration_match(struct declaration *d, const struct bundle *b)
 	return r;
 }
 
-/* ---- against the patches that are there ---- */
+/* ---- against the installed patches ---- */
 
 static const struct suture_decl_state *declared_state(const struct declaration *d, u64 id)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A declaration of the agent's, while it is looked at: nothing in it is believed before it has been
- * compared with the kernel's text, the manifest, and the patches that are there. All functions
- * return 0 or negative errno, with d->why for people.
+ * The checks of the agent's declaration. Nothing in it is used before it has been compared with the
+ * kernel's text, the manifest, and the patches that are installed. All functions return 0 or
+ * negative errno, with the reason in d->why.
  */
 #ifndef PATCH_ENGINE_DECLARATION_H
 #define PATCH_ENGINE_DECLARATION_H
@@ -21,14 +21,14 @@ struct declaration {
 
 #define refuse(d, error, ...) (format((d)->why, sizeof((d)->why), __VA_ARGS__), -(error))
 
-/* The message in itself, and against the kernel's text; fills *d. */
+/* Check the message's structure, and its addresses against the kernel's text; fills *d. */
 int declaration_check(const struct engine *e, struct declaration *d,
 		      const struct suture_declare *m);
-/* Against the manifest of the bundle. */
+/* Compare it with the manifest of the bundle. */
 int declaration_match(struct declaration *d, const struct bundle *b);
-/* Against the states of the patches that are there. */
+/* Compare its states with those of the patches that are installed. */
 int declaration_compatible(struct engine *e, struct declaration *d);
-/* Has the guest all of its functions? */
+/* Does the guest have all of its functions? */
 int declaration_missing(struct declaration *d);
 
 #endif

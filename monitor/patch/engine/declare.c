@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * DECLARE: the patch, as the agent read it from the payload. Nothing in it is believed before it
- * has been compared with the kernel's text, the manifest, and the patches that are there.
+ * DECLARE: the patch, as the agent read it from the payload. Nothing in it is used before it has
+ * been compared with the kernel's text, the manifest, and the installed patches.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -112,7 +112,7 @@ static int find_record(struct engine *e, struct declaration *d, struct patch **o
 	return 0;
 }
 
-/* What Linux looks at before it looks whether another patch is in transition, in its order. */
+/* Linux's checks before it checks for another patch in transition, in Linux's order. */
 static enum script_kind refusal_of(struct engine *e, struct declaration *d, int *error)
 {
 	*error = declaration_compatible(e, d);
@@ -122,7 +122,7 @@ static enum script_kind refusal_of(struct engine *e, struct declaration *d, int 
 	return *error ? SCRIPT_REFUSE_MISSING : SCRIPT_NONE;
 }
 
-/* The agent is told by its pump, which has Linux's words for the guest's log. */
+/* The agent gets the error by its pump, with Linux's message for the guest's log. */
 static int refuse_by_pump(struct engine *e, struct declaration *d, struct patch *p,
 			  enum script_kind script, int error)
 {
@@ -161,7 +161,7 @@ static int take_declaration(struct engine *e, struct declaration *d, struct patc
 
 /* ---- a replaced patch comes back ---- */
 
-/* Only what lies in modules may have moved since it was declared first. */
+/* Only addresses in modules may have changed since the first declaration. */
 static int match_record(struct declaration *d, const struct patch *p)
 {
 	const struct suture_declare *m = d->m;
@@ -252,7 +252,7 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	int r, error;
 
 	engine_hear(e);
-	/* what comes in a moment is no reason to fail: Linux would wait for its mutex */
+	/* steps that end in a moment are no reason to fail: Linux would wait for its mutex */
 	if (!again &&
 	    (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo == TODO_COMPLETE)))
 		return -EAGAIN;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The driver: whose turn it is, what its next step is, and what time brings. */
+/* The driver: which script runs, its next step, and what is due by time. */
 #include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
@@ -105,7 +105,7 @@ bool script_become(struct script *s, enum script_kind kind)
 	return false;
 }
 
-/* ---- whose step it is ---- */
+/* ---- which script runs ---- */
 
 static script_fn *const scripts[] = {
 	[SCRIPT_ENABLE] = script_enable,
@@ -185,7 +185,8 @@ bool engine_begin_todo(struct engine *e, struct patch *p)
 	return true;
 }
 
-/* Linux completes a transition under the mutex under which it switched: nobody comes between. */
+/* Linux completes a transition under the mutex under which it switched: no other script may run
+ * between. */
 static bool must_complete(const struct engine *e)
 {
 	return e->transition && e->transition->todo == TODO_COMPLETE;
@@ -238,7 +239,7 @@ void engine_step(struct engine *e, const struct suture_step *m, struct suture_st
 
 /* ---- time ---- */
 
-/* Is there something to do that the engine does for itself? */
+/* Is there something that the engine does without the agent? */
 static bool wants_no_agent(const struct patch *p)
 {
 	return p && (p->orphan || p->alone) && p->todo != TODO_NOTHING;

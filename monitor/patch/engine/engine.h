@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The engine: patch > object > func and state, and the transitions between them. Pure logic: it
- * knows neither pages nor CPUs; what it needs done it asks of struct engine_ops, and the agent is
- * driven through steps. Everything runs on the service CPU, one call at a time.
+ * knows neither pages nor CPUs. It acts through struct engine_ops, and on the guest through the
+ * steps that it gives the agent. Everything runs on the service CPU, one call at a time.
  *
  * The order of callbacks, switches and messages is Linux's (kernel/livepatch/core.c and
  * transition.c of 6.1), as documents 000 to 003 describe it; docs/semantics.md names the rule for
@@ -46,13 +46,13 @@ struct engine_ops {
 	int (*try_switch)(void *ctx, const struct switch_set *set, u64 budget_us,
 			  struct transition_report *r);
 	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
-	/* readback_redirect(); NULL: nobody looks. */
+	/* readback_redirect(); NULL: redirects are not read back. */
 	int (*look)(void *ctx, u64 key, u64 to, char *why, size_t why_size);
 	/* Is [va, va+len) text of vmlinux (module false) or of the module area (true)? */
 	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
 	const u8 *(*build_id)(void *ctx, u32 *len);
-	/* panic_suspected(): 1, 0 or negative errno; NULL: nobody can tell. */
+	/* panic_suspected(): 1, 0 or negative errno; NULL: it is never suspected. */
 	int (*panic_suspected)(void *ctx);
 	u64 (*now_us)(void *ctx);
 	void *(*alloc)(void *ctx, size_t size); /* zeroed; NULL when out */
@@ -61,7 +61,7 @@ struct engine_ops {
 };
 
 struct engine_config {
-	bool guest_patches;	      /* accept patches that no bundle stands behind */
+	bool guest_patches;	      /* accept patches without a bundle */
 	bool guest_may_disable;	      /* accept engine_set() */
 	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
 	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
@@ -69,7 +69,7 @@ struct engine_config {
 
 struct engine *engine_create(const struct engine_ops *ops, const struct engine_config *config);
 void engine_destroy(struct engine *e);
-/* As it was created with. */
+/* The configuration that it was created with. */
 const struct engine_config *engine_config(const struct engine *e);
 
 /* ---- the operator's side; `why` gets one line that names the thing and the way out ---- */
@@ -79,13 +79,13 @@ const struct engine_config *engine_config(const struct engine *e);
  * which it returns with ops->free(ctx, data, size). The agent is told by engine_work() to load it.
  * -EEXIST: a patch of that name is loaded or loading; -ESRCH: no agent, or it has been silent for
  * 10 s; -ENOEXEC: for another build-id than the guest's; -EBUSY: another patch is being loaded or
- * in transition; -ENOMEM. Whatever it is, `why` says it, and nothing has changed.
+ * in transition; -ENOMEM. On an error `why` has the reason, and nothing has changed.
  */
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
 /*
- * Of a patch that was just uploaded: refuse it if others call clones of its functions, or nobody
- * calls a function. Before the agent is heard again.
+ * Refuse the patch, which was just uploaded, if other functions call clones of its functions, or if
+ * a function has no callers. To be called before the agent's next message.
  */
 void engine_be_strict(struct engine *e, const char *name);
 
@@ -99,17 +99,17 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 
 /*
  * Take the patch off without the agent, which must be silent or gone: no callback runs, the module
- * stays loaded; the redirects go off with a switch that is tried as ever. force: it looks only at
- * the bytes of the jumps, and the module is never unloaded; may come later, when the first call
- * does not get on. When it is off, `why` says what was left out; once the agent is heard again it
- * lets go of the module, which engine_revert() then unloads. -ENOENT; -EBUSY: the agent answers,
+ * stays loaded. The redirects are removed by a switch that is repeated until it succeeds. force:
+ * the switch checks only the bytes of the jumps, and the module is never unloaded; may be given in
+ * a second call. When the patch is off, `why` says what was left out. When the agent answers again,
+ * it puts the module, which engine_revert() then unloads. -ENOENT; -EBUSY: the agent answers,
  * nothing is in force, or something else is under way; -EINVAL: block_disable.
  */
 int engine_revert_below(struct engine *e, const char *name, bool force, char *why, size_t why_size);
 
 /*
  * Go back from a cumulative patch to those that it replaced, in one switch, and have its module
- * unloaded. -ENOENT: not applied; -EINVAL: it replaced nothing, or a state stands in the way;
+ * unloaded. -ENOENT: not applied; -EINVAL: it replaced nothing, or a state forbids it;
  * -ENODEV: what it replaced was unloaded since; -EBUSY: it, or another patch, is under way, or it
  * replaced by force; -ESRCH: as above. If it fails later (a module went, a pre_patch refused) the
  * patch stays applied, with `error` and `why`.
@@ -145,7 +145,7 @@ enum patch_phase {
 	PHASE_RETURNING,    /* the patch that replaced it is being rolled back */
 	PHASE_UNLOADING,
 	PHASE_REVERTED, /* gone; kept for its report until engine_clear() or a new upload */
-	PHASE_FAILED,	/* `error` and `why` say how; nothing of it is in force */
+	PHASE_FAILED,	/* `error` and `why` say why; nothing of it is in force */
 };
 
 const char *patch_phase_name(enum patch_phase p); /* "uploaded", "loading", ... */
@@ -155,8 +155,8 @@ struct patch_func_info {
 	char name[SUTURE_SYM_LEN];
 	u64 old_addr, old_size, new_addr;
 	bool redirected;
-	char covered_by[SUTURE_NAME_LEN];   /* redirected, and this newer patch's code runs; "" */
-	bool uncalled;			    /* nobody calls the original, nor holds its address */
+	char covered_by[SUTURE_NAME_LEN]; /* redirected, but this newer patch's code runs; or "" */
+	bool uncalled;			  /* nothing calls the original or has its address */
 	char not_in_force[SUTURE_TEXT_LEN]; /* redirected, and why other code runs; "": it does not
 					     */
 };
@@ -164,7 +164,7 @@ struct patch_func_info {
 struct patch_object_info {
 	char name[SUTURE_NAME_LEN];
 	bool loaded;
-	bool patched; /* takes part in its patch: on, or to be on with the switch under way */
+	bool patched; /* switched on, or to be switched on by the transition under way */
 };
 
 struct patch_state_info {
@@ -181,21 +181,21 @@ struct patch_info {
 	bool replace, from_bundle, forced;
 	u32 stack_order; /* from 1, the oldest; 0: not on the stack */
 	int error;	 /* 0 or negative errno of the last operation */
-	bool stuck;	 /* in transition, and somebody always sleeps in one function: `why` */
-	/* for people: with error what went wrong, without it what is worth knowing */
+	bool stuck; /* in transition, and one function always has a sleeping task in it: `why` */
+	/* for people: the reason of `error`, or a remark if there is no error */
 	char why[REASON_LEN];
 	u32 nr_objects, nr_funcs, nr_states;
-	u32 nr_not_in_force;	    /* of the functions: redirected, and other code runs */
-	u32 nr_clones, more_clones; /* so many more than are listed */
+	u32 nr_not_in_force;	    /* functions that are redirected while other code runs */
+	u32 nr_clones, more_clones; /* more_clones: those that are not listed */
 	struct transition_report apply, revert; /* of the last of each */
 };
 
-/* Code that the patch does not replace: others call this clone of its function directly. */
+/* A clone of a function that the patch does not replace; other functions call it directly. */
 struct patch_clone_info {
 	char object[SUTURE_NAME_LEN];
 	char func[SUTURE_SYM_LEN];
 	char name[SUTURE_SYM_LEN];
-	u32 nr_callers; /* of these are named: */
+	u32 nr_callers; /* nr_named of them are in callers[] */
 	u32 nr_named;
 	char callers[SUTURE_MAX_CALLERS][SUTURE_CALLER_LEN];
 };
@@ -209,19 +209,19 @@ int engine_patch_clone(const struct engine *e, u32 i, u32 clone, struct patch_cl
 
 /* The look once a second at all functions that are redirected. */
 struct look_stats {
-	u64 functions; /* that the last one found on */
-	u64 last_us;   /* what it took of the service CPU's time, */
-	u64 max_us;    /* and the most that any took in one go */
+	u64 functions; /* redirected functions in the last look */
+	u64 last_us;   /* service CPU time of the last look */
+	u64 max_us;    /* the longest uninterrupted part of a look */
 };
 
 void engine_look_stats(const struct engine *e, struct look_stats *s);
 
-/* How the guest is, as far as its agent's words tell. */
+/* The guest's state, as far as its agent's messages and its CPUs show it. */
 enum guest_state {
 	GUEST_UNKNOWN, /* no agent has registered */
 	GUEST_ALIVE,
-	GUEST_SILENT,	/* its agent has said nothing for 10 s */
-	GUEST_PANICKED, /* as its agent says, or as its CPUs have looked for 10 s of silence */
+	GUEST_SILENT,	/* no message from its agent for 10 s */
+	GUEST_PANICKED, /* its agent said so, or its CPUs were halted for 10 s of silence */
 	GUEST_STATES
 };
 
@@ -229,25 +229,25 @@ const char *guest_state_name(enum guest_state s); /* "unknown", "alive", ... */
 
 struct guest_health {
 	enum guest_state state;
-	u64 silent_us; /* since the agent's last word; 0 while there is no agent */
-	char why[160]; /* what is wrong, for people; "" if nothing is known to be */
+	u64 silent_us; /* since the agent's last message; 0 while there is no agent */
+	char why[160]; /* what is wrong, for people; "" if nothing is */
 };
 
 void engine_guest_health(const struct engine *e, struct guest_health *h);
 
 /* Shadow variables in the guest, as the agent last counted them. */
 struct shadow_total {
-	bool known; /* it has */
+	bool known; /* the agent has counted them */
 	u64 when_us;
 	u64 count, bytes;	    /* of all */
-	u64 more_count, more_bytes; /* of these: with ids beyond the nr_ids that are listed */
+	u64 more_count, more_bytes; /* of all: those with ids that are not listed */
 	u32 nr_ids;
 };
 
 struct shadow_id {
 	u64 id, count, bytes;
 	char patch[SUTURE_NAME_LEN]; /* that owns the state of this id, "" if there is none */
-	bool is_shadow;		     /* and with that state they go */
+	bool is_shadow;		     /* they are freed with that state */
 };
 
 void engine_shadow_total(const struct engine *e, struct shadow_total *total);
@@ -257,14 +257,15 @@ int engine_shadow_id(const struct engine *e, u32 i, struct shadow_id *info);
 /*
  * ---- the agent's side: one function for each message ----
  *
- * Replies come zeroed with their header filled; these fill in the rest. -EAGAIN of any of them
- * means that somebody else's steps are under way: post the message again in a millisecond, as Linux
- * would wait for its mutex.
+ * The caller passes replies zeroed, with their header filled; these functions fill in the rest.
+ * -EAGAIN means that the steps of another context are under way: the agent posts the message again
+ * in a millisecond, where Linux would wait for its mutex.
  */
 
 /*
- * An agent registered. What its predecessor left undone is failed; patches that are on stay on, and
- * are reported as having lost their agent: reverting one runs no callbacks and unloads nothing.
+ * An agent has registered. Patches that its predecessor left in progress fail. Patches that are on
+ * stay on, and are reported as having lost their agent: reverting one runs no callbacks and unloads
+ * nothing.
  */
 void engine_agent_hello(struct engine *e);
 int engine_agent_bye(struct engine *e); /* -EBUSY while patches are declared or loading */
@@ -275,34 +276,35 @@ int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_f
 int engine_loaded(struct engine *e, const struct suture_loaded *m);
 /* m is a private copy, of m->msg.size bytes. Every count, index and address in it is untrusted. */
 /*
- * 0: pump it with SUTURE_PUMP_INIT. -EPERM: no bundle stands behind it and guest_patches is off;
+ * 0: pump it with SUTURE_PUMP_INIT. -EPERM: it has no bundle and guest_patches is off;
  * -EBUSY: another patch is in transition; -EEXIST; -EBADMSG: not what the manifest says;
- * -ECANCELED: others call clones of its functions, or nobody calls one, and the operator asked for
- * strictness; -EINVAL, -E2BIG, -EMSGSIZE, -ENOENT, -EFAULT: malformed; or what switch_validate()
- * says. The reason is in the patch's `why` and the log.
+ * -ECANCELED: the operator asked for strictness, and other functions call clones of its functions
+ * or a function has no callers; -EINVAL, -E2BIG, -EMSGSIZE, -ENOENT, -EFAULT: malformed; or what
+ * switch_validate() says. The reason is in the patch's `why` and the log.
  */
 int engine_declare(struct engine *e, const struct suture_declare *m);
 /*
- * The payload's text is about to go, before its redirects were on; no callback runs. A negative
- * DONE to SUTURE_PUMP_INIT has done this already. -ENOENT; -EBUSY: it is on.
+ * The payload's text is about to be freed, before its redirects were on; no callback runs. A
+ * negative DONE to SUTURE_PUMP_INIT has done this already. -ENOENT; -EBUSY: it is on.
  */
 int engine_withdraw(struct engine *e, const char *name);
 /*
  * The next step for the pump that m describes. Each pump gets the steps of its own work only, and
- * WAIT while another's are under way (SUTURE_PUMP_MODULE must then ask again; for SUTURE_PUMP_INIT
- * and _SYSFS WAIT is the end: the poll worker goes on). RETIRED and CALLBACK name their patch in
- * the reply. A negative DONE to SUTURE_PUMP_INIT implies RETIRED.
+ * WAIT while another pump's steps are under way (SUTURE_PUMP_MODULE must then ask again; for
+ * SUTURE_PUMP_INIT and _SYSFS WAIT is the end, and the poll thread goes on). RETIRED and CALLBACK
+ * name their patch in the reply. A negative DONE to SUTURE_PUMP_INIT implies RETIRED.
  */
 void engine_step(struct engine *e, const struct suture_step *m, struct suture_step_reply *reply);
 /*
- * 0: pump SUTURE_PUMP_SYSFS. -EINVAL: as Linux, it is so already; -EBUSY; -ENOENT; -EPERM: the
- * configuration forbids it.
+ * 0: pump SUTURE_PUMP_SYSFS. -EINVAL: it has that value already, as in Linux; -EBUSY; -ENOENT;
+ * -EPERM: the configuration forbids it.
  */
 int engine_set(struct engine *e, const struct suture_set *m);
 /*
  * COMING and GOING: 0, then pump SUTURE_PUMP_MODULE with the module's name until DONE (a negative
- * one refuses a COMING module). After GOING the agent makes sure with SUTURE_HC_DROP_RANGE. LIVE
- * and GOING matter for payloads too: GOING of a payload that was not retired undoes its patch.
+ * one refuses a COMING module). After GOING the agent drops what is left with SUTURE_HC_DROP_RANGE.
+ * LIVE and GOING are sent for payloads too: GOING of a payload that was not retired undoes its
+ * patch.
  */
 int engine_module(struct engine *e, const struct suture_module *m);
 int engine_query(struct engine *e, const char *name, struct suture_patch_state *reply);
@@ -321,15 +323,16 @@ int engine_overridden(struct engine *e, const struct suture_overridden *m);
 u64 engine_tick(struct engine *e);
 
 /*
- * The guest's kernel is no more, and every redirect with it: its patches have failed, `why` says of
- * what; there is no agent. Any phase.
+ * The guest's kernel is gone, and every redirect with it. Its patches fail with `why`, and there is
+ * no agent any more. Any phase.
  */
 void engine_kernel_gone(struct engine *e, const char *why);
 
-/* The guest's kernel has panicked, as its agent says; why: its words, or "". Any phase. */
+/* The agent said that the guest's kernel has panicked; why: the kernel's message, or "". Any phase.
+ */
 void engine_panicked(struct engine *e, const char *why);
 
-/* The redirect with this key was dropped behind the engine's back (SUTURE_HC_DROP_*). Any phase. */
+/* The redirect with this key was dropped by a guest CPU (SUTURE_HC_DROP_*). Any phase. */
 void engine_dropped(struct engine *e, u64 key);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is the guest well? Its agent's last word says; when there is none, it may have panicked before
- * its agent could say so. Then all its CPUs but one are halted for ever: that is looked for while
- * it is silent, with a pause now and then, so that a guest that is well has not one exit of it.
+ * The state of the guest. Its agent's messages show it. A guest whose agent is silent may have
+ * panicked before the agent could say so: then all its CPUs but one are halted for ever. The engine
+ * looks for that in a pause from time to time, only while the agent is silent, so that a healthy
+ * guest has no exits for it.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -34,8 +35,8 @@ void engine_hear(struct engine *e)
 
 /* ---- panics ---- */
 
-#define LOOK_US	  5000000ull  /* of silence until the first look, and between two */
-#define HALTED_US 10000000ull /* CPUs that are halted for so long stay so */
+#define LOOK_US	  5000000ull  /* silence before the first look, and time between two looks */
+#define HALTED_US 10000000ull /* CPUs that are halted for this long stay halted */
 
 void engine_panicked(struct engine *e, const char *why)
 {

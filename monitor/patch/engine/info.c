@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the API and the guest are shown of patches. */
+/* What the API and the guest's sysfs show of patches. */
 #include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
@@ -147,7 +147,7 @@ int engine_query(struct engine *e, const char *name, struct suture_patch_state *
 	if (!p)
 		return -ENOENT;
 	reply->enabled = p->enabled;
-	/* A script that is not at its end is transition too: Linux shows it under its mutex. */
+	/* An unfinished script counts as transition too: Linux runs it under its mutex. */
 	reply->transition = e->transition == p || (e->run.kind != SCRIPT_NONE && e->run.patch == p);
 	reply->forced = p->forced;
 	reply->stack_order = stack_order(e, p);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Loads and unloads of payloads, which the agent is asked for: what it fetches, how they end. */
+/* Loads and unloads of payloads by the agent: the requests, the payload's bytes, the results. */
 #include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
@@ -142,14 +142,14 @@ static void load_ended(struct engine *e, struct patch *p, s32 result, const char
 		engine_start_unload(e, p);
 		return;
 	}
-	/* the kernel brings init_module(2) to its end, whatever became of the helper */
+	/* the kernel completes init_module(2) even if the helper was killed */
 	if (p->installed && p->live) {
 		log_limited(LOG_PATCH, LOG_WARN,
 			    "patch '%s': its module is loaded, whatever the guest reports",
 			    p->name);
 		return;
 	}
-	/* Its own steps have said why, if it came so far: that is closer to the cause. */
+	/* If its own steps have failed before, their reason stays: it is closer to the cause. */
 	patch_blame(p, result, "the guest did not load the payload: %s; " PAYLOAD_HINT,
 		    text[0] ? text : errno_name(result));
 	if (p->installed) {
@@ -218,7 +218,7 @@ static void load_timed_out(struct engine *e, struct patch *p)
 	patch_set_phase(p, PHASE_FAILED);
 }
 
-/* Nobody fetched it: a guest that hangs is named long before a load would be given up. */
+/* The agent did not fetch it: report a guest that hangs long before a load would time out. */
 static void fetch_timed_out(struct engine *e, struct patch *p, u64 silent_us)
 {
 	engine_free_bundle(e, p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of a patch, top to bottom: enable, complete, disable, complete, and what may come
+ * The life of a patch, from top to bottom: enable, complete, disable, complete, and what may happen
  * between. The order of callbacks and messages, and the messages, are those of Linux 6.1
  * (kernel/livepatch/core.c and transition.c); states are those of document 002.
  */
@@ -112,7 +112,7 @@ bool script_complete_patching(struct engine *e, struct script *s, struct suture_
 		p->objects[s->i].post_patched = true;
 		CALL_OBJECT(s, r, p, s->i, SUTURE_CB_POST_PATCH);
 	}
-	/* the states that were replaced: nobody is left who has them */
+	/* the states that were replaced, and that no patch has any more */
 	for (s->i = engine_count_states(e); s->i-- > 0;) {
 		st = engine_nth_state(e, s->i, &owner);
 		if (!st->pre_patched || patch_stays(e, owner))
@@ -219,7 +219,7 @@ bool script_complete_unpatching(struct engine *e, struct script *s, struct sutur
 	}
 	GIVE(s, script_say(r, SAY_NOTICE, "'%s': unpatching complete", p->name));
 
-	/* klp_enable_patch() that fails undoes itself what it has set up */
+	/* a klp_enable_patch() that fails undoes what it has set up by itself */
 	if (s->pump != SUTURE_PUMP_INIT && !p->forced)
 		GIVE(s, script_retired(r, p));
 	SCRIPT_END
@@ -253,7 +253,7 @@ void engine_force(struct engine *e)
 {
 	struct patch *q;
 
-	/* somebody may still be in the code that goes: it stays in memory for ever */
+	/* a task may still be in the code that is switched off: it stays loaded for ever */
 	for (q = e->patches; q; q = q->next)
 		if (q->installed && !patch_stays(e, q) && !MUTATION(forced_for_ever))
 			q->forced = true;

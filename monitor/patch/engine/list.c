@@ -73,7 +73,7 @@ bool patch_is_finished(const struct patch *p)
 	return p->phase == PHASE_REVERTED || p->phase == PHASE_FAILED;
 }
 
-/* The script under way may stand on a record whose patch is finished already. */
+/* The script under way may refer to a record whose patch is finished already. */
 static bool in_use(const struct engine *e, const struct patch *p)
 {
 	const struct script *s = &e->run;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Functions that the guest has not. */
+/* Functions that the guest does not have. */
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "patch/engine/types.h"

@@ -6,7 +6,7 @@
 #include "lib/string.h"
 #include "patch/engine/script.h"
 
-/* To switch one object of a module that comes or goes, one a millisecond. */
+/* Attempts to switch one object of a module that comes or goes, one a millisecond. */
 #define OBJECT_TRIES 2000
 
 struct object *patch_event_object(struct patch *p, const char *module, enum object_event event)
@@ -57,7 +57,7 @@ static bool sites_are_in(const struct engine *e, const struct suture_module *m,
 	return d->nr_sites <= SUTURE_MAX_SITES;
 }
 
-/* What was split off function i of the patch, which is function `index` of the message. */
+/* Take over the parts of function i of the patch, which is function `index` of the message. */
 static int resolve_parts(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
 			 u32 index)
 {
@@ -148,7 +148,8 @@ static int resolve_object(struct engine *e, struct patch *p, struct object *o,
 	return 0;
 }
 
-/* The module is gone, or not there yet: another one may come to where it was. */
+/* The module is gone, or not loaded yet: forget its addresses, where another module may be loaded.
+ */
 static void unload_object(struct patch *p, struct object *o)
 {
 	u32 i;
@@ -175,7 +176,7 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
 		if (!o || o->loaded)
 			continue;
-		unload_object(p, o); /* should a pump have ended before its script */
+		unload_object(p, o); /* in case a pump has ended before its script */
 		o->event = EVENT_COMING;
 		o->event_error = m->error ? m->error : resolve_object(e, p, o, m);
 	}
@@ -191,7 +192,8 @@ static void module_going(struct engine *e, const char *name)
 		if (o && p->installed)
 			o->event = o->loaded ? EVENT_GOING : EVENT_NONE;
 		else if (o)
-			o->kept = false; /* another one of that name has not seen its callbacks */
+			o->kept = false; /* a module of that name that comes later has not seen the
+					    callbacks */
 	}
 }
 
@@ -212,7 +214,7 @@ static void payload_going(struct engine *e, struct patch *p)
 	if (e->run.kind != SCRIPT_NONE && e->run.patch == p)
 		e->run.kind = SCRIPT_NONE;
 	if (e->transition && e->transition != p) {
-		/* one transition at a time, and the memory goes now: without its callbacks */
+		/* one transition at a time, and the memory is freed now: off without callbacks */
 		if (engine_switch_off(e, p))
 			log_limited(LOG_PATCH, LOG_ERROR,
 				    "patch '%s': its redirects are left to the agent", p->name);
@@ -316,7 +318,8 @@ bool script_coming(struct engine *e, struct script *s, struct suture_step_reply 
 		}
 		s->o->pre_patched = true;
 
-		/* it joins what is in force now; of a patch under way the switch takes it along */
+		/* an object of a patch that is on is switched now; a transition switches its
+		 * objects itself */
 		for (s->tries = 0; s->p->on; s->tries++) {
 			s->error = engine_switch_object(e, s->p, s->o, true);
 			if (s->error != -EAGAIN || s->tries >= OBJECT_TRIES)
@@ -348,7 +351,7 @@ fail:
 	return script_become(s, SCRIPT_GOING);
 }
 
-/* Also: a module that was refused goes from the patches that had taken it: there it is loaded. */
+/* Also for a module that was refused: it leaves the patches that had accepted it before. */
 bool script_going(struct engine *e, struct script *s, struct suture_step_reply *r)
 {
 	SCRIPT_BEGIN(s)
@@ -363,7 +366,7 @@ bool script_going(struct engine *e, struct script *s, struct suture_step_reply *
 		}
 		GIVE(s, script_say(r, SAY_NOTICE, "reverting patch '%s' on unloading module '%s'",
 				   s->p->name, s->module));
-		/* what fails here for good is dropped by the agent's SUTURE_HC_DROP_RANGE */
+		/* the agent's SUTURE_HC_DROP_RANGE drops what cannot be switched off here */
 		for (s->tries = 0; s->tries < OBJECT_TRIES; s->tries++) {
 			if (engine_switch_object(e, s->p, s->o, false) != -EAGAIN)
 				break;

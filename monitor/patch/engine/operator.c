@@ -8,7 +8,7 @@
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
 
-/* ---- what stands in the way ---- */
+/* ---- reasons to refuse ---- */
 
 int engine_check_idle(const struct engine *e, const struct patch *me, char *why, size_t why_size)
 {
@@ -166,7 +166,7 @@ static int revert_patch(struct engine *e, struct patch *p, char *why, size_t why
 	return -EBUSY;
 }
 
-/* Behind the line that says that nobody answers. */
+/* Appended to the line that says that the agent does not answer. */
 static void say_way_out(const struct patch *p, char *why, size_t why_size)
 {
 	size_t len = strlen(why);
@@ -258,7 +258,7 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 		patch_blame(p, -ECANCELED, "cancelled by the operator");
 		p->unload = p->from_bundle;
 	} else {
-		/* it is as good as before */
+		/* nothing of it has changed */
 		format(p->why, sizeof(p->why), "its %s was cancelled by the operator",
 		       next_returning(e->patches) ? "rollback" : "revert");
 	}

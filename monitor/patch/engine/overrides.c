@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Functions in front of which somebody else in the guest stands, as the agent says: their redirect
- * is on, and what runs is not the new code. Shown to operators; nothing depends on it.
+ * Functions that another user in the guest overrides, as the agent reports them: their redirect is
+ * on, but other code than the new one runs. Shown to operators; no decision depends on it.
  */
 #include "core/log.h"
 #include "lib/errno.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the compiler split off functions: whoever is in a part is in its function. */
+/* Parts that the compiler split off functions: a task in a part is in its function. */
 #include "lib/errno.h"
 #include "patch/engine/types.h"
 
@@ -20,7 +20,7 @@ void engine_free_parts(struct engine *e, struct patch *p)
 	p->nr_parts = 0;
 }
 
-/* Those that are no longer there make room: a module may come and go for ever. */
+/* Reuse the room of parts whose module is gone: a module may come and go without end. */
 int engine_grow_parts(struct engine *e, struct patch *p, u32 more)
 {
 	u32 i, n = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is what is on in force? Once a second the bytes that a CPU would fetch are read back at each
- * function that is redirected, a few functions at a time. What differs is looked at once more
- * before it is said: a drop that the engine has not been told of yet, or a guest that is changing
- * its tables.
+ * Are the redirects in force? Once a second the engine has the bytes read back that a CPU would
+ * fetch at each redirected function, a few functions at a time. A difference is checked once more
+ * before it is reported: the engine may not have been told of a drop yet, or the guest may be
+ * changing its tables.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -12,7 +12,7 @@
 #include "patch/engine/types.h"
 
 #define ROUND_US 1000000 /* from one round to the next */
-#define AGAIN_US 100000	 /* with doubts */
+#define AGAIN_US 100000	 /* after a first difference */
 #define BATCH	 32u	 /* functions at a time: the guest and the network wait */
 #define BATCH_US 5000	 /* from one to the next: 512 functions take 80 ms */
 
@@ -71,14 +71,14 @@ static int func_missed(const struct patch *p, struct func *f, const char *why)
 	return 0;
 }
 
-/* 1: in doubt; -EAGAIN: it could not be told, after some waiting; in the end 0. */
+/* 1: a first difference; -EAGAIN: it could not be read, after some waiting; else 0. */
 static int look_at(struct engine *e, const struct patch *p, struct func *f)
 {
 	const struct patch *owner;
 	char why[SUTURE_TEXT_LEN];
 	int err;
 
-	/* what a newer patch covers is not there, and is not missed */
+	/* a function that a newer patch covers has no redirect of its own */
 	if (!p->installed || !f->on ||
 	    (engine_active(e, f->old_addr, &owner) != f && !MUTATION(newest_looked_at))) {
 		func_found(f);
@@ -114,7 +114,7 @@ static void end_round(struct engine *e, u64 now)
 	e->look.due_us = e->look.again ? now + AGAIN_US : e->look.round_us + ROUND_US;
 }
 
-/* Returns false when it has come to the end of all. */
+/* Returns false at the end of all functions. */
 static bool look_at_some(struct engine *e)
 {
 	struct patch *p;

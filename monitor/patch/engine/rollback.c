@@ -2,11 +2,12 @@
 /*
  * Going back from a cumulative patch to those that it replaced, in one switch.
  *
- * It is the replacement in the other direction: the patch that replaced goes off, as with a revert,
- * and those that it replaced come back at their places in the stack. Only the states that this
- * introduces or removes see their callbacks. Object callbacks of replaced patches did not run when
- * they were replaced, so they are not run again: those of the patch that goes off undo what they
- * did. Only an object whose module is another one than then is new to the patches that come back.
+ * It is the replacement in the other direction. The patch that replaced is switched off, as with a
+ * revert, and the patches that it replaced are on again at their places in the stack. State
+ * callbacks run only for states that this introduces or removes. Object callbacks of replaced
+ * patches did not run when they were replaced, so they do not run now: the callbacks of the patch
+ * that is switched off undo its own. They run only for an object whose module was loaded anew
+ * since.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -149,7 +150,7 @@ int engine_rollback(struct engine *e, const char *name, char *why, size_t why_si
 	return 0;
 }
 
-/* ---- to and fro ---- */
+/* ---- the list of patches ---- */
 
 void patch_replaced(struct patch *p, struct patch *by)
 {
@@ -275,7 +276,7 @@ bool script_rollback(struct engine *e, struct script *s, struct suture_step_repl
 	return script_become(s, SCRIPT_DISABLE);
 }
 
-/* What was to come back does not: before the switch, and before anything else has changed. */
+/* The patches that were to come back do not: before the switch, when nothing else has changed. */
 bool script_give_back(struct engine *e, struct script *s, struct suture_step_reply *r)
 {
 	struct patch *p = s->patch, *owner;
@@ -303,7 +304,7 @@ bool script_give_back(struct engine *e, struct script *s, struct suture_step_rep
 	}
 	for (s->p = next_returning(e->patches); s->p; s->p = next_returning(s->p->next)) {
 		if (s->p->on)
-			continue; /* the payload was forced out behind the switch */
+			continue; /* the payload was forced out after the switch */
 		patch_replaced(s->p, p);
 		engine_after_off(e, s->p);
 		GIVE(s, script_retired(r, s->p));

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What scripts are made of. Private to monitor/patch/engine*.c.
+ * The macros and steps of scripts. Private to monitor/patch/engine/.
  *
- * A script tells one part of a patch's life: the callbacks, switches and messages that
- * kernel/livepatch goes through under its mutex. The agent asks for the next step; the script runs
- * to the next one that it has to give, returns true, and goes on behind it when the agent comes
+ * A script is one part of a patch's life: the callbacks, switches and messages of one operation of
+ * kernel/livepatch under its mutex. When the agent asks for a step, the script runs up to its next
+ * step, fills in the reply, and returns true. It goes on behind that step when the agent asks
  * again. So a script keeps nothing in local variables across a step: its place and its counters are
  * in struct script.
  */
@@ -43,21 +43,21 @@
 
 typedef bool script_fn(struct engine *e, struct script *s, struct suture_step_reply *r);
 
-/* ---- engine_life.c ---- */
+/* ---- life.c ---- */
 script_fn script_enable, script_refuse, script_refuse_missing, script_disable, script_reverse,
 	script_force;
 script_fn script_complete_patching, script_complete_unpatching;
-/* ---- engine_rollback.c ---- */
+/* ---- rollback.c ---- */
 script_fn script_rollback, script_give_back;
-/* ---- engine_module.c ---- */
+/* ---- module.c ---- */
 script_fn script_coming, script_going, script_abandon;
-/* ---- engine_converge.c ---- */
+/* ---- converge.c ---- */
 script_fn script_signal;
 
-/* ---- engine_below.c ---- */
+/* ---- below.c ---- */
 script_fn script_retire;
 
-/* ---- engine_step.c: one step each ---- */
+/* ---- driver.c: one step each ---- */
 
 enum say_level { SAY_NOTICE, SAY_WARN, SAY_ERROR, SAY_DEBUG };
 

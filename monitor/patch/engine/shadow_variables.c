@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shadow variables, as the agent has counted them: shown to operators, nothing depends on it. */
+/* Shadow variables, as the agent has counted them: shown to operators; no decision depends on them.
+ */
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "patch/engine/types.h"

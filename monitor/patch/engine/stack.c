@@ -3,8 +3,8 @@
  * Which code is active, and the switches that change it.
  *
  * All patches that name the same original form that function's stack, in the order in which they
- * were enabled; the newest that is on is the code that runs. A change turns functions on or off;
- * what the switch has to do is the difference between the tops before and after it.
+ * were enabled; the newest that is on is the code that runs. A change turns functions on or off.
+ * The switch has to make the difference between the tops before and after the change.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -80,7 +80,7 @@ static void fill_switch(struct switch_func *s, const struct func *f, const struc
 	str_copy(s->name, f->name, sizeof(s->name));
 }
 
-/* Each key once: at the first function of the list that changes its stack. */
+/* Is it the first function of the list that changes the stack of its key? Each key counts once. */
 static bool is_first(const struct engine *e, const struct patch *p, u32 i, const struct change *c)
 {
 	const struct patch *q;
@@ -94,7 +94,7 @@ static bool is_first(const struct engine *e, const struct patch *p, u32 i, const
 	return true;
 }
 
-/* What the change touches. Counted only, where there is no room for it. */
+/* The functions and ranges that change; only counted while `funcs` is NULL. */
 struct difference {
 	struct switch_func *funcs;
 	struct check_range *extra;
@@ -116,7 +116,7 @@ static void add_extra(struct difference *d, const char *name, u64 start, u64 siz
 	str_copy(extra->name, name, sizeof(extra->name));
 }
 
-/* What was split off the code that is active: f of p, or the original that f names. */
+/* Add the parts of the active code: of f of p, or of the original that f names. */
 static void add_parts(struct difference *d, const struct patch *p, const struct func *f,
 		      bool is_new)
 {
@@ -131,7 +131,7 @@ static void add_parts(struct difference *d, const struct patch *p, const struct 
 	}
 }
 
-/* A payload that goes off may be freed: nobody may be anywhere in it. */
+/* A payload that is switched off may be freed: no task may be in its text. */
 static void add_payloads(const struct engine *e, const struct change *c, struct difference *d)
 {
 	char name[SUTURE_SYM_LEN];

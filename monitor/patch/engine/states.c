@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * States (document 002): which patches have them, and who has them when the transition is done.
+ * States (document 002): which patches have them, and which patch owns them when the transition is
+ * done.
  *
  * Of all enabled patches that have the same state exactly one owns it: its pre_patched is set.
  */

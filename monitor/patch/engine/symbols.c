@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names for the addresses of a blocker's stack. Only the guest's kernel knows them all: the agent
- * is asked, and what it says is text for people, nothing more.
+ * Names for the addresses of a blocker's stack. Only the guest's kernel knows them all, so the
+ * engine asks the agent. The answer is text for people; no decision depends on it.
  */
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
-/* Blockers may change with each attempt: the agent has better things to do. */
+/* Blockers may change with each attempt: limit how often the agent is asked. */
 #define ASK_AGAIN_US 100000
 
 /* The address and the text of the n-th entry: the stack's, then the word that hit. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The transition: one patch goes on or off. It begins, is attempted until the switch succeeds, and
- * ends; what happens on the way is in the scripts of life.c, what is done about blockers in
- * converge.c.
+ * The transition: one patch is switched on or off. It begins, is attempted until the switch
+ * succeeds, and ends. The scripts of life.c run its callbacks; converge.c handles blockers.
  */
 #include "core/log.h"
 #include "lib/errno.h"
@@ -20,7 +19,7 @@ void engine_start_transition(struct engine *e, struct patch *p, bool on)
 	converge_reset(e);
 }
 
-/* It will not get better by trying. */
+/* The error is permanent. */
 static void give_up(struct engine *e, struct patch *p, int error, const struct transition_report *r)
 {
 	if (e->target_on) {
@@ -30,14 +29,14 @@ static void give_up(struct engine *e, struct patch *p, int error, const struct t
 		p->todo = TODO_REVERSE;
 		return;
 	}
-	/* Off is where it must get: somebody may mend what is wrong (memory, for one). */
+	/* A patch must get off: the cause, such as a lack of memory, may go. */
 	log_limited(LOG_PATCH, LOG_ERROR,
 		    "patch '%s' cannot be switched off: %s (%s); tried again every second", p->name,
 		    r->reason, errno_name(error));
 	e->next_attempt_us += 1000000;
 }
 
-/* Somebody was in the way of this attempt. */
+/* A task blocked this attempt. */
 static void note_blocker(struct transition_report *r, struct blocker *before)
 {
 	r->blocker.attempt = r->attempts;
@@ -72,7 +71,7 @@ static void attempt_switch(struct engine *e, u64 now)
 	} else if (blocked) {
 		e->next_attempt_us = now + converge_blocked(e, now, &r->blocker);
 	} else {
-		/* nobody stood in the way: the pause was too short */
+		/* no blocker: the pause was too short */
 		e->budget_us = MIN(e->budget_us * 2, e->config.budget_max_us);
 		e->next_attempt_us = now + converge_delay(e);
 	}
@@ -117,7 +116,7 @@ void engine_forget(struct engine *e, struct patch *p)
 	patch_set_phase(p, p->has_bundle ? PHASE_LOADING : PHASE_FAILED);
 }
 
-/* What the operator did not ask for, or would not expect. */
+/* Tell the operator how it went off, if not by the operator's request. */
 static void say_how_it_went_off(struct patch *p)
 {
 	bool by_guest = p->phase == PHASE_DISABLED && p->disabled_by[0];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The engine's own types: patch > object > func, and state. Private to monitor/patch/engine*.c;
+ * The engine's own types: patch > object > func, and state. Private to monitor/patch/engine/;
  * everything runs on the service CPU, one call at a time.
  */
 #ifndef PATCH_ENGINE_TYPES_H
@@ -19,14 +19,15 @@ struct func {
 	u32 missing;	 /* as there */
 	struct suture_decl_site sites[SUTURE_MAX_SITES];
 	u64 hook; /* as there */
-	bool on;  /* on its function's stack: runs, unless a newer patch's stands on it */
-	/* Why not its new code is what runs while it is on; "": it is. */
-	char overridden[SUTURE_TEXT_LEN]; /* who in the guest leads its callers elsewhere */
+	bool on;  /* on its function's stack: it runs unless a newer patch is above it */
+	/* Why other code runs while it is on; "": its new code runs. */
+	char overridden[SUTURE_TEXT_LEN]; /* the user in the guest that leads its callers elsewhere
+					   */
 	char lost[SUTURE_TEXT_LEN];	  /* what a CPU would fetch instead of the redirect */
-	bool doubted;			  /* the last look says so, for the first time */
+	bool doubted;			  /* only the last look has found other bytes */
 };
 
-/* Forget what the looks at it have said. */
+/* Forget the results of the looks at it. */
 static inline void func_found(struct func *f)
 {
 	f->lost[0] = '\0';
@@ -39,33 +40,34 @@ static inline const char *func_not_in_force(const struct func *f)
 	return !f->on ? "" : f->lost[0] ? f->lost : f->overridden;
 }
 
-/* In itself; whether it lies in its function's object is another question. */
+/* Is the site consistent in itself? Whether it lies in its function's object is checked elsewhere.
+ */
 static inline bool site_is_sane(const struct suture_decl_site *s)
 {
 	return s->len && s->kind >= SUTURE_SITE_KEY && s->kind <= SUTURE_SITE_ENTRY &&
 	       (!s->room || s->kind == SUTURE_SITE_KEY);
 }
 
-/* What the compiler split off a function. size 0: no longer there. */
+/* A part that the compiler split off a function. size 0: its module is gone. */
 struct part {
 	u32 func; /* index into the patch's functions */
 	bool is_new;
 	u64 addr, size;
 };
 
-/* What the module notifier said of an object, until the pump of that notifier comes for it. */
+/* The notifier's last event for an object, until a script of that notifier handles it. */
 enum object_event { EVENT_NONE, EVENT_COMING, EVENT_GOING };
 
 struct object {
 	char name[SUTURE_NAME_LEN];
 	u32 callbacks;
 	u64 text_start, text_end; /* of a loaded module */
-	u32 more_clones;	  /* of its functions, that are not in the patch's list */
+	u32 more_clones;	  /* clones of its functions that are not in the patch's list */
 	bool loaded;
-	bool patched;	   /* takes part in its patch: on, or to be on with the switch under way */
+	bool patched;	   /* switched on, or to be switched on by the transition under way */
 	bool pre_patched;  /* pre_patch passed (or there is none): post_unpatch is owed */
 	bool post_patched; /* post_patch passed (or there is none): pre_unpatch is owed */
-	bool kept;	   /* replaced as it was: both are owed again when its patch comes back */
+	bool kept; /* its patch was replaced: both are owed again when the patch comes back */
 	enum object_event event;
 	int event_error; /* COMING: why its functions could not be resolved */
 };
@@ -79,7 +81,7 @@ struct state {
 	u32 version, callbacks;
 	bool is_shadow, block_disable;
 	bool pre_patched, post_patched;
-	bool shadows; /* of the owner's: some patch that had the state may have left shadow
+	bool shadows; /* in the owner's: a patch that had the state may have left shadow
 			 variables */
 };
 
@@ -89,7 +91,7 @@ static inline bool object_is_fresh(const struct object *o)
 	return o->pre_patched && !o->post_patched;
 }
 
-/* What is to be done with a patch when its pump comes. */
+/* What the next pump of a patch has to do. */
 enum todo { TODO_NOTHING, TODO_DISABLE, TODO_ROLLBACK, TODO_REVERSE, TODO_COMPLETE, TODO_ABANDON };
 
 struct patch {
@@ -99,7 +101,7 @@ struct patch {
 	enum patch_phase phase;
 	int error;
 	char why[REASON_LEN];
-	bool stuck; /* its transition: somebody always sleeps in one of its functions */
+	bool stuck; /* in transition, and one function always has a sleeping task in it */
 
 	bool from_bundle;
 	bool has_bundle; /* until the load has ended */
@@ -117,18 +119,18 @@ struct patch {
 	bool enabled;	/* what sysfs shows */
 	bool on;	/* its redirects are in force */
 	bool live;	/* the payload's init has succeeded */
-	bool forced;	/* a transition away from it was forced: it stays loaded for ever */
+	bool forced;	/* it was switched off by force: it stays loaded for ever */
 	bool unload;	/* unload the payload when it is off */
 	bool gone;	/* the payload is being freed */
-	bool orphan;	/* its agent is gone: no callbacks, the engine pumps for itself */
+	bool orphan;	/* its agent is gone: no callbacks run, the engine does the steps alone */
 	bool returning; /* comes back: the transition under way rolls back what replaced it */
-	struct patch *replaced_by; /* it could come back from there while its module is loaded */
-	u32 nr_replaced;	   /* so many patches did it replace itself */
+	struct patch *replaced_by; /* a rollback of that patch can bring it back */
+	u32 nr_replaced;	   /* patches that it replaced itself */
 
-	bool alone; /* goes on without its agent, which is silent; see engine_below.c */
-	bool held;  /* off, and the agent does not know: it has a reference to the module */
+	bool alone; /* reverted without its agent, which is silent; see below.c */
+	bool held; /* off, but the agent does not know it and still has a reference to the module */
 	u32 left_out[SUTURE_CB_SHADOW_DTOR + 1]; /* callbacks that did not run, by kind */
-	/* who in the guest wrote 0 to its `enabled`; "": nobody, or in vain */
+	/* the task in the guest that disabled it by its `enabled`; "": none */
 	char disabled_by[40];
 
 	u64 text_start, text_end; /* of the payload */
@@ -143,14 +145,15 @@ struct patch {
 	struct suture_decl_clone *clones; /* the guest's, its text made printable */
 	size_t clones_size;
 	u64 uncalled[SUTURE_MAX_FUNCS / 64]; /* functions: SUTURE_MANIFEST_UNCALLED */
-	bool strict; /* refuse it if there are any, or a function is uncalled */
+	bool strict;			     /* refuse it if it has clones or uncalled functions */
 
 	struct transition_report apply, revert;
 };
 
 /*
- * The script under way: what kernel/livepatch does under its mutex is here a function that gives
- * one step after the other to the pump that it was begun for. There is one slot: others wait.
+ * The script under way. An operation that kernel/livepatch runs under its mutex is here a function
+ * that gives one step after the other to the pump for which it was begun. There is one slot; other
+ * pumps wait.
  */
 enum script_kind {
 	SCRIPT_NONE,
@@ -174,32 +177,32 @@ enum script_kind {
 struct script {
 	enum script_kind kind;
 	enum suture_pump pump;
-	struct patch *patch; /* whose life it tells; NULL in a module's */
+	struct patch *patch; /* the patch that it is for; NULL: it is for a module */
 	char module[SUTURE_NAME_LEN];
 	int at;		  /* where to go on: a source line of the script */
 	u32 i;		  /* its loops' counter */
-	u32 tries;	  /* attempts at a switch that must not wait for long */
-	struct patch *p;  /* coming, going, retiring: the patch whose turn it is */
+	u32 tries;	  /* attempts at a switch, where their number is limited */
+	struct patch *p;  /* coming, going, retiring: the current patch */
 	struct object *o; /* and its object */
 	bool awaits;	  /* rollback: the declaration of p is to come */
 	s32 result;	  /* of the callback that was run last */
-	s32 error;	  /* how it all ends */
+	s32 error;	  /* the script's own result */
 };
 
-/* What is known of the transition under way that does not get on; see engine_converge.c. */
+/* The blockers of the transition under way, and what is done about them; see converge.c. */
 struct convergence {
 	u64 delay_us; /* from a failed attempt to the next */
-	u32 pid;      /* who blocked last, and where */
+	u32 pid;      /* the last blocker, and its function */
 	char func[SUTURE_SYM_LEN];
-	u32 func_attempts; /* in a row that this function blocked, */
-	u64 func_since_us; /* since then */
+	u32 func_attempts; /* attempts in a row that this function blocked */
+	u64 func_since_us; /* the time of the first of these */
 	u64 signal_us;	   /* when the next round of fake signals begins; 0: not known yet */
 	u64 round_end_us;  /* until then each new blocker gets one */
 	u32 rounds;
-	bool announce;	 /* the round has not been said yet */
-	u32 signal_pid;	 /* who is to get one now; 0: nobody */
+	bool announce;	 /* the round's message has not been printed yet */
+	u32 signal_pid;	 /* the task that is to get one now; 0: none */
 	bool leave_idle; /* all CPUs are to leave their idle tasks now */
-	u32 idle_tries;	 /* how often they still may, until the next round */
+	u32 idle_tries;	 /* how often they may still do that before the next round */
 };
 
 struct engine {
@@ -216,20 +219,20 @@ struct engine {
 	u32 job_out; /* the agent takes one at a time: this one is not reported yet; 0 none */
 	u64 job_out_us;
 	bool agent;
-	u64 heard_us;	     /* when the agent was last heard */
-	char panic[128];     /* what the guest died of; "": it has not */
-	bool suspected;	     /* it only looks so: a word of the agent proves otherwise */
+	u64 heard_us;	     /* the time of the agent's last message */
+	char panic[128];     /* the message of the guest's panic; "": it has not panicked */
+	bool suspected;	     /* concluded from halted CPUs: a message of the agent disproves it */
 	u64 look_us;	     /* when the silent guest's CPUs are looked at next */
 	u64 halted_since_us; /* since then all but one have been halted; 0: they are not */
 	struct {
 		u64 due_us;   /* when to look at the next functions */
 		u64 round_us; /* when the round began that is under way, or was last */
-		u32 next;     /* the first function that it has not come to; 0: none is under way */
-		bool again;   /* it has doubts: the next one comes soon */
+		u32 next;     /* the next function of the round; 0: no round is under way */
+		bool again;   /* a function had other bytes: the next round begins soon */
 		u64 functions, took_us; /* of the round under way */
 		struct look_stats stats;
 	} look;
-	u64 symbols_due_us; /* not before is it asked for symbols again */
+	u64 symbols_due_us; /* the agent is asked for symbols again at this time */
 	struct {
 		struct shadow_total total;
 		struct suture_shadow_id ids[SUTURE_MAX_SHADOW_IDS];
@@ -244,25 +247,23 @@ static inline u64 engine_now(const struct engine *e)
 /* ---- list.c ---- */
 
 struct patch *engine_find(struct engine *e, const char *name);
-/* Nothing of it is in force or under way; its record may go. */
+/* Nothing of it is in force or under way; its record may be freed. */
 bool patch_is_finished(const struct patch *p);
-/* Append a record; a finished one of the same name goes. NULL when out of memory. */
+/* Append a record; a finished one of the same name is freed. NULL when out of memory. */
 struct patch *engine_add_patch(struct engine *e, const char *name);
 void engine_free_bundle(struct engine *e, struct patch *p);
 /* Put the patch last: the order of enabling is the order of the stack. */
 void engine_move_last(struct engine *e, struct patch *p);
-/* Does p (another one) stand below it? A replacement replaces what is older: not what came later.
- */
+/* Is p, another patch, below it in the stack? A replacement replaces older patches only. */
 bool patch_is_older(const struct patch *p, const struct patch *than);
 void patch_set_phase(struct patch *p, enum patch_phase phase);
-/* error and why, for people; the first of an operation stays, since what follows follows from it.
- */
+/* Set error and why. The first of an operation stays, since later errors follow from it. */
 void patch_blame(struct patch *p, int error, const char *fmt, ...) __printf_like(3, 4);
 /* Why the guest has no such function, for the operator. enum suture_missing, not SUTURE_FOUND. */
 int missing_error(u32 missing); /* what Linux returns */
 void missing_text(char *text, size_t size, u32 missing, const char *object, const char *name,
 		  u32 sympos);
-/* The first function of p (o NULL), or of its object, that the guest has not; NULL. */
+/* The first function of p (o NULL), or of its object, that the guest does not have; or NULL. */
 const struct func *patch_missing(const struct patch *p, const struct object *o);
 /* Copy text of the guest: terminated, printable. size bytes at most from src. */
 void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size);
@@ -275,14 +276,15 @@ u32 patch_state_index(const struct patch *p, const struct state *st);
 /* Of all installed patches, n-th state in stack order, or NULL; *owner is its patch. */
 struct state *engine_nth_state(struct engine *e, u32 n, struct patch **owner);
 u32 engine_count_states(struct engine *e);
-/* Is p on when the transition under way is done? What comes back is older than what goes. */
+/* Is p on when the transition under way is done? Patches that come back are older than the one that
+ * goes. */
 bool patch_stays(const struct engine *e, const struct patch *p);
 /* The installed patch that owns (introduced, or inherited) it, or NULL; *st (if not NULL) is its
  * state. */
 struct patch *state_owner(const struct engine *e, u64 id, struct state **st);
 /*
- * A patch with this state comes. True: somebody owns it already; shadow variables that the patch
- * may attach go with the owner then.
+ * A patch with this state is enabled. True: another patch owns the state already; the shadow
+ * variables that the new patch may attach are then freed with the owner's.
  */
 bool state_join(const struct engine *e, const struct state *st);
 /*
@@ -294,7 +296,7 @@ struct state *state_leaves(struct engine *e, u32 *n, struct patch **owner);
 struct state *state_arrives(struct engine *e, u32 *n, struct patch **owner);
 /* Hand the states of patches that leave to those that stay. No callback runs for these. */
 void states_inherit(struct engine *e);
-/* p goes at once, without its callbacks: its states are those of the newest other that has them. */
+/* p is removed without its callbacks: the newest other patch that has its states gets them. */
 void states_pass_on(struct engine *e, struct patch *p);
 /* A state that turning p off would remove though it is marked block_disable: its id, or 0. */
 u64 engine_blocked_state(struct engine *e, struct patch *p);
@@ -312,16 +314,16 @@ void patch_forget_parts(struct patch *p, const struct object *o);
 /* Keep a declaration's, instead of those that there are. -ENOMEM: there are none then. */
 int engine_take_clones(struct engine *e, struct patch *p, const struct suture_decl_clone *clones,
 		       u32 count, u32 more);
-/* Nothing depends on them: they are shown. nr_funcs: of the message that has it. */
+/* Is the clone well-formed? Clones are only shown. nr_funcs: of the message that has it. */
 bool clone_is_sane(const struct suture_decl_clone *c, u32 nr_funcs);
 void engine_free_clones(struct engine *e, struct patch *p);
 /*
- * Those of function `index` of the message, whose module comes, as those of function i of p. What
- * finds no room is counted only: no module is refused for them.
+ * Add the clones of function `index` of the message, whose module comes, to function i of p. Clones
+ * for which there is no room are only counted: no module is refused for them.
  */
 void engine_add_clones(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
 		       u32 index);
-/* The message's, behind its parts. */
+/* The clones of a message, which follow its parts. */
 static inline const struct suture_decl_clone *module_clones(const struct suture_module *m)
 {
 	const struct suture_decl_func *funcs = (const void *)(m + 1);
@@ -331,26 +333,26 @@ static inline const struct suture_decl_clone *module_clones(const struct suture_
 }
 /* The object's module has gone, and with it the clones of its functions. */
 void patch_forget_clones(struct patch *p, struct object *o);
-/* Take over from the patch's bundle which of its functions nobody calls. */
+/* Copy from the patch's bundle which of its functions have no callers. */
 void patch_take_uncalled(struct patch *p);
 bool patch_is_uncalled(const struct patch *p, u32 func);
 u32 patch_more_clones(const struct patch *p);
-/* Does others' code go on beside the new one: clones, uncalled functions? `why`: for people. */
+/* May old code run beside the new one: has it clones, or uncalled functions? `why`: for people. */
 bool patch_is_doubtful(const struct patch *p, char *why, size_t size);
 
 /* ---- stack.c: which code is active, and the switches that change it ---- */
 
 /*
- * Put one object of a patch on or off now, without looking at stacks: its module's text is not
- * running yet, or no longer. 0, -EAGAIN (pause too short, again in a moment), or what switch_try()
+ * Switch one object of a patch on or off now, without checking stacks: its module's text does not
+ * run yet, or no longer. 0, -EAGAIN (pause too short, again in a moment), or what switch_try()
  * says.
  */
 int engine_switch_object(struct engine *e, struct patch *p, struct object *o, bool on);
-/* All of a patch off, likewise: its payload is about to be freed. */
+/* Switch all of a patch off in the same way: its payload is about to be freed. */
 int engine_switch_off(struct engine *e, struct patch *p);
 /*
- * What could not be switched off has gone, or goes with SUTURE_HC_DROP_RANGE, since its memory
- * does: count it as off. o NULL: all of p.
+ * Count the redirects of p, or of its object, as off: they were dropped, or SUTURE_HC_DROP_RANGE
+ * drops them when their memory is freed. o NULL: all of p.
  */
 void patch_forget_redirects(struct patch *p, const struct object *o);
 /*
@@ -367,18 +369,18 @@ int engine_switch_transition(struct engine *e, struct transition_report *r);
 
 /* The redirects have changed: look at all of them now. */
 void engine_look_anew(struct engine *e);
-/* Look at the functions whose turn it is. Returns when to come again. */
+/* Look at the next functions. Returns when to call again. */
 u64 engine_look(struct engine *e, u64 now);
 
 /* ---- converge.c ---- */
 
-/* The transition under way begins, turns around, or is switched: forget who was in its way. */
+/* The transition begins, is reversed, or has switched: forget its blockers. */
 void converge_reset(struct engine *e);
 /* An attempt failed on a blocker. Returns in how many microseconds to try again. */
 u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b);
-/* An attempt failed, nobody being in the way. Likewise. */
+/* An attempt failed without a blocker. Returns the same. */
 u64 converge_delay(struct engine *e);
-/* Is there a fake signal to be given to the agent? */
+/* Is the agent to send a fake signal? */
 bool converge_wants_signal(const struct engine *e);
 
 /* ---- symbols.c ---- */
@@ -386,22 +388,22 @@ bool converge_wants_signal(const struct engine *e);
 /* The agent is to name what is on the last blocker's stack: false if there is nothing to ask now.
  */
 bool symbols_ask(struct engine *e, struct suture_work *reply);
-/* What the blocker before has in common with the new one keeps its names. */
+/* Copy the symbols of the addresses that both blockers have. */
 void symbols_keep(struct blocker *now, struct blocker *before);
 
 /* ---- shadow_variables.c ---- */
 
-/* Who counted them is gone. */
+/* The agent that counted them is gone. */
 void engine_forget_shadow(struct engine *e);
 
 /* ---- overrides.c ---- */
 
-/* Nobody tells any more who stands in front of its functions. */
+/* The agent is gone: forget the overrides of its functions. */
 void patch_forget_overrides(struct patch *p);
 
 /* ---- declare.c ---- */
 
-/* 0 (there is none), or an aligned word where modules' memory is. */
+/* True for 0 (no hook), and for an aligned address in the memory of modules. */
 bool engine_is_hook(const struct engine *e, u64 hook);
 
 /* ---- module.c ---- */
@@ -413,22 +415,21 @@ struct object *patch_event_object(struct patch *p, const char *module, enum obje
 
 /* Take the slot for a script of p. It must be free. */
 void engine_begin(struct engine *e, enum script_kind kind, enum suture_pump pump, struct patch *p);
-/* Begin what is to be done with p. False: nothing is. */
+/* Begin the script of p's todo. False: there is nothing to do. */
 bool engine_begin_todo(struct engine *e, struct patch *p);
 /* The next step of the script under way; false: call it again. */
 bool script_step(struct engine *e, struct suture_step_reply *r);
 
 /* ---- below.c ---- */
 
-/* Do what is to be done with p, an orphan or one that is alone, and leave out what only an agent
- * can do. */
+/* Run the steps of p, an orphan or one that is alone, without those that only an agent can do. */
 void engine_pump_alone(struct engine *e, struct patch *p);
-/* It is off: what was left out, for people. */
+/* It is off: say in `why` what was left out. */
 void patch_say_off_alone(struct patch *p);
 
 /* ---- life.c ---- */
 
-/* Look at the bytes that change only. What goes off so stays in memory for ever. */
+/* Check only the bytes that change. A payload that is switched off so stays loaded for ever. */
 void engine_force(struct engine *e);
 
 /* ---- rollback.c ---- */
@@ -437,28 +438,28 @@ void engine_force(struct engine *e);
 struct patch *next_replaced(struct patch *p, const struct patch *by);
 /* The next one, from p on, that comes back with the transition under way. */
 struct patch *next_returning(struct patch *p);
-/* p is replaced; what must be known if it comes back is kept. */
+/* p is replaced: keep what a rollback needs. */
 void patch_replaced(struct patch *p, struct patch *by);
-/* The transition that took p off has ended: those that came back are on as ever. */
+/* The transition that took p off has ended: the patches that came back are applied. */
 void patches_returned(struct engine *e, const struct patch *p);
-/* What sysfs shows of those that come back. */
+/* Set `enabled` of the patches that come back. */
 void patches_enabled(struct engine *e, bool enabled);
-/* DECLARE with SUTURE_DECL_RESTORE is for this patch now; NULL: for none. */
+/* The patch of that name if a DECLARE with SUTURE_DECL_RESTORE is due for it; or NULL. */
 struct patch *engine_awaits(const struct engine *e, const char *name);
 
 /* ---- health.c ---- */
 
-/* An agent that has said nothing for so long does not answer. */
+/* An agent without a message for this long is silent. */
 #define SILENCE_US  10000000ull
 #define SECONDS(us) ((unsigned int)((us) / 1000000))
 
-/* A message of the agent's has come: each function of its side says so. */
+/* A message of the agent has come. Each function of the agent's side calls it. */
 void engine_hear(struct engine *e);
-/* Another kernel runs, or none: what was known of the guest is not true any more. */
+/* Another kernel runs, or none: forget the state of the guest. */
 void engine_forget_health(struct engine *e);
-/* Look at the CPUs of a silent guest now and then. Returns when to come again. */
+/* Look at the CPUs of a silent guest when it is time. Returns when to call again. */
 u64 engine_watch(struct engine *e, u64 now);
-/* 0, or -ESRCH: nobody would answer. */
+/* 0, or -ESRCH: there is no agent, or it is silent. */
 int engine_check_agent(const struct engine *e, char *why, size_t why_size);
 
 /* ---- operator.c ---- */
@@ -470,11 +471,11 @@ int engine_check_idle(const struct engine *e, const struct patch *me, char *why,
 
 /* Begin the transition that turns p on or off; the caller has checked that there is none. */
 void engine_start_transition(struct engine *e, struct patch *p, bool on);
-/* p is off and retired: on to unloading it, or to its end. */
+/* p is off and retired: unload it, or finish its record. */
 void engine_after_off(struct engine *e, struct patch *p);
-/* Nothing of p is in force and no step of it will come: forget that it was declared. */
+/* Nothing of p is in force and no step of it will follow: forget its declaration. */
 void engine_forget(struct engine *e, struct patch *p);
-/* Attempt the transition under way if it is due. Returns when to come again. */
+/* Attempt the transition under way if it is due. Returns when to call again. */
 u64 engine_attempt(struct engine *e, u64 now);
 
 /* ---- jobs.c ---- */
@@ -483,7 +484,7 @@ u64 engine_attempt(struct engine *e, u64 now);
 void engine_ask_for_job(struct engine *e, struct patch *p, u64 due_us);
 /* p is off: have its module unloaded. */
 void engine_start_unload(struct engine *e, struct patch *p);
-/* Give up what the agent does not get done. Returns when to come again. */
+/* Fail loads and unloads that take too long. Returns when to call again. */
 u64 engine_timeouts(struct engine *e, u64 now);
 
 #endif

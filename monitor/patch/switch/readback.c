@@ -13,7 +13,7 @@
 #include "lib/mutate.h"
 #include "lib/string.h"
 
-/* As long as this is waited for a moment without another's pause. */
+/* How long to wait for a moment without a pause. */
 #define PATIENCE_US 3000
 
 #define SHOWN_BYTES 8u
@@ -51,7 +51,7 @@ static bool is_probed(const struct redirect *r, const u8 *expected, const u8 *no
 	return true;
 }
 
-/* Where the guest's tables lead from there, if that is another page than when it was redirected. */
+/* The page to which the guest's tables map it now, if that is another one than at the switch. */
 static bool is_remapped(const struct redirect *r, u64 *at, ipa_t *now)
 {
 	u64 last = ALIGN_DOWN(r->from + r->len - 1, PAGE_SIZE);
@@ -109,7 +109,7 @@ static int look_at(const struct look *l, const struct redirect *r, const u8 *exp
 	return say_difference(l, r, now);
 }
 
-/* The word of a hook is read by who comes from ftrace's site only. */
+/* The word of a hook is read only by calls that come from ftrace's site. */
 static int look_at_site(const struct look *l, u64 site)
 {
 	u8 now[ARCH_SITE_LEN];
@@ -168,8 +168,8 @@ static int look_at_plan(struct look *l)
 }
 
 /*
- * Others change in pauses what is looked at: a write of the guest's to a shadowed page, for one,
- * has the original in its place for the length of an instruction.
+ * Other CPUs change these bytes in pauses. A write of the guest's to a shadowed page, for example,
+ * maps the original for the length of one instruction.
  */
 static int look_undisturbed(struct look *l, int (*look)(struct look *l))
 {

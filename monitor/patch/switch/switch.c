@@ -44,15 +44,15 @@ static int find_ipas(const struct switch_func *f, struct redirect *piece,
 }
 
 /*
- * Bytes that an optimized kprobe has taken stay the guest's: under the redirect it would read back
- * other ones than it wrote, which Linux takes for a fault of its own (BUG_ON).
+ * Bytes of an optimized kprobe stay the guest's: with the redirect over them the guest would read
+ * other bytes than it wrote, and stop with BUG_ON().
  */
 static int check_unoptimized(const struct switch_func *f, const struct redirect *piece,
 			     struct transition_report *r)
 {
 	u64 to = arch_redirect_jump(piece->old, piece->len, piece->from);
 
-	/* Modules may jump to one another; vmlinux jumps nowhere but to itself. */
+	/* Modules may jump to one another; vmlinux jumps only to itself. */
 	if (to && guest_is_kernel_text(piece->from, 1) && !guest_is_kernel_text(to, 1))
 		return fail_attempt(r, -EBUSY,
 				    "%s: an optimized kprobe of the guest's is where its jump "
@@ -61,7 +61,7 @@ static int check_unoptimized(const struct switch_func *f, const struct redirect 
 	return 0;
 }
 
-/* guest_read() sees the guest's own bytes, also where a shadow page is in force. */
+/* guest_read() reads the guest's own bytes, also where a shadow page is in force. */
 static int read_code(u64 at, u8 *buf, size_t len)
 {
 	return guest_read(GVA(at), buf, len);
@@ -129,8 +129,8 @@ static int explain_obstacle(const struct switch_func *f, int err, const struct r
 }
 
 /*
- * A piece that is no code: where the guest's ftrace reads where to lead who enters the function.
- * Whoever stands on the way there is looked for by add_hook().
+ * A piece that is data: the word from which the guest's ftrace handler reads where to lead a call.
+ * add_hook() adds the ranges for tasks that are on that way.
  */
 static int lay_hook(const struct switch_func *f, struct redirect *piece,
 		    struct transition_report *r)
@@ -199,7 +199,8 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 	struct redirect pieces[REDIRECT_PIECES];
 	int err;
 
-	/* A drop came first; when the engine has heard of it, it will ask for something else. */
+	/* The redirect was dropped before; the engine will be told, and then ask for another set.
+	 */
 	if (is_redirected(f) && shadow_plan_remove(plan, f->key))
 		return fail_attempt(r, -EAGAIN, "%s: its redirect was dropped by the guest",
 				    f->name);
@@ -229,11 +230,11 @@ static int plan_set(struct shadow_plan *plan, const struct switch_set *set,
 
 /* ---- what must not be on a stack ---- */
 
-/* Ranges that are made. Counted only, where there is no room for them. */
+/* The ranges that are collected; only counted while `ranges` is NULL. */
 struct range_list {
 	struct check_range *ranges;
 	u32 count;
-	const struct switch_func *f; /* whose turn it is */
+	const struct switch_func *f; /* the current function */
 };
 
 static void add_range(struct range_list *l, u64 start, u64 end)
@@ -248,8 +249,8 @@ static void add_range(struct range_list *l, u64 start, u64 end)
 }
 
 /*
- * The bytes of a piece, and what is only passed between pieces: whoever is there has left the
- * original's way, or the redirect's.
+ * The bytes of a piece, and the bytes between pieces: a CPU there has executed a part of the
+ * original, or of the redirect.
  */
 static int add_piece(const struct redirect *piece, void *list)
 {
@@ -261,12 +262,12 @@ static int add_piece(const struct redirect *piece, void *list)
 	return 0;
 }
 
-/* A landing pad and ftrace's site, and what lies behind its call. */
+/* A landing pad, ftrace's site, and the address behind its call. */
 #define ENTRY_LEN 16
 
 /*
- * On the way through a hook the stack has the address behind ftrace's site, at last in its place
- * that of the new function: who is to return there has chosen.
+ * On the way through a hook the stack has the address behind ftrace's site, or in its place that of
+ * the new function: a task that returns there has read the word already.
  */
 static int add_hook(const struct redirect *piece, void *list)
 {
@@ -280,9 +281,9 @@ static int add_hook(const struct redirect *piece, void *list)
 }
 
 /*
- * The code that is active; and the bytes that the switch changes: a CPU may be between two
- * instructions of the jump that is there, or where the one that comes will be. With SWITCH_OFFLINE
- * there is nobody.
+ * The ranges of active code, and of the bytes that the switch changes: a CPU may be between two
+ * instructions of the old jump, or where the new one will be. None with SWITCH_OFFLINE, where no
+ * task can be there.
  */
 static int make_ranges(const struct switch_set *set, const struct shadow_plan *plan,
 		       struct range_list *l, struct transition_report *r)
@@ -315,8 +316,8 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 /* ---- the pause ---- */
 
 /*
- * Ranges that overlap are one for the check, with one name: a payload's text, say, and its
- * functions. Of all that hold the address the smallest says best what is there.
+ * The check merges ranges that overlap, such as a payload's text and its functions, under one name.
+ * The smallest range that has the address gives the most precise name.
  */
 static void name_code(const struct check_range *all, u32 count, u64 address, char *name)
 {
@@ -386,8 +387,7 @@ static int fail_undecided(struct transition_report *r, int err)
 }
 
 /*
- * Check, fill, commit, apply. -EBUSY: a blocker. Whatever else fails may be different the next
- * time.
+ * Check, fill, commit, apply. -EBUSY: a blocker. Other errors may be gone at the next attempt.
  */
 static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check_range *ranges,
 			 u32 count, const struct check_ahead *ahead, struct transition_report *r)
@@ -448,12 +448,12 @@ static void clear_attempt(struct transition_report *r)
 	r->reason[0] = r->detail[0] = r->mismatch[0] = '\0';
 }
 
-/* Prepared for the pause: what is switched, and what must not be on a stack. */
+/* An attempt, prepared for the pause: the plan, and the ranges that must not be on a stack. */
 struct attempt {
 	struct shadow_plan *plan;
-	size_t pages;		    /* that the ranges take */
-	struct check_range *all;    /* as they are named, */
-	struct check_range *ranges; /* and for the check */
+	size_t pages;		    /* of memory for the ranges */
+	struct check_range *all;    /* with their names */
+	struct check_range *ranges; /* sorted and merged, for the check */
 	u32 nr_all, count;
 };
 
@@ -488,7 +488,7 @@ static int prepare_attempt(struct attempt *a, const struct switch_set *set,
 {
 	int err = plan_set(a->plan, set, r);
 
-	if (err == -EBUSY) /* what is in the way can go */
+	if (err == -EBUSY) /* the obstacle may be removed */
 		err = -EAGAIN;
 	if (!err)
 		err = prepare_ranges(a, set, r);

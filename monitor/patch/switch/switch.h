@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The switch: one attempt to change a set of redirects atomically. This is where the engine's
- * decision meets the hardware: plan, pause, check, fill, commit, apply, resume, read back.
+ * The switch: one attempt to change a set of redirects atomically, in these steps: plan, pause,
+ * check, fill, commit, apply, resume, read back.
  */
 #ifndef PATCH_SWITCH_SWITCH_H
 #define PATCH_SWITCH_SWITCH_H
@@ -12,13 +12,13 @@
 struct switch_func {
 	u64 key; /* the redirect's key: address of the original function */
 	char name[SUTURE_SYM_LEN];
-	u64 old_addr, old_size;		      /* the original function */
-	u64 active_addr, active_size;	      /* the code that runs now: must not be on a stack */
-	u64 new_addr;			      /* the code that is to run; 0: the original again */
-	u32 ftrace_site;		      /* offset in the original, or SUTURE_NONE */
+	u64 old_addr, old_size;	      /* the original function */
+	u64 active_addr, active_size; /* the code that runs now: it must not be on a stack */
+	u64 new_addr;		      /* the code that is to run; 0: the original */
+	u32 ftrace_site;	      /* offset in the original, or SUTURE_NONE */
 	const struct suture_decl_site *sites; /* of the original */
 	u32 nr_sites;
-	u64 hook; /* as in suture_decl_func: used where no jump has room in the original */
+	u64 hook; /* as in suture_decl_func: used where the original has no room for a jump */
 };
 
 enum switch_mode {
@@ -33,7 +33,7 @@ struct switch_set {
 	u32 count;
 	enum switch_mode mode;
 	/*
-	 * More code that nobody may be in: split-off parts of active functions, and the whole text
+	 * More code that no task may be in: split-off parts of active functions, and the whole text
 	 * of payloads that are off after the switch. Empty unless SWITCH_SAFE.
 	 */
 	const struct check_range *extra;
@@ -41,12 +41,12 @@ struct switch_set {
 };
 
 /*
- * One attempt. 0: done, wholly; r->functions_verified counts those whose bytes were read back and
- * are right, and r->mismatch names the first of which they are not. -EAGAIN: somebody stands in the
- * way or the pause was too short; r->blocker or r->reason says so, nothing changed, try again
- * later. Anything else will not get better by trying: what arch_redirect_plan() says of a function,
- * -EEXIST, -EFAULT, -ENOMEM; r->reason names the function, what is in the way, and the way out.
- * Adds to r. Service CPU, no locks held.
+ * One attempt. 0: all functions are switched; r->functions_verified counts those whose bytes were
+ * read back and are correct, and r->mismatch names the first that is not. -EAGAIN: a task blocks or
+ * the pause was too short; r->blocker or r->reason says so, nothing has changed, the caller tries
+ * again later. Other errors are permanent: those of arch_redirect_plan(), -EEXIST, -EFAULT,
+ * -ENOMEM; r->reason names the function, the obstacle, and the way out. Adds to r. Service CPU, no
+ * locks held.
  */
 int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r);
 
