@@ -14,8 +14,6 @@ SOURCES = ["*.c", "*.h", "*.S", "*.py", "*.sh", "*.mk", "Makefile"]
 REASONS = {
     "arch/x86/redirect.c":
         "one plan: instructions, places and pieces of one redirect, which share the state of the plan",
-    "arch/x86/svm/svm.c":
-        "the whole of struct hv_ops for SVM; exits and the entry are in files of their own",
     "ctl/check_funcs.c":
         "one question, asked with the agent's rules in the agent's order: can each function be patched?",
     "ctl/kallsyms.c":
@@ -52,8 +50,6 @@ REASONS = {
         "one switch from the plan to its end; who undoes a step stands beside it",
     "monitor/stage2/shadow.c":
         "the set and its plan: apply beside abandon, in the order of their use",
-    "tests/qemu/machine.py":
-        "one class: the machine that all tests in QEMU boot",
     "tests/qemu/test_in_force.py":
         "the tests share one machine and its modules",
     "tests/qemu/test_patch.py":
@@ -82,16 +78,24 @@ REASONS = {
         "the tests of one document, in its order",
     "tests/unit/test_engine_walk.c":
         "one random walk with its model",
+    "tests/unit/test_http_show.c":
+        "each route's answer and each metric, compared with one engine and with docs/api.md",
+    "tests/unit/test_pt_hooks.c":
+        "one machine that wants every hook, and a test for each",
     "tests/unit/test_shadow.c":
         "plans over one rig, of one redirect and of many",
     "tests/unit/test_switch.c":
         "switches over one rig, each a short story",
     "tests/unit/test_unwind.c":
         "one generic unwinder over the fake architecture",
+    "tests/unit/unicorn_pt.c":
+        "the formats of x86-64, against the manual and against a CPU's own walker",
     "tests/unit/unicorn_redirect_sites.c":
         "two tables of shapes, and the machine that runs them",
     "tests/unit/unicorn_unwind.c":
         "one run: program, interrupts, and the truth to compare with",
+    "tests/unit/x86_policy.c":
+        "a test for each table of what the guest sees of its processor",
 }
 
 

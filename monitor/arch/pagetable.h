@@ -84,8 +84,8 @@ const struct pt_format *arch_stage2_format(void);
 
 /*
  * Drop this CPU's cached stage-2 translations and, where the architecture needs it, what its
- * pipeline has fetched of changed pages. Called on each guest CPU before it goes back after a pause. x86:
- * VMCB.TLB_CONTROL (APM vol. 2, 15.16); arm64: TLBI VMALLS12E1, ISB (Arm ARM DDI 0487).
+ * pipeline has fetched of changed pages. Called on each guest CPU before it goes back after a
+ * pause. x86: VMCB.TLB_CONTROL (APM vol. 2, 15.16); arm64: TLBI VMALLS12E1, ISB (Arm ARM DDI 0487).
  */
 void arch_stage2_flush_local(void);
 

@@ -4,7 +4,7 @@
 #include "stage2/hide.h"
 #include "stage2/shadow_write.h"
 
-static enum guest_fault shadowed(struct cpu *c, ipa_t ipa, bool stepping)
+static enum guest_fault shadowed_write(struct cpu *c, ipa_t ipa, bool stepping)
 {
 	if (stepping) {
 		shadow_write_also(ipa);
@@ -19,7 +19,7 @@ static enum guest_fault shadowed(struct cpu *c, ipa_t ipa, bool stepping)
 enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping)
 {
 	if (write && shadow_write_concerns(ipa))
-		return shadowed(c, ipa, stepping);
+		return shadowed_write(c, ipa, stepping);
 	return hide_covers(ipa) ? GUEST_FAULT_HIDDEN : GUEST_FAULT_NOTHING;
 }
 

@@ -188,12 +188,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_kick),
-		T(test_in_a_step),
-		T(test_nmi_from_outside),
-		T(test_kicks),
-		T(test_nmi_in_the_monitor),
-		T(test_nmi_window),
+		T(test_kick),  T(test_in_a_step),	   T(test_nmi_from_outside),
+		T(test_kicks), T(test_nmi_in_the_monitor), T(test_nmi_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
