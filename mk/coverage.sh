@@ -18,11 +18,17 @@ grep -E '^[0-9]+ passed, [0-9]+ failed$' "$dir/unit.log" || {
 	exit 1
 }
 
-lcov --quiet --capture --directory "$dir/unit" --base-directory . --no-external \
-	--output-file "$dir/all.info"
-lcov --quiet --extract "$dir/all.info" "$PWD/monitor/*" "$PWD/arch/*" "$PWD/guest-agent/*" \
-	--output-file "$dir/unit.info"
-genhtml --quiet --prefix "$PWD" --title 'Suture, unit tests' --output-directory "$dir" "$dir/unit.info"
+{
+	lcov --capture --directory "$dir/unit" --base-directory . --no-external \
+		--output-file "$dir/all.info" &&
+		lcov --extract "$dir/all.info" "$PWD/monitor/*" "$PWD/arch/*" "$PWD/guest-agent/*" \
+			--output-file "$dir/unit.info" &&
+		genhtml --prefix "$PWD" --title 'Suture, unit tests' --output-directory "$dir" "$dir/unit.info"
+} >"$dir/lcov.log" 2>&1 || {
+	tail -n 20 "$dir/lcov.log" >&2
+	echo "coverage: lcov failed; the whole output is in $dir/lcov.log" >&2
+	exit 1
+}
 lcov --summary "$dir/unit.info" 2>&1 | grep -E 'lines|functions'
 echo "coverage: $dir/index.html"
 exit $status
