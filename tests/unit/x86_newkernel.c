@@ -22,9 +22,7 @@
 
 static struct arch_cpu arch[2];
 static struct cpu *self = &cpus[0];
-static bool fake_window(struct cpu *c);
-static void fake_force_exit(struct cpu *c);
-static struct hv_ops ops = {.nmi_window = fake_window, .force_exit = fake_force_exit};
+static const struct hv_ops ops;
 const struct hv_ops *hv = &ops;
 
 static bool mapped; /* the page tables in use lead to the entry */
@@ -33,23 +31,8 @@ static u32 asked;   /* they were walked */
 static u32 stopped; /* when the other CPUs were stopped, counted from 1 */
 static u32 dropped; /* when the redirects were */
 static u32 events, nmis;
-static bool window; /* the guest can take an NMI */
-static u32 windows, forced;
 
 /* ---- what the code under test calls ---- */
-
-static bool fake_window(struct cpu *c)
-{
-	assert_ptr_equal(c, self);
-	windows++;
-	return window;
-}
-
-static void fake_force_exit(struct cpu *c)
-{
-	assert_ptr_equal(c, self);
-	forced++;
-}
 
 int vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 {
@@ -111,8 +94,7 @@ static int setup(void **state)
 	}
 	mapped = runs = true;
 	newkernel_entry(self, ENTRY);
-	asked = stopped = dropped = events = nmis = windows = forced = 0;
-	ops.nmis_wait = window = true;
+	asked = stopped = dropped = events = nmis = 0;
 	return 0;
 }
 
@@ -223,59 +205,13 @@ static void test_kicks(void **state)
 	assert_int_equal(other->arch->kick, 0);
 }
 
-/* Where NMIs do not wait for the entry, the one that the monitor's handler takes is made up for. */
-static void test_nmi_in_the_monitor(void **state)
-{
-	(void)state;
-	self->arch->kick = 1;
-	nmi_in_monitor(self);
-	assert_int_equal(forced, 0);
-	ops.nmis_wait = false;
-	nmi_in_monitor(self);
-	assert_int_equal(forced, 1);
-	assert_int_equal(nmi_exit(self), EXIT_KICK);
-	/* who has left, or is not the guest's, is not to enter */
-	self->state = CPU_PARKED;
-	nmi_in_monitor(self);
-	self->state = CPU_SERVICE;
-	nmi_in_monitor(self);
-	assert_int_equal(forced, 1);
-}
-
-/* An NMI is injected once the guest can take it, and the vendor is asked for nothing before. */
-static void test_nmi_window(void **state)
-{
-	struct arch_cpu *a = self->arch;
-
-	(void)state;
-	nmi_deliver(self);
-	assert_int_equal(windows, 0);
-	nmi_send_guest(self, self);
-	window = false;
-	nmi_deliver(self);
-	nmi_deliver(self);
-	assert_int_equal(windows, 2);
-	assert_int_equal(a->vcpu.event, 0);
-	assert_true(a->nmi_pending);
-	window = true;
-	a->step = STEP_VENDOR;
-	nmi_deliver(self);
-	assert_int_equal(windows, 2);
-	a->step = STEP_NONE;
-	nmi_deliver(self);
-	assert_int_equal(a->vcpu.event, EVENT_VALID | EVENT_NMI | 2);
-	assert_false(a->nmi_pending);
-	assert_int_equal(self->exits[EXIT_NMI], 1);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
 		T(test_same_kernel),	  T(test_replaced),  T(test_left_behind),
 		T(test_told_to_stop),	  T(test_user_mode), T(test_in_a_step),
-		T(test_nmi_from_outside), T(test_kicks),     T(test_nmi_in_the_monitor),
-		T(test_nmi_window),
+		T(test_nmi_from_outside), T(test_kicks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
