@@ -131,12 +131,6 @@ struct pt_format;
 struct hv_ops {
 	const char *name;
 	u32 hypercall_insn; /* enum suture_hypercall_insn */
-	/*
-	 * An NMI that comes while the monitor runs waits for the next entry, and ends it at once
-	 * (SVM: GIF is clear, 15.17). False: the monitor's handler takes it, and force_exit() has
-	 * to make up for it (VMX).
-	 */
-	bool nmis_wait;
 
 	/* Can this machine do it? 0, or negative errno with `why`; -ENODEV: it is the other
 	 * vendor's. What could keep enable() from working is found here (VMX: FEATURE_CONTROL, the
@@ -159,9 +153,9 @@ struct hv_ops {
 	/*
 	 * Turn virtualization on, and off, which leaves the guest state as it is. On that CPU, on
 	 * the monitor's tables, interrupts off, no locks held. While it is on, INIT is held back
-	 * from a CPU in the monitor, and so are NMIs if nmis_wait; disable() lets them take effect
-	 * (SVM: STGI, 15.17; VMX: VMXOFF, "Restrictions on VMX Operation"). After INIT the CPU
-	 * waits for SIPI and does not return. VMX's enable() dies if VMXON fails.
+	 * from a CPU in the monitor, and so are NMIs without force_exit(); disable() lets them take
+	 * effect (SVM: STGI, 15.17; VMX: VMXOFF, "Restrictions on VMX Operation"). After INIT the
+	 * CPU waits for SIPI and does not return. VMX's enable() dies if VMXON fails.
 	 */
 	void (*enable)(struct cpu *c);
 	void (*disable)(struct cpu *c);
@@ -170,9 +164,11 @@ struct hv_ops {
 	/* Enter the guest, leave it, handle the exit. On that CPU. */
 	enum exit_class (*run)(struct cpu *c);
 	/*
-	 * Have the next entry end at once with nmi_exit(), after the event that it injects. On that
-	 * CPU, also in its NMI handler. (SVM: a kick of its own, that waits. VMX: the preemption
-	 * timer at 0, "VMX-Preemption Timer"; exits by it call nmi_exit().)
+	 * The monitor's handler has taken an NMI, which may have been a kick: have the next entry
+	 * end at once with nmi_exit(), after the event that it injects. On that CPU, in that
+	 * handler. (VMX: the preemption timer at 0, "VMX-Preemption Timer"; exits by it call
+	 * nmi_exit().) NULL: NMIs wait for the next entry, and end it by themselves (SVM: GIF is
+	 * clear, 15.17).
 	 */
 	void (*force_exit)(struct cpu *c);
 
@@ -181,7 +177,7 @@ struct hv_ops {
 	/*
 	 * True: the guest can take an NMI at the next entry, and the caller injects one. Else the
 	 * guest is left as soon as it can, by any exit. (SVM: its handler's IRET, stepped
-	 * over, 15.9; or force_exit() if an event is in the way. VMX: NMI-window exiting, for
+	 * over, 15.9; or a kick of its own if an event is in the way. VMX: NMI-window exiting, for
 	 * blocking by NMI, STI and MOV SS alike.)
 	 */
 	bool (*nmi_window)(struct cpu *c);

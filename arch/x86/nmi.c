@@ -65,7 +65,7 @@ void nmi_in_monitor(struct cpu *c)
 	/* Nobody else will look: nmi_exit() is for NMIs that end the guest's turn. */
 	if (c->state == CPU_PARKED || c->state == CPU_DEAD)
 		__atomic_store_n(&c->arch->kick, 0, __ATOMIC_SEQ_CST);
-	else if (!hv->nmis_wait && can_be_kicked(c))
+	else if (hv->force_exit && can_be_kicked(c))
 		hv->force_exit(c);
 }
 

@@ -15,30 +15,13 @@
 
 static struct arch_cpu arch[2];
 static struct cpu *self = &cpus[0];
-static bool fake_window(struct cpu *c);
-static void fake_force_exit(struct cpu *c);
-static struct hv_ops ops = {.nmi_window = fake_window, .force_exit = fake_force_exit};
+static const struct hv_ops ops;
 const struct hv_ops *hv = &ops;
 
 static u32 asked; /* whether the kernel has been replaced */
 static u32 nmis;
-static bool window; /* the guest can take an NMI */
-static u32 windows, forced;
 
 /* ---- what the code under test calls ---- */
-
-static bool fake_window(struct cpu *c)
-{
-	assert_ptr_equal(c, self);
-	windows++;
-	return window;
-}
-
-static void fake_force_exit(struct cpu *c)
-{
-	assert_ptr_equal(c, self);
-	forced++;
-}
 
 size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
 {
@@ -83,8 +66,7 @@ static int setup(void **state)
 		c->state = CPU_GUEST;
 		c->arch = &arch[c->id];
 	}
-	asked = nmis = windows = forced = 0;
-	ops.nmis_wait = window = true;
+	asked = nmis = 0;
 	return 0;
 }
 
@@ -139,57 +121,14 @@ static void test_kicks(void **state)
 	assert_int_equal(other->arch->kick, 0);
 }
 
-/* Where NMIs do not wait for the entry, the one that the monitor's handler takes is made up for. */
-static void test_nmi_in_the_monitor(void **state)
-{
-	(void)state;
-	self->arch->kick = 1;
-	nmi_in_monitor(self);
-	assert_int_equal(forced, 0);
-	ops.nmis_wait = false;
-	nmi_in_monitor(self);
-	assert_int_equal(forced, 1);
-	assert_int_equal(nmi_exit(self), EXIT_KICK);
-	/* who has left, or is not the guest's, is not to enter */
-	self->state = CPU_PARKED;
-	nmi_in_monitor(self);
-	self->state = CPU_SERVICE;
-	nmi_in_monitor(self);
-	assert_int_equal(forced, 1);
-}
-
-/* An NMI is injected once the guest can take it, and the vendor is asked for nothing before. */
-static void test_nmi_window(void **state)
-{
-	struct arch_cpu *a = self->arch;
-
-	(void)state;
-	nmi_deliver(self);
-	assert_int_equal(windows, 0);
-	nmi_send_guest(self, self);
-	window = false;
-	nmi_deliver(self);
-	nmi_deliver(self);
-	assert_int_equal(windows, 2);
-	assert_int_equal(a->vcpu.event, 0);
-	assert_true(a->nmi_pending);
-	window = true;
-	a->step = STEP_VENDOR;
-	nmi_deliver(self);
-	assert_int_equal(windows, 2);
-	a->step = STEP_NONE;
-	nmi_deliver(self);
-	assert_int_equal(a->vcpu.event, EVENT_VALID | EVENT_NMI | 2);
-	assert_false(a->nmi_pending);
-	assert_int_equal(self->exits[EXIT_NMI], 1);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_kick),  T(test_in_a_step),	   T(test_nmi_from_outside),
-		T(test_kicks), T(test_nmi_in_the_monitor), T(test_nmi_window),
+		T(test_kick),
+		T(test_in_a_step),
+		T(test_nmi_from_outside),
+		T(test_kicks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

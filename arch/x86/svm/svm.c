@@ -347,7 +347,6 @@ static void svm_set_lstar(struct cpu *c, u64 lstar)
 const struct hv_ops svm_ops = {
 	.name = "AMD SVM",
 	.hypercall_insn = SUTURE_INSN_VMMCALL,
-	.nmis_wait = true,
 	.probe = svm_probe,
 	.stage2_format = npt_format,
 	.setup = svm_setup,
@@ -358,7 +357,6 @@ const struct hv_ops svm_ops = {
 	.disable = svm_disable,
 	.set_state = svm_set_state,
 	.run = svm_enter,
-	.force_exit = arch_kick,
 	.skip = svm_skip,
 	.nmi_window = svm_nmi_window,
 	.step_begin = svm_step_begin,
