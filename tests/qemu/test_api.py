@@ -137,12 +137,20 @@ def test_upload_is_quick(guest, same_memory, measured):
     assert took < 10  # seconds, on a machine that is busy with other tests as well
 
 
+def wait_pages(guest, right):
+    deadline = time.monotonic() + 15
+    while not right(pages := pages_in_use(guest)):
+        assert time.monotonic() < deadline, pages
+        time.sleep(0.1)
+
+
 def test_uploads_that_break_off(guest, same_memory):
     for reset in True, False:
+        # one upload at a time: the one before is seen to have ended a while after it did
+        wait_pages(guest, lambda pages: pages < 2000)
         with connection(guest) as s:
             s.sendall(head(b"POST", b"/v1/patches", b"Content-Length: 9000000") + bytes(1000000))
-            time.sleep(0.3)
-            assert pages_in_use(guest) > 2000
+            wait_pages(guest, lambda pages: pages > 2000)
             if reset:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
