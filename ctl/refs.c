@@ -60,7 +60,7 @@ static void add_area(struct areas *a, struct area area)
 		a->list[a->count++] = area;
 }
 
-/* Leave out the bytes between two addresses. */
+/* Add the area without the bytes of the cuts. */
 static void add_cut(struct areas *a, struct area area, const struct span *cuts, size_t nr_cuts)
 {
 	uint64_t end = area.address + area.size;

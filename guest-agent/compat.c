@@ -569,7 +569,8 @@ int compat_task_work(struct task_struct *task, struct callback_head *work)
 	return add_work(task, work, TWA_SIGNAL);
 }
 
-/* As Linux's livepatch does it: TIF_SIGPENDING without a signal that is pending. */
+/* As Linux's livepatch does it: wake a kernel thread; set TIF_SIGPENDING of a user task, with no
+ * signal pending. */
 void compat_fake_signal(struct task_struct *task)
 {
 	struct sighand_struct *sighand;

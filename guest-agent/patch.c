@@ -86,7 +86,7 @@ void patch_retire(struct patch *p)
 	queue_work(agent_work, &p->retire); /* does nothing the second time */
 }
 
-/* The state before it is declared. */
+/* Initialize the parts of a record that are used from the declaration on. */
 static void patch_prepare(struct patch *p)
 {
 	INIT_LIST_HEAD(&p->list);
