@@ -75,7 +75,6 @@ enum exit_class apic_guest_write(struct cpu *c, u32 offset, u32 value)
 	(void)c, (void)offset, (void)value;
 	return EXIT_IRQCHIP;
 }
-}
 
 u64 arch_time_us(void)
 {

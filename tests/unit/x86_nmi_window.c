@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "arch/cpu.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "lib/string.h"
 #include "../../arch/x86/apic.h"
 #include "../../arch/x86/hv.h"

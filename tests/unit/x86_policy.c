@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "arch/platform.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "core/cpu.h"
 #include "lib/errno.h"
 #include "lib/string.h"

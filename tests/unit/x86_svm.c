@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include "arch/platform.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
