@@ -43,6 +43,8 @@ EMULATORS = {
     "single": "qemu-system-x86_64",
     "multi": os.path.join(BUILD, "qemu10", "qemu-system-x86_64"),
 }
+# each VMRUN and each exit, a file for each thread (svm.*.log)
+TRACE = bool(os.environ.get("SUTURE_TRACE"))
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
@@ -131,6 +133,9 @@ class Machine:
         self.sockets = None
         os.makedirs(logs, exist_ok=True)
 
+    def all_cpus(self):
+        return self.cpus + (0 if self.native else 1)
+
     # ---- what it boots ----
 
     def log(self, name):
@@ -192,7 +197,7 @@ class Machine:
         command = [
             EMULATORS[self.thread], "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", "q35", "-cpu", self.cpu, "-accel", f"tcg,thread={self.thread}",
-            "-m", self.memory, "-smp", str(self.cpus + (0 if self.native else 1)),
+            "-m", self.memory, "-smp", str(self.all_cpus()),
             # without a flash for variables the firmware keeps them in memory, which is faster
             "-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}",
             "-netdev", "user,id=n0,restrict=on,"
@@ -207,6 +212,9 @@ class Machine:
         ]
         if not self.reboot:
             command.append("-no-reboot")
+        if TRACE:
+            # no code has such an address: of what in_asm logs only VMRUN and exits are left
+            command += ["-d", "in_asm,tid", "-dfilter", "0x1+0x1", "-D", self.log("svm.%d.log")]
         command += self.boot_arguments()
         command += [word.replace("{sockets}", self.sockets) for word in self.qemu]
         with open(self.log("qemu.log"), "wb") as out:
@@ -229,9 +237,12 @@ class Machine:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def dump_registers(self):
-        """What each CPU and connection is at, for a machine that hangs (registers.log)."""
+        """What each CPU, its interrupts and each connection is at, for a machine that hangs
+        (registers.log)."""
         try:
             text = self.hmp("info registers -a") + self.hmp("info usernet")
+            for cpu in range(self.all_cpus()):
+                text += f"CPU#{cpu}\n" + self.hmp(f"info lapic {cpu}")
         except (OSError, RuntimeError) as error:
             text = f"QMP: {error}"
         with open(self.log("registers.log"), "w") as log:
