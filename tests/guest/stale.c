@@ -18,9 +18,10 @@
 #define NS_PER_S  1000000000ll
 #define LIMIT_NS  300000000ll
 #define MIN_CALLS 20000
-#define MAX_SPINS 3000 /* between the two writes: about as long as an emulator needs to translate  \
-			*/
-#define NUMBER_AT 4    /* aligned, so that a caller meets the old one or the new one */
+#define MAX_SPINS                                                                                  \
+	3000	    /* between the two writes: about as long as an emulator needs to translate     \
+		     */
+#define NUMBER_AT 4 /* aligned, so that a caller meets the old one or the new one */
 
 static uint8_t *code; /* three NOPs; mov $NUMBER, %eax; ret: alone in its page */
 static volatile uint32_t seen;
@@ -78,16 +79,20 @@ static long long now_ns(void)
 	return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
-/* How many calls have not shown n; 0 when one has. */
+/* How many calls have not shown n, the last of MIN_CALLS more included; 0 when one has. */
 static uint64_t stale_calls(uint32_t n)
 {
 	long long end = now_ns() + LIMIT_NS;
-	uint64_t first = calls;
+	uint64_t first = calls, limit;
 
-	while (seen != n)
-		if (now_ns() > end && calls - first > MIN_CALLS)
-			return calls - first;
-	return 0;
+	while (seen != n && now_ns() < end)
+		;
+	if (seen == n)
+		return 0;
+	limit = calls + MIN_CALLS;
+	while (calls < limit)
+		;
+	return seen == n ? 0 : calls - first;
 }
 
 static int start(pthread_t *thread)
