@@ -38,7 +38,7 @@ SUTURE_EFI = os.path.join(BUILD, f"x86-without-{MUTATE}" if MUTATE else "x86", "
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
-# Multi-threaded emulation runs stale code in Debian 12's own QEMU: mk/qemu.sh unpacks a newer one
+# Multi-threaded emulation runs stale code, in Debian 12's own QEMU most often: mk/qemu.sh unpacks a newer one
 EMULATORS = {
     "single": "qemu-system-x86_64",
     "multi": os.path.join(BUILD, "qemu10", "qemu-system-x86_64"),
