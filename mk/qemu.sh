@@ -3,7 +3,8 @@
 # Unpack the QEMU of bookworm-backports into DIR, with what it needs and this machine has not;
 # nothing is installed. DIR/qemu-system-x86_64 runs it; DIR/version is its version.
 #   mk/qemu.sh DIR
-# Multi-threaded emulation before 8.1 runs code that another CPU has just overwritten.
+# Multi-threaded emulation runs code that another CPU has just overwritten, before 8.1 most often
+# (docs/testing.md).
 set -eu
 
 here=$(dirname "$0")

@@ -40,6 +40,8 @@ SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" i
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
+# each VMRUN and each exit, a file for each thread (svm.*.log)
+TRACE = bool(os.environ.get("SUTURE_TRACE"))
 
 GUEST_IP = "10.0.2.15"
 API_PORT = 8443
@@ -123,6 +125,9 @@ class Machine:
         self.sockets = None
         os.makedirs(logs, exist_ok=True)
 
+    def all_cpus(self):
+        return self.cpus + (0 if self.native else 1)
+
     # ---- what it boots ----
 
     def log(self, name):
@@ -182,7 +187,7 @@ class Machine:
         for name in ("console.log", "monitor.log", "shell.log"):
             open(self.log(name), "wb").close()
         command = PLATFORM.command(self.thread, self.cpu) + [
-            "-m", self.memory, "-smp", str(self.cpus + (0 if self.native else 1)),
+            "-m", self.memory, "-smp", str(self.all_cpus()),
             "-netdev", "user,id=n0,restrict=on,"
             f"hostfwd=tcp:127.0.0.1:{self.port}-{GUEST_IP}:{API_PORT}",
             *PLATFORM.nic_arguments("n0"),
@@ -194,6 +199,9 @@ class Machine:
         ]
         if not self.reboot:
             command.append("-no-reboot")
+        if TRACE:
+            # no code has such an address: of what in_asm logs only VMRUN and exits are left
+            command += ["-d", "in_asm,tid", "-dfilter", "0x1+0x1", "-D", self.log("svm.%d.log")]
         command += self.boot_arguments()
         command += [word.replace("{sockets}", self.sockets) for word in self.qemu]
         with open(self.log("qemu.log"), "wb") as out:
@@ -216,9 +224,12 @@ class Machine:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def dump_registers(self):
-        """What each CPU and connection is at, for a machine that hangs (registers.log)."""
+        """What each CPU, its interrupts and each connection is at, for a machine that hangs
+        (registers.log)."""
         try:
             text = self.hmp("info registers -a") + self.hmp("info usernet")
+            for cpu in range(self.all_cpus()):
+                text += f"CPU#{cpu}\n" + self.hmp(f"info lapic {cpu}")
         except (OSError, RuntimeError) as error:
             text = f"QMP: {error}"
         with open(self.log("registers.log"), "w") as log:

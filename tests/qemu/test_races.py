@@ -9,6 +9,8 @@ import os
 import re
 import time
 
+import pytest
+
 from machine import BUILD, GUEST
 from patches import apply, revert
 
@@ -17,6 +19,7 @@ RACES = int(os.environ.get("SUTURE_RACES", "10"))
 NATIVE = bool(os.environ.get("SUTURE_NATIVE"))
 NATIVE_ROUND_S = 8 # an apply and a revert take about as long
 CPUS = 3
+STALE_S = 20
 # each goes on until /tmp/stop is there, writes a line for each round, and to /tmp/NAME.log what failed
 REWRITERS = {
     "key": "for on in 1 0; do echo $on >/proc/sys/kernel/sched_schedstats; done",
@@ -82,3 +85,18 @@ def test_rewriting(boot, demo, measured):
     assert min(rounds.values()) > 0, rounds
     assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|"
                        "jump_label: |general protection'").out == ""
+
+
+@pytest.mark.parametrize("thread", ["single", "multi"])
+def test_stale_code(boot, measured, thread):
+    """Natively: how often does the emulator go on running code that another CPU has overwritten? With one
+    thread for all CPUs it must not. With several it does: the figure says how much a failure of the test
+    above is worth."""
+    guest = boot(cpus=2, native=True, thread=thread)
+    *which, last = guest.check(f"stale {STALE_S}", timeout=STALE_S + 60).splitlines()
+    stale, rounds = map(int, re.fullmatch(r"stale: (\d+) of (\d+)", last).groups())
+    measured(f"natively, {guest.emulator()}: code that another CPU has overwritten is run on {stale} "
+             f"of {rounds} times" + (f" (the first: {which[0]})" if which else ""))
+    assert rounds > 0
+    if thread == "single":
+        assert stale == 0, which
