@@ -28,11 +28,12 @@ FOREIGN_PATHS = re.compile(r"/|\.\./|build/|kernel/|scripts/|linux/|asm/|sys/|to
 FOREIGN_FUNCTIONS = set("""
     BUG _free _free_all _get _get_or_alloc alternatives_enable_smp bpf_override_return bus_for_each_dev
     console_lock driver_for_each_device kvfree_rcu load_balance mutex_lock_interruptible
-    pre_handler_kretprobe release_task tb_gen_code
+    cpu_physical_memory_is_clean do_vmexit helper_vmrun notdirty_write pre_handler_kretprobe release_task
+    tb_gen_code tb_page_add tlb_set_dirty
 """.split())
 # lwIP's, QEMU's, the compiler's, and Linux's where no folder is named
 FOREIGN_FILES = set("""
-    apps/http/httpd.c core.c lwip/arch.h lwip/opt.h modpost.c moduleparam.h opt.h orc_types.h stdarg.h
+    accel/tcg/cputlb.c apps/http/httpd.c core.c lwip/arch.h lwip/opt.h modpost.c moduleparam.h opt.h orc_types.h stdarg.h
     svm_helper.c transition.c
 """.split())
 
