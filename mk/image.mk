@@ -53,7 +53,7 @@ $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/ch
 	@echo "LD $@"
 	$(Q)$(LD) -nostdlib -shared -Bsymbolic -znocombreloc --no-undefined --gc-sections \
 		--orphan-handling=error -T arch/$(ARCH)/image.lds \
-		$(EFI_LIB)/crt0-efi-$(EFI_ARCH).o $(IMAGE_OBJ) $(IMAGE)/libdeps.a \
+		$(EFI_CRT0) $(IMAGE_OBJ) $(IMAGE)/libdeps.a \
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 

@@ -4,6 +4,7 @@ ARCH_CFLAGS := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none
 EFI_ARCH := x86_64
 EFI_FORMAT := efi-app-x86_64
 EFI_CFLAGS := -DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args
+EFI_CRT0 = $(EFI_LIB)/crt0-efi-x86_64.o
 RELATIVE := R_X86_64_RELATIVE
 # the decoder of instructions
 ARCH_DEPS_SRC = $(ZYDIS_SRC)

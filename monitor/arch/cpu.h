@@ -37,7 +37,7 @@ struct vcpu_context {
 void arch_kick(struct cpu *c);
 
 /*
- * What held CPU c was doing. Only while c is in CPU_HELD, or for the calling guest CPU itself, in
+ * What held CPU c was doing. Only while c is in CPU_HELD or CPU_IDLE, or for the calling guest CPU itself, in
  * its exit. x86: APM vol. 2, 4.5.3 and SWAPGS in vol. 3 for the bases; arm64: SPSR_EL2, SP_EL1.
  */
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx);
@@ -49,7 +49,7 @@ enum vcpu_halt {
 };
 
 /*
- * Is CPU c halted? VCPU_RUNS if its code cannot be read. Only while it is in CPU_HELD. x86: HLT
+ * Is CPU c halted? VCPU_RUNS if its code cannot be read. Only while it is in CPU_HELD or CPU_IDLE. x86: HLT
  * (APM vol. 3) and RFLAGS.IF; arm64: WFI and PSTATE.DAIF.
  */
 enum vcpu_halt arch_vcpu_halt(struct cpu *c);

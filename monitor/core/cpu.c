@@ -6,7 +6,8 @@ u32 nr_cpus;
 
 const char *const cpu_state_names[CPU_STATES] = {
 	[CPU_ABSENT] = "absent", [CPU_PARKED] = "parked",   [CPU_GUEST] = "guest",
-	[CPU_HELD] = "held",	 [CPU_SERVICE] = "service", [CPU_DEAD] = "dead",
+	[CPU_HELD] = "held",	 [CPU_IDLE] = "idle",	    [CPU_SERVICE] = "service",
+	[CPU_DEAD] = "dead",
 };
 
 const char *const exit_class_names[EXIT_CLASSES] = {

@@ -15,6 +15,7 @@ enum cpu_state {
 	CPU_PARKED, /* inside the monitor, waits for the guest to start it */
 	CPU_GUEST,  /* runs the guest, or is in the middle of an exit */
 	CPU_HELD,   /* inside the monitor, held by a pause */
+	CPU_IDLE,   /* inside the monitor, which halts for the guest: pause_sleep() (core/pause.h) */
 	CPU_SERVICE, /* the monitor's own */
 	CPU_DEAD,    /* inside the monitor, its guest state cannot be run any more */
 	CPU_STATES
@@ -55,6 +56,14 @@ struct cpu {
 	char dead_why[REASON_LEN];
 	struct arch_cpu *arch;
 };
+
+/* Can what c was doing in the guest be looked at: in state CPU_HELD or CPU_IDLE? In a pause. */
+static inline bool cpu_is_held(const struct cpu *c)
+{
+	u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
+
+	return state == CPU_HELD || state == CPU_IDLE;
+}
 
 extern struct cpu cpus[MAX_CPUS];
 extern u32 nr_cpus;

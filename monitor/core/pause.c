@@ -179,7 +179,7 @@ int pause_begin(struct pause *p, u64 budget_us)
 		return r;
 	}
 	for_each_cpu (c)
-		p->cpus_held += c != self && READ_ONCE(c->state) == CPU_HELD;
+		p->cpus_held += c != self && cpu_is_held(c);
 	return 0;
 }
 
@@ -249,6 +249,19 @@ void pause_point(struct cpu *self)
 			arch_stage2_flush_local();
 		arch_mb();
 	}
+}
+
+void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self))
+{
+	__atomic_store_n(&self->state, CPU_IDLE, __ATOMIC_SEQ_CST);
+	halt(self);
+	/* Held first: whoever has stopped the guest meanwhile must not find this CPU running. */
+	__atomic_store_n(&self->state, CPU_HELD, __ATOMIC_SEQ_CST);
+	pause_point(self);
+	__atomic_store_n(&self->state, CPU_GUEST, __ATOMIC_SEQ_CST);
+	/* Pauses did not wait for this CPU meanwhile, and one may begin now. */
+	arch_stage2_flush_local();
+	pause_point(self);
 }
 
 u64 pause_mark(void)

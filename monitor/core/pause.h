@@ -24,7 +24,7 @@ struct pause {
 
 /*
  * Pause the guest for at most budget_us microseconds. On success every CPU that is not absent,
- * parked, dead, or the caller is in CPU_HELD. -ETIMEDOUT: not all came in time; all were let go.
+ * parked, dead, or the caller is in CPU_HELD or CPU_IDLE. -ETIMEDOUT: not all came in time; all were let go.
  * Any CPU inside the monitor, with no lock held; the caller may be a guest CPU (in an exit) or the
  * service CPU.
  */
@@ -39,6 +39,13 @@ u64 pause_left_us(const struct pause *p);
  * nothing may be changed.
  */
 int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg);
+
+/*
+ * Halt for the guest, which has asked for it: halt(self) returns when the CPU is to go on. In
+ * between a pause neither waits for it nor wakes it, for it comes by here before it enters the guest;
+ * until then its guest state is that of the exit. On that guest CPU, in its exit, no lock held.
+ */
+void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self));
 
 /* Let the guest go on. Also after a pause_commit() that failed. */
 void pause_end(struct pause *p);

@@ -55,7 +55,7 @@ int panic_suspected(void)
 	if (r)
 		return r;
 	for_each_cpu (c) {
-		if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) != CPU_HELD)
+		if (!cpu_is_held(c))
 			continue;
 		count[arch_vcpu_halt(c)]++;
 	}

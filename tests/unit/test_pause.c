@@ -201,6 +201,50 @@ static void the_right_of_a_dead_initiator_is_taken(void **state)
 	}
 }
 
+static bool sleeping, wake_up;
+
+static void halt(struct cpu *c)
+{
+	(void)c;
+	WRITE_ONCE(sleeping, true);
+	while (!READ_ONCE(wake_up))
+		arch_relax();
+	WRITE_ONCE(sleeping, false);
+}
+
+static void guest_sleeps(struct cpu *c)
+{
+	guest_works(c);
+	if (c->id == 1)
+		pause_sleep(c, halt);
+}
+
+/* A CPU that halts is not kicked, and one that wakes in a pause does not reach the guest. */
+static void a_pause_does_not_wait_for_an_idle_cpu(void **state)
+{
+	struct pause p;
+	u64 kicks;
+
+	(void)state;
+	wake_up = false;
+	fake_guest_start(guest_sleeps);
+	while (!READ_ONCE(sleeping))
+		arch_relax();
+	kicks = fake_kicks(&cpus[1]);
+	assert_int_equal(pause_begin(&p, LONG_US), 0);
+	assert_int_equal(p.cpus_held, GUEST_CPUS);
+	assert_true(cpu_is_held(&cpus[1]));
+	assert_int_equal(cpus[1].state, CPU_IDLE);
+	assert_int_equal(fake_kicks(&cpus[1]), kicks);
+	WRITE_ONCE(wake_up, true);
+	while (READ_ONCE(cpus[1].state) != CPU_HELD || cpus[1].pause_acked != p.generation)
+		assert_true(cpu_is_held(&cpus[1]));
+	assert_int_equal(pause_commit(&p, NULL, NULL), 0);
+	pause_end(&p);
+	wait_for_work();
+	assert_true(fake_flushes(&cpus[1]) > 0);
+}
+
 static u64 pauses_by_guest;
 
 static void guest_pauses(struct cpu *c)
@@ -300,6 +344,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(others_finish_for_a_dead_initiator, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(the_right_of_a_dead_initiator_is_taken, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_pause_does_not_wait_for_an_idle_cpu, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(several_initiators, setup, teardown),
 		cmocka_unit_test_setup_teardown(parked_cpus_are_not_waited_for, setup, teardown),

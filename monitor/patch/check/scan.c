@@ -60,13 +60,14 @@ static int collect_cpus(struct check *c, const struct cpu *self)
 {
 	for_each_cpu (cpu) {
 		u32 state = __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE);
+		bool held = state == CPU_HELD || state == CPU_IDLE;
 		int err;
 
-		if (cpu != self && state != CPU_HELD && state != CPU_GUEST)
+		if (cpu != self && !held && state != CPU_GUEST)
 			continue;
-		if (cpu != self && state != CPU_HELD && MUTATION(cpus_not_held))
+		if (cpu != self && !held && MUTATION(cpus_not_held))
 			continue;
-		if (cpu != self && state != CPU_HELD)
+		if (cpu != self && !held)
 			return check_refuse(c, -EFAULT, "CPU %u is not held", cpu->id);
 		err = collect_cpu(c, cpu);
 		if (err)
