@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a guest CPU, and the exits that need no file of their own. */
+#include "arch/cpu.h"
+#include "arch/pagetable.h"
+#include "arch/upcalls.h"
+#include "core/log.h"
+#include "core/pause.h"
+#include "el2.h"
+#include "lib/errno.h"
+#include "sysreg.h"
+
+static enum exit_class handle_exit(struct cpu *c, enum exit_vector vector);
+
+/* The guest has been told to be without this CPU until CPU_ON (guest/kexec.c). */
+static void leave_if_stopped(struct cpu *c)
+{
+	if (!__atomic_load_n(&c->arch->stopped, __ATOMIC_SEQ_CST) || c->arch->step.active)
+		return;
+	__atomic_store_n(&c->state, CPU_PARKED, __ATOMIC_SEQ_CST);
+	psci_halt();
+}
+
+_Noreturn void vcpu_loop(struct cpu *c)
+{
+	for (;;) {
+		pause_point(c);
+		leave_if_stopped(c);
+		c->exits[handle_exit(c, vcpu_enter(c->arch))]++;
+	}
+}
+
+void arch_vcpu_stop(struct cpu *c)
+{
+	/* Seen in the loop, at the latest when the CPU comes out of the next pause. */
+	__atomic_store_n(&c->arch->stopped, 1, __ATOMIC_SEQ_CST);
+}
+
+bool arch_vcpu_stopped(const struct cpu *c)
+{
+	return READ_ONCE(c->arch->stopped);
+}
+
+_Noreturn void vcpu_die(struct cpu *c, const char *cause, const char *what)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+
+	cpu_mark_dead(c, cause,
+		      "%s: esr %#llx, far %#llx, hpfar %#llx; guest's pc %#llx, pstate %#llx, sctlr "
+		      "%#llx, ttbr1 %#llx",
+		      what, v->esr, v->far, v->hpfar, v->elr, v->spsr, read_sysreg(sctlr_el1),
+		      read_sysreg(ttbr1_el1));
+	/* It may hold the pause of a write to a shadowed page. */
+	if (c->arch->step.active)
+		vcpu_step_done(c);
+	psci_halt();
+}
+
+/* ---- going on ---- */
+
+void vcpu_skip(struct cpu *c)
+{
+	struct vcpu *v = &c->arch->vcpu;
+
+	v->elr += v->esr & ESR_IL ? 4 : 2;
+}
+
+/* Vectors by where the exception comes from (D1.3.1.3). */
+static u64 vector_offset(u64 spsr)
+{
+	if (spsr & PSTATE_A32)
+		return 0x600;
+	if (PSTATE_EL(spsr) == 0)
+		return 0x400;
+	return spsr & 1 ? 0x200 : 0;
+}
+
+/* PSTATE that survives an exception to EL1 (D1.3.3): flags, PAN, UAO, DIT; SSBS comes from SCTLR_EL1. */
+#define PSTATE_KEPT   (0xfull << 28 | 1ull << 24 | PSTATE_PAN)
+#define PSTATE_SSBS   (1ull << 12)
+#define PSTATE_TCO    (1ull << 25)
+#define SCTLR_DSSBS   (1ull << 44)
+#define HAS_PAN	      id_field(id_aa64mmfr1_el1, 20)
+#define HAS_MTE	      id_field(id_aa64pfr1_el1, 8)
+
+void vcpu_inject(struct cpu *c, u64 esr, u64 far)
+{
+	struct vcpu *v = &c->arch->vcpu;
+	u64 sctlr = read_sysreg(sctlr_el1), pstate = (v->spsr & PSTATE_KEPT) | PSTATE_EL1H | PSTATE_DAIF;
+
+	if (HAS_PAN && !(sctlr & SCTLR_SPAN))
+		pstate |= PSTATE_PAN;
+	if (sctlr & SCTLR_DSSBS)
+		pstate |= PSTATE_SSBS;
+	if (HAS_MTE)
+		pstate |= PSTATE_TCO;
+	write_sysreg(spsr_el1, v->spsr);
+	write_sysreg(elr_el1, v->elr);
+	write_sysreg(esr_el1, esr);
+	write_sysreg(far_el1, far);
+	v->elr = read_sysreg(vbar_el1) + vector_offset(v->spsr);
+	v->spsr = pstate;
+}
+
+/* ---- waiting ---- */
+
+/*
+ * An interrupt for EL1 need not end WFI at EL2 (D1.6.2): so interrupts are EL2's while it waits. None is
+ * taken, since they are masked: it stays pending, and is the guest's again.
+ */
+static void halt(struct cpu *c)
+{
+	u64 hcr = hcr_guest();
+
+	(void)c;
+	write_sysreg(hcr_el2, hcr | HCR_IMO | HCR_FMO | HCR_AMO);
+	__asm__ volatile("isb; dsb sy; wfi" ::: "memory");
+	write_sysreg(hcr_el2, hcr);
+	isb();
+}
+
+void vcpu_wait(struct cpu *c)
+{
+	WRITE_ONCE(c->arch->halted, true);
+	pause_sleep(c, halt);
+	WRITE_ONCE(c->arch->halted, false);
+}
+
+/*
+ * Kernels set VBAR_EL1 without an exit. Where they idle it is the one that the kernel itself uses (in user
+ * mode it may be a trampoline's): so each kernel tells where its entry is before long.
+ */
+static void look_at_vectors(struct cpu *c)
+{
+	u64 vbar = read_sysreg(vbar_el1);
+
+	if (arch_vcpu_user(c) || vbar == c->arch->vbar)
+		return;
+	c->arch->vbar = vbar;
+	kexec_entry(c, vbar);
+}
+
+#define ISS_TI(esr) ((esr) & 3) /* 0 is WFI, the others are WFE and those with a timeout */
+
+/* The latter may end at any time (D1.6): they are over. */
+static enum exit_class wait_exit(struct cpu *c)
+{
+	look_at_vectors(c);
+	vcpu_skip(c);
+	if (!ISS_TI(c->arch->vcpu.esr))
+		vcpu_wait(c);
+	return EXIT_OTHER;
+}
+
+/* ---- calls ---- */
+
+#define ISS_IMMEDIATE(esr) ((esr) & 0xffff)
+#define SMCCC_UNKNOWN	   (~0ull)
+
+/* ELR is behind an HVC, and at an SMC that traps (D1.3.2). */
+static enum exit_class smc_exit(struct cpu *c)
+{
+	struct vcpu *v = &c->arch->vcpu;
+
+	vcpu_skip(c);
+	if (ISS_IMMEDIATE(v->esr))
+		v->x[0] = SMCCC_UNKNOWN; /* reserved (DEN0028, 2.4) */
+	else if (!psci_call(c))
+		smc_forward(v->x);
+	return EXIT_OTHER;
+}
+
+static enum exit_class hvc_exit(struct cpu *c)
+{
+	struct vcpu *v = &c->arch->vcpu;
+
+	if (!ISS_IMMEDIATE(v->esr) && psci_call(c))
+		return EXIT_OTHER;
+	v->x[0] = ISS_IMMEDIATE(v->esr) ? SMCCC_UNKNOWN
+					: (u64)hypercall(c, v->x[0], v->x[1], v->x[2], v->x[3]);
+	return EXIT_HYPERCALL;
+}
+
+/* ---- the rest ---- */
+
+#define EC_UNKNOWN 0x00
+
+/* Nothing traps that the processor has (el2.c): so it has not. */
+static enum exit_class undefined(struct cpu *c)
+{
+	log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: exit with esr %#llx at %#llx is not known",
+		    c->id, c->arch->vcpu.esr, c->arch->vcpu.elr);
+	vcpu_inject(c, (u64)EC_UNKNOWN << 26 | ESR_IL, 0);
+	return EXIT_OTHER;
+}
+
+static enum exit_class sync_exit(struct cpu *c)
+{
+	switch (ESR_EC(c->arch->vcpu.esr)) {
+	case EC_WFX:
+		return wait_exit(c);
+	case EC_HVC64:
+		return hvc_exit(c);
+	case EC_SMC64:
+		return smc_exit(c);
+	case EC_IABT_LOWER:
+	case EC_DABT_LOWER:
+		return vcpu_stage2_fault(c);
+	case EC_STEP_LOWER:
+		vcpu_step_done(c);
+		return EXIT_SINGLE_STEP;
+	case EC_SYSREG:
+		undefined(c);
+		return EXIT_SYSREG;
+	default:
+		return undefined(c);
+	}
+}
+
+static enum exit_class handle_exit(struct cpu *c, enum exit_vector vector)
+{
+	/* HCR_EL2 gives EL1 all interrupts and SErrors. */
+	if (vector != EXIT_SYNC)
+		vcpu_die(c, "interrupt", "an interrupt has come to EL2");
+	return sync_exit(c);
+}
