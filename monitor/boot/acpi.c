@@ -14,7 +14,8 @@
 #define IORT_SMMU	3	/* SMMUv1 and v2; v3 is the next */
 #define MCFG_ENTRIES	44	/* PCI firmware specification 4.1.2 */
 #define MCFG_ENTRY_SIZE 16
-#define FADT_DSDT	40 /* 5.2.9 */
+#define FADT_DSDT	40  /* 5.2.9 */
+#define FADT_ARM_BOOT	129 /* 5.2.9.4: there is PSCI, it is called by HVC */
 #define FADT_X_DSDT	140
 #define RSDP_V1_SIZE	20 /* 5.2.5.3 */
 #define TABLE_ALIGN	64
@@ -195,6 +196,16 @@ bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ran
 	if (madt && !r->count)
 		fits = add_gicc(madt, hwid, r);
 	return fits;
+}
+
+enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp)
+{
+	const struct acpi_header *fadt = acpi_find(rsdp, "FACP");
+	u64 flags = 0;
+
+	if (fadt && fadt->length >= FADT_ARM_BOOT + 2)
+		flags = read_le((const u8 *)fadt + FADT_ARM_BOOT, 2);
+	return !(flags & 1) ? BOOT_PSCI_NONE : flags & 2 ? BOOT_PSCI_HVC : BOOT_PSCI_SMC;
 }
 
 bool acpi_has_smmu(const struct acpi_rsdp *rsdp)

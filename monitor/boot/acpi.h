@@ -7,6 +7,7 @@
 #ifndef BOOT_ACPI_H
 #define BOOT_ACPI_H
 
+#include "boot/psci.h"
 #include "boot/range.h"
 #include <suture/abi.h>
 
@@ -52,6 +53,9 @@ pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus);
  * The redistributors of a GICv3, among which CPU hwid's is. False: more ranges than r has room for.
  */
 bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ranges *r);
+
+/* How PSCI is called (FADT). */
+enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
 
 /* Does IORT name an SMMU? A guest that turns one on would cut off the monitor's NIC. */
 bool acpi_has_smmu(const struct acpi_rsdp *rsdp);

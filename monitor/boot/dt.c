@@ -145,3 +145,20 @@ bool dt_redistributors(const struct dt *t, struct boot_ranges *ranges)
 	}
 	return fits;
 }
+
+enum boot_psci dt_psci(const struct dt *t)
+{
+	struct dt_walk w = DT_WALK(t);
+
+	while (dt_walk_next(&w)) {
+		u32 node = w.node[w.depth];
+
+		if (!dt_prop_has(t, node, "compatible", "arm,psci-0.2") &&
+		    !dt_prop_has(t, node, "compatible", "arm,psci-1.0"))
+			continue;
+		return dt_prop_has(t, node, "method", "smc")   ? BOOT_PSCI_SMC
+		       : dt_prop_has(t, node, "method", "hvc") ? BOOT_PSCI_HVC
+							       : BOOT_PSCI_NONE;
+	}
+	return BOOT_PSCI_NONE;
+}

@@ -7,6 +7,7 @@
 #ifndef BOOT_DT_H
 #define BOOT_DT_H
 
+#include "boot/psci.h"
 #include "boot/range.h"
 
 /* A flattened tree, checked as far as its header goes. */
@@ -25,6 +26,9 @@ int dt_cpus(const struct dt *t, u64 *hwid, u32 max);
 
 /* PCI configuration space of domain 0 from its bus 0 on, and the last bus; 0 if there is none. */
 pa_t dt_ecam(const struct dt *t, u32 *end_bus);
+
+/* How PSCI is called; version 0.1, which has no function numbers of its own, does not count. */
+enum boot_psci dt_psci(const struct dt *t);
 
 /* The redistributors of a GICv3. False: more ranges than r has room for. */
 bool dt_redistributors(const struct dt *t, struct boot_ranges *r);

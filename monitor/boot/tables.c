@@ -66,15 +66,17 @@ static int find_tables(struct boot *b)
 	return 0;
 }
 
-/* CPUs and configuration space. How many CPUs; -E2BIG. */
+/* CPUs, PSCI and configuration space. How many CPUs; -E2BIG. */
 static int read_machine(struct boot *b)
 {
 	struct boot_info *info = b->info;
 
 	if (b->firmware_rsdp) {
+		info->psci = acpi_psci(b->firmware_rsdp);
 		info->ecam = acpi_ecam(b->firmware_rsdp, &info->ecam_end_bus);
 		return acpi_cpus(b->firmware_rsdp, info->cpu_hwid, MAX_CPUS);
 	}
+	info->psci = dt_psci(&b->firmware_dt);
 	info->ecam = dt_ecam(&b->firmware_dt, &info->ecam_end_bus);
 	return dt_cpus(&b->firmware_dt, info->cpu_hwid, MAX_CPUS);
 }

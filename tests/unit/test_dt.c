@@ -106,6 +106,7 @@ static void reads_the_machine(void **state)
 	assert_int_equal(dt_cpus(&t, hwid, 3), -E2BIG);
 	assert_int_equal(dt_ecam(&t, &end).v, 0x4010000000);
 	assert_int_equal(end, 255);
+	assert_int_equal(dt_psci(&t), BOOT_PSCI_SMC);
 	assert_true(dt_redistributors(&t, &r));
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.range[0].base, 0x80a0000);
