@@ -24,7 +24,7 @@ EFI := $(if $(CROSS_COMPILE),$(DEPS)/gnu-efi-$(DEBIAN_ARCH))
 EFI_INCLUDES := -isystem $(EFI)/usr/include/efi -isystem $(EFI)/usr/include/efi/$(EFI_ARCH)
 EFI_LIB := $(EFI)/usr/lib
 
-$(O)/monitor/boot/%.o: | $(if $(EFI),$(EFI_LIB)/libefi.a)
+$(filter $(O)/monitor/boot/%,$(IMAGE_OBJ)): | $(if $(EFI),$(EFI_LIB)/libefi.a)
 $(O)/monitor/boot/%.o: EXTRA := $(EFI_INCLUDES) $(EFI_CFLAGS) -fshort-wchar
 
 $(O)/%.o: %.c $(IMAGE_RULES)

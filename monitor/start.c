@@ -49,13 +49,19 @@ static int init_cpus(const struct boot_info *bi)
 	return 0;
 }
 
-/* The management NIC as it is; NULL if there is none. */
-static const struct pci_device *find_nic(const struct boot_info *bi)
+/* The management NIC as it is, its memory in *bi; NULL if there is none. */
+static const struct pci_device *find_nic(struct boot_info *bi)
 {
-	static struct pci_device nic;
+	static struct pci_device device;
+	const struct pci_device *nic = NULL;
 
 	pci_init(bi->ecam, bi->ecam_end_bus);
-	return bi->nic_present && !pci_look(bi->nic_bdf, &nic) ? &nic : NULL;
+	if (bi->nic_present && !pci_look(bi->nic_bdf, &device))
+		nic = &device;
+	for_each_bar (nic, bar)
+		if (!bar->io)
+			ranges_add(&bi->nic_bars, bar->base, bar->size);
+	return nic;
 }
 
 static int hide_ours(const struct boot_info *bi, const struct pci_device *nic)

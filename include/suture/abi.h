@@ -32,6 +32,12 @@
  */
 #define SUTURE_ACPI_SIGNATURE "SUTR"
 
+/*
+ * The same in a device tree: the node /firmware/suture with this in its property `compatible`, and
+ * the body's physical address, as two cells, in its property `suture,body`.
+ */
+#define SUTURE_DT_COMPATIBLE "suture,monitor"
+
 enum suture_hypercall_insn {
 	SUTURE_INSN_VMMCALL = 1, /* AMD SVM */
 	SUTURE_INSN_VMCALL = 2,	 /* Intel VMX */

@@ -6,22 +6,28 @@
 
 #define MADT_ENTRIES	44 /* 5.2.12 */
 #define MADT_ENABLED	1u
-#define MADT_CAN_ENABLE 2u
-#define MADT_DISABLE	((u8) ~(MADT_ENABLED | MADT_CAN_ENABLE)) /* a mask */
-#define MCFG_ENTRIES	44 /* PCI firmware specification 4.1.2 */
+#define MADT_GICC	11 /* 5.2.12.14 */
+#define MADT_GICR	14 /* 5.2.12.17 */
+#define GICC_GICR	60
+#define GICR_SIZE	0x20000 /* of a GICv3, IHI 0069, 12.10 */
+#define IORT_NODES	36	/* Arm DEN0049, 3: how many, and where the first is */
+#define IORT_SMMU	3	/* SMMUv1 and v2; v3 is the next */
+#define MCFG_ENTRIES	44	/* PCI firmware specification 4.1.2 */
 #define MCFG_ENTRY_SIZE 16
-#define FADT_DSDT	40 /* 5.2.9 */
+#define FADT_DSDT	40  /* 5.2.9 */
+#define FADT_ARM_BOOT	129 /* 5.2.9.4: there is PSCI, it is called by HVC */
 #define FADT_X_DSDT	140
 #define RSDP_V1_SIZE	20 /* 5.2.5.3 */
 #define TABLE_ALIGN	64
 
-/* MADT entries of CPUs. */
+/* MADT entries of CPUs: local APIC (5.2.12.2), x2APIC (5.2.12.12), GICC (5.2.12.14). `enable`: the
+ * flags by which the OS may use it, now or later. */
 static const struct madt_cpu {
-	u8 type, length, id, id_size, flags;
+	u8 type, length, id, id_size, flags, enable;
 } madt_cpus[] = {
-	{.type = 0, .length = 8, .id = 3, .id_size = 1, .flags = 4},	 /* 5.2.12.2 local APIC */
-	{.type = 9, .length = 16, .id = 4, .id_size = 4, .flags = 8},	 /* 5.2.12.12 x2APIC */
-	{.type = 11, .length = 76, .id = 68, .id_size = 8, .flags = 12}, /* 5.2.12.14 GICC */
+	{.type = 0, .length = 8, .id = 3, .id_size = 1, .flags = 4, .enable = 3},
+	{.type = 9, .length = 16, .id = 4, .id_size = 4, .flags = 8, .enable = 3},
+	{.type = MADT_GICC, .length = 76, .id = 68, .id_size = 8, .flags = 12, .enable = 9},
 };
 
 static u64 read_le(const void *p, size_t size)
@@ -88,20 +94,28 @@ const struct acpi_header *acpi_find(const struct acpi_rsdp *rsdp, const char *si
 	return NULL;
 }
 
+/* The entry of the MADT at offset *at, which moves behind it; NULL at the end. */
+static const u8 *next_entry(const struct acpi_header *madt, u32 *at)
+{
+	const u8 *entry = (const u8 *)madt + *at;
+
+	if (*at + 2 > madt->length || entry[1] < 2 || *at + entry[1] > madt->length)
+		return NULL;
+	*at += entry[1];
+	return entry;
+}
+
 /* The next CPU entry of the MADT behind offset *at, which moves; NULL at the end. */
 static const u8 *next_cpu(const struct acpi_header *madt, u32 *at, const struct madt_cpu **kind)
 {
-	while (*at + 2 <= madt->length) {
-		const u8 *entry = (const u8 *)madt + *at;
-		if (entry[1] < 2 || *at + entry[1] > madt->length)
-			break;
-		*at += entry[1];
+	const u8 *entry;
+
+	while ((entry = next_entry(madt, at)))
 		for (u32 i = 0; i < ARRAY_SIZE(madt_cpus); i++) {
 			*kind = &madt_cpus[i];
 			if (entry[0] == (*kind)->type && entry[1] >= (*kind)->length)
 				return entry;
 		}
-	}
 	return NULL;
 }
 
@@ -136,7 +150,7 @@ static void disable_cpu(struct acpi_header *madt, u64 hwid)
 
 	while ((entry = next_cpu(madt, &at, &kind)))
 		if (read_le(entry + kind->id, kind->id_size) == hwid)
-			((u8 *)madt)[entry - (u8 *)madt + kind->flags] &= MADT_DISABLE;
+			((u8 *)madt)[entry - (u8 *)madt + kind->flags] &= (u8)~kind->enable;
 	acpi_seal(madt);
 }
 
@@ -154,6 +168,57 @@ pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus)
 		}
 	}
 	return PA(0);
+}
+
+/* Each CPU has its own in GICC where there are no ranges. */
+static bool add_gicc(const struct acpi_header *madt, u64 hwid, struct boot_ranges *r)
+{
+	const struct madt_cpu *kind;
+	const u8 *entry;
+	u32 at = MADT_ENTRIES;
+
+	while ((entry = next_cpu(madt, &at, &kind)))
+		if (kind->type == MADT_GICC && read_le(entry + kind->id, 8) == hwid &&
+		    read_le(entry + GICC_GICR, 8))
+			return ranges_add(r, read_le(entry + GICC_GICR, 8), GICR_SIZE);
+	return true;
+}
+
+bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ranges *r)
+{
+	const struct acpi_header *madt = acpi_find(rsdp, "APIC");
+	const u8 *entry;
+	bool fits = true;
+
+	for (u32 at = MADT_ENTRIES; madt && (entry = next_entry(madt, &at));)
+		if (entry[0] == MADT_GICR && entry[1] >= 16)
+			fits &= ranges_add(r, read_le(entry + 4, 8), read_le(entry + 12, 4));
+	if (madt && !r->count)
+		fits = add_gicc(madt, hwid, r);
+	return fits;
+}
+
+enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp)
+{
+	const struct acpi_header *fadt = acpi_find(rsdp, "FACP");
+	u64 flags = 0;
+
+	if (fadt && fadt->length >= FADT_ARM_BOOT + 2)
+		flags = read_le((const u8 *)fadt + FADT_ARM_BOOT, 2);
+	return !(flags & 1) ? BOOT_PSCI_NONE : flags & 2 ? BOOT_PSCI_HVC : BOOT_PSCI_SMC;
+}
+
+bool acpi_has_smmu(const struct acpi_rsdp *rsdp)
+{
+	const struct acpi_header *iort = acpi_find(rsdp, "IORT");
+	const u8 *p = (const u8 *)iort;
+	u64 count = iort && iort->length >= IORT_NODES + 8 ? read_le(p + IORT_NODES, 4) : 0;
+	u64 at = count ? read_le(p + IORT_NODES + 4, 4) : 0;
+
+	for (; count && at + 3 <= iort->length; count--, at += MAX(read_le(p + at + 1, 2), 3ull))
+		if (p[at] == IORT_SMMU || p[at] == IORT_SMMU + 1)
+			return true;
+	return false;
 }
 
 /* The offset of a pattern in AML, at `from` or behind it; 0 if there is none. */
@@ -193,14 +258,55 @@ static void hide_cpu(struct acpi_header *aml, const struct acpi_header *madt, u6
 			continue;
 		memcpy(pattern + 2, entry, entry[1]);
 		for (hit = 0; (hit = find_bytes(aml, hit + 1, pattern, 2u + entry[1]));)
-			((u8 *)aml)[hit + 2 + kind->flags] &= MADT_DISABLE;
+			((u8 *)aml)[hit + 2 + kind->flags] &= (u8)~kind->enable;
 	}
 }
 
-static void edit_aml(struct acpi_header *aml, const struct acpi_header *madt, u64 hwid)
+/* Address space descriptors of memory (6.4.3.5.1, 6.4.3.5.2): five numbers behind a head of 6. */
+static const struct window {
+	u8 head[4], size;
+} windows[] = {
+	{.head = {0x87, 5 * 4 + 3, 0, 0}, .size = 4},
+	{.head = {0x8a, 5 * 8 + 3, 0, 0}, .size = 8},
+};
+
+/* What the monitor has claimed must not be in a window that the OS gives out. */
+static void cut_window(u8 *at, u32 size, const struct boot_ranges *claimed)
+{
+	enum { GRANULARITY, FIRST, LAST, TRANSLATION, LENGTH, NUMBERS };
+	u64 n[NUMBERS];
+	struct boot_range w;
+
+	for (u32 i = 0; i < NUMBERS; i++)
+		n[i] = read_le(at + 6 + i * size, size);
+	w = (struct boot_range){n[FIRST], n[LENGTH]};
+	if (n[TRANSLATION] || !n[LENGTH] || n[LAST] - n[FIRST] + 1 != n[LENGTH] ||
+	    !ranges_cut(claimed, &w) || !w.size)
+		return;
+	n[FIRST] = w.base;
+	n[LAST] = w.base + w.size - 1;
+	n[LENGTH] = w.size;
+	for (u32 i = 0; i < NUMBERS; i++)
+		memcpy(at + 6 + i * size, &n[i], size);
+}
+
+static void cut_windows(struct acpi_header *aml, const struct boot_ranges *claimed)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(windows); i++) {
+		const struct window *w = &windows[i];
+
+		for (u32 at = 0; (at = find_bytes(aml, at + 1, w->head, sizeof(w->head)));)
+			if (at + 6 + 5 * w->size <= aml->length)
+				cut_window((u8 *)aml + at, w->size, claimed);
+	}
+}
+
+static void edit_aml(struct acpi_header *aml, const struct acpi_header *madt,
+		     const struct acpi_edit *edit)
 {
 	hide_s3(aml);
-	hide_cpu(aml, madt, hwid);
+	hide_cpu(aml, madt, edit->service_hwid);
+	cut_windows(aml, &edit->claimed);
 	acpi_seal(aml);
 }
 
@@ -270,23 +376,24 @@ static struct acpi_header *copy_table(u8 **next, const struct acpi_header *t)
 }
 
 static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t,
-					const struct acpi_header *madt, u64 service_hwid)
+					const struct acpi_header *madt,
+					const struct acpi_edit *edit)
 {
 	struct acpi_header *copy = copy_table(next, t);
 
 	if (has_signature(t, "APIC")) {
-		disable_cpu(copy, service_hwid);
+		disable_cpu(copy, edit->service_hwid);
 	} else if (has_signature(t, "SSDT")) {
-		edit_aml(copy, madt, service_hwid);
+		edit_aml(copy, madt, edit);
 	} else if (dsdt_of(t)) {
 		struct acpi_header *dsdt = copy_table(next, dsdt_of(t));
-		edit_aml(dsdt, madt, service_hwid);
+		edit_aml(dsdt, madt, edit);
 		set_dsdt(copy, dsdt);
 	}
 	return copy;
 }
 
-void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
+void acpi_build(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit, void *buf,
 		struct acpi_suture **suture)
 {
 	struct root r = root_of(rsdp);
@@ -317,7 +424,7 @@ void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
 		const struct acpi_header *t = root_entry(&r, i);
 		if (!t || is_hidden(t))
 			continue;
-		entry = (uintptr_t)(is_changed(t) ? changed_copy(&next, t, madt, service_hwid) : t);
+		entry = (uintptr_t)(is_changed(t) ? changed_copy(&next, t, madt, edit) : t);
 		memcpy(slot, &entry, 8);
 		slot += 8;
 	}

@@ -7,7 +7,8 @@
 #ifndef BOOT_ACPI_H
 #define BOOT_ACPI_H
 
-#include "lib/types.h"
+#include "boot/psci.h"
+#include "boot/range.h"
 #include <suture/abi.h>
 
 struct acpi_rsdp {
@@ -48,15 +49,32 @@ int acpi_cpus(const struct acpi_rsdp *rsdp, u64 *hwid, u32 max);
 /* PCI configuration space of segment 0 from its bus 0 on, and the last bus; 0 if there is none. */
 pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus);
 
+/*
+ * The redistributors of a GICv3, among which CPU hwid's is. False: more ranges than r has room for.
+ */
+bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ranges *r);
+
+/* How PSCI is called (FADT). */
+enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
+
+/* Does IORT name an SMMU? A guest that turns one on would cut off the monitor's NIC. */
+bool acpi_has_smmu(const struct acpi_rsdp *rsdp);
+
+/* What the guest is to see otherwise. */
+struct acpi_edit {
+	u64 service_hwid;	    /* is disabled */
+	struct boot_ranges claimed; /* is in no PCI bridge's window */
+};
+
 /* Bytes that acpi_build() needs at most. */
 size_t acpi_build_size(const struct acpi_rsdp *rsdp);
 
 /*
- * Build in buf the tables that the guest is to see: the firmware's, but CPU service_hwid disabled,
- * no DMAR and IVRS, no sleep state S3, and the table SUTR added. buf must be zeroed, and
- * acpi_cpus() must have found a CPU. The new RSDP is at its start; *suture is the table SUTR in it.
+ * Build in buf the tables that the guest is to see: the firmware's, but changed as `edit` says, no
+ * DMAR and IVRS, no sleep state S3, and the table SUTR added. buf must be zeroed, and acpi_cpus()
+ * must have found a CPU. The new RSDP is at its start; *suture is the table SUTR in it.
  */
-void acpi_build(const struct acpi_rsdp *rsdp, u64 service_hwid, void *buf,
+void acpi_build(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit, void *buf,
 		struct acpi_suture **suture);
 
 /* Set the table's checksum. */

@@ -13,8 +13,12 @@
 #define BOOT_BOOT_H
 
 #include "boot/config.h"
+#include "boot/psci.h"
+#include "boot/range.h"
 #include "core/cpu.h"
 #include "guest/mem.h"
+
+#define BOOT_SEED_SIZE 32
 
 struct boot_info {
 	struct config config;
@@ -32,9 +36,14 @@ struct boot_info {
 	u32 ecam_end_bus;
 	bool nic_present;
 	u16 nic_bdf;
-	pa_t local_apic;   /* x86 */
-	pa_t acpi_body;	   /* struct suture_acpi_body of our ACPI table */
-	u64 ticks_per_us;  /* x86: TSC, measured with the firmware's Stall() */
+	struct boot_ranges nic_bars;	   /* its memory */
+	pa_t local_apic;		   /* x86 */
+	struct boot_ranges redistributors; /* arm64: of the GIC, the service CPU's among them */
+	enum boot_psci psci;		   /* arm64 */
+	pa_t acpi_body;	  /* struct suture_acpi_body, of our ACPI table or device tree */
+	u64 ticks_per_us; /* x86: TSC, measured with the firmware's Stall() */
+	bool has_seed;	  /* the firmware has a generator of random numbers */
+	u8 seed[BOOT_SEED_SIZE];
 	char firmware[64]; /* vendor, for the log */
 };
 

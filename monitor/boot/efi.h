@@ -15,6 +15,7 @@
 
 #include "boot/acpi.h"
 #include "boot/boot.h"
+#include "boot/dt.h"
 #include "lib/errno.h"
 
 struct boot {
@@ -31,11 +32,14 @@ struct boot {
 	UINTN map_size;
 
 	/* tables.c */
-	const struct acpi_rsdp *firmware_rsdp;
-	void *firmware_tables[2];    /* what ours replaced: ACPI 2.0's name, 1.0's name */
-	EFI_PHYSICAL_ADDRESS tables; /* ours; the RSDP first */
+	const struct acpi_rsdp *firmware_rsdp; /* NULL: no ACPI */
+	void *firmware_tables[2];	       /* what ours replaced: ACPI 2.0's name, 1.0's name */
+	EFI_PHYSICAL_ADDRESS tables;	       /* ours; the RSDP first */
 	UINTN tables_pages;
 	struct acpi_suture *suture;
+	struct dt firmware_dt;	 /* no blob: no device tree */
+	EFI_PHYSICAL_ADDRESS dt; /* ours; behind it suture_acpi_body, if there is no ACPI */
+	UINTN dt_pages;
 
 	/* nic.c */
 	EFI_HANDLE nic; /* its PCI function; NULL: none wanted */
@@ -89,15 +93,24 @@ void *image_in_copy(const struct boot *b, const void *function);
 
 /* ---- tables.c ---- */
 
-/* The CPUs and ECAM, and the choice of the service CPU, into b->info. */
+/* What ACPI or a device tree says of the machine, and the choice of the service CPU, into b->info.
+ */
 int tables_read(struct boot *b);
 
 /* Show the guest tables of our own instead of the firmware's. */
 int tables_install(struct boot *b);
 void tables_restore(struct boot *b);
 
-/* The firmware may have published its tables anew. Allocates nothing and is silent. */
+/*
+ * The firmware may have published its ACPI tables anew. (A device tree in our one's place is the
+ * loader's, made from ours.) Allocates nothing and is silent.
+ */
 void tables_assert(struct boot *b);
+
+/* ---- seed.c ---- */
+
+/* Random bytes from the firmware, if it has any, into b->info. */
+void seed_fetch(struct boot *b);
 
 /* ---- nic.c ---- */
 

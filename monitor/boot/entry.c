@@ -68,8 +68,8 @@ static int read_config(struct boot *b)
 	if (err)
 		say(b, "%s: %s", CONFIG_PATH, why);
 	else if (b->config.debug_port > ARCH_DEBUG_PORT_MAX)
-		err = fail(b, -EINVAL, "%s: debug_port=0x%llx: 0 to 0x%x expected", CONFIG_PATH,
-			   b->config.debug_port, ARCH_DEBUG_PORT_MAX);
+		err = fail(b, -EINVAL, "%s: debug_port=0x%llx: 0 to 0x%llx expected", CONFIG_PATH,
+			   b->config.debug_port, (u64)ARCH_DEBUG_PORT_MAX);
 	b->bs->FreePool(text);
 	return err;
 }
@@ -126,6 +126,7 @@ static int start_core(struct boot *b)
 	for (u32 i = 0; i + 1 < sizeof(b->info->firmware) && b->st->FirmwareVendor[i]; i++)
 		b->info->firmware[i] = (char)b->st->FirmwareVendor[i];
 	measure_ticks(b);
+	seed_fetch(b);
 	err = memory_fetch_ram(b); /* not final yet, but too many ranges are detected here */
 	if (err)
 		return fail(b, err, "the firmware's memory map has too many pieces");
@@ -176,7 +177,8 @@ static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key)
 	if (err && require)
 		arch_boot_stop();
 	/* from here on as the guest; after an error natively, and the table says so */
-	acpi_seal(&suture->header);
+	if (suture)
+		acpi_seal(&suture->header);
 	return EFI_SUCCESS;
 }
 

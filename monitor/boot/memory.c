@@ -6,7 +6,6 @@
 #include "lib/string.h"
 
 #define ALIGNMENT (2ull << 20)
-#define BELOW	  0xffffffffull /* 32-bit addresses are enough for NICs and page-table roots */
 
 /* Bytes of the image's copy, and of boot_info behind it. */
 static u64 copy_size(const struct boot *b)
@@ -30,7 +29,7 @@ static EFI_STATUS allocate_below(struct boot *b, u64 limit, u64 size, EFI_PHYSIC
 static EFI_STATUS allocate_aligned(struct boot *b, u64 size, EFI_PHYSICAL_ADDRESS *base)
 {
 	EFI_PHYSICAL_ADDRESS first;
-	EFI_STATUS status = allocate_below(b, BELOW, size + ALIGNMENT, &first);
+	EFI_STATUS status = allocate_below(b, ARCH_MEMORY_LIMIT - 1, size + ALIGNMENT, &first);
 
 	if (status)
 		return status;
@@ -54,8 +53,8 @@ int memory_reserve(struct boot *b)
 	if (status) {
 		b->memory = 0;
 		return fail(b, -ENOMEM,
-			    "no %llu MiB of memory below 4 GiB for the monitor (memory=)",
-			    b->config.memory >> 20);
+			    "no %llu MiB of memory below %llu GiB for the monitor (memory=)",
+			    b->config.memory >> 20, (u64)ARCH_MEMORY_LIMIT >> 30);
 	}
 	if (ARCH_TRAMPOLINE_LIMIT) {
 		status = allocate_below(b, ARCH_TRAMPOLINE_LIMIT - 1, PAGE_SIZE, &b->trampoline);

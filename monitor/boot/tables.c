@@ -6,6 +6,7 @@
 #include "lib/string.h"
 
 static EFI_GUID acpi_guids[] = {ACPI_20_TABLE_GUID, ACPI_TABLE_GUID};
+static EFI_GUID dt_guid = EFI_DTB_TABLE_GUID;
 
 static EFI_CONFIGURATION_TABLE *find_entry(struct boot *b, const EFI_GUID *guid)
 {
@@ -25,7 +26,8 @@ static int choose_cpus(struct boot *b)
 	while (first < info->nr_cpus && info->cpu_hwid[first] != boot)
 		first++;
 	if (first == info->nr_cpus)
-		return fail(b, -ENODEV, "ACPI's MADT does not list the boot CPU, ID %llu", boot);
+		return fail(b, -ENODEV, "%s does not list the boot CPU, ID %llu",
+			    b->firmware_rsdp ? "ACPI's MADT" : "the device tree", boot);
 	memmove(info->cpu_hwid + 1, info->cpu_hwid, first * sizeof(*info->cpu_hwid));
 	info->cpu_hwid[0] = boot;
 
@@ -45,40 +47,100 @@ static int choose_cpus(struct boot *b)
 			    : "no such CPU");
 }
 
-int tables_read(struct boot *b)
+/* What the firmware has of both descriptions of the machine. */
+static int find_tables(struct boot *b)
 {
 	EFI_CONFIGURATION_TABLE *entry = NULL;
-	struct boot_info *info = b->info;
-	int count;
 
 	for (u32 i = 0; i < ARRAY_SIZE(acpi_guids) && !entry; i++)
 		entry = find_entry(b, &acpi_guids[i]);
-	if (!entry)
-		return fail(b, -ENODEV, "the firmware has no ACPI tables");
-	b->firmware_rsdp = entry->VendorTable;
-
-	count = acpi_cpus(b->firmware_rsdp, info->cpu_hwid, MAX_CPUS);
-	if (count < 0)
-		return fail(b, count, "more than %u CPUs", MAX_CPUS);
-	info->nr_cpus = (u32)count;
-	info->ecam = acpi_ecam(b->firmware_rsdp, &info->ecam_end_bus);
-	return choose_cpus(b);
+	if (entry)
+		b->firmware_rsdp = entry->VendorTable;
+	entry = find_entry(b, &dt_guid);
+	if (entry && dt_open(&b->firmware_dt, entry->VendorTable)) {
+		b->firmware_dt.blob = NULL;
+		return fail(b, -EINVAL, "the firmware's device tree is malformed");
+	}
+	if (!b->firmware_rsdp && !entry)
+		return fail(b, -ENODEV, "the firmware has neither ACPI tables nor a device tree");
+	return 0;
 }
 
-int tables_install(struct boot *b)
+/* CPUs, PSCI and configuration space. How many CPUs; -E2BIG. */
+static int read_machine(struct boot *b)
 {
-	UINTN pages = (acpi_build_size(b->firmware_rsdp) + PAGE_SIZE - 1) / PAGE_SIZE;
-	EFI_STATUS status;
-	EFI_PHYSICAL_ADDRESS base = 0xffffffff;
+	struct boot_info *info = b->info;
 
-	status = b->bs->AllocatePages(AllocateMaxAddress, EfiACPIReclaimMemory, pages, &base);
-	if (status)
-		return fail(b, -ENOMEM, "no memory for ACPI tables");
-	b->tables = base;
-	b->tables_pages = pages;
-	memset((void *)base, 0, pages * PAGE_SIZE);
-	acpi_build(b->firmware_rsdp, b->info->cpu_hwid[b->info->service_cpu], (void *)base,
-		   &b->suture);
+	if (b->firmware_rsdp) {
+		info->psci = acpi_psci(b->firmware_rsdp);
+		info->ecam = acpi_ecam(b->firmware_rsdp, &info->ecam_end_bus);
+		return acpi_cpus(b->firmware_rsdp, info->cpu_hwid, MAX_CPUS);
+	}
+	info->psci = dt_psci(&b->firmware_dt);
+	info->ecam = dt_ecam(&b->firmware_dt, &info->ecam_end_bus);
+	return dt_cpus(&b->firmware_dt, info->cpu_hwid, MAX_CPUS);
+}
+
+/* Of the interrupt controller what belongs to single CPUs. */
+static int read_redistributors(struct boot *b)
+{
+	struct boot_ranges *r = &b->info->redistributors;
+	u64 hwid = b->info->cpu_hwid[b->info->service_cpu];
+	bool fits = b->firmware_rsdp ? acpi_redistributors(b->firmware_rsdp, hwid, r)
+				     : dt_redistributors(&b->firmware_dt, r);
+
+	return fits ? 0
+		    : fail(b, -E2BIG, "the GIC has more than %zu regions of redistributors",
+			   ARRAY_SIZE(r->range));
+}
+
+int tables_read(struct boot *b)
+{
+	int err = find_tables(b), count;
+
+	if (err)
+		return err;
+	if (b->firmware_rsdp && !b->config.nic_none && acpi_has_smmu(b->firmware_rsdp))
+		return fail(b, -EOPNOTSUPP,
+			    "nic=: the machine has an SMMU, with which the guest would cut off the "
+			    "monitor's NIC: turn it off in the firmware, or use nic=none");
+	count = read_machine(b);
+	if (count < 0)
+		return fail(b, count, "more than %u CPUs", MAX_CPUS);
+	b->info->nr_cpus = (u32)count;
+	err = choose_cpus(b);
+	return err ? err : read_redistributors(b);
+}
+
+/* The monitor's BARs, if the guest would give them to other devices. */
+static struct boot_ranges claimed(const struct boot *b)
+{
+	return ARCH_OS_PLACES_BARS ? b->info->nic_bars : (struct boot_ranges){0};
+}
+
+static int allocate_pages(struct boot *b, size_t size, EFI_PHYSICAL_ADDRESS *base, UINTN *pages)
+{
+	*pages = (size + PAGE_SIZE - 1) / PAGE_SIZE;
+	*base = ARCH_MEMORY_LIMIT - 1;
+	if (b->bs->AllocatePages(AllocateMaxAddress, EfiACPIReclaimMemory, *pages, base)) {
+		*base = 0;
+		return fail(b, -ENOMEM, "no memory for the guest's tables");
+	}
+	memset((void *)*base, 0, *pages * PAGE_SIZE);
+	return 0;
+}
+
+static int install_acpi(struct boot *b)
+{
+	struct acpi_edit edit = {.service_hwid = b->info->cpu_hwid[b->info->service_cpu],
+				 .claimed = claimed(b)};
+	EFI_STATUS status;
+	int err =
+		allocate_pages(b, acpi_build_size(b->firmware_rsdp), &b->tables, &b->tables_pages);
+
+	if (err)
+		return err;
+	acpi_build(b->firmware_rsdp, &edit, (void *)b->tables, &b->suture);
 	b->info->acpi_body = PA((u64)&b->suture->body);
 
 	/* both names of the root: the older one must not lead to what the newer one hides */
@@ -87,7 +149,7 @@ int tables_install(struct boot *b)
 		if (!entry)
 			continue;
 		b->firmware_tables[i] = entry->VendorTable;
-		status = b->bs->InstallConfigurationTable(&acpi_guids[i], (void *)base);
+		status = b->bs->InstallConfigurationTable(&acpi_guids[i], (void *)b->tables);
 		if (status)
 			return fail(b, -EIO, "the firmware does not take our ACPI tables: %s",
 				    efi_error(status));
@@ -95,7 +157,51 @@ int tables_install(struct boot *b)
 	return 0;
 }
 
-void tables_restore(struct boot *b)
+/* Without ACPI, what the agent looks for lies behind the tree. */
+static void place_body(struct boot *b, u64 at)
+{
+	struct suture_acpi_body *body = (void *)at;
+
+	if (b->suture)
+		return;
+	body->abi_version = SUTURE_ABI_VERSION;
+	b->info->acpi_body = PA(at);
+}
+
+static int install_dt(struct boot *b)
+{
+	struct boot_info *info = b->info;
+	struct dt_edit edit = {.service_hwid = info->cpu_hwid[info->service_cpu],
+			       .memory = {info->memory.v, info->memory_size},
+			       .claimed = claimed(b)};
+	size_t size = ALIGN_UP(dt_build_size(&b->firmware_dt), (size_t)8);
+	EFI_STATUS status;
+	int err = allocate_pages(b, size + sizeof(struct suture_acpi_body), &b->dt, &b->dt_pages);
+
+	if (err)
+		return err;
+	place_body(b, b->dt + size);
+	edit.body = info->acpi_body;
+	err = dt_build(&b->firmware_dt, &edit, (void *)b->dt, size);
+	if (err < 0)
+		return fail(b, err, "the firmware's device tree is malformed");
+	status = b->bs->InstallConfigurationTable(&dt_guid, (void *)b->dt);
+	if (status)
+		return fail(b, -EIO, "the firmware does not take our device tree: %s",
+			    efi_error(status));
+	return 0;
+}
+
+int tables_install(struct boot *b)
+{
+	int err = b->firmware_rsdp ? install_acpi(b) : 0;
+
+	if (!err && b->firmware_dt.blob)
+		err = install_dt(b);
+	return err;
+}
+
+static void restore_acpi(struct boot *b)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(acpi_guids); i++) {
 		EFI_CONFIGURATION_TABLE *entry = find_entry(b, &acpi_guids[i]);
@@ -105,13 +211,31 @@ void tables_restore(struct boot *b)
 	if (b->tables)
 		b->bs->FreePages(b->tables, b->tables_pages);
 	b->tables = 0;
+	b->suture = NULL;
+}
+
+static void restore_dt(struct boot *b)
+{
+	EFI_CONFIGURATION_TABLE *entry = find_entry(b, &dt_guid);
+
+	if (b->dt && entry && entry->VendorTable == (void *)b->dt)
+		b->bs->InstallConfigurationTable(&dt_guid, (void *)b->firmware_dt.blob);
+	if (b->dt)
+		b->bs->FreePages(b->dt, b->dt_pages);
+	b->dt = 0;
+}
+
+void tables_restore(struct boot *b)
+{
+	restore_dt(b);
+	restore_acpi(b);
 }
 
 void tables_assert(struct boot *b)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(acpi_guids); i++) {
 		EFI_CONFIGURATION_TABLE *entry = find_entry(b, &acpi_guids[i]);
-		if (entry)
+		if (entry && b->tables)
 			entry->VendorTable = (void *)b->tables;
 	}
 }

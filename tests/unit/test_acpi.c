@@ -132,7 +132,7 @@ static const struct acpi_rsdp *build(u64 service, struct acpi_suture **suture)
 	size_t size = acpi_build_size(rsdp);
 	void *buf = calloc(1, size); /* exact, so that writing beyond it is seen */
 
-	acpi_build(rsdp, service, buf, suture);
+	acpi_build(rsdp, &(struct acpi_edit){.service_hwid = service}, buf, suture);
 	return buf;
 }
 

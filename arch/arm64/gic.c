@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sections are those of the GIC architecture specification, IHI 0069. */
+#include "gic.h"
+#include "arch/barrier.h"
+#include "arch/memory.h"
+#include "arch/pagetable.h"
+#include "boot/boot.h"
+#include "lib/errno.h"
+#include "lib/format.h"
+#include "stage2/hide.h"
+#include "stage2/idmap.h"
+
+/* Of a redistributor (12.11). */
+#define GICR_CTLR  0x0
+#define GICR_TYPER 0x8
+#define GICR_PIDR2 0xffe8
+#define GICR_FRAME 0x20000ull /* RD_base and SGI_base */
+
+#define CTLR_NO_1_OF_N (7u << 24) /* DPG0, DPG1NS, DPG1S */
+#define TYPER_VLPIS    (1ull << 1)
+#define TYPER_LAST     (1ull << 4)
+#define TYPER_DPGS     (1ull << 5)
+#define TYPER_AFFINITY 32
+#define PIDR2_ARCH(v)  ((v) >> 4 & 15)
+
+static struct boot_range service; /* its redistributor */
+
+/* ---- redistributors ---- */
+
+static volatile u32 *reg_at(u64 frame, u32 reg)
+{
+	return arch_ptr(PA(frame + reg));
+}
+
+static u64 read_typer(u64 frame)
+{
+	return *reg_at(frame, GICR_TYPER) | (u64)*reg_at(frame, GICR_TYPER + 4) << 32;
+}
+
+/* GICR_TYPER has the four affinity levels in a row (12.11.37), MPIDR_EL1 the highest apart. */
+static u64 affinity_of(u64 typer)
+{
+	u64 v = typer >> TYPER_AFFINITY;
+
+	return (v & 0xffffff) | (v >> 24) << 32;
+}
+
+static bool is_redistributor(u64 frame)
+{
+	u32 version = PIDR2_ARCH(*reg_at(frame, GICR_PIDR2));
+
+	return version == 3 || version == 4;
+}
+
+static struct boot_range find_in(const struct boot_range *r, u64 hwid)
+{
+	u64 typer = 0, size;
+
+	for (u64 at = r->base; at + GICR_FRAME <= r->base + r->size && !(typer & TYPER_LAST);
+	     at += size) {
+		if (!is_redistributor(at))
+			break;
+		typer = read_typer(at);
+		size = typer & TYPER_VLPIS ? 2 * GICR_FRAME : GICR_FRAME;
+		if (affinity_of(typer) == hwid)
+			return (struct boot_range){at, size};
+	}
+	return (struct boot_range){0};
+}
+
+struct boot_range gic_find(const struct boot_ranges *redistributors, u64 hwid)
+{
+	struct boot_range found = {0};
+
+	for (u32 i = 0; i < redistributors->count && !found.size; i++)
+		found = find_in(&redistributors->range[i], hwid);
+	return found;
+}
+
+/* ID_AA64PFR0_EL1.GIC: is the CPU interface in system registers? */
+static bool has_registers(void)
+{
+	u64 features;
+
+	__asm__("mrs %0, id_aa64pfr0_el1" : "=r"(features));
+	return features >> 24 & 15;
+}
+
+int gic_probe(const struct boot_info *bi, char *why, size_t why_size)
+{
+	u64 hwid = bi->cpu_hwid[bi->service_cpu];
+
+	if (!has_registers()) {
+		format(why, why_size, "the machine has no GICv3 or later");
+		return -ENODEV;
+	}
+	service = gic_find(&bi->redistributors, hwid);
+	if (service.size)
+		return 0;
+	format(why, why_size, "no redistributor of the GIC is that of CPU ID %llu", hwid);
+	return -ENODEV;
+}
+
+int gic_map(struct idmap *m)
+{
+	int err = idmap_add(m, service.base, service.size, service.base,
+			    PT_READ | PT_WRITE | PT_DEVICE, false);
+
+	return err ? err : hide_from_writes(service.base, service.size);
+}
+
+bool gic_filters(ipa_t ipa)
+{
+	return ipa.v - service.base < service.size;
+}
+
+/* ---- CPU interfaces (12.2), by their encodings: assemblers need not know the names ---- */
+
+#define ICC_SRE_EL2	"s3_4_c12_c9_5"
+#define ICC_SGI1R_EL1	"s3_0_c12_c11_5"
+#define ICC_IGRPEN1_EL1 "s3_0_c12_c12_7"
+#define SRE_ALL		0xfull /* SRE, DFB, DIB; Enable: EL1 has them too (12.2.22) */
+
+#define write_icc(name, v) __asm__ volatile("msr " name ", %0; isb" ::"r"((u64)(v)) : "memory")
+
+void gic_init_cpu(void)
+{
+	write_icc(ICC_SRE_EL2, SRE_ALL);
+}
+
+void gic_init_service(void)
+{
+	volatile u32 *control = reg_at(service.base, GICR_CTLR);
+
+	gic_init_cpu();
+	write_icc(ICC_IGRPEN1_EL1, 0);
+	if (read_typer(service.base) & TYPER_DPGS)
+		*control |= CTLR_NO_1_OF_N;
+}
+
+void gic_send(u64 hwid, u32 intid)
+{
+	u64 aff0 = hwid & 0xff, aff1 = hwid >> 8 & 0xff, aff2 = hwid >> 16 & 0xff;
+	u64 aff3 = hwid >> 32 & 0xff;
+
+	/* What the target shall see is stored before (DDI 0487, B2.3.12: a register is no access).
+	 */
+	__asm__ volatile("dsb ishst" ::: "memory");
+	write_icc(ICC_SGI1R_EL1, aff3 << 48 | (aff0 / 16) << 44 | aff2 << 32 | (u64)intid << 24 |
+					 aff1 << 16 | 1ull << (aff0 % 16));
+}
