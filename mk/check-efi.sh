@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Refuse a PE file that would differ from build to build (a time in its header), that lacks the
 # section for data that starts as zero or has it inside the file, or that is larger than 1 MiB.
-#   mk/check-efi.sh FILE
+#   mk/check-efi.sh FILE OBJDUMP
 set -eu
 
 file=$1
+objdump=$2
 limit=1048576
 refuse() {
 	echo "$file: $1" >&2
@@ -18,7 +19,7 @@ stamp=$(od -An -tu4 -j$((header + 8)) -N4 "$file")
 [ "$stamp" -eq 0 ] || refuse "TimeDateStamp is $((stamp)), not 0"
 
 # the last section has a size and no contents
-last=$(objdump -hw "$file" | awk '$1 ~ /^[0-9]+$/ { last = $0 } END { print last }')
+last=$("$objdump" -hw "$file" | awk '$1 ~ /^[0-9]+$/ { last = $0 } END { print last }')
 case $last in
 *.bss*CONTENTS*) refuse ".bss is in the file: $last" ;;
 *.bss*ALLOC*) ;;

@@ -60,7 +60,7 @@ $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/ch
 $(IMAGE)/suture.efi: $(IMAGE)/suture.so mk/check-efi.sh
 	$(Q)$(OBJCOPY) -j .text -j .reloc -j .data -j .dynamic -j .rela -j .bss --strip-all \
 		--target $(EFI_FORMAT) $< $@
-	$(Q)mk/check-efi.sh $@
+	$(Q)mk/check-efi.sh $@ $(OBJDUMP)
 
 # Whose code is in the image besides ours: libraries that are compiled or linked in, and the headers of
 # which functions are compiled in. Their licences ask for their notices to go with a binary.

@@ -87,6 +87,9 @@ int memory_fetch_ram(struct boot *b);
 /* Copy the visible image to the start of the monitor's memory and relocate it there. */
 int image_copy(struct boot *b);
 
+/* execute.c: have the firmware map the copy so that it can be executed. */
+int image_allow_execution(struct boot *b);
+
 /* Where a function of the visible image is in the copy. */
 void *image_in_copy(const struct boot *b, const void *function);
 #define IN_COPY(b, function) ((__typeof__(&(function)))image_in_copy(b, (const void *)(function)))

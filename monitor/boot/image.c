@@ -3,6 +3,7 @@
 #include <elf.h>
 
 #include "arch/boot.h"
+#include "arch/publish.h"
 #include "boot/efi.h"
 #include "lib/string.h"
 
@@ -46,7 +47,8 @@ int image_copy(struct boot *b)
 				    (u32)ELF64_R_TYPE(r->r_info), r->r_offset);
 		memcpy(copy + r->r_offset, &value, sizeof(value));
 	}
-	return 0;
+	arch_publish_code(copy, size);
+	return image_allow_execution(b);
 }
 
 void *image_in_copy(const struct boot *b, const void *function)
