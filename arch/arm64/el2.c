@@ -369,6 +369,11 @@ static u32 memory_type(u64 pa, u64 *end)
 	return type;
 }
 
+const struct pt_format *arch_guest_format(u32 levels)
+{
+	return guest_format_of_levels(levels);
+}
+
 const struct pt_format *arch_monitor_format(void)
 {
 	static struct pt_format format;

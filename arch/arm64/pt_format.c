@@ -17,6 +17,9 @@
 #define PTE_PXN		  (1ull << 53)
 #define PTE_XN		  (1ull << 54) /* EL2; UXN at EL1 */
 
+#define TABLE_PXN	  (1ull << 59) /* of all that a table leads to */
+#define TABLE_XN	  (1ull << 60)
+
 /* stage 2 (D8.3.1.3, D8.5.5 for MemAttr) */
 #define S2_DEVICE (1ull << 2)	/* Device-nGnRE */
 #define S2_NORMAL (0xfull << 2) /* write-back; the guest's own attributes decide */
@@ -201,7 +204,7 @@ static const struct pt_format guest_3_levels =
 static const struct pt_format guest_4_levels =
 	GUEST_FORMAT("arm64, 4 levels", 48, 3, in_a_half_48);
 
-const struct pt_format *arch_guest_format(u32 levels)
+const struct pt_format *guest_format_of_levels(u32 levels)
 {
 	return levels == 3 ? &guest_3_levels : levels == 4 ? &guest_4_levels : NULL;
 }
@@ -227,6 +230,6 @@ bool guest_format(struct pt_format *f, u32 bits, u32 shift)
 u64 stage1_entry_for_el1(u64 entry, u32 level)
 {
 	if (!is_leaf(entry, level))
-		return entry;
+		return entry | (entry & TABLE_XN ? TABLE_PXN : 0);
 	return (entry & ~(PTE_AP1 | PTE_PXN)) | (entry & PTE_XN ? PTE_PXN : 0);
 }
