@@ -51,7 +51,7 @@ $(IMAGE)/libdeps.a: $(IMAGE_DEPS_OBJ)
 # need more than adding its load address to some words
 $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/check-image.sh
 	@echo "LD $@"
-	$(Q)$(LD) -nostdlib -shared -Bsymbolic -znocombreloc --no-undefined --gc-sections \
+	$(Q)$(LD) -nostdlib -shared -Bsymbolic -znocombreloc -zmax-page-size=4096 --no-undefined --gc-sections \
 		--orphan-handling=error -T arch/$(ARCH)/image.lds \
 		$(EFI_CRT0) $(IMAGE_OBJ) $(IMAGE)/libdeps.a \
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@

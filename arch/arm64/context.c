@@ -15,8 +15,8 @@ bool arch_vcpu_user(const struct cpu *c)
 }
 
 /*
- * Registers x0 to x30, in that order, and behind them ELR_EL1: at the entry of an exception it alone has
- * the address that was interrupted.
+ * Registers x0 to x30, in that order, and behind them ELR_EL1: at the entry of an exception it
+ * alone has the address that was interrupted.
  */
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 {

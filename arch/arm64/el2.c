@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What EL2 is set to. The monitor owns little of it: the rest is as a kernel wants it that was entered
- * at EL1 (Linux: Documentation/arch/arm64/booting.rst), so that nothing of the processor is missing
- * or traps.
+ * What EL2 is set to. The monitor owns little of it: the rest is as a kernel wants it that was
+ * entered at EL1 (Linux: Documentation/arch/arm64/booting.rst), so that nothing of the processor is
+ * missing or traps.
  */
 #include "el2.h"
 #include "arch/memory.h"
@@ -98,8 +98,8 @@ u64 hcr_guest(void)
 /* ---- what EL1 may use ---- */
 
 /*
- * Bits that must be 1 for what a feature brings not to trap, where that feature is: in the registers
- * of FEAT_FGT and FEAT_HCX most bits are 0 for that, and those of younger features 1.
+ * Bits that must be 1 for what a feature brings not to trap, where that feature is: in the
+ * registers of FEAT_FGT and FEAT_HCX most bits are 0 for that, and those of younger features 1.
  */
 struct feature_bits {
 	u64 (*id)(void);
@@ -149,26 +149,26 @@ static u64 bits_of(const struct feature_bits *table, u32 count)
 
 /* HCRX_EL2 (D19.2.49) */
 static const struct feature_bits hcrx_bits[] = {
-	{isar1, 60, 1, 1 << 1},	  /* LS64: EnALS */
-	{isar1, 60, 2, 1 << 2},	  /* LS64_V: EnASR */
-	{isar1, 60, 3, 1 << 0},	  /* LS64_ACCDATA: EnAS0 */
-	{isar2, 16, 1, 1 << 11},  /* MOPS: MSCEn */
-	{mmfr3, 0, 1, 1 << 14},	  /* TCRX: TCR2En */
-	{mmfr3, 4, 1, 1 << 15},	  /* SCTLRX: SCTLR2En */
-	{mmfr3, 32, 1, 1 << 17},  /* D128: D128En */
-	{pfr1, 44, 1, 1 << 22},	  /* GCS: GCSEn */
+	{isar1, 60, 1, 1 << 1},	   /* LS64: EnALS */
+	{isar1, 60, 2, 1 << 2},	   /* LS64_V: EnASR */
+	{isar1, 60, 3, 1 << 0},	   /* LS64_ACCDATA: EnAS0 */
+	{isar2, 16, 1, 1 << 11},   /* MOPS: MSCEn */
+	{mmfr3, 0, 1, 1 << 14},	   /* TCRX: TCR2En */
+	{mmfr3, 4, 1, 1 << 15},	   /* SCTLRX: SCTLR2En */
+	{mmfr3, 32, 1, 1 << 17},   /* D128: D128En */
+	{pfr1, 44, 1, 1 << 22},	   /* GCS: GCSEn */
 	{pfr2, 32, 1, 1ull << 23}, /* FPMR: EnFPM */
 };
 
 /* HFGRTR_EL2 and HFGWTR_EL2 (D19.2.44, .45) */
 static const struct feature_bits hfgxtr_bits[] = {
-	{isar1, 60, 3, 1ull << 50},		   /* nACCDATA_EL1 */
-	{pfr1, 44, 1, 3ull << 52},		   /* nGCS_EL0, nGCS_EL1 */
-	{pfr1, 24, 1, 3ull << 54},		   /* SME: nSMPRI_EL1, nTPIDR2_EL0 */
-	{pfr1, 48, 1, 1ull << 56},		   /* THE: nRCWMASK_EL1 */
-	{mmfr3, 8, 1, 3ull << 57},		   /* S1PIE: nPIRE0_EL1, nPIR_EL1 */
-	{mmfr3, 16, 1, 3ull << 59},		   /* S1POE: nPOR_EL0, nPOR_EL1 */
-	{mmfr3, 20, 1, 1ull << 61},		   /* S2POE: nS2POR_EL1 */
+	{isar1, 60, 3, 1ull << 50},		 /* nACCDATA_EL1 */
+	{pfr1, 44, 1, 3ull << 52},		 /* nGCS_EL0, nGCS_EL1 */
+	{pfr1, 24, 1, 3ull << 54},		 /* SME: nSMPRI_EL1, nTPIDR2_EL0 */
+	{pfr1, 48, 1, 1ull << 56},		 /* THE: nRCWMASK_EL1 */
+	{mmfr3, 8, 1, 3ull << 57},		 /* S1PIE: nPIRE0_EL1, nPIR_EL1 */
+	{mmfr3, 16, 1, 3ull << 59},		 /* S1POE: nPOR_EL0, nPOR_EL1 */
+	{mmfr3, 20, 1, 1ull << 61},		 /* S2POE: nS2POR_EL1 */
 	{mmfr3, 24, 1, 1ull << 62 | 1ull << 63}, /* AIE: nMAIR2_EL1, nAMAIR2_EL1 */
 };
 
@@ -205,7 +205,7 @@ static void init_fine_grained_traps(void)
 }
 
 /* CPTR_EL2 with E2H 0 (D19.2.32): nothing traps that the processor has. */
-#define CPTR_RES1 0x32ffull
+#define CPTR_RES1 0x22ffull
 #define CPTR_TZ	  (1ull << 8)
 #define CPTR_TSM  (1ull << 12)
 
@@ -312,16 +312,17 @@ void el2_init_cpu(void)
 /* ---- the contract's formats ---- */
 
 /*
- * Between break and make (D8.16.1, D8.17.5): the break is visible (arch_write_entry); out of the TLBs
- * go what stage 2 alone has made of the page, and then what both stages have. A block's translations
- * may be there in pieces: then all goes.
+ * Between break and make (D8.16.1, D8.17.5): the break is visible (arch_write_entry); out of the
+ * TLBs go what stage 2 alone has made of the page, and then what both stages have. A block's
+ * translations may be there in pieces: then all goes.
  */
 static void invalidate(u64 addr, u64 size)
 {
 	__asm__ volatile("dsb ishst" ::: "memory");
 	if (size <= PAGE_SIZE)
-		__asm__ volatile("tlbi ipas2e1is, %0; dsb ish; tlbi vmalle1is" ::"r"(addr >> PAGE_SHIFT)
-				 : "memory");
+		__asm__ volatile(
+			"tlbi ipas2e1is, %0; dsb ish; tlbi vmalle1is" ::"r"(addr >> PAGE_SHIFT)
+			: "memory");
 	else
 		__asm__ volatile("tlbi vmalls12e1is" ::: "memory");
 	__asm__ volatile("dsb ish; isb" ::: "memory");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest CPUs on arm64. The monitor is at EL2, without FEAT_VHE's E2H, and the guest at EL1 and EL0. The
- * registers of EL1 are the guest's also while the monitor runs, which has no use for them.
+ * Guest CPUs on arm64. The monitor is at EL2, without FEAT_VHE's E2H, and the guest at EL1 and EL0.
+ * The registers of EL1 are the guest's also while the monitor runs, which has no use for them.
  */
 #ifndef ARM64_EL2_H
 #define ARM64_EL2_H
@@ -50,7 +50,7 @@ struct arch_cpu {
 	u64 vbar;    /* VBAR_EL1 when last looked at */
 
 	/* psci.c. Written by any CPU: */
-	u32 stopped; /* leave the guest until CPU_ON (guest/kexec.c) */
+	u32 stopped;  /* leave the guest until CPU_ON (guest/kexec.c) */
 	u32 starting; /* the guest has asked for it, and it is not there yet */
 	u64 entry, context;
 };
@@ -103,9 +103,9 @@ void smc_forward(u64 x[18]);
 void el2_init(pa_t root);
 
 /*
- * What of EL2 decides on the guest, and the guest's stage 2 (Linux: Documentation/arch/arm64/booting.rst).
- * On each CPU, the service CPU too: TLBs are invalidated for the VMID that it has. HCR_EL2 is hcr_guest()
- * afterwards.
+ * What of EL2 decides on the guest, and the guest's stage 2 (Linux:
+ * Documentation/arch/arm64/booting.rst). On each CPU, the service CPU too: TLBs are invalidated for
+ * the VMID that it has. HCR_EL2 is hcr_guest() afterwards.
  */
 void el2_init_cpu(void);
 u64 hcr_guest(void);
@@ -115,8 +115,8 @@ u64 hcr_guest(void);
 
 /* ---- psci.c ---- */
 
-/* SMC or HVC #0 of the guest's, which is behind it already: true if it was one of PSCI, and has been
- * answered. */
+/* SMC or HVC #0 of the guest's, which is behind it already: true if it was one of PSCI, and has
+ * been answered. */
 bool psci_call(struct cpu *c);
 
 /* This CPU off until the guest's CPU_ON, if there is one. State CPU_PARKED or CPU_DEAD. */
@@ -133,7 +133,8 @@ _Noreturn void vcpu_loop(struct cpu *c);
 /* Advance over the instruction that caused the exit. */
 void vcpu_skip(struct cpu *c);
 
-/* Have EL1 take a synchronous exception of that ESR_EL1, for the instruction of the exit (D1.3.3). */
+/* Have EL1 take a synchronous exception of that ESR_EL1, for the instruction of the exit (D1.3.3).
+ */
 void vcpu_inject(struct cpu *c, u64 esr, u64 far);
 
 /* It cannot be run any more; cause and what as cpu_mark_dead(). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Accesses that stage 2 refuses: hidden memory, shadowed pages; and those of CPUs that were kicked. */
+/* Accesses that stage 2 refuses: hidden memory, shadowed pages; and those of CPUs that were kicked.
+ */
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
 #include "arch/upcalls.h"
@@ -10,17 +11,17 @@
 #include "sysreg.h"
 
 /* ISS of aborts (D19.2.37) */
-#define ISS_FSC(esr)	((esr) & 0x3f)
-#define ISS_WNR		(1ull << 6)
-#define ISS_S1PTW	(1ull << 7)
-#define FSC_PERMISSION	0x0c /* to 0x0f, by level */
-#define FSC_EXTERNAL	0x10
+#define ISS_FSC(esr)	  ((esr)&0x3f)
+#define ISS_WNR		  (1ull << 6)
+#define ISS_S1PTW	  (1ull << 7)
+#define FSC_PERMISSION	  0x0c /* to 0x0f, by level */
+#define FSC_EXTERNAL	  0x10
 #define FSC_EXTERNAL_WALK 0x14
-#define HPFAR_FIPA(v)	((v) >> 4 & 0xffffffffffull)
+#define HPFAR_FIPA(v)	  ((v) >> 4 & 0xffffffffffull)
 
 struct stage2_abort {
 	ipa_t ipa;
-	u32 need; /* PT_*: what was asked for */
+	u32 need;  /* PT_*: what was asked for */
 	bool walk; /* the access was the CPU's own, to the guest's page tables */
 };
 
@@ -32,8 +33,8 @@ static bool is_permission(u64 esr)
 }
 
 /*
- * HPFAR_EL2 need not be valid after a permission fault, but of a walk (D19.2.61): then the guest's own
- * tables tell. False: they do not any more.
+ * HPFAR_EL2 need not be valid after a permission fault, but of a walk (D19.2.61): then the guest's
+ * own tables tell. False: they do not any more.
  */
 static bool find_ipa(struct cpu *c, struct stage2_abort *abort)
 {
@@ -80,7 +81,7 @@ static void refuse(struct cpu *c, const struct stage2_abort *abort)
 	log_limited(LOG_ACCESS, LOG_ERROR,
 		    "guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
 		    c->id,
-		    abort->walk		    ? "page table"
+		    abort->walk		     ? "page table"
 		    : abort->need == PT_EXEC ? "instruction fetch"
 					     : "access",
 		    abort->ipa.v, c->arch->vcpu.elr);
@@ -98,14 +99,15 @@ static void skip_write(struct cpu *c, const struct stage2_abort *abort)
 
 /* ---- steps ---- */
 
-#define MDCR_TDE   (1ull << 8) /* debug exceptions come to EL2 (D19.3.17) */
-#define MDSCR_SS   (1ull << 0)
-#define MDSCR_MDE  (1ull << 15) /* breakpoints and watchpoints */
-#define STEP_SPSR  (PSTATE_DAIF | PSTATE_SS)
+#define MDCR_TDE  (1ull << 8) /* debug exceptions come to EL2 (D19.3.17) */
+#define MDSCR_SS  (1ull << 0)
+#define MDSCR_MDE (1ull << 15) /* breakpoints and watchpoints */
+#define STEP_SPSR (PSTATE_DAIF | PSTATE_SS)
 
 /*
- * Software step (D2.12): one instruction is executed, and a debug exception taken to EL2 before the next
- * one. Interrupts are masked meanwhile. The guest's CPUs are stopped, so stage 2 can be given back.
+ * Software step (D2.12): one instruction is executed, and a debug exception taken to EL2 before the
+ * next one. Interrupts are masked meanwhile. The guest's CPUs are stopped, so stage 2 can be given
+ * back.
  */
 static void step_begin(struct cpu *c)
 {
@@ -120,7 +122,8 @@ static void step_begin(struct cpu *c)
 	v->spsr |= STEP_SPSR;
 }
 
-/* An exception of the instruction's own has been taken to EL1: what was masked is in its SPSR_EL1. */
+/* An exception of the instruction's own has been taken to EL1: what was masked is in its SPSR_EL1.
+ */
 static bool took_exception(const struct step *s, const struct vcpu *v)
 {
 	return v->elr != s->elr && v->elr != s->elr + 4 && read_sysreg(elr_el1) == s->elr;
@@ -150,8 +153,8 @@ void vcpu_step_done(struct cpu *c)
 /* ---- the exit ---- */
 
 /*
- * Stage 2 permits it, as it is now: it was taken away for a pause (kick.c), or another CPU was between the
- * break and the make of the entry. The guest tries again, after the pause.
+ * Stage 2 permits it, as it is now: it was taken away for a pause (kick.c), or another CPU was
+ * between the break and the make of the entry. The guest tries again, after the pause.
  */
 static bool is_permitted(const struct stage2_abort *abort)
 {
@@ -163,7 +166,8 @@ static bool is_permitted(const struct stage2_abort *abort)
 static enum exit_class kicked(struct cpu *c)
 {
 	stage2_give_back(false);
-	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory. */
+	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
+	 */
 	if (!c->arch->step.active)
 		kexec_kicked(c);
 	return EXIT_KICK;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a pause gets guest CPUs into the monitor: stage 2 is taken away, and whatever they execute next
- * is a stage-2 abort, with interrupts off and in EL0 alike. No interrupt is involved, so none can be
- * lost or be seen by the guest. CPUs that wait for one are not in the guest: WFI traps (HCR_EL2.TWI),
- * and they are idle CPUs (core/pause.h). WFE ends by the event that SEV sends, which is always allowed
- * to happen (D1.6.1).
+ * How a pause gets guest CPUs into the monitor: stage 2 is taken away, and whatever they execute
+ * next is a stage-2 abort, with interrupts off and in EL0 alike. No interrupt is involved, so none
+ * can be lost or be seen by the guest. CPUs that wait for one are not in the guest: WFI traps
+ * (HCR_EL2.TWI), and they are idle CPUs (core/pause.h). WFE ends by the event that SEV sends, which
+ * is always allowed to happen (D1.6.1).
  *
  * What is taken away are the entries of the root: they become invalid for processors, and stay what
- * they are for the walker, which pauses need. Who comes out of the pause gives them back, if no other
- * pause is under way; so does a CPU that finds them gone for no reason.
+ * they are for the walker, which pauses need. Who comes out of the pause gives them back, if no
+ * other pause is under way; so does a CPU that finds them gone for no reason.
  */
 #include "arch/cpu.h"
 #include "arch/memory.h"
@@ -33,9 +33,9 @@ static bool change_root(u64 (*change)(u64 entry))
 	for (u32 i = 0; i < count; i++) {
 		u64 old = __atomic_load_n(&root[i], __ATOMIC_RELAXED);
 
-		while (change(old) != old && !__atomic_compare_exchange_n(
-						     &root[i], &old, change(old), false,
-						     __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		while (change(old) != old &&
+		       !__atomic_compare_exchange_n(&root[i], &old, change(old), false,
+						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 			;
 		changed |= change(old) != old;
 	}
@@ -76,8 +76,8 @@ void stage2_give_back(bool always)
 }
 
 /*
- * Other CPUs' changes have been broadcast to the TLBs by who made them (invalidate() in el2.c), and what
- * this CPU has fetched of code that changed goes at its exception return (D1.4).
+ * Other CPUs' changes have been broadcast to the TLBs by who made them (invalidate() in el2.c), and
+ * what this CPU has fetched of code that changed goes at its exception return (D1.4).
  */
 void arch_stage2_flush_local(void)
 {

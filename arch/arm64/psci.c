@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's calls of PSCI (DEN0022, chapter 5). The firmware carries them out; what the monitor does is
- * that CPUs come up at EL2, by cpu_entry, and go on from there to where the guest wants them; that the
- * service CPU is none that the guest has; and that no CPU loses what it has at EL2.
+ * The guest's calls of PSCI (DEN0022, chapter 5). The firmware carries them out; what the monitor
+ * does is that CPUs come up at EL2, by cpu_entry, and go on from there to where the guest wants
+ * them; that the service CPU is none that the guest has; and that no CPU loses what it has at EL2.
  */
 #include "arch/pagetable.h"
 #include "arch/upcalls.h"
@@ -39,10 +39,10 @@
 #define ON_PENDING	   (-5)
 #define INVALID_ADDRESS	   (-9)
 
-#define FEATURE_OS_INITIATED	 1u	    /* of CPU_SUSPEND (5.16.2) */
-#define FEATURE_EXTENDED_STATE	 2u
-#define STATE_POWERS_DOWN	 (1u << 16) /* of power_state (5.4.2) */
-#define STATE_EXT_POWERS_DOWN	 (1u << 30)
+#define FEATURE_OS_INITIATED   1u /* of CPU_SUSPEND (5.16.2) */
+#define FEATURE_EXTENDED_STATE 2u
+#define STATE_POWERS_DOWN      (1u << 16) /* of power_state (5.4.2) */
+#define STATE_EXT_POWERS_DOWN  (1u << 30)
 
 /* A call of the monitor's own. */
 static s32 firmware(u32 fn, u64 a)
@@ -172,9 +172,9 @@ static bool powers_down(u32 power_state)
 }
 
 /*
- * The CPU waits in the monitor, and is held there by pauses as in WFI: a power-down would take EL2's
- * registers, and its stack would still be the one that it suspended on. It wakes as from a power-down if
- * it asked for one.
+ * The CPU waits in the monitor, and is held there by pauses as in WFI: a power-down would take
+ * EL2's registers, and its stack would still be the one that it suspended on. It wakes as from a
+ * power-down if it asked for one.
  */
 static void cpu_suspend(struct cpu *c, u32 power_state, u64 entry, u64 context)
 {
@@ -225,8 +225,8 @@ bool psci_call(struct cpu *c)
 
 	if (fn < 0x84000000u || fn > FN_PSCI_LAST)
 		return false;
-	c->exits[EXIT_STARTUP]++;
-	/* Every kernel asks for its version first, before it uses memory that it has not been given. */
+	/* Every kernel asks for its version first, before it uses memory that it has not been
+	 * given. */
 	kexec_check(c);
 	if (is_left_out(fn))
 		x[0] = (u64)NOT_SUPPORTED;

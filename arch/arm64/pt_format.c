@@ -17,8 +17,8 @@
 #define PTE_PXN		  (1ull << 53)
 #define PTE_XN		  (1ull << 54) /* EL2; UXN at EL1 */
 
-#define TABLE_PXN	  (1ull << 59) /* of all that a table leads to */
-#define TABLE_XN	  (1ull << 60)
+#define TABLE_PXN (1ull << 59) /* of all that a table leads to */
+#define TABLE_XN  (1ull << 60)
 
 /* stage 2 (D8.3.1.3, D8.5.5 for MemAttr) */
 #define S2_DEVICE (1ull << 2)	/* Device-nGnRE */
@@ -124,7 +124,8 @@ void stage2_format(struct pt_format *f, u32 bits, void (*invalidate)(u64 addr, u
 u64 stage2_vtcr(const struct pt_format *f, u64 parange)
 {
 	/* SL0 of 4 KiB: 0 begins at the level of 2 MiB, 1 of 1 GiB, 2 of 512 GiB. */
-	u64 sl0 = f->top_level - 1, cacheable = 1ull << 8 | 1ull << 10, inner_shareable = 3ull << 12;
+	u64 sl0 = f->top_level - 1, cacheable = 1ull << 8 | 1ull << 10,
+	    inner_shareable = 3ull << 12;
 
 	return (64 - f->input_bits) | sl0 << 6 | cacheable | inner_shareable | parange << 16 |
 	       VTCR_RES1;
@@ -199,10 +200,8 @@ static u32 guest_attrs(u64 entry, u32 level)
 		.addr = entry_addr, .attrs = guest_attrs,                                          \
 	}
 
-static const struct pt_format guest_3_levels =
-	GUEST_FORMAT("arm64, 3 levels", 39, 2, in_a_half_39);
-static const struct pt_format guest_4_levels =
-	GUEST_FORMAT("arm64, 4 levels", 48, 3, in_a_half_48);
+static const struct pt_format guest_3_levels = GUEST_FORMAT("arm64, 3 levels", 39, 2, in_a_half_39);
+static const struct pt_format guest_4_levels = GUEST_FORMAT("arm64, 4 levels", 48, 3, in_a_half_48);
 
 const struct pt_format *guest_format_of_levels(u32 levels)
 {

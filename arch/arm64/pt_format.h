@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Translation tables of VMSAv8-64 (Arm ARM DDI 0487, D8). No instruction of it: it runs anywhere. */
+/* Translation tables of VMSAv8-64 (Arm ARM DDI 0487, D8). No instruction of it: it runs anywhere.
+ */
 #ifndef ARM64_PT_FORMAT_H
 #define ARM64_PT_FORMAT_H
 
@@ -11,9 +12,9 @@
 #define MAIR_EL2    (MAIR_NORMAL | MAIR_DEVICE << 8)
 
 /*
- * Stage 2 for physical addresses of `bits` bits (32, 36, 40, 42, 44 or 48), pages of 4 KiB. The root
- * is as low as it can be: up to 16 tables in a row (D8.2.2), as processors with less than 44 bits
- * want it.
+ * Stage 2 for physical addresses of `bits` bits (32, 36, 40, 42, 44 or 48), pages of 4 KiB. The
+ * root is as low as it can be: up to 16 tables in a row (D8.2.2), as processors with less than 44
+ * bits want it.
  */
 void stage2_format(struct pt_format *f, u32 bits, void (*invalidate)(u64 addr, u64 size));
 
@@ -42,15 +43,15 @@ void monitor_format(struct pt_format *f, u32 (*memory_type)(u64 pa, u64 *end));
 const struct pt_format *guest_format_of_levels(u32 levels);
 
 /*
- * Stage 1 of EL1, which is only read, as TCR_EL1.TxSZ and TGx have it: `bits` of input, pages of 1 <<
- * shift bytes. Its in_range() is always true: who walks cuts addresses to `bits`. False: there is no
- * such format.
+ * Stage 1 of EL1, which is only read, as TCR_EL1.TxSZ and TGx have it: `bits` of input, pages of 1
+ * << shift bytes. Its in_range() is always true: who walks cuts addresses to `bits`. False: there
+ * is no such format.
  */
 bool guest_format(struct pt_format *f, u32 bits, u32 shift);
 
 /*
- * A valid entry of the firmware's tables for EL2 (E2H 0), as EL1 is to find it: there, a page that EL0
- * may write cannot be executed, and XN is two bits (D8.4.1).
+ * A valid entry of the firmware's tables for EL2 (E2H 0), as EL1 is to find it: there, a page that
+ * EL0 may write cannot be executed, and XN is two bits (D8.4.1).
  */
 u64 stage1_entry_for_el1(u64 entry, u32 level);
 

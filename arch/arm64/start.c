@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arm64's part of the start: of core_init(), and then take_over() in the ExitBootServices hook. Until
- * el2_enter() on the boot CPU every failure leaves the machine as it was.
+ * arm64's part of the start: of core_init(), and then take_over() in the ExitBootServices hook.
+ * Until el2_enter() on the boot CPU every failure leaves the machine as it was.
  */
 #include <suture/abi.h>
 #include "arch/start.h"

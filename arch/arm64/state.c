@@ -84,8 +84,8 @@ static void resume_translation(void)
 	write_sysreg(ttbr1_el1, 0);
 }
 
-#define SCTLR_KEPT   (SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_I | SCTLR_WXN)
-#define CPACR_FPEN   (3ull << 20)
+#define SCTLR_KEPT (SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_I | SCTLR_WXN)
+#define CPACR_FPEN (3ull << 20)
 
 void state_resume(struct cpu *c)
 {

@@ -8,7 +8,7 @@
 
 #include "lib/types.h"
 
-#define SYSREG_STRING(name)  #name
+#define SYSREG_STRING(name)   #name
 #define SYSREG_EXPANDED(name) SYSREG_STRING(name)
 #define read_sysreg(name)                                                                          \
 	({                                                                                         \
@@ -18,8 +18,8 @@
 	})
 #define write_sysreg(name, value)                                                                  \
 	__asm__ volatile("msr " SYSREG_EXPANDED(name) ", %0" ::"r"((u64)(value)) : "memory")
-#define isb()			  __asm__ volatile("isb" ::: "memory")
-#define dsb_ish()		  __asm__ volatile("dsb ish" ::: "memory")
+#define isb()	  __asm__ volatile("isb" ::: "memory")
+#define dsb_ish() __asm__ volatile("dsb ish" ::: "memory")
 
 /* A field of four bits of an ID register. */
 #define id_field(name, shift) ((u32)(read_sysreg(name) >> (shift)) & 15)
@@ -30,25 +30,25 @@
 #define ID_AA64PFR2_EL1	 S3_0_C0_C4_2
 
 /* EL2's */
-#define HCRX_EL2      S3_4_C1_C2_2
-#define ZCR_EL2	      S3_4_C1_C2_0
-#define SMCR_EL2      S3_4_C1_C2_6
-#define HFGRTR_EL2    S3_4_C1_C1_4
-#define HFGWTR_EL2    S3_4_C1_C1_5
-#define HFGITR_EL2    S3_4_C1_C1_6
-#define HDFGRTR_EL2   S3_4_C3_C1_4
-#define HDFGWTR_EL2   S3_4_C3_C1_5
-#define HAFGRTR_EL2   S3_4_C3_C1_6
-#define MPAM2_EL2     S3_4_C10_C5_0
-#define MPAMHCR_EL2   S3_4_C10_C4_0
-#define MPAMIDR_EL1   S3_0_C10_C4_4
-#define ICC_SRE_EL2   S3_4_C12_C9_5
-#define ICH_HCR_EL2   S3_4_C12_C11_0
-#define PMSCR_EL2     S3_4_C9_C9_0
-#define PMBIDR_EL1    S3_0_C9_C10_7
-#define TRFCR_EL2     S3_4_C1_C2_1
-#define CNTPOFF_EL2   S3_4_C14_C0_6
-#define VDISR_EL2     S3_4_C12_C1_1
+#define HCRX_EL2    S3_4_C1_C2_2
+#define ZCR_EL2	    S3_4_C1_C2_0
+#define SMCR_EL2    S3_4_C1_C2_6
+#define HFGRTR_EL2  S3_4_C1_C1_4
+#define HFGWTR_EL2  S3_4_C1_C1_5
+#define HFGITR_EL2  S3_4_C1_C1_6
+#define HDFGRTR_EL2 S3_4_C3_C1_4
+#define HDFGWTR_EL2 S3_4_C3_C1_5
+#define HAFGRTR_EL2 S3_4_C3_C1_6
+#define MPAM2_EL2   S3_4_C10_C5_0
+#define MPAMHCR_EL2 S3_4_C10_C4_0
+#define MPAMIDR_EL1 S3_0_C10_C4_4
+#define ICC_SRE_EL2 S3_4_C12_C9_5
+#define ICH_HCR_EL2 S3_4_C12_C11_0
+#define PMSCR_EL2   S3_4_C9_C9_0
+#define PMBIDR_EL1  S3_0_C9_C10_7
+#define TRFCR_EL2   S3_4_C1_C2_1
+#define CNTPOFF_EL2 S3_4_C14_C0_6
+#define VDISR_EL2   S3_4_C12_C1_1
 
 /* HCR_EL2 (D19.2.48) */
 #define HCR_VM	   (1ull << 0)

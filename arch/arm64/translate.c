@@ -61,7 +61,8 @@ int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 	}
 	if (half.off || (tcr & TCR_DS) || !guest_format(&f, half.bits, half.page_shift))
 		return -EFAULT;
-	/* From the input size to bit 54 an address has copies of bit 55; above it there may be a tag. */
+	/* From the input size to bit 54 an address has copies of bit 55; above it there may be a
+	 * tag. */
 	inside = va & ((1ull << half.bits) - 1);
 	if ((va ^ inside ^ (va >> 55 & 1 ? ~0ull << half.bits : 0)) << 8)
 		return -EFAULT;

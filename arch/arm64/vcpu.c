@@ -44,11 +44,12 @@ _Noreturn void vcpu_die(struct cpu *c, const char *cause, const char *what)
 {
 	const struct vcpu *v = &c->arch->vcpu;
 
-	cpu_mark_dead(c, cause,
-		      "%s: esr %#llx, far %#llx, hpfar %#llx; guest's pc %#llx, pstate %#llx, sctlr "
-		      "%#llx, ttbr1 %#llx",
-		      what, v->esr, v->far, v->hpfar, v->elr, v->spsr, read_sysreg(sctlr_el1),
-		      read_sysreg(ttbr1_el1));
+	cpu_mark_dead(
+		c, cause,
+		"%s: esr %#llx, far %#llx, hpfar %#llx; guest's pc %#llx, pstate %#llx, sctlr "
+		"%#llx, ttbr1 %#llx",
+		what, v->esr, v->far, v->hpfar, v->elr, v->spsr, read_sysreg(sctlr_el1),
+		read_sysreg(ttbr1_el1));
 	/* It may hold the pause of a write to a shadowed page. */
 	if (c->arch->step.active)
 		vcpu_step_done(c);
@@ -74,18 +75,20 @@ static u64 vector_offset(u64 spsr)
 	return spsr & 1 ? 0x200 : 0;
 }
 
-/* PSTATE that survives an exception to EL1 (D1.3.3): flags, PAN, UAO, DIT; SSBS comes from SCTLR_EL1. */
-#define PSTATE_KEPT   (0xfull << 28 | 1ull << 24 | PSTATE_PAN)
-#define PSTATE_SSBS   (1ull << 12)
-#define PSTATE_TCO    (1ull << 25)
-#define SCTLR_DSSBS   (1ull << 44)
-#define HAS_PAN	      id_field(id_aa64mmfr1_el1, 20)
-#define HAS_MTE	      id_field(id_aa64pfr1_el1, 8)
+/* PSTATE that survives an exception to EL1 (D1.3.3): flags, PAN, UAO, DIT; SSBS comes from
+ * SCTLR_EL1. */
+#define PSTATE_KEPT (0xfull << 28 | 1ull << 24 | PSTATE_PAN)
+#define PSTATE_SSBS (1ull << 12)
+#define PSTATE_TCO  (1ull << 25)
+#define SCTLR_DSSBS (1ull << 44)
+#define HAS_PAN	    id_field(id_aa64mmfr1_el1, 20)
+#define HAS_MTE	    id_field(id_aa64pfr1_el1, 8)
 
 void vcpu_inject(struct cpu *c, u64 esr, u64 far)
 {
 	struct vcpu *v = &c->arch->vcpu;
-	u64 sctlr = read_sysreg(sctlr_el1), pstate = (v->spsr & PSTATE_KEPT) | PSTATE_EL1H | PSTATE_DAIF;
+	u64 sctlr = read_sysreg(sctlr_el1),
+	    pstate = (v->spsr & PSTATE_KEPT) | PSTATE_EL1H | PSTATE_DAIF;
 
 	if (HAS_PAN && !(sctlr & SCTLR_SPAN))
 		pstate |= PSTATE_PAN;
@@ -104,8 +107,8 @@ void vcpu_inject(struct cpu *c, u64 esr, u64 far)
 /* ---- waiting ---- */
 
 /*
- * An interrupt for EL1 need not end WFI at EL2 (D1.6.2): so interrupts are EL2's while it waits. None is
- * taken, since they are masked: it stays pending, and is the guest's again.
+ * An interrupt for EL1 need not end WFI at EL2 (D1.6.2): so interrupts are EL2's while it waits.
+ * None is taken, since they are masked: it stays pending, and is the guest's again.
  */
 static void halt(struct cpu *c)
 {
@@ -126,8 +129,8 @@ void vcpu_wait(struct cpu *c)
 }
 
 /*
- * Kernels set VBAR_EL1 without an exit. Where they idle it is the one that the kernel itself uses (in user
- * mode it may be a trampoline's): so each kernel tells where its entry is before long.
+ * Kernels set VBAR_EL1 without an exit. Where they idle it is the one that the kernel itself uses
+ * (in user mode it may be a trampoline's): so each kernel tells where its entry is before long.
  */
 static void look_at_vectors(struct cpu *c)
 {
@@ -139,7 +142,7 @@ static void look_at_vectors(struct cpu *c)
 	kexec_entry(c, vbar);
 }
 
-#define ISS_TI(esr) ((esr) & 3) /* 0 is WFI, the others are WFE and those with a timeout */
+#define ISS_TI(esr) ((esr)&3) /* 0 is WFI, the others are WFE and those with a timeout */
 
 /* The latter may end at any time (D1.6): they are over. */
 static enum exit_class wait_exit(struct cpu *c)
@@ -153,7 +156,7 @@ static enum exit_class wait_exit(struct cpu *c)
 
 /* ---- calls ---- */
 
-#define ISS_IMMEDIATE(esr) ((esr) & 0xffff)
+#define ISS_IMMEDIATE(esr) ((esr)&0xffff)
 #define SMCCC_UNKNOWN	   (~0ull)
 
 /* ELR is behind an HVC, and at an SMC that traps (D1.3.2). */
@@ -164,7 +167,9 @@ static enum exit_class smc_exit(struct cpu *c)
 	vcpu_skip(c);
 	if (ISS_IMMEDIATE(v->esr))
 		v->x[0] = SMCCC_UNKNOWN; /* reserved (DEN0028, 2.4) */
-	else if (!psci_call(c))
+	else if (psci_call(c))
+		return EXIT_STARTUP;
+	else
 		smc_forward(v->x);
 	return EXIT_OTHER;
 }
@@ -173,10 +178,12 @@ static enum exit_class hvc_exit(struct cpu *c)
 {
 	struct vcpu *v = &c->arch->vcpu;
 
-	if (!ISS_IMMEDIATE(v->esr) && psci_call(c))
-		return EXIT_OTHER;
-	v->x[0] = ISS_IMMEDIATE(v->esr) ? SMCCC_UNKNOWN
-					: (u64)hypercall(c, v->x[0], v->x[1], v->x[2], v->x[3]);
+	if (ISS_IMMEDIATE(v->esr))
+		v->x[0] = SMCCC_UNKNOWN;
+	else if (psci_call(c))
+		return EXIT_STARTUP;
+	else
+		v->x[0] = (u64)hypercall(c, v->x[0], v->x[1], v->x[2], v->x[3]);
 	return EXIT_HYPERCALL;
 }
 
@@ -187,8 +194,9 @@ static enum exit_class hvc_exit(struct cpu *c)
 /* Nothing traps that the processor has (el2.c): so it has not. */
 static enum exit_class undefined(struct cpu *c)
 {
-	log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: exit with esr %#llx at %#llx is not known",
-		    c->id, c->arch->vcpu.esr, c->arch->vcpu.elr);
+	log_limited(LOG_ACCESS, LOG_ERROR,
+		    "guest CPU %u: exit with esr %#llx at %#llx is not known", c->id,
+		    c->arch->vcpu.esr, c->arch->vcpu.elr);
 	vcpu_inject(c, (u64)EC_UNKNOWN << 26 | ESR_IL, 0);
 	return EXIT_OTHER;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Firmware may map memory that is not allocated for code execute-never: the monitor's copy of the image
- * lies in such memory.
+ * Firmware may map memory that is not allocated for code execute-never: the monitor's copy of the
+ * image lies in such memory.
  */
 #include <efi.h>
 
@@ -37,8 +37,7 @@ int image_allow_execution(struct boot *b)
 	struct cpu_arch *cpu;
 
 	if (!b->bs->LocateProtocol(&memory_attributes_guid, NULL, (void **)&attributes))
-		status = attributes->clear(attributes, b->memory, size,
-					   EFI_MEMORY_XP | MEMORY_RO);
+		status = attributes->clear(attributes, b->memory, size, EFI_MEMORY_XP | MEMORY_RO);
 	else if (ARCH_FIRMWARE_XN && !b->bs->LocateProtocol(&cpu_arch_guid, NULL, (void **)&cpu))
 		status = cpu->set_attributes(cpu, b->memory, size, EFI_MEMORY_WB);
 	if (status)

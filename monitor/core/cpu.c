@@ -5,8 +5,8 @@ struct cpu cpus[MAX_CPUS];
 u32 nr_cpus;
 
 const char *const cpu_state_names[CPU_STATES] = {
-	[CPU_ABSENT] = "absent", [CPU_PARKED] = "parked",   [CPU_GUEST] = "guest",
-	[CPU_HELD] = "held",	 [CPU_IDLE] = "idle",	    [CPU_SERVICE] = "service",
+	[CPU_ABSENT] = "absent", [CPU_PARKED] = "parked", [CPU_GUEST] = "guest",
+	[CPU_HELD] = "held",	 [CPU_IDLE] = "idle",	  [CPU_SERVICE] = "service",
 	[CPU_DEAD] = "dead",
 };
 

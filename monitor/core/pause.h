@@ -24,9 +24,9 @@ struct pause {
 
 /*
  * Pause the guest for at most budget_us microseconds. On success every CPU that is not absent,
- * parked, dead, or the caller is in CPU_HELD or CPU_IDLE. -ETIMEDOUT: not all came in time; all were let go.
- * Any CPU inside the monitor, with no lock held; the caller may be a guest CPU (in an exit) or the
- * service CPU.
+ * parked, dead, or the caller is in CPU_HELD or CPU_IDLE. -ETIMEDOUT: not all came in time; all
+ * were let go. Any CPU inside the monitor, with no lock held; the caller may be a guest CPU (in an
+ * exit) or the service CPU.
  */
 int pause_begin(struct pause *p, u64 budget_us);
 
@@ -42,8 +42,9 @@ int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg);
 
 /*
  * Halt for the guest, which has asked for it: halt(self) returns when the CPU is to go on. In
- * between a pause neither waits for it nor wakes it, for it comes by here before it enters the guest;
- * until then its guest state is that of the exit. On that guest CPU, in its exit, no lock held.
+ * between a pause neither waits for it nor wakes it, for it comes by here before it enters the
+ * guest; until then its guest state is that of the exit. On that guest CPU, in its exit, no lock
+ * held.
  */
 void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self));
 

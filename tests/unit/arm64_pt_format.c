@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Translation tables of arm64: bits by hand from the manual (DDI 0487, D8.3), tables by the walker. */
+/* Translation tables of arm64: bits by hand from the manual (DDI 0487, D8.3), tables by the walker.
+ */
 #include "../../arch/arm64/pt_format.h"
 #include "arch/memory.h"
 #include "fake.h"
@@ -28,14 +29,15 @@ static int setup(void **state)
 	return 0;
 }
 
-/* Start level and tables in a row by the size of the input (D8.2.2, and KVM's kvm_stage2 for it). */
+/* Start level and tables in a row by the size of the input (D8.2.2, and KVM's kvm_stage2 for it).
+ */
 static void roots_are_as_low_as_they_can_be(void **state)
 {
 	static const struct {
 		u32 bits, top, entries;
 		u64 vtcr; /* T0SZ, SL0 */
 	} want[] = {
-		{32, 1, 2048, 32 | 0 << 6}, {36, 2, 64, 28 | 1 << 6},   {40, 2, 1024, 24 | 1 << 6},
+		{32, 1, 2048, 32 | 0 << 6}, {36, 2, 64, 28 | 1 << 6}, {40, 2, 1024, 24 | 1 << 6},
 		{42, 2, 4096, 22 | 1 << 6}, {44, 3, 32, 20 | 2 << 6}, {48, 3, 512, 16 | 2 << 6},
 	};
 	struct pt_format f;
@@ -76,8 +78,9 @@ static void leaves_are_those_of_the_manual(void **state)
 
 static void attributes_survive_a_leaf(void **state)
 {
-	static const u32 attrs[] = {PT_READ, PT_READ | PT_WRITE, PT_READ | PT_EXEC, PT_EXEC,
-				    PT_READ | PT_WRITE | PT_EXEC, PT_READ | PT_WRITE | PT_DEVICE};
+	static const u32 attrs[] = {
+		PT_READ, PT_READ | PT_WRITE,	       PT_READ | PT_EXEC,
+		PT_EXEC, PT_READ | PT_WRITE | PT_EXEC, PT_READ | PT_WRITE | PT_DEVICE};
 	struct pt_format f[2];
 
 	(void)state;
@@ -113,7 +116,8 @@ static void a_root_of_two_tables(void **state)
 	stage2_format(&f, 40, count_invalidations);
 	assert_int_equal(pgtable_init(&t, &f), 0);
 	assert_int_equal(t.root.v % (2 * PAGE_SIZE), 0);
-	assert_int_equal(pgtable_map(&t, IPA(0), PA(0), 1024 * GIB, PT_READ | PT_WRITE | PT_EXEC), 0);
+	assert_int_equal(pgtable_map(&t, IPA(0), PA(0), 1024 * GIB, PT_READ | PT_WRITE | PT_EXEC),
+			 0);
 	assert_int_equal(t.tables, 2);
 	assert_true(lookup(&t, 600 * GIB + 0x1234) == 600 * GIB + 0x1234);
 	assert_int_equal(pgtable_split(&t, IPA(600 * GIB), NULL), 0);
@@ -182,8 +186,8 @@ static void guests_have_three_granules(void **state)
 {
 	static const struct {
 		u32 bits, shift, top;
-	} want[] = {{48, 12, 3}, {39, 12, 2}, {36, 14, 1}, {47, 14, 2}, {48, 14, 3}, {42, 16, 1},
-		    {48, 16, 2}, {25, 12, 1}};
+	} want[] = {{48, 12, 3}, {39, 12, 2}, {36, 14, 1}, {47, 14, 2},
+		    {48, 14, 3}, {42, 16, 1}, {48, 16, 2}, {25, 12, 1}};
 	struct pt_format f;
 
 	(void)state;

@@ -8,14 +8,14 @@
 
 #include "lib/types.h"
 
-#define ARCH_EFI_SUFFIX	      "aa64"		/* in the names of EFI loaders */
-#define ARCH_ELF_RELATIVE     1027		/* R_AARCH64_RELATIVE */
-#define ARCH_TRAMPOLINE_LIMIT 0			/* PSCI starts CPUs anywhere */
-#define ARCH_MEMORY_LIMIT     (1ull << 48)	/* VMSAv8-64 without FEAT_LPA */
-#define ARCH_OS_PLACES_BARS   true		/* Linux does, unless the firmware forbids it */
+#define ARCH_EFI_SUFFIX	      "aa64"	   /* in the names of EFI loaders */
+#define ARCH_ELF_RELATIVE     1027	   /* R_AARCH64_RELATIVE */
+#define ARCH_TRAMPOLINE_LIMIT 0		   /* PSCI starts CPUs anywhere */
+#define ARCH_MEMORY_LIMIT     (1ull << 48) /* VMSAv8-64 without FEAT_LPA */
+#define ARCH_OS_PLACES_BARS   true	   /* Linux does, unless the firmware forbids it */
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
-#define ARCH_FIRMWARE_XN true
-#define ARCH_DEBUG_PORT_MAX   0xffffffffffffull /* debug_port= is the address of a PL011 */
+#define ARCH_FIRMWARE_XN    true
+#define ARCH_DEBUG_PORT_MAX 0xffffffffffffull /* debug_port= is the address of a PL011 */
 
 /* This CPU's number as the MADT has it: the affinity fields of MPIDR_EL1 (ACPI 6.5, 5.2.12.14). */
 static inline u64 arch_boot_hwid(void)

@@ -7,9 +7,9 @@
 
 /*
  * The code address in a word of a stack or register, without its authentication code. The code is
- * in the bits above the virtual address, but for bit 55, which tells the halves apart (Arm ARM D8.10);
- * so they all become what bit 55 is. Addresses have 48 bits here: kernels with more (FEAT_LVA) use
- * the bits from 48 on for 52.
+ * in the bits above the virtual address, but for bit 55, which tells the halves apart (Arm ARM
+ * D8.10); so they all become what bit 55 is. Addresses have 48 bits here: kernels with more
+ * (FEAT_LVA) use the bits from 48 on for 52.
  */
 static inline u64 arch_strip_pac(u64 word)
 {

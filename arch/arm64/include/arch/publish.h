@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes that CPUs read by other ways than loads: page-table walks and instruction fetches. Both
- * need more than the store (Arm ARM DDI 0487: D8.2.6 and K13.5.3 for tables; B2.7.4 for instructions).
- * All CPUs are in one inner shareable domain, and the walkers' accesses are cacheable (TCR_EL2,
- * VTCR_EL2), so nothing needs to be cleaned for them.
+ * need more than the store (Arm ARM DDI 0487: D8.2.6 and K13.5.3 for tables; B2.7.4 for
+ * instructions). All CPUs are in one inner shareable domain, and the walkers' accesses are
+ * cacheable (TCR_EL2, VTCR_EL2), so nothing needs to be cleaned for them.
  */
 #ifndef ARCH_PUBLISH_H
 #define ARCH_PUBLISH_H
@@ -30,7 +30,8 @@ static inline void arch_publish_table(const void *table, size_t size)
 	__asm__ volatile("dsb ishst" ::: "memory");
 }
 
-/* Bytes of the smallest line: CTR_EL0.DminLine (bits 19:16) or IminLine (3:0), in words (D19.2.34). */
+/* Bytes of the smallest line: CTR_EL0.DminLine (bits 19:16) or IminLine (3:0), in words (D19.2.34).
+ */
 static inline u64 arm64_cache_line(u32 shift)
 {
 	u64 ctr;
