@@ -113,7 +113,7 @@ int tables_read(struct boot *b)
 }
 
 /* The monitor's BARs, if the guest would give them to other devices. */
-static struct boot_ranges claimed(const struct boot *b)
+static struct boot_ranges claimed_bars(const struct boot *b)
 {
 	return ARCH_OS_PLACES_BARS ? b->info->nic_bars : (struct boot_ranges){0};
 }
@@ -133,7 +133,7 @@ static int allocate_pages(struct boot *b, size_t size, EFI_PHYSICAL_ADDRESS *bas
 static int install_acpi(struct boot *b)
 {
 	struct acpi_edit edit = {.service_hwid = b->info->cpu_hwid[b->info->service_cpu],
-				 .claimed = claimed(b)};
+				 .claimed = claimed_bars(b)};
 	EFI_STATUS status;
 	int err =
 		allocate_pages(b, acpi_build_size(b->firmware_rsdp), &b->tables, &b->tables_pages);
@@ -173,7 +173,7 @@ static int install_dt(struct boot *b)
 	struct boot_info *info = b->info;
 	struct dt_edit edit = {.service_hwid = info->cpu_hwid[info->service_cpu],
 			       .memory = {info->memory.v, info->memory_size},
-			       .claimed = claimed(b)};
+			       .claimed = claimed_bars(b)};
 	size_t size = ALIGN_UP(dt_build_size(&b->firmware_dt), (size_t)8);
 	EFI_STATUS status;
 	int err = allocate_pages(b, size + sizeof(struct suture_acpi_body), &b->dt, &b->dt_pages);
