@@ -8,8 +8,6 @@
 #define MADT_GICR	14 /* 5.2.12.17 */
 #define GICC_GICR	60
 #define GICR_SIZE	0x20000 /* of a GICv3, IHI 0069, 12.10 */
-#define IORT_NODES	36	/* Arm DEN0049, 3: how many, and where the first is */
-#define IORT_SMMU	3	/* SMMUv1 and v2; v3 is the next */
 #define MCFG_ENTRIES	44	/* PCI firmware specification 4.1.2 */
 #define MCFG_ENTRY_SIZE 16
 #define FADT_ARM_BOOT	129 /* 5.2.9.4: there is PSCI, it is called by HVC */
@@ -89,17 +87,4 @@ enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp)
 	if (fadt && fadt->length >= FADT_ARM_BOOT + 2)
 		flags = acpi_le((const u8 *)fadt + FADT_ARM_BOOT, 2);
 	return !(flags & 1) ? BOOT_PSCI_NONE : flags & 2 ? BOOT_PSCI_HVC : BOOT_PSCI_SMC;
-}
-
-bool acpi_has_smmu(const struct acpi_rsdp *rsdp)
-{
-	const struct acpi_header *iort = acpi_find(rsdp, "IORT");
-	const u8 *p = (const u8 *)iort;
-	u64 count = iort && iort->length >= IORT_NODES + 8 ? acpi_le(p + IORT_NODES, 4) : 0;
-	u64 at = count ? acpi_le(p + IORT_NODES + 4, 4) : 0;
-
-	for (; count && at + 3 <= iort->length; count--, at += MAX(acpi_le(p + at + 1, 2), 3ull))
-		if (p[at] == IORT_SMMU || p[at] == IORT_SMMU + 1)
-			return true;
-	return false;
 }

@@ -31,9 +31,6 @@ bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ran
 /* How PSCI is called (FADT). */
 enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
 
-/* Does IORT name an SMMU? A guest that turns one on would cut off the monitor's NIC. */
-bool acpi_has_smmu(const struct acpi_rsdp *rsdp);
-
 /* What the guest is to see otherwise. */
 struct acpi_edit {
 	u64 service_hwid;	    /* is disabled */
@@ -45,8 +42,8 @@ size_t acpi_build_size(const struct acpi_rsdp *rsdp);
 
 /*
  * Build in buf the tables that the guest is to see: the firmware's, but changed as `edit` says, no
- * DMAR and IVRS, no sleep state S3, and the table SUTR added. buf must be zeroed, and acpi_cpus()
- * must have found a CPU. The new RSDP is at its start; *suture is the table SUTR in it.
+ * DMAR and IVRS, no SMMU, no sleep state S3, and the table SUTR added. buf must be zeroed, and
+ * acpi_cpus() must have found a CPU. The new RSDP is at its start; *suture is the table SUTR in it.
  */
 void acpi_build(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit, void *buf,
 		struct acpi_suture **suture);

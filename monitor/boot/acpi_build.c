@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The tables that the guest sees. Sections are those of the ACPI specification 6.5. */
 #include "boot/acpi.h"
+#include "boot/iort.h"
 #include "lib/string.h"
 
 #define FADT_DSDT    40 /* 5.2.9 */
@@ -117,7 +118,7 @@ static bool is_hidden(const struct acpi_header *t)
 
 static bool is_changed(const struct acpi_header *t)
 {
-	return acpi_is(t, "APIC") || acpi_is(t, "FACP") || acpi_is(t, "SSDT");
+	return acpi_is(t, "APIC") || acpi_is(t, "FACP") || acpi_is(t, "SSDT") || acpi_is(t, "IORT");
 }
 
 static const struct acpi_header *dsdt_of(const struct acpi_header *fadt)
@@ -182,6 +183,8 @@ static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t,
 
 	if (acpi_is(t, "APIC")) {
 		disable_cpu(copy, edit->service_hwid);
+	} else if (acpi_is(t, "IORT")) {
+		iort_pass_smmus(copy);
 	} else if (acpi_is(t, "SSDT")) {
 		edit_aml(copy, madt, edit);
 	} else if (dsdt_of(t)) {

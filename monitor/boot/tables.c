@@ -3,6 +3,7 @@
 
 #include "arch/boot.h"
 #include "boot/efi.h"
+#include "boot/iort.h"
 #include "lib/string.h"
 
 static EFI_GUID acpi_guids[] = {ACPI_20_TABLE_GUID, ACPI_TABLE_GUID};
@@ -94,16 +95,25 @@ static int read_redistributors(struct boot *b)
 			   ARRAY_SIZE(r->range));
 }
 
+static bool is_stuck(const struct boot *b)
+{
+	const struct acpi_header *iort =
+		b->firmware_rsdp ? acpi_find(b->firmware_rsdp, "IORT") : NULL;
+
+	return iort && iort_is_stuck(iort);
+}
+
 int tables_read(struct boot *b)
 {
 	int err = find_tables(b), count;
 
 	if (err)
 		return err;
-	if (b->firmware_rsdp && !b->config.nic_none && acpi_has_smmu(b->firmware_rsdp))
+	if (!b->config.nic_none && is_stuck(b))
 		return fail(b, -EOPNOTSUPP,
-			    "nic=: the machine has an SMMU, with which the guest would cut off the "
-			    "monitor's NIC: turn it off in the firmware, or use nic=none");
+			    "nic=: the guest could cut off the NIC with the machine's SMMU, which "
+			    "ACPI's IORT does not let us hide: turn it off in the firmware, or use "
+			    "nic=none");
 	count = read_machine(b);
 	if (count < 0)
 		return fail(b, count, "more than %u CPUs", MAX_CPUS);
