@@ -11,12 +11,10 @@
 #define ARCH_EFI_SUFFIX	      "neutral" /* in the names of EFI loaders (UEFI 2.10, 3.5.1.1) */
 #define ARCH_ELF_RELATIVE     0 /* relocation that adds the load address, of the ABI's supplement */
 #define ARCH_TRAMPOLINE_LIMIT 0 /* CPUs start in a page below this address; 0: anywhere */
+#define ARCH_MEMORY_LIMIT     0x100000000ull /* end of the addresses for the monitor's memory */
+#define ARCH_OS_PLACES_BARS   true /* do operating systems place PCI BARs anew, wherever the bridge's
+				    * windows have room? */
 #define ARCH_DEBUG_PORT_MAX   0 /* the largest debug_port= in suture.conf; u64 */
-
-#define ARCH_MEMORY_LIMIT 0x100000000ull /* end of the addresses for the monitor's memory */
-
-/* Do operating systems place PCI BARs anew, wherever the bridge's windows have room? */
-#define ARCH_OS_PLACES_BARS true
 
 /* This CPU's number as the MADT has it (ACPI 6.5, 5.2.12). */
 u64 arch_boot_hwid(void);
