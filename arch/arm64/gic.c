@@ -11,70 +11,16 @@
 #include "stage2/idmap.h"
 
 /* Of a redistributor (12.11). */
-#define GICR_CTLR  0x0
-#define GICR_TYPER 0x8
-#define GICR_PIDR2 0xffe8
-#define GICR_FRAME 0x20000ull /* RD_base and SGI_base */
-
+#define GICR_CTLR      0x0
+#define GICR_TYPER     0x8
 #define CTLR_NO_1_OF_N (7u << 24) /* DPG0, DPG1NS, DPG1S */
-#define TYPER_VLPIS    (1ull << 1)
-#define TYPER_LAST     (1ull << 4)
-#define TYPER_DPGS     (1ull << 5)
-#define TYPER_AFFINITY 32
-#define PIDR2_ARCH(v)  ((v) >> 4 & 15)
+#define TYPER_DPGS     (1u << 5)
 
 static struct boot_range service; /* its redistributor */
 
-/* ---- redistributors ---- */
-
-static volatile u32 *reg_at(u64 frame, u32 reg)
+static volatile u32 *reg_at(u32 reg)
 {
-	return arch_ptr(PA(frame + reg));
-}
-
-static u64 read_typer(u64 frame)
-{
-	return *reg_at(frame, GICR_TYPER) | (u64)*reg_at(frame, GICR_TYPER + 4) << 32;
-}
-
-/* GICR_TYPER has the four affinity levels in a row (12.11.37), MPIDR_EL1 the highest apart. */
-static u64 affinity_of(u64 typer)
-{
-	u64 v = typer >> TYPER_AFFINITY;
-
-	return (v & 0xffffff) | (v >> 24) << 32;
-}
-
-static bool is_redistributor(u64 frame)
-{
-	u32 version = PIDR2_ARCH(*reg_at(frame, GICR_PIDR2));
-
-	return version == 3 || version == 4;
-}
-
-static struct boot_range find_in(const struct boot_range *r, u64 hwid)
-{
-	u64 typer = 0, size;
-
-	for (u64 at = r->base; at + GICR_FRAME <= r->base + r->size && !(typer & TYPER_LAST);
-	     at += size) {
-		if (!is_redistributor(at))
-			break;
-		typer = read_typer(at);
-		size = typer & TYPER_VLPIS ? 2 * GICR_FRAME : GICR_FRAME;
-		if (affinity_of(typer) == hwid)
-			return (struct boot_range){at, size};
-	}
-	return (struct boot_range){0};
-}
-
-struct boot_range gic_find(const struct boot_ranges *redistributors, u64 hwid)
-{
-	struct boot_range found = {0};
-
-	for (u32 i = 0; i < redistributors->count && !found.size; i++)
-		found = find_in(&redistributors->range[i], hwid);
-	return found;
+	return arch_ptr(PA(service.base + reg));
 }
 
 /* ID_AA64PFR0_EL1.GIC: is the CPU interface in system registers? */
@@ -130,12 +76,11 @@ void gic_init_cpu(void)
 
 void gic_init_service(void)
 {
-	volatile u32 *control = reg_at(service.base, GICR_CTLR);
 
 	gic_init_cpu();
 	write_icc(ICC_IGRPEN1_EL1, 0);
-	if (read_typer(service.base) & TYPER_DPGS)
-		*control |= CTLR_NO_1_OF_N;
+	if (*reg_at(GICR_TYPER) & TYPER_DPGS)
+		*reg_at(GICR_CTLR) |= CTLR_NO_1_OF_N;
 }
 
 void gic_send(u64 hwid, u32 intid)

@@ -7,7 +7,7 @@
 #ifndef ARM64_GIC_H
 #define ARM64_GIC_H
 
-#include "lib/types.h"
+#include "boot/range.h"
 
 struct boot_info;
 struct idmap;
@@ -19,11 +19,9 @@ struct idmap;
 int gic_probe(const struct boot_info *bi, char *why, size_t why_size);
 
 /*
- * The same of redistributors in ordinary memory, for gic_probe() and for tests: the frames of the
- * CPU with this hardware ID (IHI 0069, 12.10: 2 frames of 64 KiB, 4 with virtual LPIs). Size 0:
- * none.
+ * gic_find.c: which frames are the redistributor of the CPU with this hardware ID (IHI 0069, 12.10:
+ * 2 of 64 KiB, 4 with virtual LPIs)? Size 0: none. As gic_probe().
  */
-struct boot_ranges;
 struct boot_range gic_find(const struct boot_ranges *redistributors, u64 hwid);
 
 /* Map it in the monitor's tables, and hide it from the guest's writes. In arch_start_map(). */

@@ -15,7 +15,8 @@ void arch_debug_putc(char c);
 /*
  * Fill buf with random bytes good enough for TCP sequence numbers and TLS. 0; -EIO: the generator
  * has none now. Any CPU; takes no lock. x86: RDRAND (APM vol. 3), else the jitter of the time stamp
- * counter; arm64: RNDR (Arm ARM DDI 0487, FEAT_RNG), else the same.
+ * counter; arm64: RNDR (Arm ARM DDI 0487, FEAT_RNG), else what ChaCha20 makes of the firmware's
+ * seed; -EIO if there is none.
  */
 int arch_random(void *buf, size_t len);
 

@@ -7,8 +7,8 @@
 
 /*
  * Wake the service CPU from arch_service_idle(). Any CPU inside the monitor; takes no lock and
- * waits for nobody. x86: fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SGI (IHI
- * 0069).
+ * waits for nobody. x86: fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SEV
+ * (Arm ARM DDI 0487, D1.6): no interrupt of the GIC, which the guest may turn off.
  */
 void arch_service_wake(void);
 
@@ -16,14 +16,14 @@ void arch_service_wake(void);
  * Halt the service CPU until an interrupt, a wake, or until_us (arch_time_us() scale; UINT64_MAX:
  * never). May return earlier. A wake that came since the last return is not lost: then it returns
  * at once. Service CPU only, no lock held. x86: timer of the local APIC (APM vol. 2, 16.4.1), STI
- * and HLT (vol. 3); arm64: EL2's timer (Arm ARM DDI 0487, Generic Timer) and WFI.
+ * and HLT (vol. 3); arm64: WFE, which the timer's event stream ends (Arm ARM DDI 0487, D12.2).
  */
 void arch_service_idle(u64 until_us);
 
 /*
  * MSI address and data that bring an interrupt to the service CPU and wake it; false if the machine
- * has none that does. Service CPU; takes no lock. x86: APM vol. 2, 16.10; arm64: GICv3 ITS or
- * GICv2m.
+ * has none that does. Service CPU; takes no lock. x86: APM vol. 2, 16.10; arm64: none, the NIC
+ * is polled.
  */
 bool arch_service_msi(u64 *address, u32 *data);
 

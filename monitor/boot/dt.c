@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the monitor reads in the firmware's device tree. Bindings are those of the Linux kernel. */
-#include "boot/dt_walk.h"
+#include "boot/dt.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -20,7 +20,7 @@ enum {
 	HEADER_NODES_SIZE,
 };
 
-static u32 header(const u8 *blob, u32 word)
+static u32 header_word(const u8 *blob, u32 word)
 {
 	return dt_be32(blob + 4 * word);
 }
@@ -28,7 +28,7 @@ static u32 header(const u8 *blob, u32 word)
 /* The list of reserved memory (5.3) ends with a pair of zeros. Its size, 0 if there is no end. */
 static u32 reserved_size(const u8 *blob, u32 total)
 {
-	u64 start = header(blob, HEADER_RESERVED);
+	u64 start = header_word(blob, HEADER_RESERVED);
 
 	for (u64 at = start; at + 16 <= total && at % 8 == 0; at += 16)
 		if (!dt_cells(blob + at, 2) && !dt_cells(blob + at + 8, 2))
@@ -36,7 +36,7 @@ static u32 reserved_size(const u8 *blob, u32 total)
 	return 0;
 }
 
-static bool inside(u32 offset, u32 size, u32 total)
+static bool is_inside(u32 offset, u32 size, u32 total)
 {
 	return offset <= total && size <= total - offset;
 }
@@ -44,19 +44,19 @@ static bool inside(u32 offset, u32 size, u32 total)
 int dt_open(struct dt *t, const void *blob)
 {
 	const u8 *p = blob;
-	u32 total = header(p, HEADER_SIZE);
+	u32 total = header_word(p, HEADER_SIZE);
 
 	*t = (struct dt){
 		.blob = p,
-		.nodes = p + header(p, HEADER_NODES),
-		.strings = (const char *)p + header(p, HEADER_STRINGS),
-		.nodes_size = header(p, HEADER_NODES_SIZE),
-		.strings_size = header(p, HEADER_STRINGS_SIZE),
+		.nodes = p + header_word(p, HEADER_NODES),
+		.strings = (const char *)p + header_word(p, HEADER_STRINGS),
+		.nodes_size = header_word(p, HEADER_NODES_SIZE),
+		.strings_size = header_word(p, HEADER_STRINGS_SIZE),
 	};
-	if (header(p, HEADER_MAGIC) != DT_MAGIC || header(p, HEADER_VERSION) < 17 ||
-	    header(p, HEADER_COMPATIBLE) > 17 ||
-	    !inside(header(p, HEADER_NODES), t->nodes_size, total) ||
-	    !inside(header(p, HEADER_STRINGS), t->strings_size, total))
+	if (header_word(p, HEADER_MAGIC) != DT_MAGIC || header_word(p, HEADER_VERSION) < 17 ||
+	    header_word(p, HEADER_COMPATIBLE) > 17 ||
+	    !is_inside(header_word(p, HEADER_NODES), t->nodes_size, total) ||
+	    !is_inside(header_word(p, HEADER_STRINGS), t->strings_size, total))
 		return -EINVAL;
 	t->reserved_size = reserved_size(p, total);
 	return t->reserved_size ? 0 : -EINVAL;

@@ -7,16 +7,9 @@
 #ifndef BOOT_DT_H
 #define BOOT_DT_H
 
+#include "boot/dt_walk.h"
 #include "boot/psci.h"
 #include "boot/range.h"
-
-/* A flattened tree, checked as far as its header goes. */
-struct dt {
-	const u8 *blob;
-	const u8 *nodes; /* the structure block */
-	const char *strings;
-	u32 nodes_size, strings_size, reserved_size;
-};
 
 /* 0; -EINVAL: this is no flattened tree of version 16 or later. */
 int dt_open(struct dt *t, const void *blob);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The device tree that the guest sees: a copy of the firmware's, token by token. */
-#include "boot/dt_walk.h"
+#include "boot/dt.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -33,7 +33,7 @@ struct build {
 
 /* ---- writing ---- */
 
-static u8 *put(struct build *b, const void *p, u32 size)
+static u8 *put_bytes(struct build *b, const void *p, u32 size)
 {
 	u8 *to = b->out + b->at;
 
@@ -58,13 +58,13 @@ static void put_word(struct build *b, u32 v)
 	u8 word[4];
 
 	store_be32(word, v);
-	put(b, word, sizeof(word));
+	put_bytes(b, word, sizeof(word));
 }
 
 static void begin_node(struct build *b, const char *name)
 {
 	put_word(b, DT_BEGIN_NODE);
-	put(b, name, (u32)strlen(name) + 1);
+	put_bytes(b, name, (u32)strlen(name) + 1);
 }
 
 static void end_node(struct build *b)
@@ -78,7 +78,7 @@ static u8 *put_prop(struct build *b, u32 name, const void *value, u32 size)
 	put_word(b, DT_PROP);
 	put_word(b, size);
 	put_word(b, name);
-	return put(b, value, size);
+	return put_bytes(b, value, size);
 }
 
 static u32 own_name(const struct build *b, const char *name)
@@ -354,7 +354,7 @@ size_t dt_build_size(const struct dt *t)
 }
 
 /* The header's words in their order (5.2), and the blocks that do not change. */
-static u32 finish(const struct build *b, u8 *out)
+static u32 finish_tree(const struct build *b, u8 *out)
 {
 	const struct dt *t = b->t;
 	u32 nodes = HEADER_SIZE + t->reserved_size, strings = nodes + b->at;
@@ -386,5 +386,5 @@ int dt_build(const struct dt *t, const struct dt_edit *edit, void *buf, size_t s
 	find_cpu(&b);
 	copy_node(&b, 0, 1, "");
 	put_word(&b, DT_END);
-	return b.failed ? -EINVAL : (int)finish(&b, buf);
+	return b.failed ? -EINVAL : (int)finish_tree(&b, buf);
 }

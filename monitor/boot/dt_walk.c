@@ -21,7 +21,7 @@ u64 dt_cells(const u8 *p, u32 count)
 
 /* `size` bytes at *at, which moves behind them and their padding; NULL if they are not all there.
  */
-static const u8 *take(const struct dt *t, u32 *at, u32 size)
+static const u8 *take_bytes(const struct dt *t, u32 *at, u32 size)
 {
 	const u8 *p = t->nodes + *at;
 
@@ -38,12 +38,12 @@ static bool take_name(const struct dt *t, u32 *at, const char **name)
 	size_t len = strnlen(text, room);
 
 	*name = text;
-	return len < room && take(t, at, (u32)len + 1);
+	return len < room && take_bytes(t, at, (u32)len + 1);
 }
 
 static bool take_prop(const struct dt *t, u32 *at, struct dt_prop *prop)
 {
-	const u8 *head = take(t, at, 8);
+	const u8 *head = take_bytes(t, at, 8);
 	u32 name = head ? dt_be32(head + 4) : 0;
 
 	if (!head || name >= t->strings_size ||
@@ -51,7 +51,7 @@ static bool take_prop(const struct dt *t, u32 *at, struct dt_prop *prop)
 		return false;
 	prop->name = t->strings + name;
 	prop->size = dt_be32(head);
-	prop->value = take(t, at, prop->size);
+	prop->value = take_bytes(t, at, prop->size);
 	return prop->value;
 }
 
@@ -60,7 +60,7 @@ enum dt_token dt_next(const struct dt *t, u32 *at, const char **name, struct dt_
 	const u8 *p;
 	u32 token = DT_NOP;
 
-	while (token == DT_NOP && (p = take(t, at, 4)))
+	while (token == DT_NOP && (p = take_bytes(t, at, 4)))
 		token = dt_be32(p);
 	if (token == DT_BEGIN_NODE)
 		return take_name(t, at, name) ? DT_BEGIN_NODE : DT_END;

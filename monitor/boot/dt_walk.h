@@ -3,7 +3,15 @@
 #ifndef BOOT_DT_WALK_H
 #define BOOT_DT_WALK_H
 
-#include "boot/dt.h"
+#include "lib/types.h"
+
+/* A flattened tree, checked as far as its header goes. */
+struct dt {
+	const u8 *blob;
+	const u8 *nodes; /* the structure block */
+	const char *strings;
+	u32 nodes_size, strings_size, reserved_size;
+};
 
 #define DT_DEPTH 16 /* levels, of which real trees have seven or so */
 

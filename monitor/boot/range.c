@@ -11,7 +11,7 @@ bool ranges_add(struct boot_ranges *r, u64 base, u64 size)
 	return true;
 }
 
-static bool touches(const struct boot_range *a, const struct boot_range *b)
+static bool ranges_touch(const struct boot_range *a, const struct boot_range *b)
 {
 	return a->base < b->base + b->size && b->base < a->base + a->size;
 }
@@ -24,7 +24,7 @@ static struct boot_range part_from(const struct boot_ranges *r, const struct boo
 	for (u32 i = 0; i < r->count; i++)
 		if (r->range[i].base <= at && at < r->range[i].base + r->range[i].size)
 			part.size = 0;
-		else if (touches(&part, &r->range[i]))
+		else if (ranges_touch(&part, &r->range[i]))
 			part.size = r->range[i].base - at;
 	return part;
 }
@@ -37,7 +37,7 @@ bool ranges_cut(const struct boot_ranges *r, struct boot_range *w)
 	for (u32 i = 0; i < r->count; i++) {
 		u64 end = r->range[i].base + r->range[i].size;
 
-		if (!touches(w, &r->range[i]))
+		if (!ranges_touch(w, &r->range[i]))
 			continue;
 		cut = true;
 		if (end >= w->base + w->size)

@@ -3,6 +3,7 @@
 
 #include "arch/boot.h"
 #include "boot/efi.h"
+#include "boot/iort.h"
 #include "lib/string.h"
 
 static EFI_GUID acpi_guids[] = {ACPI_20_TABLE_GUID, ACPI_TABLE_GUID};
@@ -94,16 +95,25 @@ static int read_redistributors(struct boot *b)
 			   ARRAY_SIZE(r->range));
 }
 
+static bool is_stuck(const struct boot *b)
+{
+	const struct acpi_header *iort =
+		b->firmware_rsdp ? acpi_find(b->firmware_rsdp, "IORT") : NULL;
+
+	return iort && iort_is_stuck(iort);
+}
+
 int tables_read(struct boot *b)
 {
 	int err = find_tables(b), count;
 
 	if (err)
 		return err;
-	if (b->firmware_rsdp && !b->config.nic_none && acpi_has_smmu(b->firmware_rsdp))
+	if (!b->config.nic_none && is_stuck(b))
 		return fail(b, -EOPNOTSUPP,
-			    "nic=: the machine has an SMMU, with which the guest would cut off the "
-			    "monitor's NIC: turn it off in the firmware, or use nic=none");
+			    "nic=: the guest could cut off the NIC with the machine's SMMU, which "
+			    "ACPI's IORT does not let us hide: turn it off in the firmware, or use "
+			    "nic=none");
 	count = read_machine(b);
 	if (count < 0)
 		return fail(b, count, "more than %u CPUs", MAX_CPUS);
@@ -113,7 +123,7 @@ int tables_read(struct boot *b)
 }
 
 /* The monitor's BARs, if the guest would give them to other devices. */
-static struct boot_ranges claimed(const struct boot *b)
+static struct boot_ranges claimed_bars(const struct boot *b)
 {
 	return ARCH_OS_PLACES_BARS ? b->info->nic_bars : (struct boot_ranges){0};
 }
@@ -133,7 +143,7 @@ static int allocate_pages(struct boot *b, size_t size, EFI_PHYSICAL_ADDRESS *bas
 static int install_acpi(struct boot *b)
 {
 	struct acpi_edit edit = {.service_hwid = b->info->cpu_hwid[b->info->service_cpu],
-				 .claimed = claimed(b)};
+				 .claimed = claimed_bars(b)};
 	EFI_STATUS status;
 	int err =
 		allocate_pages(b, acpi_build_size(b->firmware_rsdp), &b->tables, &b->tables_pages);
@@ -173,7 +183,7 @@ static int install_dt(struct boot *b)
 	struct boot_info *info = b->info;
 	struct dt_edit edit = {.service_hwid = info->cpu_hwid[info->service_cpu],
 			       .memory = {info->memory.v, info->memory_size},
-			       .claimed = claimed(b)};
+			       .claimed = claimed_bars(b)};
 	size_t size = ALIGN_UP(dt_build_size(&b->firmware_dt), (size_t)8);
 	EFI_STATUS status;
 	int err = allocate_pages(b, size + sizeof(struct suture_acpi_body), &b->dt, &b->dt_pages);

@@ -4,7 +4,7 @@
 
 #define DOUBLE_ROUNDS 10
 
-static u32 rotate(u32 v, u32 n)
+static u32 rotate_left(u32 v, u32 n)
 {
 	return v << n | v >> (32 - n);
 }
@@ -12,13 +12,13 @@ static u32 rotate(u32 v, u32 n)
 static void quarter_round(u32 s[16], u32 a, u32 b, u32 c, u32 d)
 {
 	s[a] += s[b];
-	s[d] = rotate(s[d] ^ s[a], 16);
+	s[d] = rotate_left(s[d] ^ s[a], 16);
 	s[c] += s[d];
-	s[b] = rotate(s[b] ^ s[c], 12);
+	s[b] = rotate_left(s[b] ^ s[c], 12);
 	s[a] += s[b];
-	s[d] = rotate(s[d] ^ s[a], 8);
+	s[d] = rotate_left(s[d] ^ s[a], 8);
 	s[c] += s[d];
-	s[b] = rotate(s[b] ^ s[c], 7);
+	s[b] = rotate_left(s[b] ^ s[c], 7);
 }
 
 void chacha_block(const u32 key[CHACHA_KEY_WORDS], const u32 input[CHACHA_INPUT_WORDS],

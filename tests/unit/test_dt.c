@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "boot/dt_walk.h"
+#include "boot/dt.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include <suture/abi.h>

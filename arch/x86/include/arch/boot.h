@@ -16,8 +16,9 @@
 #define ARCH_FIRMWARE_XN false
 #define ARCH_DEBUG_PORT_MAX   0xffffu  /* debug_port= in suture.conf is an I/O port */
 #define ARCH_TRAMPOLINE_LIMIT 0xa0000u /* a start-up IPI reaches pages below; 0: none needed */
-#define ARCH_MEMORY_LIMIT     (4ull << 30) /* where CR3 reaches from 32-bit code */
-#define ARCH_OS_PLACES_BARS   false /* operating systems leave BARs where the firmware put them */
+
+#define ARCH_MEMORY_LIMIT   (4ull << 30) /* 32-bit addresses are enough for the root in CR3 */
+#define ARCH_OS_PLACES_BARS false	 /* they leave BARs where the firmware has put them */
 
 /* This CPU's number as the MADT has it: x2APIC ID, else APIC ID (AMD APM vol. 3, CPUID Fn1, FnB).
  */
