@@ -5,6 +5,7 @@
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/ktime.h>
+#include <linux/of.h>
 #include "agent.h"
 #include "arch.h"
 
@@ -21,29 +22,63 @@ static long hypercall(enum suture_hypercall nr, unsigned long a0, unsigned long 
 	return arch_hypercall(insn, nr, a0, a1);
 }
 
-/* The monitor's ABI version and hypercall instruction, from its ACPI table. */
-static int find_monitor(u32 *version)
+static u32 read_body(const struct suture_acpi_body *body)
+{
+	insn = body->insn;
+	return body->abi_version;
+}
+
+/* -ENODEV: there is no such table. */
+static int find_in_acpi(u32 *version)
 {
 	struct acpi_table_header *table;
-	const struct suture_acpi_body *body;
 	int err = 0;
 
-	if (acpi_disabled ||
-	    ACPI_FAILURE(acpi_get_table((char *)SUTURE_ACPI_SIGNATURE, 0, &table))) {
-		pr_err("no monitor below this kernel: there is no ACPI table %s. Boot the machine "
-		       "through suture.efi\n",
-		       SUTURE_ACPI_SIGNATURE);
+	if (acpi_disabled || ACPI_FAILURE(acpi_get_table((char *)SUTURE_ACPI_SIGNATURE, 0, &table)))
 		return -ENODEV;
-	}
-	body = (const void *)(table + 1);
-	if (table->length < sizeof(*table) + sizeof(*body)) {
+	if (table->length < sizeof(*table) + sizeof(struct suture_acpi_body)) {
 		pr_err("the monitor's ACPI table has %u bytes, too few\n", table->length);
 		err = -EPROTO;
 	} else {
-		*version = body->abi_version;
-		insn = body->insn;
+		*version = read_body((const void *)(table + 1));
 	}
 	acpi_put_table(table);
+	return err;
+}
+
+/* -ENODEV: there is no such node. */
+static int find_in_dt(u32 *version)
+{
+	struct device_node *node = of_find_compatible_node(NULL, NULL, SUTURE_DT_COMPATIBLE);
+	void *body = NULL;
+	u64 at;
+
+	if (!node)
+		return -ENODEV;
+	if (!of_property_read_u64(node, "suture,body", &at))
+		body = memremap(at, sizeof(struct suture_acpi_body), MEMREMAP_WB);
+	of_node_put(node);
+	if (!body) {
+		pr_err("the monitor's node in the device tree leads to no memory\n");
+		return -EPROTO;
+	}
+	*version = read_body(body);
+	memunmap(body);
+	return 0;
+}
+
+/* The monitor's ABI version and hypercall instruction, from what the firmware says of the machine.
+ */
+static int find_monitor(u32 *version)
+{
+	int err = find_in_acpi(version);
+
+	if (err == -ENODEV)
+		err = find_in_dt(version);
+	if (err == -ENODEV)
+		pr_err("no monitor below this kernel: there is no ACPI table %s, and no node %s in "
+		       "a device tree. Boot the machine through suture.efi\n",
+		       SUTURE_ACPI_SIGNATURE, SUTURE_DT_COMPATIBLE);
 	return err;
 }
 
@@ -58,8 +93,8 @@ int mailbox_init(void)
 	if (version == SUTURE_ABI_VERSION) {
 		answer = hypercall(SUTURE_HC_VERSION, 0, 0);
 		if (answer < 0) {
-			pr_err("the monitor's ACPI table is there, but the monitor does not "
-			       "answer (error %ld)\n",
+			pr_err("the monitor's ACPI table or node is there, but the monitor does "
+			       "not answer (error %ld)\n",
 			       answer);
 			return -ENODEV;
 		}
