@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake. An architecture's
-# arch.mk names the tests of its own sources: UNIT_ANYWHERE, of its sources UNIT_SRC, which have no
-# instruction of it and so run on any host, over arch/fake (Unicorn runs what they make); and UNIT_NATIVE,
-# of all its sources, which need a host of that architecture. Each takes from archives what it needs;
-# those that include engine_rig.h get engine_*.c as well.
+# Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake. Each architecture's
+# unit.mk names the tests of its own sources, all of which are run, whatever ARCH is: UNIT_ANYWHERE_a, of
+# its sources UNIT_SRC_a, which have no instruction of it and so run on any host, over arch/fake
+# (Unicorn runs what they make); and UNIT_NATIVE_a, of all its sources, which need a host of that
+# architecture. UNIT_DEPS_a and UNIT_CPPFLAGS_a: what these sources take from elsewhere. Each takes
+# from archives what it needs; those that include engine_rig.h get engine_*.c as well.
+include $(wildcard arch/*/unit.mk)
+UNIT_ARCHS := $(patsubst arch/%/unit.mk,%,$(wildcard arch/*/unit.mk))
+# the host's own architecture
+UNIT_ARCH := $(strip $(foreach a,$(UNIT_ARCHS),$(if $(filter $(HOST_DEBIAN_ARCH),$(DEBIAN_ARCH_$(a))),$(a))))
+UNIT_CPPFLAGS = $(LWIP_CPPFLAGS) $(foreach a,$(UNIT_ARCHS),$(UNIT_CPPFLAGS_$(a)))
+
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
 HOST_SRC = $(filter-out monitor/boot/%,$(call sources,monitor)) \
@@ -15,13 +22,13 @@ define host_archive
 $(UNIT)/$(1)/%.o: %.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(UNIT_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
 $(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(IMAGE_CPPFLAGS) -MD -MP \
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(UNIT_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
 UNIT_OBJ_$(1) := $$(call objects,$(UNIT)/$(1),$$(filter %.c,$$(call sources,arch/$(1))) $(2))
@@ -32,22 +39,32 @@ $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
 $(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC)))
-UNIT_NATIVE_HERE := $(if $(filter $(HOST_DEBIAN_ARCH),$(DEBIAN_ARCH)),$(UNIT_NATIVE))
-ifneq ($(UNIT_NATIVE_HERE),)
+UNIT_NATIVE := $(UNIT_NATIVE_$(UNIT_ARCH))
+ifneq ($(UNIT_NATIVE),)
 # what only the fake's tests take is not compiled twice: a missing symbol would say so
-$(eval $(call host_archive,$(ARCH),$$(filter-out monitor/net/% monitor/api/% monitor/patch/engine/%,$$(HOST_SRC)) \
-	$$(ARCH_DEPS_SRC)))
+$(eval $(call host_archive,$(UNIT_ARCH),\
+	$$(filter-out monitor/net/% monitor/api/% monitor/patch/engine/%,$$(HOST_SRC)) $$(UNIT_DEPS_$(UNIT_ARCH))))
 endif
 
-# what of the architecture runs anywhere, ahead of the fake's functions of the same names
-UNIT_ANYWHERE_OBJ := $(call objects,$(UNIT)/fake,$(UNIT_SRC) $(ARCH_DEPS_SRC))
-$(UNIT)/fake/lib$(ARCH).a: $(UNIT_ANYWHERE_OBJ)
-	@rm -f $@
-	$(Q)ar qcs $@ $^
+# $(1): architecture; what of it runs anywhere, ahead of the fake's functions of the same names
+define anywhere_tests
+UNIT_ANYWHERE_OBJ_$(1) := $$(call objects,$(UNIT)/fake,$$(UNIT_SRC_$(1)) $$(UNIT_DEPS_$(1)))
+$(UNIT)/fake/lib$(1).a: $$(UNIT_ANYWHERE_OBJ_$(1))
+	@rm -f $$@
+	$$(Q)ar qcs $$@ $$^
+
+$(addprefix $(UNIT)/,$(UNIT_ANYWHERE_$(1))): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/lib$(1).a \
+		$(UNIT)/fake/libsuture.a
+	@echo "LD $$@"
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(filter %.o,$$^) $$(filter %.a,$$^) -lcmocka -lunicorn -o $$@
+
+-include $$(UNIT_ANYWHERE_OBJ_$(1):.o=.d)
+endef
+$(foreach a,$(UNIT_ARCHS),$(eval $(call anywhere_tests,$(a))))
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
-ANYWHERE_TESTS := $(addprefix $(UNIT)/,$(UNIT_ANYWHERE))
-NATIVE_TESTS := $(addprefix $(UNIT)/,$(UNIT_NATIVE_HERE))
+ANYWHERE_TESTS := $(addprefix $(UNIT)/,$(foreach a,$(UNIT_ARCHS),$(UNIT_ANYWHERE_$(a))))
+NATIVE_TESTS := $(addprefix $(UNIT)/,$(UNIT_NATIVE))
 UNICORN_TESTS := $(ANYWHERE_TESTS) $(NATIVE_TESTS)
 
 ENGINE_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,$(wildcard tests/unit/engine_*.c))
@@ -62,17 +79,13 @@ $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
 
-$(ANYWHERE_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/lib$(ARCH).a $(UNIT)/fake/libsuture.a
+$(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(UNIT_ARCH)/tests/unit/%.o $(UNIT)/$(UNIT_ARCH)/libsuture.a
 	@echo "LD $@"
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 
-$(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsuture.a
-	@echo "LD $@"
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
-
--include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(UNIT_ANYWHERE_OBJ:.o=.d) \
+-include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) \
 	$(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS) $(ANYWHERE_TESTS)) \
-	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(NATIVE_TESTS))
+	$(patsubst $(UNIT)/%,$(UNIT)/$(UNIT_ARCH)/tests/unit/%.d,$(NATIVE_TESTS))
 
 ## check-unit    unit tests on the host, with sanitizers
 .PHONY: check-unit

@@ -85,9 +85,16 @@ bool arch_site_is_on(const u8 code[ARCH_SITE_LEN])
 	return code[0] == FAKE_SITE;
 }
 
-bool arch_is_breakpoint(u8 code)
+bool arch_is_breakpoint(const u8 *code, size_t len, size_t at)
 {
-	return code == FAKE_BREAKPOINT;
+	return at < len && code[at] == FAKE_BREAKPOINT;
+}
+
+u32 fake_patch_unit = 1;
+
+u32 arch_patch_unit(void)
+{
+	return fake_patch_unit;
 }
 
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at)

@@ -10,7 +10,3 @@ RELATIVE := R_X86_64_RELATIVE
 ARCH_DEPS_SRC = $(ZYDIS_SRC)
 ARCH_DEPS_CPPFLAGS = $(ZYDIS_CPPFLAGS)
 LINT_DEFINES := -D__x86_64__
-# unit tests of this folder (mk/unit.mk)
-UNIT_SRC := arch/x86/redirect.c
-UNIT_ANYWHERE := $(basename $(notdir $(wildcard tests/unit/unicorn_redirect*.c)))
-UNIT_NATIVE := unicorn_pt unicorn_unwind $(basename $(notdir $(wildcard tests/unit/x86_*.c)))

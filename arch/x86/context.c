@@ -16,6 +16,7 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 	u32 n = 0;
 
 	*ctx = (struct vcpu_context){.ip = v->rip, .sp = v->gpr[RSP], .user = v->cpl == 3};
+	ctx->sp_is_users = !ctx->user && !is_kernel(ctx->sp);
 	/*
 	 * In user mode the kernel's base is the one that SWAPGS will bring. In kernel mode it is
 	 * the active one, except between entry and SWAPGS. User code may have loaded anything into

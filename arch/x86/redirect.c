@@ -118,9 +118,14 @@ bool arch_site_is_on(const u8 code[ARCH_SITE_LEN])
 	return code[0] == CALL_REL || code[0] == JMP_REL || code[0] == INT3;
 }
 
-bool arch_is_breakpoint(u8 code)
+bool arch_is_breakpoint(const u8 *code, size_t len, size_t at)
 {
-	return code == INT3;
+	return at < len && code[at] == INT3;
+}
+
+u32 arch_patch_unit(void)
+{
+	return 1;
 }
 
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at)

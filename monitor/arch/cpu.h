@@ -22,6 +22,16 @@ struct cpu *cpu_this(void);
 struct vcpu_context {
 	u64 ip, sp;
 	bool user;	 /* not in kernel mode */
+	/*
+	 * Kernel mode, but sp is still the user's: the kernel's stacks are empty. x86: the first
+	 * instructions of a system call (APM vol. 3, SYSCALL); arm64: never.
+	 */
+	bool sp_is_users;
+	/*
+	 * Kernel mode, but sp points nowhere for a few instructions. x86: never; arm64: in the
+	 * exception vectors (VBAR_EL1), where Linux computes with it.
+	 */
+	bool sp_is_lost;
 	u64 percpu_base; /* x86: the kernel's GS base, also while in user mode; arm64: TPIDR_EL1 */
 	u64 other_base; /* x86, kernel mode: the GS base that is not active, or 0 (is the user's) */
 	u32 nr_regs;	/* general registers, the link register among them; ip and sp not */

@@ -53,7 +53,7 @@ struct redirect_obstacle {
  * -EFAULT	its code cannot be read
  *
  * Service CPU; takes no lock, allocates nothing. x86: JMP (APM vol. 3), landing pads and static
- *keys as Linux makes them; arm64: B and LDR, BR (Arm ARM DDI 0487).
+ *keys as Linux makes them; arm64: B, and ADRP, ADD and BR or RET (Arm ARM DDI 0487).
  */
 int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces,
 		       struct redirect_obstacle *o);
@@ -67,15 +67,24 @@ u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
 /*
  * Does the code of this ftrace site lead to a tracer (a call, a jump, or what stands there while
- * the kernel changes it), and is not what it is when there is none? Any CPU; takes no lock.
+ * the kernel changes it), and is not what it is when there is none? Any CPU; takes no lock. x86:
+ * all five bytes are the site's; arm64: the first four.
  */
 #define ARCH_SITE_LEN 5u
 bool arch_site_is_on(const u8 code[ARCH_SITE_LEN]);
 
 /*
- * Is this byte of code a breakpoint of the kind that kernels put over an instruction? Any CPU;
- * takes no lock. x86: INT3 (APM vol. 3); arm64: of BRK, its last byte.
+ * Is the byte at code[at] part of a breakpoint of the kind that kernels put over an instruction?
+ * There are len bytes of code, where an instruction begins. Any CPU; takes no lock. x86: INT3 (APM
+ * vol. 3); arm64: the four bytes of a BRK (Arm ARM DDI 0487).
  */
-bool arch_is_breakpoint(u8 code);
+bool arch_is_breakpoint(const u8 *code, size_t len, size_t at);
+
+/*
+ * The guest changes its code in units of so many bytes, aligned: a power of two. What it writes
+ * stands or falls with the whole unit. Pieces consist of whole units. Any CPU; takes no lock. x86:
+ * 1; arm64: an instruction.
+ */
+u32 arch_patch_unit(void);
 
 #endif

@@ -79,7 +79,8 @@ static bool redirects_overlap(const struct redirect *a, const struct redirect *b
 
 static bool well_formed(const struct redirect *r)
 {
-	if (!r->len || r->len > REDIRECT_MAX || (r->ipa.v ^ r->from) % PAGE_SIZE)
+	if (!r->len || r->len > REDIRECT_MAX || (r->ipa.v ^ r->from) % PAGE_SIZE ||
+	    (r->from | r->len) % shadow_unit())
 		return false;
 	return nr_parts(r) == 1 ||
 	       (r->ipa2.v % PAGE_SIZE == 0 && r->ipa2.v != ALIGN_DOWN(r->ipa.v, PAGE_SIZE));

@@ -126,19 +126,21 @@ bool shadow_cover(ipa_t ipa)
 }
 
 /*
- * True if the guest's memory holds, byte for byte, either what was there before the redirect or
+ * True if the guest's memory holds, unit for unit, either what was there before the redirect or
  * what the guest reads of it: then the guest has written back what it read (disarming a
  * breakpoint, say). Anything else is new code of its own.
  */
 static bool is_written_back(const struct shadow_entry *e)
 {
+	size_t unit = shadow_unit();
+
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
 		struct part part = part_of(&e->r, i);
 		const u8 *original = shadow_original(e, i, &part);
 
-		for (size_t k = 0; k < part.len; k++)
-			if (original[k] != e->r.old[part.at + k] &&
-			    original[k] != e->r.bytes[part.at + k])
+		for (size_t k = 0; k < part.len; k += unit)
+			if (memcmp(original + k, e->r.old + part.at + k, unit) &&
+			    memcmp(original + k, e->r.bytes + part.at + k, unit))
 				return false;
 	}
 	return true;

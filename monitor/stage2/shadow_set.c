@@ -3,6 +3,7 @@
 #include "arch/memory.h"
 #include "arch/publish.h"
 #include "lib/mutate.h"
+#include "lib/string.h"
 
 struct shadow_state shadow = {.current = &shadow.sets[0]};
 
@@ -11,12 +12,19 @@ u8 *shadow_original(const struct shadow_entry *e, u32 i, const struct part *part
 	return (u8 *)arch_ptr(page_of(shadow.current, e->page[i])->original) + part->offset;
 }
 
+size_t shadow_unit(void)
+{
+	return MUTATION(patch_unit) ? 1 : arch_patch_unit();
+}
+
 void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part)
 {
-	for (size_t k = 0; k < part->len; k++) {
-		bool same = original[k] == r->old[part->at + k];
+	size_t unit = shadow_unit();
 
-		copy[k] = same ? r->bytes[part->at + k] : original[k];
+	for (size_t k = 0; k < part->len; k += unit) {
+		bool same = !memcmp(original + k, r->old + part->at + k, unit);
+
+		memmove(copy + k, same ? r->bytes + part->at + k : original + k, unit);
 	}
 }
 

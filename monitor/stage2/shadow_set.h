@@ -71,6 +71,9 @@ static inline u64 shadow_page_size(void)
 	return pt_level_size(stage2.format, 0);
 }
 
+/* In such units the guest's writes to its code are told from the redirect. */
+size_t shadow_unit(void);
+
 /* ---- parts: a redirect that crosses a page has two ---- */
 
 struct part {

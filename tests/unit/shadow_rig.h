@@ -287,6 +287,7 @@ static inline int setup(void **state)
 
 	(void)state;
 	fake_reset(3);
+	fake_patch_unit = 1;
 	fake_stage2_format()->page_shift = stage2_page_shift;
 	fake_stage2_format()->top_level = stage2_page_shift == PAGE_SHIFT ? 3 : 2;
 	fake_stage2_format()->input_bits = 42;

@@ -124,6 +124,7 @@ static void user_mode_of_one_cpu_does_not_excuse_another(void **state)
 	syn_set32(sleeper + TASK_ON_CPU, 1);
 	syn.cpus[1].ctx.user = true;
 	syn.cpus[2].ctx.sp = 0x7ffc00001000;
+	syn.cpus[2].ctx.sp_is_users = true;
 	syn_put_context(1);
 	syn_put_context(2);
 	assert_seen(syn_stack(sleeper), 100, "stack");
@@ -287,8 +288,22 @@ static void system_call_entry(void **state)
 	syn_run(2, sleeper, 0x100);
 	syn.cpus[2].ctx.sp = 0x7ffc00001000;
 	syn_put_context(2);
+	assert_not_judged(-EFAULT, "CPU 2");
+	syn.cpus[2].ctx.sp_is_users = true;
+	syn_put_context(2);
 	assert_seen(syn_stack(sleeper), 100, "stack");
 	assert_seen(syn_stack_end(sleeper) - 8, 100, "stack");
+}
+
+/* A number of its own, which happens to be one of the task's stack, says nothing about the stack. */
+static void a_stack_pointer_that_is_lost(void **state)
+{
+	(void)state;
+	syn_run(2, sleeper, 0x100);
+	assert_unseen(syn_stack(sleeper));
+	syn.cpus[2].ctx.sp_is_lost = true;
+	syn_put_context(2);
+	assert_not_judged(-EFAULT, "CPU 2");
 }
 
 static void a_stack_that_nobody_knows(void **state)
@@ -385,6 +400,7 @@ int main(void)
 		TEST(per_cpu_bases_must_be_known),
 		TEST(user_code_has_loaded_a_base),
 		TEST(system_call_entry),
+		TEST(a_stack_pointer_that_is_lost),
 		TEST(a_stack_that_nobody_knows),
 		TEST(on_the_irq_stack),
 		TEST(on_an_exception_stack),

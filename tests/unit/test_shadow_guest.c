@@ -260,6 +260,54 @@ static void what_the_guest_reads_it_may_write_back(void **state)
 	remove_key(1);
 }
 
+static void assert_guest_executes(u32 page, u32 offset, const void *bytes, size_t len)
+{
+	struct pt_walk w;
+
+	assert_int_equal(pgtable_lookup(&stage2, IPA(world.ipa[page]), &w), 0);
+	assert_memory_equal((u8 *)arch_ptr(PA(w.pa)) + offset, bytes, len);
+}
+
+/*
+ * An instruction of four bytes that the guest writes shares a byte with the one that was there, or
+ * is made of bytes of that one and of the redirect: it is the guest's all the same.
+ */
+static void what_the_guest_writes_is_whole_instructions(void **state)
+{
+	struct redirect r = redirect_at(1, 4, 100, 8);
+	u8 breakpoint[4] = {0x80, 0x00, 0x20, 0xd4}, mixture[4];
+
+	(void)state;
+	fake_patch_unit = 4;
+	guest_writes(4, 101, breakpoint[1]);
+	r = redirect_at(1, 4, 100, 8);
+	add(&r);
+	for (u32 i = 0; i < 4; i++)
+		guest_writes(4, 100 + i, breakpoint[i]);
+	assert_true(shadow_write_through(IPA(world.ipa[4] + 100), 4));
+	assert_guest_executes(4, 100, breakpoint, 4);
+	assert_guest_executes(4, 104, r.bytes + 4, 4);
+
+	for (u32 i = 0; i < 4; i++) {
+		mixture[i] = i & 1 ? r.old[i] : r.bytes[i];
+		guest_writes(4, 100 + i, mixture[i]);
+	}
+	assert_true(shadow_write_through(IPA(world.ipa[4] + 100), 4));
+	assert_memory_equal(memory(4) + 100, mixture, 4);
+	assert_guest_executes(4, 100, mixture, 4);
+
+	write_back(&r);
+	assert_guest_executes(4, 100, r.bytes, 8);
+	remove_key(1);
+	/* a piece is whole units */
+	plan_begin();
+	r = redirect_at(1, 4, 102, 4);
+	assert_int_equal(shadow_plan_add(world.plan, &r, 1), -EINVAL);
+	r = redirect_at(1, 4, 100, 6);
+	assert_int_equal(shadow_plan_add(world.plan, &r, 1), -EINVAL);
+	plan_abort();
+}
+
 static void writes_may_cross_pages(void **state)
 {
 	u64 ipa;
@@ -295,6 +343,7 @@ int main(void)
 		TEST(writes_reach_the_copy),
 		TEST(what_the_guest_changed_is_not_taken_away),
 		TEST(what_the_guest_reads_it_may_write_back),
+		TEST(what_the_guest_writes_is_whole_instructions),
 		TEST(writes_may_cross_pages),
 	};
 

@@ -63,6 +63,11 @@ static void all_registers_but_the_stack_pointer(void **state)
 	ctx = context(0, KERNEL, USER);
 	assert_int_equal(ctx.ip, 77);
 	assert_int_equal(ctx.sp, 100 + RSP);
+	assert_true(ctx.sp_is_users); /* the first instructions of a system call */
+	v->gpr[RSP] = KERNEL;
+	assert_false(context(0, KERNEL, USER).sp_is_users);
+	v->gpr[RSP] = 100;
+	assert_false(context(3, USER, KERNEL).sp_is_users);
 	assert_int_equal(ctx.nr_regs, NR_GPRS - 1);
 	for (u32 r = 0; r < NR_GPRS; r++)
 		if (r != RSP)

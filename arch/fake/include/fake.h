@@ -117,6 +117,9 @@ void *fake_map_new(ipa_t root, u32 levels, u64 va, u64 size, u32 attrs);
 #define FAKE_BREAKPOINT	  0xcd
 #define FAKE_REDIRECT_LEN 9
 
+/* What arch_patch_unit() says: 1, unless a test has its guest's code change in larger units. */
+extern u32 fake_patch_unit;
+
 /* Target of the redirect at code; 0 when there is none. */
 u64 fake_redirect_target(const u8 *code);
 

@@ -157,7 +157,7 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 		h->listed |= current;
 		run.user |= current && h->ctx.user;
 		run.kernel |= current && !h->ctx.user;
-		if (MUTATION(system_call_entry) && current && (s64)h->ctx.sp >= 0)
+		if (MUTATION(system_call_entry) && current && h->ctx.sp_is_users)
 			run.user = true, run.kernel = false;
 		if (!on_stack)
 			continue;
@@ -337,12 +337,14 @@ static int judge_tasks(struct check *c)
 }
 
 /*
- * A stack pointer of the user's half in kernel mode: the first instructions of a system call. The
- * kernel's stack is empty then; check_task() has nevertheless looked at all of it.
+ * Where the stack pointer is still the user's, the kernel's stack is empty; check_task() has
+ * nevertheless looked at all of it.
  */
 static bool is_located(const struct held_cpu *h)
 {
-	return h->ctx.user || h->located || (s64)h->ctx.sp >= 0 || MUTATION(unknown_stack);
+	if (h->ctx.sp_is_lost && !MUTATION(lost_sp))
+		return false;
+	return h->ctx.user || h->located || h->ctx.sp_is_users || MUTATION(unknown_stack);
 }
 
 static void add_probe(struct check *c, u64 start, u64 end, const char *name)

@@ -46,7 +46,8 @@ static bool is_probed(const struct redirect *r, const u8 *expected, const u8 *no
 	if (to && guest_for_each_slot_page(is_on_page, &to) == 1)
 		return true;
 	for (u32 i = 0; i < r->len; i++)
-		if (now[i] != expected[i] && !(now[i] == own[i] && arch_is_breakpoint(now[i])))
+		if (now[i] != expected[i] &&
+		    !(now[i] == own[i] && arch_is_breakpoint(now, r->len, i)))
 			return false;
 	return true;
 }

@@ -5,17 +5,23 @@
 
 #include "lib/types.h"
 
+/* The bits of the guest kernel's addresses where codes are: see pac_set_tcr(). */
+extern u64 pac_bits;
+
 /*
- * The code address in a word of a stack or register, without its authentication code. The code is
- * in the bits above the virtual address, but for bit 55, which tells the halves apart (Arm ARM
- * D8.10); so they all become what bit 55 is. Addresses have 48 bits here: kernels with more
- * (FEAT_LVA) use the bits from 48 on for 52.
+ * The guest's kernel has this TCR_EL1. To be called before the guest's kernel is registered, hence
+ * with each of its hypercalls; until then the codes are taken to have as many bits as they ever
+ * can. Any CPU; takes no lock.
+ */
+void pac_set_tcr(u64 tcr_el1);
+
+/*
+ * The code address in a word of a stack or register, without its authentication code: the bits of
+ * the code become what bit 55 is (Arm ARM D8.10, AddPAC and Strip).
  */
 static inline u64 arch_strip_pac(u64 word)
 {
-	const u64 above = 0xffffull << 48;
-
-	return word & 1ull << 55 ? word | above : word & ~above;
+	return word & 1ull << 55 ? word | pac_bits : word & ~pac_bits;
 }
 
 #endif
