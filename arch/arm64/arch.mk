@@ -8,6 +8,3 @@ EFI_CFLAGS :=
 EFI_CRT0 :=
 RELATIVE := R_AARCH64_RELATIVE
 LINT_DEFINES := -D__aarch64__
-# unit tests of this folder (mk/unit.mk)
-UNIT_SRC := arch/arm64/gic_find.c
-UNIT_ANYWHERE := $(basename $(notdir $(wildcard tests/unit/arm64_*.c)))

@@ -4,6 +4,8 @@
 #include "el2.h"
 #include "sysreg.h"
 
+#define VECTORS_SIZE 0x800 /* D1.3.1.3 */
+
 struct cpu *cpu_this(void)
 {
 	return this_arch()->self;
@@ -29,6 +31,7 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 		.sp = user || !(v->spsr & 1) ? v->sp_el0 : v->sp_el1,
 		.user = user,
 		.percpu_base = v->tpidr_el1,
+		.sp_is_lost = !user && v->elr - v->vbar_el1 < VECTORS_SIZE,
 	};
 	for (u32 i = 0; i < ARRAY_SIZE(v->x); i++)
 		ctx->regs[ctx->nr_regs++] = v->x[i];

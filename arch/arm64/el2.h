@@ -31,7 +31,7 @@ struct vcpu {
 	u64 elr, spsr; /* of EL2: where the guest goes on */
 	u64 esr, far, hpfar;
 	u64 sp_el0, sp_el1;
-	u64 tpidr_el1, elr_el1; /* to be looked at by other CPUs */
+	u64 tpidr_el1, elr_el1, vbar_el1; /* to be looked at by other CPUs */
 };
 
 /* What a single step leaves to do when it is done. */

@@ -167,7 +167,8 @@ leave_guest:
 	mrs	x3, tpidr_el1
 	stp	x2, x3, [x0, #ARCH_CPU_SP_EL0 + 8]
 	mrs	x2, elr_el1
-	str	x2, [x0, #ARCH_CPU_TPIDR + 8]
+	mrs	x3, vbar_el1
+	stp	x2, x3, [x0, #ARCH_CPU_TPIDR + 8]
 	mov	x0, x1
 	ldp	x19, x20, [sp, #16]
 	ldp	x21, x22, [sp, #32]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The life of a guest CPU, and the exits that need no file of their own. */
 #include "arch/cpu.h"
+#include "arch/pac.h"
 #include "arch/pagetable.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -174,6 +175,14 @@ static enum exit_class smc_exit(struct cpu *c)
 	return EXIT_OTHER;
 }
 
+static s64 agent_call(struct cpu *c)
+{
+	const u64 *x = c->arch->vcpu.x;
+
+	pac_set_tcr(read_sysreg(tcr_el1));
+	return hypercall(c, x[0], x[1], x[2], x[3]);
+}
+
 static enum exit_class hvc_exit(struct cpu *c)
 {
 	struct vcpu *v = &c->arch->vcpu;
@@ -183,7 +192,7 @@ static enum exit_class hvc_exit(struct cpu *c)
 	else if (psci_call(c))
 		return EXIT_STARTUP;
 	else
-		v->x[0] = (u64)hypercall(c, v->x[0], v->x[1], v->x[2], v->x[3]);
+		v->x[0] = (u64)agent_call(c);
 	return EXIT_HYPERCALL;
 }
 
