@@ -5,19 +5,14 @@
  */
 #include "el2.h"
 
-.macro function name
-	.section .text.\name, "ax"
-	.balign	4
-	.globl	\name
-	.hidden	\name
-\name:
-.endm
-
 /*
  * int arch_take_over(struct boot_info *bi): saves what the calling convention keeps, so that the
  * guest can be entered as if the call had returned. On failure the call does return.
  */
-function arch_take_over
+	.section .text.arch_take_over, "ax"
+	.globl	arch_take_over
+	.hidden	arch_take_over
+arch_take_over:
 	stp	x29, x30, [sp, #-NATIVE_FRAME_SIZE]!
 	stp	x18, x19, [sp, #16]
 	stp	x20, x21, [sp, #32]
@@ -46,7 +41,10 @@ function arch_take_over
  * translated. Uses x0 to x7; keeps to registers from the moment the MMU is off. All addresses are
  * physical ones, before and after.
  */
-function el2_mmu
+	.section .text.el2_mmu, "ax"
+	.globl	el2_mmu
+	.hidden	el2_mmu
+el2_mmu:
 	adrp	x0, el2_config
 	add	x0, x0, :lo12:el2_config
 	ldp	x1, x2, [x0]
@@ -74,14 +72,20 @@ function el2_mmu
 	ret
 
 /* _Noreturn void el2_enter(struct arch_cpu *a, void (*f)(struct cpu *c)) */
-function el2_enter
+	.section .text.el2_enter, "ax"
+	.globl	el2_enter
+	.hidden	el2_enter
+el2_enter:
 	mov	x19, x0
 	mov	x20, x1
 	bl	el2_mmu
 	b	on_own_stack
 
 /* x0: struct arch_cpu. MMU and caches off, interrupts off (DEN0022, 6.4.3). */
-function cpu_entry
+	.section .text.cpu_entry, "ax"
+	.globl	cpu_entry
+	.hidden	cpu_entry
+cpu_entry:
 	msr	daifset, #15
 	mov	x19, x0
 	adrp	x20, cpu_main
@@ -100,7 +104,10 @@ on_own_stack:
 	br	x20
 
 /* enum exit_vector vcpu_enter(struct arch_cpu *a) */
-function vcpu_enter
+	.section .text.vcpu_enter, "ax"
+	.globl	vcpu_enter
+	.hidden	vcpu_enter
+vcpu_enter:
 	stp	x29, x30, [sp, #-96]!
 	stp	x19, x20, [sp, #16]
 	stp	x21, x22, [sp, #32]
@@ -179,7 +186,10 @@ leave_guest:
 	ret
 
 /* void smc_forward(u64 x[18]) */
-function smc_forward
+	.section .text.smc_forward, "ax"
+	.globl	smc_forward
+	.hidden	smc_forward
+smc_forward:
 	stp	x29, x30, [sp, #-32]!
 	str	x0, [sp, #16]
 	mov	x30, x0
