@@ -21,7 +21,7 @@ struct cpu *cpu_this(void);
 
 struct vcpu_context {
 	u64 ip, sp;
-	bool user;	 /* not in kernel mode */
+	bool user; /* not in kernel mode */
 	/*
 	 * Kernel mode, but sp is still the user's: the kernel's stacks are empty. x86: the first
 	 * instructions of a system call (APM vol. 3, SYSCALL); arm64: never.
@@ -47,8 +47,9 @@ struct vcpu_context {
 void arch_kick(struct cpu *c);
 
 /*
- * What held CPU c was doing. Only while c is in CPU_HELD or CPU_IDLE, or for the calling guest CPU itself, in
- * its exit. x86: APM vol. 2, 4.5.3 and SWAPGS in vol. 3 for the bases; arm64: SPSR_EL2, SP_EL1.
+ * What held CPU c was doing. Only while c is in CPU_HELD or CPU_IDLE, or for the calling guest CPU
+ * itself, in its exit. x86: APM vol. 2, 4.5.3 and SWAPGS in vol. 3 for the bases; arm64: SPSR_EL2,
+ * SP_EL1.
  */
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx);
 
@@ -59,8 +60,8 @@ enum vcpu_halt {
 };
 
 /*
- * Is CPU c halted? VCPU_RUNS if its code cannot be read. Only while it is in CPU_HELD or CPU_IDLE. x86: HLT
- * (APM vol. 3) and RFLAGS.IF; arm64: WFI and PSTATE.DAIF.
+ * Is CPU c halted? VCPU_RUNS if its code cannot be read. Only while it is in CPU_HELD or CPU_IDLE.
+ * x86: HLT (APM vol. 3) and RFLAGS.IF; arm64: WFI and PSTATE.DAIF.
  */
 enum vcpu_halt arch_vcpu_halt(struct cpu *c);
 

@@ -12,11 +12,12 @@
 #define ARCH_ELF_RELATIVE     0 /* relocation that adds the load address, of the ABI's supplement */
 #define ARCH_TRAMPOLINE_LIMIT 0 /* CPUs start in a page below this address; 0: anywhere */
 #define ARCH_MEMORY_LIMIT     0x100000000ull /* end of the addresses for the monitor's memory */
-#define ARCH_OS_PLACES_BARS   true /* do operating systems place PCI BARs anew, wherever the bridge's
-				    * windows have room? */
+#define ARCH_OS_PLACES_BARS                                                                        \
+	true /* do operating systems place PCI BARs anew, wherever the bridge's                    \
+	      * windows have room? */
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
-#define ARCH_FIRMWARE_XN true
-#define ARCH_DEBUG_PORT_MAX   0 /* the largest debug_port= in suture.conf; u64 */
+#define ARCH_FIRMWARE_XN    true
+#define ARCH_DEBUG_PORT_MAX 0 /* the largest debug_port= in suture.conf; u64 */
 
 /* This CPU's number as the MADT has it (ACPI 6.5, 5.2.12). */
 u64 arch_boot_hwid(void);

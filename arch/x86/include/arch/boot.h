@@ -10,10 +10,10 @@
 
 #include "lib/types.h"
 
-#define ARCH_EFI_SUFFIX	      "x64"    /* in the names of EFI loaders */
-#define ARCH_ELF_RELATIVE     8	       /* R_X86_64_RELATIVE */
+#define ARCH_EFI_SUFFIX	  "x64" /* in the names of EFI loaders */
+#define ARCH_ELF_RELATIVE 8	/* R_X86_64_RELATIVE */
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
-#define ARCH_FIRMWARE_XN false
+#define ARCH_FIRMWARE_XN      false
 #define ARCH_DEBUG_PORT_MAX   0xffffu  /* debug_port= in suture.conf is an I/O port */
 #define ARCH_TRAMPOLINE_LIMIT 0xa0000u /* a start-up IPI reaches pages below; 0: none needed */
 
