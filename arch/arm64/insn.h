@@ -5,7 +5,7 @@
 
 #include "lib/types.h"
 
-#define INSN_LEN 4u
+#define INSN_LEN 4ull
 
 #define INSN_NOP     0xd503201fu
 #define INSN_BTI_C   0xd503245fu

@@ -204,6 +204,13 @@ static inline int machine_teardown(void **state)
 	return uc_close(emulated.uc);
 }
 
+/* Code that stood there before may have been translated. */
+static inline void forget_code(u64 page)
+{
+	for (u64 at = page; at < page + CODE_SIZE; at += 4)
+		uc_ctl_remove_cache(emulated.uc, at, at + 4);
+}
+
 static inline void map_code(u64 page, u64 to, u64 stack)
 {
 	for (u32 i = 0; i < PAGE_SIZE; i++)
@@ -217,6 +224,7 @@ static inline void map_code(u64 page, u64 to, u64 stack)
 	assert_int_equal(uc_mem_map(emulated.uc, stack, PAGE_SIZE, UC_PROT_READ | UC_PROT_WRITE),
 			 UC_ERR_OK);
 	assert_int_equal(uc_mem_write(emulated.uc, stack, emulated.stack, PAGE_SIZE), UC_ERR_OK);
+	forget_code(page);
 }
 
 static inline void unmap_code(u64 page, u64 to, u64 stack)
