@@ -4,11 +4,15 @@
  * does is that CPUs come up at EL2, by cpu_entry, and go on from there to where the guest wants
  * them; that the service CPU is none that the guest has; and that no CPU loses what it has at EL2.
  */
+#include "arch/barrier.h"
+#include "arch/cpu.h"
 #include "arch/pagetable.h"
+#include "arch/time.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "el2.h"
+#include "gic.h"
 #include "guest/ram.h"
 #include "lib/string.h"
 #include "psci_host.h"
@@ -30,6 +34,9 @@
 #define FN_SET_SUSPEND_MODE 0x8400000fu
 #define FN_SYSTEM_RESET2    0x84000012u
 #define FN_PSCI_LAST	    0x8400001fu /* of the range (DEN0028, table 6-2) */
+
+#define AFFINITY_OFF   1 /* AFFINITY_INFO's answer */
+#define LEAVE_LIMIT_US 2000000
 
 /* Results (5.2.2) */
 #define SUCCESS		   0
@@ -92,8 +99,29 @@ static bool runs_guest(const struct cpu *c)
 	return state == CPU_GUEST || state == CPU_HELD || state == CPU_IDLE;
 }
 
+/*
+ * A CPU that an old kernel has left behind (arch_vcpu_stop()) is on for the firmware until it has
+ * left the guest. From WFI an SGI brings it out, which means nothing to a kernel that comes up on
+ * it.
+ */
+static bool call_out(struct cpu *self, struct cpu *c)
+{
+	u64 end = arch_time_us() + LEAVE_LIMIT_US;
+
+	while (runs_guest(c) || firmware(FN_AFFINITY_INFO, c->hwid) != AFFINITY_OFF) {
+		if (arch_time_us() > end)
+			return false;
+		arch_kick(c);
+		if (READ_ONCE(c->state) == CPU_IDLE)
+			gic_send(c->hwid, 0);
+		pause_point(self);
+		arch_relax();
+	}
+	return true;
+}
+
 /* Another CPU may start the same one: whoever sets `starting` does, and the CPU clears it. */
-static s64 cpu_on(u64 mpidr, u64 entry, u64 context)
+static s64 cpu_on(struct cpu *self, u64 mpidr, u64 entry, u64 context)
 {
 	struct cpu *c = find_guest_cpu(mpidr);
 	s64 answer;
@@ -102,7 +130,7 @@ static s64 cpu_on(u64 mpidr, u64 entry, u64 context)
 		return INVALID_PARAMETERS;
 	if (!is_entry(entry))
 		return INVALID_ADDRESS;
-	if (runs_guest(c) && !arch_vcpu_stopped(c))
+	if (runs_guest(c) && (c == self || !arch_vcpu_stopped(c) || !call_out(self, c)))
 		return ALREADY_ON;
 	if (__atomic_exchange_n(&c->arch->starting, 1, __ATOMIC_SEQ_CST))
 		return ON_PENDING;
@@ -231,7 +259,7 @@ bool psci_call(struct cpu *c)
 	if (is_left_out(fn))
 		x[0] = (u64)NOT_SUPPORTED;
 	else if (fn == FN_CPU_ON)
-		x[0] = (u64)cpu_on(x[1] & mask, x[2] & mask, x[3] & mask);
+		x[0] = (u64)cpu_on(c, x[1] & mask, x[2] & mask, x[3] & mask);
 	else if (fn == FN_CPU_OFF)
 		x[0] = (u64)cpu_off(c);
 	else if (fn == FN_CPU_SUSPEND)

@@ -8,6 +8,7 @@
 struct trap_frame {
 	u64 x[31];
 	u64 elr, spsr, esr, far;
+	u64 reserved; /* the stack stays aligned to 16 bytes */
 };
 
 void trap_handle(const struct trap_frame *f, u32 vector);
