@@ -108,7 +108,7 @@ static bool call_out(struct cpu *self, struct cpu *c)
 {
 	u64 end = arch_time_us() + LEAVE_LIMIT_US;
 
-	while (runs_guest(c) || firmware(FN_AFFINITY_INFO, c->hwid) != AFFINITY_OFF) {
+	while (runs_guest(c) || firmware(FN_AFFINITY_INFO | FN64, c->hwid) != AFFINITY_OFF) {
 		if (arch_time_us() > end)
 			return false;
 		arch_kick(c);
