@@ -14,6 +14,7 @@
 #include "arch/redirect.h"
 #include "insn.h"
 #include "lib/errno.h"
+#include "lib/mutate.h"
 #include "lib/string.h"
 #include "stage2/redirect.h"
 #include <suture/abi.h>
@@ -169,7 +170,7 @@ static int follow(struct planner *p, struct place *pl)
 	u64 target, end = pl->end;
 	int err;
 
-	if (!site)
+	if (!site || MUTATION(keys_stay))
 		return pl->at + INSN_LEN <= end ? 0 : obstructed(p, -ENOSPC, end, 0);
 	if (site->kind != SUTURE_SITE_KEY)
 		return site_in_the_way(p, site);
@@ -207,7 +208,7 @@ static int check_loops(struct planner *p)
 		}
 	}
 	for (u32 i = 0; i < p->nr_places; i++)
-		if (!well[i])
+		if (!well[i] && !MUTATION(loops_of_keys))
 			return obstructed(p, -EOPNOTSUPP, p->places[i].at, SUTURE_SITE_KEY);
 	return 0;
 }
@@ -251,7 +252,7 @@ static int find_room(struct planner *p, const struct place *pl)
 
 		if (site && site->kind != SUTURE_SITE_KEY)
 			return site_in_the_way(p, site);
-		if (!site && !inside) {
+		if ((!site && !inside) || MUTATION(veneer_room)) {
 			p->veneer = at;
 			return 0;
 		}
@@ -289,7 +290,8 @@ static int encode_veneer(struct planner *p, u8 *bytes)
 
 	code[0] = insn_adrp_ip0(p->veneer, to);
 	code[1] = INSN_ADD_IP0 | (u32)(to % PAGE_SIZE) << 10;
-	code[2] = err || !insn_is_landing_pad(first) ? INSN_RET_IP0 : INSN_BR_IP0;
+	code[2] = err || (!insn_is_landing_pad(first) && !MUTATION(padless_target)) ? INSN_RET_IP0
+										     : INSN_BR_IP0;
 	memcpy(bytes, code, sizeof(code));
 	return err;
 }
@@ -379,7 +381,7 @@ static u64 function_end(const struct planner *p)
 	u8 code[OPS_LEN];
 	u32 low, high;
 
-	if (p->q->size < OPS_LEN || at % OPS_LEN || p->q->read(at, code, sizeof(code)))
+	if (MUTATION(ops_pointer) || p->q->size < OPS_LEN || at % OPS_LEN || p->q->read(at, code, sizeof(code)))
 		return end;
 	low = insn_at(code);
 	high = insn_at(code + INSN_LEN);
@@ -420,7 +422,7 @@ static int add_first_place(struct planner *p, u32 first)
 
 	if (first == INSN_BTI_C || first == INSN_BTI_JC)
 		return add_place(p, func + INSN_LEN, p->end, 0);
-	if (!insn_is_landing_pad(first))
+	if (!insn_is_landing_pad(first) || MUTATION(landing_pad))
 		return add_place(p, func, p->end, 0);
 	err = add_insn(p, func, 0, INSN_BTI_C);
 	return err ? err : add_place(p, func + INSN_LEN, p->end, 1);
