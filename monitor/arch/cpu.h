@@ -21,7 +21,7 @@ struct cpu *cpu_this(void);
 
 struct vcpu_context {
 	u64 ip, sp;
-	bool user;	 /* not in kernel mode */
+	bool user; /* not in kernel mode */
 	/*
 	 * Kernel mode, but sp is still the user's: the kernel's stacks are empty. x86: the first
 	 * instructions of a system call (APM vol. 3, SYSCALL); arm64: never.

@@ -98,8 +98,15 @@ static void the_saved_pc_and_the_link_register(void **state)
 static void chains_that_lead_nowhere(void **state)
 {
 	u64 sp = sleep_with(0x200, OUTSIDE);
-	const u64 wrong[] = {0, 1, sp + 4, sp, sp - 8, syn_stack_end(sleeper) - 8,
-			     syn_stack_end(sleeper), ~7ull, SYN_TEXT};
+	const u64 wrong[] = {0,
+			     1,
+			     sp + 4,
+			     sp,
+			     sp - 8,
+			     syn_stack_end(sleeper) - 8,
+			     syn_stack_end(sleeper),
+			     ~7ull,
+			     SYN_TEXT};
 
 	(void)state;
 	syn_set(sp + 0x100, INSIDE);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Has the monitor's own planner (arch/<a>/redirect.c) lay out a redirect for each function that the
- * module `sites` lists, and counts how. On the host: for what image.py found in an Image, with files
- * of the same contents.
- *     redirects [RECORDS TEXT [OFFSET]]	where the new functions are, from the text's start Prints lines "KIND COUNT", and for each function that it
+ * module `sites` lists, and counts how. Prints lines "KIND COUNT", and for each function that it
  * refuses "refused NAME ERROR KIND OFFSET"; "overlap NAME" where its pieces and another's meet.
+ *     redirects [RECORDS TEXT [OFFSET]]
+ * On a host: files of the same contents (image.py), and how far behind the text's start the new
+ * functions are.
  */
 #include <fcntl.h>
 #include <stdint.h>
