@@ -50,13 +50,28 @@ build/guest/bin/%: tests/guest/%.c | $(SETUP)
 	$(Q)musl-gcc -std=gnu11 -O2 -static -s -D_GNU_SOURCE $(WARN) -pthread $(KERNEL_HEADERS) $< -o $@
 
 # the monitor's own planner of redirects, over all functions of the guest's kernel
-REDIRECTS_SRC := tests/guest/redirects/redirects.c arch/$(ARCH)/redirect.c $(ARCH_DEPS_SRC)
-build/guest/redirects: $(REDIRECTS_SRC) $(wildcard tests/guest/*.h monitor/arch/*.h monitor/lib/*.h \
-		monitor/stage2/*.h include/suture/*.h) | $(SETUP)
+REDIRECTS_SRC := tests/guest/redirects/redirects.c tests/guest/redirects/$(ARCH)/lock.c \
+	arch/$(ARCH)/redirect.c $(ARCH_DEPS_SRC)
+REDIRECTS_H := $(wildcard tests/guest/*.h tests/guest/redirects/*.h arch/$(ARCH)/*.h monitor/arch/*.h \
+	monitor/lib/*.h monitor/stage2/*.h include/suture/*.h)
+build/guest/redirects: $(REDIRECTS_SRC) $(REDIRECTS_H) | $(SETUP)
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -static -s -Wall -Werror $(INCLUDES) -Iarch/$(ARCH)/include \
 		$(IMAGE_CPPFLAGS) $(REDIRECTS_SRC) -o $@
+
+# the same on the host, over a raw Image (arm64), with the new functions 48 MiB and 1008 MiB away
+build/redirects/$(ARCH): $(REDIRECTS_SRC) $(REDIRECTS_H) | $(SETUP)
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	$(Q)$(HOSTCC) -std=gnu11 -O2 -Wall -Werror $(INCLUDES) -Iarch/fake/include $(IMAGE_CPPFLAGS) \
+		$(REDIRECTS_SRC) -o $@
+
+## redirects     how many functions of the guest kernel's Image a redirect fits (ARCH=arm64)
+.PHONY: redirects
+redirects: build/redirects/$(ARCH) $(GUEST_DIR)/release
+	@tests/guest/redirects/image.py $(GUEST_DIR)/vmlinuz $<.records $<.text
+	@for offset in 0x3000000 0x3f000000; do $< $<.records $<.text $$offset | grep -v '^overlap '; done
 
 # kernel modules of the tests, built like the agent
 GUEST_MODULES := build/guest/$(GUEST)-modules

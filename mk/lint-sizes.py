@@ -12,6 +12,8 @@ import sys
 LONG, MOST = 400, 600
 SOURCES = ["*.c", "*.h", "*.S", "*.py", "*.sh", "*.mk", "Makefile"]
 REASONS = {
+    "arch/arm64/redirect.c":
+        "one plan: places, the veneer and pieces of one redirect, which share the state of the plan",
     "arch/x86/redirect.c":
         "one plan: instructions, places and pieces of one redirect, which share the state of the plan",
     "ctl/check_funcs.c":
@@ -66,6 +68,8 @@ REASONS = {
         "one generator: code and the ORC tables that describe it are made together",
     "tests/unit/test_check.c":
         "the rule of the check, case by case over one guest",
+    "tests/unit/test_check_cpus.c":
+        "what a CPU may be doing when it is held, case by case over one guest",
     "tests/unit/test_engine_callbacks.c":
         "the tests of one document, in its order",
     "tests/unit/test_engine_guest.c":

@@ -46,7 +46,9 @@ $(eval $(call host_archive,$(UNIT_ARCH),\
 	$$(filter-out monitor/net/% monitor/api/% monitor/patch/engine/%,$$(HOST_SRC)) $$(UNIT_DEPS_$(UNIT_ARCH))))
 endif
 
-# $(1): architecture; what of it runs anywhere, ahead of the fake's functions of the same names
+# $(1): architecture; what of it runs anywhere, instead of the fake's functions of the same names: all of
+# it is linked, since it may be the portable part that calls it
+whole = -Wl,--whole-archive $(1) -Wl,--no-whole-archive
 define anywhere_tests
 UNIT_ANYWHERE_OBJ_$(1) := $$(call objects,$(UNIT)/fake,$$(UNIT_SRC_$(1)) $$(UNIT_DEPS_$(1)))
 $(UNIT)/fake/lib$(1).a: $$(UNIT_ANYWHERE_OBJ_$(1))
@@ -56,7 +58,8 @@ $(UNIT)/fake/lib$(1).a: $$(UNIT_ANYWHERE_OBJ_$(1))
 $(addprefix $(UNIT)/,$(UNIT_ANYWHERE_$(1))): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/lib$(1).a \
 		$(UNIT)/fake/libsuture.a
 	@echo "LD $$@"
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(filter %.o,$$^) $$(filter %.a,$$^) -lcmocka -lunicorn -o $$@
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(filter %.o,$$^) $$(call whole,$(UNIT)/fake/lib$(1).a) \
+		$(UNIT)/fake/libsuture.a -lcmocka -lunicorn -o $$@
 
 -include $$(UNIT_ANYWHERE_OBJ_$(1):.o=.d)
 endef

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A64 instructions that the kernel patches, or that redirects are made of (Arm ARM DDI 0487, C6.2). */
+/* A64 instructions that the kernel patches, or that redirects are made of (Arm ARM DDI 0487, C6.2).
+ */
 #ifndef ARM64_INSN_H
 #define ARM64_INSN_H
 
@@ -7,11 +8,11 @@
 
 #define INSN_LEN 4ull
 
-#define INSN_NOP     0xd503201fu
-#define INSN_BTI_C   0xd503245fu
-#define INSN_BTI_JC  0xd50324dfu
-#define INSN_PACIASP 0xd503233fu
-#define INSN_PACIBSP 0xd503237fu
+#define INSN_NOP       0xd503201fu
+#define INSN_BTI_C     0xd503245fu
+#define INSN_BTI_JC    0xd50324dfu
+#define INSN_PACIASP   0xd503233fu
+#define INSN_PACIBSP   0xd503237fu
 #define INSN_MOV_X9_LR 0xaa1e03e9u /* ORR X9, XZR, X30 */
 
 /* IP0: a callee may not rely on it (AAPCS64, IHI 0055, 6.1.1) */

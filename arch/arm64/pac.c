@@ -2,9 +2,9 @@
 #include "include/arch/pac.h"
 
 /*
- * A code takes the bits from the size of virtual addresses up, but for bit 55, which tells the halves
- * apart (Arm ARM D8.10). The top byte too: where it is a tag (TBI1) it holds no code, but then
- * addresses of code have all ones there anyway.
+ * A code takes the bits from the size of virtual addresses up, but for bit 55, which tells the
+ * halves apart (Arm ARM D8.10). The top byte too: where it is a tag (TBI1) it holds no code, but
+ * then addresses of code have all ones there anyway.
  */
 #define CODE_BITS(va_bits) (~0ull << (va_bits) & ~(1ull << 55))
 

@@ -8,12 +8,13 @@
  * whose code nobody executes any more, and all else leads to it. No literal is loaded: a read of
  * the page gives the guest's own bytes where stage 2 lets its copy only be executed.
  *
- * The redirect replaces what is behind the landing pad and the patchable NOPs. That is PACIASP where
- * the kernel signs return addresses, so the new function gets the link register as it was.
+ * The redirect replaces what is behind the landing pad and the patchable NOPs. That is PACIASP
+ * where the kernel signs return addresses, so the new function gets the link register as it was.
  */
 #include "arch/redirect.h"
 #include "insn.h"
 #include "lib/errno.h"
+#include "lib/mutate.h"
 #include "lib/string.h"
 #include "stage2/redirect.h"
 #include <suture/abi.h>
@@ -169,7 +170,7 @@ static int follow(struct planner *p, struct place *pl)
 	u64 target, end = pl->end;
 	int err;
 
-	if (!site)
+	if (!site || MUTATION(keys_stay))
 		return pl->at + INSN_LEN <= end ? 0 : obstructed(p, -ENOSPC, end, 0);
 	if (site->kind != SUTURE_SITE_KEY)
 		return site_in_the_way(p, site);
@@ -207,7 +208,7 @@ static int check_loops(struct planner *p)
 		}
 	}
 	for (u32 i = 0; i < p->nr_places; i++)
-		if (!well[i])
+		if (!well[i] && !MUTATION(loops_of_keys))
 			return obstructed(p, -EOPNOTSUPP, p->places[i].at, SUTURE_SITE_KEY);
 	return 0;
 }
@@ -237,8 +238,8 @@ static u64 place_inside(const struct planner *p, u64 veneer)
 }
 
 /*
- * Room for the veneer, from the place on. What the agent looked at suffices: behind each key, and at
- * each target, it has looked at a veneer's length. 0: there is none, and p->o says why.
+ * Room for the veneer, from the place on. What the agent looked at suffices: behind each key, and
+ * at each target, it has looked at a veneer's length. 0: there is none, and p->o says why.
  */
 static int find_room(struct planner *p, const struct place *pl)
 {
@@ -251,7 +252,7 @@ static int find_room(struct planner *p, const struct place *pl)
 
 		if (site && site->kind != SUTURE_SITE_KEY)
 			return site_in_the_way(p, site);
-		if (!site && !inside) {
+		if ((!site && !inside) || MUTATION(veneer_room)) {
 			p->veneer = at;
 			return 0;
 		}
@@ -278,8 +279,8 @@ static int find_veneer(struct planner *p)
 }
 
 /*
- * BR X16 asks for a landing pad at its target if BTI guards the page. Functions that are only called
- * by name have none: RET needs none (Arm ARM D8.4.5), but costs a wrong prediction.
+ * BR X16 asks for a landing pad at its target if BTI guards the page. Functions that are only
+ * called by name have none: RET needs none (Arm ARM D8.4.5), but costs a wrong prediction.
  */
 static int encode_veneer(struct planner *p, u8 *bytes)
 {
@@ -289,7 +290,8 @@ static int encode_veneer(struct planner *p, u8 *bytes)
 
 	code[0] = insn_adrp_ip0(p->veneer, to);
 	code[1] = INSN_ADD_IP0 | (u32)(to % PAGE_SIZE) << 10;
-	code[2] = err || !insn_is_landing_pad(first) ? INSN_RET_IP0 : INSN_BR_IP0;
+	code[2] = err || (!insn_is_landing_pad(first) && !MUTATION(padless_target)) ? INSN_RET_IP0
+										    : INSN_BR_IP0;
 	memcpy(bytes, code, sizeof(code));
 	return err;
 }
@@ -379,7 +381,8 @@ static u64 function_end(const struct planner *p)
 	u8 code[OPS_LEN];
 	u32 low, high;
 
-	if (p->q->size < OPS_LEN || at % OPS_LEN || p->q->read(at, code, sizeof(code)))
+	if (MUTATION(ops_pointer) || p->q->size < OPS_LEN || at % OPS_LEN ||
+	    p->q->read(at, code, sizeof(code)))
 		return end;
 	low = insn_at(code);
 	high = insn_at(code + INSN_LEN);
@@ -410,8 +413,9 @@ static int check_site(struct planner *p)
 }
 
 /*
- * Without a site: behind BTI. PACIASP at the entry is the landing pad, for which BTI stands in: then
- * who is behind it in the original has a signed link register, and is not at the entry any more.
+ * Without a site: behind BTI. PACIASP at the entry is the landing pad, for which BTI stands in:
+ * then who is behind it in the original has a signed link register, and is not at the entry any
+ * more.
  */
 static int add_first_place(struct planner *p, u32 first)
 {
@@ -420,7 +424,7 @@ static int add_first_place(struct planner *p, u32 first)
 
 	if (first == INSN_BTI_C || first == INSN_BTI_JC)
 		return add_place(p, func + INSN_LEN, p->end, 0);
-	if (!insn_is_landing_pad(first))
+	if (!insn_is_landing_pad(first) || MUTATION(landing_pad))
 		return add_place(p, func, p->end, 0);
 	err = add_insn(p, func, 0, INSN_BTI_C);
 	return err ? err : add_place(p, func + INSN_LEN, p->end, 1);

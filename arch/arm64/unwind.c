@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unwinding by frame records (AAPCS64, IHI 0055, 6.4.6): X29 points at a pair of the caller's X29 and
- * the return address. Linux keeps them everywhere and continues the chain through exceptions, with
- * a record in struct pt_regs.
+ * Unwinding by frame records (AAPCS64, IHI 0055, 6.4.6): X29 points at a pair of the caller's X29
+ * and the return address. Linux keeps them everywhere and continues the chain through exceptions,
+ * with a record in struct pt_regs.
  *
  * A trace is never complete. A function that was interrupted before it has made its record, or that
  * makes none, is not in the chain: its return address may be anywhere in the registers that were

@@ -18,8 +18,8 @@
 #include "stage2/redirect.h"
 #include <suture/abi.h>
 
-#define CODE_SIZE (2 * PAGE_SIZE)
-#define NR_GPRS	  33 /* X0 to X30, SP, NZCV */
+#define CODE_SIZE  (2 * PAGE_SIZE)
+#define NR_GPRS	   33 /* X0 to X30, SP, NZCV */
 #define NR_VECTORS 32
 
 #define NOP	0xd503201fu

@@ -295,7 +295,8 @@ static void system_call_entry(void **state)
 	assert_seen(syn_stack_end(sleeper) - 8, 100, "stack");
 }
 
-/* A number of its own, which happens to be one of the task's stack, says nothing about the stack. */
+/* A number of its own, which happens to be one of the task's stack, says nothing about the stack.
+ */
 static void a_stack_pointer_that_is_lost(void **state)
 {
 	(void)state;

@@ -2,8 +2,8 @@
 /*
  * The redirects of arm64, executed: function entries of every shape, at random and extreme
  * distances from their targets, with random registers. The target must be reached, with every
- * register, flag and byte of the stack as it was at the function's entry, but for X16, which a veneer
- * may use, and X9, which ftrace's site does.
+ * register, flag and byte of the stack as it was at the function's entry, but for X16, which a
+ * veneer may use, and X9, which ftrace's site does.
  */
 #include "arm64_redirect_rig.h"
 
@@ -22,7 +22,7 @@ enum distance {
 };
 
 static const char *const distance_names[DISTANCES] = {
-	"random within 128 MiB",    "largest forward",	   "largest backward",
+	"random within 128 MiB",    "largest forward",	     "largest backward",
 	"one step too far forward", "one step too far back", "random within 4 GiB",
 	"largest of a veneer",	    "largest of one, back",
 };

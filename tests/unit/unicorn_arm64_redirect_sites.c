@@ -20,7 +20,8 @@
 		.kind = SUTURE_SITE_KEY, .offset = (at), .len = 4, .target = (to), .room = 0x40    \
 	}
 
-/* A function at FUNC in which sites[] are (offsets from FUNC), and how many pieces its redirect has. */
+/* A function at FUNC in which sites[] are (offsets from FUNC), and how many pieces its redirect
+ * has. */
 static const struct sites_round {
 	const char *name;
 	struct suture_decl_site sites[4];
@@ -37,7 +38,10 @@ static const struct sites_round {
 	{"key third", {KEY(20, 0x40)}, 1, 2},
 	{"two keys in the veneer's room", {KEY(16, 0x40), KEY(20, 0x50)}, 1, 2},
 	{"key behind the veneer", {KEY(24, 0x40)}, 1, 1},
-	{"keys that lead back to the entry", {KEY(12, 0x40), KEY(0x40, 12)}, -EOPNOTSUPP, -EOPNOTSUPP},
+	{"keys that lead back to the entry",
+	 {KEY(12, 0x40), KEY(0x40, 12)},
+	 -EOPNOTSUPP,
+	 -EOPNOTSUPP},
 	{"a loop of one key", {KEY(12, 12)}, -EOPNOTSUPP, -EOPNOTSUPP},
 	{"a key whose target is not known",
 	 {{.kind = SUTURE_SITE_KEY, .offset = 12, .len = 4, .target = 0x40}},
@@ -48,14 +52,8 @@ static const struct sites_round {
 	 -EILSEQ,
 	 -EILSEQ},
 	{"a target between instructions", {KEY(12, 0x42)}, -EILSEQ, -EILSEQ},
-	{"kprobe first",
-	 {{.kind = SUTURE_SITE_PROBE, .offset = 12, .len = 4}},
-	 -EBUSY,
-	 -EBUSY},
-	{"kprobe second",
-	 {{.kind = SUTURE_SITE_PROBE, .offset = 16, .len = 1}},
-	 1,
-	 -EBUSY},
+	{"kprobe first", {{.kind = SUTURE_SITE_PROBE, .offset = 12, .len = 4}}, -EBUSY, -EBUSY},
+	{"kprobe second", {{.kind = SUTURE_SITE_PROBE, .offset = 16, .len = 1}}, 1, -EBUSY},
 	{"static call first",
 	 {{.kind = SUTURE_SITE_CALL, .offset = 12, .len = 4}},
 	 -EOPNOTSUPP,
@@ -79,8 +77,7 @@ static void write_key(const struct suture_decl_site *s, bool jump)
 {
 	u32 words = (u32)(s->target - s->offset) / 4;
 
-	put_insn(BASE + FUNC + (u64)(s64)s->offset,
-		 jump ? 0x14000000 | (words & 0x3ffffff) : NOP);
+	put_insn(BASE + FUNC + (u64)(s64)s->offset, jump ? 0x14000000 | (words & 0x3ffffff) : NOP);
 }
 
 static void write_keys(const struct sites_round *s, u32 keys)

@@ -3,6 +3,9 @@
  * Has the monitor's own planner (arch/<a>/redirect.c) lay out a redirect for each function that the
  * module `sites` lists, and counts how. Prints lines "KIND COUNT", and for each function that it
  * refuses "refused NAME ERROR KIND OFFSET"; "overlap NAME" where its pieces and another's meet.
+ *     redirects [RECORDS TEXT [OFFSET]]
+ * On a host: files of the same contents (image.py), and how far behind the text's start the new
+ * functions are.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -11,14 +14,15 @@
 #include <unistd.h>
 #include "arch/redirect.h"
 #include "lib/errno.h"
+#include "lib/string.h"
 #include "stage2/shadow.h"
-#include <Zydis/Zydis.h>
+#include "lock.h"
 #include "../sites.h"
 
 /* Where a payload's function may be: modules are within 2 GiB of the kernel. */
 #define TO_OFFSET 0x3f000000u
 
-static u64 text_start, text_size;
+static u64 text_start, text_size, to_offset = TO_OFFSET;
 static const u8 *text;
 static u8 *taken; /* how many redirects have each byte of the text */
 static u32 plain, lock, key, short_jump, ftrace, refused, overlapping, most_pieces;
@@ -40,6 +44,12 @@ static void *read_whole(const char *path, size_t *size)
 
 static int read_text(u64 at, u8 *buf, size_t len)
 {
+	static const u8 pad[] = {0x5f, 0x24, 0x03, 0xd5}; /* what the new function begins with */
+
+	if (at == text_start + to_offset && len == sizeof(pad)) {
+		memcpy(buf, pad, len);
+		return 0;
+	}
 	if (at < text_start || at - text_start + len > text_size)
 		return -EFAULT;
 	for (size_t i = 0; i < len; i++)
@@ -52,22 +62,6 @@ static bool is_free(u64 start, u64 end, void *arg)
 {
 	(void)start, (void)end, (void)arg;
 	return true;
-}
-
-static bool has_lock(const struct redirect *piece)
-{
-	ZydisDecodedInstruction insn;
-	ZydisDecoder decoder;
-
-	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	for (u32 i = 0; i < piece->len; i += insn.length) {
-		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, piece->old + i,
-								piece->len - i, &insn)))
-			break;
-		if (insn.attributes & ZYDIS_ATTRIB_HAS_LOCK)
-			return true;
-	}
-	return false;
 }
 
 static bool take(const struct redirect *pieces, int n)
@@ -103,7 +97,7 @@ static void plan(const struct site_record *r)
 	struct redirect_request q = {.func = r->func,
 				     .size = r->size,
 				     .site = r->ftrace_site,
-				     .to = text_start + TO_OFFSET,
+				     .to = text_start + to_offset,
 				     .sites = r->sites,
 				     .nr_sites = r->nr_sites,
 				     .read = read_text,
@@ -128,15 +122,17 @@ static void plan(const struct site_record *r)
 	printf("overlap %s\n", r->name);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	size_t size, bytes;
-	const struct site_record *r = read_whole(SITES_RECORDS, &bytes);
-	u8 *whole = read_whole(SITES_TEXT, &size);
+	const struct site_record *r = read_whole(argc > 1 ? argv[1] : SITES_RECORDS, &bytes);
+	u8 *whole = read_whole(argc > 2 ? argv[2] : SITES_TEXT, &size);
 
 	taken = calloc(size, 1);
 	if (!taken || size < 8)
 		return 2;
+	if (argc > 3)
+		to_offset = strtoull(argv[3], NULL, 0);
 	text_start = *(u64 *)(void *)whole;
 	text = whole + 8;
 	text_size = size - 8;

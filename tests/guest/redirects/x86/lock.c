@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "../lock.h"
+#include <Zydis/Zydis.h>
+
+bool has_lock(const struct redirect *piece)
+{
+	ZydisDecodedInstruction insn;
+	ZydisDecoder decoder;
+
+	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	for (u32 i = 0; i < piece->len; i += insn.length) {
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, piece->old + i,
+								piece->len - i, &insn)))
+			break;
+		if (insn.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+			return true;
+	}
+	return false;
+}
