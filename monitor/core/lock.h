@@ -3,12 +3,12 @@
  * Spinlocks between CPUs that are inside the monitor.
  *
  * Lock order, outermost first:
- *	pause (core/pause.h)	never waited for with another lock held
- *	shadow			list of shadow pages and stage-2 leaves
- *	pool			memory
- *	log			innermost: everybody may log
- * The mailbox has no lock: it is handed over by its state word. No lock is held while waiting for
- *another CPU.
+ * 	pause (core/pause.h)	never waited for with another lock held
+ * 	shadow			list of shadow pages and stage-2 leaves
+ * 	pool			memory
+ * 	log innermost: code may log under any lock
+ * The mailbox has no lock: its state word says who owns it. No CPU holds a lock while it waits for
+ * another CPU.
  */
 #ifndef CORE_LOCK_H
 #define CORE_LOCK_H
