@@ -385,11 +385,12 @@ struct suture_module {
 	su32 nr_funcs; /* COMING: functions that declared patches name in this module */
 	su64 text_start, text_end;
 	su32 nr_parts;
-	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
-	/* in words */
+	ss32 error; /* COMING: negative if the agent could not resolve what patches need of it, else
+		       0 */
+	/* the reason, for people */
 	char why[SUTURE_TEXT_LEN];
 	su32 nr_clones;
-	su32 more_clones; /* there are so many more than are given */
+	su32 more_clones; /* number of clones that did not fit */
 			  /*
 			   * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size,
 			   * ftrace_site, sites, missing and hook; the rest is zero. The engine matches them by name
@@ -398,25 +399,25 @@ struct suture_module {
 			   */
 };
 
-/* ---- SHADOW: how many shadow variables there are, sent when that has changed ---- */
+/* ---- SHADOW: numbers of shadow variables, sent when they have changed ---- */
 
 #define SUTURE_MAX_SHADOW_IDS 1024u
 
 struct suture_shadow_id {
-	su64 id, count, bytes; /* bytes: as asked for by who allocated them */
+	su64 id, count, bytes; /* bytes: the sizes that were requested */
 };
 
 struct suture_shadow {
 	struct suture_msg msg;
 	su32 nr_ids;
 	su32 reserved;
-	su64 more_count, more_bytes; /* of ids that are not among these: there were too many */
+	su64 more_count, more_bytes; /* totals of the ids that did not fit */
 				     /* struct suture_shadow_id ids[nr_ids], by id */
 };
 
 /*
- * ---- OVERRIDDEN: all declared functions whose callers somebody else in the guest leads elsewhere,
- * or whom he lets skip them; sent when that has changed ----
+ * ---- OVERRIDDEN: all declared functions whose callers something else in the guest diverts, or
+ * which it lets them skip; sent when the list has changed ----
  */
 
 #define SUTURE_MAX_OVERRIDDEN 3072u
@@ -424,12 +425,13 @@ struct suture_shadow {
 
 struct suture_override {
 	su64 func;		  /* its address */
-	char who[SUTURE_WHO_LEN]; /* who it is and where he is to be seen, for people; not empty */
+	char who[SUTURE_WHO_LEN]; /* what diverts the callers, and where the guest shows that; for
+				     people; not empty */
 };
 
 struct suture_overridden {
 	struct suture_msg msg;
-	/* of those that follow, and of those for which there was no room */
+	/* entries that follow, and those for which there was no room */
 	su32 count, more;
 	/* struct suture_override list[count], by func, each once */
 };

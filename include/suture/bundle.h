@@ -2,10 +2,10 @@
 /*
  * The bundle (.sut): what `suture build` writes and the monitor accepts.
  *
- * 	struct suture_bundle		fixed header
- * 	struct suture_manifest		what the patch is, with its tables and string pool
- * 	payload				the kernel module, byte for byte
- * 	struct suture_signature		ECDSA P-256 over SHA-256 of everything before it
+ *	struct suture_bundle		fixed header
+ *	struct suture_manifest		what the patch is, with its tables and string pool
+ *	payload				the kernel module, byte for byte
+ *	struct suture_signature		ECDSA P-256 over SHA-256 of everything before it
  *
  * The parts follow one another without gaps, each aligned to 8 bytes with zeros in between. All
  * integers are little-endian, all offsets count from the start of the bundle. A string is an offset

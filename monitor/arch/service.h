@@ -7,7 +7,7 @@
 
 /*
  * Wake the service CPU from arch_service_idle(). Any CPU inside the monitor; takes no lock and
- * waits for nobody. x86: fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SGI (IHI
+ * waits for nobody. x86: a fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SGI (IHI
  * 0069).
  */
 void arch_service_wake(void);

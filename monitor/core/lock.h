@@ -3,10 +3,10 @@
  * Spinlocks between CPUs that are inside the monitor.
  *
  * Lock order, outermost first:
- * 	pause (core/pause.h)	never waited for with another lock held
- * 	shadow			list of shadow pages and stage-2 leaves
- * 	pool			memory
- * 	log innermost: code may log under any lock
+ *	pause (core/pause.h)	never waited for with another lock held
+ *	shadow			list of shadow pages and stage-2 leaves
+ *	pool			memory
+ *	log			innermost: code may log under any lock
  * The mailbox has no lock: its state word says who owns it. No CPU holds a lock while it waits for
  * another CPU.
  */

@@ -25,9 +25,9 @@
  * The commit word: generation and phase in one word, so that a compare-and-swap of the phase fails
  * if the pause is no longer the same.
  *
- * 	IDLE -> OPEN -> COMMITTED -> IDLE	the initiator's way
- * 	        OPEN -> EXPIRED   -> IDLE	a held CPU let itself go at the deadline
- * 	                COMMITTED -> FINISHING -> IDLE	a held CPU finished for a dead initiator
+ *	IDLE -> OPEN -> COMMITTED -> IDLE	the initiator's way
+ *	        OPEN -> EXPIRED   -> IDLE	a held CPU let itself go at the deadline
+ *	                COMMITTED -> FINISHING -> IDLE	a held CPU finished for a dead initiator
  */
 enum phase { IDLE, OPEN, COMMITTED, FINISHING, EXPIRED };
 

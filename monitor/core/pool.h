@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The monitor's memory: one contiguous range, reserved at boot and hidden from the guest. There is
- * no other allocator: what the monitor needs later comes from here, in whole pages.
+ * no other allocator. Memory is allocated in whole pages.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
