@@ -391,12 +391,15 @@ struct suture_module {
 	char why[SUTURE_TEXT_LEN];
 	su32 nr_clones;
 	su32 more_clones; /* number of clones that did not fit */
-			  /*
-			   * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size,
-			   * ftrace_site, sites, missing and hook; the rest is zero. The engine matches them by name
-			   * and sympos, for every patch that has this object. struct suture_decl_part
-			   * parts[nr_parts], struct suture_decl_clone clones[nr_clones]: COMING, of these functions.
-			   */
+
+	/*
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site,
+	 * sites, missing and hook; the rest is zero. The engine matches them by name and sympos,
+	 * for every patch that has this object.
+	 *
+	 * struct suture_decl_part parts[nr_parts], struct suture_decl_clone clones[nr_clones]:
+	 * COMING, of these functions.
+	 */
 };
 
 /* ---- SHADOW: numbers of shadow variables, sent when they have changed ---- */
@@ -412,7 +415,8 @@ struct suture_shadow {
 	su32 nr_ids;
 	su32 reserved;
 	su64 more_count, more_bytes; /* totals of the ids that did not fit */
-				     /* struct suture_shadow_id ids[nr_ids], by id */
+
+	/* struct suture_shadow_id ids[nr_ids], by id */
 };
 
 /*

@@ -197,8 +197,7 @@ static void answer_request(struct connection *c)
 		if (out_fits(&r.out))
 			break;
 		room = r.out.len;
-		if (!api_repeatable(c->route)) { /* the operation has been carried out; only its
-						    answer is lost */
+		if (!api_repeatable(c->route)) { /* carried out; the answer alone is lost */
 			r.out.len = r.out.size;
 			break;
 		}

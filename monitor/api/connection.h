@@ -44,8 +44,8 @@ struct connection {
 err_t connection_work(struct connection *c);
 
 /*
- * Its time limit has passed: answer 408 if a request was incomplete, and end the connection.
- * Returns as connection_work().
+ * Its time limit has passed: answer 408 if a request is incomplete, and end the connection. Returns
+ * as connection_work().
  */
 err_t connection_timeout(struct connection *c);
 

@@ -67,7 +67,7 @@ bool arch_vcpu_user(const struct cpu *c);
  */
 int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa);
 
-/* True if the first byte of its next instruction can be read. Errors as above count as false. */
+/* True if the first byte of its next instruction can be read. Through the same page tables. */
 bool arch_vcpu_can_fetch(struct cpu *c);
 
 /*

@@ -18,8 +18,8 @@ struct unwind_state;
 /*
  * The steps before the first entry of the guest: record which memory is the guest's, start the
  * service CPU, and write the hypercall instruction into the ACPI table. Boot CPU, in
- * arch_take_over(), on the firmware's tables, no lock held. 0; -EINVAL, -ENOSPC: memory map; an
- * error of arch_start_service(): on an error the machine boots natively.
+ * arch_take_over(), on the firmware's tables, no lock held. 0; -EINVAL, -ENOSPC: memory map; or an
+ * error of arch_start_service(). After an error the machine boots natively.
  */
 int start_before_guest(const struct boot_info *bi);
 

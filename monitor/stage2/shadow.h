@@ -103,8 +103,8 @@ int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), v
 
 /*
  * The guest's kernel ends: take all redirects out of force, as shadow_drop_range() does. From then
- * on no plan can be filled, not even a new one, until the service CPU calls shadow_open(), after it
- * has given up its own plan.
+ * on no plan can be filled, not even a new one, until the service CPU calls shadow_open(), when the
+ * engine has dropped all that it knew of that kernel.
  */
 int shadow_close(void (*dropped)(u64 key, void *arg), void *arg);
 void shadow_open(void);
