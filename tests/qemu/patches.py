@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bundles of `suture build`: of the examples, and of patches that the tests write, C source in livepatch
-style. They are applied and reverted."""
+"""Build bundles with `suture build`, of the examples and of C sources in livepatch style that the
+tests write; apply and revert them."""
 
 import os
 import subprocess

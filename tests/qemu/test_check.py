@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The consistency check in a real guest: tasks that are in a function, and hard to find there."""
+"""The consistency check in a real guest: tasks inside a function that are hard to find."""
 
 import os
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a guest provokes again and again, a CPU that cannot run any more, and a kernel without page
-tables: the monitor says so once, and what it has said before can still be read."""
+"""Events that a guest causes repeatedly, a dead CPU, and a kernel without page tables: the log
+reports each once, and keeps its earlier lines."""
 
 import os
 import re

@@ -4,8 +4,8 @@ modules that come and go, first with Linux's own livepatch, then the same with S
 After each step the kernel's messages, what the step returned, what sysfs shows, the modules' reference
 counts and what the patched functions return are equal.
 
-The modules are tests/guest/differential, built twice from one source. Where the two differ on purpose is
-said in docs/semantics.md; here it is what NOT_COMPARED and blocked() leave out.
+The modules are tests/guest/differential, built twice from one source. docs/semantics.md lists the
+intended differences; NOT_COMPARED and blocked() exclude them here.
 
     SUTURE_STEPS=1000 SUTURE_SEED=7 make check-qemu TESTS=test_differential.py
 """
@@ -32,8 +32,8 @@ SETTLE_S = 120
 NOT_COMPARED = re.compile(r": (loading out-of-tree|tainting kernel|module verification)|"
                           r"signaling remaining tasks")
 
-# What there is to see, one fact a line: "patch NAME enabled transition", "object PATCH/OBJECT patched",
-# "module NAME references", "probe WHAT results...".
+# The observable state, one fact a line: "patch NAME enabled transition", "object PATCH/OBJECT
+# patched", "module NAME references", "probe WHAT results...".
 LOOK = r"""
 cd $KLP
 for p in diff_*; do [ -d $p ] && echo patch $p $(cat $p/enabled $p/transition); done

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The use cases of document 001, as the examples show them: a global variable with the function that reads
-it, and what a driver's probe function should have done otherwise."""
+"""The use cases of document 001 in the examples: a global variable with the function that reads it,
+and a fix of what a driver's probe function has done."""
 
 import os
 import re

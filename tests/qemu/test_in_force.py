@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Other users of a patched function who decide what runs instead of it: Linux's own livepatch, ftrace
-operations, direct calls, BPF programs. There before the patch they make it refused; one that comes later
-is shown, until it goes. Those who only look are accepted."""
+"""Other users that divert callers of a patched function: Linux's own livepatch, ftrace operations,
+direct calls, BPF programs. If one of them is there before the patch, the patch is refused; one that
+comes later is shown until it leaves. Users that only observe are accepted."""
 
 import json
 import os

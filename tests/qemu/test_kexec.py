@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The kernel is replaced while it is patched, by kexec. SUTURE_KEXECS is how often, of each kind."""
+"""The kernel is replaced while it is patched, by kexec. SUTURE_KEXECS is the number of kexecs of
+each kind."""
 
 import os
 

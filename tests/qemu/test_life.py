@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Life around the patch: modules and CPUs come and go while it is on, the machine sleeps and boots
-again. test_kexec.py replaces the kernel, test_fault.py kills the service CPU.
+"""Events while a patch is applied: modules are loaded and unloaded, CPUs go offline and online, the
+machine sleeps and reboots. test_kexec.py replaces the kernel, test_fault.py kills the service CPU.
 
 SUTURE_REBOOTS (of each kind) and SUTURE_PAUSES are counts.
 """

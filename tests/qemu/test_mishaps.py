@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Helpers that die or hang, an agent that leaves in the middle, payloads that take too long or fail
-late, a guest without memory: each time a clear error, and nothing changed."""
+"""Helpers that die or hang, an agent that is unloaded during an operation, payloads that take too
+long or fail late, a guest without memory: each test expects a clear error, and no change."""
 
 import base64
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A guest that hangs, comes back, and panics: what the operator is shown, and what can be done from below."""
+"""A guest that hangs, recovers, and panics: the status that the operator sees, and the operations
+that work from below."""
 
 import re
 import time

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What payloads take from modules and from the kernel: addresses that stay true when the module goes
-and comes, modules that are held, and symbols whose memory is gone (docs/payloads.md)."""
+"""Symbols of modules and of the kernel in payloads: addresses that are updated when the module is
+unloaded and loaded, modules that a patch holds, and symbols whose memory has been freed
+(docs/payloads.md)."""
 
 import os
 import re

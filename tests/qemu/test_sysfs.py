@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""/sys/kernel/suture/<patch>/ beyond what Linux's selftests look at, and what the kernel's log says."""
+"""/sys/kernel/suture/<patch>/ beyond the checks of Linux's selftests, and the lines in the kernel's
+log."""
 
 import os
 import re

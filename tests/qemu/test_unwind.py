@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stale words on stacks do not stand in a patch's way; a function that is really there does."""
+"""Stale words on stacks do not block a patch; a function that is really on a stack does."""
 
 import os
 import re
