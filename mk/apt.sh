@@ -1,8 +1,9 @@
 #!/bin/sh
-# SPDX-License-Identifier: BSD-2-Clause Set up a separate apt under DIR, with current package lists,
-# and print the name of its configuration (for APT_CONFIG). It has the packages of ARCHITECTURE of
-# one RELEASE, and Debian 12's sources. Its lists, cache and state are separate from the host's apt.
-# Signatures are checked against Debian's keyring.
+# SPDX-License-Identifier: BSD-2-Clause
+# Set up a separate apt under DIR, with current package lists, and print the name of its
+# configuration (for APT_CONFIG). It has the packages of ARCHITECTURE of one RELEASE, and Debian
+# 12's sources. Its lists, cache and state are separate from the host's apt. Signatures are checked
+# against Debian's keyring.
 #   mk/apt.sh DIR [RELEASE [ARCHITECTURE]]
 # RELEASE is bookworm (Debian 12, the default), bullseye, bookworm-backports or sid; ARCHITECTURE is
 # Debian's name of it (arm64), by default this machine's.

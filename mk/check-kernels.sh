@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: BSD-2-Clause Run the tests of `make check-kernel` with each kernel; print
-# a line for each, and last the sum. A failure does not stop the others.
+# SPDX-License-Identifier: BSD-2-Clause
+# Run the tests of `make check-kernel` with each kernel; print a line for each, and last the sum. A
+# failure does not stop the others.
 #   mk/check-kernels.sh LOGDIR GUEST...
 set -u
 

@@ -40,8 +40,8 @@ REST_TESTS := test_mishaps.py test_api.py test_build.py test_dead.py test_sick.p
 SHORT_COUNTS := SUTURE_ROUNDS=200 SUTURE_KEXECS=2 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=40
 COUNT_TESTS := test_mixture.py test_kexec.py test_kdump.py test_life.py::test_nothing_lost \
 	test_differential.py
-# and omits tests whose result others imply: test_boot.py boots with as many CPUs; places where the
-# service CPU dies that are near those which remain
+# and omits tests whose result others imply: test_boot.py boots with as many CPUs; of the places where
+# the service CPU dies eight remain
 SHORT_LEFT_OUT := test_boots.py \
 	$(patsubst %,"test_fault.py::test_service_cpu_dies[%]",apply-before-pause apply-after-pause \
 	apply-after-check apply-first-leaf apply-before-end revert-prepare revert-before-pause \

@@ -1,8 +1,9 @@
 #!/bin/sh
-# SPDX-License-Identifier: BSD-2-Clause Run all stages of PARTs of `make check`, or of the part
-# `long`, each stage with its log in LOGDIR. A stage that fails does not stop the later ones. Each
-# part has a time limit: its time is printed beside the limit, with a warning if it is longer. The
-# last line is `N passed, N failed` over all stages; the exit status is 1 after a failure.
+# SPDX-License-Identifier: BSD-2-Clause
+# Run all stages of PARTs of `make check`, or of the part `long`, each stage with its log in LOGDIR.
+# A stage that fails does not stop the later ones. Each part has a time limit: its time is printed
+# beside the limit, with a warning if it is longer. The last line is `N passed, N failed` over all
+# stages; the exit status is 1 after a failure.
 #   mk/check.sh LOGDIR PART...
 set -u
 

@@ -1,6 +1,6 @@
-# SPDX-License-Identifier: BSD-2-Clause Tools for ARCH. HOSTCC builds programs for this host (the
-# operator's command, unit tests); CC, LD and the others build programs for the machine.
-# arch/$(ARCH)/arch.mk has the flags.
+# SPDX-License-Identifier: BSD-2-Clause
+# Tools for ARCH. HOSTCC builds programs for this host (the operator's command, unit tests); CC, LD
+# and the others build programs for the machine. arch/$(ARCH)/arch.mk has the flags.
 DEBIAN_ARCH_x86 := amd64
 TRIPLET_x86 := x86_64-linux-gnu
 DEBIAN_ARCH_arm64 := arm64

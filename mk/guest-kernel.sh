@@ -1,12 +1,12 @@
 #!/bin/sh
-# SPDX-License-Identifier: BSD-2-Clause Unpack the Debian kernel that GUEST names, with its headers
-# and kbuild, into DIR; nothing is installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and
-# DIR/release result. GUEST is VERSION-FLAVOUR, the newest kernel of a Debian release
-# (6.1-cloud-amd64; `sid` is a VERSION too), or the whole name of one kernel (6.1.0-53-cloud-amd64),
-# as `uname -r` prints it. Debian's mirrors keep the last few of those. Its last word is Debian's
-# name of the architecture. The programs that build modules (linux-kbuild) are those of this host's
-# architecture. If this Debian's compiler and libraries are too old for it, those of its own release
-# are unpacked as well.
+# SPDX-License-Identifier: BSD-2-Clause
+# Unpack the Debian kernel that GUEST names, with its headers and kbuild, into DIR; nothing is
+# installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release result. GUEST is
+# VERSION-FLAVOUR, the newest kernel of a Debian release (6.1-cloud-amd64; `sid` is a VERSION too),
+# or the whole name of one kernel (6.1.0-53-cloud-amd64), as `uname -r` prints it. Debian's mirrors
+# keep the last few of those. Its last word is Debian's name of the architecture. The programs that
+# build modules (linux-kbuild) are those of this host's architecture. If this Debian's compiler and
+# libraries are too old for it, those of its own release are unpacked as well.
 #   mk/guest-kernel.sh DIR GUEST
 set -eu
 

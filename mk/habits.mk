@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: BSD-2-Clause Targets for developers (editor, coverage, debugger) and the
-# checks of release properties.
+# SPDX-License-Identifier: BSD-2-Clause
+# Targets for developers (editor, coverage, debugger) and the checks of release properties.
 
 # -W: treat the source as just changed, so that the dry run prints its compiler's command
 COMPDB_SRC = $(IMAGE_SRC) $(HOST_SRC) $(call sources,arch/fake ctl guest-agent/helper tests/unit tests/guest)

@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: BSD-2-Clause suture.efi: the loader and the monitor in one
-# position-independent image. without an arch.mk `make image` fails, and lists what is missing
+# SPDX-License-Identifier: BSD-2-Clause
+# suture.efi: the loader and the monitor in one position-independent image. Without an arch.mk
+# `make image` fails, and lists what is missing.
 -include arch/$(ARCH)/arch.mk
 
 # MUTATE=name: a monitor without one point of the check (monitor/lib/mutate.h), for tests
