@@ -82,9 +82,8 @@ struct rig {
 	u64 now_us;
 	u8 build_id[20];
 	struct rig_module modules[RIG_MODULES];
-	u32 clones; /* of each function in a coming module */
-	u32 more_clones,
-		clones_short; /* number in the message; callers by which each clone is short */
+	u32 clones;		       /* of each function in a coming module */
+	u32 more_clones, clones_short; /* in the message; callers that each lacks */
 	struct rig_payload payloads[RIG_MODULES];
 	struct {
 		u64 key, to;
@@ -113,9 +112,8 @@ struct rig {
 	u32 switches;
 	struct check_range extra[RIG_FUNCS * 2]; /* of the last attempt */
 	u32 nr_extra;
-	bool state_pre[RIG_IDS],
-		state_post[RIG_IDS]; /* by id, since each state is introduced once */
-	u32 shadows[RIG_IDS];	     /* numbers of shadow variables, by id */
+	bool state_pre[RIG_IDS], state_post[RIG_IDS]; /* by id */
+	u32 shadows[RIG_IDS];			      /* numbers of shadow variables, by id */
 	u32 shadow_dtors;
 	struct rig_refusal {
 		const char *payload; /* the payload whose pre_patch refuses; NULL: none */

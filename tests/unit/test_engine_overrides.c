@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Functions whose callers somebody else in the guest leads elsewhere, as the agent says. */
+/* Functions whose callers something else in the guest diverts, by the agent's reports. */
 #include "engine_rig.h"
 #include "patch/engine/types.h"
 
@@ -135,7 +135,7 @@ static void nowhere(void **state)
 	assert_string_equal(func(rig, 0, 0).not_in_force, "");
 }
 
-/* Who told it is gone, and nobody looks any more. */
+/* The agent that reported them is gone, and nothing updates the report. */
 static void agent_lost(void **state)
 {
 	struct rig *rig = *state;

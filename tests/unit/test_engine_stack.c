@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Patches above one another, atomic replace, and where nobody may be when they switch. */
+/* Stacked patches, atomic replace, and the ranges that the check searches for them. */
 #include "engine_rig.h"
 
 /* A replacement, forced: somebody may still be in the replaced code. */
@@ -172,7 +172,7 @@ static void test_payload_without_functions(void **state)
 	assert_extra(rig, payload_text(0), MODULE_TEXT, "the text of payload none");
 }
 
-/* Whoever forces takes it upon himself. */
+/* With force the operator accepts the risk. */
 static void test_forced_parts(void **state)
 {
 	struct rig *rig = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the agent tells for people to read: counts of shadow variables, names of addresses. */
+/* The agent's reports for people: counts of shadow variables, symbols of addresses. */
 #include "engine_rig.h"
 #include "patch/engine/types.h"
 

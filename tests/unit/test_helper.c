@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the agent's helper makes of a payload before the kernel's loader gets it. */
+/* The changes that the agent's helper makes to a payload before the kernel's loader gets it. */
 #include "helper_rig.h"
 
 /* ---- vmlinux, and what the kernel's loader does itself ---- */

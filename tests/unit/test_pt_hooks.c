@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a change of tables owes to the machine, on a fake that forgives nothing: publication, break
- * before make, splitting in a pause; and the geometries, memory types and rights of formats.
+ * Rules for changes of tables, which the fake machine checks: publication, break before make,
+ * splitting in a pause; and the geometries, memory types and rights of formats.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -197,7 +197,7 @@ static void a_leaf_changes_in_one_store_or_breaks_first(void **state)
 	}
 }
 
-/* A CPU broke the leaf and died; another one does it all again. */
+/* A CPU made the leaf invalid and died; another one repeats the whole change. */
 static void a_leaf_that_somebody_broke_is_invalidated(void **state)
 {
 	(void)state;

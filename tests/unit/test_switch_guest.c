@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the guest does meanwhile, and what cannot be redirected at all. */
+/* Actions of the guest during a switch, and functions that cannot be redirected. */
 #include "switch_rig.h"
 
 /* ---- the guest changes its code ---- */
@@ -237,7 +237,7 @@ static void probes_of_the_guest_are_waited_for(void **state)
 	assert_original(A);
 }
 
-/* An end that is not known would let everything pass. */
+/* Without a known end of the function the check would find nothing. */
 static void active_code_of_unknown_size(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whose an NMI is, and what a kick does. */
+/* The source of an NMI, and the effect of a kick. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What SVM makes of hv.h: its bitmap of MSRs, the state that a CPU starts with, events and NMIs. */
+/* SVM's part of hv.h: its bitmap of MSRs, the first state of a CPU, events and NMIs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
