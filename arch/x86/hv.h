@@ -184,8 +184,8 @@ struct hv_ops {
 	/*
 	 * True: the guest can take an NMI at the next entry, and the caller injects one. False: the
 	 * guest exits, by any exit, as soon as it can take one. (SVM: its handler's IRET, stepped
-	 * over, 15.9; or a kick of its own if an event is in the way. VMX: NMI-window exiting, for
-	 * blocking by NMI, STI and MOV SS alike.)
+	 * over, 15.9; or a kick to itself if an event must be delivered first. VMX: NMI-window
+	 * exiting, for blocking by NMI, STI and MOV SS alike.)
 	 */
 	bool (*nmi_window)(struct cpu *c);
 	/* Run one instruction with interrupts held back; then vcpu_step_done() is called. (SVM: TF;

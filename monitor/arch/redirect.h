@@ -66,8 +66,8 @@ int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
 /*
- * True if the code of this ftrace site leads to a tracer: a call, a jump, or the bytes during a
- * change by the kernel; false for the NOP without a tracer. Any CPU; takes no lock.
+ * True if the code of this ftrace site calls a tracer: a call, a jump, or the bytes during a change
+ * by the kernel; false for the NOP without a tracer. Any CPU; takes no lock.
  */
 #define ARCH_SITE_LEN 5u
 bool arch_site_is_on(const u8 code[ARCH_SITE_LEN]);

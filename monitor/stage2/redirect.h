@@ -20,7 +20,8 @@ struct redirect {
 	u32 len;
 	bool is_data; /* the guest does not execute it: no task's instruction pointer can be there
 		       */
-	u64 site;     /* of data: guest virtual address of the ftrace site that leads to it; or 0 */
+	u64 site; /* of data: guest virtual address of the ftrace site whose callers it diverts; or
+		     0 */
 	/*
 	 * A task whose instruction pointer is at `from`, or up to `lead` bytes before it, counts as
 	 * being in the redirect. 0: callers enter here, so that a task at `from` has executed

@@ -99,7 +99,7 @@ def make_patch(folder, name, code, functions, init="", replace=False, check=True
 
 
 def apply(guest, bundle):
-    """Returns what the operator is told."""
+    """Returns the output of the command."""
     result = guest.suture("apply", bundle)
     assert result.status == 0, result
     return result.out

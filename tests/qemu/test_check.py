@@ -42,7 +42,8 @@ def hidden_patch(bundles, function):
 
 
 def blocked_while_in(guest, bundles, function, word, by, seconds=3.0):
-    """`word` starts a thread that is in the function; nobody replaces that before it has left."""
+    """`word` starts a thread that is in the function; no switch replaces the function before the
+    thread has left."""
     bundle = hidden_patch(bundles, function)
     guest.check(f"echo {word} >/proc/hidden; sleep 0.3")
     with Waiting(guest, "apply", bundle) as applying:

@@ -203,7 +203,7 @@ def test_module_comes(machine, tmp_path):
     revert(machine, "later")
 
 
-# ---- functions that nobody calls ----
+# ---- functions without callers ----
 
 def test_uncalled(machine, clones, tmp_path):
     bundle, _, _ = build(tmp_path, "lonely", NEW_VALUE, {"clones": {

@@ -48,7 +48,7 @@ def metric(guest, name):
 
 
 def write_files(guest, demo):
-    """guest_may_disable=no: nobody in the guest turns a patch off, the operator does."""
+    """guest_may_disable=no: the guest cannot disable a patch, the operator can revert it."""
     guest.load_agent()
     apply(guest, demo)
     for name, value in ("enabled", 0), ("force", 1):

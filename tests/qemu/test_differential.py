@@ -100,7 +100,7 @@ class System:
             time.sleep(0.05)
 
     def step(self, command):
-        """Do it; what it returned, what it said, and what is to be seen afterwards."""
+        """Execute the step; its result, its messages, and the observable state after it."""
         self.command = command
         self.forced |= command.endswith("/force")
         result = self.machine.shell(command.replace("$KLP", self.sysfs), timeout=60)
@@ -124,13 +124,13 @@ class Linux(System):
                          "/sys/kernel/livepatch")
 
     def blocked(self, patch, patches):
-        """Have all tasks but busy threads come to the side that the transition goes to?"""
+        """True if all tasks but busy threads have the target side of the transition."""
         tasks = self.machine.shell(f"for f in $(grep -Lx {patches[patch][0]} /proc/[0-9]*/patch_state"
                                    " 2>/dev/null); do cat ${f%/*}/comm; done").out.split()
         return bool(tasks) and all(re.fullmatch("diff_t._busy", task) for task in tasks)
 
     def waits_for(self):
-        """What livepatch says of its next attempts."""
+        """The messages of livepatch's next attempts."""
         return self.machine.shell("echo 'func klp_try_switch_task +p' >/proc/dynamic_debug/control;"
                                   " sleep 3; dmesg", timeout=60).out
 
@@ -146,7 +146,7 @@ class Suture(System):
         return self.machine.json("/v1/status")["transition"]
 
     def blocked(self, patch, patches):
-        """Do attempts fail, again and again, on a busy thread?"""
+        """True if attempts fail repeatedly because of a busy thread."""
         seen = set()
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
@@ -257,8 +257,8 @@ class Steps:
 
 
 def ends():
-    """Steps that clean up what random ones left, and then force a patch on while somebody is in what it
-    replaces. (Forced off it keeps its folder in sysfs: docs/semantics.md.)"""
+    """Steps that clean up what random ones left, and then force a patch on while a thread is in a
+    function that it replaces. (Forced off it keeps its folder in sysfs: docs/semantics.md.)"""
     busy = [f"echo 0 >/sys/module/{name}/parameters/busy" for name in TARGETS]
     yield from [*busy, *(f"echo 0 >$KLP/{name}/enabled" for name in PATCHES),
                 *(f"rmmod {name}" for name in PATCHES + TARGETS)]
@@ -362,7 +362,7 @@ def test_same_as_linux(boot, measured):
         differ = differences(comparable(expected, in_between), comparable(facts, in_between))
         for name, first, _, at_init in (probe for probe in facts["probes"] if len(probe) == 4):
             if name in in_between and name not in before["modules"]:
-                # it had the old side, as everybody still has
+                # it had the old side, as all code still has
                 assert at_init == first, (command, facts)
         if differ:
             for earlier, _ in story[:number + 1]:

@@ -76,7 +76,7 @@ def test_global_data(guest, bundles):
 
 
 def test_global_data_changed_by_the_operator(guest, bundles):
-    """What was written while the patch was on stays."""
+    """A value written while the patch is applied stays."""
     apply(guest, example(bundles, "commit-limit"))
     guest.check("echo 60 >/proc/sys/vm/overcommit_ratio")
     revert(guest, "commit_limit")

@@ -8,7 +8,7 @@ import time
 from test_life import LIFE, deafen
 from patches import apply, example, make_patch, revert
 
-# It keeps its CPU, interrupts off, until a key is pressed. KBD_STATUS: somebody has pressed one.
+# It keeps its CPU, interrupts off, until a key is pressed. KBD_STATUS: a key has been pressed.
 SPIN = """
     #include <linux/irqflags.h>
     #include <linux/ktime.h>

@@ -38,7 +38,7 @@ FOLLOWS = {"owner": {"owner_value": "new_value"}}
 
 
 def value(number):
-    """What new_value() gives."""
+    """The result of new_value()."""
     return str(100 * number + 100 + number + number)
 
 
@@ -88,7 +88,8 @@ def test_module_comes_later(guest, follows):
 
 
 def test_module_reloaded(guest, follows, measured):
-    """The module goes, others come to where it was, and it comes again elsewhere."""
+    """The module is unloaded, others are loaded at its address, and it is loaded again
+    elsewhere."""
     insmod(guest, "owner")
     apply(guest, follows)
     places = set()

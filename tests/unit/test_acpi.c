@@ -196,7 +196,7 @@ static void check_new_set(const struct acpi_rsdp *seen, const struct acpi_suture
 	assert_int_equal(suture->header.length, 44);
 	assert_int_equal(suture->body.abi_version, SUTURE_ABI_VERSION);
 	assert_int_equal(suture->body.insn, 0);
-	/* what nobody changes is the firmware's own */
+	/* a table without changes is the firmware's own */
 	assert_ptr_equal(acpi_find(seen, "HPET"), acpi_find(rsdp, "HPET"));
 }
 

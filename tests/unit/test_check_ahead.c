@@ -45,7 +45,10 @@ static void who_slept_all_the_time_is_not_looked_at_again(void **state)
 	assert_int_equal(report.tasks_checked, 4);
 	assert_int_equal(report.tasks_before_pause, 1);
 	assert_int_equal(report.words_checked, all - 0x1000 / 8 - 1); /* and its pc */
-	/* so nobody notices what cannot be: that a stack changes without its task */
+	/*
+	 * so the check does not see that a stack changes without its task having run, which cannot
+	 * happen
+	 */
 	syn_set(sp + 64, INSIDE);
 	assert_safe();
 }

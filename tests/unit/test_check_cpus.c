@@ -34,7 +34,7 @@ static void user_mode_has_an_empty_kernel_stack(void **state)
 	assert_unseen(syn_stack(sleeper));
 	assert_unseen(syn.cpus[2].irq);
 	assert_unseen(syn.cpus[2].entry);
-	/* a kernel address, or somebody's stack, as the user's stack pointer */
+	/* a kernel address, or a task's stack, as the user's stack pointer */
 	ctx->sp = 0xffffdead00000000;
 	syn_put_context(2);
 	assert_unseen(sp);

@@ -151,7 +151,7 @@ static void test_one_script_at_a_time(void **state)
 	assert_int_equal(r.kind, SUTURE_STEP_DONE);
 	p->state = LIVE;
 	tell_module(rig, "fix", SUTURE_MODULE_LIVE, payload_text(0));
-	/* switched, not completed: as in Linux nobody comes between */
+	/* switched, not completed: as in Linux no other operation may start */
 	engine_tick(rig->e);
 	assert_phase(rig, "fix", PHASE_COMPLETING);
 	give_step(rig, SUTURE_PUMP_MODULE, "", "m", 0, &r);

@@ -107,7 +107,7 @@ static void test_panic_suspected(void **state)
 	settle(rig, 1);
 	assert_int_equal(health(rig).state, GUEST_ALIVE);
 
-	/* what is not so all the time, or cannot be told, is no panic */
+	/* a state that is temporary or not known is no panic */
 	rig->stopped = true;
 	rig->looks = 0;
 	for (u32 i = 0; i < 20; i++) {
@@ -374,7 +374,7 @@ static void test_below_refusals(void **state)
 	wake_and_unload(rig, "other");
 }
 
-/* States: their callbacks and destructors are left out, and nobody owns them any more. */
+/* States: their callbacks and destructors are left out, and have no owner any more. */
 static void test_below_states(void **state)
 {
 	static const struct def with_state = {
@@ -445,7 +445,7 @@ static void test_below_rollback(void **state)
 	assert_phase(rig, "all", PHASE_UNPATCHING);
 }
 
-/* Another agent, or another kernel: nobody holds what the first one held. */
+/* Another agent, or another kernel: no references of the first one are held. */
 static void test_below_and_another_agent(void **state)
 {
 	struct rig *rig = *state;

@@ -293,7 +293,7 @@ static void test_reverse_disable(void **state)
 			    "its way off was cancelled in the guest by s?h (pid 412)");
 	assert_int_equal(query(rig, "fix").enabled, 1);
 	assert_int_equal(count_redirects(rig), 2);
-	/* the operator takes it off: nobody in the guest did */
+	/* the operator reverts it, not the guest */
 	rig->busy = NULL;
 	assert_int_equal(revert(rig, "fix"), 0);
 	settle(rig, 100);

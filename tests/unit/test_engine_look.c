@@ -96,7 +96,7 @@ static void test_a_doubt_is_looked_at_again(void **state)
 	assert_lost(rig, "other", 0);
 }
 
-/* Nothing is said of what cannot be told. */
+/* A read-back without a result is not reported. */
 static void test_last_word_stays(void **state)
 {
 	struct rig *rig = *state;

@@ -88,7 +88,7 @@ static void stacked(void **state)
 	assert_int_equal(info(rig, "other").nr_not_in_force, 0);
 }
 
-/* What was told while the patch was being switched on is known when it is on. */
+/* A report that came while the patch was being applied is known when it is applied. */
 static void told_in_transition(void **state)
 {
 	struct rig *rig = *state;

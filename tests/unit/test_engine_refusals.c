@@ -300,7 +300,7 @@ static void test_revert_before_load_is_reported(void **state)
 	before = rig->allocated;
 	settle(rig, 50);
 	assert_phase(rig, "fix", PHASE_UNLOADING);
-	assert_true(rig->allocated < before); /* nobody needs the bundle any more */
+	assert_true(rig->allocated < before); /* the bundle is not needed any more */
 	engine_work(rig->e, &next);
 	assert_int_equal(next.kind, SUTURE_WORK_NONE);
 	assert_int_equal(next.active, 1);

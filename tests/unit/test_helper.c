@@ -234,7 +234,7 @@ static void test_held_by_state(void **state)
 	assert_non_null(strstr(failure.text, "'pre'"));
 }
 
-/* Nobody is seen to call it. */
+/* No caller is found. */
 static void test_held_by_unknown(void **state)
 {
 	(void)state;

@@ -458,7 +458,7 @@ static void execute_only_where_the_format_has_it(void **state)
 		assert_attrs(GB, 0, has ? PT_EXEC : RWX);
 		assert_int_equal(pgtable_map(&stage2, IPA(2 * GB), PA(GB), 2 * MB, PT_EXEC),
 				 has ? 0 : -EOPNOTSUPP);
-		/* nobody has these */
+		/* no format has these */
 		assert_int_equal(pgtable_set_leaf(&stage2, IPA(GB), PA(GB), PT_WRITE), -EOPNOTSUPP);
 		assert_int_equal(pgtable_set_leaf(&stage2, IPA(GB), PA(GB), PT_WRITE | PT_EXEC),
 				 -EOPNOTSUPP);

@@ -104,7 +104,7 @@ static void an_empty_set_needs_no_pause(void **state)
 	assert_int_equal(before.count, after.count);
 }
 
-/* ---- somebody stands in the way ---- */
+/* ---- blockers ---- */
 
 static void blocked_and_then_not(void **state)
 {
@@ -160,7 +160,7 @@ static void the_active_code_blocks(void **state)
 	assert_done();
 }
 
-/* Split-off parts, the text of payloads; what overlaps is told apart. */
+/* Split-off parts, the text of payloads; overlapping ranges are distinguished. */
 static void more_code_blocks_under_its_own_name(void **state)
 {
 	const struct check_range extra[] = {
@@ -197,7 +197,7 @@ static void more_code_blocks_under_its_own_name(void **state)
 	assert_done();
 }
 
-/* A jump may be more than one instruction: nobody may be in the middle of it. */
+/* A jump may be more than one instruction: no task may be in the middle of it. */
 static void the_jump_itself_blocks(void **state)
 {
 	u64 word = syn_stack_end(sleeper) - 32;
@@ -535,7 +535,7 @@ static void reasons_are_whole(void **state)
 		if (!strstr(report.reason, name) || !strstr(report.reason, ends[i]))
 			fail_msg("not whole: %s", report.reason);
 	}
-	/* and a task that is in the way */
+	/* and a task that blocks */
 	set.count = 0;
 	add_func(name, B, B, NEW_B);
 	syn_set(syn_sleep(sleeper, 64), B + 4);

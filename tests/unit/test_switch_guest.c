@@ -141,7 +141,7 @@ static void functions_that_take_no_redirect(void **state)
 	assert_done();
 }
 
-/* Whatever the name: what is in the way and the way out are there to the last word. */
+/* With a name of any length the message has the whole obstacle and what to do. */
 static void refusals_are_whole(void **state)
 {
 	const struct {
@@ -263,7 +263,7 @@ static void parts_and_payloads_count(void **state)
 	assert_fails(-EAGAIN, "sleeper (100) is in a");
 	syn_set(sp, NEW_B);
 	assert_fails(-EAGAIN, "sleeper (100) is in fix");
-	/* nothing to redirect, and still somebody is in it */
+	/* nothing to redirect, but a task is in it */
 	set.count = 0;
 	assert_fails(-EAGAIN, "sleeper (100) is in fix");
 	syn_set(sp, 0);
