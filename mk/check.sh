@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# All stages of PARTs of `make check`, or of the part `long`, each stage with its log in LOGDIR; one that
-# fails does not stop the later ones. Each part has an allotment of time: what it took is printed beside
-# it, with a warning where it took more. The last line is `N passed, N failed` over all stages; the status
-# says the same.
+# Run all stages of PARTs of `make check`, or of the part `long`, each stage with its log in LOGDIR.
+# A stage that fails does not stop the later ones. Each part has a time limit: its time is printed
+# beside the limit, with a warning if it is longer. The last line is `N passed, N failed` over all
+# stages; the exit status is 1 after a failure.
 #   mk/check.sh LOGDIR PART...
 set -u
 
@@ -34,7 +34,7 @@ stage() { # name, target (and variables), whether it counts
 	elif [ $status -eq 0 ]; then
 		ok=1
 	fi
-	# a stage that fails without a failed test, or runs nothing, is a failure itself
+	# a stage that fails without a failed test, or runs no test, counts as a failure
 	if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then
 		bad=1
 	fi
@@ -51,7 +51,7 @@ stage() { # name, target (and variables), whether it counts
 	failed=$((failed + bad))
 }
 
-# The stages of a part, on two cores that do nothing else within so many minutes.
+# The stages of a part, with its limit in minutes on two cores without other load.
 part() { # name
 	case $1 in
 	host)
@@ -88,7 +88,7 @@ part() { # name
 	esac
 }
 
-# What a part took, against its allotment.
+# Print the time of a part beside its limit.
 account() { # name, seconds
 	line="-- part $1 took $(($2 / 60)):$(printf %02d $(($2 % 60))) min"
 	if [ -z "$minutes" ]; then

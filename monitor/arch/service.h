@@ -6,9 +6,8 @@
 #include "lib/types.h"
 
 /*
- * Wake the service CPU from arch_service_idle(). Any CPU inside the monitor; takes no lock and
- * waits for nobody. x86: fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SGI (IHI
- * 0069).
+ * Wake the service CPU from arch_service_idle(). Any CPU inside the monitor; takes no lock and does
+ * not wait. x86: a fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SGI (IHI 0069).
  */
 void arch_service_wake(void);
 

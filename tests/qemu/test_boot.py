@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The boot story: the monitor takes over under a Debian kernel, or says why not and stays out."""
+"""The start: the monitor takes over below a Debian kernel, or prints a reason and the machine boots
+without it."""
 
 import base64
 import os
@@ -57,7 +58,7 @@ def test_smp(boot, cpus):
 
 
 def test_smp_multithreaded(boot, measured):
-    """Each CPU a thread of its own: races that one thread hides."""
+    """A host thread for each CPU, for races that one thread hides."""
     guest = boot(cpus=3, thread="multi")
     assert guest.check("nproc") == "3"
     assert kernel_warnings(guest) == ""
