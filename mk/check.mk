@@ -34,12 +34,14 @@ LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fa
 # shows an open fault (check-races)
 ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
-REST_TESTS := test_mishaps.py test_api.py test_build.py test_dead.py test_sick.py test_terminal.py
+REST_TESTS := test_fault.py test_mishaps.py test_kdump.py test_api.py test_build.py test_dead.py test_sick.py \
+	test_terminal.py
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
-SHORT_COUNTS := SUTURE_ROUNDS=200 SUTURE_KEXECS=2 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=40
+SHORT_COUNTS := SUTURE_ROUNDS=100 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
+	SUTURE_APPLIES=30
 COUNT_TESTS := test_mixture.py test_kexec.py test_kdump.py test_life.py::test_nothing_lost \
-	test_differential.py
+	test_differential.py test_patch.py::test_hundred
 # and omits tests whose result others imply: test_boot.py boots with as many CPUs; of the places where
 # the service CPU dies eight remain
 SHORT_LEFT_OUT := test_boots.py \
@@ -58,7 +60,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 check-qemu-rest: $(QEMU_NEEDS)
-	@$(call PYTEST,1800) $(REST_TESTS)
+	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
 
 ## check-counts  what make check runs with fewer rounds or leaves out, in full
 check-counts: $(QEMU_NEEDS)
