@@ -29,7 +29,7 @@
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
- * OEM table id "SUTURE ") followed by this body. Without the table there is no monitor, and a
+ * OEM table id "SUTURE  ") followed by this body. Without the table there is no monitor, and a
  * hypercall instruction raises an undefined-instruction exception.
  */
 #define SUTURE_ACPI_SIGNATURE "SUTR"

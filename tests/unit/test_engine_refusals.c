@@ -244,10 +244,7 @@ static void test_load_error_and_init_fails(void **state)
 	apply(rig, &fix);
 }
 
-/*
- * The helper was killed, or sent a false result: the module is loaded, and its patch is to be
- * applied.
- */
+/* The helper was killed or sent a false result; the module is loaded and must be applied. */
 static void test_load_error_of_live_module(void **state)
 {
 	struct rig *rig = *state;
