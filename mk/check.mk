@@ -3,7 +3,8 @@ QEMU_NEEDS := image agent ctl guest
 # number of machines at a time; the tests of one file run one after the other
 QEMU_JOBS ?= 2
 # $(1): seconds; $(2): NAME=VALUE ... for the tests
-PYTEST = cd tests/qemu && env PYTHONDONTWRITEBYTECODE=1 $(2) timeout -k 10 $(1) \
+# --foreground and exec: an interrupt of make reaches pytest, which stops its machines
+PYTEST = cd tests/qemu && exec env PYTHONDONTWRITEBYTECODE=1 $(2) timeout --foreground -k 10 $(1) \
 	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short --durations=25 --durations-min=10 -n $(QEMU_JOBS) --dist loadfile
 
 ## check         everything but what takes hours: the parts host, amd and rest; ends with N passed, N failed

@@ -12,18 +12,27 @@ shift
 mkdir -p "$logs"
 passed=0
 failed=0
+beside=
 
-# Run a make target; its output goes to the stage's log.
+# A stage in the background does not get the terminal's interrupt: the shell has it ignored.
+interrupted() {
+	trap - INT TERM
+	[ -z "$beside" ] || kill "$beside" 2>/dev/null
+	exit 130
+}
+trap interrupted INT TERM
+
+# Become make with this target, in a shell of its own; the output goes to the stage's log.
 run() { # name, target (and variables)
 	# shellcheck disable=SC2086 # words of make's
-	"${MAKE:-make}" -k -j2 $2 >"$logs/$1.log" 2>&1 </dev/null
+	exec "${MAKE:-make}" -k -j2 $2 >"$logs/$1.log" 2>&1 </dev/null
 }
 
 # Run a make target. `counts`: its output has the figures; else it counts as one.
 stage() { # name, target (and variables), whether it counts
 	echo "== $1"
 	start=$(date +%s)
-	run "$1" "$2"
+	(run "$1" "$2")
 	result "$1" $? "$3"
 }
 
@@ -39,7 +48,9 @@ finish() { # name, whether it counts
 	echo "== $1"
 	start=$begun
 	wait "$beside"
-	result "$1" $? "$2"
+	status=$?
+	beside=
+	result "$1" "$status" "$2"
 }
 
 # Count what a stage's log says.
@@ -56,11 +67,11 @@ result() { # name, exit status of make, whether it counts
 		errors=$(echo "$line" | sed -nE 's/.*\b([0-9]+) errors?.*/\1/p')
 		ok=${ok:-0}
 		bad=$((${bad:-0} + ${errors:-0}))
-	elif [ $status -eq 0 ]; then
+	elif [ "$status" -eq 0 ]; then
 		ok=1
 	fi
 	# a stage that fails without a failed test, or runs no test, counts as a failure
-	if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then
+	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
 		bad=1
 	fi
 	if [ $((ok + bad)) -eq 0 ]; then
@@ -130,9 +141,9 @@ account() { # name, seconds
 unset MAKEFLAGS MAKELEVEL MFLAGS
 accounts=
 for name in "$@"; do
-	begin=$(date +%s)
+	part_start=$(date +%s)
 	part "$name"
-	accounts="$accounts$(account "$name" $(($(date +%s) - begin)))
+	accounts="$accounts$(account "$name" $(($(date +%s) - part_start)))
 "
 done
 printf %s "$accounts"
