@@ -163,7 +163,8 @@ def test_no_svm_required(boot):
     ({"colour": "blue"}, r"colour"),
     ({"nic": "00:0a.0"}, r"nic|00:0a\.0"),
     ({"insecure": None}, r"insecure"),
-], ids=["nic-syntax", "ip", "unknown-key", "nic-absent", "secure-not-there-yet"])
+    ({"debug_port": "0x10000"}, r"debug_port=0x10000: 0 to 0xffff"),
+], ids=["nic-syntax", "ip", "unknown-key", "nic-absent", "secure-not-there-yet", "debug-port"])
 def test_bad_configuration(boot, conf, says):
     """A wrong line is named; the machine boots all the same, on the kernel that `next` names."""
     guest = boot(cpus=1, conf=conf)
