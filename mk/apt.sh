@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# An apt of our own under DIR: prints the name of its configuration (for APT_CONFIG), with fresh
-# package lists. It reads the packages of ARCHITECTURE (and Debian 12's sources) of one RELEASE, and
-# touches nothing of the host's apt: own lists, own cache, own state. Signatures are checked against
-# Debian's keyring.
+# Set up a separate apt under DIR, with current package lists, and print the name of its
+# configuration (for APT_CONFIG). It has the packages of ARCHITECTURE of one RELEASE, and Debian
+# 12's sources. Its lists, cache and state are separate from the host's apt. Signatures are checked
+# against Debian's keyring.
 #   mk/apt.sh DIR [RELEASE [ARCHITECTURE]]
 # RELEASE is bookworm (Debian 12, the default), bullseye, bookworm-backports or sid; ARCHITECTURE is
 # Debian's name of it (arm64), by default this machine's.
@@ -32,7 +32,7 @@ bullseye) suites='bullseye bullseye-security' ;;
 bookworm-backports) suites='bookworm bookworm-updates bookworm-security bookworm-backports' ;;
 sid)
 	suites=sid
-	# a mirror whose sid is some weeks old has a kernel that is new enough
+	# a mirror's sid that is some weeks old is new enough
 	options="$options check-valid-until=no"
 	;;
 *)
@@ -59,7 +59,7 @@ mirror() {
 	case $1 in
 	*-security)
 		uri=${uri:-${SUTURE_SECURITY_MIRROR:-$(first '-security$')}}
-		# mirrors have it beside their debian/
+		# mirrors have debian-security next to debian
 		main=${main:+${main%/}-security}
 		;;
 	esac

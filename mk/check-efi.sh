@@ -13,7 +13,7 @@ refuse() {
 	exit 1
 }
 
-# the PE header's offset is at 60; its TimeDateStamp is 8 bytes behind that
+# the offset of the PE header is at 60; TimeDateStamp is 8 bytes after the header's start
 header=$(od -An -tu4 -j60 -N4 "$file")
 stamp=$(od -An -tu4 -j$((header + 8)) -N4 "$file")
 [ "$stamp" -eq 0 ] || refuse "TimeDateStamp is $((stamp)), not 0"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The tests of `make check-kernel` with each kernel; one line for each, the last is the sum. Those
-# that fail do not stop the others.
+# Run the tests of `make check-kernel` with each kernel; print a line for each, and last the sum. A
+# failure does not stop the others.
 #   mk/check-kernels.sh LOGDIR GUEST...
 set -u
 

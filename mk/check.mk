@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 QEMU_NEEDS := image agent ctl guest
-# so many machines at a time, the tests of one file behind one another
+# number of machines at a time; the tests of one file run one after the other
 QEMU_JOBS ?= 2
 # $(1): seconds; $(2): NAME=VALUE ... for the tests
-PYTEST = cd tests/qemu && env PYTHONDONTWRITEBYTECODE=1 $(2) timeout -k 10 $(1) \
+# --foreground and exec: an interrupt of make reaches pytest, which stops its machines
+PYTEST = cd tests/qemu && exec env PYTHONDONTWRITEBYTECODE=1 $(2) timeout --foreground -k 10 $(1) \
 	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short --durations=25 --durations-min=10 -n $(QEMU_JOBS) --dist loadfile
 
 ## check         everything but what takes hours: the parts host, amd and rest; ends with N passed, N failed
@@ -19,27 +20,31 @@ PARTS := check-host check-amd check-rest
 $(PARTS): check-%: $(SETUP)
 	@mk/check.sh build/logs $*
 
-# What runs each CPU in a thread of its own has open faults (docs/testing.md): check-races
+# Tests with a host thread for each CPU are in check-races, since they show open faults
+# (docs/testing.md)
 MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2-multi]" \
 	"test_boots.py::test_boots[4-multi]" "test_life.py::test_hotplug[multi]" \
 	"test_boot.py::test_smp_multithreaded"
-# Every test file. The long ones first, so that no worker is left alone with one at the end; a worker
-# gets its next file when two tests of the last one are left, so with a long test goes a short file.
+# Every test file. The long ones come first, so that none of them runs alone at the end. A worker
+# gets its next file when two tests of its last one are left, so a short file follows a file with a
+# long test.
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
-# test_fixes.py has a kernel of its own: check-fixes; test_disk.py a disk: check-disk; test_races.py an
-# open fault: check-races
+# test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk); test_races.py
+# shows an open fault (check-races)
 ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
-REST_TESTS := test_mishaps.py test_api.py test_build.py test_dead.py test_sick.py test_terminal.py
+REST_TESTS := test_fault.py test_mishaps.py test_kdump.py test_api.py test_build.py test_dead.py test_sick.py \
+	test_terminal.py
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
-SHORT_COUNTS := SUTURE_ROUNDS=200 SUTURE_KEXECS=2 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=40
+SHORT_COUNTS := SUTURE_ROUNDS=100 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
+	SUTURE_APPLIES=30
 COUNT_TESTS := test_mixture.py test_kexec.py test_kdump.py test_life.py::test_nothing_lost \
-	test_differential.py
-# and leaves out what others show as well: test_boot.py boots with as many CPUs; of the places where the
-# service CPU dies, those beside these
+	test_differential.py test_patch.py::test_hundred
+# and omits tests whose result others imply: test_boot.py boots with as many CPUs; of the places where
+# the service CPU dies eight remain
 SHORT_LEFT_OUT := test_boots.py \
 	$(patsubst %,"test_fault.py::test_service_cpu_dies[%]",apply-before-pause apply-after-pause \
 	apply-after-check apply-first-leaf apply-before-end revert-prepare revert-before-pause \
@@ -56,7 +61,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 check-qemu-rest: $(QEMU_NEEDS)
-	@$(call PYTEST,1800) $(REST_TESTS)
+	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
 
 ## check-counts  what make check runs with fewer rounds or leaves out, in full
 check-counts: $(QEMU_NEEDS)
@@ -92,8 +97,8 @@ check-races: $(QEMU_NEEDS) $(QEMU10)/version
 check-long: $(SETUP)
 	@mk/check.sh build/logs long
 
-# What must work with every kernel: boot, CPUs, patches of the kernel and of a module, blockers,
-# unexported symbols, and what tells whether the new code is what runs
+# Tests that must pass with every kernel: boot, CPUs, patches of the kernel and of a module,
+# blockers, unexported symbols, and the proof that the new code runs
 KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# All stages of PARTs of `make check`, or of the part `long`, each stage with its log in LOGDIR; one that
-# fails does not stop the later ones. Each part has an allotment of time: what it took is printed beside
-# it, with a warning where it took more. The last line is `N passed, N failed` over all stages; the status
-# says the same.
+# Run all stages of PARTs of `make check`, or of the part `long`, each stage with its log in LOGDIR.
+# A stage that fails does not stop the later ones. Each part has a time limit: its time is printed
+# beside the limit, with a warning if it is longer. The last line is `N passed, N failed` over all
+# stages; the exit status is 1 after a failure.
 #   mk/check.sh LOGDIR PART...
 set -u
 
@@ -12,15 +12,51 @@ shift
 mkdir -p "$logs"
 passed=0
 failed=0
+beside=
+
+# A stage in the background does not get the terminal's interrupt: the shell has it ignored.
+interrupted() {
+	trap - INT TERM
+	[ -z "$beside" ] || kill "$beside" 2>/dev/null
+	exit 130
+}
+trap interrupted INT TERM
+
+# Become make with this target, in a shell of its own; the output goes to the stage's log.
+run() { # name, target (and variables)
+	# shellcheck disable=SC2086 # words of make's
+	exec "${MAKE:-make}" -k -j2 $2 >"$logs/$1.log" 2>&1 </dev/null
+}
 
 # Run a make target. `counts`: its output has the figures; else it counts as one.
 stage() { # name, target (and variables), whether it counts
-	log=$logs/$1.log
 	echo "== $1"
 	start=$(date +%s)
-	# shellcheck disable=SC2086 # words of make's
-	"${MAKE:-make}" -k -j2 $2 >"$log" 2>&1 </dev/null
+	(run "$1" "$2")
+	result "$1" $? "$3"
+}
+
+# A stage that keeps one CPU busy at most begins beside the next one; finish() waits for it.
+begin() { # name, target (and variables)
+	echo "== $1, beside the next"
+	begun=$(date +%s)
+	run "$1" "$2" &
+	beside=$!
+}
+
+finish() { # name, whether it counts
+	echo "== $1"
+	start=$begun
+	wait "$beside"
 	status=$?
+	beside=
+	result "$1" "$status" "$2"
+}
+
+# Count what a stage's log says.
+result() { # name, exit status of make, whether it counts
+	log=$logs/$1.log
+	status=$2
 	ok=0
 	bad=0
 	if [ "$3" = counts ]; then
@@ -31,11 +67,11 @@ stage() { # name, target (and variables), whether it counts
 		errors=$(echo "$line" | sed -nE 's/.*\b([0-9]+) errors?.*/\1/p')
 		ok=${ok:-0}
 		bad=$((${bad:-0} + ${errors:-0}))
-	elif [ $status -eq 0 ]; then
+	elif [ "$status" -eq 0 ]; then
 		ok=1
 	fi
-	# a stage that fails without a failed test, or runs nothing, is a failure itself
-	if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then
+	# a stage that fails without a failed test, or runs no test, counts as a failure
+	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
 		bad=1
 	fi
 	if [ $((ok + bad)) -eq 0 ]; then
@@ -51,7 +87,7 @@ stage() { # name, target (and variables), whether it counts
 	failed=$((failed + bad))
 }
 
-# The stages of a part, on two cores that do nothing else within so many minutes.
+# The stages of a part, with its limit in minutes on two cores without other load.
 part() { # name
 	case $1 in
 	host)
@@ -64,8 +100,9 @@ part() { # name
 		;;
 	amd)
 		minutes=20
+		begin fixes check-fixes
 		stage kernel 'check-kernel GUEST=6.12-cloud-amd64' counts
-		stage fixes check-fixes counts
+		finish fixes counts
 		stage qemu check-qemu-amd counts
 		;;
 	rest)
@@ -88,7 +125,7 @@ part() { # name
 	esac
 }
 
-# What a part took, against its allotment.
+# Print the time of a part beside its limit.
 account() { # name, seconds
 	line="-- part $1 took $(($2 / 60)):$(printf %02d $(($2 % 60))) min"
 	if [ -z "$minutes" ]; then
@@ -104,9 +141,9 @@ account() { # name, seconds
 unset MAKEFLAGS MAKELEVEL MFLAGS
 accounts=
 for name in "$@"; do
-	begin=$(date +%s)
+	part_start=$(date +%s)
 	part "$name"
-	accounts="$accounts$(account "$name" $(($(date +%s) - begin)))
+	accounts="$accounts$(account "$name" $(($(date +%s) - part_start)))
 "
 done
 printf %s "$accounts"

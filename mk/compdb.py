@@ -19,7 +19,7 @@ import sys
 COMPILERS = ("gcc", "musl-gcc", "cc")
 SOURCES = (".c", ".S")
 
-# Options that gcc takes and clang refuses; none changes what a source means.
+# Options that gcc accepts and clang refuses; none changes the meaning of a source.
 GCC_ONLY = re.compile(r"-(maccumulate-outgoing-args|mpreferred-stack-boundary=.*|mskip-rax-setup|mrecord-mcount"
                       r"|mindirect-branch.*|mfunction-return=.*|mharden-sls=.*|falign-(jumps|loops)=.*"
                       r"|fconserve-stack|fno-allow-store-data-races|fno-(tree|ipa|var)-.*|fsanitize=bounds-strict"
@@ -43,7 +43,7 @@ def commands_of_make(text):
 def entries_of_make(text, root):
     for words in commands_of_make(text):
         sources = [word for word in words if word.endswith(SOURCES)]
-        # a program that is compiled and linked in one command: each source as if it were alone
+        # a program that is compiled and linked in one command: one entry for each source
         rest = [word for word in words if not word.endswith(SOURCES + (".o", ".a")) and word != "-c"]
         for source in sources:
             yield os.path.join(root, source), root, rest + ["-c", source]

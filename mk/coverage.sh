@@ -8,7 +8,7 @@ set -eu
 dir=$1
 shift
 mkdir -p "$dir"
-# counts of an earlier run would be added to
+# gcov would add to the counts of an earlier run
 find "$dir" -name '*.gcda' -delete
 status=0
 "${MAKE:-make}" -s "$@" check-unit >"$dir/unit.log" 2>&1 || status=$?

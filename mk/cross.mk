@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Tools for ARCH. HOSTCC builds what runs here (the operator's command, unit tests); CC, LD and the
-# others build what runs in the machine. Flags are the business of arch/$(ARCH)/arch.mk.
+# Tools for ARCH. HOSTCC builds programs for this host (the operator's command, unit tests); CC, LD
+# and the others build programs for the machine. arch/$(ARCH)/arch.mk has the flags.
 DEBIAN_ARCH_x86 := amd64
 TRIPLET_x86 := x86_64-linux-gnu
 DEBIAN_ARCH_arm64 := arm64
@@ -11,7 +11,7 @@ ifeq ($(DEBIAN_ARCH),)
 $(error ARCH=$(ARCH) is none of $(patsubst DEBIAN_ARCH_%,%,$(filter DEBIAN_ARCH_%,$(.VARIABLES))))
 endif
 HOST_DEBIAN_ARCH := $(shell dpkg --print-architecture)
-# empty if the machine itself is of that architecture; CROSS_COMPILE=prefix- chooses other tools
+# empty if this host has that architecture; CROSS_COMPILE=prefix- chooses other tools
 CROSS_COMPILE ?= $(if $(filter-out $(HOST_DEBIAN_ARCH),$(DEBIAN_ARCH)),$(TRIPLET_$(ARCH))-)
 
 HOSTCC := gcc

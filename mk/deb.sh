@@ -14,7 +14,7 @@ APT_CONFIG=$("$here/apt.sh" build/apt bookworm "$architecture")
 export APT_CONFIG
 
 echo "deb: $* ($architecture)"
-# apt checks what it loads against the signed index
+# apt checks its downloads against the signed index
 (cd "$dir/download" && apt-get -qq download "$@")
 for deb in "$dir"/download/*.deb; do
 	dpkg -x "$deb" "$dir"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Debian source packages that are compiled into the monitor. make reads the stamp as a makefile, so
-# the sources are there before any rule below looks for them.
+# the sources exist before any rule below refers to them.
 DEPS := build/deps
 OFFLINE_GOALS := setup help clean
 

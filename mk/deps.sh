@@ -15,7 +15,7 @@ cd "$dir/download"
 for package in "$@"; do
 	echo "deps: Debian source package $package"
 	rm -rf "${package}"_*
-	# apt checks what it loads against the signed index: dpkg-source need not check again
+	# apt checks its downloads against the signed index, so dpkg-source need not check again
 	apt-get -qq source --download-only "$package"
 	rm -rf "${dir:?}/$package"
 	dpkg-source --no-check -x "${package}"_*.dsc "$dir/$package" >/dev/null

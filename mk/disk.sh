@@ -31,7 +31,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 rm -f "$image" "$image.tmp"
 export system kernel shell root image
-# the files belong to root in the image, whoever makes it
+# the files belong to root in the image, also if another user makes it
 fakeroot sh -eu <<'END'
 tar -xf "$system" -C "$root" --exclude=./dev/*
 release=$(cat "$kernel/release")
@@ -51,7 +51,7 @@ cat >"$units/guest-shell.service" <<-UNIT
 	SendSIGHUP=yes
 UNIT
 ln -s ../guest-shell.service "$units/graphical.target.wants/"
-# what asks for a login on the console would hang up on the tests
+# a login prompt on the console would hang up the tests' line
 ln -s /dev/null "$units/serial-getty@ttyS0.service"
 echo guest >"$root/etc/hostname"
 : >"$root/etc/machine-id"

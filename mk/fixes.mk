@@ -7,7 +7,7 @@ FIXES_PY := $(PYTHON) -B tests/fixes/build.py
 build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | $(SETUP)
 	@mk/linux-source.sh $(@D) $$($(FIXES_PY) version $*) $$($(FIXES_PY) paths $*)
 
-# what is older than its source, as just generated, or than the headers is built anew
+# a bundle is rebuilt if it is older than its generated source or than the headers
 .PHONY: fixes
 fixes: build/linux-running/ready build/linux-fixed/ready $(GUEST_DIR)/release build/ctl/suture
 	@$(FIXES_PY) bundles $(FIXES) $(GUEST_DIR)

@@ -1,13 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Unpack the Debian kernel that GUEST names, and what builds modules for it, into DIR; nothing is
-# installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release result.
-# GUEST is VERSION-FLAVOUR, the newest kernel of a Debian release (6.1-cloud-amd64; `sid` is a VERSION
-# too), or the whole name of one kernel (6.1.0-53-cloud-amd64), as `uname -r` prints it. Debian's
-# mirrors keep the last few of those. Its last word is Debian's name of the architecture; what runs here
-# to build modules (linux-kbuild) is this machine's.
-# Where this Debian's compiler and libraries are too old for it, those of its own release are unpacked
-# beside it.
+# Unpack the Debian kernel that GUEST names, with its headers and kbuild, into DIR; nothing is
+# installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release result. GUEST is
+# VERSION-FLAVOUR, the newest kernel of a Debian release (6.1-cloud-amd64; `sid` is a VERSION too),
+# or the whole name of one kernel (6.1.0-53-cloud-amd64), as `uname -r` prints it. Debian's mirrors
+# keep the last few of those. Its last word is Debian's name of the architecture. The programs that
+# build modules (linux-kbuild) are those of this host's architecture. If this Debian's compiler and
+# libraries are too old for it, those of its own release are unpacked as well.
 #   mk/guest-kernel.sh DIR GUEST
 set -eu
 
@@ -49,7 +48,7 @@ dir=$(cd "$1" && pwd)
 native_config=$("$here/apt.sh" "$dir/../../apt" "$suite")
 APT_CONFIG=$("$here/apt.sh" "$dir/../../apt" "$suite" "$architecture")
 export APT_CONFIG
-# backports are taken only where they are asked for
+# backports are used only if they are requested
 apt_get="apt-get -qq -y"
 apt_cache=apt-cache
 if [ "$suite" = bookworm-backports ]; then
@@ -107,7 +106,7 @@ for deb in download/*.deb; do
 done
 rm -rf download
 
-# Debian's headers name their other half, and their compiler, by installed places
+# Debian's headers refer to the common headers and the compiler by their installed paths
 sed -i "s|/usr/src/|$dir/usr/src/|" "usr/src/$headers/Makefile"
 [ "$architecture" = "$native" ] ||
 	echo "override CROSS_COMPILE = $triplet-" >>"usr/src/$headers/.kernelvariables"
@@ -117,12 +116,12 @@ bullseye)
 	;;
 sid)
 	sed -i "s|^override CROSS_COMPILE = |&$dir/usr/bin/|" "usr/src/$headers/.kernelvariables"
-	# gcc looks for its assembler and linker beside its own parts first
+	# gcc looks for its assembler and linker in its own folder first
 	for folder in usr/libexec/gcc/*/*/; do
 		ln -s "$dir/usr/bin/$(gcc -dumpmachine)-as" "$folder/as"
 		ln -s "$dir/usr/bin/$(gcc -dumpmachine)-ld" "$folder/ld"
 	done
-	# what comes from sid runs with the libraries of sid
+	# programs of sid run with the libraries of sid
 	libraries=$dir/usr/lib/$(gcc -print-multiarch)
 	for file in $(find usr/bin usr/libexec usr/lib/linux-kbuild-* -type f -perm /111); do
 		if patchelf --print-interpreter "$file" >/dev/null 2>&1; then

@@ -32,7 +32,7 @@ $(AGENT_DIR)/suture-load: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h includ
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -g -static -D_GNU_SOURCE $(WARN) -Iinclude $(HELPER_SRC) -o $@
 
-# What goes into each guest of the tests: most of the module is what only debuggers read
+# The module for the guests of the tests, without debug information, which is most of its size
 $(AGENT_DIR)/stripped/suture.ko: $(AGENT_DIR)/suture.ko
 	@mkdir -p $(@D)
 	$(Q)$(STRIP) --strip-debug -o $@ $<

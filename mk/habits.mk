@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# For people who change the tree: what an editor and a reviewer need, and what a release promises.
+# Targets for developers (editor, coverage, debugger) and the checks of release properties.
 
-# -W: as if the source had just been changed, so that the dry run names its compiler's command
+# -W: treat the source as just changed, so that the dry run prints its compiler's command
 COMPDB_SRC = $(IMAGE_SRC) $(HOST_SRC) $(call sources,arch/fake ctl guest-agent/helper tests/unit tests/guest)
 COMPDB_GOALS = $(IMAGE)/suture.so build/ctl/suture $(AGENT_DIR)/suture-load $(UNIT_TESTS) $(UNICORN_TESTS) \
 	$(GUEST_PROGRAMS) build/guest/redirects
@@ -23,7 +23,7 @@ coverage:
 	@mk/coverage.sh $(COVERAGE) UNIT=$(COVERAGE)/unit 'HOST_CFLAGS=$(COVERAGE_CFLAGS)'
 
 .PHONY: lint-reproducible lint-licences lint-help
-# suture.efi, built a second time in another folder, is the same file
+# check that suture.efi, built a second time in another folder, is the same file
 lint-reproducible: $(IMAGE)/suture.efi
 	@echo "LINT reproducible"
 	@mk/check-reproducible.sh $< build/reproducible ARCH=$(ARCH) $(MUTATE:%=MUTATE=%)

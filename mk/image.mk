@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# suture.efi: the loader and the monitor in one position-independent image.
-# without an arch.mk only `make image` is of use: it says what is missing
+# suture.efi: the loader and the monitor in one position-independent image. Without an arch.mk
+# `make image` fails, and lists what is missing.
 -include arch/$(ARCH)/arch.mk
 
-# MUTATE=name: a monitor that leaves out one point of the check (monitor/lib/mutate.h), for tests
+# MUTATE=name: a monitor without one point of the check (monitor/lib/mutate.h), for tests
 IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
 O := $(IMAGE)/obj
 IMAGE_RULES := mk/flags.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
@@ -37,7 +37,7 @@ $(O)/%.o: %.S $(IMAGE_RULES)
 	@echo "CC $<"
 	$(Q)$(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) -D__ASSEMBLY__ -MD -MP -c $< -o $@
 
-# other people's code: our flags, not our warnings
+# code of the libraries: the monitor's flags without its warnings
 $(O)/deps/%.o: build/deps/%.c $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
@@ -47,8 +47,8 @@ $(IMAGE)/libdeps.a: $(IMAGE_DEPS_OBJ)
 	@rm -f $@
 	$(Q)$(AR) qcs $@ $^
 
-# --gc-sections keeps what the entry point reaches; the check below refuses an image that would
-# need more than adding its load address to some words
+# --gc-sections keeps only the sections that the entry point reaches; the check below refuses an
+# image with relocations other than relative ones
 $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/check-image.sh
 	@echo "LD $@"
 	$(Q)$(LD) -nostdlib -shared -Bsymbolic -znocombreloc -zmax-page-size=4096 --no-undefined --gc-sections \
@@ -62,8 +62,8 @@ $(IMAGE)/suture.efi: $(IMAGE)/suture.so mk/check-efi.sh
 		--target $(EFI_FORMAT) $< $@
 	$(Q)mk/check-efi.sh $@ $(OBJDUMP)
 
-# Whose code is in the image besides ours: libraries that are compiled or linked in, and the headers of
-# which functions are compiled in. Their licences ask for their notices to go with a binary.
+# Sources of other code in the image: libraries that are compiled or linked in, and headers whose
+# functions are compiled in. Their licences require that their notices accompany a binary.
 SYSTEM_PARTS := gnu-efi libstb-dev libzycore-dev
 NOTICES := $(foreach part,lwip zydis,$(part)=$(DEPS)/$(part)/debian/copyright) \
 	$(foreach part,$(SYSTEM_PARTS),$(part)=/usr/share/doc/$(part)/copyright)
@@ -76,7 +76,7 @@ $(IMAGE)/NOTICES: mk/notices.sh LICENSES/BSD-2-Clause.txt mk/image.mk
 ifneq ($(wildcard arch/$(ARCH)/arch.mk),)
 image: $(IMAGE)/suture.efi $(IMAGE)/NOTICES
 else
-# An architecture without a folder: what needs nothing of it compiles, and the rest cannot.
+# An architecture without a folder: only the sources that need none of its headers compile.
 image: $(filter $(O)/monitor/lib/%,$(IMAGE_OBJ)) $(if $(EFI),$(EFI_LIB)/libefi.a)
 	@missing=$$($(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) $(EFI_INCLUDES) -MM -MG \
 		$(filter %.c,$(IMAGE_SRC)) | grep -oE ' arch/[a-z_]+\.h' | sort -u) && \

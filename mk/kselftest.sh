@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# What `make check-kselftest` boots with: Linux's livepatch tests and samples from SOURCE
-# (mk/linux-source.sh), built unchanged against our headers for the guest kernel in GUEST, and the
-# programs of this Debian that the scripts call, as the file tree OUT/root.
+# Build the files with which `make check-kselftest` boots: Linux's livepatch tests and samples from
+# SOURCE (mk/linux-source.sh), built unchanged against our headers for the guest kernel in GUEST,
+# and the programs of this Debian that the scripts call, as the file tree OUT/root.
 #   mk/kselftest.sh OUT SOURCE GUEST AGENT
 # AGENT is the agent's suture.ko.
 set -eu

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The contract between the portable part and an architecture: the tables of docs/architecture.md and the
-tree say the same.
+"""Check that the tables of docs/architecture.md on the contract between the portable part and an
+architecture agree with the tree.
 
 - Each function that monitor/arch/*.h or arch/neutral/include/arch/*.h declares has a comment, and a row
   that names the file of each architecture that defines it; `-`: this architecture has none.
 - Each function of monitor/arch/upcalls.h has a comment, and a row that names the file that defines it; an
   architecture calls it.
-- An architecture includes nothing else of the portable part but what ALLOWED has, and the portable part
-  nothing from an architecture's folder.
+- An architecture includes only those headers of the portable part that ALLOWED lists. The portable part
+  includes nothing from an architecture's folder.
 """
 
 import os

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The include graph of monitor/, arch/, ctl/ and guest-agent/: prints each circle that is not allowed.
 
-A module is a .c and the .h of its name. In monitor/ no module and no folder may be in a circle, elsewhere
-no folder; what is allowed all the same is in ALLOWED, with its reason. core/ and lib/ include nothing
-above them.
+A module is a .c and the .h of its name. In monitor/ no module and no folder may be in a circle,
+elsewhere no folder may. ALLOWED lists the exceptions, with their reasons. core/ and lib/ include
+nothing above them.
 
     mk/lint-includes.py           check; exit status 1 if a rule is broken
     mk/lint-includes.py --show    which folder includes which, and how often

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Prints each static function of monitor/ whose name is one word: in a backtrace, and in a search, `drop` or
-`find` does not say of what. A name has a noun or a prefix as well, and so an underscore. Prints as well
-each function that the guide to the engine names and that is not in the file that it says."""
+"""Prints each static function of monitor/ whose name is a single word: in a backtrace or a search
+`drop` or `find` does not name its object. A name also has a noun or a prefix, and so an underscore.
+Prints as well each function that the guide to the engine names and that is not in the file that the
+guide gives."""
 
 import os
 import re

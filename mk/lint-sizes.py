@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The size of source files: none has more than MOST lines, and each that has more than LONG stands in
-REASONS with why it is one file. Prints each file that breaks this, and each reason that is not needed.
+"""The size of source files: none has more than MOST lines, and REASONS gives a reason for each that
+has more than LONG. Prints each file that violates this, and each reason that is not needed.
 
     mk/lint-sizes.py          check; exit status 1 if a rule is broken
 """

@@ -30,7 +30,7 @@ $(LINT)/neutral/%.o: %.c mk/lint.mk
 
 -include $(NEUTRAL_OBJ:.o=.d)
 
-.PHONY: lint lint-format lint-tree lint-includes lint-contract lint-sizes lint-docs lint-neutral lint-cppcheck lint-tidy
+.PHONY: lint lint-format lint-tree lint-neutral lint-cppcheck lint-tidy
 lint-format:
 	@echo "LINT format"
 	$(Q)clang-format --dry-run --Werror $(LINT_FILES)
@@ -40,21 +40,12 @@ lint-tree:
 	$(Q)mk/lint-tree.sh
 	$(Q)mk/lint-names.py
 
-lint-includes:
-	@echo "LINT includes"
-	$(Q)mk/lint-includes.py
-
-lint-sizes:
-	@echo "LINT sizes"
-	$(Q)mk/lint-sizes.py
-
-lint-docs:
-	@echo "LINT docs"
-	$(Q)mk/lint-docs.py
-
-lint-contract:
-	@echo "LINT contract"
-	$(Q)mk/lint-contract.py
+# each a script of its own
+SCRIPTED := lint-includes lint-sizes lint-docs lint-contract
+.PHONY: $(SCRIPTED)
+$(SCRIPTED): lint-%:
+	@echo "LINT $*"
+	$(Q)mk/lint-$*.py
 
 lint-neutral: $(NEUTRAL_OBJ)
 

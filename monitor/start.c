@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The start of the monitor, top to bottom, while the firmware lives. Every failure leaves the
- * machine as it was. arch_take_over() goes on in the ExitBootServices hook.
+ * The start of the monitor, from top to bottom, under the firmware. Every failure leaves the
+ * machine unchanged. arch_take_over() continues in the ExitBootServices hook.
  */
 #include <suture/abi.h>
 #include "agent/mailbox.h"

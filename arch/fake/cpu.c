@@ -214,7 +214,7 @@ void arch_service_wake(void)
 void arch_service_idle(u64 until_us)
 {
 	while (!__atomic_exchange_n(&machine.wake, false, __ATOMIC_ACQ_REL)) {
-		/* Frozen time: nothing else can happen before then. */
+		/* Time is frozen: no other event can occur before until_us. */
 		if (machine.frozen && machine.time_us < until_us)
 			machine.time_us = until_us;
 		if (arch_time_us() >= until_us)

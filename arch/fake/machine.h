@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Between the fake's own files. */
+/* Shared by the fake's files. */
 #ifndef FAKE_MACHINE_H
 #define FAKE_MACHINE_H
 

@@ -31,7 +31,7 @@ pa_t arch_pa(const void *p)
 
 void fake_memory_reset(void)
 {
-	/* Cheaper than writing 64 MiB of zeros before each test. */
+	/* Faster than writing 64 MiB of zeros before each test. */
 	if (madvise(ram, sizeof(ram), MADV_DONTNEED))
 		die("madvise failed", 0);
 	next_free = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* No cards: a test that needs one brings these functions itself. */
+/* There are no PCI devices. A test that needs one defines these functions itself. */
 #include "arch/device.h"
 #include "arch/service.h"
 

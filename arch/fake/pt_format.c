@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Page tables like no machine's: the address stands in bits 12 to 33, and each level has six bits
- * of its own for the rest. An entry read at the wrong level, or with the other format, aborts.
+ * Page tables in a format that no machine has: the address is in bits 12 to 33, and each level uses
+ * six other bits for the rest. Reading an entry at the wrong level, or in the other format, aborts.
  */
 #include "fake.h"
 #include "machine.h"
@@ -15,7 +15,7 @@ enum { VALID = 1, TABLE = 2, ATTR_SHIFT = 2 }; /* PT_* follow in four bits */
 #define FIELD_BITS  6
 #define MAX_LEVELS  5
 
-/* `turn` tells the formats apart: whose bits stand where. */
+/* `turn` is the format's offset of these bits. */
 static u32 field(u64 entry, u32 level, u32 turn)
 {
 	u32 shift = FIELD_SHIFT + FIELD_BITS * ((level + turn) % MAX_LEVELS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A machine that forgives nothing: what has been published of tables and code is kept apart from
- * memory, and compared with it.
+ * A machine that detects each missing publication. It keeps a copy of the published tables and code
+ * beside memory, and compares the two.
  */
 #include "arch/publish.h"
 #include "core/pause.h"
@@ -14,14 +14,17 @@
 
 #define MAX_BROKEN 64
 
-/* An entry that was valid: it may not be made again before its translations are gone. */
+/*
+ * An entry that was valid: it must not be made valid again before its translations have been
+ * invalidated.
+ */
 struct broken {
 	u64 *entry;
 	u64 former;
 	bool invalidated;
 };
 
-/* Of each place, what was there when it was last published. */
+/* For each byte of memory its value when it was last published. */
 static u8 published[FAKE_RAM_SIZE] __attribute__((aligned(PAGE_SIZE)));
 
 static struct {
@@ -131,7 +134,7 @@ static void break_entry(u64 *entry)
 		watch.broken[watch.nr_broken++] = (struct broken){entry, *entry, false};
 }
 
-/* Does the table translate as the block does, whose place it takes? */
+/* True if the table has the same translation as the block that it replaces. */
 static bool is_split(u64 block, u64 table)
 {
 	const struct pt_format *f = tables();
@@ -151,7 +154,7 @@ static bool may_replace(u64 old, u64 new)
 	       is_split(old, new);
 }
 
-/* A page that the guest can execute, in place of another one. */
+/* Check the code of an executable page that replaces another one. */
 static void check_code(u64 former, u64 new)
 {
 	u64 size = pt_level_size(tables(), 0), pa = target(new);
@@ -208,7 +211,10 @@ static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 	return 0;
 }
 
-/* Where the walk for addr ends: an address that is not the entry's invalidates something else. */
+/*
+ * The entry at which the walk for addr ends is invalidated: an invalidation by a wrong address
+ * affects another entry.
+ */
 static void invalidate(u64 addr, u64 size)
 {
 	struct broken *b;
@@ -224,7 +230,10 @@ static void invalidate(u64 addr, u64 size)
 
 /* ---- the whole ---- */
 
-/* Code of the monitor's; what is mapped to itself is the guest's business. */
+/*
+ * True if the leaf maps a page of the monitor. The guest itself publishes the code in pages with
+ * identity mapping.
+ */
 static bool is_copy(u64 leaf, u64 addr)
 {
 	u64 pa = target(leaf);
@@ -233,7 +242,7 @@ static bool is_copy(u64 leaf, u64 addr)
 	       (tables()->attrs(leaf, 0) & PT_EXEC);
 }
 
-/* addr: what the table's first entry translates. */
+/* addr: the address that the table's first entry translates. */
 static void check_tables(const u64 *table, u32 level, u64 addr)
 {
 	const struct pt_format *f = tables();
@@ -249,7 +258,7 @@ static void check_tables(const u64 *table, u32 level, u64 addr)
 	}
 }
 
-/* What is there already counts as published. */
+/* Record the present contents as published. */
 static void take_tables(const u64 *table, u32 level)
 {
 	publish(table, pt_entries(tables(), level) * sizeof(u64));

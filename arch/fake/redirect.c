@@ -11,7 +11,7 @@ static int refuse(struct redirect_obstacle *o, int err, u64 at, u32 kind)
 	return err;
 }
 
-/* The bytes that are there; nobody may have a breakpoint or probe on them. */
+/* Add a piece with the bytes that are there; they must hold no breakpoint or probe. */
 static int add(const struct redirect_request *q, struct redirect *r, struct redirect_obstacle *o)
 {
 	if (q->read(r->from, r->old, r->len))
@@ -39,7 +39,7 @@ static struct redirect jump(u64 from, u64 to, u32 lead)
 	return r;
 }
 
-/* The key whose first byte is where the jump would be. */
+/* The key whose first byte is among those of the jump. */
 static const struct suture_decl_site *find_key(const struct redirect_request *q, u64 from)
 {
 	for (u32 i = 0; i < q->nr_sites; i++)

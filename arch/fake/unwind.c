@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stacks like no machine's: a chain of records {address of the next, return address}. The first
- * record of a sleeping task is at its stack pointer; the last one is the two highest words of the
- * stack, and holds zeros. An odd address of the next one says that this code was interrupted, and
- * that the two words behind the record are its registers.
+ * Stacks in a format that no machine has: a chain of records {address of the next, return address}.
+ * The first record of a sleeping task is at its stack pointer; the last one is the two highest
+ * words of the stack, and holds zeros. If the address of the next record is odd, this code was
+ * interrupted, and the two words after the record are its registers.
  */
 #include "arch/unwind.h"
 #include "arch/upcalls.h"

@@ -7,7 +7,7 @@
 
 #define BUSY_SPINS 1000000
 
-/* Asked of the hardware each time: the guest may change the mode of its CPUs one by one. */
+/* Read from the hardware each time: the guest may change the mode of its CPUs one by one. */
 bool apic_is_x2(void)
 {
 	return rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC;
@@ -31,7 +31,7 @@ void apic_write(enum apic_register r, u32 value)
 		*mmio(r) = value;
 }
 
-/* The register takes the next one when this one is on its way (APM vol. 2, 16.5). */
+/* The ICR accepts the next interrupt when this one has been sent (APM vol. 2, 16.5). */
 static void wait_idle(void)
 {
 	for (u32 i = 0; i < BUSY_SPINS && (*mmio(APIC_ICR) & APIC_BUSY); i++)
@@ -43,7 +43,10 @@ void apic_send(u64 hwid, u32 icr)
 	u32 guest_destination;
 
 	if (apic_is_x2()) {
-		/* Not serializing: what the target shall see is stored before. */
+		/*
+		 * The write does not serialize: the barrier orders earlier stores before it, for
+		 * the target.
+		 */
 		arch_mb();
 		wrmsr(MSR_X2APIC + APIC_ICR / 16, hwid << 32 | icr);
 		return;

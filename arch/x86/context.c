@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest state of a CPU, as the consistency check wants it. */
+/* The guest state of a CPU, in the form that the consistency check uses. */
 #include "arch/cpu.h"
 #include "hv.h"
 #include "insn.h"
@@ -18,9 +18,9 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 	*ctx = (struct vcpu_context){.ip = v->rip, .sp = v->gpr[RSP], .user = v->cpl == 3};
 	ctx->sp_is_users = !ctx->user && !is_kernel(ctx->sp);
 	/*
-	 * In user mode the kernel's base is the one that SWAPGS will bring. In kernel mode it is
-	 * the active one, except between entry and SWAPGS. User code may have loaded anything into
-	 * its own: only addresses of its own half are certain not to be the kernel's.
+	 * In user mode the kernel's GS base is the inactive one, which SWAPGS loads. In kernel mode
+	 * it is the active one, except between entry and SWAPGS. User code may have loaded any
+	 * value into its own base: only an address in the user half is certainly not the kernel's.
 	 */
 	ctx->percpu_base = !ctx->user && is_kernel(v->gs_base) ? v->gs_base : v->kernel_gs_base;
 	if (ctx->percpu_base == v->gs_base && is_kernel(v->kernel_gs_base))
@@ -43,7 +43,10 @@ bool arch_vcpu_can_fetch(struct cpu *c)
 	return vcpu_fetch(c, 0, &code, 1) == 1;
 }
 
-/* The NMI that ended it leaves RIP behind the HLT; on the way back to it, it is before. */
+/*
+ * RIP is after the HLT if the kick has ended it, and at the HLT if the guest is about to execute
+ * it.
+ */
 enum vcpu_halt arch_vcpu_halt(struct cpu *c)
 {
 	u8 code[2] = {0};

@@ -4,7 +4,9 @@
 
 /* SDM vol. 3, 2.5; APM vol. 2, 3.1. */
 const struct cr_rule cr_rules[] = {
-	/* PE, MP, EM, TS, ET; WP, AM; NW, CD, PG: a guest is unrestricted, and caches are its own
+	/*
+	 * PE, MP, EM, TS, ET; WP, AM; NW, CD, PG: all modes are allowed, and the guest controls its
+	 * caches
 	 */
 	{0, PASS, 0x1full | CR0_WP | 1ull << 18 | CR0_NW | CR0_CD | CR0_PG},
 	/* VMX operation needs it set ("VMX-Fixed Bits in CR0") */
@@ -15,8 +17,11 @@ const struct cr_rule cr_rules[] = {
 	{4, PASS,
 	 1ull << 16 | 1ull << 17 | CR4_OSXSAVE | 1ull << 19 | CR4_SMEP | CR4_SMAP | CR4_PKE |
 		 1ull << 23 | 1ull << 24 | 1ull << 27},
-	/* Not listed: VMXE and SMXE (the monitor's; VMX operation holds VMXE set, and the guest is
-	 * to read 0), UINTR, LAM_SUP and FRED, which CPUID does not show, and all that is new. */
+	/*
+	 * Not listed: VMXE and SMXE (for the monitor alone; VMX operation needs VMXE set, and the
+	 * guest reads 0), UINTR, LAM_SUP and FRED, which CPUID does not show, and bits of later
+	 * processors.
+	 */
 };
 const u32 nr_cr_rules = ARRAY_SIZE(cr_rules);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's instruction at its RIP: no bytes come with an exit, so they are read as the CPU reads
- * them, through the page tables that it uses now. */
+/*
+ * The guest's instruction at its RIP. The exit does not supply its bytes, so they are read through
+ * the page tables that the CPU uses now.
+ */
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
 #include "guest/ram.h"
@@ -26,7 +28,7 @@ int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 		*ipa = IPA(va & 0xffffffff);
 		return 0;
 	}
-	/* 32-bit paging is for kernels that no redirect fits into. */
+	/* 32-bit paging is not supported: 32-bit kernels cannot be patched. */
 	if (!(v->efer & EFER_LMA))
 		return -EFAULT;
 	if (pt_walk(arch_guest_format(v->cr4 & CR4_LA57 ? 5 : 4), v->cr3 & 0x000ffffffffff000ull,
@@ -53,7 +55,7 @@ size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
 	return done;
 }
 
-/* Encoding order, which enum gpr has too. */
+/* Zydis numbers registers in encoding order, as enum gpr does. */
 static bool gpr_value(const struct vcpu *v, ZydisRegister reg, u64 *value)
 {
 	ZyanI8 id = ZydisRegisterGetId(reg);

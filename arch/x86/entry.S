@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * int arch_take_over(struct boot_info *bi): saves what the calling convention keeps, so that the
- * guest can be entered as if the call had returned. On failure the call does return.
+ * int arch_take_over(struct boot_info *bi): saves the callee-saved registers, so that the guest can
+ * be entered as if the call had returned. On failure the call does return.
  */
 	.section .text.arch_take_over, "ax"
 	.globl	arch_take_over

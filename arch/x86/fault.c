@@ -14,9 +14,9 @@ static bool is_contributory(int vector)
 }
 
 /*
- * #GP; but one that comes while another exception is delivered is a double fault, and one more ends
- * the CPU, as hardware has it (APM vol. 2, 8.2.9). So a guest whose tables cannot be walked does
- * not exit for ever.
+ * Inject #GP. If it occurs during the delivery of another exception it becomes a double fault, and
+ * then a shutdown, as on hardware (APM vol. 2, 8.2.9). Thus a guest whose tables cannot be walked
+ * does not repeat the exit for ever.
  */
 static void inject_gp(struct cpu *c)
 {
@@ -32,7 +32,7 @@ static void inject_gp(struct cpu *c)
 
 /* ---- writes that are emulated ---- */
 
-/* Decode what faulted; on failure the guest gets an exception. */
+/* Decode the instruction that faulted; on failure the guest gets an exception. */
 static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_insn *insn)
 {
 	if (!f->table_walk && !f->fetch && !vcpu_decode(c, insn))
@@ -69,7 +69,7 @@ static void hidden_access(struct cpu *c, const struct stage2_fault *f)
 {
 	struct guest_insn insn;
 
-	/* Nothing to write to. (REP forms are over with their first write: as good as any.) */
+	/* The write is dropped. The whole instruction is skipped, also one with REP. */
 	if (decode(c, f, &insn))
 		hv->skip(c, insn.len);
 }

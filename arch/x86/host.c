@@ -41,8 +41,9 @@ static u64 host_make_table(u64 pa, u32 level)
 }
 
 /*
- * What guests set too, as far as it does not matter here (no page of the monitor's is global or a
- * user's): emulators flush once more at each entry and exit when these bits differ.
+ * The monitor's CR4 has the bits that guests set too, as far as they have no effect here (the
+ * monitor has neither global nor user pages): emulators flush their TLB at each entry and exit
+ * where these bits differ.
  */
 static u64 choose_cr4(void)
 {
@@ -136,7 +137,7 @@ void host_load(struct cpu *c)
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
 	write_cr4(host_cr4);
 	wrmsr(MSR_PAT, PAT_RESET);
-	/* Again with the memory types that this PAT gives. */
+	/* Reload CR3, so that the memory types of this PAT apply. */
 	write_cr3(host_root());
 	load_segments(&c->arch->host);
 	wrmsr(MSR_GS_BASE, (u64)c->arch);

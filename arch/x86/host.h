@@ -32,7 +32,7 @@ struct host_cpu {
 	u64 stack_top; /* 16-byte aligned */
 };
 
-/* What isr.S saves. */
+/* The registers that isr.S saves. */
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
 	u64 vector, error;
@@ -45,8 +45,10 @@ void host_init(pa_t tables);
 /* Build a CPU's GDT, TSS and stacks. -ENOMEM. Boot CPU, in core_init. */
 int host_init_cpu(struct cpu *c);
 
-/* Make this CPU run in the monitor's environment; CR3 and EFER.NXE are there already when it comes
- * from the trampoline. On that CPU, interrupts off. */
+/*
+ * Make this CPU run in the monitor's environment; the trampoline has set CR3 and EFER.NXE already.
+ * On that CPU, interrupts off.
+ */
 void host_load(struct cpu *c);
 
 /* The root of the page tables, below 4 GiB. */

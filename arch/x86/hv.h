@@ -13,8 +13,8 @@
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, NR_GPRS };
 
 /*
- * The guest's registers that common code works with. hv->run() fills it at each exit, and takes
- * back gpr, rip and rflags; the rest is read only.
+ * The guest's registers that common code works with. hv->run() fills it at each exit, and loads
+ * gpr, rip and rflags from it at the next entry; the rest is read only.
  */
 struct vcpu {
 	u64 gpr[NR_GPRS];
@@ -25,12 +25,13 @@ struct vcpu {
 	bool long_code; /* CS.L: 64-bit code */
 	bool wide_code; /* CS.D: 32-bit code when not 64-bit */
 	u64 cs_base;
-	bool shadow; /* the last instruction holds interrupts back for one more (STI, MOV SS) */
+	bool shadow; /* interrupt shadow: the last instruction blocks interrupts for one more (STI,
+			MOV SS) */
 	/*
-	 * To be delivered at the next entry, or 0. After an exit it is the event that the exit
-	 * interrupted, unless its instruction runs again and brings it anew. SVM's EVENTINJ (APM
-	 * vol. 2, 15.20): the error code is in the upper half, the lower one is VMX's VM-entry
-	 * interruption information as well.
+	 * The event to be delivered at the next entry, or 0. After an exit it is the event whose
+	 * delivery the exit interrupted, unless its instruction runs again and raises it again.
+	 * SVM's EVENTINJ (APM vol. 2, 15.20): the error code is in the upper half, the lower one is
+	 * VMX's VM-entry interruption information as well.
 	 */
 	u64 event;
 };
@@ -64,7 +65,7 @@ enum syscall_msr {
 };
 extern const u32 syscall_msrs[NR_SYSCALL_MSRS];
 
-/* All that a CPU starts with in the guest (state.c makes it). */
+/* The state in which a CPU enters the guest first (state.c makes it). */
 struct guest_state {
 	u64 gpr[NR_GPRS];
 	u64 rip, rflags;
@@ -74,41 +75,41 @@ struct guest_state {
 	u64 syscall[NR_SYSCALL_MSRS];
 };
 
-/* What a single step leaves to do when it is done. */
+/* The work that is due after a single step. */
 enum step_reason {
 	STEP_NONE,
 	STEP_WRITE,  /* end the write to a shadowed page */
-	STEP_VENDOR, /* the vendor's own affair: SVM steps over the IRET of an NMI handler */
+	STEP_VENDOR, /* for the vendor's part: SVM steps over the IRET of an NMI handler */
 };
 
 struct arch_cpu {
-	struct cpu *self; /* first: cpu_this() finds it at GS:0 */
+	struct cpu *self; /* first: cpu_this() reads it at GS:0 */
 	struct vcpu vcpu;
 	struct host_cpu host;
 	void *hv; /* the vendor's part */
 
 	/* nmi.c. Written by any CPU: */
-	u32 kick;	 /* an NMI of ours is on its way */
-	u32 kicks_again; /* sent although one was on its way */
+	u32 kick;	 /* an NMI of the monitor has been sent and not arrived */
+	u32 kicks_again; /* NMIs sent while an earlier one had not arrived */
 	u32 guest_nmi;	 /* the guest sent this CPU an NMI */
 	u64 kick_us;
 	/* by this CPU: */
 	bool nmi_pending; /* to be injected */
 
 	/* smp.c. Written by any CPU: */
-	u32 init_requests;  /* by so many CPUs: leave the guest, a real INIT comes */
+	u32 init_requests;  /* number of CPUs that ask this one to leave the guest, so that they can
+			       send it a real INIT */
 	u32 stopped;	    /* leave it until the guest sends INIT (guest/kexec.c) */
 	u32 waits_for_sipi; /* the guest's INIT has been carried out */
 	u32 sipi_vector;    /* where the guest wants this CPU to start */
 	/* by this CPU: */
 	u32 alive; /* came out of the trampoline */
-	u32 quiet; /* out of the guest, and no kick is on its way */
+	u32 quiet; /* out of the guest, and no kick is in flight */
 
 	/* icr.c: logical destination, as the guest set it in this CPU's local APIC */
 	u32 ldr, dfr;
 
-	/* msr.c: what the guest's time stamp counter is ahead of the machine's, that of the monitor
-	 */
+	/* msr.c: guest's time stamp counter minus the machine's, which the monitor uses */
 	u64 tsc_offset;
 
 	enum step_reason step;
@@ -124,30 +125,36 @@ struct native_frame {
 struct pt_format;
 
 /*
- * One vendor's virtualization. Where the two differ in kind, the comment says what it is on either.
- * SVM: APM vol. 2, chapter 15. VMX: SDM vol. 3, part "Virtual Machine Extensions", whose sections
- * are given by title, for their numbers change with the editions.
+ * One vendor's virtualization. Where SVM and VMX differ, the comment describes both. SVM: APM vol.
+ * 2, chapter 15. VMX: SDM vol. 3, part "Virtual Machine Extensions"; its sections are cited by
+ * title, since their numbers change with the editions.
  */
 struct hv_ops {
 	const char *name;
 	u32 hypercall_insn; /* enum suture_hypercall_insn */
 
-	/* Can this machine do it? 0, or negative errno with `why`; -ENODEV: it is the other
-	 * vendor's. What could keep enable() from working is found here (VMX: FEATURE_CONTROL, the
-	 * capability MSRs). Boot CPU, native. */
+	/*
+	 * Does this machine support it? 0, or negative errno with `why`; -ENODEV: the processor is
+	 * the other vendor's. Reports all that would make enable() fail (VMX: FEATURE_CONTROL, the
+	 * capability MSRs). Boot CPU, native.
+	 */
 	int (*probe)(char *why, size_t why_size);
 	/* The format of stage 2: NPT or EPT, with the leaves that this machine can have. Any CPU,
 	 * after probe(). */
 	const struct pt_format *(*stage2_format)(void);
-	/* Allocate what all CPUs share, and then what one needs. -ENOMEM. Boot CPU, in core_init.
+	/*
+	 * Allocate the structures that all CPUs share, and (setup_cpu) those of one CPU. -ENOMEM.
+	 * Boot CPU, in core_init.
 	 */
 	int (*setup)(void);
 	int (*setup_cpu)(struct cpu *c);
 	/* Guest access to these ports exits. Boot CPU, in core_init, after setup(). */
 	void (*intercept_ports)(u16 first, u16 count);
-	/* So do reads, writes or both of this MSR; one that the bitmap does not cover exits anyway.
-	 * After setup(); also on a guest CPU, in its exit: for its next entry, and for other CPUs
-	 * some time after. */
+	/*
+	 * Guest reads, writes or both of this MSR exit; an MSR that the bitmap does not cover exits
+	 * anyway. After setup(); also on a guest CPU, in its exit: takes effect at its next entry,
+	 * on other CPUs some time later.
+	 */
 	void (*intercept_msr)(u32 msr, bool read, bool write);
 
 	/*
@@ -164,36 +171,40 @@ struct hv_ops {
 	/* Enter the guest, leave it, handle the exit. On that CPU. */
 	enum exit_class (*run)(struct cpu *c);
 	/*
-	 * The monitor's handler has taken an NMI, which may have been a kick: have the next entry
-	 * end at once with nmi_exit(), after the event that it injects. On that CPU, in that
+	 * The monitor's handler has taken an NMI, which may have been a kick: make the next entry
+	 * exit at once to nmi_exit(), after the event that it injects. On that CPU, in that
 	 * handler. (VMX: the preemption timer at 0, "VMX-Preemption Timer"; exits by it call
-	 * nmi_exit().) NULL: NMIs wait for the next entry, and end it by themselves (SVM: GIF is
-	 * clear, 15.17).
+	 * nmi_exit().) NULL: NMIs stay pending until the next entry, and cause an exit then (SVM:
+	 * GIF is clear, 15.17).
 	 */
 	void (*force_exit)(struct cpu *c);
 
 	/* Advance over the instruction that caused the exit, of len bytes. */
 	void (*skip)(struct cpu *c, u32 len);
 	/*
-	 * True: the guest can take an NMI at the next entry, and the caller injects one. Else the
-	 * guest is left as soon as it can, by any exit. (SVM: its handler's IRET, stepped
-	 * over, 15.9; or a kick of its own if an event is in the way. VMX: NMI-window exiting, for
-	 * blocking by NMI, STI and MOV SS alike.)
+	 * True: the guest can take an NMI at the next entry, and the caller injects one. False: the
+	 * guest exits, by any exit, as soon as it can take one. (SVM: its handler's IRET, stepped
+	 * over, 15.9; or a kick to itself if an event must be delivered first. VMX: NMI-window
+	 * exiting, for blocking by NMI, STI and MOV SS alike.)
 	 */
 	bool (*nmi_window)(struct cpu *c);
 	/* Run one instruction with interrupts held back; then vcpu_step_done() is called. (SVM: TF;
 	 * VMX: "Monitor Trap Flag".) */
 	void (*step_begin)(struct cpu *c);
-	/* Undo that; completed: the instruction has, so that flags it has loaded stay. */
+	/*
+	 * End the single step. completed: the instruction has completed, and the flags that it has
+	 * loaded stay.
+	 */
 	void (*step_end)(struct cpu *c, bool completed);
-	/* EFER as the guest is to see it; written values are checked by the caller. */
+	/* Set EFER as the guest sees it; the caller has checked the value. */
 	void (*set_efer)(struct cpu *c, u64 efer);
-	/* LSTAR, where SYSCALL goes in 64-bit mode; a canonical address. */
+	/* Set LSTAR, the entry point of SYSCALL in 64-bit mode; a canonical address. */
 	void (*set_lstar)(struct cpu *c, u64 lstar);
 	/*
-	 * The guest writes an MTRR: write it, and have stage 2 follow. 0 or -EIO. On that CPU, in
-	 * its exit. NULL: stage 2 heeds the processor's MTRRs by itself, and the guest writes them
-	 * (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and Memory Typing").
+	 * The guest writes an MTRR: write it, and change the memory types of stage 2 accordingly. 0
+	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, and the
+	 * guest writes them directly (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and
+	 * Memory Typing").
 	 */
 	int (*set_mtrr)(struct cpu *c, u32 msr, u64 value);
 };
@@ -201,13 +212,15 @@ struct hv_ops {
 /* pt_format.c */
 const struct pt_format *npt_format(void);
 
-/* vendor.c chooses among them: the one that this machine has. */
+/* vendor.c chooses the one that this machine has. */
 extern const struct hv_ops svm_ops;
 extern const struct hv_ops *hv;
-/* Choose it. 0, or negative errno with the reason of the vendor that came nearest. Boot CPU. */
+/*
+ * Choose it. 0, or negative errno with the reason of the vendor whose processor this is. Boot CPU.
+ */
 int vendor_find(char *why, size_t why_size);
 
-/* start.c: what the boot told us; in the monitor's memory. */
+/* start.c: the boot part's description of the machine; in the monitor's memory. */
 extern struct boot_info *machine;
 
 /* ---- vcpu.c: exits that the vendors share. On the CPU, in its exit. ---- */
@@ -215,9 +228,9 @@ extern struct boot_info *machine;
 /* Enter the guest and never come back. State CPU_GUEST; nothing of the caller is needed again. */
 _Noreturn void vcpu_loop(struct cpu *c);
 
-/* Have the exception taken at the next entry. */
+/* Inject the exception at the next entry. */
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error);
-/* The vector of the exception that the exit kept from being delivered, or -1. */
+/* The vector of the exception whose delivery the exit interrupted, or -1. */
 int vcpu_undelivered(const struct cpu *c);
 
 void vcpu_cpuid(struct cpu *c, u32 len);
@@ -225,16 +238,17 @@ void vcpu_cpuid(struct cpu *c, u32 len);
 void vcpu_xsetbv(struct cpu *c, u32 len);
 void vcpu_invd(struct cpu *c, u32 len);
 void vcpu_hypercall(struct cpu *c, u32 len);
-/* msr.c: have what the table lists exit. Boot CPU, in core_init, after hv->setup(). */
+/* msr.c: intercept the MSRs that the table lists. Boot CPU, in core_init, after hv->setup(). */
 void msr_init(void);
-/* RDMSR and WRMSR of what the bitmap intercepts or does not cover. */
+/* RDMSR and WRMSR of MSRs that the bitmap intercepts or does not cover. */
 enum exit_class vcpu_rdmsr(struct cpu *c, u32 len);
 enum exit_class vcpu_wrmsr(struct cpu *c, u32 len);
 /* A triple fault: log and reset the machine, as chipsets do. */
 _Noreturn void vcpu_shutdown(struct cpu *c);
 /*
- * Its state cannot be run: mark the CPU dead, log all there is, and halt. The other CPUs go on, and
- * the operator sees which one does not; `cause` as for cpu_mark_dead(), `what` in words.
+ * The guest state of c cannot be entered again: mark the CPU dead, log its registers, and halt. The
+ * other CPUs go on, and the operator sees which one is dead; `cause` as for cpu_mark_dead(), `what`
+ * describes it.
  */
 _Noreturn void vcpu_die(struct cpu *c, const char *cause, const char *what, u64 code, u64 info1,
 			u64 info2);
@@ -259,7 +273,7 @@ struct guest_insn {
 	u32 len;
 	bool store; /* a plain MOV to memory */
 	u32 size;   /* of the operand, bytes */
-	u64 value;  /* that it stores */
+	u64 value;  /* the value that it stores */
 };
 
 /*
@@ -276,18 +290,22 @@ size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len);
 void nmi_in_monitor(struct cpu *c);
 /* An NMI exit; its NMI has been drained. */
 enum exit_class nmi_exit(struct cpu *c);
-/* Mark that the guest wants c to have an NMI; any CPU. */
+/* Send the guest's NMI to c. Any CPU. */
 void nmi_send_guest(struct cpu *self, struct cpu *c);
-/* Before entry: inject what is due. */
+/* Inject a pending NMI. Before each entry. */
 void nmi_deliver(struct cpu *c);
 
 /* ---- state.c ---- */
 
-/* The state of this CPU now, as the caller of core_take_over() is to find it. Boot CPU, on the
- * firmware's tables. */
+/*
+ * The present state of this CPU, in which the caller of arch_take_over() continues as the guest.
+ * Boot CPU, on the firmware's tables.
+ */
 void state_capture(struct guest_state *s, const struct native_frame *frame);
-/* That of a CPU that got a SIPI after INIT; cr0: what it had (APM vol. 2, 14.1.3 and 16.5; SDM
- * vol. 3, "Processor State After Reset"). On that CPU. */
+/*
+ * The state of a CPU that got a SIPI after INIT; cr0: its value before (APM vol. 2, 14.1.3 and
+ * 16.5; SDM vol. 3, "Processor State After Reset"). On that CPU.
+ */
 void state_reset(struct guest_state *s, u8 vector, u64 cr0);
 
 #endif

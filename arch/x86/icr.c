@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interprocessor interrupts of the guest (APM vol. 2, 16.5). INIT and SIPI are the monitor's to
- * carry out; NMIs must not be mixed up with kicks; and none may reach the service CPU. Everything
- * else, nearly all, goes to the hardware as it is.
+ * Interprocessor interrupts of the guest (APM vol. 2, 16.5). The monitor carries out INIT and SIPI.
+ * The guest's NMIs must not be mixed up with kicks. No interrupt of the guest may reach the service
+ * CPU. All others, the vast majority, go to the hardware unchanged.
  */
 #include "apic.h"
 #include "core/log.h"
@@ -13,7 +13,7 @@
 
 #define X2_BROADCAST 0xffffffffu
 
-/* Does the logical destination mean this CPU? (16.6.1) */
+/* True if the logical destination includes this CPU. (16.6.1) */
 static bool logical_match(const struct cpu *c, u32 destination, bool x2)
 {
 	u32 ldr, id = (u32)c->hwid;
@@ -33,7 +33,7 @@ static bool is_broadcast(u32 destination, bool x2)
 	return destination == (x2 ? X2_BROADCAST : 0xffu);
 }
 
-/* Is the guest CPU c among those that this ICR value means? */
+/* True if the guest CPU c is a target of this ICR value. */
 static bool is_target(const struct cpu *self, const struct cpu *c, u32 icr, u32 destination,
 		      bool x2)
 {
@@ -52,7 +52,7 @@ static bool is_target(const struct cpu *self, const struct cpu *c, u32 icr, u32 
 	return c->hwid == destination;
 }
 
-/* Could the hardware, given this value, disturb the service CPU? */
+/* True if the hardware, given this value, would interrupt the service CPU. */
 static bool reaches_service_cpu(u32 icr, u32 destination, bool x2)
 {
 	const struct cpu *s = &cpus[machine->service_cpu];
@@ -91,7 +91,7 @@ bool icr_filter(struct cpu *self, u32 icr, u32 destination, bool x2)
 
 	if (!ours && !reaches_service_cpu(icr, destination, x2))
 		return true;
-	/* INIT level de-assert: only the arbitration of long-gone buses heeds it. */
+	/* INIT level de-assert: only the arbitration of early APIC buses uses it. */
 	if (mode == APIC_INIT && (icr & APIC_LEVEL) && !(icr & APIC_ASSERT))
 		return false;
 	if (ours)
@@ -101,13 +101,13 @@ bool icr_filter(struct cpu *self, u32 icr, u32 destination, bool x2)
 
 		if (c->id == machine->service_cpu || !is_target(self, c, icr, destination, x2))
 			continue;
-		/* Others do not run: they have nothing to be interrupted. */
+		/* CPUs in other states do not run the guest: there is nothing to interrupt. */
 		if (!(mode == APIC_INIT || mode == APIC_SIPI) && state != CPU_GUEST &&
 		    state != CPU_HELD)
 			continue;
 		deliver(self, c, icr);
 		if (mode == APIC_LOWEST)
-			break; /* one of them */
+			break; /* lowest priority: one target gets it */
 	}
 	return false;
 }
@@ -116,7 +116,7 @@ enum exit_class apic_guest_write(struct cpu *self, u32 offset, u32 value)
 {
 	switch (offset) {
 	case APIC_ID:
-		/* Which CPU is which stands in the tables that the guest read: it stays so. */
+		/* The guest has read the APIC IDs in the ACPI tables: they do not change. */
 		return EXIT_IRQCHIP;
 	case APIC_LDR:
 		self->arch->ldr = value;

@@ -8,8 +8,11 @@
 /* The guest writes `value` to the xAPIC register at `offset`. On its CPU, in its exit. */
 enum exit_class apic_guest_write(struct cpu *self, u32 offset, u32 value);
 
-/* The guest writes the ICR: low half and destination (8 bits, or 32 in x2APIC mode). True if it may
- * go to the hardware as it is, else all is done. On its CPU, in its exit. */
+/*
+ * The guest writes the ICR: low half and destination (8 bits, or 32 in x2APIC mode). True if the
+ * caller is to write it to the hardware unchanged; false: it has been handled. On its CPU, in its
+ * exit.
+ */
 bool icr_filter(struct cpu *self, u32 icr, u32 destination, bool x2);
 
 #endif

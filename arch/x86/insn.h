@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Instructions that C has no name for, and the bits and numbers that go with them. */
+/* Instructions that C cannot express, with the bits and numbers that they use. */
 #ifndef X86_INSN_H
 #define X86_INSN_H
 
@@ -24,7 +24,7 @@
 #define CR4_SMAP    (1ull << 21)
 #define CR4_PKE	    (1ull << 22)
 
-/* Of the states of XCR0 those that are known; APX (19) is not. */
+/* The states of XCR0 that the monitor knows; APX (19) is not one of them. */
 #define XCR0_X87       (1u << 0)
 #define XCR0_SSE       (1u << 1)
 #define XCR0_AVX       (1u << 2)
@@ -62,7 +62,7 @@
 
 #define MSR_TSC		    0x10
 #define MSR_APIC_BASE	    0x1b
-#define MSR_FEATURE_CONTROL 0x3a /* Intel's, as all with no other word */
+#define MSR_FEATURE_CONTROL 0x3a /* Intel's, as all without another note */
 #define MSR_TSC_ADJUST	    0x3b
 #define MSR_SMM_MONITOR_CTL 0x9b
 #define MSR_SYSENTER_CS	    0x174

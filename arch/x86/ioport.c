@@ -9,8 +9,10 @@ void vcpu_io(struct cpu *c, u16 port, u32 size, bool in)
 	u64 mask = size == 4 ? 0xffffffffull : (1ull << 8 * size) - 1;
 	u32 value = ~0u;
 
-	/* An access that begins at CF8h to CFBh and is not the address register's own (CF9h is the
-	 * reset control) goes where it always went. */
+	/*
+	 * An access at CF8h to CFBh that is not one of the 32-bit address register (CF9h is the
+	 * reset control) goes to the hardware.
+	 */
 	if (port >= PCI_ADDRESS_PORT && port < PCI_DATA_PORT + 4)
 		value = pci_guest_port(port, size, in, (u32)(*rax & mask));
 	if (!in)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Entry points of all vectors, and the two instructions that may fault on purpose. */
+/* Entry points of all vectors, and the two instructions whose faults are handled. */
 #include "host.h"
 
 	.section .text.isr, "ax"
 
-/* Each is 16 bytes long; trap_init() counts on it. An error code of zero where the CPU pushes none,
-   so that struct trap_frame is always the same (APM vol. 2, 8.2). */
+/* Each stub is 16 bytes long; trap_init() relies on it. Where the CPU pushes no error code the stub
+   pushes zero, so that struct trap_frame is always the same (APM vol. 2, 8.2). */
 	.balign 16
 	.hidden isr_stubs
 	.globl isr_stubs
@@ -91,8 +91,8 @@ msr_failed:
 	mov	$-5, %eax	/* -EIO */
 	ret
 
-/* void idle_halt(void): interrupts on, and halt. Whatever interrupts between STI and HLT must skip
-   the HLT, which may have lost its wake-up: see trap_handle(). */
+/* void idle_halt(void): enable interrupts and halt. After an interrupt or NMI between STI and HLT,
+   which may have been the wake-up, the HLT is skipped: see trap_handle(). */
 	.globl idle_halt, idle_halt_insn
 	.hidden idle_halt, idle_halt_insn
 idle_halt:

@@ -34,7 +34,7 @@ static u64 mix(u64 x)
 	return x ^ x >> 33;
 }
 
-/* The time that CPUID takes, which traps or not, varies with all that the machine does. */
+/* The time that CPUID takes, with or without an exit, varies with the machine's other activity. */
 static u64 jitter(void)
 {
 	static u64 state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MSRs: what the guest sees of them and may write. */
+/* MSRs: the values that the guest reads, and those that it may write. */
 #include "apic.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -12,8 +12,8 @@
 /* ---- time ---- */
 
 /*
- * The time stamp counter is the monitor's clock too: what the guest writes is an offset of that CPU
- * alone, in RDTSC, RDTSCP and here.
+ * The monitor uses the time stamp counter as its clock. A guest's write therefore only changes an
+ * offset of that CPU, which RDTSC, RDTSCP and RDMSR add.
  */
 static int get_tsc(struct cpu *c, u32 msr, u64 *value)
 {
@@ -37,7 +37,10 @@ static int set_tsc(struct cpu *c, u32 msr, u64 value)
 	return 0;
 }
 
-/* The APIC's timer goes by the machine's counter; 0 stops it. (No AMD processor has this mode.) */
+/*
+ * The APIC's timer compares with the machine's counter; 0 stops it. (No AMD processor has this
+ * mode.)
+ */
 static int get_tsc_deadline(struct cpu *c, u32 msr, u64 *value)
 {
 	int err = rdmsr_safe(msr, value);
@@ -54,7 +57,10 @@ static int set_tsc_deadline(struct cpu *c, u32 msr, u64 value)
 
 #define FN7_EBX_TSC_ADJUST (1u << 1)
 
-/* Its writes move the counter by as much, and the other way round. */
+/*
+ * A write of TSC_ADJUST moves the counter by the difference, and a write of the counter moves
+ * TSC_ADJUST.
+ */
 static int machine_tsc_adjust(u64 *value)
 {
 	if (cpuid(0, 0).eax < 7 || !(cpuid(7, 0).ebx & FN7_EBX_TSC_ADJUST))
@@ -92,13 +98,15 @@ static int get_efer(struct cpu *c, u32 msr, u64 *value)
 	return 0;
 }
 
-/* Which bits of EFER the guest sees this processor to have: VMRUN takes no others but SVME (APM
- * vol. 2, 15.5.1). */
+/*
+ * The bits of EFER that the guest sees this processor to support: VMRUN accepts only these and SVME
+ * (APM vol. 2, 15.5.1).
+ */
 static u64 efer_bits(void)
 {
 	static const struct {
 		u64 bit;
-		u32 leaf, feature; /* CPUID says so in this register of the leaf */
+		u32 leaf, feature; /* the bit of CPUID that reports it: leaf, register, bit */
 		enum cpuid_register reg;
 	} optional[] = {
 		{EFER_FFXSR, 0x80000001, 1u << 25, D},	{EFER_TCE, 0x80000001, 1u << 17, C},
@@ -129,7 +137,7 @@ static int set_efer(struct cpu *c, u32 msr, u64 value)
 		return -EIO;
 	if ((v->cr0 & CR0_PG) && ((value ^ v->efer) & EFER_LME))
 		return -EIO;
-	/* LMA is the processor's own. */
+	/* The processor sets LMA. */
 	hv->set_efer(c, (value & ~EFER_LMA) | (v->efer & EFER_LMA));
 	return 0;
 }
@@ -206,21 +214,23 @@ static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 
 /* clang-format off */
 const struct msr_rule msr_rules[] = {
-	/* the guest's counter is an offset from the monitor's clock (APM vol. 2, 15.5.1; SDM vol. 3,
-	 * "Time-Stamp Counter Offset") */
+	/*
+	 * the guest's counter has an offset from the monitor's clock (APM vol. 2, 15.5.1; SDM vol.
+	 * 3, "Time-Stamp Counter Offset")
+	 */
 	{ONE(MSR_TSC), EMULATE, EMULATE, ALWAYS, get_tsc, set_tsc},
-	/* where the APIC is mapped stays: its page is write-protected (APM vol. 2, 16.3.1) */
+	/* the APIC's address must not change: its page is write-protected (APM vol. 2, 16.3.1) */
 	{ONE(MSR_APIC_BASE), PASS, MIRROR, ALWAYS, NULL, set_apic_base},
 	/* reads as locked with VMX, SMX and SGX off (SDM vol. 3, "Enabling and Entering VMX
 	 * Operation") */
 	{ONE(MSR_FEATURE_CONTROL), MIRROR, REFUSE, ALWAYS, get_feature_control, NULL},
-	/* moves the counter (SDM vol. 3, "IA32_TSC_ADJUST Support") */
+	/* a write moves the counter (SDM vol. 3, "IA32_TSC_ADJUST Support") */
 	{ONE(MSR_TSC_ADJUST), EMULATE, EMULATE, ALWAYS, get_tsc_adjust, set_tsc_adjust},
 	/* belongs to VMX (SDM vol. 3, "Dual-Monitor Treatment") */
 	{ONE(MSR_SMM_MONITOR_CTL), HIDDEN},
 	/* CPUID does not show FRED (SDM vol. 3, "FRED MSRs") */
 	{MSR_FRED, 0x1d4, HIDDEN},
-	/* EPT ignores MTRRs (SDM vol. 3, "EPT and Memory Typing"); NPT heeds them (APM 15.25.8) */
+	/* EPT ignores MTRRs (SDM vol. 3, "EPT and Memory Typing"); NPT uses them (APM 15.25.8) */
 	{MSR_MTRR_VARIABLE, 0x21f, MTRR_WRITTEN},
 	{MSR_MTRR_FIXED, 0x26f, MTRR_WRITTEN},
 	{ONE(MSR_MTRR_DEFAULT), MTRR_WRITTEN},
@@ -228,25 +238,27 @@ const struct msr_rule msr_rules[] = {
 	{MSR_VMX, 0x493, HIDDEN},
 	/* CPUID does not show processor trace (SDM vol. 3, "Intel Processor Trace") */
 	{MSR_RTIT, 0x587, HIDDEN},
-	/* goes by the machine's counter (SDM vol. 3, "TSC-Deadline Mode") */
+	/* compares with the machine's counter (SDM vol. 3, "TSC-Deadline Mode") */
 	{ONE(MSR_TSC_DEADLINE), EMULATE, EMULATE, TSC_MOVED, get_tsc_deadline, set_tsc_deadline},
-	/* INIT, SIPI and NMI are the monitor's to carry out (APM vol. 2, 16.5 and 16.13) */
+	/* the monitor carries out INIT, SIPI and NMI (APM vol. 2, 16.5 and 16.13) */
 	{ONE(X2APIC_ICR), PASS, MIRROR, ALWAYS, NULL, set_x2apic_icr},
 	/* CPUID does not show user interrupts (SDM vol. 3, "User Interrupts") */
 	{MSR_UINTR, 0x98a, HIDDEN},
-	/* SVME must be set and not be seen (APM vol. 2, 15.4 and 15.5.1) */
+	/* SVME must be set, and the guest must not see it (APM vol. 2, 15.4 and 15.5.1) */
 	{ONE(MSR_EFER), EMULATE, EMULATE, ALWAYS, get_efer, set_efer},
-	/* where the system call entry is tells a kernel from the next (guest/kexec.c) */
+	/* the address of the system call entry identifies the kernel (guest/kexec.c) */
 	{ONE(MSR_LSTAR), PASS, MIRROR, ALWAYS, NULL, set_lstar},
 	/* CPUID does not show SVM: all that belongs to it (APM vol. 2, 15.29 and 15.30) */
 	{ONE(MSR_TSC_RATIO), HIDDEN},
-	/* memory encryption stays as the firmware left it: stage 2 has no bit for it (APM vol. 2,
-	 * 7.10 and 15.36) */
+	/*
+	 * the firmware's setting of memory encryption must stay: stage 2 does not set its bit (APM
+	 * vol. 2, 7.10 and 15.36)
+	 */
 	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, set_syscfg},
 	{ONE(MSR_VM_CR), HIDDEN},
 	{MSR_VM_HSAVE_PA, MSR_SVM_KEY, HIDDEN},
 	{ONE(MSR_AVIC_DOORBELL), HIDDEN},
-	/* nor memory encryption of guests (APM vol. 2, 15.34) */
+	/* CPUID does not show memory encryption of guests (APM vol. 2, 15.34) */
 	{ONE(MSR_VMPAGE_FLUSH), HIDDEN},
 	{MSR_SEV, 0xc0010133, HIDDEN},
 };

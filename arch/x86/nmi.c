@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NMIs: our kicks, the guest's own, and those from outside.
+ * NMIs: the monitor's kicks, the guest's own, and those of the machine.
  *
  * NMIs carry no reason and merge in the hardware, so the reason is in memory. `kick` is set before
- * the NMI is sent and cleared after it was drained, and nobody sends a second one while it is set:
- * so each of our NMIs meets a set flag, and one that meets a cleared flag came from outside. (One
- * from outside that meets our flag is taken for the kick, and the kick's own NMI, which comes
- * then, for the one from outside: the count is right.)
+ * the NMI is sent and cleared after it was drained, and no CPU sends a second one while it is set:
+ * so each kick finds the flag set, and an NMI that finds it cleared comes from the machine. (If one
+ * from the machine finds it set, it counts as the kick, and the kick that arrives later counts as
+ * the machine's: the numbers are right.)
  */
 #include "apic.h"
 #include "arch/cpu.h"
@@ -17,12 +17,16 @@
 #include "insn.h"
 
 /*
- * A kick that took this long may be lost (the firmware's SMM can swallow NMIs), and is sent again.
- * When it was only late, one of the two meets a cleared flag: that is what `kicks_again` is for.
+ * A kick that has not arrived after this time may be lost (an NMI can be lost in the firmware's
+ * SMM), and is sent again. If the first one was only late, the second one finds the flag cleared:
+ * `kicks_again` counts such NMIs, so that they are not taken for the machine's.
  */
 #define KICK_LOST_US 100000
 
-/* Others are in the monitor, or in the trampoline with no descriptor tables for an NMI. */
+/*
+ * CPUs in other states are in the monitor, or in the trampoline without descriptor tables for an
+ * NMI.
+ */
 static bool can_be_kicked(const struct cpu *c)
 {
 	u32 state = __atomic_load_n(&c->state, __ATOMIC_SEQ_CST);
@@ -45,7 +49,7 @@ void arch_kick(struct cpu *c)
 		__atomic_fetch_add(&a->kicks_again, 1, __ATOMIC_SEQ_CST);
 	}
 	WRITE_ONCE(a->kick_us, now);
-	/* Has it left meanwhile? Pairs with drain_kicks(). */
+	/* It may have left meanwhile. Pairs with drain_kicks(). */
 	if (!can_be_kicked(c)) {
 		__atomic_store_n(&a->kick, 0, __ATOMIC_SEQ_CST);
 		return;
@@ -62,14 +66,14 @@ void nmi_send_guest(struct cpu *self, struct cpu *c)
 
 void nmi_in_monitor(struct cpu *c)
 {
-	/* Nobody else will look: nmi_exit() is for NMIs that end the guest's turn. */
+	/* nmi_exit() does not run here: it handles NMIs that cause a VM exit. */
 	if (c->state == CPU_PARKED || c->state == CPU_DEAD)
 		__atomic_store_n(&c->arch->kick, 0, __ATOMIC_SEQ_CST);
 	else if (hv->force_exit && can_be_kicked(c))
 		hv->force_exit(c);
 }
 
-/* True if the NMI that has come is one of ours. */
+/* True if the NMI that has arrived is a kick. */
 static bool take_kick(struct arch_cpu *a)
 {
 	if (__atomic_exchange_n(&a->kick, 0, __ATOMIC_SEQ_CST))
@@ -86,9 +90,10 @@ enum exit_class nmi_exit(struct cpu *c)
 	u8 code;
 
 	/*
-	 * An NMI between STI and HLT, which Linux's idle loop relies on being one: the processor
-	 * may forget that STI held interrupts back, take one before the HLT, and then sleep
-	 * although it was the wake-up. A HLT that ends early is always allowed.
+	 * An NMI between STI and HLT. Linux's idle loop relies on no interrupt being taken between
+	 * them. The NMI may end the interrupt shadow of STI: then an interrupt is taken before the
+	 * HLT, and the CPU halts although that interrupt was its wake-up. Skipping the HLT is safe,
+	 * since a HLT may end early at any time.
 	 */
 	if (a->vcpu.shadow && vcpu_fetch(c, 0, &code, 1) == 1 && code == 0xf4)
 		hv->skip(c, 1);
@@ -97,7 +102,9 @@ enum exit_class nmi_exit(struct cpu *c)
 		a->nmi_pending = true;
 		return EXIT_OTHER;
 	}
-	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
+	/*
+	 * When the kernel has been replaced, CPUs that the old one left halted must not be woken to
+	 * run in memory that the new kernel uses.
 	 */
 	if (!a->step)
 		kexec_kicked(c);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unwinding by the guest's ORC tables: for each address of its text they say where the caller's
- * stack pointer, return address and frame pointer are. Linux: Documentation/x86/orc-unwinder.rst,
- * and the layout of struct orc_entry in asm/orc_types.h of 6.1, of 6.4 and of 7.0.
+ * Unwinding by the guest's ORC tables: for each address of its text they give the places of the
+ * caller's stack pointer, return address and frame pointer. Linux:
+ * Documentation/x86/orc-unwinder.rst, and the layout of struct orc_entry in asm/orc_types.h of 6.1,
+ * of 6.4 and of 7.0.
  *
- * Beyond what Linux's unwinder asks for, a return address must stand behind a call instruction:
- * those that tracers replaced (kretprobes, function graph) do not, and end the unwinding. And the
- * end must be where a task's stack begins: a hint "nothing above" anywhere else is not believed.
+ * Two conditions go beyond Linux's unwinder. A return address must follow a call instruction: those
+ * that tracers have replaced (kretprobes, function graph) do not, and end the unwinding as
+ * unreliable. An ORC entry that marks the end of the stack is accepted only at the top of a task's
+ * stack.
  */
 #include "arch/unwind.h"
 #include "arch/upcalls.h"
@@ -14,7 +16,7 @@
 #include "guest/module.h"
 #include "guest/unwind.h"
 
-/* As Linux numbered them before 7.0. */
+/* Linux's numbers before 7.0. */
 enum orc_reg {
 	ORC_REG_UNDEFINED = 0,
 	ORC_REG_PREV_SP = 1,
@@ -55,10 +57,10 @@ enum {
 
 enum { IRET_IP = 0, IRET_CS = 8, IRET_SP = 24, IRET_SIZE = 40 };
 
-/* Where struct vcpu_context has them. */
+/* Their indices in struct vcpu_context. */
 enum { CTX_AX = 0, CTX_DX = 2, CTX_BP = 4, CTX_DI = 6, CTX_R10 = 9, CTX_R13 = 12 };
 
-/* What __switch_to_asm() leaves on the stack of a task that it switches away from. */
+/* The frame that __switch_to_asm() leaves on the stack of a task that it switches away from. */
 enum { INACTIVE_BP = 40, INACTIVE_IP = 48, INACTIVE_SIZE = 56 };
 
 /* From 6.9 on a task's stack may have two unused words above its first registers. */
@@ -183,7 +185,7 @@ static bool is_empty(const struct unwind_state *s)
 	return used >= PT_SIZE && used <= PT_SIZE + TOP_PADDING + INACTIVE_SIZE;
 }
 
-/* Registers of user mode are the first thing on a task's stack, or on the entry stack. */
+/* The registers of user mode are at the top of a task's stack, or of the entry stack. */
 static bool is_entry_from_user(const struct unwind_state *s, u64 end)
 {
 	for (u32 i = 0; i < s->nr_stacks; i++) {
@@ -213,7 +215,7 @@ void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx)
 		s->regs[i] = ctx->regs[i];
 }
 
-/* What the entry calls the previous stack pointer. */
+/* The previous stack pointer, by the ORC entry. */
 static bool find_sp(const struct unwind_state *s, const struct orc *o, u64 *sp)
 {
 	u64 offset = (u64)(s64)o->sp_offset;
@@ -226,14 +228,16 @@ static bool find_sp(const struct unwind_state *s, const struct orc *o, u64 *sp)
 		*sp = s->fp + offset;
 		return true;
 	case ORC_REG_SP_INDIRECT:
-		/* A stack that was switched to: its first word leads to the other one. */
+		/*
+		 * A stack that the kernel switched to: its first word points to the previous stack.
+		 */
 		if (unwind_word(s, s->sp, sp))
 			return false;
 		*sp += offset;
 		return true;
 	case ORC_REG_BP_INDIRECT:
 		return !unwind_word(s, s->fp + offset, sp);
-	/* The offset does not count for these. */
+	/* For these registers the offset is not used. */
 	case ORC_REG_AX:
 		*sp = s->regs[CTX_AX];
 		return s->has_regs;
@@ -253,7 +257,7 @@ static bool find_sp(const struct unwind_state *s, const struct orc *o, u64 *sp)
 	return false;
 }
 
-/* sp: the previous stack pointer; prev_fp: the frame pointer before, as far as it is known. */
+/* sp: the previous stack pointer; prev_fp: the frame pointer before, if known. */
 static bool find_fp(const struct unwind_state *s, const struct orc *o, u64 sp, u64 prev_fp, u64 *fp)
 {
 	u64 offset = (u64)(s64)o->bp_offset;
@@ -270,7 +274,10 @@ static bool find_fp(const struct unwind_state *s, const struct orc *o, u64 sp, u
 	return false;
 }
 
-/* On to the code that an exception or interrupt came in: its IRET frame is at `iret`. */
+/*
+ * Continue with the code that an exception or interrupt has interrupted: its IRET frame is at
+ * `iret`.
+ */
 static enum unwind_step next_interrupted(struct unwind_state *s, u64 regs, u64 iret)
 {
 	u64 cs;
@@ -314,10 +321,12 @@ enum unwind_step arch_unwind_next(struct unwind_state *s)
 	struct orc o;
 	u64 sp, fp;
 
-	/* A task that has not run yet will begin at an entry: nothing called that. */
+	/* A task that has not run yet begins at an entry point, which has no call before it. */
 	if (!s->exact && !follows_call(s->ip))
 		return is_empty(s) ? UNWIND_DONE : UNWIND_UNRELIABLE;
-	/* Behind a call may be the next function already: the call itself is in ours. */
+	/*
+	 * The address after a call may belong to the next function; the call itself is in this one.
+	 */
 	if (!find(s->exact ? s->ip : s->ip - 1, &o))
 		return UNWIND_UNRELIABLE;
 	if (o.kind == ORC_END)

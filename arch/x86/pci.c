@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Configuration space through ports CF8h and CFCh (PCI 3.0, 3.2.2.3.2). The guest's writes of CF8h
- * are seen, so that it cannot address the NIC. Its data accesses are seen only where the monitor
- * uses the ports too: then CF8h is set anew for each.
+ * exit, so that it cannot address the NIC. Its data accesses exit only if the monitor uses the
+ * ports too: then CF8h is written again before each.
  */
 #include "arch/device.h"
 #include "core/lock.h"
@@ -72,7 +72,7 @@ u32 pci_guest_port(u16 port, u32 size, bool in, u32 value)
 		else
 			pci.guest_address = value;
 	}
-	/* Without the enable bit nobody answers at the data port. */
+	/* Without the enable bit no device answers at the data port. */
 	outl(PCI_ADDRESS_PORT, names_nic(pci.guest_address) ? pci.guest_address & ~ADDRESS_ENABLE
 							    : pci.guest_address);
 	if (port != PCI_ADDRESS_PORT && in)

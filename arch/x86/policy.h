@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the guest may see and change of the processor: tables of CPUID, MSRs, control registers and
- * XCR0, the same for SVM and VMX (docs/processor.md). Pure functions; any CPU.
+ * The processor as the guest sees it, and what the guest may change of it: tables of CPUID, MSRs,
+ * control registers and XCR0, the same for SVM and VMX (docs/processor.md). Pure functions; any
+ * CPU.
  */
 #ifndef X86_POLICY_H
 #define X86_POLICY_H
@@ -11,19 +12,20 @@
 struct cpu;
 
 enum policy {
-	PASS,	 /* the guest's own: it does not exit where the vendor can tell it apart */
-	HIDE,	 /* #GP: it belongs to what CPUID does not show */
-	REFUSE,	 /* #GP: it is there, and not the guest's to change */
-	MIRROR,	 /* the hardware's, but the monitor looks at it on the way, and may alter or refuse
-		    it */
-	EMULATE, /* the guest has its own, the hardware another one */
+	PASS,	 /* the guest's own: the access does not exit, if the vendor allows a choice for it
+		    alone */
+	HIDE,	 /* #GP: it belongs to a feature that CPUID does not show */
+	REFUSE,	 /* #GP: it exists, and the guest may not change it */
+	MIRROR,	 /* the access reaches the hardware, after the monitor has examined it, and perhaps
+		    altered or refused it */
+	EMULATE, /* the guest has a value of its own, the hardware another one */
 };
 
 /* ---- cpuid.c ---- */
 
 enum cpuid_register { A, B, C, D };
 
-/* One word of features: those bits alone are shown that are known to be harmless. */
+/* One register with feature bits: the guest sees only the bits that are known to be harmless. */
 struct cpuid_rule {
 	u32 leaf, subleaf;
 	enum cpuid_register reg;
@@ -32,16 +34,16 @@ struct cpuid_rule {
 extern const struct cpuid_rule cpuid_rules[];
 extern const u32 nr_cpuid_rules;
 
-/* What the guest is to see of `raw`, the processor's answer, when its CR4 is `cr4`. */
+/* The answer for the guest, from the processor's answer `raw` and the guest's CR4. */
 struct cpuid cpuid_filter(u32 leaf, u32 subleaf, struct cpuid raw, u64 cr4);
 
 /* ---- msr.c ---- */
 
-/* When the accesses exit whose policy is not PASS. */
+/* The time from which accesses with a policy other than PASS exit. */
 enum msr_when {
 	ALWAYS,
 	TSC_MOVED,    /* once a guest has set a time stamp counter */
-	MEMORY_TYPES, /* if stage 2 does not heed the MTRRs by itself (hv->set_mtrr) */
+	MEMORY_TYPES, /* if stage 2 does not use the MTRRs (hv->set_mtrr) */
 };
 
 struct msr_rule {
@@ -52,7 +54,7 @@ struct msr_rule {
 	int (*get)(struct cpu *c, u32 msr, u64 *value);
 	int (*set)(struct cpu *c, u32 msr, u64 value);
 };
-/* In ascending order. What is not listed passes. */
+/* In ascending order. MSRs that are not listed pass. */
 extern const struct msr_rule msr_rules[];
 extern const u32 nr_msr_rules;
 
@@ -60,7 +62,8 @@ extern const u32 nr_msr_rules;
 
 struct cr_rule {
 	u32 cr;
-	enum policy policy; /* PASS, or MIRROR: the guest sees its own, the hardware has it set */
+	enum policy policy; /* PASS, or MIRROR: the guest sees its own value, the hardware has the
+			       bit set */
 	u64 bits;
 };
 extern const struct cr_rule cr_rules[];
@@ -68,17 +71,17 @@ extern const u32 nr_cr_rules;
 
 /*
  * The bits of CR0 or CR4 whose change must exit where that can be chosen bit by bit (VMX: the
- * guest/host mask, "Guest/Host Masks and Read Shadows for CR0 and CR4"). What is not listed is
- * theirs too, and refused. SVM can only have every write exit: it has none, and what its CR4 takes
- * is up to the processor.
+ * guest/host mask, "Guest/Host Masks and Read Shadows for CR0 and CR4"). Bits that are not listed
+ * are among them, and refused. On SVM no write exits, since the choice is not by bit: the processor
+ * alone decides which bits of CR4 exist.
  */
 u64 cr_owned(u32 cr);
-/* May the guest write it? Else #GP. */
+/* True if the guest may write it. Otherwise #GP. */
 bool cr_allows(u32 cr, u64 value);
 
 /*
- * May the guest set XCR0 (index 0) so, on a processor that supports `supported` (CPUID leaf 13)?
- * Else #GP (APM vol. 2, 11.5; SDM vol. 1, "Enabling the XSAVE Feature Set").
+ * True if the guest may set XCR0 (index 0) to value, on a processor that supports `supported`
+ * (CPUID leaf 13). Otherwise #GP (APM vol. 2, 11.5; SDM vol. 1, "Enabling the XSAVE Feature Set").
  */
 bool xcr_allows(u32 index, u64 value, u64 supported);
 

@@ -118,8 +118,8 @@ static bool npt_in_range(u64 ipa)
 }
 
 /*
- * The guest's accesses count as user accesses, so U/S is set everywhere (APM 15.25.5). What is
- * present can be read: there is no leaf for writing or executing only.
+ * The guest's accesses count as user accesses, so U/S is set everywhere (APM 15.25.5). A present
+ * leaf can always be read.
  */
 static u64 npt_make_leaf(u64 pa, u32 level, u32 attrs)
 {
@@ -129,7 +129,7 @@ static u64 npt_make_leaf(u64 pa, u32 level, u32 attrs)
 	       (attrs & PT_EXEC ? 0 : PTE_NX) | (level > 0 ? PTE_PS : 0);
 }
 
-/* Rights are the leaf's alone: a table grants all. */
+/* The leaf alone limits the rights: a table grants all. */
 static u64 npt_make_table(u64 pa, u32 level)
 {
 	(void)level;
@@ -160,7 +160,7 @@ static u32 cpu_family(void)
 	return (eax >> 8 & 0xf) + ((eax >> 8 & 0xf) == 0xf ? eax >> 20 & 0xff : 0);
 }
 
-/* Erratum 383 of family 10h: entries of two sizes for one address may be a machine check. */
+/* Erratum 383 of family 10h: TLB entries of two sizes for one address can cause a machine check. */
 #define MULTIPLE_MATCH_FAMILY 0x10
 
 const struct pt_format *npt_format(void)

@@ -4,10 +4,11 @@
  * between kernel and payload it always does), else `jmp *0(%rip)` with the target behind it. Both
  * change the instruction pointer and nothing else.
  *
- * A static key among the jump's bytes stays as it is: NOPs lead to it, and both where it goes on
- * and where it jumps to are places from which the redirect must lead on: see follow(). A static
- * call cannot be left in the way, since it would be made; nor can the end of the function. There a
- * `jmp rel8` leads to the padding in front of a function, where the long jump is.
+ * A static key among the jump's bytes stays unchanged: NOPs precede it, and both the instruction
+ * after it and its target are places where the redirect must continue: see follow(). The jump
+ * cannot be placed over a static call, nor around it, since the call would be executed; nor over
+ * the end of the function. There a `jmp rel8` jumps to the padding before a function, which holds
+ * the long jump.
  */
 #include "arch/redirect.h"
 #include "lib/errno.h"
@@ -29,18 +30,18 @@
 #define JMP_REL	  0xe9
 #define JMP_SHORT 0xeb
 
-/* What a function with a landing pad begins with: ENDBR64, or what Linux puts in its place. */
+/* The first bytes of a function with a landing pad: ENDBR64, or what Linux replaces it by. */
 #define PAD_LEN 4
 static const u8 landing_pads[][PAD_LEN] = {
 	{0xf3, 0x0f, 0x1e, 0xfa},
-	{0x66, 0x0f, 0x1f, 0x00}, /* sealed at boot: nobody takes its address (6.12) */
+	{0x66, 0x0f, 0x1f, 0x00}, /* sealed at boot, since its address is not taken (6.12) */
 	{0x0f, 0x1f, 0x40, 0xd6}, /* the same (7.2) */
 };
 
-/* First bytes of what is no function: padding, or memory that holds none. */
+/* First bytes that cannot begin a function: padding, or memory without code. */
 static const u8 not_code[][2] = {{0x00, 0x00}, {0xcc, 0xcc}, {0xff, 0xff}};
 
-/* What assemblers fill the space between functions with, besides single NOPs and INT3. */
+/* The padding that assemblers put between functions, besides single NOPs and INT3. */
 static const struct {
 	u8 len, bytes[11];
 } fillers[] = {
@@ -66,8 +67,8 @@ static bool starts_with(const u8 *code, size_t size, const u8 *bytes, size_t len
 /* ---- instructions ---- */
 
 struct insn {
-	size_t len; /* 0: not one that can be decoded */
-	bool ends;  /* nothing comes from it to what is behind it */
+	size_t len; /* 0: it cannot be decoded */
+	bool ends;  /* execution does not continue after it */
 	bool nop;
 };
 
@@ -146,11 +147,11 @@ u64 arch_redirect_jump(const u8 *code, size_t len, u64 at)
 
 /* ---- the plan ---- */
 
-/* Whoever comes here must get to the new function. */
+/* A place where execution may arrive, and from which it must reach the new function. */
 struct place {
 	u64 at;
-	u64 end;  /* of the code that it is in */
-	u32 lead; /* as in struct redirect; 0 only for where the function begins */
+	u64 end;  /* the end of the function or part that contains it */
+	u32 lead; /* as in struct redirect; 0 only for the start of the function */
 };
 
 struct planner {
@@ -159,7 +160,7 @@ struct planner {
 	u32 nr_places;
 	struct redirect *pieces;
 	u32 nr_pieces;
-	u64 padding; /* where the long jump for short ones is; 0: there is none yet */
+	u64 padding; /* address of the long jump that short ones reach; 0: there is none yet */
 	struct redirect_obstacle *o;
 };
 
@@ -196,7 +197,7 @@ static const struct suture_decl_site *find_site(const struct planner *p, u64 sta
 	return first;
 }
 
-/* Find the sites that the piece would lie on. */
+/* Check that the piece does not overlap a site. */
 static int check_sites(struct planner *p, u64 start, u64 end)
 {
 	for (u32 i = 0; i < p->q->nr_sites; i++) {
@@ -211,9 +212,9 @@ static int check_sites(struct planner *p, u64 start, u64 end)
 }
 
 /*
- * `len` bytes of the code at the place are to be replaced: returns where the last of these
- * instructions ends. What nobody can decode is no code: then nobody asks for boundaries in it.
- * INT3 behind what does not go on is the compiler's.
+ * `len` bytes of the code at the place are to be replaced: returns the end of the last of these
+ * instructions. Bytes that cannot be decoded are not code, and instruction boundaries in them do
+ * not matter. INT3 after an instruction that does not continue is the compiler's padding.
  */
 static int replaced_len(struct planner *p, const struct place *pl, u32 len, const u8 *code,
 			size_t size)
@@ -234,7 +235,7 @@ static int replaced_len(struct planner *p, const struct place *pl, u32 len, cons
 	return (int)i;
 }
 
-/* Lay len bytes at the address, and NOPs behind them up to `padded`. */
+/* Add a piece of len bytes at the address, with NOPs after them up to `padded`. */
 static int add_piece(struct planner *p, u64 from, u32 lead, const u8 *bytes, u32 len, u32 padded)
 {
 	struct redirect *r = &p->pieces[p->nr_pieces];
@@ -283,7 +284,10 @@ static int add_place(struct planner *p, u64 at, u64 end, u32 lead)
 	return 0;
 }
 
-/* Is it what a static key can be? While the guest changes it, it begins with a breakpoint. */
+/*
+ * True if the bytes are those of a static key. While the guest changes it, it begins with a
+ * breakpoint.
+ */
 static bool is_key(const struct planner *p, u64 at, u32 len)
 {
 	u8 code[NEAR_LEN];
@@ -297,7 +301,9 @@ static bool is_key(const struct planner *p, u64 at, u32 len)
 	return insn.len == len && (insn.nop || code[0] == JMP_REL || code[0] == JMP_SHORT);
 }
 
-/* If a key stands where the place's jump would be: the two places that it leads to. */
+/*
+ * If there is a key where the place's jump would be: add the two places where execution continues.
+ */
 static int follow(struct planner *p, const struct place *pl)
 {
 	u64 at = pl->at, end = pl->end, func_end = p->q->func + p->q->size, key, target, target_end;
@@ -331,11 +337,11 @@ static void sort_places(struct planner *p)
 	}
 }
 
-/* How the redirect gets on from a place. */
+/* How the redirect continues from a place. */
 struct step {
 	enum { STEP_JUMP, STEP_NOPS, STEP_SHORT } kind;
-	u64 stop;			     /* NOPS, SHORT: they end here at the latest */
-	const struct suture_decl_site *site; /* what is there; NULL: the next place, or the end */
+	u64 stop;			     /* NOPS, SHORT: their latest end */
+	const struct suture_decl_site *site; /* at `stop`; NULL: the next place, or the end */
 };
 
 static struct step step_from(const struct planner *p, u32 i)
@@ -366,7 +372,7 @@ static u32 place_index(const struct planner *p, u64 at)
 	return i;
 }
 
-/* Where the NOPs of this step lead, all is well. */
+/* True if the places after the NOPs of this step reach a jump. */
 static bool leads_on(const struct planner *p, const struct step *s, const bool *well)
 {
 	if (s->kind != STEP_NOPS)
@@ -378,8 +384,8 @@ static bool leads_on(const struct planner *p, const struct step *s, const bool *
 }
 
 /*
- * Is there a jump on every way from the place at `at`? A loop of nothing but a key has none: with
- * its NOPs the guest would go round in it for ever.
+ * True if every path from the place at `at` reaches a jump. A loop that contains only a key does
+ * not: with NOPs in it the guest would never leave it.
  */
 static bool gets_on(const struct planner *p, u64 at)
 {
@@ -397,7 +403,7 @@ static bool gets_on(const struct planner *p, u64 at)
 
 /* ---- from places to pieces ---- */
 
-/* The size of the filler that ends at code + len; 0: what is there is none. */
+/* The size of the padding instruction that ends at code + len; 0: there is none. */
 static size_t filler_before(const u8 *code, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fillers); i++)
@@ -408,8 +414,8 @@ static size_t filler_before(const u8 *code, size_t len)
 }
 
 /*
- * The padding in front of a function, on its page, from where a long jump has room: nobody comes
- * there, since a function begins behind it. Returns its length, 0: there is not enough.
+ * The padding before a function, on the same page, if it has room for a long jump. Execution does
+ * not reach it, since a function begins after it. Returns its length; 0: there is not enough.
  */
 static u32 padding_before(const struct planner *p, u64 func)
 {
@@ -430,7 +436,7 @@ static bool short_reaches(u64 from, u64 to)
 	return displacement == (signed char)displacement;
 }
 
-/* The long jump in front of the function, if a short one at `from` reaches it. */
+/* Put the long jump before the function, if a short one at `from` reaches it. */
 static int use_padding(struct planner *p, u64 from, u64 func)
 {
 	u32 len = padding_before(p, func);
@@ -447,7 +453,7 @@ static int use_padding(struct planner *p, u64 from, u64 func)
 	return err;
 }
 
-/* In front of this function, or of one beside it. */
+/* Use the padding before this function, or before one next to it. */
 static int find_padding(struct planner *p, u64 from)
 {
 	int err = p->padding ? 0 : use_padding(p, from, p->q->func);
@@ -458,12 +464,17 @@ static int find_padding(struct planner *p, u64 from)
 	return !err && !short_reaches(from, p->padding) ? -ENOSPC : err;
 }
 
-/* A short jump and NOPs up to what is in the way of a long one, and the long one elsewhere. */
+/*
+ * Add a short jump, with NOPs up to the site that leaves no room for a long one, and the long jump
+ * elsewhere.
+ */
 static int add_short(struct planner *p, const struct place *pl, const struct step *s)
 {
 	u32 len = (u32)(s->stop - pl->at);
 	u8 code[REDIRECT_MAX];
-	/* assembly (no ftrace site) may go on behind its symbol's end, or come from in front of it
+	/*
+	 * assembly (no ftrace site) may continue after its symbol's end, or be entered from the
+	 * code before it
 	 */
 	bool compiled = p->q->site != SUTURE_NONE;
 	int err = len < SHORT_LEN || !compiled ? -ENOSPC : find_padding(p, pl->at);
@@ -500,9 +511,9 @@ static int lay(struct planner *p, u32 i)
 /* ---- where it begins ---- */
 
 /*
- * At the entry or behind the landing pad, where a probe of the guest's may have changed the pad
- * itself. It holds a NOP, a call, on newer kernels a jump to a BPF trampoline, or, between the two,
- * a breakpoint.
+ * The ftrace site is at the entry or after the landing pad, whose bytes a kprobe may have changed.
+ * It holds a NOP, a call, on newer kernels a jump to a BPF trampoline, or, while it is changed, a
+ * breakpoint.
  */
 static bool is_ftrace_site(const u8 *code, size_t size, u32 site)
 {
@@ -512,7 +523,7 @@ static bool is_ftrace_site(const u8 *code, size_t size, u32 site)
 	       memchr(first, code[site], sizeof(first));
 }
 
-/* Behind the landing pad and the ftrace site: its offset, or -EILSEQ. */
+/* The offset after the landing pad and the ftrace site, or -EILSEQ. */
 static int entry_offset(const u8 *code, size_t size, u32 site)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(not_code); i++)

@@ -17,7 +17,7 @@
 #define MSI_MAX_HWID	 0xfeu
 
 static struct {
-	u32 woken; /* something came since arch_service_idle() last returned */
+	u32 woken; /* an interrupt came since arch_service_idle() last returned */
 	u64 timer_per_ms;
 } service;
 
@@ -55,7 +55,10 @@ static void arm_timer(u64 until_us)
 
 void arch_service_idle(u64 until_us)
 {
-	/* Interrupts are off but for the halt: what comes now is pending and ends it at once. */
+	/*
+	 * Interrupts are on only during the halt: one that comes now stays pending and ends the
+	 * halt at once.
+	 */
 	if (!__atomic_load_n(&service.woken, __ATOMIC_SEQ_CST)) {
 		arm_timer(until_us);
 		idle_halt();
@@ -81,7 +84,7 @@ static void init_apic(void)
 {
 	if (!apic_is_x2()) {
 		apic_write(APIC_DFR, ~0u);
-		apic_write(APIC_LDR, 0); /* no logical destination of the guest's means us */
+		apic_write(APIC_LDR, 0); /* no logical destination of the guest includes this CPU */
 	}
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_LVT_THERMAL, APIC_LVT_MASKED);
@@ -93,8 +96,8 @@ static void init_apic(void)
 }
 
 /*
- * The timer's rate is announced nowhere that can be relied on: measure it against the TSC. Counted
- * is the round whose readings took the least time: it was disturbed least.
+ * No source gives the timer's rate reliably: measure it against the TSC. Of several measurements
+ * the one whose readings took the least time counts, since it was disturbed least.
  */
 static void calibrate_timer(void)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's INIT and SIPI do not reach the hardware as they are: the CPU would run the guest's
- * real-mode code natively. For INIT the monitor has the CPU leave the guest, and sends a real one:
- * it resets the CPU and its local APIC as the guest expects, and the CPU is parked where it costs
- * nothing, in the processor's own wait for SIPI. For SIPI it starts the CPU in its own trampoline,
- * from where it enters the guest at that vector.
+ * The guest's INIT and SIPI do not reach the hardware: the CPU would run the guest's real-mode code
+ * without the monitor. For INIT the monitor makes the CPU leave the guest, and sends a real INIT.
+ * That resets the CPU and its local APIC as the guest expects, and the CPU then waits for SIPI,
+ * which costs nothing. For SIPI the monitor starts the CPU in its own trampoline, from where it
+ * enters the guest at the vector of the SIPI.
  */
 #include "apic.h"
 #include "arch/barrier.h"
@@ -25,9 +25,9 @@
 #define SIPI_AGAIN_US  10000
 #define START_LIMIT_US 2000000
 #define LEAVE_LIMIT_US 2000000
-#define KICK_LIMIT_US  1000000 /* one that takes longer is lost */
+#define KICK_LIMIT_US  1000000 /* a kick that takes longer counts as lost */
 
-/* What trampoline.S needs; at its end in the page below 1 MiB. */
+/* The data of trampoline.S; after its code in the page below 1 MiB. */
 struct trampoline_data {
 	u64 cr3;
 	u64 entry;
@@ -37,7 +37,7 @@ extern const char trampoline_start[], trampoline_data[], trampoline_end[];
 extern const char ap_entry[];
 _Noreturn void ap_main(struct cpu *c);
 
-/* How ap_entry finds its stack. Ends with an entry whose cpu is NULL. */
+/* The table in which ap_entry finds its stack. Ends with an entry whose cpu is NULL. */
 struct ap_slot {
 	u64 hwid;
 	u64 stack_top;
@@ -51,7 +51,7 @@ static void write_trampoline(void)
 	u8 *page = arch_ptr(machine->trampoline);
 	struct trampoline_data data = {.cr3 = host_root(), .entry = (u64)ap_entry};
 
-	/* The same bytes each time: CPUs that are in it now do not notice. */
+	/* The bytes are the same each time, so CPUs that execute it now are not affected. */
 	memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	memcpy(page + (trampoline_data - trampoline_start), &data, sizeof(data));
 	for (u32 i = 0; i < nr_cpus; i++)
@@ -74,24 +74,26 @@ static bool wait_for(struct cpu *self, const u32 *word, u64 us)
 	return true;
 }
 
-/* Real INIT: whatever the CPU did is over, and it waits for SIPI. It holds no lock of ours. */
+/*
+ * Send a real INIT: the CPU stops what it did, and waits for SIPI. It holds no lock of the monitor.
+ */
 static void reset(struct cpu *self, struct cpu *c)
 {
 	const u32 never = 0;
 
 	__atomic_store_n(&c->arch->alive, 0, __ATOMIC_RELEASE);
 	apic_send(c->hwid, APIC_INIT | APIC_ASSERT);
-	/* A SIPI that comes before the INIT is done is lost. */
+	/* A SIPI that arrives before the INIT has completed is lost. */
 	wait_for(self, &never, INIT_SETTLE_US);
 }
 
-/* Real SIPI, to the trampoline. 0 or -ETIMEDOUT. */
+/* Send a real SIPI, for the trampoline. 0 or -ETIMEDOUT. */
 static int wake(struct cpu *self, struct cpu *c)
 {
 	u64 end = arch_time_us() + START_LIMIT_US;
 
 	write_trampoline();
-	/* One that finds the CPU awake has no effect. */
+	/* A SIPI has no effect on a CPU that runs already. */
 	do {
 		apic_send(c->hwid,
 			  APIC_SIPI | APIC_ASSERT | (u32)(machine->trampoline.v >> PAGE_SHIFT));
@@ -120,13 +122,16 @@ static bool must_leave(const struct arch_cpu *a)
 	       __atomic_load_n(&a->stopped, __ATOMIC_SEQ_CST);
 }
 
-/* Have CPU c leave the guest and be ready for INIT. False if it did not, or if we must go first. */
+/*
+ * Make CPU c leave the guest and be ready for INIT. False if it did not, or if this CPU must leave
+ * first.
+ */
 static bool call_out(struct cpu *self, struct cpu *c)
 {
 	u64 end = arch_time_us() + LEAVE_LIMIT_US;
 
 	while (!__atomic_load_n(&c->arch->quiet, __ATOMIC_ACQUIRE)) {
-		/* Two CPUs that INIT each other: the one that was asked gives way. */
+		/* Two CPUs send INIT to each other: the one that has a request itself gives up. */
 		if (must_leave(self->arch) || arch_time_us() > end)
 			return false;
 		arch_kick(c);
@@ -142,14 +147,17 @@ void smp_guest_init(struct cpu *self, struct cpu *c)
 	u32 state = CPU_ABSENT;
 
 	if (c == self || c->id == 0) {
-		/* A boot CPU would go on at the firmware's reset vector. */
+		/* The boot CPU would continue at the firmware's reset vector. */
 		log_limited(LOG_CPU, LOG_WARN, "guest CPU %u sends INIT to CPU %u: ignored",
 			    self->id, c->id);
 		return;
 	}
-	/* Request first: a CPU that just enters the guest sees it, or we see its state. */
+	/*
+	 * The request is stored first: a CPU that enters the guest now sees it, or this CPU sees
+	 * its state.
+	 */
 	__atomic_fetch_add(&a->init_requests, 1, __ATOMIC_SEQ_CST);
-	/* One that the firmware has left is out of the guest, and was never kicked. */
+	/* A CPU that the firmware has left is out of the guest, and was never kicked. */
 	if (__atomic_compare_exchange_n(&c->state, &state, CPU_PARKED, false, __ATOMIC_SEQ_CST,
 					__ATOMIC_SEQ_CST))
 		__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
@@ -182,7 +190,7 @@ void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
 {
 	struct arch_cpu *a = c->arch;
 
-	/* Only a CPU that waits for it takes a SIPI, and only one (APM vol. 2, 16.5). */
+	/* Only a CPU that waits for SIPI accepts one, and only one (APM vol. 2, 16.5). */
 	if (!__atomic_exchange_n(&a->waits_for_sipi, 0, __ATOMIC_ACQ_REL))
 		return;
 	__atomic_store_n(&a->sipi_vector, vector, __ATOMIC_RELEASE);
@@ -190,7 +198,7 @@ void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
 		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
 }
 
-/* An INIT or NMI that is held back takes effect here. */
+/* A pending INIT or NMI takes effect here. */
 static void admit_pending(struct cpu *self)
 {
 	hv->disable(self);
@@ -199,9 +207,9 @@ static void admit_pending(struct cpu *self)
 }
 
 /*
- * A kick that is on its way must not meet this CPU in wait for SIPI, or in the trampoline, where it
- * would find the vectors of real mode. Pairs with arch_kick(): who kicks sees our state, or we see
- * the flag, which the NMI clears (trap.c).
+ * A kick in flight must not reach this CPU while it waits for SIPI, or in the trampoline, where the
+ * NMI would use the vectors of real mode. Pairs with arch_kick(): the kicking CPU sees this CPU's
+ * state, or this CPU sees the flag, which the NMI clears (trap.c).
  */
 static void drain_kicks(struct cpu *self)
 {
@@ -213,7 +221,7 @@ static void drain_kicks(struct cpu *self)
 	__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
 }
 
-/* Sleep until an INIT comes, never to return; NMIs are taken and change nothing. */
+/* Halt until an INIT comes; does not return. NMIs are taken and have no effect. */
 static _Noreturn void halt_for_init(struct cpu *self)
 {
 	hv->disable(self);
@@ -221,8 +229,10 @@ static _Noreturn void halt_for_init(struct cpu *self)
 		hlt();
 }
 
-/* Be out of the guest for as long as another CPU wants that: nothing is held, nothing is half
- * done, so that the INIT may come at any time. */
+/*
+ * Stay out of the guest for as long as another CPU requests that. This CPU holds no lock and has no
+ * work in progress, so that the INIT may come at any time.
+ */
 static void step_aside(struct cpu *self)
 {
 	struct arch_cpu *a = self->arch;
@@ -236,7 +246,9 @@ static void step_aside(struct cpu *self)
 			admit_pending(self);
 		}
 		__atomic_store_n(&a->quiet, 0, __ATOMIC_RELEASE);
-		/* Who asked has given up. State first: who asks now sees it, or we see the request.
+		/*
+		 * The requesting CPU has given up. The state is stored first: a new requester sees
+		 * it, or this CPU sees the request.
 		 */
 		__atomic_store_n(&self->state, CPU_GUEST, __ATOMIC_SEQ_CST);
 	}
@@ -253,13 +265,15 @@ void smp_check_init(struct cpu *self)
 	if (!must_leave(self->arch) || self->arch->step)
 		return;
 	step_aside(self);
-	/* Pauses did not count this CPU meanwhile. */
+	/* Pauses did not include this CPU meanwhile. */
 	arch_stage2_flush_local();
 	pause_point(self);
 }
 
-/* A CPU out of the trampoline, on its own stack: somebody gave it a SIPI, and INIT may come again
- * until it has made itself known as the guest's. So there are no locks and no log before. */
+/*
+ * A CPU that comes from the trampoline, on its own stack, after a SIPI. Another INIT may come until
+ * its state is CPU_GUEST, so it takes no lock and logs nothing before.
+ */
 _Noreturn void ap_main(struct cpu *c)
 {
 	struct arch_cpu *a = c->arch;

@@ -18,11 +18,16 @@ void smp_abandon(struct cpu *c);
 void smp_guest_init(struct cpu *self, struct cpu *c);
 void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector);
 
-/* Halt until the guest's INIT, which has the CPU start from scratch. State CPU_DEAD, on that CPU,
- * no locks held. */
+/*
+ * Halt until the guest's INIT, from which the CPU starts anew. State CPU_DEAD, on that CPU, no
+ * locks held.
+ */
 _Noreturn void smp_halt(struct cpu *self);
 
-/* If another CPU wants to INIT this one: leave guest state and wait for it. In the guest loop. */
+/*
+ * If another CPU wants to send this one INIT: leave state CPU_GUEST and wait for it. In
+ * vcpu_loop().
+ */
 void smp_check_init(struct cpu *self);
 
 #endif

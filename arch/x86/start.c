@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * x86's part of the start: of core_init(), and then take_over() in the ExitBootServices hook. Until
- * hv->enable() on the boot CPU every failure leaves the machine as it was.
+ * x86's part of the start: functions that core_init() calls, and then take_over() in the
+ * ExitBootServices hook. Every failure before hv->enable() on the boot CPU leaves the machine
+ * unchanged.
  */
 #include "apic.h"
 #include "arch/start.h"
@@ -24,7 +25,7 @@ struct boot_info *machine;
 int take_over(struct boot_info *bi, const struct native_frame *frame);
 _Noreturn void call_on_stack(u64 stack_top, void (*f)(struct cpu *), struct cpu *c);
 
-/* What common code does not ask of *bi. */
+/* Checks of *bi that the portable part does not make. */
 static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
 {
 	const char *wrong = NULL;
@@ -128,7 +129,7 @@ u32 arch_start_hypercall_insn(void)
 	return hv->hypercall_insn;
 }
 
-/* What the guest's logical destinations mean was settled by the firmware for the boot CPU. */
+/* The firmware has set the logical APIC ID of the boot CPU. */
 static void read_logical_id(struct arch_cpu *a)
 {
 	a->ldr = apic_read(APIC_LDR);

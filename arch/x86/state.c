@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a CPU starts with in the guest. */
+/* The state in which a CPU enters the guest first. */
 #include "hv.h"
 #include "insn.h"
 #include "lib/string.h"
@@ -21,7 +21,7 @@ const u32 syscall_msrs[NR_SYSCALL_MSRS] = {
 #define INIT_LDTR 0x82
 #define INIT_TR	  0x8b
 
-/* A segment as its descriptor in the current GDT says; for a null selector, `null`. */
+/* A segment by its descriptor in the current GDT; for a null selector, `null`. */
 static struct segment read_segment(const struct descriptor_table *gdt, u16 selector,
 				   struct segment null)
 {
@@ -37,7 +37,7 @@ static struct segment read_segment(const struct descriptor_table *gdt, u16 selec
 	if (d[0] >> 55 & 1)
 		s.limit = s.limit << 12 | 0xfff;
 	s.base = (d[0] >> 16 & 0xffffff) | (d[0] >> 32 & 0xff000000);
-	/* Those of the system have 16 bytes (APM vol. 2, 4.8.3). */
+	/* System descriptors have 16 bytes (APM vol. 2, 4.8.3). */
 	size = d[0] >> 44 & 1 ? 8 : 16;
 	if (size == 16 && (selector & ~7u) + 15 <= gdt->limit) {
 		memcpy(&d[1], (const void *)(gdt->base + (selector & ~7u) + 8), sizeof(d[1]));
@@ -56,7 +56,7 @@ static struct segment read_segment(const struct descriptor_table *gdt, u16 selec
 static void capture_segments(struct guest_state *s)
 {
 	const struct segment none = {0}, no_ldt = {.attributes = INIT_LDTR, .limit = 0xffff};
-	/* Firmware need not have loaded one; then it is that of the reset, in 64-bit form. */
+	/* The firmware need not have loaded TR; then it is the one after reset, in 64-bit form. */
 	const struct segment no_tss = {.attributes = INIT_TR, .limit = 0xffff};
 	struct descriptor_table gdt, idt;
 

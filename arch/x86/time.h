@@ -2,7 +2,7 @@
 #ifndef X86_TIME_H
 #define X86_TIME_H
 
-/* The monitor's time begins. Boot CPU, once, machine->ticks_per_us known. */
+/* Start the monitor's clock. Boot CPU, once; machine->ticks_per_us is set. */
 void time_init(void);
 
 #endif

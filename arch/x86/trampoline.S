@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From real mode into the monitor (APM vol. 2, 14.7 and 16.5). Copied to a page below 1 MiB, so that
- * everything up to the last jump is addressed relative to the page.
+ * From real mode into the monitor (APM vol. 2, 14.7 and 16.5). The code is copied to a page below 1
+ * MiB, and up to the last jump it addresses all data relative to that page.
  */
 #include "host.h"
 
@@ -65,7 +65,7 @@ trampoline_data:
 	.quad	0	/* entry */
 trampoline_end:
 
-/* In the monitor's image: find out which CPU this is, and go on with its stack. */
+/* In the monitor's image: identify this CPU, and continue on its stack. */
 	.section .text.ap_entry, "ax"
 	.code64
 	.globl	ap_entry
@@ -95,7 +95,7 @@ ap_entry:
 	je	5f
 	add	$24, %rax
 	jmp	3b
-4:	cli					/* nobody that we know */
+4:	cli					/* not a CPU of the table */
 	hlt
 	jmp	4b
 5:	mov	8(%rax), %rsp

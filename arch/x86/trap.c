@@ -37,7 +37,7 @@ void trap_init(void)
 			.type = GATE_INTERRUPT,
 		};
 	}
-	/* These may come when the stack is not to be trusted, or in the middle of anything. */
+	/* These may come while the stack pointer is invalid, or in any code. */
 	idt[VEC_NMI].ist = 1;
 	idt[VEC_DF].ist = 2;
 	idt[VEC_MC].ist = 3;
@@ -60,7 +60,7 @@ static _Noreturn void fatal(const struct trap_frame *f)
 	emergency_stack((const u64 *)f->rsp, machine->memory.v, machine->image_size);
 	if (c->state != CPU_SERVICE)
 		machine_reset();
-	/* The guest goes on without the service CPU. */
+	/* The guest continues without the service CPU. */
 	for (;;)
 		__asm__ volatile("cli; hlt" ::: "memory");
 }
@@ -71,13 +71,16 @@ void trap_handle(struct trap_frame *f)
 	if (f->vector >= 32) {
 		service_interrupt((u32)f->vector);
 	} else if (f->vector == VEC_DB) {
-		/* The guest's breakpoints can stay armed in the host (seen in QEMU 7.2). */
+		/*
+		 * The guest's hardware breakpoints can stay armed in the monitor (seen in QEMU
+		 * 7.2).
+		 */
 		write_dr7(DR7_RESET);
 	} else if (f->vector == VEC_GP &&
 		   (f->rip == (u64)rdmsr_safe_insn || f->rip == (u64)wrmsr_safe_insn)) {
 		f->rip = (u64)msr_failed;
 	} else if (f->vector == VEC_NMI) {
-		/* It has done its work by coming: who sent it has said why in memory. */
+		/* The NMI's purpose is in memory, where the sender has stored it. */
 		nmi_in_monitor(cpu_this());
 	} else {
 		fatal(f);
@@ -86,8 +89,10 @@ void trap_handle(struct trap_frame *f)
 		f->rip++;
 }
 
-/* PCI reset control of all chipsets of the last decades, then the keyboard controller's line, then
- * a triple fault. */
+/*
+ * Try the PCI reset control register (CF9h), then the keyboard controller's reset line, then a
+ * triple fault.
+ */
 _Noreturn void machine_reset(void)
 {
 	static const struct descriptor_table none;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The life of a guest CPU, and the exits that need no file of their own. */
+/* The loop of a guest CPU, and the exits that need no file of their own. */
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
 #include "arch/upcalls.h"
@@ -50,7 +50,7 @@ void vcpu_cpuid(struct cpu *c, u32 len)
 	u32 leaf = (u32)v->gpr[RAX], subleaf = (u32)v->gpr[RCX];
 	struct cpuid r = cpuid_filter(leaf, subleaf, cpuid(leaf, subleaf), v->cr4);
 
-	/* Every kernel asks on its first way, and hardly one later. */
+	/* Every kernel executes CPUID early in its start, and rarely later. */
 	kexec_check(c);
 	v->gpr[RAX] = r.eax;
 	v->gpr[RBX] = r.ebx;
@@ -59,7 +59,7 @@ void vcpu_cpuid(struct cpu *c, u32 len)
 	hv->skip(c, len);
 }
 
-/* XCR0 is the guest's also while the monitor runs, which has no use for it. */
+/* XCR0 holds the guest's value also in the monitor, which does not use it. */
 void vcpu_xsetbv(struct cpu *c, u32 len)
 {
 	struct vcpu *v = &c->arch->vcpu;
@@ -77,7 +77,7 @@ void vcpu_xsetbv(struct cpu *c, u32 len)
 	hv->skip(c, len);
 }
 
-/* What the caches have and memory has not is also the monitor's: it is written back. */
+/* Dirty lines in the caches may belong to the monitor: they are written back (WBINVD). */
 void vcpu_invd(struct cpu *c, u32 len)
 {
 	wbinvd();
@@ -115,7 +115,7 @@ _Noreturn void vcpu_die(struct cpu *c, const char *cause, const char *what, u64 
 		      (unsigned long long)info2, (unsigned long long)v->rip,
 		      (unsigned long long)v->cr0, (unsigned long long)v->cr3,
 		      (unsigned long long)v->cr4, (unsigned long long)v->efer);
-	/* It may hold the pause of a write to a shadowed page. */
+	/* The CPU may hold the pause of a write to a shadowed page. */
 	if (c->arch->step)
 		vcpu_step_done(c, false);
 	smp_halt(c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The vendors' virtualizations. Nothing else names one. */
+/* The list of the vendors' virtualizations. No other common file names one. */
 #include "hv.h"
 #include "lib/errno.h"
 

@@ -21,14 +21,16 @@
 #include <suture/abi_message.h>
 #include <suture/abi_declare.h>
 
-/* Changes whenever a structure or the meaning of a call does. Both sides name theirs on mismatch.
+/*
+ * Changes whenever a structure or the meaning of a call does. On a mismatch both sides log their
+ * own version.
  */
 #define SUTURE_ABI_VERSION 7
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
- * OEM table id "SUTURE  ") followed by this body. No table, no monitor: a hypercall instruction
- * without a monitor below it is an undefined instruction.
+ * OEM table id "SUTURE  ") followed by this body. Without the table there is no monitor, and a
+ * hypercall instruction raises an undefined-instruction exception.
  */
 #define SUTURE_ACPI_SIGNATURE "SUTR"
 
@@ -49,7 +51,10 @@ struct suture_acpi_body {
 	su32 insn; /* enum suture_hypercall_insn; written when the monitor has taken over */
 } __attribute__((packed));
 
-/* Hypercall numbers. The upper half is a tag, so that a stray hypercall is not taken for one. */
+/*
+ * Hypercall numbers. The upper half is a tag that tells them from hypercalls meant for another
+ * hypervisor.
+ */
 #define SUTURE_HC_TAG 0x53750000u
 
 enum suture_hypercall {
@@ -67,7 +72,7 @@ enum suture_hypercall {
 	 * of bytes written, -EAGAIN while there is none yet, -ENOENT when nothing was posted.
 	 */
 	SUTURE_HC_REPLY = SUTURE_HC_TAG | 2,
-	/* () -> 0: forget the posted message and its answer (a caller that gave up). */
+	/* () -> 0: discard the posted message and its answer (the caller has given up). */
 	SUTURE_HC_CANCEL = SUTURE_HC_TAG | 3,
 	/*
 	 * (start, end): the text in guest virtual [start, end) is about to be freed. Runs to its
@@ -78,30 +83,31 @@ enum suture_hypercall {
 	SUTURE_HC_DROP_RANGE = SUTURE_HC_TAG | 4,
 	/*
 	 * () -> as above for all redirects: the kernel ends (reboot, power-off, kexec). No switch
-	 * succeeds after it, and the monitor knows neither the kernel nor its agent any more.
+	 * succeeds after it, and the monitor forgets the kernel and its agent.
 	 */
 	SUTURE_HC_DROP_ALL = SUTURE_HC_TAG | 5,
 	/*
-	 * (guest physical address, length) -> 0: the kernel panics. At the address is why, without
-	 * a zero byte at its end, less than SUTURE_TEXT_LEN; length 0: it is not known. For any
-	 * context: nobody is waited for. Told also when the answer is -EFAULT or -EMSGSIZE.
+	 * (guest physical address, length) -> 0: the kernel panics. The address holds the message,
+	 * without a terminating zero, shorter than SUTURE_TEXT_LEN; length 0: there is none. May be
+	 * called in any context: it does not wait. The monitor records the panic even if the answer
+	 * is -EFAULT or -EMSGSIZE.
 	 */
 	SUTURE_HC_PANIC = SUTURE_HC_TAG | 6,
 };
 
-/* ---- HELLO: who the guest is and where its structures lie ---- */
+/* ---- HELLO: the guest's kernel and the layout of its structures ---- */
 
 /* How the kernel's ORC tables (x86) are to be read. */
 enum suture_orc_format {
-	SUTURE_ORC_NONE = 0, /* there are none, or of a layout that is not one of these */
+	SUTURE_ORC_NONE = 0, /* there are none, or they have another layout */
 	SUTURE_ORC_6_1 = 1,  /* Linux up to 6.2: type in two bits, `end` */
 	SUTURE_ORC_6_4 = 2,  /* from 6.4 on: type in three bits, `signal` */
 	SUTURE_ORC_7_0 = 3,  /* from 7.0 on: as 6.4, with other numbers for the registers */
 };
 
 /*
- * A function on whose way a return address, or a task that has left the task list, is for a few
- * instructions nowhere where the monitor looks. A CPU in one blocks the switch.
+ * A function that, for a few instructions, keeps a return address or a task that has left the task
+ * list in a place that the monitor does not read. A CPU inside such a function blocks the switch.
  */
 struct suture_hiding {
 	su64 addr, size;
@@ -135,7 +141,7 @@ struct suture_layout {
 	su32 thread_size;	 /* bytes of a task's kernel stack */
 	su32 irq_stack_size;	 /* bytes, 0 if there is none */
 	su32 exc_stacks_size;	 /* bytes of the whole mapping of one CPU */
-	ss32 entry_stack_offset; /* of the entry stack from where that pointer points; may be
+	ss32 entry_stack_offset; /* of the entry stack from the target of that pointer; may be
 				    negative */
 	su32 entry_stack_size;
 	su32 task_tasks;	 /* struct list_head: all thread-group leaders */
@@ -145,13 +151,14 @@ struct suture_layout {
 	su32 task_stack;	 /* void *: lowest address of the stack */
 	su32 task_sp;		 /* saved stack pointer of a task that does not run */
 	su32 task_pc;		 /* saved program counter, or SUTURE_NONE (x86) */
-	su32 task_on_cpu;	 /* its lowest byte; all there is of it since 7.x */
+	su32 task_on_cpu;	 /* its lowest byte; since 7.x it has only one */
 	su32 task_pid;		 /* pid_t */
 	su32 task_comm;		 /* char[16] */
-	su32 task_switches;    /* unsigned long[2]: how often it stopped running (nvcsw, nivcsw) */
-	su32 task_start;       /* u64: when it was made; no two tasks in one place have the same */
-	ss32 irq_stack_offset; /* from what the pointer holds, rounded up to 16, to the IRQ
-				  stack's lowest address; may be negative */
+	su32 task_switches; /* unsigned long[2]: how often it was switched out (nvcsw, nivcsw) */
+	su32 task_start;    /* u64: its creation time; two tasks at the same address never have the
+			       same */
+	ss32 irq_stack_offset; /* from the pointer's value, rounded up to 16, to the IRQ stack's
+				  lowest address; may be negative */
 	su32 orc_format;       /* enum suture_orc_format; of modules' tables too */
 	su32 module_list;      /* struct list_head in struct module */
 	su32 module_text;      /* void *: text that stays after init */
@@ -164,8 +171,8 @@ struct suture_layout {
 	/* Copied instructions of kprobes: struct list_head of the pages, or 0 if there are none. */
 	su64 kprobe_slots, optprobe_slots;
 	/*
-	 * Return addresses that kretprobes took, in kernels that keep them for all tasks together
-	 * (to 5.13): struct hlist_head[kretprobe_heads], or 0.
+	 * Return addresses that kretprobes replaced, in kernels that keep those of all tasks in one
+	 * table (up to 5.13): struct hlist_head[kretprobe_heads], or 0.
 	 */
 	su64 kretprobe_table;
 	su32 kretprobe_heads;
@@ -175,8 +182,8 @@ struct suture_layout {
 	struct suture_hiding hiding[SUTURE_MAX_HIDING];
 
 	/*
-	 * Run queues, where tasks are that have left the task list but not yet stopped running.
-	 * pcpu_rq 0: not known (a kernel without BTF), they are not looked at.
+	 * Run queues: they hold the tasks that have left the task list and still run. pcpu_rq 0:
+	 * not known (a kernel without BTF), and the monitor does not read them.
 	 */
 	su64 pcpu_rq;	   /* per-CPU offset of struct rq */
 	su32 rq_cfs_tasks; /* in struct rq, struct list_head: all queued tasks of the fair class */
@@ -220,8 +227,8 @@ struct suture_hello {
 struct suture_hello_reply {
 	struct suture_msg msg; /* status -EPROTO: abi_version is the monitor's */
 	su32 abi_version;
-	su32 poll_ms_idle;   /* how often to poll when nothing is under way */
-	su32 poll_ms_active; /* and when something is */
+	su32 poll_ms_idle;   /* interval of polls while nothing is in progress */
+	su32 poll_ms_active; /* and while something is */
 	su32 guest_patches;  /* 1: patches that the guest loads by itself are accepted */
 };
 
@@ -231,8 +238,8 @@ enum suture_work_kind {
 	SUTURE_WORK_NONE = 0,
 	SUTURE_WORK_LOAD = 1,	 /* fetch payload `id` and have it loaded; report LOADED */
 	SUTURE_WORK_UNLOAD = 2,	 /* delete_module(name); report LOADED */
-	SUTURE_WORK_PUMP = 3,	 /* pump STEP for this patch until DONE or WAIT */
-	SUTURE_WORK_SYMBOLS = 4, /* say in SYMBOLS what is at these addresses */
+	SUTURE_WORK_PUMP = 3,	 /* send STEP for this patch until DONE or WAIT */
+	SUTURE_WORK_SYMBOLS = 4, /* send in SYMBOLS the symbols of these addresses */
 };
 
 #define SUTURE_SYMBOLS_MAX 24u
@@ -288,10 +295,10 @@ struct suture_patch_ref {
 	char name[SUTURE_NAME_LEN];
 };
 
-/* ---- STEP: the engine drives, the agent does ---- */
+/* ---- STEP: the engine decides the next step, the agent carries it out ---- */
 
 enum suture_step_kind {
-	SUTURE_STEP_DONE = 0,	  /* nothing more in this call; `result` is its outcome */
+	SUTURE_STEP_DONE = 0,	  /* the operation is complete; `result` is its outcome */
 	SUTURE_STEP_CALLBACK = 1, /* run a callback; its return value is the next `result` */
 	SUTURE_STEP_WAIT =
 		2,	     /* in transition: ask again later; klp_enable_patch() returns 0 here */
@@ -300,19 +307,19 @@ enum suture_step_kind {
 				    folder removed; then ask again */
 	SUTURE_STEP_SIGNAL = 5,	 /* send the fake signal to task `pid`, then ask again */
 	/*
-	 * The patch `name` was replaced by the one that is pumped for, and comes back below it:
-	 * take a reference to its module and DECLARE it with SUTURE_DECL_RESTORE; the next `result`
-	 * is zero, or negative errno with nothing held (-ENODEV: its module is gone).
+	 * The patch that these steps are for had replaced the patch `name`, which is now restored:
+	 * take a reference to its module and DECLARE it with SUTURE_DECL_RESTORE. The next `result`
+	 * is zero, or negative errno with no reference held (-ENODEV: its module is gone).
 	 */
 	SUTURE_STEP_RESTORE = 6,
 	/*
-	 * Have every online CPU run something other than its idle task, from before the next
-	 * question and for long enough for an attempt to switch; then ask again.
+	 * Make every online CPU run something other than its idle task, before the next STEP and
+	 * for the length of an attempt to switch; then ask again.
 	 */
 	SUTURE_STEP_LEAVE_IDLE = 7,
 };
 
-/* In whose context the agent pumps: which steps it may be given. */
+/* The context in which the agent sends STEP; it decides which steps the answer may name. */
 enum suture_pump {
 	SUTURE_PUMP_INIT = 0,  /* klp_enable_patch() in the payload's init: until WAIT or DONE */
 	SUTURE_PUMP_SYSFS = 1, /* a write to `enabled`: until WAIT or DONE */
@@ -355,7 +362,7 @@ struct suture_set {
 	char name[SUTURE_NAME_LEN];
 	su32 what;
 	su32 value;
-	char comm[16]; /* who wrote it, for the operator */
+	char comm[16]; /* the task that wrote it, for the operator */
 	su32 pid;
 	su32 reserved;
 };
@@ -384,38 +391,43 @@ struct suture_module {
 	su32 nr_funcs; /* COMING: functions that declared patches name in this module */
 	su64 text_start, text_end;
 	su32 nr_parts;
-	ss32 error; /* COMING: negative if patches cannot have what they need of it; 0 */
-	/* in words */
+	ss32 error; /* COMING: negative if the agent could not resolve what patches need of it, else
+		       0 */
+	/* the reason, for people */
 	char why[SUTURE_TEXT_LEN];
 	su32 nr_clones;
-	su32 more_clones; /* there are so many more than are given */
-			  /*
-			   * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size,
-			   * ftrace_site, sites, missing and hook; the rest is zero. The engine matches them by name
-			   * and sympos, for every patch that has this object. struct suture_decl_part
-			   * parts[nr_parts], struct suture_decl_clone clones[nr_clones]: COMING, of these functions.
-			   */
+	su32 more_clones; /* number of clones that did not fit */
+
+	/*
+	 * struct suture_decl_func funcs[nr_funcs]: name, sympos, old_addr, old_size, ftrace_site,
+	 * sites, missing and hook; the rest is zero. The engine matches them by name and sympos,
+	 * for every patch that has this object.
+	 *
+	 * struct suture_decl_part parts[nr_parts], struct suture_decl_clone clones[nr_clones]:
+	 * COMING, of these functions.
+	 */
 };
 
-/* ---- SHADOW: how many shadow variables there are, sent when that has changed ---- */
+/* ---- SHADOW: numbers of shadow variables, sent when they have changed ---- */
 
 #define SUTURE_MAX_SHADOW_IDS 1024u
 
 struct suture_shadow_id {
-	su64 id, count, bytes; /* bytes: as asked for by who allocated them */
+	su64 id, count, bytes; /* bytes: the sizes that were requested */
 };
 
 struct suture_shadow {
 	struct suture_msg msg;
 	su32 nr_ids;
 	su32 reserved;
-	su64 more_count, more_bytes; /* of ids that are not among these: there were too many */
-				     /* struct suture_shadow_id ids[nr_ids], by id */
+	su64 more_count, more_bytes; /* totals of the ids that did not fit */
+
+	/* struct suture_shadow_id ids[nr_ids], by id */
 };
 
 /*
- * ---- OVERRIDDEN: all declared functions whose callers somebody else in the guest leads elsewhere,
- * or whom he lets skip them; sent when that has changed ----
+ * ---- OVERRIDDEN: all declared functions whose callers something else in the guest diverts, or
+ * which it lets them skip; sent when the list has changed ----
  */
 
 #define SUTURE_MAX_OVERRIDDEN 3072u
@@ -423,12 +435,13 @@ struct suture_shadow {
 
 struct suture_override {
 	su64 func;		  /* its address */
-	char who[SUTURE_WHO_LEN]; /* who it is and where he is to be seen, for people; not empty */
+	char who[SUTURE_WHO_LEN]; /* what diverts the callers, and where the guest shows that; for
+				     people; not empty */
 };
 
 struct suture_overridden {
 	struct suture_msg msg;
-	/* of those that follow, and of those for which there was no room */
+	/* entries that follow, and those for which there was no room */
 	su32 count, more;
 	/* struct suture_override list[count], by func, each once */
 };

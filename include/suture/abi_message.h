@@ -47,8 +47,8 @@ enum suture_msg_type {
 	SUTURE_MSG_SHADOW = 12,	  /* struct suture_shadow: shadow variables, counted -> header */
 	SUTURE_MSG_SYMBOLS = 13,  /* struct suture_symbols: what SUTURE_WORK_SYMBOLS asked -> header
 				   */
-	SUTURE_MSG_OVERRIDDEN = 14, /* struct suture_overridden: patched functions in front of which
-				       somebody else stands -> header */
+	SUTURE_MSG_OVERRIDDEN = 14, /* struct suture_overridden: patched functions whose callers
+				       something else in the guest diverts -> header */
 };
 
 struct suture_msg {

@@ -8,9 +8,9 @@
  *	struct suture_signature		ECDSA P-256 over SHA-256 of everything before it
  *
  * The parts follow one another without gaps, each aligned to 8 bytes with zeros in between. All
- * integers are little-endian, all offsets count from the start of the bundle. A string is an
- * offset into the manifest's string pool; offset 0 is the empty string. The monitor reads nothing
- * else of it before the signature is good.
+ * integers are little-endian, all offsets count from the start of the bundle. A string is an offset
+ * into the manifest's string pool; offset 0 is the empty string. The monitor verifies the signature
+ * before it reads anything else.
  */
 #ifndef SUTURE_BUNDLE_H
 #define SUTURE_BUNDLE_H
@@ -56,7 +56,10 @@ struct suture_manifest_object {
 	su32 nr_funcs;
 };
 
-/* Nobody calls the function that is replaced, nor holds its address: the new code may never run. */
+/*
+ * The function to be replaced has no caller, and its address is not taken: the new code may never
+ * run.
+ */
 #define SUTURE_MANIFEST_UNCALLED 1u
 
 struct suture_manifest_func {

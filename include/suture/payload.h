@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a payload (.ko) looks like to a program that reads it without debug information.
+ * The layout of a payload (.ko), for a program that reads it without debug information.
  *
  * Section SUTURE_PATCH_SECTION is written by the klp_enable_patch() of the agent's
- * <linux/livepatch.h>. Only its RELOCATIONS mean something: each names, as symbol value plus
- * addend, a struct klp_patch that the module enables (the same one perhaps several times). What
- * the section's bytes say, and the type of the relocation, do not matter. No relocation: the patch
- * is not a constant of the source, and cannot be found this way.
+ * <linux/livepatch.h>. Only its relocations have a meaning: each names, as symbol value plus
+ * addend, a struct klp_patch that the module enables (the same one perhaps several times). The
+ * section's bytes and the type of the relocation do not matter. Without a relocation the patch is
+ * not a constant in the source, and cannot be found this way.
  *
- * From there on everything is pointers, that is, relocations of the data they lie in. The offsets
- * are those of 64-bit kernels; the agent's build checks them. Arrays end with an entry of zeros:
- * objects where name and funcs are 0, functions where old_name, new_func and old_sympos are, states
- * where the id is.
+ * All further pointers are relocations as well, in the data that holds them. The offsets are those
+ * of 64-bit kernels; the agent's build checks them. Arrays end with an entry of zeros: objects
+ * where name and funcs are 0, functions where old_name, new_func and old_sympos are, states where
+ * the id is.
  */
 #ifndef SUTURE_PAYLOAD_H
 #define SUTURE_PAYLOAD_H

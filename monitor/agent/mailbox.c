@@ -51,7 +51,7 @@ s64 mailbox_post(u64 ipa, u64 len)
 		return -EMSGSIZE;
 	if (ipa % 8)
 		return -EINVAL;
-	/* An answer that nobody fetched belongs to a caller that is gone. */
+	/* An answer that was not fetched belongs to a caller that is gone. */
 	if (!mailbox_change(EMPTY, FILLING) && !mailbox_change(ANSWERED, FILLING))
 		return -EBUSY;
 	r = guest_read_ipa(IPA(ipa), box.request, len);
@@ -81,7 +81,7 @@ s64 mailbox_reply(u64 ipa, u64 len)
 		r = guest_write_ipa(IPA(ipa), box.reply, m->size);
 	if (!r)
 		r = m->size;
-	/* A caller that gave a bad buffer may try again with a good one. */
+	/* A caller that gave an invalid buffer may try again with a valid one. */
 	mailbox_set(r < 0 ? ANSWERED : EMPTY);
 	return r;
 }

@@ -13,13 +13,16 @@ static void remove_records(struct engine *e, const char *name, struct api_reply 
 static int begin_revert(struct engine *e, const struct http_request *rq, const char *name,
 			char *why, size_t why_size);
 
-/* A path is compared literally; a `*` in it stands for one name. One of the functions is there. */
+/*
+ * A path is compared literally; a `*` in it stands for one name. Exactly one of the functions is
+ * set.
+ */
 struct api_route {
 	enum http_method method;
 	const char *path;
 	api_show_fn *show;
 	void (*text)(const struct engine *e, struct api_reply *reply);
-	/* the engine's function that begins something with a patch */
+	/* the engine's function that begins an operation on a patch */
 	int (*begin)(struct engine *e, const char *name, char *why, size_t why_size);
 	/* the same, with the request's parameters */
 	int (*begin_with)(struct engine *e, const struct http_request *rq, const char *name,
@@ -45,7 +48,7 @@ static const struct api_route routes[] = {
 	{HTTP_GET, "/metrics", .text = api_metrics},
 };
 
-/* An answer in JSON is one object, and these are its brackets. */
+/* Open and close the one object that is the answer in JSON. */
 static struct json open_object(struct api_reply *reply)
 {
 	struct json j = {&reply->out, false};
@@ -80,7 +83,7 @@ void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ..
 	close_object(&j);
 }
 
-/* What the engine and the bundle's parser return, as HTTP knows it; anything else is 500. */
+/* The HTTP status for each error of the engine and of the bundle's parser; any other is 500. */
 static const struct {
 	int err;
 	u16 status;
@@ -101,7 +104,7 @@ static void refuse_request(struct api_reply *reply, int err, const char *why)
 	api_error(reply, status, err, "%s", why);
 }
 
-/* Does the path fit the pattern? What stands for its * goes to name. */
+/* True if the path matches the pattern. The part that matches * is copied to name. */
 static bool path_fits(const char *pattern, const char *path, char *name, size_t name_size)
 {
 	size_t n = 0;
@@ -160,7 +163,9 @@ static void no_such_path(const struct http_request *rq, struct api_reply *reply)
 		  known);
 }
 
-/* May this request have the body that it announces? Refused before a byte of it is read. */
+/*
+ * True if the request may have the body that it announces. Refuses it before a byte of it is read.
+ */
 static bool body_allowed(const struct api_route *r, const struct http_request *rq,
 			 struct api_reply *reply)
 {
@@ -211,7 +216,7 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 			  BRIEF(rq->method_name, 20), BRIEF(rq->path, 120), reply->allow);
 		return NULL;
 	}
-	/* a browser would add the operator's certificate to a request of any page */
+	/* a browser adds the operator's certificate to requests that any page makes */
 	if (rq->origin) {
 		api_error(reply, 403, -EPERM, "requests of web pages (Origin header) are refused");
 		return NULL;
@@ -228,7 +233,7 @@ bool api_repeatable(const struct api_route *route)
 	return route->method == HTTP_GET;
 }
 
-/* 202: the engine has begun; the rest is seen at the patch's own path. */
+/* 202: the engine has begun; the patch's own path shows the progress. */
 static void answer_accepted(struct api_reply *reply, const char *name)
 {
 	struct json j = open_object(reply);
@@ -264,7 +269,7 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 	}
 	if (strict)
 		engine_be_strict(e, b.manifest.name);
-	body->data = NULL; /* the engine's from here on */
+	body->data = NULL; /* from here on the engine owns it */
 	answer_accepted(reply, b.manifest.name);
 }
 

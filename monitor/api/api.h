@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The API's routes and their handlers: a request goes in, an answer comes out. Nothing here knows
- * connections. docs/api.md is what it promises. Service CPU.
+ * The API's routes and their handlers: a request goes in, an answer comes out. This part does not
+ * deal with connections. docs/api.md is its specification. Service CPU.
  */
 #ifndef API_API_H
 #define API_API_H
@@ -29,8 +29,8 @@ struct api_body {
 struct api_route;
 
 /*
- * Find the route of a request and check everything that can be checked before its body is read.
- * NULL: refused, and *reply says why.
+ * Find the route of a request and check all that can be checked before its body is read. NULL:
+ * refused, and *reply is the answer.
  */
 const struct api_route *api_route(const struct http_request *rq, struct api_reply *reply);
 
@@ -41,16 +41,19 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 void api_answer(struct engine *e, const struct api_route *route, const struct http_request *rq,
 		struct api_body *body, struct api_reply *reply);
 
-/* May api_answer() be called again for the same request (the answer did not fit)? */
+/* True if api_answer() may be called again for the same request, because the answer did not fit. */
 bool api_repeatable(const struct api_route *route);
 
-/* Make *reply an error: err is a negative errno, the text one line that names thing and way out. */
+/*
+ * Make *reply an error: err is a negative errno; the text is one line that names the object and
+ * what to do.
+ */
 void api_error(struct api_reply *reply, u16 status, int err, const char *fmt, ...)
 	__printf_like(4, 5);
 
 /*
  * The head of the HTTP response that carries *reply, up to the empty line. Returns its length;
- * HTTP_HEADERS_MAX is room for any.
+ * HTTP_HEADERS_MAX bytes are enough for any.
  */
 #define HTTP_HEADERS_MAX 512u
 size_t http_headers(char *buf, size_t size, const struct api_reply *reply, bool keep_alive);
@@ -63,13 +66,13 @@ void api_json_id(struct json *j, const char *key, u64 id);
 void api_show_current(const struct engine *e, struct json *j);
 
 /*
- * GET routes: add to *j, which is the object that is the answer, or make *reply an error. `name`
- * is what stood for the * of the route's path.
+ * GET routes: add to *j, which is the object that is the answer, or make *reply an error. `name` is
+ * the part of the path that matched *.
  */
 typedef void api_show_fn(const struct engine *e, struct json *j, const struct http_request *rq,
 			 const char *name, struct api_reply *reply);
 api_show_fn api_status, api_info, api_patches, api_patch, api_shadow, api_log;
-/* The one whose answer is not JSON. */
+/* The only GET route whose answer is not JSON. */
 void api_metrics(const struct engine *e, struct api_reply *reply);
 
 #endif

@@ -12,12 +12,14 @@
 #define SEND_STEP_US 20000000u	/* between two acknowledgements of an answer */
 #define LINGER_US    5000000u	/* for the client to close after a refusal */
 
-/* An answer begins with this much memory, and is asked for again with more if it needs it. */
+/*
+ * An answer first gets this much memory. If it does not fit, the handler is called again with more.
+ */
 #define REPLY_PAGES	16u
 #define REPLY_PAGES_MAX 512u
 
 static struct answer_counts answers;
-static const struct connection *uploading; /* the one with a body in memory */
+static const struct connection *uploading; /* the connection that has a body in memory */
 
 struct answer_counts connection_answers(void)
 {
@@ -44,7 +46,7 @@ static void set_limit(struct connection *c, u64 us)
 	c->deadline_us = arch_time_us() + us;
 }
 
-/* ---- memory of a connection: whatever ends it comes through connection_release() ---- */
+/* ---- memory of a connection: every end of a connection calls connection_release() ---- */
 
 static void free_body(struct connection *c)
 {
@@ -75,13 +77,13 @@ void connection_release(struct connection *c)
 	c->state = FREE;
 }
 
-/* End the connection with a reset: nothing more of it is kept. */
+/* End the connection with a reset and free what belongs to it. */
 static void cut_off(struct connection *c)
 {
 	struct altcp_pcb *pcb = c->pcb;
 
 	connection_release(c);
-	altcp_arg(pcb, NULL); /* or on_error() would release it again */
+	altcp_arg(pcb, NULL); /* otherwise on_error() would release it again */
 	altcp_abort(pcb);
 	c->aborted = true;
 }
@@ -100,7 +102,7 @@ void connection_close(struct connection *c)
 
 /* ---- answers ---- */
 
-/* Hand what is left of the answer to TCP as it has room. */
+/* Pass as much of the remaining answer to TCP as it accepts. */
 static void push_reply(struct connection *c)
 {
 	while (c->reply_sent < c->reply_len) {
@@ -145,8 +147,9 @@ static bool make_room(struct connection *c, size_t room, struct api_reply *r)
 }
 
 /*
- * Put the headers before the text, which stands at HTTP_HEADERS_MAX, and begin to send. The text's
- * place is fixed before its length is known: so the headers are moved up against it.
+ * Put the headers before the text, which begins at HTTP_HEADERS_MAX, and begin to send. The length
+ * of the headers depends on that of the text, so the headers are written last and end where the
+ * text begins.
  */
 static void send_reply(struct connection *c, const struct api_reply *r)
 {
@@ -164,7 +167,7 @@ static void send_reply(struct connection *c, const struct api_reply *r)
 	push_reply(c);
 }
 
-/* Refuse the request and end the connection: there may be a body on its way that we do not want. */
+/* Refuse the request and end the connection: the client may still be sending a body. */
 static void refuse_request(struct connection *c, u16 status, int err, const char *why)
 {
 	struct api_reply r;
@@ -194,7 +197,7 @@ static void answer_request(struct connection *c)
 		if (out_fits(&r.out))
 			break;
 		room = r.out.len;
-		if (!api_repeatable(c->route)) { /* it has happened, only the words are lost */
+		if (!api_repeatable(c->route)) { /* carried out; the answer alone is lost */
 			r.out.len = r.out.size;
 			break;
 		}
@@ -205,8 +208,8 @@ static void answer_request(struct connection *c)
 /* ---- requests ---- */
 
 /*
- * Memory for a body. One at a time, and an eighth of the pool is left for the monitor's own work:
- * an operator who sends too much must not keep it from patching.
+ * Memory for a body. One body at a time, and an eighth of the pool stays free for the monitor's own
+ * work, so that an upload cannot keep it from patching.
  */
 static bool begin_body(struct connection *c)
 {
@@ -264,7 +267,7 @@ static void begin_request(struct connection *c)
 	if (!c->rq.content_length) {
 		answer_request(c);
 	} else if (begin_body(c) && c->rq.expect_continue && !c->rx) {
-		/* no more than a hint: a client goes on by itself after a while */
+		/* only a hint: without it a client continues after a timeout */
 		altcp_write(c->pcb, go_on, sizeof(go_on) - 1, TCP_WRITE_FLAG_COPY);
 		altcp_output(c->pcb);
 	}
@@ -320,7 +323,7 @@ err_t connection_work(struct connection *c)
 		else
 			consume_bytes(c, c->rx->tot_len);
 	}
-	/* an answer that is under way is still wanted by a client that only closed its own side */
+	/* a client that has closed only its own side still expects the answer */
 	if (c->peer_closed && c->state != SEND && c->state != FREE)
 		connection_close(c);
 	return c->aborted ? ERR_ABRT : ERR_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One connection: the requests that come on it and the answers that go. http.c has the places for
- * them and lwIP's callbacks. Service CPU, lwIP's only context.
+ * One connection: its requests and their answers. http.c has the array of connections and lwIP's
+ * callbacks. Service CPU, lwIP's only context.
  */
 #ifndef API_CONNECTION_H
 #define API_CONNECTION_H
@@ -10,9 +10,9 @@
 #include "lwip/altcp.h"
 
 /*
- * A connection goes round HEAD -> (BODY ->) SEND -> HEAD, or ends in LINGER: the answer is sent and
- * our direction is closed, but what the client still sends is taken and thrown away, because a
- * reset would overtake the answer.
+ * A connection repeats HEAD -> (BODY ->) SEND -> HEAD, or ends in LINGER: the answer is sent and
+ * our direction is closed, and what the client still sends is received and discarded, because a
+ * reset could make the client lose the answer.
  */
 enum connection_state { FREE, HEAD, BODY, SEND, LINGER };
 
@@ -20,11 +20,11 @@ struct connection {
 	enum connection_state state;
 	struct engine *engine; /* what requests are about */
 	struct altcp_pcb *pcb;
-	bool aborted;	  /* lwIP must be told in the callback's return value */
+	bool aborted;	  /* the callback must return ERR_ABRT to lwIP */
 	bool last;	  /* close after this answer */
 	bool peer_closed; /* the client sends no more */
 	u64 deadline_us, body_until_us;
-	struct pbuf *rx; /* received, not yet looked at; its bytes stay in the TCP window */
+	struct pbuf *rx; /* received, not yet processed; its bytes still count in the TCP window */
 
 	char head[HTTP_HEAD_MAX];
 	size_t head_len;
@@ -38,27 +38,33 @@ struct connection {
 };
 
 /*
- * Work on what was received (c->rx), as far as it goes, and hand on what is left of an answer.
- * Returns what lwIP's callback must return: ERR_ABRT when the connection was reset meanwhile.
+ * Process what was received (c->rx) as far as possible, and send more of an answer. Returns what
+ * lwIP's callback must return: ERR_ABRT when the connection was reset meanwhile.
  */
 err_t connection_work(struct connection *c);
 
-/* Its time is over: say so where a request was under way, and end it. As connection_work(). */
+/*
+ * Its time limit has passed: answer 408 if a request is incomplete, and end the connection. Returns
+ * as connection_work().
+ */
 err_t connection_timeout(struct connection *c);
 
-/* A new one on this pcb, for requests about e. */
+/* Open a connection on this pcb, for requests about e. */
 void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine *e);
 
-/* Close it: what is queued is still delivered. c is FREE afterwards. */
+/* Close it: queued data is still delivered. c is FREE afterwards. */
 void connection_close(struct connection *c);
 
-/* Give its memory back; the pcb is gone already. c is FREE afterwards. */
+/* Free its memory; the pcb has been freed before. c is FREE afterwards. */
 void connection_release(struct connection *c);
 
-/* The peer has taken some of the answer: more time for the rest. */
+/* The peer has acknowledged some of the answer: extend the deadline for the rest. */
 void connection_progress(struct connection *c);
 
-/* Answers so far, by the class of their status; and one that no connection gave. */
+/*
+ * Answers so far, by the class of their status; and the function that counts one sent outside of a
+ * connection.
+ */
 struct answer_counts {
 	u64 good, refused, failed; /* 2xx, 4xx, 5xx */
 };

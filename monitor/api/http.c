@@ -53,7 +53,10 @@ static void on_error(void *arg, err_t err)
 		connection_release(arg);
 }
 
-/* A free place, if need be that of the connection that has been idle the longest. */
+/*
+ * A free entry; if there is none, the entry of the connection that has been idle the longest, which
+ * is closed.
+ */
 static struct connection *find_place(void)
 {
 	struct connection *idle = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HTTP/1.1 over lwIP's altcp: connections, their memory and their time limits. What a request means
- * is api.h's. Why not lwIP's httpd: docs/api.md. Service CPU, lwIP's only context.
+ * HTTP/1.1 over lwIP's altcp: connections, their memory and their time limits. Requests are handled
+ * by api.h. docs/api.md says why lwIP's httpd is not used. Service CPU, lwIP's only context.
  */
 #ifndef API_HTTP_H
 #define API_HTTP_H

@@ -12,7 +12,7 @@ void out_bytes(struct out *o, const char *s, size_t len)
 
 void out_format(struct out *o, const char *fmt, ...)
 {
-	char line[512]; /* no format of ours makes more: names in them are bounded */
+	char line[512]; /* no caller's format yields more: names in them are bounded */
 	va_list ap;
 	int n;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Text into a bounded buffer, and JSON (RFC 8259) on top of it. Pure logic, no allocation. Writing
- * beyond the end is harmless: `len` goes on counting, so that the caller learns how much room the
- * text needs.
+ * Text into a bounded buffer, and JSON (RFC 8259) on top of it. Pure logic, no allocation. Text
+ * beyond the end is dropped, but counted in `len`, so that the caller learns how much room the text
+ * needs.
  */
 #ifndef API_JSON_H
 #define API_JSON_H
@@ -15,7 +15,7 @@ struct out {
 	size_t len; /* wanted; what does not fit in size is not stored */
 };
 
-/* All that was written is in the buffer. */
+/* True if the whole text is in the buffer. */
 static inline bool out_fits(const struct out *o)
 {
 	return o->len <= o->size;
@@ -25,12 +25,12 @@ void out_bytes(struct out *o, const char *s, size_t len);
 void out_format(struct out *o, const char *fmt, ...) __printf_like(2, 3);
 
 /*
- * JSON: the writer puts the commas. `key` is the member's name, NULL for an element of an array or
+ * JSON. The writer adds the commas. `key` is the member's name, NULL for an element of an array or
  * the outermost value; it is a literal of ours and not escaped.
  */
 struct json {
 	struct out *out;
-	bool comma; /* a value stands before: the next one needs a comma */
+	bool comma; /* a value precedes: the next one needs a comma */
 };
 
 void json_object(struct json *j, const char *key);

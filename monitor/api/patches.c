@@ -257,7 +257,7 @@ static bool is_current(const struct patch_info *p)
 	return p->phase != PHASE_REVERTED && p->phase != PHASE_FAILED;
 }
 
-/* The status must fit into an answer, whatever is on: more functions than these are left out. */
+/* The status must fit into an answer: functions above this number are left out. */
 #define STATUS_FUNCS_MAX 1000u
 
 void api_show_current(const struct engine *e, struct json *j)

@@ -47,7 +47,7 @@ int http_query_u64(const struct http_request *rq, const char *name, u64 *value)
 	return 0;
 }
 
-/* RFC 9110, 5.6.2: what a method or a header's name may consist of */
+/* RFC 9110, 5.6.2: the characters of a method or of a header's name */
 static bool is_token(const char *s)
 {
 	if (!*s)
@@ -110,7 +110,7 @@ static u16 parse_request_line(struct http_request *rq, char *line, const char **
 
 static const char *take_length(struct http_request *rq, const char *value)
 {
-	/* two lengths are how requests are smuggled past a proxy (RFC 9112, 6.3) */
+	/* two lengths allow request smuggling through a proxy (RFC 9112, 6.3) */
 	if (rq->has_length)
 		return "Content-Length is there twice";
 	rq->has_length = true;
@@ -133,7 +133,7 @@ static const char *take_connection(struct http_request *rq, char *value)
 	return NULL;
 }
 
-/* Returns what is wrong, NULL if nothing is. */
+/* Returns a description of the error, or NULL. */
 static const char *take_header(struct http_request *rq, char *line, bool *host)
 {
 	char *value = cut_at(line, ':');
@@ -163,7 +163,7 @@ static const char *take_header(struct http_request *rq, char *line, bool *host)
 	return NULL;
 }
 
-/* Only CRLF ends a line, and no other control character but the tab is in the head. */
+/* True if only CRLF ends lines, and the head has no other control character than the tab. */
 static bool is_clean(const char *head, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {

@@ -20,13 +20,13 @@ struct http_request {
 	bool has_length, chunked;
 	u64 content_length; /* 0 if there is none */
 	bool expect_continue, expect_other;
-	bool origin;	 /* an Origin header: a web page's script sent this */
+	bool origin;	 /* there is an Origin header: the script of a web page sent this */
 	bool keep_alive; /* the client would use the connection again */
 };
 
 /*
  * Parse head[0..len), which ends with the empty line (CRLF CRLF), in place: separators become
- * zeros. 0, or the HTTP status to refuse with (400 or 505), and *why says what is wrong.
+ * zeros. 0, or the HTTP status to refuse with (400 or 505), with the reason in *why.
  */
 u16 http_parse(struct http_request *rq, char *head, size_t len, const char **why);
 
@@ -36,7 +36,7 @@ u16 http_parse(struct http_request *rq, char *head, size_t len, const char **why
  */
 int http_query_u64(const struct http_request *rq, const char *name, u64 *value);
 
-/* Is s the text `lower`, which has no upper-case letters, in any mixture of case? */
+/* True if s equals `lower` without regard to case. `lower` has no upper-case letters. */
 bool http_token_is(const char *s, const char *lower);
 
 #endif

@@ -27,7 +27,7 @@ static void show_kernel(struct json *j)
 	json_object_end(j);
 }
 
-/* A client of `agent` alone would take a guest that hangs for one that is well. */
+/* `agent` alone does not show that the guest hangs. */
 static void show_guest(const struct engine *e, struct json *j)
 {
 	struct guest_health h;

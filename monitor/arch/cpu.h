@@ -33,14 +33,15 @@ struct vcpu_context {
 	 */
 	bool sp_is_lost;
 	u64 percpu_base; /* x86: the kernel's GS base, also while in user mode; arm64: TPIDR_EL1 */
-	u64 other_base; /* x86, kernel mode: the GS base that is not active, or 0 (is the user's) */
-	u32 nr_regs;	/* general registers, the link register among them; ip and sp not */
+	u64 other_base;	 /* x86, kernel mode: the GS base that is not active, or 0 if it is the
+			    user's */
+	u32 nr_regs;	 /* general registers, the link register among them; ip and sp not */
 	u64 regs[VCPU_MAX_REGS];
 };
 
 /*
  * Bring guest CPU c into the monitor soon. It will pass pause_point(). Does nothing to one that is
- * not in CPU_GUEST or CPU_HELD; harmless when it comes too often; may get lost, so who waits
+ * not in CPU_GUEST or CPU_HELD; harmless if repeated; a kick may be lost, so a caller that waits
  * repeats it. Any CPU inside the monitor. x86: NMI by the local APIC (APM vol. 2, 16.5, and 15.13.2
  * for its exit); arm64: SGI to EL2 (GIC architecture, IHI 0069).
  */
@@ -56,7 +57,7 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx);
 enum vcpu_halt {
 	VCPU_RUNS,
 	VCPU_IDLE,    /* at a halt instruction (x86: HLT), until an interrupt comes */
-	VCPU_STOPPED, /* at one with interrupts off: for ever, but for an NMI */
+	VCPU_STOPPED, /* at one with interrupts off: only an NMI ends it */
 };
 
 /*
@@ -71,24 +72,27 @@ enum vcpu_halt arch_vcpu_halt(struct cpu *c);
 bool arch_vcpu_user(const struct cpu *c);
 
 /*
- * Translate va through the guest page tables that it uses now, whoever's they are; with paging off
- * va itself. 0; -EFAULT: they do not map it, or are not readable. x86: APM vol. 2, 5.3; arm64: Arm
- * ARM DDI 0487, VMSAv8-64 stage 1.
+ * Translate va through the guest page tables that c uses now, of the kernel or of a process; with
+ * paging off the result is va. 0; -EFAULT: they do not map it, or are not readable. x86: APM vol.
+ * 2, 5.3; arm64: Arm ARM DDI 0487, VMSAv8-64 stage 1.
  */
 int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa);
 
-/* True if the first byte of its next instruction can be read. Likewise. */
+/* True if the first byte of its next instruction can be read. Through the same page tables. */
 bool arch_vcpu_can_fetch(struct cpu *c);
 
 /*
- * Have guest CPU c leave the guest, and not enter it again until the guest starts it anew. Returns
- * at once: c has left when the caller next holds a pause; the caller itself, when it returns to
+ * Make guest CPU c leave the guest, and not enter it again until the guest starts it anew. Returns
+ * at once: c has left when the caller next holds a pause. If c is the caller, it leaves in its next
  * pause_point(). c is not the service CPU. A guest CPU, in its exit. x86: until INIT (APM vol. 2,
  * 14.1.3); arm64: until PSCI CPU_ON (DEN0022).
  */
 void arch_vcpu_stop(struct cpu *c);
 
-/* Was c told so, and has the guest not started it anew since? Any CPU inside the monitor. */
+/*
+ * True if arch_vcpu_stop() was called for c and the guest has not started it anew since. Any CPU
+ * inside the monitor.
+ */
 bool arch_vcpu_stopped(const struct cpu *c);
 
 #endif

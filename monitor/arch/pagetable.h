@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the monitor asks of an architecture: formats of page tables, as data, and what must follow a
- * change of stage 2. How an entry, a table and code are written so that CPUs see them is in
- * arch/publish.h, inline.
+ * What the monitor asks of an architecture: formats of page tables, as data, and the flush that
+ * must follow a change of stage 2. The inline functions that write an entry, a table or code so
+ * that all CPUs see it are in arch/publish.h.
  */
 #ifndef ARCH_PAGETABLE_H
 #define ARCH_PAGETABLE_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the monitor asks of an architecture: what is none of the other topics. */
+/* What the monitor asks of an architecture: the debug port and random numbers. */
 #ifndef ARCH_PLATFORM_H
 #define ARCH_PLATFORM_H
 
 #include "lib/types.h"
 
 /*
- * One character to the debug port of the configuration; nothing without one, and before
+ * One character to the debug port of the configuration; does nothing without one, and before
  * arch_start_probe(). Any CPU, in any state, also in the handler of a fault; takes no lock. x86: an
  * I/O port; arm64: the data register of a PL011 (DDI 0183).
  */

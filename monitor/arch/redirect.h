@@ -15,31 +15,31 @@ struct redirect_request {
 	u64 func, size; /* the original: where it begins, its bytes */
 	u32 site;	/* offset of its ftrace site, or SUTURE_NONE */
 	u64 to;
-	const struct suture_decl_site *sites; /* what the guest writes to itself */
+	const struct suture_decl_site *sites; /* places that the guest itself writes to */
 	u32 nr_sites;
-	/* Read the guest's own code, whatever stands there now: 0 or negative errno. */
+	/* Read the guest's own code, without redirects that are in force: 0 or negative errno. */
 	int (*read)(u64 at, u8 *buf, size_t len);
 	/* True if no other redirect has a piece in [start, end). arg is its own. */
 	bool (*is_free)(u64 start, u64 end, void *arg);
 	void *arg;
 };
 
-/* What is in the way. */
+/* What keeps a redirect from being laid out. */
 struct redirect_obstacle {
 	u64 at;
 	u32 kind; /* enum suture_site_kind, or 0: bytes of the guest's code */
 };
 
-#define REDIRECT_PIECES 24u /* the most of one redirect */
+#define REDIRECT_PIECES 24u /* the most pieces of one redirect */
 
 /*
- * Lay out the redirect of a function, so that whoever calls it comes to `to` with everything that
- * the calling convention lets a callee rely on as it was at the call, and nothing that the guest
- * writes to itself is touched. It begins behind the landing pad and the ftrace site. Only for a
- * function that nobody is in: the instructions before a static key do nothing any more.
+ * Lay out the redirect of a function. A caller of the function arrives at `to` with all that a
+ * callee may rely on by the calling convention unchanged. Places that the guest itself writes to
+ * are left unchanged. The redirect begins after the landing pad and the ftrace site. No task may be
+ * in the function: the instructions before a static key are replaced by NOPs.
  *
- * Every piece ends where an instruction of the original does, padded with NOPs: so whoever decodes
- * the function as the guest reads it (kprobes do) finds instructions begin where they did.
+ * Every piece ends where an instruction of the original does, padded with NOPs: a guest that
+ * decodes the function (as kprobes do) finds the original instruction boundaries.
  *
  * Returns the number of pieces (REDIRECT_PIECES at most), in which from, len, lead, bytes and old
  * are filled in. Otherwise, with *o:
@@ -53,22 +53,22 @@ struct redirect_obstacle {
  * -EFAULT	its code cannot be read
  *
  * Service CPU; takes no lock, allocates nothing. x86: JMP (APM vol. 3), landing pads and static
- *keys as Linux makes them; arm64: B, and ADRP, ADD and BR or RET (Arm ARM DDI 0487).
+ * keys as Linux makes them; arm64: B, and ADRP, ADD and BR or RET (Arm ARM DDI 0487).
  */
 int arch_redirect_plan(const struct redirect_request *q, struct redirect *pieces,
 		       struct redirect_obstacle *o);
 
 /*
- * Where the jump leads that stands, at guest virtual address `at`, among the first len bytes of
- * code; 0 if there is none. For finding what the guest's own patching has put there. Any CPU; takes
- * no lock.
+ * The target of the jump at guest virtual address `at`, whose bytes are the first len bytes of
+ * code; 0 if there is none. For finding what the guest's own patching has written there. Any CPU;
+ * takes no lock.
  */
 u64 arch_redirect_jump(const u8 *code, size_t len, u64 at);
 
 /*
- * Does the code of this ftrace site lead to a tracer (a call, a jump, or what stands there while
- * the kernel changes it), and is not what it is when there is none? Any CPU; takes no lock. x86:
- * all five bytes are the site's; arm64: the first four.
+ * True if the code of this ftrace site calls a tracer: a call, a jump, or the bytes during a change
+ * by the kernel; false for the NOP without a tracer. Any CPU; takes no lock. x86: all five bytes
+ * are the site's; arm64: the first four.
  */
 #define ARCH_SITE_LEN 5u
 bool arch_site_is_on(const u8 code[ARCH_SITE_LEN]);

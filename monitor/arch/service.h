@@ -6,9 +6,9 @@
 #include "lib/types.h"
 
 /*
- * Wake the service CPU from arch_service_idle(). Any CPU inside the monitor; takes no lock and
- * waits for nobody. x86: fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SEV
- * (Arm ARM DDI 0487, D1.6): no interrupt of the GIC, which the guest may turn off.
+ * Wake the service CPU from arch_service_idle(). Any CPU inside the monitor; takes no lock and does
+ * not wait. x86: a fixed interrupt by the local APIC (APM vol. 2, 16.5); arm64: SEV
+ * (Arm ARM DDI 0487, D1.6), not an interrupt of the GIC, which the guest may turn off.
  */
 void arch_service_wake(void);
 

@@ -15,14 +15,16 @@ struct idmap;
 struct pci_device;
 
 /*
- * Can this machine be virtualized? With `why` for people if not: -ENODEV, -EINVAL. *bi stays, and
- * what only the architecture knows of the machine is added to it. Time and the debug port work
+ * Can this machine be virtualized? If not, `why` is set, for people: -ENODEV, -EINVAL. *bi must
+ * stay valid; facts that only the architecture knows are added to it. Time and the debug port work
  * afterwards. x86: APM vol. 2, 15.4; arm64: CurrentEL and ID_AA64MMFR0_EL1 (Arm ARM DDI 0487).
  */
 int arch_start_probe(struct boot_info *bi, char *why, size_t why_size);
 
-/* Allocate what all CPUs share (x86: the MSR bitmap, APM vol. 2, 15.11). The pool is there from now
- * on. -ENOMEM. */
+/*
+ * Allocate the structures that all CPUs share (x86: the MSR bitmap, APM vol. 2, 15.11). The pool is
+ * there from now on. -ENOMEM.
+ */
 int arch_start_shared(void);
 
 /* Allocate c->arch and what belongs to it (x86: VMCB, GDT, TSS, stacks; APM vol. 2, 4.6 and 15.5).
@@ -42,12 +44,12 @@ int arch_start_map(struct idmap *m);
 void arch_start_tables(pa_t root);
 
 /*
- * Stage 2 is built: see to what else of the guest's accesses is to exit. nic NULL: there is none.
+ * Stage 2 is built: set up the other intercepts of the guest's accesses. nic NULL: there is none.
  * x86: the I/O permission map (APM vol. 2, 15.10.1); arm64: HCR_EL2.
  */
 void arch_start_intercepts(const struct pci_device *nic);
 
-/* What virtualizes here ("AMD SVM"), for the log; a constant. */
+/* The name of the virtualization extension ("AMD SVM"), for the log; a constant. */
 const char *arch_start_name(void);
 
 /* ---- later, in the hook in ExitBootServices; boot CPU, on the firmware's tables ---- */
@@ -62,8 +64,8 @@ int arch_take_over(struct boot_info *bi);
 
 /*
  * Start c, which the firmware has parked, in service_main(). 0 once it runs; -ETIMEDOUT: it does
- * not, and is left where it costs nothing. x86: INIT and SIPI (APM vol. 2, 16.5); arm64: PSCI
- * CPU_ON (DEN0022).
+ * not run, and is left in a state that costs nothing (x86: wait for SIPI). x86: INIT and SIPI (APM
+ * vol. 2, 16.5); arm64: PSCI CPU_ON (DEN0022).
  */
 int arch_start_service(struct cpu *c);
 

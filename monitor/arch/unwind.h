@@ -11,13 +11,13 @@ struct vcpu_context;
 
 enum unwind_step {
 	UNWIND_FRAME,	   /* the state is that of the next function outwards */
-	UNWIND_DONE,	   /* there is none: the stack ends here, as stacks do */
-	UNWIND_UNRELIABLE, /* it cannot be told how to go on */
+	UNWIND_DONE,	   /* there is none: this is a regular end of the stack */
+	UNWIND_UNRELIABLE, /* the caller cannot be determined */
 };
 
 /*
- * Fill ip, sp, fp and slot (the rest is zero) of a task that sleeps. Returns false if it cannot be
- * told. As arch_unwind_next(). x86: the frame that Linux's __switch_to_asm leaves; arm64:
+ * Fill ip, sp, fp and slot (the rest is zero) of a task that sleeps. Returns false if they cannot
+ * be determined. As arch_unwind_next(). x86: the frame that Linux's __switch_to_asm leaves; arm64:
  * struct cpu_context of its thread_struct.
  */
 bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t);
@@ -27,8 +27,8 @@ void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx)
 
 /*
  * Go to the caller, or to the code that was interrupted. Reads stacks through unwind_word() only.
- * UNWIND_DONE is a promise that no return address is further up on the task's stack. On one CPU at
- * a time, with the guest paused; takes no lock. x86: Linux's ORC tables (asm/orc_types.h); arm64:
+ * UNWIND_DONE guarantees that the rest of the task's stack holds no return address. On one CPU at a
+ * time, with the guest paused; takes no lock. x86: Linux's ORC tables (asm/orc_types.h); arm64:
  * frame records (AAPCS64, IHI 0055).
  */
 enum unwind_step arch_unwind_next(struct unwind_state *s);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an architecture calls in the portable part, in the order of a CPU's life. Besides these an
- * architecture uses services and structures, as any folder of the monitor does (which those are is
- * in docs/architecture.md). mk/lint-contract.py checks both.
+ * What an architecture calls in the portable part, in the order of a CPU's life. An architecture
+ * also uses services and structures of the portable part, as any folder of the monitor does;
+ * docs/architecture.md lists them. mk/lint-contract.py checks both.
  */
 #ifndef ARCH_UPCALLS_H
 #define ARCH_UPCALLS_H
@@ -16,10 +16,10 @@ struct unwind_state;
 /* ---- the start ---- */
 
 /*
- * What precedes the first entry of the guest: tell which memory is the guest's, start the service
- * CPU, and write into the ACPI table how hypercalls are made. Boot CPU, in arch_take_over(), on the
- * firmware's tables, no lock held. 0; -EINVAL, -ENOSPC: memory map; an error of
- * arch_start_service(): then the machine boots natively.
+ * The steps before the first entry of the guest: record which memory is the guest's, start the
+ * service CPU, and write the hypercall instruction into the ACPI table. Boot CPU, in
+ * arch_take_over(), on the firmware's tables, no lock held. 0; -EINVAL, -ENOSPC: memory map; or an
+ * error of arch_start_service(). After an error the machine boots natively.
  */
 int start_before_guest(const struct boot_info *bi);
 
@@ -40,38 +40,38 @@ void kexec_cpu_started(const struct cpu *c);
 
 /*
  * If a pause is under way: acknowledge it and wait for its end, in state CPU_HELD, then call
- * arch_stage2_flush_local(). Last thing before a guest CPU returns to the guest, and again and
- * again while it waits for anything. On that CPU, no lock held.
+ * arch_stage2_flush_local(). Called last before a guest CPU returns to the guest, and repeatedly in
+ * each loop in which it waits. On that CPU, no lock held.
  */
 void pause_point(struct cpu *self);
 
 /*
  * A hypercall from kernel mode (one from user mode is refused by the architecture, with -EPERM):
  * dispatch on nr. Returns the guest's result, or negative errno (-ENOSYS: no such nr). On c, in its
- * exit, no lock held; waits for no other CPU but in pauses.
+ * exit, no lock held; waits for other CPUs only in pauses.
  */
 s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2);
 
-/* What the architecture does about an access that stage 2 has refused. */
+/* How the architecture handles an access that stage 2 has refused. */
 enum guest_fault {
 	GUEST_FAULT_RETRY,   /* enter the guest: the access is tried again */
 	GUEST_FAULT_STEP,    /* execute the one instruction, no interrupt before its end, and call
 			      guest_fault_stepped() */
-	GUEST_FAULT_HIDDEN,  /* skip the instruction: what it writes is lost */
+	GUEST_FAULT_HIDDEN,  /* skip the instruction: its write is lost */
 	GUEST_FAULT_NOTHING, /* nothing is there: the guest gets an exception */
 };
 
 /*
  * Stage 2 has refused an access at ipa (x86: APM vol. 2, 15.25.6; arm64: stage 2 abort, Arm ARM DDI
- * 0487, ESR_EL2 and HPFAR_EL2). `stepping`: within GUEST_FAULT_STEP already. After
- * GUEST_FAULT_STEP the guest is paused until guest_fault_stepped(). On c, in its exit, no lock
- * held.
+ * 0487, ESR_EL2 and HPFAR_EL2). `stepping`: the instruction is being executed because of a
+ * GUEST_FAULT_STEP already. After GUEST_FAULT_STEP the guest is paused until guest_fault_stepped().
+ * On c, in its exit, no lock held.
  */
 enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping);
 
 /*
- * The instruction has completed, or it has not: the pause ends. On the CPU that was told
- * GUEST_FAULT_STEP, in its exit, also when the CPU dies before.
+ * End the pause of GUEST_FAULT_STEP, whether the instruction has completed or not. On the CPU that
+ * got GUEST_FAULT_STEP, in its exit, also if that CPU dies.
  */
 void guest_fault_stepped(void);
 
@@ -82,23 +82,25 @@ void guest_fault_stepped(void);
 void kexec_entry(struct cpu *c, u64 va);
 
 /*
- * If the kernel that ran on c has given way to another one (kexec, kdump): take all redirects out
- * of force, and have the other guest CPUs leave the guest, as arch_vcpu_stop(). True if it has. On
- * c, in its exit, no lock held, not within GUEST_FAULT_STEP. Pauses the guest if it has.
+ * If another kernel has replaced the one that ran on c (kexec, kdump): take all redirects out of
+ * force, and make the other guest CPUs leave the guest, as arch_vcpu_stop() does. Returns true in
+ * that case. On c, in its exit, no lock held, not within GUEST_FAULT_STEP. Pauses the guest in that
+ * case.
  */
 bool kexec_check(struct cpu *c);
 
 /*
- * The same of a CPU that arch_kick() has brought out of the guest, perhaps out of a halt: one that
- * the old kernel has left behind is stopped, and not taken for the one that runs the new kernel.
+ * The same for a CPU that arch_kick() has brought out of the guest, perhaps out of a halt. A CPU
+ * that the old kernel has left halted is stopped, and does not count as the one that runs the new
+ * kernel.
  */
 void kexec_kicked(struct cpu *c);
 
 /*
  * c cannot enter the guest again: state CPU_DEAD from now on, with a line in the log. It counts as
- * a parked one: no pause waits for it, and if the guest starts it again it does so from the start.
- * `cause`: a constant, lower case and '-'; the text names what was found. On c, no lock held; the
- * caller halts.
+ * parked: no pause waits for it, and the guest may start it again from reset. `cause`: a constant
+ * of lower-case letters and '-'; the text describes the cause. On c, no lock held; the caller
+ * halts.
  */
 void cpu_mark_dead(struct cpu *c, const char *cause, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -49,7 +49,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 		if (err)
 			say(&b, "next=%s: %s", b.config.next, efi_error(status));
 	}
-	/* still here: there was an error, or the next loader gave up */
+	/* there was an error, or the next loader has returned */
 	undo_takeover(&b);
 	return err ? boot_natively(&b) : status;
 }
@@ -78,7 +78,8 @@ static void measure_ticks(struct boot *b);
 static int start_core(struct boot *b);
 static EFI_STATUS EFIAPI leave_firmware(EFI_HANDLE image, UINTN map_key);
 
-/* First what only looks and allocates, then what changes the machine for the next loader. */
+/* First the steps that only read and allocate, then those that change the machine for the next
+ * loader. */
 static int prepare_takeover(struct boot *b)
 {
 	int err;

@@ -10,24 +10,24 @@
 #define MAX_CPUS 64
 
 enum cpu_state {
-	CPU_ABSENT =
-		0,  /* not there, or left with the firmware: it has never run guest code under us */
-	CPU_PARKED, /* inside the monitor, waits for the guest to start it */
-	CPU_GUEST,  /* runs the guest, or is in the middle of an exit */
-	CPU_HELD,   /* inside the monitor, held by a pause */
-	CPU_IDLE, /* inside the monitor, which halts for the guest: pause_sleep() (core/pause.h) */
-	CPU_SERVICE, /* the monitor's own */
-	CPU_DEAD,    /* inside the monitor, its guest state cannot be run any more */
+	CPU_ABSENT = 0, /* not present, or left with the firmware: it has never run guest code under
+			   the monitor */
+	CPU_PARKED,	/* inside the monitor, waits for the guest to start it */
+	CPU_GUEST,	/* runs the guest, or is in the middle of an exit */
+	CPU_HELD,	/* inside the monitor, held by a pause */
+	CPU_IDLE,	/* inside the monitor, which halts for the guest: pause_sleep() (core/pause.h) */
+	CPU_SERVICE,	/* the monitor's own */
+	CPU_DEAD,	/* inside the monitor; its guest state cannot be entered again */
 	CPU_STATES
 };
 
 /*
- * Exits by class. Each architecture has the same ones, so that an operator reads the metrics of all
- * machines alike; a class for which an architecture has no exit stays 0 there.
+ * Exits by class. The classes are the same on each architecture, so that the metrics of all
+ * machines have the same names. A class without exits on an architecture stays 0 there.
  */
 enum exit_class {
 	EXIT_HYPERCALL,	   /* VMMCALL, VMCALL, HVC */
-	EXIT_CPU_ID,	   /* what the CPU is: CPUID; arm64: ID registers */
+	EXIT_CPU_ID,	   /* identification of the CPU: CPUID; arm64: ID registers */
 	EXIT_SYSREG,	   /* MSRs, control registers, XSETBV; arm64: other system registers */
 	EXIT_IRQCHIP,	   /* the interrupt controller: APIC, x2APIC; GIC */
 	EXIT_KICK,	   /* the monitor's own: its NMI, SGI or VMX preemption timer */
@@ -51,7 +51,7 @@ struct cpu {
 	u32 state; /* enum cpu_state; written by the CPU itself, read by all (acquire/release) */
 	u64 pause_acked;	 /* generation of the last pause that this CPU acknowledged */
 	u64 exits[EXIT_CLASSES]; /* written by this CPU only */
-	/* Of a dead CPU, written before its state: the cause in a word, and all there is to say. */
+	/* Of a dead CPU, written before its state: a keyword for the cause, and a description. */
 	const char *dead_cause;
 	char dead_why[REASON_LEN];
 	struct arch_cpu *arch;

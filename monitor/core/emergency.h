@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The last words of a CPU that a fault of the monitor's own has ended: to the debug port alone,
- * since the fault may have come with the log's lock held. Any CPU, in any state; takes no lock.
+ * Output of a CPU after a fault in the monitor itself. It goes to the debug port only, since the
+ * CPU may hold the log's lock. Any CPU, in any state; takes no lock.
  */
 #ifndef CORE_EMERGENCY_H
 #define CORE_EMERGENCY_H
@@ -9,13 +9,12 @@
 #include "lib/format.h"
 #include "lib/types.h"
 
-/* One line. */
+/* Write one line. */
 void emergency(const char *fmt, ...) __printf_like(1, 2);
 
 /*
- * The words from sp to the end of its page that lie in the image, which is `size` bytes at `image`:
- * return addresses, probably, and enough to find the way with addr2line. A line for each, at
- * most 12.
+ * Write the words between sp and the end of its page that lie in the image, which is `size` bytes
+ * at `image`. Most are return addresses, which addr2line resolves. One line each, at most 12.
  */
 void emergency_stack(const u64 *sp, u64 image, u64 size);
 

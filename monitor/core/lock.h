@@ -6,9 +6,9 @@
  *	pause (core/pause.h)	never waited for with another lock held
  *	shadow			list of shadow pages and stage-2 leaves
  *	pool			memory
- *	log			innermost: everybody may log
- * The mailbox has no lock: it is handed over by its state word. No lock is held while waiting for
- *another CPU.
+ *	log			innermost: code may log under any lock
+ * The mailbox has no lock: its state word says who owns it. No CPU holds a lock while it waits for
+ * another CPU.
  */
 #ifndef CORE_LOCK_H
 #define CORE_LOCK_H

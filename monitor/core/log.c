@@ -10,7 +10,7 @@
 #define LOCK_LIMIT_US 100000
 #define LOG_LINES     1088u
 
-/* Where in the log the lines of a kind are. */
+/* The part of the log that holds the lines of each kind. */
 static const struct place {
 	const char *name;
 	u32 first, count;
@@ -32,13 +32,13 @@ static struct {
 	u64 next; /* sequence number of the next line, minus one */
 	struct {
 		struct log_counts counts;
-		u64 told;    /* of counts.left_out: said in the log */
-		u64 full_us; /* the lines so far use up the limit until then */
+		u64 told;    /* of counts.left_out: reported in the log */
+		u64 full_us; /* the lines so far use the limit up until this time */
 	} kinds[LOG_KINDS];
 	struct log_entry lines[LOG_LINES];
 } ring; /* zero, and so not in the image */
 
-/* A terminal may be behind the port, and the guest's words in the text. */
+/* The port may end in a terminal, and the text may hold bytes from the guest. */
 static void debug_text(const char *s)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -69,7 +69,7 @@ static void debug_line(const struct log_entry *e)
 	arch_debug_putc('\n');
 }
 
-/* A service CPU that died in here must not stop the guest: then the line is lost. */
+/* If the service CPU dies with the lock held, the line is lost and the guest goes on. */
 static bool lock_ring(void)
 {
 	u64 end = arch_time_us() + LOCK_LIMIT_US;
@@ -82,7 +82,7 @@ static bool lock_ring(void)
 	return true;
 }
 
-/* Is there room for another line within the kind's limit? With the lock held. */
+/* True if the kind's limit allows another line. The lock is held. */
 static bool admit_line(enum log_kind kind, u64 now)
 {
 	u64 full_us = MAX(ring.kinds[kind].full_us, now) + LOG_INTERVAL_US;

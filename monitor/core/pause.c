@@ -9,18 +9,21 @@
 #include "lib/errno.h"
 #include "lib/mutate.h"
 
-/* A kick that got lost (merged with another NMI, say) must not cost the whole budget. */
+/*
+ * A kick can be lost, for example merged with another NMI. It is repeated, so that the loss does
+ * not use up the budget.
+ */
 #define REKICK_US 500
 
 /*
- * After the commit an initiator ends the pause within microseconds. One that has not after this
- * long is taken for dead, and a held CPU carries the work out.
+ * After the commit an initiator ends the pause within microseconds. If it has not done so after
+ * this time it counts as dead, and a held CPU finishes the committed work.
  */
 #define FINISH_GRACE_US 200000
 
 /*
- * The commit word: generation and phase in one, so that whoever changes the phase by
- * compare-and-swap proves that it still speaks of the same pause.
+ * The commit word: generation and phase in one word, so that a compare-and-swap of the phase fails
+ * if the pause is no longer the same.
  *
  *	IDLE -> OPEN -> COMMITTED -> IDLE	the initiator's way
  *	        OPEN -> EXPIRED   -> IDLE	a held CPU let itself go at the deadline
@@ -28,7 +31,10 @@
  */
 enum phase { IDLE, OPEN, COMMITTED, FINISHING, EXPIRED };
 
-/* Who may initiate, and until when: also the deadline of a pause that it begins. */
+/*
+ * The CPU that may initiate a pause, and the time until which it may: also the deadline of the
+ * pause that it begins.
+ */
 #define OWNER_BITS	      8
 #define OWNER(c, until_us)    ((until_us) << OWNER_BITS | ((c)->id + 1))
 #define OWNER_ID(owner)	      ((u32)((owner) & ((1u << OWNER_BITS) - 1)))
@@ -69,7 +75,7 @@ static bool is_hold(u64 word)
 	return phase == OPEN || phase == COMMITTED || phase == FINISHING;
 }
 
-/* True while `c` can be in the guest without having acknowledged generation gen. */
+/* True while c may run the guest and has not acknowledged generation gen. */
 static bool is_loose(const struct cpu *c, u64 gen)
 {
 	u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
@@ -86,15 +92,15 @@ static bool change_owner(u64 from, u64 to)
 }
 
 /*
- * Nobody is held any more, and the owner should have given the right back long ago: it is taken
- * for dead. (If it is not, the generation tells it that its pause is over.)
+ * No CPU is held any more, and the owner is far past the time to release the right: it counts as
+ * dead. (If it is alive, the generation shows it that its pause is over.)
  */
 static bool owner_is_dead(u64 owner, u64 time_us)
 {
 	return owner && !is_hold(load_word()) && time_us > OWNER_UNTIL_US(owner) + FINISH_GRACE_US;
 }
 
-/* Wait for the right to initiate, held by others' pauses meanwhile. */
+/* Wait for the right to initiate. The pauses of other CPUs may hold this one meanwhile. */
 static int acquire_owner(struct cpu *self, u64 budget_us, u64 *right)
 {
 	u64 give_up_us = arch_time_us() + budget_us;
@@ -168,8 +174,11 @@ int pause_begin(struct pause *p, u64 budget_us)
 	now.deadline_us = p->deadline_us;
 	now.finish = NULL;
 	__atomic_store_n(&now.word, WORD(p->generation, OPEN), __ATOMIC_RELEASE);
-	/* Pairs with the barrier in pause_point(): a CPU that enters the guest from elsewhere sets
-	 * its state first and looks at the word then, so that one of the two sees the other. */
+	/*
+	 * Pairs with the barrier in pause_point(): a CPU that enters the guest sets its state and
+	 * then reads the word, and here the order is the opposite, so that one of the two sees the
+	 * other.
+	 */
 	arch_mb();
 
 	r = gather_cpus(self, p);
@@ -212,7 +221,7 @@ void pause_end(struct pause *p)
 		arch_stage2_flush_local();
 }
 
-/* One look of a CPU held by generation gen: true when it may go on. */
+/* One poll by a CPU that generation gen holds: true when it may go on. */
 static bool may_go(u64 gen)
 {
 	u64 word = load_word(), t = arch_time_us();
@@ -268,7 +277,7 @@ u64 pause_mark(void)
 {
 	u64 word;
 
-	arch_rmb(); /* what was read before */
+	arch_rmb(); /* orders the caller's reads before this one */
 	word = load_word();
 	return is_hold(word) ? 0 : GEN_OF(word) + 1;
 }

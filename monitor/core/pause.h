@@ -4,10 +4,10 @@
  *
  * A pause has a generation number. The initiator publishes it and kicks every guest CPU
  * (arch_kick); each CPU that sees it acknowledges with the number, waits inside the monitor, and
- * flushes its stage-2 TLB before it goes back. A CPU that wants a pause itself while another is
- * under way acknowledges that one first: initiators never wait for one another with a lock held.
- * Until pause_commit() held CPUs let themselves go at the deadline; after it they stay until
- * pause_end(), and any of them can finish the committed work (it is idempotent).
+ * flushes its stage-2 TLB before it goes back. A CPU that begins a pause during another one
+ * acknowledges that one first: initiators never wait for one another with a lock held. Before
+ * pause_commit() held CPUs leave the pause by themselves at the deadline. After it they stay until
+ * pause_end(), and any of them can finish the committed work, which is idempotent.
  */
 #ifndef CORE_PAUSE_H
 #define CORE_PAUSE_H
@@ -16,7 +16,7 @@
 
 struct pause {
 	u64 generation;
-	u64 right; /* to initiate: pause.c's */
+	u64 right; /* the right to initiate; private to pause.c */
 	u64 start_us;
 	u64 deadline_us;
 	u32 cpus_held; /* guest CPUs that acknowledged, the initiator not counted */
@@ -24,9 +24,9 @@ struct pause {
 
 /*
  * Pause the guest for at most budget_us microseconds. On success every CPU that is not absent,
- * parked, dead, or the caller is in CPU_HELD or CPU_IDLE. -ETIMEDOUT: not all came in time; all
- * were let go. Any CPU inside the monitor, with no lock held; the caller may be a guest CPU (in an
- * exit) or the service CPU.
+ * parked, dead, or the caller is in CPU_HELD or CPU_IDLE. -ETIMEDOUT: not all came in time, and
+ * those that came were released. Any CPU inside the monitor, with no lock held; the caller may be a guest CPU (in
+ * an exit) or the service CPU.
  */
 int pause_begin(struct pause *p, u64 budget_us);
 
@@ -34,9 +34,9 @@ int pause_begin(struct pause *p, u64 budget_us);
 u64 pause_left_us(const struct pause *p);
 
 /*
- * From here on the pause cannot expire: `finish` (with `arg`) is what any held CPU may call to
- * carry the work out if the initiator dies. Returns -ETIMEDOUT when the deadline has passed: then
- * nothing may be changed.
+ * From here on the pause cannot expire. Any held CPU may call finish(arg) to do the work if the
+ * initiator dies. Returns -ETIMEDOUT if the deadline has passed: then the caller must change
+ * nothing.
  */
 int pause_commit(struct pause *p, void (*finish)(void *arg), void *arg);
 
@@ -52,9 +52,9 @@ void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self));
 void pause_end(struct pause *p);
 
 /*
- * For who reads what others change in pauses, without one of its own: a mark to take before, 0
- * while a pause is under way. When pause_mark() is the same behind it nothing was changed
- * meanwhile. Any CPU.
+ * For a reader of data that other CPUs change in pauses, and that takes no pause itself. It reads
+ * the mark before and after the data: if the mark is not 0 and the same, nothing was changed
+ * meanwhile. 0: a pause is in progress. Any CPU.
  */
 u64 pause_mark(void);
 

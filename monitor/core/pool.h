@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The monitor's memory: one contiguous range, reserved at boot and hidden from the guest. There is
- * no other allocator: what the monitor needs later comes from here, in whole pages.
+ * no other allocator. Memory is allocated in whole pages.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
@@ -14,8 +14,7 @@ void pool_init(pa_t base, u64 size);
 /*
  * Allocate `pages` contiguous pages, zeroed; NULL when there is no room. The caller owns them and
  * returns them with pool_free() and the same count. Any CPU inside the monitor; takes the pool
- * lock. While guest CPUs are paused only pages that were allocated before the pause should be
- * needed.
+ * lock. Code that runs in a pause uses pages that were allocated before it.
  */
 void *pool_alloc(size_t pages);
 void pool_free(void *p, size_t pages);

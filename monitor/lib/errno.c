@@ -24,7 +24,7 @@ static const struct {
 
 const char *errno_name(int err)
 {
-	/* unsigned: a guest may say INT_MIN */
+	/* unsigned: a guest may send INT_MIN */
 	u32 number = err < 0 ? -(u32)err : (u32)err;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)

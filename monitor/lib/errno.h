@@ -51,7 +51,10 @@
 /* A short name such as "EBUSY" for a positive or negative errno; "E?" when unknown. */
 const char *errno_name(int err);
 
-/* Zero or a negative errno, as Linux's MAX_ERRNO has it: for numbers that a guest says. */
+/*
+ * True for zero and for a negative errno (down to -MAX_ERRNO, as in Linux). For numbers that a
+ * guest sends.
+ */
 static inline bool is_result(int err)
 {
 	return err <= 0 && err >= -4095;

@@ -7,21 +7,23 @@
 #include "lib/types.h"
 
 /*
- * Bytes of a reason in words, whoever gives it (bundle, engine, switch, check, agent) and wherever
- * it goes. No reason is longer with names of maximal length in it; tests/unit/test_reasons.c holds
- * them to that.
+ * The size of a text that gives a reason (of bundle, engine, switch, check or agent), with its
+ * terminating zero. No reason is longer, even with names of maximal length in it;
+ * tests/unit/test_reasons.c checks that.
  */
 #define REASON_LEN 640u
 
 /*
- * As C11 snprintf and vsnprintf: at most `size` bytes, terminated; returns the length it would
- * need. But a text that is cut for want of room ends in "...".
+ * As C11 snprintf and vsnprintf: at most `size` bytes, terminated; returns the length of the whole
+ * text. Unlike them, a text that is cut ends in "...".
  */
 int format(char *buf, size_t size, const char *fmt, ...) __printf_like(3, 4);
 int vformat(char *buf, size_t size, const char *fmt, va_list ap);
 
-/* For "%.*s%s": the beginning of a string that others chose the length of, and "..." if that is not
- * all. */
+/*
+ * Arguments for "%.*s%s": at most `max` bytes of a string of unknown length, and "..." if it is
+ * cut.
+ */
 #define BRIEF(s, max) (int)(max), (s), strlen(s) > (max) ? "..." : ""
 
 #endif

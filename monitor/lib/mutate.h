@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mutations: a build with MUTATE=name leaves out one point of what makes a switch sound, so that it
- * can be shown that a test fails without it (tests/unit/mutants.txt has the list). In any other
- * build MUTATION() is the constant 0.
+ * Mutations: a build with MUTATE=name omits one of the checks that make a switch safe. `make
+ * check-mutants` shows that a test fails in each such build (tests/unit/mutants.txt has the list).
+ * In any other build MUTATION() is the constant 0.
  */
 #ifndef LIB_MUTATE_H
 #define LIB_MUTATE_H

@@ -2,9 +2,9 @@
 #include "lib/string.h"
 
 /*
- * Byte loops are enough except for copying and filling pages: those use the string instructions'
- * portable form, eight bytes at a time. -fno-builtin keeps the compiler from turning a loop here
- * into a call of the function that it is.
+ * Loops over bytes, except for copying and filling, which take eight bytes at a time since they
+ * handle pages. -fno-builtin keeps the compiler from replacing the loop in memcpy(), for example,
+ * by a call of memcpy().
  */
 #if !__STDC_HOSTED__
 #include <stdint.h>

@@ -27,7 +27,7 @@ int atoi(const char *s);
 
 /*
  * Copy the string src into dst of `size` bytes, always terminated. Returns the length of src, so
- * that a result >= size says that it was cut.
+ * that a result >= size means that it was cut.
  */
 size_t str_copy(char *dst, const char *src, size_t size);
 

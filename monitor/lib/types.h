@@ -16,11 +16,11 @@ typedef long long s64;
 
 typedef struct {
 	u64 v;
-} pa_t; /* host physical: what the machine's memory controller sees */
+} pa_t; /* host physical address */
 
 typedef struct {
 	u64 v;
-} ipa_t; /* guest physical (intermediate physical): what stage 2 translates */
+} ipa_t; /* guest physical (GPA, intermediate physical) address: stage 2 translates it */
 
 typedef struct {
 	u64 v;

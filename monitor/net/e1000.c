@@ -172,7 +172,7 @@ static bool wait_clear(const struct e1000 *e, u32 reg, u32 bits)
 	return true;
 }
 
-/* Quiet the card and reset it (SDM 14.3, 82574 4.6). */
+/* Stop the card and reset it (SDM 14.3, 82574 4.6). */
 static int reset_card(const struct e1000 *e)
 {
 	reg_write(e, IMC, ~0u);

@@ -48,7 +48,8 @@ extern const struct nic_ops nic_e1000; /* 82540EM (e1000) and 82574L (e1000e) */
 /* A window of the NIC: the monitor's tables map each uncached at its own address (start.c). */
 void *mmio_at(pa_t pa);
 
-/* A register of 32 bits, `reg` bytes into such memory. Functions, so that a test can be the card.
+/* A register of 32 bits, `reg` bytes from base. Functions, so that a test can take the card's
+ * place.
  */
 u32 mmio_read(const volatile void *base, u32 reg);
 void mmio_write(volatile void *base, u32 reg, u32 value);

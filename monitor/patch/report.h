@@ -37,13 +37,13 @@ struct transition_report {
 	u64 pause_last_us, pause_max_us;
 	u32 cpus_paused;
 	u64 tasks_checked, words_checked; /* of the last attempt, in the pause */
-	u64 tasks_before_pause;	   /* of these tasks: whose stacks had been looked at before */
-	u64 words_cleared;	   /* of these: hits that were stale */
-	u32 pages_remapped;	   /* of the last attempt: pages whose leaf changed */
-	u32 functions_redirected;  /* redirects added or removed */
-	u32 functions_verified;	   /* of these: read back as a guest CPU fetches them, and right */
-	char mismatch[REASON_LEN]; /* the first that was not right, and what it was; "": none */
-	struct blocker blocker;	   /* the last one that there was */
+	u64 tasks_before_pause;	  /* of these tasks: their stacks had been checked before it */
+	u64 words_cleared;	  /* of these words: stale hits */
+	u32 pages_remapped;	  /* of the last attempt: pages whose leaf changed */
+	u32 functions_redirected; /* redirects added or removed */
+	u32 functions_verified;	  /* of these: read back as a guest CPU fetches them, and correct */
+	char mismatch[REASON_LEN]; /* the first function with other bytes, and which; "": none */
+	struct blocker blocker;	   /* of the last attempt that was blocked */
 	char reason[REASON_LEN];   /* why the last attempt failed, "" if it did not */
 	char detail[REASON_LEN];   /* what the check found, where the reason is more general */
 };

@@ -8,7 +8,7 @@
 
 static struct idmap map;
 
-/* A page of that byte. */
+/* A page filled with that byte. */
 static void *stand_in_of(u8 byte)
 {
 	static void *pages[2];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the guest sees where: everything at its own address, except what is the monitor's. That
- * reads as zeros (memory) or ones (devices, as nothing answers) from a page that stands in for it,
- * read-only, so that only writes exit. Boot CPU, in core_init, unless it says otherwise.
+ * The guest's map of physical memory: everything at its own address, except the monitor's memory
+ * and devices. The guest reads zeros (memory) or ones (devices, as if nothing answered) there, from
+ * a read-only page that is mapped in their place, so that only writes exit. Boot CPU, in core_init,
+ * unless it says otherwise.
  */
 #ifndef STAGE2_HIDE_H
 #define STAGE2_HIDE_H
@@ -13,13 +14,13 @@
 int hide_memory(u64 base, u64 size);
 int hide_device(u64 base, u64 size);
 
-/* Device memory that may be read, while what is written to it exits. Likewise. */
+/* The guest may read this device memory; writes to it exit. Errors as above. */
 int hide_from_writes(u64 base, u64 size);
 
-/* Make the guest's stage 2, with what was said so far. -ENOMEM, -EINVAL. */
+/* Build the guest's stage 2 with all ranges hidden so far. -ENOMEM, -EINVAL. */
 int hide_build(void);
 
-/* Is this a page that the guest sees zeros or ones in? Any CPU. */
+/* True if the guest reads zeros or ones in this page. Any CPU. */
 bool hide_covers(ipa_t ipa);
 
 #endif

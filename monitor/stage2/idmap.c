@@ -44,8 +44,8 @@ int idmap_add(struct idmap *m, u64 base, u64 size, u64 pa, u32 attrs, bool repea
 }
 
 /*
- * Map the range's memory from `at` to *end or to where its type may change; *end becomes where it
- * stopped.
+ * Map the range's memory from `at` to *end, or to the address where its memory type may change;
+ * *end is set to the end of what was mapped.
  */
 static int map_piece(struct pgtable *s, const struct idmap_range *r, u64 at, u64 *end)
 {

@@ -10,14 +10,15 @@
 
 struct idmap_range {
 	u64 base, end;
-	u64 pa;	   /* of base, or of the one page, of memory, that stands for all if `repeat` */
+	u64 pa;	   /* of base; if `repeat`, of the one page of memory that is mapped at each page of
+		      the range */
 	u32 attrs; /* PT_* */
 	bool repeat;
 };
 
 struct idmap {
 	u32 count;
-	u32 page_shift; /* of the tables that it is for (struct pt_format); 0: PAGE_SHIFT */
+	u32 page_shift; /* of the format of the tables (struct pt_format); 0: PAGE_SHIFT */
 	struct idmap_range ranges[32]; /* sorted, disjoint */
 };
 
@@ -28,8 +29,8 @@ struct idmap {
 int idmap_add(struct idmap *m, u64 base, u64 size, u64 pa, u32 attrs, bool repeat);
 
 /*
- * Map [0, limit) in s: the exceptions, and all else to itself with attrs, each with the memory type
- * that the format has for it. -ENOMEM, -EINVAL.
+ * Map [0, limit) in s: the exceptions, and the rest as identity with attrs, each with the memory
+ * type of the format's memory_type(). -ENOMEM, -EINVAL.
  */
 int idmap_build(const struct idmap *m, struct pgtable *s, u64 limit, u32 attrs);
 

@@ -6,7 +6,7 @@
 #include "lib/errno.h"
 #include "lib/mutate.h"
 
-/* As many tables as the root may be made of (Arm ARM D8.2). */
+/* The maximal number of tables in the root (Arm ARM D8.2). */
 #define MAX_ROOT_TABLES 16u
 
 struct pgtable stage2;
@@ -25,7 +25,7 @@ static int read_entry(void *ctx, u64 table_pa, u32 index, u64 *entry)
 
 /* ---- memory ---- */
 
-/* So many pages of the pool, a power of two, aligned to their size. */
+/* Allocate `pages` pages, a power of two, aligned to their total size. */
 static void *alloc_aligned(size_t pages)
 {
 	size_t surplus = pages - 1, before;
@@ -42,7 +42,10 @@ static void *alloc_aligned(size_t pages)
 	return p;
 }
 
-/* The pool's pages in a table of this level: the root may be smaller or larger than the others. */
+/*
+ * The number of pool pages in a table of this level: the root may be smaller or larger than the
+ * others.
+ */
 static size_t table_pages(const struct pt_format *f, u32 level)
 {
 	return MAX(pt_entries(f, level) * sizeof(u64) / PAGE_SIZE, 1u);
@@ -108,14 +111,14 @@ void pgtable_destroy(struct pgtable *s)
 
 /* ---- entries ---- */
 
-/* What no format has: writing without reading. What some have: executing without reading. */
+/* No format can express writing without reading; some can express executing without reading. */
 static bool can_express(const struct pt_format *f, u32 attrs)
 {
 	return (attrs & PT_READ) || ((attrs & ~PT_DEVICE) == PT_EXEC && f->exec_only) ||
 	       MUTATION(exec_only_leaves);
 }
 
-/* Link a table that has been filled, or is empty. */
+/* Link a table that is complete: filled, or empty. */
 static void link_table(const struct pgtable *s, u64 *entry, u64 *table, u32 level)
 {
 	if (!MUTATION(publish_table))
@@ -124,8 +127,8 @@ static void link_table(const struct pgtable *s, u64 *entry, u64 *table, u32 leve
 }
 
 /*
- * Take the entry for addr out of use before it becomes another. It may be invalid already: whoever
- * made it so has perhaps not come to the invalidation.
+ * Make the entry for addr invalid before it is replaced. It may be invalid already: the CPU that
+ * made it so may not have invalidated the TLBs yet.
  */
 static void break_entry(const struct pgtable *s, u64 *entry, u64 addr, u32 level)
 {
@@ -205,7 +208,7 @@ struct split {
 	u64 *entry, *table;
 };
 
-/* A table of leaves that translate as the block does. */
+/* Make a table of leaves with the same translation as the block. */
 static u64 *make_leaves(struct pgtable *s, const struct pt_walk *w)
 {
 	const struct pt_format *f = s->format;
@@ -224,7 +227,7 @@ static void link_split(void *arg)
 	struct split *split = arg;
 	const struct pt_format *f = split->s->format;
 
-	/* Another CPU has been here: what it linked is in use, and stays. */
+	/* Another CPU has done it: the table that it linked is in use, and stays. */
 	if (f->present(*split->entry, split->level) && !f->leaf(*split->entry, split->level))
 		return;
 	if (f->split == PT_SPLIT_PAUSED)
@@ -234,7 +237,10 @@ static void link_split(void *arg)
 
 static int split_block(struct pgtable *s, u64 addr, const struct pt_walk *w, pgtable_alone_fn alone)
 {
-	/* Outlives this call for a CPU that carries it out instead; one is under way at a time. */
+	/*
+	 * Static, since another CPU may carry the split out after this call; only one is in
+	 * progress at a time.
+	 */
 	static struct split split;
 	int err = 0;
 

@@ -4,7 +4,7 @@
  * NIC) and what is shadowed. All guest CPUs share one set.
  *
  * A table is filled and published before it is linked, with one 8-byte store, so that a running
- * guest never sees half of one. What a change needs beyond that store the format says: a pause for
+ * guest never sees half of one. The format says what a change needs beyond that store: a pause for
  * splitting a block, an invalidation between the old entry and the new one.
  */
 #ifndef STAGE2_PGTABLE_H
@@ -36,8 +36,8 @@ void pgtable_destroy(struct pgtable *s);
 int pgtable_map(struct pgtable *s, ipa_t ipa, pa_t pa, u64 size, u32 attrs);
 
 /*
- * Runs change(arg), which is idempotent, while no CPU uses the tables. 0, or negative errno: it has
- * not been run.
+ * Runs change(arg), which is idempotent, while no CPU uses the tables. 0, or negative errno if it
+ * has not run.
  */
 typedef int (*pgtable_alone_fn)(void (*change)(void *arg), void *arg);
 

@@ -13,7 +13,10 @@ int pt_walk(const struct pt_format *f, u64 root, u64 addr, pt_read_fn read, void
 		return -ERANGE;
 	w->table_pa = root;
 	w->level = f->top_level;
-	/* As pt_index() has it, but the root is looked at once: stacks are scanned in the pause. */
+	/*
+	 * The same as pt_index(), but the root's size is computed once, for speed: stacks are
+	 * scanned in the pause.
+	 */
 	for (;; shift -= bits, mask = table_mask) {
 		w->index = addr >> shift & mask;
 		err = read(ctx, w->table_pa, w->index, &w->entry);

@@ -2,12 +2,12 @@
 /*
  * The redirects in force and the pages that carry them make up a set. A plan builds the next set
  * beside the current one; applying it points the leaves at the new copies and makes that set the
- * current one, so it can be carried out by any CPU, more than once.
+ * current one. Any CPU can do that, and more than once.
  *
  * There is no lock. A current set changes only in a pause (apply, drop, write-through), and guest
- * CPUs look at it only outside of one. The service CPU, which a pause does not hold, only reads
- * it: a drop marks entries and never moves them, and its generation tells a plan that what it was
- * built from is no longer true.
+ * CPUs read it only outside of one. The service CPU, which a pause does not hold, only reads it: a
+ * drop marks entries and never moves them, and increments the generation, by which a plan notices
+ * that the set from which it was built has changed.
  */
 #include "stage2/shadow.h"
 #include "arch/memory.h"
@@ -30,7 +30,10 @@ static struct shadow_plan the_plan;
 
 /* ---- arrays ---- */
 
-/* Append a zeroed item; NULL when memory is out. Moves the array: pointers into it are stale. */
+/*
+ * Append a zeroed item; NULL when memory is out. May move the array: pointers into it become
+ * invalid.
+ */
 static void *vec_push(struct vec *v, size_t size)
 {
 	if ((v->count + 1) * size > v->pages * PAGE_SIZE) {
@@ -95,7 +98,7 @@ struct shadow_plan *shadow_plan_begin(void)
 
 	if (p->open)
 		return NULL;
-	/* What a drop left behind stands in the set that this plan replaces. */
+	/* Free the pages of earlier drops: only the set that this plan replaces refers to them. */
 	shadow_reap();
 	*p = (struct shadow_plan){
 		.former = shadow.current,
@@ -165,7 +168,7 @@ bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end)
 	return true;
 }
 
-/* Remember which pieces of the current set the plan takes out of force. */
+/* Record which pieces of the current set the plan takes out of force. */
 static int note_removed(struct shadow_plan *p, u64 key)
 {
 	u32 before = p->removed.count;
@@ -302,7 +305,7 @@ u32 shadow_plan_pages(const struct shadow_plan *p)
 
 /* ---- in the pause ---- */
 
-/* True if the guest's memory holds what was there before the redirect. */
+/* True if the guest's memory holds the bytes from before the redirect. */
 static bool is_untouched(const struct shadow_entry *e)
 {
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
@@ -432,7 +435,7 @@ static void plan_end(struct shadow_plan *p)
 		pgtable_page_free(stage2.format, applied ? pg->stale : pg->copy);
 		pg->stale = NULL;
 	}
-	/* No guest CPU looks at the former set: the pause was between it and the new one. */
+	/* No guest CPU reads the former set: the pause separates it from the new one. */
 	if (applied)
 		set_free(p->next == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0]);
 	else

@@ -37,8 +37,10 @@ int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 co
 /* True if the plan leaves no piece in force in guest virtual [start, end). */
 bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end);
 
-/* Take one out of force. -ENOENT, -ENOMEM. A plan may remove a key and add it again (another
- * target). */
+/*
+ * Take a redirect out of force. -ENOENT, -ENOMEM. A plan may remove a key and add it again (another
+ * target).
+ */
 int shadow_plan_remove(struct shadow_plan *p, u64 key);
 
 /*
@@ -51,9 +53,9 @@ int shadow_plan_prepare(struct shadow_plan *p);
 /*
  * With the guest paused: copy originals, compare `old` of each added redirect with what is there
  * (-EILSEQ: the guest changed it since; nothing is changed), write the bytes. -EBUSY: the guest has
- * bytes of its own on a redirect that the plan removes, and would take them away again later, as it
- * read them there (see shadow_write_through()). May be done again in a later pause. -EAGAIN:
- * shadow_drop_range() has run since shadow_plan_begin(); make a new plan from what is true now.
+ * bytes of its own on a redirect that the plan removes, and would later restore what it read there
+ * (see shadow_write_through()). May be called again in a later pause. -EAGAIN: shadow_drop_range()
+ * has run since shadow_plan_begin(); make a new plan from the present set.
  */
 int shadow_plan_fill(struct shadow_plan *p);
 
@@ -72,7 +74,7 @@ int shadow_plan_for_each_removed(const struct shadow_plan *p,
  */
 int shadow_for_each_piece(u64 key, int (*fn)(const struct redirect *r, void *arg), void *arg);
 
-/* After -EBUSY from shadow_plan_fill(): where that piece begins (guest virtual). */
+/* After -EBUSY from shadow_plan_fill(): the start of that piece (guest virtual). */
 u64 shadow_plan_obstacle(const struct shadow_plan *p);
 
 /*
@@ -81,8 +83,10 @@ u64 shadow_plan_obstacle(const struct shadow_plan *p);
  */
 void shadow_plan_apply(void *plan);
 
-/* After the pause. Both free what is not in force: the former copies or the prepared ones. The plan
- * is gone. */
+/*
+ * After the pause. Both free the copies that are not in force, the former or the prepared ones, and
+ * the plan.
+ */
 void shadow_plan_finish(struct shadow_plan *p);
 void shadow_plan_abort(struct shadow_plan *p);
 
@@ -90,17 +94,17 @@ void shadow_plan_abort(struct shadow_plan *p);
 u32 shadow_plan_pages(const struct shadow_plan *p);
 
 /*
- * Take every redirect out of force, wholly, that has its function or a piece in guest virtual
- * [start, end) or leads into it. With the guest paused. A plan that is open can no longer be
- * filled. Allocates nothing; pages are freed by shadow_reap() later. Returns how many, their keys
- * through `dropped` (may be NULL). Any CPU.
+ * Take out of force, as a whole, every redirect whose function, target or one of whose pieces is in
+ * guest virtual [start, end). With the guest paused. A plan that is open can no longer be filled.
+ * Allocates nothing; pages are freed by shadow_reap() later. Returns their number; calls `dropped`
+ * (may be NULL) with each key. Any CPU.
  */
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg);
 
 /*
- * The guest's kernel is at its end: take all out of force likewise, and from then on no plan can be
- * filled, also one that begins later, until shadow_open() says that nobody wants to any more. The
- * service CPU opens.
+ * The guest's kernel ends: take all redirects out of force, as shadow_drop_range() does. From then
+ * on no plan can be filled, not even a new one, until the service CPU calls shadow_open(), when the
+ * engine has dropped all that it knew of that kernel.
  */
 int shadow_close(void (*dropped)(u64 key, void *arg), void *arg);
 void shadow_open(void);
@@ -109,33 +113,33 @@ void shadow_open(void);
 void shadow_reap(void);
 
 /*
- * A guest write to the page at ipa faulted. True if the page is shadowed: `original` is the guest's
- * own page. The answer holds until this CPU passes pause_point() or ends its own pause. Any guest
- * CPU inside the monitor, or the service CPU.
+ * A guest write to the page at ipa faulted. True if the page is shadowed; then `original` is the
+ * guest's own page. The answer holds until this CPU passes pause_point() or ends its own pause. Any
+ * guest CPU inside the monitor, or the service CPU.
  */
 bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy);
 
 /*
- * Point the leaf of a shadowed page at the guest's own page for a while, with the rights that it
- * had, or at the copy again. False: the page is not shadowed. With the guest paused; any CPU.
+ * Point the leaf of a shadowed page at the guest's own page, with its former rights, or (the second
+ * function) at the copy again. False: the page is not shadowed. With the guest paused; any CPU.
  */
 bool shadow_expose(ipa_t ipa);
 bool shadow_cover(ipa_t ipa);
 
 /*
  * The guest's write to [ipa, ipa + len) has been carried out on the original: bring the shadow page
- * up to date. Where a redirect stands the guest sees the redirect's bytes; what it puts there
- * (a breakpoint) is based on them, and it must read back what it wrote: so such bytes show in the
- * copy and run. When all that the original holds there is `old` or the redirect's own, the guest
- * has written back what it read: the original gets its true bytes (`old`) again. Each piece is
- * looked at by itself. May cross pages.
- * False when none of it is shadowed. With the guest paused; any CPU.
+ * up to date. In a redirect the guest sees the redirect's bytes. What it writes there (a
+ * breakpoint) is based on them, and it must read back what it wrote: so the copy shows and executes
+ * such bytes. If each byte of the original is there the one of `old` or the redirect's, the guest
+ * has written back what it had read: then the original gets its bytes (`old`) again. Each piece is
+ * treated by itself. May cross pages. False when none of it is shadowed. With the guest paused; any
+ * CPU.
  */
 bool shadow_write_through(ipa_t ipa, size_t len);
 
 struct shadow_stats {
 	u64 pages, redirects; /* in force */
-	bool plan_open;	      /* more may be about to be */
+	bool plan_open;	      /* a plan may be about to add more */
 };
 /* Any CPU. */
 void shadow_stats(struct shadow_stats *s);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What happens to redirects in force without a plan: drops, and writes of the guest. */
+/* Changes of redirects in force without a plan: drops, and writes of the guest. */
 #include "arch/memory.h"
 #include "lib/mutate.h"
 #include "lib/string.h"
 #include "stage2/shadow.h"
 #include "stage2/shadow_set.h"
 
-/* The guest's bytes again. */
+/* Copy the guest's bytes to the shadow page. */
 static void copy_original(const struct shadow_page *pg, size_t offset, size_t len)
 {
 	memcpy(pg->copy + offset, (u8 *)arch_ptr(pg->original) + offset, len);
@@ -28,7 +28,7 @@ static void drop_piece(struct shadow_set *s, struct shadow_entry *e)
 			shadow_set_leaf(pg, false);
 		else
 			copy_original(pg, part.offset, part.len);
-		/* From 0 on the copy is shadow_reap()'s. */
+		/* At 0 shadow_reap() may free the copy. */
 		__atomic_store_n(&pg->live, pg->live - 1, __ATOMIC_RELEASE);
 	}
 }
@@ -51,7 +51,9 @@ int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), v
 {
 	int n = 0;
 
-	/* Even without a hit: a plan under way may be about to lead into the range. */
+	/*
+	 * Also if nothing was dropped: an open plan may add a redirect that leads into the range.
+	 */
 	__atomic_fetch_add(&shadow.generation, 1, __ATOMIC_RELEASE);
 	set_for_each_entry (shadow.current, e) {
 		if (e->dead || !is_in_range(&e->r, start, end))
@@ -126,9 +128,9 @@ bool shadow_cover(ipa_t ipa)
 }
 
 /*
- * True if the guest's memory holds, unit for unit, either what was there before the redirect or
- * what the guest reads of it: then the guest has written back what it read (disarming a
- * breakpoint, say). Anything else is new code of its own.
+ * True if the guest's memory holds, unit for unit, either what was there before the redirect or what
+ * the redirect has there, which the guest reads: then the guest has written back what it read (disarming a
+ * breakpoint, say). Anything else is new code of the guest.
  */
 static bool is_written_back(const struct shadow_entry *e)
 {

@@ -35,7 +35,7 @@ void shadow_publish(const struct shadow_page *pg, size_t offset, size_t len)
 
 void shadow_set_leaf(const struct shadow_page *pg, bool shadowed)
 {
-	/* Cannot fail: prepare split the leaf, and nobody joins it again. */
+	/* Cannot fail: shadow_plan_prepare() has split the leaf, and leaves are never joined. */
 	if (shadowed) {
 		(void)pgtable_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What shadow.c, which changes the set of redirects by plans, and shadow_guest.c, which does it for
- * the guest, share. The rules of who may touch it and when are at the top of shadow.c.
+ * Shared by shadow.c, which changes the set of redirects by plans, and shadow_guest.c, which
+ * changes it on actions of the guest. The rules of who may touch it and when are at the top of
+ * shadow.c.
  */
 #ifndef STAGE2_SHADOW_SET_H
 #define STAGE2_SHADOW_SET_H
@@ -20,21 +21,21 @@ struct vec {
 struct shadow_entry {
 	struct redirect r;
 	u32 page[2]; /* index into the set's pages, for each part of the redirect */
-	u32 was;     /* its index in the set before, unless added */
+	u32 was;     /* its index in the former set, unless added */
 	bool more;   /* not the first piece of its redirect */
 	bool added;  /* by the plan that made this set */
 	bool dead;   /* dropped */
 };
 
 struct shadow_page {
-	ipa_t ipa; /* of a page of stage 2, which may hold several of the guest's */
+	ipa_t ipa; /* of a page of stage 2, which may contain several pages of the guest */
 	pa_t original;
 	u32 attrs;  /* of the original's leaf */
 	u32 live;   /* redirects in force here; 0: the leaf is the original's again */
-	u32 was;    /* `live` in the set before, or SHADOW_CHANGED */
+	u32 was;    /* `live` in the former set, or SHADOW_CHANGED */
 	bool fresh; /* the plan that made this set changes the leaf */
 	u8 *copy;
-	u8 *stale; /* the copy that it replaces: freed with the set before */
+	u8 *stale; /* the copy that it replaces: freed with the former set */
 };
 
 #define SHADOW_CHANGED UINT32_MAX
@@ -45,7 +46,7 @@ struct shadow_set {
 
 extern struct shadow_state {
 	struct shadow_set sets[2];
-	struct shadow_set *current; /* one of them: what is in force */
+	struct shadow_set *current; /* one of them: the set in force */
 	u64 generation;		    /* counts drops */
 	bool closed;
 } shadow;
@@ -65,7 +66,7 @@ static inline struct shadow_page *page_of(const struct shadow_set *s, u32 i)
 #define set_for_each_page(s, pg)                                                                   \
 	for (struct shadow_page *pg = page_of(s, 0); pg < page_of(s, (s)->pages.count); pg++)
 
-/* What one leaf maps, and one copy holds. */
+/* The size of a leaf and of a copy. */
 static inline u64 shadow_page_size(void)
 {
 	return pt_level_size(stage2.format, 0);
@@ -101,22 +102,22 @@ static inline bool parts_overlap(const struct part *a, const struct part *b)
 	return a->ipa == b->ipa && a->offset < b->offset + b->len && b->offset < a->offset + a->len;
 }
 
-/* Where that part of the entry stands in the guest's own memory. In a pause. */
+/* The address of that part of the entry in the guest's own memory. In a pause. */
 u8 *shadow_original(const struct shadow_entry *e, u32 i, const struct part *part);
 
 /*
- * Lay the redirect's bytes on the copy, but where the guest's own memory has changed: it sees what
- * it wrote. In a pause, or on a copy that is not in force.
+ * Write the redirect's bytes into the copy, except where the guest's own memory has changed: there
+ * the guest sees what it wrote. In a pause, or on a copy that is not in force.
  */
 void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part);
 
-/* The copy has changed in [offset, offset + len): let the guest execute what is there now. */
+/* The copy has changed in [offset, offset + len): make the guest execute the new bytes. */
 void shadow_publish(const struct shadow_page *pg, size_t offset, size_t len);
 
 /*
- * Point the page's leaf at the copy, which has been published, or at the guest's own page. What
- * the guest wrote to its own page meanwhile it published by the address that led to the copy: so
- * that page is published here. In a pause.
+ * Point the page's leaf at the copy, which has been published, or at the guest's own page. The
+ * guest has published its writes to its own page by the address that was mapped to the copy.
+ * Therefore this function publishes its own page. In a pause.
  */
 void shadow_set_leaf(const struct shadow_page *pg, bool shadowed);
 

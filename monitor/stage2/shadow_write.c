@@ -32,7 +32,7 @@ bool shadow_write_concerns(ipa_t ipa)
 	return shadow_lookup(page_at(ipa), &original, &copy);
 }
 
-/* Idempotent, so that another CPU may do it for us: signature of pause_commit(). */
+/* Idempotent, since another CPU may do it instead; the signature fits pause_commit(). */
 static void restore_leaves(void *arg)
 {
 	(void)arg;
@@ -55,7 +55,7 @@ int shadow_write_begin(ipa_t ipa)
 
 	if (pause_begin(&write.pause, WRITE_BUDGET_US))
 		return -EAGAIN;
-	/* It may have changed while others' pauses were waited for. */
+	/* It may have changed while this CPU waited for other pauses. */
 	write.count = 0;
 	if (!shadow_write_concerns(page) || pause_commit(&write.pause, restore_leaves, NULL)) {
 		pause_end(&write.pause);

@@ -2,28 +2,28 @@
 /*
  * A guest's write to a shadowed page. The CPU's own instruction carries it out: the guest is
  * paused, the page's leaf points at the guest's own page, the CPU executes that one instruction,
- * and the leaf points at the copy again, which has been brought up to date. One such write is under
- * way at a time. A guest CPU, in its exit, no lock held.
+ * and the leaf points at the copy again, which has been brought up to date. One such write is in
+ * progress at a time. A guest CPU, in its exit, no lock held.
  */
 #ifndef STAGE2_SHADOW_WRITE_H
 #define STAGE2_SHADOW_WRITE_H
 
 #include "lib/types.h"
 
-/* Is the page at ipa shadowed? The answer holds until this CPU passes pause_point(). */
+/* True if the page at ipa is shadowed. The answer holds until this CPU passes pause_point(). */
 bool shadow_write_concerns(ipa_t ipa);
 
 /*
  * Open the page for the calling CPU's next instruction, which then is executed alone, with
- * interrupts held back; shadow_write_end() follows it. -EAGAIN: nothing has changed, and the guest
- * may run: the write faults again, and all is tried again.
+ * interrupts held back; shadow_write_end() follows it. -EAGAIN: nothing has changed; enter the
+ * guest, whose write faults again.
  */
 int shadow_write_begin(ipa_t ipa);
 
 /* The same instruction writes to another shadowed page: an unaligned write crosses into it. */
 void shadow_write_also(ipa_t ipa);
 
-/* The instruction has completed, or it has not. */
+/* End the write, whether the instruction has completed or not. */
 void shadow_write_end(void);
 
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What mk/fixes.mk asks of fixes.toml:
+"""The commands by which mk/fixes.mk uses fixes.toml:
   build.py guest                 the kernel that lacks the fixes
   build.py version running|fixed the version of Debian's source package
   build.py paths running|fixed   what is unpacked of it

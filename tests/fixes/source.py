@@ -2,8 +2,8 @@
 """A livepatch source out of a file of the kernel's and a short description (fixes.toml): the fixed
 functions, what they need of their file, and the tables that a patch has.
 
-Kernel style is taken for granted: a function's body begins with `{` and ends with `}` in the first
-column. Types come from the source of the kernel that runs, since its data has their layout."""
+Kernel style is assumed: a function's body begins with `{` and ends with `}` in the first column.
+Types come from the source of the kernel that runs, since its data has their layout."""
 
 import os
 import re

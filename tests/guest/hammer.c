@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Call uname(2) on all CPUs at once until SIGTERM, and look at each answer: it must be the one
- * from before, or the one that the demo's patch gives, whole. Prints the counts at the end.
+ * Call uname(2) on all CPUs at once until SIGTERM, and check each answer: it must be, as a whole,
+ * the original one or that of the demo's patch. Prints the counts at the end.
  */
 #include <pthread.h>
 #include <sched.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What a user program gets from uname(2). */
+/* Prints the result of uname(2). */
 #include <stdio.h>
 #include <sys/utsname.h>
 

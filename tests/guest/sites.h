@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the module `sites` tells the program `redirects`. */
+/* The records that the module `sites` passes to the program `redirects`. */
 #ifndef SITES_H
 #define SITES_H
 

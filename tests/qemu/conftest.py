@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file; `bundles`
-is a folder for the test file's bundles, `demo` the bundle of examples/demo; `shared` lends a machine to
-one test after the other."""
+"""Fixtures: `boot` starts machines that end with the test, `boot_module` with the test file;
+`bundles` is a folder for the test file's bundles, `demo` the bundle of examples/demo; tests use a
+machine of `shared` one after the other."""
 
 import contextlib
 import os
@@ -47,8 +47,8 @@ def boot_module(request):
 
 @pytest.fixture(scope="module")
 def shared(boot_module):
-    """A function shared(prepared) -> context with a machine: the one that prepared(boot) gave to the
-    first test. One that a test left unclean, as an assertion in the context finds, is not used again."""
+    """A function shared(prepared) -> context with a machine: prepared(boot) makes it for the first
+    test. If an assertion in the context fails, the machine is not used again."""
     kept = []
 
     @contextlib.contextmanager

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""docs/api.md as what it promises: the members of each answer, and the metrics. An answer is compared with
-it; what the document has and no answer had is left at the end."""
+"""The members of each answer, and the metrics, by docs/api.md. Answers are compared with them;
+members that the document has and no answer had are left at the end."""
 
 import json
 import os

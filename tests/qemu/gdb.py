@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU's debugger stub, to stop one CPU of the machine where a test wants it."""
+"""A client of QEMU's gdb stub, with which a test stops one CPU at an address."""
 
 import re
 import socket

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A machine in QEMU: EFI firmware, Suture (or not), and a Debian kernel with the test initramfs.
-platforms.py says what it is made of.
+platforms.py describes its parts.
 
-Every wait has a limit; the emulator is ended by its pid; everything that it wrote stays in the
-machine's log folder (console.log, monitor.log, shell.log, qemu.log).
+Every wait has a limit; the emulator is ended by its pid; all its output stays in the machine's log
+folder (console.log, monitor.log, shell.log, qemu.log).
 """
 
 import base64
@@ -61,11 +61,11 @@ SUTURE_CONF = {
 
 
 class GuestError(AssertionError):
-    """The guest or the emulator did not do what was asked in time."""
+    """The guest or the emulator did not do something within the time limit."""
 
 
 class Result:
-    """What a command gave: .status, .out (its output without the last newline)."""
+    """The result of a command: .status, .out (its output without the last newline)."""
 
     def __init__(self, status, out):
         self.status = status
@@ -218,7 +218,7 @@ class Machine:
         return self.process is not None and self.process.poll() is None
 
     def cpu_seconds(self):
-        """CPU time that the emulator has used: steadier than the clock on a busy host."""
+        """CPU time that the emulator has used: on a busy host it varies less than real time."""
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -310,7 +310,7 @@ class Machine:
         return result.out
 
     def settle_shell(self, timeout=20):
-        """After the serial line was asleep: throw away what it made of what came meanwhile."""
+        """After the serial line has slept: discard the input that it garbled meanwhile."""
         deadline = time.monotonic() + timeout
         self.shell_socket.settimeout(1)
         while time.monotonic() < deadline:
@@ -373,7 +373,7 @@ class Machine:
         return self.qmp.monitor(line)
 
     def emulator(self):
-        """What runs the machine, for a line with a figure."""
+        """The emulator's version, for a line with a figure."""
         version = re.match(r"[\d.]+", self.hmp("info version"))[0]
         return f"QEMU {version}, thread={self.thread}"
 

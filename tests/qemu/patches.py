@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bundles of `suture build`: of the examples, and of patches that the tests write, C source in livepatch
-style. They are applied and reverted."""
+"""Build bundles with `suture build`, of the examples and of C sources in livepatch style that the
+tests write; apply and revert them."""
 
 import os
 import subprocess
@@ -99,7 +99,7 @@ def make_patch(folder, name, code, functions, init="", replace=False, check=True
 
 
 def apply(guest, bundle):
-    """Returns what the operator is told."""
+    """Returns the output of the command."""
     result = guest.suture("apply", bundle)
     assert result.status == 0, result
     return result.out

@@ -61,7 +61,8 @@ class Qemu:
 
 
 def svm_cpu(kernel):
-    """Kernels since 6.2 go by the flags of CMPXCHG16B, which QEMU 7.2 gets wrong: they do without."""
+    """Kernels since 6.2 use the flags of CMPXCHG16B, which QEMU 7.2 sets wrongly: their CPU model
+    does not have it."""
     return "EPYC" if re.match(r"(5\.10|6\.1)[.-]", kernel) else "EPYC,-cx16"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A QMP client: as much as the tests need."""
+"""A QMP client with the commands that the tests use."""
 
 import json
 import socket

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The agent by itself: whom it refuses to work with, how payloads get in, and what its helper may
-do wrong."""
+"""The agent: monitors that it refuses to work with, how payloads are loaded, and faults of its
+helper."""
 
 import base64
 import os
@@ -118,8 +118,8 @@ def test_bad_symbol(guest, bundles, name, declaration, says):
 
 
 def test_init_fails_late(guest, bundles):
-    """The payload's init fails although its patch is under way: the kernel frees it, whatever
-    points into it."""
+    """The payload's init fails although its patch is in transition: the kernel frees it, even if
+    redirects lead into it."""
     name = "faillate"
     source = os.path.join(bundles, name)
     make_patch(bundles, name, """
@@ -148,7 +148,7 @@ def test_helper_missing(guest, hello):
 
 
 def test_helper_dies(guest, hello):
-    """A helper that takes the job and ends without a word."""
+    """A helper that accepts the job and exits without reporting a result."""
     guest.check("printf '#!/bin/sh\\nexec 3<>/dev/suture\\n' >/tmp/dies; chmod 755 /tmp/dies;"
                 "printf /tmp/dies >/sys/module/suture/parameters/helper")
     refused(guest, hello, "helper ended without a result")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The API of a running monitor under fire from the network: no agent, no patches, only peers. At the end an
-agent and patches come, and the answers are compared with docs/api.md."""
+"""The API of a running monitor with faulty and hostile clients, without an agent or patches. At the
+end an agent and patches are loaded, and the answers are compared with docs/api.md."""
 
 import contextlib
 import json
@@ -63,7 +63,7 @@ def pages_in_use(guest):
 
 @pytest.fixture
 def same_memory(guest):
-    """Whatever the test did, the monitor has no page more in use afterwards."""
+    """After each test the monitor uses as many pages as before."""
     before = pages_in_use(guest)
     yield
     deadline = time.monotonic() + 15
@@ -223,7 +223,7 @@ def look(guest, document, *routes):
 
 
 def wait_json(guest, route, right):
-    """The answer as soon as it is right."""
+    """Poll until the answer meets the condition; return it."""
     deadline = time.monotonic() + 30
     while True:
         status, body = guest.http(route)

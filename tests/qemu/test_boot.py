@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The boot story: the monitor takes over under a Debian kernel, or says why not and stays out."""
+"""The start: the monitor takes over below a Debian kernel, or prints a reason and the machine boots
+without it."""
 
 import base64
 import os
@@ -57,7 +58,7 @@ def test_smp(boot, cpus):
 
 
 def test_smp_multithreaded(boot, measured):
-    """Each CPU a thread of its own: races that one thread hides."""
+    """A host thread for each CPU, for races that one thread hides."""
     guest = boot(cpus=3, thread="multi")
     assert guest.check("nproc") == "3"
     assert kernel_warnings(guest) == ""
@@ -162,7 +163,8 @@ def test_no_svm_required(boot):
     ({"colour": "blue"}, r"colour"),
     ({"nic": "00:0a.0"}, r"nic|00:0a\.0"),
     ({"insecure": None}, r"insecure"),
-], ids=["nic-syntax", "ip", "unknown-key", "nic-absent", "secure-not-there-yet"])
+    ({"debug_port": "0x10000"}, r"debug_port=0x10000: 0 to 0xffff"),
+], ids=["nic-syntax", "ip", "unknown-key", "nic-absent", "secure-not-there-yet", "debug-port"])
 def test_bad_configuration(boot, conf, says):
     """A wrong line is named; the machine boots all the same, on the kernel that `next` names."""
     guest = boot(cpus=1, conf=conf)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Boot after boot, for `make check-boot` (SUTURE_BOOTS of each); make check does one of each."""
+"""Repeated boots for `make check-boot`, SUTURE_BOOTS of each kind."""
 
 import os
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What `suture build` finds wrong with a patch, without a guest: in the payload itself, and against the
-kernel's image, types and modules."""
+"""Errors in patches that `suture build` finds without a guest: in the payload itself, and by
+comparison with the kernel's image, types and modules."""
 
 import json
 import os

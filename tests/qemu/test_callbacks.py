@@ -26,7 +26,7 @@ COMING = "[MODULE_STATE_COMING] Full formed, running module_init"
 GOING = "[MODULE_STATE_GOING] Going away"
 
 # What is not of the document's: the module loader's remarks on payloads and foreign modules, and
-# what depends on how long somebody blocks.
+# lines that depend on how long a task blocks.
 NOT_SHOWN = re.compile(r": (loading out-of-tree|tainting kernel|module verification)|"
                        r"signaling remaining tasks")
 

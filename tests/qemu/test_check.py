@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The consistency check in a real guest: tasks that are in a function, and hard to find there."""
+"""The consistency check in a real guest: tasks inside a function that are hard to find."""
 
 import os
 
@@ -42,7 +42,8 @@ def hidden_patch(bundles, function):
 
 
 def blocked_while_in(guest, bundles, function, word, by, seconds=3.0):
-    """`word` starts a thread that is in the function; nobody replaces that before it has left."""
+    """`word` starts a thread that is in the function; no switch replaces the function before the
+    thread has left."""
     bundle = hidden_patch(bundles, function)
     guest.check(f"echo {word} >/proc/hidden; sleep 0.3")
     with Waiting(guest, "apply", bundle) as applying:

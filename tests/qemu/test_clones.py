@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""New code that does not run where it should: others call clones of its function directly, or nobody
-calls the function. Whoever builds and applies it is told."""
+"""New code that is not reached: other functions call clones of the replaced function directly, or
+it has no callers. `suture build` and `suture apply` report it."""
 
 import os
 import re
@@ -203,7 +203,7 @@ def test_module_comes(machine, tmp_path):
     revert(machine, "later")
 
 
-# ---- functions that nobody calls ----
+# ---- functions without callers ----
 
 def test_uncalled(machine, clones, tmp_path):
     bundle, _, _ = build(tmp_path, "lonely", NEW_VALUE, {"clones": {

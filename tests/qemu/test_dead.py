@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a guest provokes again and again, a CPU that cannot run any more, and a kernel without page
-tables: the monitor says so once, and what it has said before can still be read."""
+"""Events that a guest causes repeatedly, a dead CPU, and a kernel without page tables: the log
+reports each once, and keeps its earlier lines."""
 
 import os
 import re
@@ -48,7 +48,7 @@ def metric(guest, name):
 
 
 def write_files(guest, demo):
-    """guest_may_disable=no: nobody in the guest turns a patch off, the operator does."""
+    """guest_may_disable=no: the guest cannot disable a patch, the operator can revert it."""
     guest.load_agent()
     apply(guest, demo)
     for name, value in ("enabled", 0), ("force", 1):

@@ -4,8 +4,8 @@ modules that come and go, first with Linux's own livepatch, then the same with S
 After each step the kernel's messages, what the step returned, what sysfs shows, the modules' reference
 counts and what the patched functions return are equal.
 
-The modules are tests/guest/differential, built twice from one source. Where the two differ on purpose is
-said in docs/semantics.md; here it is what NOT_COMPARED and blocked() leave out.
+The modules are tests/guest/differential, built twice from one source. docs/semantics.md lists the
+intended differences; NOT_COMPARED and blocked() exclude them here.
 
     SUTURE_STEPS=1000 SUTURE_SEED=7 make check-qemu TESTS=test_differential.py
 """
@@ -32,8 +32,8 @@ SETTLE_S = 120
 NOT_COMPARED = re.compile(r": (loading out-of-tree|tainting kernel|module verification)|"
                           r"signaling remaining tasks")
 
-# What there is to see, one fact a line: "patch NAME enabled transition", "object PATCH/OBJECT patched",
-# "module NAME references", "probe WHAT results...".
+# The observable state, one fact a line: "patch NAME enabled transition", "object PATCH/OBJECT
+# patched", "module NAME references", "probe WHAT results...".
 LOOK = r"""
 cd $KLP
 for p in diff_*; do [ -d $p ] && echo patch $p $(cat $p/enabled $p/transition); done
@@ -100,7 +100,7 @@ class System:
             time.sleep(0.05)
 
     def step(self, command):
-        """Do it; what it returned, what it said, and what is to be seen afterwards."""
+        """Execute the step; its result, its messages, and the observable state after it."""
         self.command = command
         self.forced |= command.endswith("/force")
         result = self.machine.shell(command.replace("$KLP", self.sysfs), timeout=60)
@@ -124,13 +124,13 @@ class Linux(System):
                          "/sys/kernel/livepatch")
 
     def blocked(self, patch, patches):
-        """Have all tasks but busy threads come to the side that the transition goes to?"""
+        """True if all tasks but busy threads have the target side of the transition."""
         tasks = self.machine.shell(f"for f in $(grep -Lx {patches[patch][0]} /proc/[0-9]*/patch_state"
                                    " 2>/dev/null); do cat ${f%/*}/comm; done").out.split()
         return bool(tasks) and all(re.fullmatch("diff_t._busy", task) for task in tasks)
 
     def waits_for(self):
-        """What livepatch says of its next attempts."""
+        """The messages of livepatch's next attempts."""
         return self.machine.shell("echo 'func klp_try_switch_task +p' >/proc/dynamic_debug/control;"
                                   " sleep 3; dmesg", timeout=60).out
 
@@ -146,7 +146,7 @@ class Suture(System):
         return self.machine.json("/v1/status")["transition"]
 
     def blocked(self, patch, patches):
-        """Do attempts fail, again and again, on a busy thread?"""
+        """True if attempts fail repeatedly because of a busy thread."""
         seen = set()
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
@@ -257,8 +257,8 @@ class Steps:
 
 
 def ends():
-    """Steps that clean up what random ones left, and then force a patch on while somebody is in what it
-    replaces. (Forced off it keeps its folder in sysfs: docs/semantics.md.)"""
+    """Steps that clean up what random ones left, and then force a patch on while a thread is in a
+    function that it replaces. (Forced off it keeps its folder in sysfs: docs/semantics.md.)"""
     busy = [f"echo 0 >/sys/module/{name}/parameters/busy" for name in TARGETS]
     yield from [*busy, *(f"echo 0 >$KLP/{name}/enabled" for name in PATCHES),
                 *(f"rmmod {name}" for name in PATCHES + TARGETS)]
@@ -362,7 +362,7 @@ def test_same_as_linux(boot, measured):
         differ = differences(comparable(expected, in_between), comparable(facts, in_between))
         for name, first, _, at_init in (probe for probe in facts["probes"] if len(probe) == 4):
             if name in in_between and name not in before["modules"]:
-                # it had the old side, as everybody still has
+                # it had the old side, as all code still has
                 assert at_init == first, (command, facts)
         if differ:
             for earlier, _ in story[:number + 1]:

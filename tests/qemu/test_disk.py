@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-A Debian system on a disk, booted again and again for `make check-disk`, each CPU a thread of its own:
-interrupts between CPUs, modules that come and go, tracepoints, and firmware variables. SUTURE_DISK_BOOTS:
-how often; SUTURE_NATIVE=1: the same without the monitor, to tell whose a failure is.
+Repeated boots of a Debian system on a disk for `make check-disk`, with a host thread for each CPU:
+interrupts between CPUs, loading and unloading of modules, tracepoints, and firmware variables.
+SUTURE_DISK_BOOTS: the number of boots; SUTURE_NATIVE=1: without the monitor, to see whether a
+failure needs it.
 """
 
 import json

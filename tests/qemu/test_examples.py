@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The use cases of document 001, as the examples show them: a global variable with the function that reads
-it, and what a driver's probe function should have done otherwise."""
+"""The use cases of document 001 in the examples: a global variable with the function that reads it,
+and a fix of what a driver's probe function has done."""
 
 import os
 import re
@@ -76,7 +76,7 @@ def test_global_data(guest, bundles):
 
 
 def test_global_data_changed_by_the_operator(guest, bundles):
-    """What was written while the patch was on stays."""
+    """A value written while the patch is applied stays."""
     apply(guest, example(bundles, "commit-limit"))
     guest.check("echo 60 >/proc/sys/vm/overcommit_ratio")
     revert(guest, "commit_limit")

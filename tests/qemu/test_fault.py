@@ -2,8 +2,8 @@
 """The service CPU dies, at every step of an apply and of a revert: the guest goes on, with the patch
 wholly on or wholly off, and without the monitor's help from then on.
 
-The debugger stub of QEMU stops the service CPU where it enters a function, and sends it into an
-endless halt with interrupts off. The monitor is the one that everybody runs.
+QEMU's gdb stub stops the service CPU at the entry of a function, and makes it halt for ever with
+interrupts off. The monitor is the ordinary build.
 """
 
 import os

@@ -143,7 +143,7 @@ class Guest:
         return {name: running for name, running, _ in map(str.split, lines)}
 
     def original(self, fix):
-        """What the kernel does without the fix."""
+        """The kernel's behaviour without the fix."""
         target = fix["object"]
         if "before" not in fix:
             return
@@ -180,7 +180,7 @@ def guest(boot_module):
 
 
 def test_original(guest):
-    """The guest has the bugs that can be seen from outside."""
+    """The guest has those of the bugs that user space can observe."""
     for fix in FIXES.values():
         guest.original(fix)
     guest.text_before = guest.text()

@@ -64,7 +64,7 @@ def idle_patch(bundles):
 
 
 def idle_share(guest, seconds):
-    """Of the guest's CPU time."""
+    """The idle share of the guest's CPU time."""
     idle, everything = map(int, guest.check(IDLE_TICKS).split())
     time.sleep(seconds)
     later_idle, later_everything = map(int, guest.check(IDLE_TICKS).split())
@@ -123,7 +123,8 @@ def test_with_a_sleeper(guest, bundles):
 
 
 def test_main_loop(guest, bundles, measured):
-    """do_idle() is on every idle task's stack, always: the operator is told, the guest idles on."""
+    """do_idle() is always on every idle task's stack: the operator is told, and the guest's CPUs
+    stay idle."""
     bundle = make_patch(bundles, "fix_do_idle", """
         static noinline void new_do_idle(void)
         {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Other users of a patched function who decide what runs instead of it: Linux's own livepatch, ftrace
-operations, direct calls, BPF programs. There before the patch they make it refused; one that comes later
-is shown, until it goes. Those who only look are accepted."""
+"""Other users that divert callers of a patched function: Linux's own livepatch, ftrace operations,
+direct calls, BPF programs. If one of them is there before the patch, the patch is refused; one that
+comes later is shown until it leaves. Users that only observe are accepted."""
 
 import json
 import os
@@ -177,7 +177,8 @@ def functions(guest, patch):
 
 
 def check_shown(guest, patch, function, who):
-    """One function of the patch is not in force, and everything says so; the others are."""
+    """One function of the patch is not in force, and all outputs show that; the others are in
+    force."""
     reason = f"overridden by {who}"
     for name, f in functions(guest, patch).items():
         assert f["redirected"] and f["in_force"] == (name != function)
@@ -197,7 +198,7 @@ def check_shown(guest, patch, function, who):
 
 
 def check_refused(guest, bundle, patch, function, who):
-    """And nothing has changed."""
+    """The patch is refused, and nothing has changed."""
     before = guest.check("cat /proc/cmdline /proc/hidden; ls /sys/kernel/suture")
     result = guest.suture("apply", bundle)
     assert result.status == 1, result
@@ -280,8 +281,8 @@ def test_ftrace(guest, inside, measured):
 
 
 def test_comes_before_the_switch(guest, bundles):
-    """While the patch waits for a thread in one of its functions: that is no reason to stop, and whoever
-    applies it is told at the end."""
+    """The user comes while the patch waits for a thread in one of its functions: the transition
+    continues, and `suture apply` reports it at the end."""
     bundle = make_patch(bundles, "waits", HIDDEN, {"hidden": {"hidden_inner": "new_hidden",
                                                               "hidden_tail": "new_hidden"}})
     guest.check("echo outer >/proc/hidden; sleep 0.3")
@@ -303,7 +304,7 @@ def test_comes_before_the_switch(guest, bundles):
 
 
 def test_enabled_again(guest, bundles):
-    """Somebody comes while the patch is on its way off; that it is enabled again is not refused."""
+    """A user comes while the patch is being reverted; enabling the patch again is not refused."""
     bundle = make_patch(bundles, "again", HIDDEN + """
         #include <linux/delay.h>
 
@@ -376,7 +377,7 @@ def test_stack(guest, bundles, inside):
 
 
 def test_rollback(guest, bundles, inside):
-    """A patch that was replaced does not come back to a function that somebody has taken meanwhile."""
+    """A replaced patch is not restored to a function that another user has diverted meanwhile."""
     newer = make_patch(bundles, "newer", HIDDEN.replace("2;", "3;"),
                        {"hidden": {"hidden_tail": "new_hidden"}}, replace=True)
     apply(guest, inside)
@@ -413,7 +414,8 @@ def test_kprobe(guest, inside, kind):
 
 
 def looked_at(guest):
-    """The agent has looked since it was called, by the monitor's clock, and has seen nobody."""
+    """Wait until the agent has looked after this call, by the monitor's clock, and has found no
+    user."""
     start = guest.json("/v1/status")["uptime_us"]
     while guest.json("/v1/status")["uptime_us"] < start + 2500000:
         time.sleep(0.1)

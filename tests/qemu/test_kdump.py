@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The kernel panics while it is patched, and its crash kernel starts: kdump. SUTURE_KDUMPS is how
-often, on each CPU."""
+"""The kernel panics while it is patched, and its crash kernel starts: kdump. SUTURE_KDUMPS is the
+number of panics on each CPU."""
 
 import os
 import time

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The kernel is replaced while it is patched, by kexec. SUTURE_KEXECS is how often, of each kind."""
+"""The kernel is replaced while it is patched, by kexec. SUTURE_KEXECS is the number of kexecs of
+each kind."""
 
 import os
 
@@ -94,7 +95,8 @@ def test_kexec_in_transition(boot, tmp_path):
 
 
 def test_kexec_one_cpu(boot, demo):
-    """The new kernel leaves the other CPUs alone: they must not run on in the old one's memory."""
+    """The new kernel does not start the other CPUs: they must not continue in the old one's
+    memory."""
     guest = boot(cpus=3, files=FILES)
     guest.load_agent()
     apply(guest, demo)

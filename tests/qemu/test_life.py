@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Life around the patch: modules and CPUs come and go while it is on, the machine sleeps and boots
-again. test_kexec.py replaces the kernel, test_fault.py kills the service CPU.
+"""Events while a patch is applied: modules are loaded and unloaded, CPUs go offline and online, the
+machine sleeps and reboots. test_kexec.py replaces the kernel, test_fault.py kills the service CPU.
 
 SUTURE_REBOOTS (of each kind) and SUTURE_PAUSES are counts.
 """
@@ -61,7 +61,7 @@ def redirects(guest):
 
 
 def deafen(guest):
-    """Reboot and kexec tell nobody any more, as if the agent were dead."""
+    """Reboot and kexec notify neither agent nor monitor, as if the agent were dead."""
     guest.check("insmod /lib/modules/life.ko; echo deaf >/proc/life")
 
 
@@ -95,7 +95,7 @@ WAYS = ["acpi", "triple", "kbd", "pci", "efi"]  # of /sys/kernel/reboot/type
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
 def test_reboot(boot, demo, deaf):
-    """The machine starts anew with a patch on, whether the agent hears of it or not."""
+    """The machine reboots with a patch applied, whether the agent is notified or not."""
     guest = boot(cpus=2, reboot=True, files={"/lib/modules/life.ko": LIFE})
     for n in range(REBOOTS):
         guest.load_agent()
@@ -130,7 +130,7 @@ def test_poweroff(boot, demo, deaf):
 
 @pytest.mark.parametrize("thread", ["single", "multi"])
 def test_hotplug(boot, demo, measured, thread):
-    """A CPU goes and comes all the time, while the patch is applied and reverted."""
+    """A CPU goes offline and online repeatedly while the patch is applied and reverted."""
     guest = boot(cpus=3, thread=thread)
     guest.load_agent()
     guest.check("""

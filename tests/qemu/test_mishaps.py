@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Helpers that die or hang, an agent that leaves in the middle, payloads that take too long or fail
-late, a guest without memory: each time a clear error, and nothing changed."""
+"""Helpers that die or hang, an agent that is unloaded during an operation, payloads that take too
+long or fail late, a guest without memory: each test expects a clear error, and no change."""
 
 import base64
 import os
@@ -43,7 +43,8 @@ def machine(boot_module):
 
 @pytest.fixture
 def guest(machine, plain):
-    """The guest, which each test must leave as it was: nothing is patched, and a patch goes on."""
+    """The guest, which each test must leave as it was: nothing is patched, and a patch can be
+    applied."""
     before = machine.check("cat /proc/cmdline")
     yield machine
     assert machine.check("cat /proc/cmdline") == before
@@ -138,7 +139,7 @@ def test_helper_killed_in_init(guest, bundles):
     ("exec 3<>/dev/suture; sleep 33", "did not finish within 30 s"),
 ], ids=["closed", "open"])
 def test_helper_hangs(guest, plain, script, says):
-    """And when it wakes up there is nothing left for it to do."""
+    """The helper hangs; when it wakes up there is nothing left to do."""
     with Helper(guest, f"{script}; echo $? >/tmp/late"):
         guest.check("rm -f /tmp/late")
         refused(guest, plain, says)
@@ -146,7 +147,7 @@ def test_helper_hangs(guest, plain, script, says):
 
 
 def test_helper_killed_on_unload(guest, plain):
-    """The patch is off all the same, and the next try unloads its module."""
+    """The patch is off nevertheless, and the next attempt unloads its module."""
     apply(guest, plain)
     with Helper(guest, "exec 3<>/dev/suture"):
         result = guest.suture("revert", "plain")
@@ -159,8 +160,8 @@ def test_helper_killed_on_unload(guest, plain):
 # ---- the payload ----
 
 def test_init_too_long(guest, bundles):
-    """An init that calls klp_enable_patch() when nobody waits for it any more: not even where the
-    guest may load patches by itself, as this one may."""
+    """An init that calls klp_enable_patch() after the engine has given up waiting: it is refused,
+    even where the guest may load patches by itself, as this one may."""
     bundle = special_init(bundles, "late", """
         msleep(33000);
         return klp_enable_patch(&patch);

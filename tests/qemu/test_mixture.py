@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-A patched function that calls two patched functions, from all contexts on all CPUs: no call ever sees
-an old one with a new one. SUTURE_ROUNDS: how often it is applied and reverted.
+A patched function that calls two patched functions, from all contexts on all CPUs: no call ever
+executes one in the old and the other in the new version. SUTURE_ROUNDS: the number of applies and
+reverts.
 """
 
 import os

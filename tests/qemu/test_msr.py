@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Model-specific registers that the guest writes and that matter to the monitor."""
+"""Guest writes of the MSRs for which the monitor has a policy."""
 
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The harness itself, without Suture: a Debian kernel boots and its shell answers."""
+"""The test harness without Suture: a Debian kernel boots and its shell answers."""
 
 
 def test_shell(boot):

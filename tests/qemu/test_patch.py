@@ -253,14 +253,14 @@ def test_fake_signal(guest, bundles, sleepers):
         finally:
             applying.kill()
             applying.wait()
-        # the kernel made the interrupted call again: nobody got EINTR
+        # the kernel restarted the interrupted call: it did not return EINTR
         assert napping.result().split("\n") == ["nap 2"] * sleepers
     assert guest.check("dmesg").count("livepatch: signaling remaining tasks") == 1
     revert(guest, "nap")
 
 
 def test_stuck_and_cancelled(guest, bundles):
-    """Somebody who always sleeps in the function is reported as that; cancel ends the apply."""
+    """A task that always sleeps in the function is reported as such; cancel ends the apply."""
     bundle = sleeper_patch(bundles)
     guest.check("echo sleep >/proc/sleeper")
     applying = started(guest, "apply", bundle)
@@ -298,7 +298,7 @@ def test_stuck_and_cancelled(guest, bundles):
 
 
 def test_revert_cancelled(guest, bundles):
-    """A revert that somebody in the new function blocks is cancelled: applied as before."""
+    """A revert that a task in the new function blocks is canceled: the patch stays applied."""
     bundle = make_patch(bundles, "insomnia", """
         #include <linux/kthread.h>
         #include <linux/sched.h>
@@ -344,13 +344,14 @@ def memory_in_use(guest):
 
 
 def test_hundred(guest, demo, measured):
-    """Patch and revert 100 times while all CPUs call the function."""
+    """Patch and revert SUTURE_APPLIES (100) times while all CPUs call the function."""
+    rounds = int(os.environ.get("SUTURE_APPLIES", "100"))
     apply(guest, demo)
     revert(guest, "demo")
     before = memory_in_use(guest)
     guest.check("hammer >/tmp/hammer 2>&1 & echo $! >/tmp/hammer.pid")
     start = time.monotonic()
-    for _ in range(100):
+    for _ in range(rounds):
         apply(guest, demo)
         revert(guest, "demo")
     took = time.monotonic() - start
@@ -360,7 +361,7 @@ def test_hundred(guest, demo, measured):
     calls, patched, wrong = map(int, re.findall(r"\d+", counts))
     assert wrong == 0 and 0 < patched < calls, counts
     assert memory_in_use(guest) == before
-    measured(f"100 times applied and reverted in {took:.1f} s, {counts}")
+    measured(f"{rounds} times applied and reverted in {took:.1f} s, {counts}")
 
 
 def test_idle_exits(guest, measured):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Probes of the guest's own: kprobes that execute a function's code elsewhere, BPF trampolines."""
+"""Probes in the guest: kprobes that execute copies of a function's instructions, BPF
+trampolines."""
 
 import os
 import re

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Races in a guest that rewrites its own code, each CPU a thread of its own: keys, tracepoints, ftrace and
-modules that come and go, while a patch is applied and reverted. SUTURE_RACES: how often. SUTURE_NATIVE=1:
-the same code rewritten for as long without Suture, which tells whose a failure is.
+"""Races in a guest that rewrites its own code, with a host thread for each CPU: it switches static
+keys, tracepoints and ftrace, and loads and unloads modules, while a patch is applied and reverted.
+SUTURE_RACES: the number of rounds. SUTURE_NATIVE=1: the same for as long without Suture, to see
+whether a failure needs it.
 
-Not part of `make check`: it fails now and then (docs/testing.md, "What multi-threaded emulation shows")."""
+Not part of `make check`: it fails occasionally (docs/testing.md, "What multi-threaded emulation
+shows")."""
 
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Atomic replace and the way back: `suture rollback`."""
+"""Atomic replace and its inverse, `suture rollback`."""
 
 import os
 import re

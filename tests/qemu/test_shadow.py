@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Shadow variables in a real guest: how they are counted, whose they are, and how they end."""
+"""Shadow variables in a real guest: their counts, their owners, and how they are freed."""
 
 import os
 import re

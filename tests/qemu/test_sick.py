@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A guest that hangs, comes back, and panics: what the operator is shown, and what can be done from below."""
+"""A guest that hangs, recovers, and panics: the status that the operator sees, and the operations
+that work from below."""
 
 import re
 import time
@@ -7,7 +8,7 @@ import time
 from test_life import LIFE, deafen
 from patches import apply, example, make_patch, revert
 
-# It keeps its CPU, interrupts off, until a key is pressed. KBD_STATUS: somebody has pressed one.
+# It keeps its CPU, interrupts off, until a key is pressed. KBD_STATUS: a key has been pressed.
 SPIN = """
     #include <linux/irqflags.h>
     #include <linux/ktime.h>

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What payloads take from modules and from the kernel: addresses that stay true when the module goes
-and comes, modules that are held, and symbols whose memory is gone (docs/payloads.md)."""
+"""Symbols of modules and of the kernel in payloads: addresses that are updated when the module is
+unloaded and loaded, modules that a patch holds, and symbols whose memory has been freed
+(docs/payloads.md)."""
 
 import os
 import re
@@ -37,7 +38,7 @@ FOLLOWS = {"owner": {"owner_value": "new_value"}}
 
 
 def value(number):
-    """What new_value() gives."""
+    """The result of new_value()."""
     return str(100 * number + 100 + number + number)
 
 
@@ -87,7 +88,8 @@ def test_module_comes_later(guest, follows):
 
 
 def test_module_reloaded(guest, follows, measured):
-    """The module goes, others come to where it was, and it comes again elsewhere."""
+    """The module is unloaded, others are loaded at its address, and it is loaded again
+    elsewhere."""
     insmod(guest, "owner")
     apply(guest, follows)
     places = set()

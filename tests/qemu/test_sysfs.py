@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""/sys/kernel/suture/<patch>/ beyond what Linux's selftests look at, and what the kernel's log says."""
+"""/sys/kernel/suture/<patch>/ beyond the checks of Linux's selftests, and the lines in the kernel's
+log."""
 
 import os
 import re
@@ -125,7 +126,7 @@ def test_object(guest, bundles):
 
 
 def test_bad_values(guest, bundles):
-    """What cannot be: EINVAL, and nothing changed."""
+    """Invalid values: EINVAL, and no change."""
     apply(guest, make_patch(bundles, "values", NEW_VALUE % 2, VALUE))
     for value, name in ("1", "enabled"), ("x", "enabled"), ("1", "force"), ("x", "force"):
         result = guest.shell(f"echo {value} >{SYSFS}/values/{name}")
@@ -137,7 +138,7 @@ def test_bad_values(guest, bundles):
 
 
 def test_disabled_by_somebody(guest, bundles):
-    """Who switched a patch off in the guest, the operator is told."""
+    """The operator is told which task of the guest has disabled a patch."""
     apply(guest, make_patch(bundles, "someone", NEW_VALUE % 2, VALUE))
     pid = guest.check(f"echo 'sleep 0; echo 0 >{SYSFS}/someone/enabled' >/tmp/culprit;"
                       "sh /tmp/culprit & echo $!; wait $!")
@@ -200,7 +201,7 @@ def test_forced_disable(boot, bundles):
                 f"while [ $(cat {SYSFS}/forced/transition) = 1 ]; do usleep 10000; done")
     assert guest.check("cat /proc/sleeper") == "value 1"
     assert read(guest, "forced", "enabled", "sleeper/patched") == ["0", "0"]
-    # for ever: also when nobody is in it any more
+    # for ever: also when no task is in it any more
     guest.check("echo 1 >/sys/module/forced/parameters/leave; sleep 1")
     for refused in f"echo 1 >{SYSFS}/forced/enabled", "rmmod forced", "rmmod suture":
         assert guest.shell(refused).status != 0, refused

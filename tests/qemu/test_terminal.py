@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a hostile guest or peer calls things never reaches the operator's terminal as control characters.
-No machine: the monitor is an HTTP server of the test."""
+"""Control characters in names from a hostile guest or peer never reach the operator's terminal. No
+machine: the monitor is an HTTP server of the test."""
 
 import http.server
 import json

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The guest rewrites its own code while it is patched: keys, calls, ftrace, kprobes."""
+"""The guest rewrites its own code while it is patched: static keys, static calls, ftrace,
+kprobes."""
 
 import os
 
@@ -30,12 +31,12 @@ def guest(shared):
         assert guest.shell("ls /sys/kernel/suture 2>/dev/null").out == ""
         assert guest.check("cat /proc/rewritten /proc/cmdline") == guest.before
         quiet(guest)
-        # none of it is taken for a redirect that is gone
+        # none of it is reported as a missing redirect
         assert "is not in force" not in guest.suture("log").out
 
 
 def quiet(guest):
-    """No word from the kernel of anything that it found wrong."""
+    """Asserts that the kernel has printed no warning."""
     said = guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|"
                        "[Ff]ailed on|jump_label: |general protection|kernel BUG'").out
     assert said == "", said
@@ -161,7 +162,7 @@ def trace(guest, tracer):
 
 
 def traced_calls(guest, function):
-    """How often a read of /proc/cmdline calls the function, by the trace."""
+    """The number of calls of the function in a read of /proc/cmdline, by the trace."""
     guest.check(f"echo 0 >{TRACING}/tracing_on; echo >{TRACING}/trace; "
                 f"echo 1 >{TRACING}/tracing_on; cat /proc/cmdline >/dev/null; "
                 f"echo 0 >{TRACING}/tracing_on", timeout=120)
@@ -289,7 +290,7 @@ def test_probe_stays_on_the_jump(guest, patch):
 
 
 def wait_gone(guest):
-    """The revert that waited comes through by itself."""
+    """The waiting revert completes by itself."""
     guest.check("for i in $(seq 100); do [ -z \"$(ls /sys/kernel/suture)\" ] && exit 0; "
                 "sleep 0.1; done; exit 1")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stale words on stacks do not stand in a patch's way; a function that is really there does."""
+"""Stale words on stacks do not block a patch; a function that is really on a stack does."""
 
 import os
 import re
@@ -79,7 +79,7 @@ def test_who_is_there_is_named_with_its_stack(guest, wait_patch, mode):
     try:
         deadline = time.monotonic() + 30
         blocker = None
-        # a thread that spins may be met where unwinding ends early, in the entry of an interrupt
+        # the spinning thread may be in the entry of an interrupt, where unwinding ends early
         while blocker is None or blocker["func"] != "stale_wait" or \
                 "stale_wait" not in [frame["func"] for frame in blocker["stack"]]:
             assert time.monotonic() < deadline, blocker

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Commands of the operator that are to wait for somebody in the guest."""
+"""Commands of the operator that wait while a task in the guest blocks them."""
 
 import re
 import subprocess

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For tests of the API's routes: one request at a time, and an agent that does what it is told. */
+/* For tests of the API's routes: one request at a time, and a simulated agent. */
 #ifndef API_RIG_H
 #define API_RIG_H
 
@@ -14,7 +14,7 @@ static char text[65536]; /* the last answer */
 static char head[HTTP_HEAD_MAX];
 static struct api_reply reply;
 static u8 bundle[65536];
-static void (*on_answer)(void); /* called when there is another one, if a test wants it */
+static void (*on_answer)(void); /* called after each answer; NULL: nothing */
 
 static inline int setup(void **state)
 {
@@ -23,7 +23,7 @@ static inline int setup(void **state)
 	return 0;
 }
 
-/* Every page that a test took must be back when the engine is gone. */
+/* All pages that a test has allocated must be free after the engine is. */
 static inline int teardown(void **state)
 {
 	(void)state;
@@ -31,7 +31,7 @@ static inline int teardown(void **state)
 	return (int)pool_used();
 }
 
-/* One request; body NULL: none. Returns the status; the answer is in text. */
+/* Send one request; body NULL: none. Returns the status; the answer is in text. */
 static inline u16 ask(const char *request_head, const void *bytes, size_t size)
 {
 	const struct api_route *route;
@@ -106,7 +106,7 @@ static inline void agent_pumps(const struct suture_step *step)
 	} while (next.kind != SUTURE_STEP_WAIT && next.kind != SUTURE_STEP_DONE);
 }
 
-/* The module of a patch has declared it, and is live. */
+/* The module of a patch declares it, and becomes live. */
 static inline int agent_declares(const char *name, struct suture_declare *m, size_t size)
 {
 	struct suture_module live = {.msg.size = sizeof(live), .state = SUTURE_MODULE_LIVE};
@@ -124,7 +124,10 @@ static inline int agent_declares(const char *name, struct suture_declare *m, siz
 	return engine_module(engine, &live);
 }
 
-/* The agent does what an uploaded patch needs, up to its declaration: then it is in transition. */
+/*
+ * The agent does its part for an uploaded patch up to the declaration; then the patch is in
+ * transition.
+ */
 static inline int agent_loads(const char *name)
 {
 	struct {
@@ -153,7 +156,7 @@ static inline int agent_loads(const char *name)
 	return err ? err : engine_loaded(engine, &loaded);
 }
 
-/* The agent does what the engine wants of it, until it wants no more. */
+/* The agent carries out the engine's work items until there are none. */
 static inline void agent_works(const char *name)
 {
 	struct suture_step step = {.pump = SUTURE_PUMP_WORK};

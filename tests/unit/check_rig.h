@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The consistency check. Nearly every test plants one word: where it must be found, and where it
- * must not.
+ * For tests of the consistency check. Most of them write one word to a place where the check must
+ * find it, or where it must not.
  */
 #ifndef CHECK_RIG_H
 #define CHECK_RIG_H
@@ -78,7 +78,7 @@ static inline void assert_not_judged(int err, const char *reason)
 		fail_msg("\"%s\" does not say \"%s\"", report.reason, reason);
 }
 
-/* A word there is found... */
+/* The check finds a word there... */
 static inline void assert_seen(u64 at, u32 pid, const char *where)
 {
 	u64 before = syn_get(at);
@@ -90,7 +90,7 @@ static inline void assert_seen(u64 at, u32 pid, const char *where)
 	assert_safe();
 }
 
-/* ... and one there does not count. */
+/* ... and ignores one there. */
 static inline void assert_unseen(u64 at)
 {
 	u64 before = syn_get(at);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For tests that compare names with those that a document of docs/ has. */
+/* For tests that compare names in the code with those in a document of docs/. */
 #ifndef DOCUMENT_H
 #define DOCUMENT_H
 
@@ -34,7 +34,7 @@ static inline void names_put(struct names *n, const char *name)
 	snprintf(n->name[n->count++], sizeof(n->name[0]), "%s", name);
 }
 
-/* Put each name that stands in s between `before` and `after`. */
+/* Add each name in s that is between `before` and `after`. */
 static inline void names_find(struct names *n, const char *s, const char *before, const char *after)
 {
 	const char *p;
@@ -44,7 +44,7 @@ static inline void names_find(struct names *n, const char *s, const char *before
 		const char *start = p + strlen(before);
 		size_t len = strspn(start, NAME_LETTERS);
 
-		/* what is quoted within a string of JSON is none */
+		/* a quotation mark within a string of JSON does not begin a name */
 		if (!len || len >= sizeof(name) || strncmp(start + len, after, strlen(after)) ||
 		    (p > s && p[-1] == '\\'))
 			continue;

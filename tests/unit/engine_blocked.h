@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the tests of a transition that is blocked have in common: an engine that retries. */
+/* Shared by the tests of a blocked transition: an engine that retries. */
 #ifndef TESTS_ENGINE_BLOCKED_H
 #define TESTS_ENGINE_BLOCKED_H
 

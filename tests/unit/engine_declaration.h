@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the tests of DECLARE have in common: a declaration that would be taken, to be spoilt. */
+/* Shared by the tests of DECLARE: a valid declaration, in which a test changes something. */
 #ifndef TESTS_ENGINE_DECLARATION_H
 #define TESTS_ENGINE_DECLARATION_H
 
@@ -58,7 +58,7 @@ static inline void assert_no_patch(void)
 		assert_true(i.phase == PHASE_FAILED || i.phase == PHASE_LOADING);
 }
 
-/* So many clones of the second function behind the declaration. */
+/* Append `count` clones of the second function to the declaration. */
 static inline struct suture_decl_clone *add_clones(u32 count)
 {
 	u32 size = m->msg.size, more = count * (u32)sizeof(struct suture_decl_clone);

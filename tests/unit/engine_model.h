@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the engine must do, told in another way than the engine does it: a transition is a change
- * from one list of patches to another, and what runs, which callbacks run and in which order
- * follows from the two lists. No line of the engine is used here.
+ * A model of the engine that is independent of its code: a transition is a change from one list of
+ * patches to another. The code that runs, the callbacks and their order follow from the two lists.
  */
 #ifndef TESTS_ENGINE_MODEL_H
 #define TESTS_ENGINE_MODEL_H
@@ -23,29 +22,29 @@ struct list {
 struct model_patch {
 	bool loaded;	 /* its module is in the guest */
 	bool held;	 /* and the agent has a reference to it */
-	bool known;	 /* the monitor has not forgotten it: on, under way, or off and loaded */
+	bool known;	 /* the monitor has a record of it: on, in transition, or off and loaded */
 	bool forced;	 /* never to be unloaded */
 	bool orphan;	 /* its agent is gone: no callbacks */
 	bool enabled;	 /* in sysfs */
-	int replaced_by; /* while it was not loaded anew */
+	int replaced_by; /* until it is loaded anew */
 	u32 nr_replaced;
 	bool pre[MODEL_OBJECTS],
-		post[MODEL_OBJECTS]; /* callbacks that wait for their counterpart */
+		post[MODEL_OBJECTS]; /* callbacks that have run and whose counterpart is due */
 };
 
 struct model {
-	struct list on;	      /* what is in force */
-	struct list from, to; /* the transition under way, */
-	int moving;	      /* whose it is; NOBODY: there is none */
+	struct list on;	      /* the patches in force */
+	struct list from, to; /* the current transition, */
+	int moving;	      /* its patch; NOBODY: there is none */
 	bool up;	      /* `to` has it */
 	bool rollback;
 	bool module;		       /* m is loaded */
-	u32 came[MODEL_PATCHES], last; /* when each was enabled last, in a count */
+	u32 came[MODEL_PATCHES], last; /* a count: when each was enabled last */
 	struct model_patch patch[MODEL_PATCHES];
 	struct {
 		int owner;
 		bool post;
-		bool shadows; /* somebody may have left some */
+		bool shadows; /* shadow variables of the state may exist */
 	} state[MODEL_STATES];
 };
 
@@ -60,7 +59,7 @@ enum what {
 	RMMOD,
 	MODULE_COMES,
 	MODULE_GOES,
-	SWITCH, /* nobody is in the way */
+	SWITCH, /* no task blocks the switch */
 	VANISH,
 	NR_EVENTS
 };
@@ -68,13 +67,13 @@ enum what {
 struct event {
 	enum what what;
 	int patch;
-	/* whose pre_patch refuses, and which; NOBODY */
+	/* the patch whose pre_patch refuses, and which of them; NOBODY */
 	int refuses;
 	bool is_state;
 	u32 index;
 };
 
-/* What must come of an event. */
+/* The expected result of an event. */
 struct outcome {
 	s32 result;
 	bool same;    /* not a byte of the engine may have changed */
@@ -87,8 +86,8 @@ extern const struct def model_defs[MODEL_PATCHES];
 
 void model_start(struct model *m);
 /*
- * Let the event happen. False: it makes no sense now, or is the same as another one (a callback
- * that would refuse is not called); *m is then undefined.
+ * Apply the event to the model. False: it is not possible now, or equals another event (its
+ * refusing callback is not called); *m is then undefined.
  */
 bool model_apply(struct model *m, const struct event *e, struct outcome *o);
 /* The patch whose version of the function runs, or NOBODY; *func is its index in the patch. */
@@ -111,12 +110,12 @@ struct snapshot {
 void rig_in_arena(struct rig *rig);
 void rig_keep(struct snapshot *s, const struct rig *rig);
 void rig_put_back(const struct snapshot *s, struct rig *rig);
-/* Has the engine not changed a byte since? */
+/* True if no byte of the engine has changed since. */
 bool rig_is_unchanged(const struct snapshot *s);
 
 /* ---- engine_model_compare.c ---- */
 
-extern struct rig model_rig; /* the one that is compared */
+extern struct rig model_rig; /* the rig that is compared with the model */
 
 extern struct model_counts {
 	u64 steps, unchanged, refusals;
@@ -124,8 +123,9 @@ extern struct model_counts {
 } counts;
 
 /*
- * One event on both sides; asserts that they are the same then. *changed: something could have
- * changed. before (or NULL): the engine as it was. False: it makes no sense now.
+ * Apply one event to the engine and to the model; asserts that they agree afterwards. *changed: the
+ * event may have changed something. before (or NULL): the engine before the event. False: it is not
+ * possible now.
  */
 bool model_step(struct model *m, const struct event *e, const struct snapshot *before,
 		bool *changed);

@@ -149,7 +149,7 @@ static void compare_patches(const struct model *m)
 	assert_true(moving <= 1);
 }
 
-/* Without its agent nobody saw what became of a state: it is what the model says from here on. */
+/* Without its agent the state's history is not known: from here on it is what the model has. */
 static void believe_states(const struct model *m)
 {
 	for (u32 id = 0; id < MODEL_STATES; id++) {
@@ -161,7 +161,10 @@ static void believe_states(const struct model *m)
 	}
 }
 
-/* The code of a patch that is on attaches shadow variables, whoever has introduced its states. */
+/*
+ * The code of an applied patch attaches shadow variables, also of states that another patch has
+ * introduced.
+ */
 static void attach_shadows(const struct model *m)
 {
 	for (u32 n = 0; n < m->on.n; n++) {

@@ -170,7 +170,7 @@ bool objects_in(struct model *m, struct outcome *o, int p)
 	return true;
 }
 
-/* The states that nobody in `to` has: newest patch first, last state first. */
+/* The states that no patch in `to` has: newest patch first, last state first. */
 void states_leave(struct model *m, struct outcome *o)
 {
 	struct list all = involved(m);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest for the engine's tests: kernel text, modules, payloads, an agent that pumps, and a
- * machine whose redirects are a table. It knows Linux's rules by itself and asserts them at each
- * step: callbacks in pairs, only of what is loaded, no redirect into or out of memory that is not
- * there.
+ * A simulated guest for the engine's tests: kernel text, modules, payloads, an agent, and a machine
+ * whose redirects are a table. At each step it asserts Linux's rules, of which it has its own
+ * implementation: callbacks come in pairs and only for loaded objects, and no redirect has its
+ * source or target in freed memory.
  */
 #ifndef TESTS_ENGINE_RIG_H
 #define TESTS_ENGINE_RIG_H
@@ -37,12 +37,12 @@
 #define lines(rig, ...)	      rig_expect(rig, (const char *const[]){__VA_ARGS__, NULL})
 #define assert_why(rig, text) assert_text((rig)->why, text)
 
-/* What a payload's source would say. */
+/* The content of a payload's source. */
 struct def {
 	const char *name;
 	bool replace;
 	bool parts;   /* every function has a part, in the original and in the payload */
-	u32 uncalled; /* bits: of these functions the bundle says that nobody calls them */
+	u32 uncalled; /* bits: functions that the bundle marks as having no callers */
 	struct {
 		const char *name;
 		u32 callbacks;
@@ -61,17 +61,17 @@ enum module_state { ABSENT, COMING, LIVE, GOING };
 
 struct rig_module {
 	const char *name;
-	u32 place; /* of its text; a module may come where another one was */
+	u32 place; /* of its text; a module may be loaded where another one was */
 	enum module_state state;
-	s32 error; /* of what payloads need of it */
+	s32 error; /* the error of resolving what payloads need of it */
 };
 
 struct rig_payload {
 	const struct def *def;
 	enum module_state state;
-	bool known; /* the agent has it in its list, and a reference to its module */
+	bool known; /* it is in the agent's list, and the agent has a reference to its module */
 	s32 pre_patch_ret;
-	bool init_fails; /* behind klp_enable_patch() */
+	bool init_fails; /* after klp_enable_patch() */
 	bool no_patch;	 /* its init does not call klp_enable_patch() */
 	s32 load_error;
 	bool pre[RIG_MODULES], post[RIG_MODULES];
@@ -82,40 +82,41 @@ struct rig {
 	u64 now_us;
 	u8 build_id[20];
 	struct rig_module modules[RIG_MODULES];
-	u32 clones;		       /* of each function in a module that comes */
-	u32 more_clones, clones_short; /* the message says so; they have so many callers less */
+	u32 clones;		       /* of each function in a coming module */
+	u32 more_clones, clones_short; /* in the message; callers that each lacks */
 	struct rig_payload payloads[RIG_MODULES];
 	struct {
 		u64 key, to;
 	} redirects[RIG_REDIRECTS];
-	/* who overrides functions of patches that are to come back; NULL: nobody */
+	/* what overrides functions of patches that are to be restored; NULL: nothing */
 	const char *overridden;
-	u64 ftrace_hook;  /* what the agent offers for functions of modules that come */
-	const char *busy; /* somebody sleeps in this function, whatever its version */
-	u32 busy_pid;	  /* who; 0: 7 */
-	bool busy_idle;	  /* who: an idle task */
+	u64 ftrace_hook;  /* the hook that the agent offers for functions of coming modules */
+	const char *busy; /* a task sleeps in this function, in any version of it */
+	u32 busy_pid;	  /* its pid; 0: 7 */
+	bool busy_idle;	  /* it is an idle task */
 	u32 signals, signalled_pid;
-	u32 idle_leaves; /* how often CPUs left their idle tasks */
+	u32 idle_leaves; /* how often CPUs were made to leave their idle tasks */
 	void (*on_idle_leave)(struct rig *rig);
 	void (*on_signal)(struct rig *rig, u32 pid);
 	int switch_error, validate_error;
 	u32 reason_spaces; /* make the reason of the latter longer */
 	bool short_pause;
-	u64 lost; /* where a CPU fetches something else, whatever the table says; 0: nowhere */
-	const char *mismatch; /* what a switch reads back wrongly; NULL: nothing */
-	bool look_busy;	      /* nobody can tell what a CPU fetches */
-	u32 fetches;	      /* so often was it asked */
-	int halted;	      /* do all CPUs but one look halted for ever? or negative errno */
-	u32 looks;	      /* so often was that asked */
+	u64 lost; /* an address where a CPU fetches something else than the table has; 0: none */
+	const char *mismatch; /* the mismatch that a switch reports; NULL: none */
+	bool look_busy;	      /* the read-back has no result */
+	u32 fetches;	      /* number of read-backs */
+	int halted; /* result of the question whether all CPUs but one are halted for ever; or
+		       negative errno */
+	u32 looks;  /* number of these questions */
 	u64 last_budget_us;
 	u32 switches;
 	struct check_range extra[RIG_FUNCS * 2]; /* of the last attempt */
 	u32 nr_extra;
-	bool state_pre[RIG_IDS], state_post[RIG_IDS]; /* by id: a state is introduced once */
-	u32 shadows[RIG_IDS];			      /* shadow variables that there are, by id */
+	bool state_pre[RIG_IDS], state_post[RIG_IDS]; /* by id */
+	u32 shadows[RIG_IDS];			      /* numbers of shadow variables, by id */
 	u32 shadow_dtors;
 	struct rig_refusal {
-		const char *payload; /* whose pre_patch refuses; NULL: nobody's does */
+		const char *payload; /* the payload whose pre_patch refuses; NULL: none */
 		bool is_state;
 		u32 index;
 	} refusal;
@@ -131,14 +132,16 @@ struct rig {
 	void (*free)(struct rig *rig, void *p, size_t size);
 	bool quiet;	  /* keep no lines */
 	bool stopped;	  /* the agent does not poll */
-	bool silent_drop; /* dropping a range is not told: the queue is full */
+	bool silent_drop; /* the engine does not learn of a dropped range: the queue is full */
 	int unload_error;
 	char why[192];
 };
 
-/* ---- engine_rig.c: the machine, and what its state is ---- */
+/* ---- engine_rig.c: the machine, and functions that read its state ---- */
 
-/* The last line but of debugging that the engine gave to the monitor's log, with room for more. */
+/*
+ * The engine's last line in the monitor's log, debugging lines apart; with room for a longer one.
+ */
 #define RIG_SAID 4096
 extern char rig_said[RIG_SAID];
 
@@ -151,12 +154,12 @@ void rig_stop(struct rig *rig);
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
-/* A number that the environment may give. */
+/* A number from the environment, or `normal`. */
 u32 rig_setting(const char *name, u32 normal);
 
 void rig_line(struct rig *rig, const char *fmt, ...) __printf_like(2, 3);
 void rig_clear(struct rig *rig);
-/* The kernel log since the last call must be these lines, NULL behind the last. */
+/* Asserts that the kernel log since the last call has these lines; NULL ends the list. */
 void rig_expect(struct rig *rig, const char *const *want);
 
 u64 module_text(u32 slot);
@@ -165,16 +168,19 @@ u64 payload_text(u32 slot);
 struct rig_module *rig_module(struct rig *rig, const char *name);
 struct rig_payload *rig_payload(struct rig *rig, const char *name); /* or NULL */
 struct rig_payload *rig_add(struct rig *rig, const struct def *def);
-/* The same name has the same address in every patch. */
+/* The address of a symbol, which is the same for every patch. */
 u64 symbol(struct rig *rig, const char *object, const char *name);
 u32 count_objects(const struct def *d);
 u32 count_funcs(const struct def *d);
 u32 count_states(const struct def *d);
 
-/* What runs when the function is called: the address of a new version, or 0 for the original. */
+/*
+ * The code that a call of the function executes: the address of a new version, or 0 for the
+ * original.
+ */
 u64 runs(struct rig *rig, const char *object, const char *name);
 u32 count_redirects(struct rig *rig);
-/* No redirect stands in, or leads into, memory that is not there. */
+/* Asserts that no redirect has its source or target in freed memory. */
 void check_memory(struct rig *rig);
 void *rig_alloc(void *ctx, size_t size);
 void rig_free(void *ctx, void *p, size_t size);
@@ -184,11 +190,11 @@ struct suture_patch_state query(struct rig *rig, const char *name);
 void assert_phase(struct rig *rig, const char *name, enum patch_phase phase);
 void assert_text(const char *have, const char *want);
 
-/* ---- engine_rig_operator.c; what is refused says why in rig->why ---- */
+/* ---- engine_rig_operator.c; rig->why has the reason of a refusal ---- */
 
 /* Two patches: of two functions, with all callbacks, and of the first of these functions only. */
 extern const struct def fix, other;
-/* The bundle that `suture build` would make of d; rig_free() it. */
+/* Make the bundle that `suture build` would make of d. The caller frees it with rig_free(). */
 u8 *make_bundle(struct rig *rig, const struct def *d, size_t *size);
 int upload(struct rig *rig, const struct def *d);
 /* Upload, and wait until it is applied. */
@@ -207,7 +213,7 @@ static inline u32 trace_of(u32 payload, bool is_state, u32 index, u32 callback)
 
 void give_step(struct rig *rig, enum suture_pump pump, const char *name, const char *module,
 	       s32 result, struct suture_step_reply *r);
-/* Do what a CALLBACK step says. Returns the callback's result. */
+/* Run the callback of a CALLBACK step. Returns its result. */
 s32 run_callback(struct rig *rig, const struct suture_step_reply *r);
 int pump(struct rig *rig, enum suture_pump pump, const char *name, const char *module);
 struct suture_declare *make_declaration(struct rig *rig, struct rig_payload *p);
@@ -228,7 +234,7 @@ int disable(struct rig *rig, const char *name);
 void fetch_payload(struct rig *rig, const struct suture_work *w);
 /* One round of the poll worker. Returns false if there was nothing to do. */
 bool poll_once(struct rig *rig);
-/* Let time pass until nothing happens any more, or for `ms`. */
+/* Advance time until no work is left, or by `ms`. */
 void settle(struct rig *rig, u32 ms);
 
 #endif

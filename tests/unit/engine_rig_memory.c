@@ -34,7 +34,7 @@ static void *arena_alloc(struct rig *rig, size_t size)
 	return arena.bytes + (size_t)at * CHUNK;
 }
 
-/* What is freed is overwritten: whoever uses it all the same is not what the model says. */
+/* Freed memory is overwritten: if the engine uses it, it differs from the model. */
 static void arena_free(struct rig *rig, void *p, size_t size)
 {
 	u32 at = (u32)((u8 *)p - arena.bytes) / CHUNK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The agent's helper on the host: payloads that gcc makes of small sources, and an agent that knows
- * the symbols of a made-up kernel.
+ * The agent's helper on the host: payloads that gcc compiles from small sources, and a simulated
+ * agent with the symbols of an invented kernel.
  */
 #ifndef HELPER_RIG_H
 #define HELPER_RIG_H
@@ -26,13 +26,13 @@ struct known {
 };
 
 struct kernel {
-	struct agent agent; /* first: the helper hands its address back */
+	struct agent agent; /* first: the helper passes its address back */
 	const struct known *symbols;
 	size_t nr_symbols;
-	const char *modules; /* that are loaded: " a b " */
+	const char *modules; /* the loaded modules: " a b " */
 	uint32_t flags;	     /* SUTURE_KERNEL_* */
 
-	/* what the helper told: copies */
+	/* copies of what the helper has sent */
 	struct suture_late late;
 	struct suture_late_reloc *relocs;
 	struct suture_late_section *sections;
@@ -40,13 +40,13 @@ struct kernel {
 	char (*holds)[SUTURE_NAME_LEN];
 };
 
-/* The payload in memory of exactly its size, so that the sanitizer sees any step beyond it. */
+/* The payload in memory of exactly its size, so that the sanitizer reports any access beyond it. */
 struct payload {
 	unsigned char *bytes;
 	size_t size;
 };
 
-/* Compile and assemble; the structures of livepatch are there. */
+/* Compile a source, before which the structures of livepatch are defined. */
 struct payload payload_make(const char *source);
 struct payload payload_copy(const struct payload *p, size_t size);
 
@@ -56,11 +56,11 @@ void kernel_free(struct kernel *k);
 /* module_open() and resolve_module(). */
 int payload_prepare(struct payload *p, struct kernel *k, struct failure *f);
 
-/* How many relocations to the module's symbol the agent is to apply. */
+/* The number of relocations to the module's symbol that the agent is to apply. */
 unsigned int late_count(const struct kernel *k, const char *object, const char *name);
 bool is_held(const struct kernel *k, const char *module);
 
-/* ---- of each test: its kernel, its payload, and why that was refused ---- */
+/* ---- of each test: its kernel, its payload, and the reason of a refusal ---- */
 
 #define NR_SYMBOLS 22
 extern const struct known all_symbols[NR_SYMBOLS];
@@ -68,15 +68,18 @@ extern struct kernel kernel;
 extern struct payload payload;
 extern struct failure failure;
 
-/* For cmocka: a fresh kernel, in which the modules m and n are loaded. */
+/* For cmocka: a new kernel, in which the modules m and n are loaded. */
 int helper_setup(void **state);
 int helper_teardown(void **state);
 
-/* Prepare a payload of that source: it must be taken, or refused with the error and the words. */
+/*
+ * Prepare a payload of that source; asserts that it is accepted, or refused with the error and the
+ * text.
+ */
 void taken(const char *source);
 void refused(const char *source, int err, const char *says);
 
-/* The payload's file as it is afterwards. */
+/* The payload's file after that. */
 const Elf64_Sym *symbol(const char *name);
 void absolute(const char *name, uint64_t address);
 unsigned int relocations(uint32_t type);

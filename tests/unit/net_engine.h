@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * For tests of the API: the real engine over operations of the test, an agent that speaks to it,
- * and a good bundle to upload. One program includes this once.
+ * For tests of the API: the real engine over simulated operations, a simulated agent, and a valid
+ * bundle to upload. Included once in a program.
  */
 #ifndef NET_ENGINE_H
 #define NET_ENGINE_H
@@ -15,7 +15,7 @@
 #include "patch/engine/engine.h"
 #include <stdio.h>
 
-/* What the next attempt to switch returns and reports. */
+/* The result and the report of the next attempt to switch. */
 static struct {
 	int result;
 	struct transition_report report;
@@ -69,7 +69,7 @@ static void release(void *ctx, void *p, size_t size)
 	pool_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
-/* guest_patches: those without a bundle are accepted. */
+/* guest_patches: patches without a bundle are accepted. */
 static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 {
 	static const struct engine_ops ops = {
@@ -100,7 +100,7 @@ static inline void engine_setup(void)
 	engine_setup_own(false, true);
 }
 
-/* An agent registers, of a kernel whose build-id is 20 bytes of 0xab. */
+/* An agent registers; the build-id of its kernel is 20 bytes of 0xab. */
 static inline void agent_arrives(void)
 {
 	guest_kernel.registered = true;
@@ -118,7 +118,10 @@ static inline u64 pool_used(void)
 	return s.used_pages;
 }
 
-/* A bundle with one function, `f` of vmlinux, and a payload of so many bytes. Returns its size. */
+/*
+ * Make a bundle with one function, `f` of vmlinux, and a payload of payload_size bytes. Returns its
+ * size.
+ */
 static inline size_t make_bundle(u8 *to, const char *name, size_t payload_size)
 {
 	static const char strings[24] = "\0vmlinux\0f\0one";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest around the code of orc_program.h: one CPU, its idle task and another, two modules. It
- * stands in for guest/mem.c, so that Unicorn and the check see the same memory.
+ * replaces guest/mem.c, so that Unicorn and the check use the same memory.
  */
 #ifndef ORC_GUEST_H
 #define ORC_GUEST_H
@@ -83,7 +83,7 @@ static const struct {
 	{STACKS, STACKS_SIZE, stacks, UC_PROT_READ | UC_PROT_WRITE},
 };
 
-/* ---- what the check asks for ---- */
+/* ---- functions that the check calls ---- */
 
 const void *guest_at(gva_t va, size_t *left)
 {

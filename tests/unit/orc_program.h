@@ -109,7 +109,7 @@ static void emit_pop(u8 reg)
 	emit(INSN_PLAIN, reg < 8 ? op + 1 : op, reg < 8 ? 1 : 2, 0, 0);
 }
 
-/* From here on a caller is found like this. */
+/* Begin an ORC entry: how the caller is found from here on. */
 static void orc(u8 kind, u8 sp_reg, s32 sp_offset, u8 bp_reg, s32 bp_offset)
 {
 	struct orc_record *last = &out->orcs[out->nr_orcs];
@@ -249,7 +249,7 @@ struct program {
 	u64 kthread, user, irq, irq_stack; /* where tasks and interrupts begin */
 };
 
-/* One of those that were made shortly before. */
+/* One of the functions that were made shortly before. */
 static u64 callee(const struct program *p)
 {
 	u32 made = nr_funcs - p->first;
@@ -428,7 +428,7 @@ static u32 make_noreturn(u32 sched)
 	return nr_funcs - 1;
 }
 
-/* Code that nobody called: it calls, and ends. */
+/* Code without a caller: it calls, and ends. */
 static u64 make_start(u8 kind, u8 sp_reg, u64 to, enum insn end)
 {
 	begin_func();

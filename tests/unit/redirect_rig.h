@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the tests of x86-64's redirects have in common: two pages of code with a function's entry,
- * which Unicorn runs with random registers.
+ * Shared by the tests of x86-64's redirects: two pages of code with a function's entry, which
+ * Unicorn runs with random registers.
  */
 #ifndef TESTS_REDIRECT_RIG_H
 #define TESTS_REDIRECT_RIG_H
@@ -154,7 +154,7 @@ static inline u32 build_entry(bool endbr, const struct site *site, u8 *function)
 {
 	u32 len = 0;
 
-	memset(function, 0xf4, 64); /* HLT: who gets here went wrong */
+	memset(function, 0xf4, 64); /* HLT: execution must not get here */
 	if (endbr) {
 		memcpy(function, endbr64, sizeof(endbr64));
 		len = sizeof(endbr64);

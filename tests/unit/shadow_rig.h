@@ -2,7 +2,7 @@
 /*
  * Shadow pages against a model: what the guest must see is its own bytes, and over them those of
  * the redirects in force. After each step every page is compared, through the stage-2 tables. The
- * machine wants break before make, and shows its CPUs only what was published.
+ * fake machine requires break before make, and its CPUs see only published tables and code.
  */
 #ifndef SHADOW_RIG_H
 #define SHADOW_RIG_H
@@ -306,7 +306,7 @@ static inline int setup(void **state)
 	return 0;
 }
 
-/* Whatever the test did: with nothing in force no page of the pool is in use. */
+/* After each test: with no redirect in force no page of the pool is in use. */
 static inline int teardown(void **state)
 {
 	(void)state;

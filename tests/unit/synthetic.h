@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest kernel made by hand in the fake machine's memory: tables, per-CPU areas, tasks and
- * stacks. One at a time; each test begins with syn_new().
+ * A synthetic guest kernel in the fake machine's memory: tables, per-CPU areas, tasks and stacks.
+ * One at a time; each test begins with syn_new().
  */
 #ifndef SYNTHETIC_H
 #define SYNTHETIC_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The server over real TCP: lwIP speaks to itself through its loopback. Time stands still but for
- * what a test lets pass, so that limits of seconds are tried in no time.
+ * The server over real TCP: lwIP connects to itself through its loopback. Simulated time advances
+ * only when a test says so, so that limits of seconds are tested quickly.
  */
 #ifndef TCP_RIG_H
 #define TCP_RIG_H
@@ -169,7 +169,7 @@ static inline void say_text(struct client *c, const char *text)
 	say(c, text, strlen(text));
 }
 
-/* What the client has to say, and it will say no more. */
+/* Send the client's last data, and close its direction. */
 static inline void say_last(struct client *c, const char *text)
 {
 	c->out = (const u8 *)text;

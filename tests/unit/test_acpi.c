@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A small machine's ACPI tables, and what the guest gets to see of them. */
+/* The ACPI tables of a small machine, and the copies that the guest sees. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -196,7 +196,7 @@ static void check_new_set(const struct acpi_rsdp *seen, const struct acpi_suture
 	assert_int_equal(suture->header.length, 44);
 	assert_int_equal(suture->body.abi_version, SUTURE_ABI_VERSION);
 	assert_int_equal(suture->body.insn, 0);
-	/* what nobody changes is the firmware's own */
+	/* a table without changes is the firmware's own */
 	assert_ptr_equal(acpi_find(seen, "HPET"), acpi_find(rsdp, "HPET"));
 }
 
@@ -258,7 +258,7 @@ static void starts_from_an_rsdt(void **state)
 	free((void *)(uintptr_t)seen);
 }
 
-/* The agent's side of the table is sealed again when the monitor has filled it in. */
+/* The checksum of the agent's table is right after the monitor has filled the table in. */
 static void seals(void **state)
 {
 	struct acpi_suture *suture;

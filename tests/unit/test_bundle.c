@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bundles: what is good is read right, and nothing that is bad gets past, or out of bounds. */
+/*
+ * The parser of bundles: valid ones are read correctly, invalid ones are refused, and nothing is
+ * read out of bounds.
+ */
 #include "engine_rig.h"
 
 static const struct def full = {
@@ -31,7 +34,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* From memory of exactly this size, so that the sanitizer sees any step beyond it. */
+/* Parse from memory of exactly this size, so that the sanitizer reports any access beyond it. */
 static int parse(const u8 *from, size_t n, struct bundle *b)
 {
 	u8 *exact = malloc(n ? n : 1);
@@ -136,7 +139,7 @@ static void test_every_length(void **state)
 	assert_text(why, "came");
 }
 
-/* Whatever a parsed bundle says can be read without leaving it. */
+/* All that a parsed bundle refers to is within it. */
 static void read_all(const struct bundle *b)
 {
 	volatile size_t sum = 0;
@@ -158,7 +161,10 @@ static void read_all(const struct bundle *b)
 	sum += b->signature->bytes[63];
 }
 
-/* Each byte with each of some values; most of it is refused, none of it leads out of bounds. */
+/*
+ * Set each byte to each of some values; most bundles are refused, and none causes an access out of
+ * bounds.
+ */
 static void test_every_byte(void **state)
 {
 	static const u8 values[] = {0x00, 0x01, 0x07, 0x7f, 0x80, 0xff};
@@ -188,7 +194,7 @@ static void test_every_byte(void **state)
 	assert_true(refused > tried / 3);
 }
 
-/* Several bytes at once, wherever they fall. */
+/* Change several random bytes at once. */
 static void test_random(void **state)
 {
 	u8 *exact = malloc(size);

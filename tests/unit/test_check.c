@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The rule, tasks that sleep, and what cannot be judged. */
+/* The rule, sleeping tasks, and stacks that cannot be judged. */
 #include "check_rig.h"
 #include "arch/pac.h"
 
@@ -58,7 +58,9 @@ static void many_ranges_in_any_order(void **state)
 	}
 }
 
-/* Between two ranges it is not enough to lie within the lowest and the highest. */
+/*
+ * A word between two ranges is no hit, although it is between the lowest and the highest address.
+ */
 static void between_ranges(void **state)
 {
 	u64 sp = syn_sleep(sleeper, 8);
@@ -144,7 +146,7 @@ static void a_stack_pointer_in_the_middle_of_a_word(void **state)
 	assert_seen(sp, 100, "stack");
 }
 
-/* A saved stack pointer that makes no sense: all of the stack counts. */
+/* An invalid saved stack pointer: the whole stack is searched. */
 static void a_stack_pointer_outside_the_stack(void **state)
 {
 	u64 low = syn_stack(sleeper), high = syn_stack_end(sleeper);
@@ -184,7 +186,7 @@ static void a_saved_pc(void **state)
 	assert_safe();
 }
 
-/* Nonsense, but it must have an end; the last bytes count. */
+/* An invalid stack: the search must end, and includes the last bytes. */
 static void a_stack_that_is_not_aligned(void **state)
 {
 	u64 low = syn_vmap(SYN_THREAD_SIZE + PAGE_SIZE);
@@ -286,8 +288,8 @@ static u64 any(u64 below)
 }
 
 /*
- * Whatever stands in the guest's memory: an answer, and no access outside of it (the fake machine
- * and the sanitizers abort on one).
+ * With any content of the guest's memory the check ends with a result, and makes no access outside
+ * of that memory (the fake machine and the sanitizers abort on one).
  */
 static void any_memory_gets_an_answer(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Stacks that were looked at before the pause. */
+/* Stacks that were checked before the pause. */
 #include "check_rig.h"
 #include "core/pool.h"
 
@@ -45,7 +45,10 @@ static void who_slept_all_the_time_is_not_looked_at_again(void **state)
 	assert_int_equal(report.tasks_checked, 4);
 	assert_int_equal(report.tasks_before_pause, 1);
 	assert_int_equal(report.words_checked, all - 0x1000 / 8 - 1); /* and its pc */
-	/* so nobody notices what cannot be: that a stack changes without its task */
+	/*
+	 * so the check does not see that a stack changes without its task having run, which cannot
+	 * happen
+	 */
 	syn_set(sp + 64, INSIDE);
 	assert_safe();
 }
@@ -73,7 +76,7 @@ static void another_task_in_the_same_place_is_looked_at(void **state)
 	assert_blocked(100, "stack");
 }
 
-/* It counts that it stops before it has stopped. */
+/* The kernel counts a context switch before the task has stopped. */
 static void who_was_just_going_to_sleep_is_looked_at(void **state)
 {
 	u64 sp = syn_sleep(sleeper, 256);
@@ -97,7 +100,10 @@ static void who_runs_is_looked_at(void **state)
 	assert_blocked(100, "stack");
 }
 
-/* Its own mark says that it sleeps, a CPU that it runs there: it is not clear where it is. */
+/*
+ * The task's on_cpu says that it sleeps, but a CPU has it as its current task: where it is, is not
+ * certain.
+ */
 static void who_is_a_cpus_current_task_is_looked_at(void **state)
 {
 	u64 sp = sleeps_as_seen();
@@ -155,7 +161,7 @@ static void probes_that_came_since(void **state)
 	assert_int_equal(report.tasks_before_pause, 1);
 }
 
-/* The guest runs: what is broken then may be whole in the pause. */
+/* The guest runs: a list that is inconsistent now may be consistent in the pause. */
 static void a_list_that_is_being_changed(void **state)
 {
 	u64 second = syn_task(101, "second"), back, sp = syn_sleep(second, 64);
@@ -211,7 +217,7 @@ static u64 ns_of_a_check(void)
 	return (now_ns() - start) / rounds;
 }
 
-/* What is left of many tasks for the pause. */
+/* The number of tasks out of many that remain for the pause. */
 static void many(void **state)
 {
 	const u32 count = 500;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tasks that run, and what the CPUs have of them. */
+/* Running tasks: their stacks and the registers of their CPUs. */
 #include "check_rig.h"
 
 /* ---- tasks that run ---- */
@@ -25,7 +25,7 @@ static void user_mode_has_an_empty_kernel_stack(void **state)
 
 	(void)state;
 	ctx->user = true;
-	ctx->ip = INSIDE; /* the user's: whatever it likes */
+	ctx->ip = INSIDE; /* the user's: any value */
 	ctx->nr_regs = 2;
 	ctx->regs[0] = ctx->regs[1] = INSIDE;
 	ctx->sp = 0x7ffc00001000;
@@ -34,7 +34,7 @@ static void user_mode_has_an_empty_kernel_stack(void **state)
 	assert_unseen(syn_stack(sleeper));
 	assert_unseen(syn.cpus[2].irq);
 	assert_unseen(syn.cpus[2].entry);
-	/* a kernel address, or somebody's stack, as the user's stack pointer */
+	/* a kernel address, or a task's stack, as the user's stack pointer */
 	ctx->sp = 0xffffdead00000000;
 	syn_put_context(2);
 	assert_unseen(sp);
@@ -54,7 +54,7 @@ static void user_mode_has_an_empty_kernel_stack(void **state)
 	assert_seen(sp, 100, "stack");
 }
 
-/* With page table isolation: all is there, and other pages are where the stacks should be. */
+/* With page-table isolation: the user's tables map other pages at the addresses of the stacks. */
 static void a_cpu_in_user_mode_has_other_tables(void **state)
 {
 	u64 *user = arch_ptr(PA(syn.root.v + PAGE_SIZE)), sp = syn_sleep(sleeper, 0x100);
@@ -115,7 +115,9 @@ static void two_cpus_on_one_stack(void **state)
 	assert_unseen(sp - 0x108);
 }
 
-/* One CPU says user mode, another is in the kernel with the same task: no reason to skip. */
+/*
+ * One CPU is in user mode, another is in the kernel with the same task: its stack must be checked.
+ */
 static void user_mode_of_one_cpu_does_not_excuse_another(void **state)
 {
 	(void)state;

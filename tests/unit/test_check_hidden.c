@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tasks and addresses that are where nobody would look: run queues, probes, tracers. */
+/*
+ * Tasks and return addresses outside of the task list and the stacks: run queues, probes, tracers.
+ */
 #include "check_rig.h"
 #include "guest/hooks.h"
 
@@ -26,7 +28,7 @@ static void off_list_tasks_on_a_run_queue(void **state)
 	assert_unseen(sp);
 }
 
-/* What a CPU that is dead left behind: its registers do not count, its run queue does. */
+/* A dead CPU: its registers are ignored, its run queue is checked. */
 static void off_list_tasks_of_a_dead_cpu(void **state)
 {
 	u64 task = syn_loose_task(303, "left"), sp = syn_sleep(task, 0x80);
@@ -194,7 +196,7 @@ static void return_addresses_of_kretprobes_in_a_table(void **state)
 	assert_not_judged(-EFAULT, "kretprobes");
 }
 
-/* A balancer has a task in its hand: on no run queue. */
+/* A load balancer moves a task, which is on no run queue. */
 static void while_a_task_is_moved(void **state)
 {
 	struct suture_layout *l = &guest_kernel.layout;
@@ -320,7 +322,7 @@ static int count_page(u64 page, void *count)
 	return 0;
 }
 
-/* As many as may be of both kinds, and one more: nobody is given more than he has room for. */
+/* The maximum of both kinds, and one more: no caller gets more than it has room for. */
 static void too_many_optimized_kprobes_to_judge(void **state)
 {
 	const struct suture_layout *l = &guest_kernel.layout;

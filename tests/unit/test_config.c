@@ -106,7 +106,7 @@ static void memory_is_whole_large_pages(void **state)
 	assert_int_equal(c.memory, 18 << 20);
 }
 
-/* One bad line; the message names it, and what is wrong. */
+/* One invalid line; the message names it, and the error. */
 static void bad_values(void **state)
 {
 	static const struct {

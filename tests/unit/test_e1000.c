@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The e1000 driver; the test is the card. */
+/* The e1000 driver; the test simulates the card. */
 #include "fake.h"
 #include "arch/device.h"
 #include "arch/service.h"
@@ -78,7 +78,7 @@ void *mmio_at(pa_t pa)
 	return card.regs;
 }
 
-/* Registers keep what is written, but for those that do something. */
+/* Registers keep the written value, except those with an effect. */
 
 #define CTRL_RST (1u << 26)
 
@@ -256,7 +256,7 @@ static void receives_round_and_round(void **state)
 	nic_e1000.stop(&n);
 }
 
-/* What the wire may bring and must not reach lwIP. Then a good one, which must. */
+/* Invalid frames, which must not reach lwIP; then a valid one, which must. */
 static void drops_what_is_not_a_frame(void **state)
 {
 	static const struct {
@@ -281,7 +281,7 @@ static void drops_what_is_not_a_frame(void **state)
 	assert_memory_equal(buf, "good frame of 20 byte", 20);
 	assert_int_equal(n.rx_dropped, 8);
 	assert_int_equal(n.rx_packets, 1);
-	/* a length that lies is not believed either */
+	/* a wrong length is not used either */
 	((struct desc *)arch_ptr(PA(reg(RDBAL))))[12].length = 0xffff;
 	((struct desc *)arch_ptr(PA(reg(RDBAL))))[12].status = DONE | EOP;
 	assert_int_equal(nic_e1000.receive(&n, buf, sizeof(buf)), 0);

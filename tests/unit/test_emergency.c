@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a CPU says at its end. */
+/* The fault dump of a CPU (core/emergency.h). */
 #include "arch/platform.h"
 #include "core/emergency.h"
 #include "lib/string.h"
@@ -50,7 +50,10 @@ static void words_of_the_image(void **state)
 	free(page);
 }
 
-/* Reads nothing behind the page, which the sanitizer would see, and is no flood. */
+/*
+ * It reads nothing beyond the page, which the sanitizer would report, and the number of lines is
+ * limited.
+ */
 static void at_most_a_page(void **state)
 {
 	u64 *page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The agent vanishes, the guest drops redirects, pumps meet, messages are odd. */
+/*
+ * The agent vanishes, the guest drops redirects, steps are requested concurrently, messages are
+ * unusual.
+ */
 #include "engine_rig.h"
 
 /* ---- the agent vanishes ---- */
@@ -46,7 +49,7 @@ static void test_new_agent_fails_what_is_half_way(void **state)
 	assert_phase(rig, "other", PHASE_FAILED);
 }
 
-/* While the unpatching waits, the agent dies: what is on stays on. */
+/* While the unpatching waits, the agent dies: applied patches stay applied. */
 static void test_new_agent_during_unpatching(void **state)
 {
 	struct rig *rig = *state;
@@ -65,7 +68,10 @@ static void test_new_agent_during_unpatching(void **state)
 	assert_int_equal(count_redirects(rig), 0);
 }
 
-/* The kernel is gone, with the redirects, whatever was under way: the next one starts afresh. */
+/*
+ * The kernel is gone, with the redirects, in each phase of a patch: nothing is left for the next
+ * kernel.
+ */
 static void test_kernel_gone(void **state)
 {
 	struct rig *rig = *state;
@@ -145,7 +151,7 @@ static void test_one_script_at_a_time(void **state)
 	assert_int_equal(r.kind, SUTURE_STEP_DONE);
 	p->state = LIVE;
 	tell_module(rig, "fix", SUTURE_MODULE_LIVE, payload_text(0));
-	/* switched, not completed: as in Linux nobody comes between */
+	/* switched, not completed: as in Linux no other operation may start */
 	engine_tick(rig->e);
 	assert_phase(rig, "fix", PHASE_COMPLETING);
 	give_step(rig, SUTURE_PUMP_MODULE, "", "m", 0, &r);

@@ -26,7 +26,7 @@ static void test_cancel_apply(void **state)
 	assert_int_equal(rig_payload(rig, "fix")->state, ABSENT);
 	assert_int_equal(cancel(rig, "fix"), -ENOENT);
 	assert_why(rig, "patch 'fix' is not there");
-	/* nothing is left that stands in the way of another try */
+	/* nothing is left that blocks another apply */
 	rig->busy = NULL;
 	apply(rig, &fix);
 	assert_int_equal(info(rig, "fix").error, 0);
@@ -65,7 +65,7 @@ static void test_cancel_revert(void **state)
 	assert_phase(rig, "fix", PHASE_REVERTED);
 }
 
-/* A cancel of the cancel would be an apply that nobody asked for. */
+/* A cancel cannot be canceled: that would be an apply that the operator has not requested. */
 static void test_cancel_twice(void **state)
 {
 	struct rig *rig = *state;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* New code that does not run where it should: of modules that come and go, and by the bundle. */
+/*
+ * New code that is not reached because of clones: in modules that are loaded and unloaded, and by
+ * the bundle.
+ */
 #include "engine_rig.h"
 
 static const struct def def = {

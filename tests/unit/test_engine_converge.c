@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A transition that is blocked: back-off, fake signals, and saying that it is stuck. */
+/* A blocked transition: back-off, fake signals, and the report that it is stuck. */
 #include "engine_blocked.h"
 
 /* ---- back-off ---- */
@@ -76,7 +76,7 @@ static void leaves(struct rig *rig, u32 pid)
 		rig->busy = NULL;
 }
 
-/* He leaves, and the attempt that comes soon after finds nobody. */
+/* The blocker leaves, and the attempt that follows soon finds none. */
 static void test_signal_frees_the_function(void **state)
 {
 	struct rig *rig = *state;
@@ -107,7 +107,10 @@ static void returns_in_20_ms(struct rig *rig)
 	}
 }
 
-/* One who comes back in 20 ms is met outside: the attempts are close together again. */
+/*
+ * A task that returns every 20 ms is found outside of the function: the attempts are close together
+ * again.
+ */
 static void test_fast_after_a_signal(void **state)
 {
 	struct rig *rig = *state;
@@ -147,7 +150,10 @@ static void test_a_round_is_for_all(void **state)
 	      "fix: post_patch_callback: vmlinux", "livepatch: 'fix': patching complete");
 }
 
-/* One whom no signal moves gets one a round, every 15 seconds; Linux's line is a notice once. */
+/*
+ * A task that ignores the signal gets one in each round, every 15 seconds; Linux's line is logged
+ * once, as a notice.
+ */
 static void test_rounds(void **state)
 {
 	struct rig *rig = *state;
@@ -186,7 +192,7 @@ static void test_revert_signals_too(void **state)
 	assert_phase(rig, "fix", PHASE_REVERTED);
 }
 
-/* A signal that the agent did not fetch in time goes to nobody once the switch has come. */
+/* A signal that the agent has not fetched before the switch is not sent. */
 static void test_signal_too_late(void **state)
 {
 	struct rig *rig = *state;
@@ -238,7 +244,10 @@ static void test_stuck(void **state)
 	assert_string_equal(i.why,
 			    "somebody always sleeps in do_sys_open (last: some?body, pid 7): "
 			    "it cannot be switched while that lasts: `suture cancel fix`");
-	/* another one in the same function is the same trouble: not faster, but in a round */
+	/*
+	 * another task in the same function does not make the attempts more frequent, but gets its
+	 * signal in a round
+	 */
 	rig->busy_pid = 8;
 	settle(rig, 7 * S);
 	assert_text(info(rig, "fix").why, "pid 8)");
@@ -272,7 +281,7 @@ static void test_not_stuck_in_changing_functions(void **state)
 	assert_string_equal(info(rig, "fix").why, "");
 }
 
-/* Few attempts, far apart (the service CPU had no time): that is not always. */
+/* A few attempts, far apart (the service CPU had no time), do not make the blocker permanent. */
 static void test_not_stuck_after_few_attempts(void **state)
 {
 	struct rig *rig = *state;

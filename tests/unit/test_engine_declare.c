@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* DECLARE: everything in it is untrusted. Each refusal, and that nothing is left of it. */
+/* DECLARE, whose content is untrusted: each refusal, which must leave nothing behind. */
 #include "engine_declaration.h"
 
 #define REFUSED(error, change)                                                                     \
@@ -48,7 +48,7 @@ static void test_sizes(void **state)
 	REFUSED(EINVAL, memset(m->name, 'a', sizeof(m->name)));
 }
 
-/* Whoever is within each limit is within the message's size too: all limits at once. */
+/* A declaration at all limits at once is within the message's size. */
 static void test_largest(void **state)
 {
 	size_t size = sizeof(*m) + SUTURE_MAX_OBJECTS * sizeof(*objects) +
@@ -153,7 +153,7 @@ static void test_funcs(void **state)
 static const struct suture_decl_site key = {
 	.kind = SUTURE_SITE_KEY, .offset = 5, .len = 2, .target = 0x40, .room = 0x40};
 
-/* What the guest is said to write to lies in the function's object. */
+/* Sites must be in the function's object. */
 static void test_sites(void **state)
 {
 	struct suture_decl_func *f;
@@ -317,7 +317,7 @@ static void test_clones(void **state)
 	assert_int_equal(engine_patch_clone(rig.e, 9, 0, &c), -ENOENT);
 }
 
-/* Any byte of it flipped: refused or taken, never out of bounds, and never both. */
+/* Any changed byte: the declaration is refused or accepted, without an access out of bounds. */
 static void test_every_byte(void **state)
 {
 	u32 size = m->msg.size, at, bit;

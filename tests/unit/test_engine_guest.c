@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest that is not well: what is known of it. */
+/* A guest that hangs or has panicked. */
 #include "engine_rig.h"
 
 static struct guest_health health(struct rig *rig)
@@ -10,7 +10,7 @@ static struct guest_health health(struct rig *rig)
 	return h;
 }
 
-/* Whatever the agent says is a word of it. */
+/* Each message of the agent shows that the guest is alive. */
 static void test_last_word(void **state)
 {
 	struct rig *rig = *state;
@@ -61,7 +61,7 @@ static void test_last_word(void **state)
 
 /* ---- panics ---- */
 
-/* The agent has said so; nothing but another kernel takes it back. */
+/* The agent has reported a panic; only another kernel clears it. */
 static void test_panic(void **state)
 {
 	struct rig *rig = *state;
@@ -84,7 +84,7 @@ static void test_panic(void **state)
 	assert_int_equal(health(rig).state, GUEST_ALIVE);
 }
 
-/* Its CPUs say it: looked at only when the agent is silent, and not often. */
+/* Its CPUs show the panic: they are examined only while the agent is silent, and rarely. */
 static void test_panic_suspected(void **state)
 {
 	struct rig *rig = *state;
@@ -107,7 +107,7 @@ static void test_panic_suspected(void **state)
 	settle(rig, 1);
 	assert_int_equal(health(rig).state, GUEST_ALIVE);
 
-	/* what is not so all the time, or cannot be told, is no panic */
+	/* a state that is temporary or not known is no panic */
 	rig->stopped = true;
 	rig->looks = 0;
 	for (u32 i = 0; i < 20; i++) {
@@ -185,7 +185,7 @@ static void test_below(void **state)
 	assert_false(info(rig, "fix").revert.from_below);
 }
 
-/* Somebody is in it; the operator takes the risk, or thinks better of it. */
+/* A task is in the function; the operator forces the switch, or cancels. */
 static void test_below_blocked(void **state)
 {
 	struct rig *rig = *state;
@@ -222,7 +222,7 @@ static void test_below_blocked(void **state)
 	assert_true(rig_payload(rig, "fix")->known);
 }
 
-/* The agent is back before the switch succeeds: it learns of it then. */
+/* The agent is back before the switch succeeds, and is told of it then. */
 static void test_below_and_back(void **state)
 {
 	struct rig *rig = *state;
@@ -255,7 +255,7 @@ static void test_below_and_back(void **state)
 	assert_int_equal(rig_payload(rig, "fix")->state, ABSENT);
 }
 
-/* It has been switched on, and the guest hangs at once, in a callback or before. */
+/* The patch has been switched on, and the guest hangs at once, in a callback or before. */
 static void test_below_completing(void **state)
 {
 	struct rig *rig = *state;
@@ -287,7 +287,7 @@ static void test_below_completing(void **state)
 	} while (in_callback);
 }
 
-/* Not switched on yet, or half-way off: it goes on alone from where it is. */
+/* Before the switch, or during a revert: the engine continues alone from there. */
 static void test_below_half_way(void **state)
 {
 	struct rig *rig = *state;
@@ -374,7 +374,7 @@ static void test_below_refusals(void **state)
 	wake_and_unload(rig, "other");
 }
 
-/* States: their callbacks and destructors are left out, and nobody owns them any more. */
+/* States: their callbacks and destructors are left out, and have no owner any more. */
 static void test_below_states(void **state)
 {
 	static const struct def with_state = {
@@ -445,7 +445,7 @@ static void test_below_rollback(void **state)
 	assert_phase(rig, "all", PHASE_UNPATCHING);
 }
 
-/* Another agent, or another kernel: nobody holds what the first one held. */
+/* Another agent, or another kernel: no references of the first one are held. */
 static void test_below_and_another_agent(void **state)
 {
 	struct rig *rig = *state;

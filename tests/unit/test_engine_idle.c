@@ -15,7 +15,9 @@ static void start_idle(struct rig *rig)
 	assert_int_equal(upload(rig, &fix), 0);
 }
 
-/* They leave at once, without a signal or a word, and the attempt behind it finds nobody. */
+/*
+ * Idle tasks leave at once, without a signal or a log line, and the next attempt finds no blocker.
+ */
 static void test_idle_leaves_at_once(void **state)
 {
 	struct rig *rig = *state;
@@ -48,7 +50,10 @@ static void test_idle_leaves_for_a_revert(void **state)
 	assert_int_equal(rig->idle_leaves, 1);
 }
 
-/* Where they always are: a few times, a few more in each round, and the operator is told. */
+/*
+ * A function that idle tasks never leave: a few attempts, some more in each round, and the operator
+ * is told.
+ */
 static void test_idle_always_there(void **state)
 {
 	struct rig *rig = *state;
@@ -81,7 +86,7 @@ static void then_a_user(struct rig *rig)
 	rig->busy_idle = false;
 }
 
-/* Behind the idle task there is one who needs a signal, and when he has left an idle task again. */
+/* After the idle task another task blocks, which needs a signal, and then an idle task again. */
 static void then_idle_again(struct rig *rig, u32 pid)
 {
 	assert_int_equal(pid, 7);
@@ -105,7 +110,7 @@ static void test_idle_and_user_in_turn(void **state)
 	assert_int_equal(rig->idle_leaves, 2);
 }
 
-/* An agent that does not ask in time makes nobody busy once the switch has come. */
+/* If the agent asks only after the switch, no CPU is made to leave its idle task. */
 static void test_idle_too_late(void **state)
 {
 	struct rig *rig = *state;

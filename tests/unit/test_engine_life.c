@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What goes well, retries, reversals, force, and modules that come while a transition waits. */
+/*
+ * Successful operations, retries, reversals, force, and modules that are loaded while a transition
+ * waits.
+ */
 #include "engine_rig.h"
 
 /* ---- what goes well ---- */
@@ -66,7 +69,7 @@ static void test_again_and_again(void **state)
 	assert_int_equal(rig->allocated, before);
 }
 
-/* Names that come and go leave a bounded number of records. */
+/* The number of records of former patches is bounded. */
 static void test_records_are_bounded(void **state)
 {
 	struct rig *rig = *state;
@@ -88,7 +91,7 @@ static void test_records_are_bounded(void **state)
 	assert_string_equal((engine_patch_info(rig->e, n - 1, &i), i.name), "p99");
 }
 
-/* Records are cleared, but none that somebody still needs. */
+/* Records are cleared, except those that are still needed. */
 static void test_clear(void **state)
 {
 	struct rig *rig = *state;
@@ -290,7 +293,7 @@ static void test_reverse_disable(void **state)
 			    "its way off was cancelled in the guest by s?h (pid 412)");
 	assert_int_equal(query(rig, "fix").enabled, 1);
 	assert_int_equal(count_redirects(rig), 2);
-	/* the operator takes it off: nobody in the guest did */
+	/* the operator reverts it, not the guest */
 	rig->busy = NULL;
 	assert_int_equal(revert(rig, "fix"), 0);
 	settle(rig, 100);
@@ -401,7 +404,7 @@ static const struct def both = {
 	.funcs = {{0, "do_sys_open"}, {1, "mf"}},
 };
 
-/* The world is the old one until the switch: so is the module. */
+/* Until the switch all code is the old one, also that of a coming module. */
 static void test_module_comes_while_patching(void **state)
 {
 	struct rig *rig = *state;
@@ -420,7 +423,7 @@ static void test_module_comes_while_patching(void **state)
 	assert_true(rig_payload(rig, "both")->post[1]);
 }
 
-/* And the patched one until it is switched back. */
+/* Until a revert is switched, all code is the patched one. */
 static void test_module_comes_while_unpatching(void **state)
 {
 	struct rig *rig = *state;
@@ -440,7 +443,7 @@ static void test_module_comes_while_unpatching(void **state)
 	assert_false(rig_payload(rig, "both")->pre[1]);
 }
 
-/* A pause that does not come about for seconds: the load is refused, and all is as it was. */
+/* No pause succeeds for seconds: the load is refused, and nothing has changed. */
 static void test_module_cannot_be_switched(void **state)
 {
 	struct rig *rig = *state;

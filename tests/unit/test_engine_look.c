@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The look once a second: is what is on in force? */
+/* The read-back once a second: are applied patches in force? */
 #include "engine_rig.h"
 
 static struct patch_func_info func(struct rig *rig, const char *patch, u32 index)
@@ -69,7 +69,7 @@ static void test_mismatch_is_said(void **state)
 	assert_string_equal(info(rig, "fix").apply.mismatch, rig->mismatch);
 }
 
-/* Once may be a moment's state. */
+/* A single difference may be temporary. */
 static void test_a_doubt_is_looked_at_again(void **state)
 {
 	struct rig *rig = *state;
@@ -96,7 +96,7 @@ static void test_a_doubt_is_looked_at_again(void **state)
 	assert_lost(rig, "other", 0);
 }
 
-/* Nothing is said of what cannot be told. */
+/* A read-back without a result is not reported. */
 static void test_last_word_stays(void **state)
 {
 	struct rig *rig = *state;
@@ -115,7 +115,7 @@ static void test_last_word_stays(void **state)
 	assert_lost(rig, "other", 0);
 }
 
-/* The look asks nobody: a guest that is silent, or has panicked, is looked at as ever. */
+/* The read-back does not need the agent: it continues in a guest that is silent or has panicked. */
 static void test_sick_guests(void **state)
 {
 	struct rig *rig = *state;
@@ -212,7 +212,7 @@ static u32 sleep_until(struct rig *rig, u64 end_us)
 	return ticks;
 }
 
-/* Nobody is woken for nothing; with a patch of two functions once a second. */
+/* The service CPU is woken only for work; with a patch of two functions once a second. */
 static void test_it_is_due_once_a_second(void **state)
 {
 	struct rig *rig = *state;

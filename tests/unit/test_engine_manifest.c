@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* DECLARE of a patch that was uploaded: it must be what the bundle's manifest says. */
+/* DECLARE of a patch that was uploaded: it must agree with the bundle's manifest. */
 #include "engine_declaration.h"
 
 static struct suture_work work;

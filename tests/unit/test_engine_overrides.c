@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Functions whose callers somebody else in the guest leads elsewhere, as the agent says. */
+/* Functions whose callers something else in the guest diverts, by the agent's reports. */
 #include "engine_rig.h"
 #include "patch/engine/types.h"
 
@@ -88,7 +88,7 @@ static void stacked(void **state)
 	assert_int_equal(info(rig, "other").nr_not_in_force, 0);
 }
 
-/* What was told while the patch was being switched on is known when it is on. */
+/* A report that came while the patch was being applied is known when it is applied. */
 static void told_in_transition(void **state)
 {
 	struct rig *rig = *state;
@@ -135,7 +135,7 @@ static void nowhere(void **state)
 	assert_string_equal(func(rig, 0, 0).not_in_force, "");
 }
 
-/* Who told it is gone, and nobody looks any more. */
+/* The agent that reported them is gone, and nothing updates the report. */
 static void agent_lost(void **state)
 {
 	struct rig *rig = *state;

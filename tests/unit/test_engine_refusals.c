@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the operator is refused, and loads and switches that fail. */
+/* Refused requests of the operator, and loads and switches that fail. */
 #include "engine_rig.h"
 
 /* ---- refusals of the operator ---- */
@@ -244,7 +244,7 @@ static void test_load_error_and_init_fails(void **state)
 	apply(rig, &fix);
 }
 
-/* It was killed, or told lies: the module is there, and its patch is to be on. */
+/* The helper was killed or sent a false result; the module is loaded and must be applied. */
 static void test_load_error_of_live_module(void **state)
 {
 	struct rig *rig = *state;
@@ -297,7 +297,7 @@ static void test_revert_before_load_is_reported(void **state)
 	before = rig->allocated;
 	settle(rig, 50);
 	assert_phase(rig, "fix", PHASE_UNLOADING);
-	assert_true(rig->allocated < before); /* nobody needs the bundle any more */
+	assert_true(rig->allocated < before); /* the bundle is not needed any more */
 	engine_work(rig->e, &next);
 	assert_int_equal(next.kind, SUTURE_WORK_NONE);
 	assert_int_equal(next.active, 1);
@@ -327,7 +327,7 @@ static void test_switch_cannot_succeed(void **state)
 	      "livepatch: 'fix': starting unpatching transition",
 	      "livepatch: 'fix': completing unpatching transition",
 	      "fix: post_unpatch_callback: vmlinux", "livepatch: 'fix': unpatching complete");
-	/* off is where a patch must get: it is tried on and on */
+	/* a patch must be taken off: attempts are repeated without limit */
 	rig->switch_error = 0;
 	apply(rig, &fix);
 	rig->switch_error = -ENOMEM;

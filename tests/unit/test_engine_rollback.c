@@ -268,7 +268,7 @@ static void test_refusals(void **state)
 	rig_payload(rig, "new")->def = NULL;
 }
 
-/* Unloaded by hand: the engine was told, and says so. */
+/* Unloaded by hand: the engine learns of it, and gives it as the reason. */
 static void test_replaced_was_unloaded(void **state)
 {
 	struct rig *rig = *state;

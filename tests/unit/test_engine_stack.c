@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Patches above one another, atomic replace, and where nobody may be when they switch. */
+/* Stacked patches, atomic replace, and the ranges that the check searches for them. */
 #include "engine_rig.h"
 
-/* A replacement, forced: somebody may still be in the replaced code. */
+/* A forced replacement: a task may still be in the replaced code. */
 static void test_forced_replacement(void **state)
 {
 	static const struct def all = {.name = "all",
@@ -91,7 +91,7 @@ static void test_replace(void **state)
 	assert_int_equal(count_redirects(rig), 0);
 }
 
-/* ---- what else nobody may be in ---- */
+/* ---- other ranges that the check searches for ---- */
 
 static void assert_extra(struct rig *rig, u64 start, u64 size, const char *name)
 {
@@ -172,7 +172,7 @@ static void test_payload_without_functions(void **state)
 	assert_extra(rig, payload_text(0), MODULE_TEXT, "the text of payload none");
 }
 
-/* Whoever forces takes it upon himself. */
+/* With force the operator accepts the risk. */
 static void test_forced_parts(void **state)
 {
 	struct rig *rig = *state;

@@ -401,9 +401,9 @@ static void test_fault_shared_state_leaks(void **state)
 }
 
 /*
- * A module that is an object of patches goes at each point of their lives: nobody calls into it or
- * switches in it afterwards (the rig looks at each callback and each address), and when another one
- * of that name comes it is a new one.
+ * A module that is an object of patches goes at each point of their lives: no callback of it runs
+ * and nothing in it is switched afterwards (the rig looks at each callback and each address), and
+ * when another one of that name comes it is a new one.
  */
 static void test_fault_object_used_after_free(void **state)
 {

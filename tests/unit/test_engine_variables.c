@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the agent tells for people to read: counts of shadow variables, names of addresses. */
+/* The agent's reports for people: counts of shadow variables, symbols of addresses. */
 #include "engine_rig.h"
 #include "patch/engine/types.h"
 
@@ -183,7 +183,7 @@ static void test_inherited(void **state)
 	assert_int_equal(insmod_payload(&rig, &d7), 0);
 	settle(&rig, 50);
 	assert_string_equal(nth(0).patch, "d");
-	/* one that leaks stays behind, and belongs to nobody */
+	/* one that leaks stays, without an owner */
 	assert_int_equal(disable(&rig, "d"), 0);
 	settle(&rig, 50);
 	assert_int_equal(nth(0).count, 2);

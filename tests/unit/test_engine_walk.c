@@ -130,7 +130,7 @@ static void compare_with_model(void)
 
 /* ---- events ---- */
 
-/* In the middle of somebody's steps: whatever others ask must not disturb them. */
+/* Between two steps of one operation: requests by others must not disturb it. */
 static void intrude(struct rig *r)
 {
 	struct suture_step_reply reply;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What becomes of an access that stage 2 refuses. */
+/* The handling of an access that stage 2 refuses. */
 #include "fake.h"
 #include "arch/upcalls.h"
 #include "core/cpu.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Registration: every number of the agent's is untrusted. */
+/* Registration of a kernel: each number from the agent is untrusted. */
 #include "synthetic.h"
 
 static char why[128];

@@ -168,7 +168,7 @@ static void what_is_not_ram_is_refused(void **state)
 
 	(void)state;
 	syn_new(1);
-	/* a page of the monitor's, a page of nobody's */
+	/* a page of the monitor, and one that is no RAM */
 	fake_map(syn.root, 4, va, IPA(FAKE_POOL_BASE), PAGE_SIZE, PT_READ, 0);
 	fake_map(syn.root, 4, va + PAGE_SIZE, IPA(0x1000), PAGE_SIZE, PT_READ, 0);
 	assert_int_equal(guest_read_u64(GVA(va), &word), -EFAULT);

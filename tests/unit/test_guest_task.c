@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tasks, and the stacks of CPUs, as the guest's memory tells them. */
+/* Tasks, and the stacks of CPUs, as read from the guest's memory. */
 #include "synthetic.h"
 
 static struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the agent's helper makes of a payload before the kernel's loader gets it. */
+/* The changes that the agent's helper makes to a payload before the kernel's loader gets it. */
 #include "helper_rig.h"
 
 /* ---- vmlinux, and what the kernel's loader does itself ---- */
@@ -234,7 +234,7 @@ static void test_held_by_state(void **state)
 	assert_non_null(strstr(failure.text, "'pre'"));
 }
 
-/* Nobody is seen to call it. */
+/* No caller is found. */
 static void test_held_by_unknown(void **state)
 {
 	(void)state;

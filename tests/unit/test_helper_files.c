@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Payloads that are large, damaged or none: the helper refuses them, within their bytes. */
+/*
+ * Files that are too large, damaged, or no payloads: the helper refuses them, and reads only their
+ * bytes.
+ */
 #include "helper_rig.h"
 
 #include <time.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest and a peer that mean no good, at random: messages that are malformed or come when nobody
+ * A hostile guest and a hostile peer, at random: messages that are malformed or come when nobody
  * expects them, requests and bundles with damaged bytes, in any order. Nothing may be read or
- * written out of bounds (the sanitizers look), no page be lost, no answer be malformed. The seed is
- * fixed; SUTURE_ROUNDS is the number of rounds, of 40 events each.
+ * written out of bounds (the sanitizers check that), no page be lost, no answer be malformed. The
+ * seed is fixed; SUTURE_ROUNDS is the number of rounds, of 40 events each.
  */
 #include "net_engine.h"
 #include "agent/messages.h"

@@ -159,7 +159,7 @@ static void cancels_a_transition(void **state)
 		.blocker = {
 			.valid = true, .pid = 412, .comm = "cat", .func = "f", .where = "stack"}};
 	assert_int_equal(agent_loads("fix"), 0);
-	/* 31 seconds in which somebody is always in f */
+	/* 31 seconds in which a task is always in f */
 	for (u32 i = 0; i < 62; i++) {
 		fake_time_set(2000000 + i * 500000ull, 100);
 		engine_tick(engine);
@@ -179,7 +179,7 @@ static void cancels_a_transition(void **state)
 	assert_has("\"error\":\"ECANCELED\",\"why\":\"cancelled by the operator\",\"stuck\":false");
 }
 
-/* Its way is the engine's tests'; here is who may ask, and what he is told. */
+/* The rollback itself is tested with the engine; this tests its refusals and answers. */
 static void rolls_back(void **state)
 {
 	(void)state;

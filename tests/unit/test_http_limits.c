@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the server allows its peers: time, memory, places, and bytes that make no sense. */
+/* The server's limits for its peers: time, memory, connections; and invalid bytes. */
 #include "tcp_rig.h"
 #include "core/log.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Request heads and JSON: what a client may send, and what may stand in a name. */
+/* Request heads that a client may send, and names in JSON. */
 #include "api/api.h"
 #include "lib/errno.h"
 #include <setjmp.h>

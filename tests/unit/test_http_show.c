@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the API shows of a real engine: status, patches, shadow variables, log, metrics. */
+/* Answers of the API over a real engine: status, patches, shadow variables, log, metrics. */
 #include "api_rig.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -60,7 +60,7 @@ static void shows_a_silent_guest(void **state)
 	assert_has("\"state\":\"alive\",\"silent_us\":0,\"why\":\"\"");
 }
 
-/* The whole life of a patch, with a task whose name is made to break readers in its way. */
+/* All phases of a patch, with a blocker whose name has characters that could break JSON. */
 static void shows_a_transition_and_who_blocks_it(void **state)
 {
 	size_t size = make_bundle(bundle, "fix", 100);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * It is found out that the kernel has been replaced, also by a kick, before the CPUs that the old
- * one has halted are let go on.
+ * The replacement of the kernel is detected, also after a kick, before CPUs that the old kernel has
+ * halted may continue.
  */
 #include "fake.h"
 #include "arch/upcalls.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The log keeps what matters, whatever a guest or a peer has it say. */
+/* The log keeps its other lines, however many lines a guest or a peer causes. */
 #include "fake.h"
 #include "core/log.h"
 #include "lib/format.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the configuration forbids the guest, before the engine is asked. */
+/* Requests of the guest that the configuration forbids: they do not reach the engine. */
 #include "net_engine.h"
 #include "agent/messages.h"
 #include "core/log.h"

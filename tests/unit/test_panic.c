@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A panic that is told from anywhere in the guest, and one that only its CPUs show. */
+/* A panic that the agent reports, and one that only the state of the CPUs shows. */
 #include "fake.h"
 #include "arch/cpu.h"
 #include "core/cpu.h"
@@ -82,7 +82,7 @@ static void is_suspected(void **state)
 	fake_guest_stop();
 }
 
-/* One CPU that keeps to itself tells nothing: there is none that it could have halted. */
+/* One guest CPU alone is no evidence: there is no other that it could have halted. */
 static void one_cpu_tells_nothing(void **state)
 {
 	(void)state;

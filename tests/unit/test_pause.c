@@ -106,7 +106,7 @@ static void gives_up_on_a_stuck_cpu_and_recovers(void **state)
 	stuck = true;
 	fake_guest_start(guest_sticks);
 	assert_int_equal(pause_begin(&p, 20000), -ETIMEDOUT);
-	/* Those that came in time were let go. */
+	/* Those that came in time were released. */
 	while (READ_ONCE(work[2]) < 2 || READ_ONCE(work[3]) < 2)
 		arch_relax();
 	assert_true(fake_kicks(&cpus[1]) > 1);

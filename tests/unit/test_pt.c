@@ -169,7 +169,7 @@ static void a_root_may_be_smaller_than_a_table(void **state)
 	assert_int_equal(w.level, 0);
 }
 
-/* The fake's promise, on which the tests above stand. */
+/* The fake aborts on these errors; the tests above rely on that. */
 static bool walk_dies(const struct pt_format *f, u64 root, u64 va)
 {
 	pid_t child = fork();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a change of tables owes to the machine, on a fake that forgives nothing: publication, break
- * before make, splitting in a pause; and the geometries, memory types and rights of formats.
+ * Rules for changes of tables, which the fake machine checks: publication, break before make,
+ * splitting in a pause; and the geometries, memory types and rights of formats.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -197,7 +197,7 @@ static void a_leaf_changes_in_one_store_or_breaks_first(void **state)
 	}
 }
 
-/* A CPU broke the leaf and died; another one does it all again. */
+/* A CPU made the leaf invalid and died; another one repeats the whole change. */
 static void a_leaf_that_somebody_broke_is_invalidated(void **state)
 {
 	(void)state;
@@ -458,7 +458,7 @@ static void execute_only_where_the_format_has_it(void **state)
 		assert_attrs(GB, 0, has ? PT_EXEC : RWX);
 		assert_int_equal(pgtable_map(&stage2, IPA(2 * GB), PA(GB), 2 * MB, PT_EXEC),
 				 has ? 0 : -EOPNOTSUPP);
-		/* nobody has these */
+		/* no format has these */
 		assert_int_equal(pgtable_set_leaf(&stage2, IPA(GB), PA(GB), PT_WRITE), -EOPNOTSUPP);
 		assert_int_equal(pgtable_set_leaf(&stage2, IPA(GB), PA(GB), PT_WRITE | PT_EXEC),
 				 -EOPNOTSUPP);

@@ -207,7 +207,7 @@ static void dropped_or_elsewhere(void **state)
 	assert_int_equal(look(C, NEW_2), 0);
 }
 
-/* Without a kernel, or while somebody holds the guest, nobody can tell. */
+/* Without a kernel, or during a pause of another CPU, the read-back has no result. */
 static void nobody_can_tell(void **state)
 {
 	struct pause p;

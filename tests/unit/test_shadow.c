@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Plans: redirects that come and go, refusals, and memory that runs out. */
+/* Plans: redirects that are added and removed, refusals, and lack of memory. */
 #include "shadow_rig.h"
 
 static void one_redirect_and_back(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What comes from the guest: drops, and writes to shadowed pages. */
+/* Actions of the guest: drops, and writes to shadowed pages. */
 #include "shadow_rig.h"
 
 static void a_range_is_dropped_without_memory(void **state)

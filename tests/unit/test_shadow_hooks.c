@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What shadow pages owe to the machine, step by step: published code, broken leaves, rights and
+ * Rules of the machine for shadow pages, step by step: published code, broken leaves, rights and
  * memory types that stay the guest's. The other tests of shadow pages run on the same machine, and
  * look at fake_violation() after each step.
  */

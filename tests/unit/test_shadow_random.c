@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Plans, drops and writes in any order, and with guest CPUs that look on. */
+/* Plans, drops and writes in random order, also while guest CPUs read the redirects. */
 #include "shadow_rig.h"
 
 /* ---- anything, many times ---- */

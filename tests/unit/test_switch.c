@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Switches that succeed, and those that somebody stands in the way of. */
+/* Switches that succeed, and those that a task blocks. */
 #include "switch_rig.h"
 
 /* ---- success ---- */
@@ -104,7 +104,7 @@ static void an_empty_set_needs_no_pause(void **state)
 	assert_int_equal(before.count, after.count);
 }
 
-/* ---- somebody stands in the way ---- */
+/* ---- blockers ---- */
 
 static void blocked_and_then_not(void **state)
 {
@@ -142,7 +142,7 @@ static void blocked_and_then_not(void **state)
 	assert_int_equal(report.functions_verified, 2);
 }
 
-/* Reverting is about the code that runs now: the new one. */
+/* A revert checks for the code that is active: the new one. */
 static void the_active_code_blocks(void **state)
 {
 	u64 word = syn_stack_end(sleeper) - 32;
@@ -160,7 +160,7 @@ static void the_active_code_blocks(void **state)
 	assert_done();
 }
 
-/* Split-off parts, the text of payloads; what overlaps is told apart. */
+/* Split-off parts, the text of payloads; overlapping ranges are distinguished. */
 static void more_code_blocks_under_its_own_name(void **state)
 {
 	const struct check_range extra[] = {
@@ -197,7 +197,7 @@ static void more_code_blocks_under_its_own_name(void **state)
 	assert_done();
 }
 
-/* A jump may be more than one instruction: nobody may be in the middle of it. */
+/* A jump may be more than one instruction: no task may be in the middle of it. */
 static void the_jump_itself_blocks(void **state)
 {
 	u64 word = syn_stack_end(sleeper) - 32;
@@ -215,7 +215,7 @@ static void the_jump_itself_blocks(void **state)
 	assert_int_equal(target(A), NEW_A);
 }
 
-/* Forced: whoever is further on in the old code may go on in it. */
+/* Forced: a task after the replaced bytes may continue in the old code. */
 static void forced_looks_at_the_jump_only(void **state)
 {
 	u64 word = syn_stack_end(sleeper) - 32;
@@ -279,7 +279,7 @@ static void a_key_stays_the_guests(void **state)
 	}
 }
 
-/* On the way from piece to piece nobody may be, also where the guest's own bytes are. */
+/* No task may be between the pieces, also where the guest's own bytes are. */
 static void on_the_way_between_pieces(void **state)
 {
 	const struct {
@@ -417,7 +417,7 @@ static void a_hook_is_dropped(void **state)
 	}
 }
 
-/* Whoever has the address behind ftrace's site, or that of the new function, may be in the hook. */
+/* A task with the address after the ftrace site, or of the new function, may be in the hook. */
 static void on_the_way_through_a_hook(void **state)
 {
 	const struct {
@@ -535,7 +535,7 @@ static void reasons_are_whole(void **state)
 		if (!strstr(report.reason, name) || !strstr(report.reason, ends[i]))
 			fail_msg("not whole: %s", report.reason);
 	}
-	/* and a task that is in the way */
+	/* and a task that blocks */
 	set.count = 0;
 	add_func(name, B, B, NEW_B);
 	syn_set(syn_sleep(sleeper, 64), B + 4);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the guest does meanwhile, and what cannot be redirected at all. */
+/* Actions of the guest during a switch, and functions that cannot be redirected. */
 #include "switch_rig.h"
 
 /* ---- the guest changes its code ---- */
@@ -141,7 +141,7 @@ static void functions_that_take_no_redirect(void **state)
 	assert_done();
 }
 
-/* Whatever the name: what is in the way and the way out are there to the last word. */
+/* With a name of any length the message has the whole obstacle and what to do. */
 static void refusals_are_whole(void **state)
 {
 	const struct {
@@ -237,7 +237,7 @@ static void probes_of_the_guest_are_waited_for(void **state)
 	assert_original(A);
 }
 
-/* An end that is not known would let everything pass. */
+/* Without a known end of the function the check would find nothing. */
 static void active_code_of_unknown_size(void **state)
 {
 	(void)state;
@@ -263,7 +263,7 @@ static void parts_and_payloads_count(void **state)
 	assert_fails(-EAGAIN, "sleeper (100) is in a");
 	syn_set(sp, NEW_B);
 	assert_fails(-EAGAIN, "sleeper (100) is in fix");
-	/* nothing to redirect, and still somebody is in it */
+	/* nothing to redirect, but a task is in it */
 	set.count = 0;
 	assert_fails(-EAGAIN, "sleeper (100) is in fix");
 	syn_set(sp, 0);

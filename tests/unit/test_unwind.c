@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Unwinding, the part that no architecture has of its own: which hits of the check it clears, and
- * the list of modules.
- */
+/* The portable part of unwinding: the hits of the check that it clears, and the list of modules. */
 #include "synthetic.h"
 #include "guest/module.h"
 #include "guest/unwind.h"

@@ -89,7 +89,7 @@ static void nested_entries_have_the_manual_s_bits(void **state)
 	assert_false(f->in_range(1ull << 48));
 }
 
-/* What the generic code must know of it, and need not do. */
+/* The properties of the nested format that the generic code uses. */
 static void nested_tables_ask_for_no_more_than_a_store(void **state)
 {
 	static const u64 types[][2] = {

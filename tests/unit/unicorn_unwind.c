@@ -16,7 +16,7 @@
 
 /* ---- a run, and what is true ---- */
 
-/* Somebody will go on at ip, exactly there or after a call. */
+/* Execution will continue at ip: exactly there, or after a call. */
 struct active {
 	u64 ip;
 	u16 func;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is told of a held CPU: the kernel's per-CPU base, wherever it is on its way in; is it
- * halted? */
+/*
+ * The context of a held CPU: the kernel's per-CPU base at each point of a kernel entry, and whether
+ * the CPU is halted.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Accesses that stage 2 refuses and nobody can carry out: the guest gets an exception, and one
- * whose exceptions cannot be delivered either comes to its end, as on hardware.
+ * Accesses that stage 2 refuses and that cannot be carried out: the guest gets an exception. If
+ * that cannot be delivered either, the CPU shuts down (triple fault), as on hardware.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /*
  * The filter on the guest's interprocessor interrupts against a model of what the hardware does
  * with the same ICR value: nothing reaches the service CPU, INIT, SIPI and NMI never go to the
- * hardware, and everyone else gets what the guest sent.
+ * hardware, and all other CPUs get what the guest has sent.
  */
 #include <setjmp.h>
 #include <stdarg.h>

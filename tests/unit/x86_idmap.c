@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The identity map with exceptions, built with the real nested-paging format: every address leads
- * where it should, also at the edges of the exceptions, and no leaf below 4 GiB can span memory
- * types.
+ * The identity map with exceptions, built with the real nested-paging format: every address
+ * translates correctly, also at the edges of the exceptions, and no leaf below 4 GiB can span
+ * memory types.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@ const struct hv_ops *hv = &ops;
 #define LIMIT	  (1ull << 40)
 #define ALL	  (PT_READ | PT_WRITE | PT_EXEC)
 
-/* The log and the clock would bring the whole monitor with them. */
+/* The real log and clock would link the whole monitor. */
 u64 arch_time_us(void)
 {
 	return 0;

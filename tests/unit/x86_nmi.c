@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whose an NMI is, and what a kick does. */
+/* The source of an NMI, and the effect of a kick. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -112,7 +112,7 @@ static void test_kicks(void **state)
 	arch_kick(other);
 	arch_kick(other);
 	assert_int_equal(nmis, 1);
-	/* it is taken by the monitor: still the kick of whoever ends the guest's turn next */
+	/* the monitor's handler takes it: the next NMI exit still counts as the kick */
 	nmi_in_monitor(other);
 	assert_int_equal(other->arch->kick, 1);
 	/* unless this CPU has left the guest, and waits for it before an INIT may come */

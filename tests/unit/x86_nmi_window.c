@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* NMIs where they do not wait for the next entry, and the window that a guest's NMI needs. */
+/* NMIs that the monitor's handler takes, and the window for a guest's NMI. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the guest sees and may change of the processor: the tables, and the code that goes by them.
- */
+/* The tables of the processor that the guest sees and may change, and the code that uses them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

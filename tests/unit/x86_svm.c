@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What SVM makes of hv.h: its bitmap of MSRs, the state that a CPU starts with, events and NMIs. */
+/* SVM's part of hv.h: its bitmap of MSRs, the first state of a CPU, events and NMIs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -263,7 +263,7 @@ static void nmi_window(void **state)
 	struct vmcb *b = svm_of(self)->guest;
 
 	(void)state;
-	arch.vcpu.event = 0x30 | EVENT_VALID; /* in the way: come back behind it */
+	arch.vcpu.event = 0x30 | EVENT_VALID; /* it is delivered first, then the NMI */
 	assert_false(hv->nmi_window(self));
 	assert_int_equal(kicks, 1);
 	arch.vcpu.event = 0;

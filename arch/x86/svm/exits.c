@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What to do at each exit. Sections are those of the AMD APM, vol. 2, revision 3.4x. */
+/* The handler of each exit. Sections are those of the AMD APM, vol. 2, revision 3.4x. */
 #include "svm.h"
 #include "../insn.h"
 #include "core/log.h"
@@ -26,7 +26,7 @@ static enum exit_class on_vmmcall(struct cpu *c)
 	return EXIT_HYPERCALL;
 }
 
-/* 15.9: INVD would throw away what the monitor has written. */
+/* 15.9: INVD would discard the monitor's data in the caches. */
 static enum exit_class on_invd(struct cpu *c)
 {
 	vcpu_invd(c, svm_insn_len(c, 2));
@@ -77,7 +77,7 @@ static enum exit_class on_iret(struct cpu *c)
 	return EXIT_SINGLE_STEP;
 }
 
-/* The instructions of SVM are undefined where CPUID shows none (15.4). */
+/* The instructions of SVM raise #UD, since CPUID does not show SVM (15.4). */
 static enum exit_class on_undefined(struct cpu *c)
 {
 	vcpu_inject_fault(c, VEC_UD, false, 0);
@@ -89,7 +89,7 @@ static enum exit_class on_shutdown(struct cpu *c)
 	vcpu_shutdown(c);
 }
 
-/* 15.12, only while a step is under way: it is done, or the instruction caused an exception. */
+/* 15.12, only during a single step: it has completed, or the instruction caused an exception. */
 static enum exit_class on_exception(struct cpu *c)
 {
 	const u32 with_error = 1u << 8 | 0x1fu << 10 | 1u << 17 | 1u << 21 | 1u << 30;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The switch between monitor and guest (AMD APM vol. 2, 15.5). VMRUN swaps what the host needs most;
- * FS, GS, TR, LDTR and the system call MSRs are for VMLOAD and VMSAVE, the general registers for us.
+ * The switch between monitor and guest (AMD APM vol. 2, 15.5). VMRUN switches part of the state;
+ * VMLOAD and VMSAVE switch FS, GS, TR, LDTR and the system call MSRs; this code switches the
+ * general registers.
  */
 	.section .text.svm_run, "ax"
 
@@ -74,8 +75,8 @@ svm_run:
 	cld
 	ret
 
-/* void svm_open_window(void): an NMI that ended the guest's turn stays pending until it is taken
-   here, by the monitor's handler (15.17; two instructions, for QEMU looks late). */
+/* void svm_open_window(void): an NMI that caused a VM exit stays pending until the monitor's handler
+   takes it here (15.17; two instructions, since QEMU delivers it late). */
 	.globl	svm_open_window
 	.hidden	svm_open_window
 svm_open_window:

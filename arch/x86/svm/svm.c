@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* AMD SVM with nested paging (APM vol. 2, chapter 15): set-up, entry, and what hv_ops asks for. */
+/*
+ * AMD SVM with nested paging (APM vol. 2, chapter 15): set-up, entry, and the functions of hv_ops.
+ */
 #include <suture/abi.h>
 #include "svm.h"
 #include "../insn.h"
@@ -55,7 +57,7 @@ static int svm_probe(char *why, size_t why_size)
 
 /* ---- permission maps ---- */
 
-/* 15.11. What is in none of the three ranges exits anyway. */
+/* 15.11. An MSR in none of the three ranges exits anyway. */
 static void svm_intercept_msr(u32 msr, bool read, bool write)
 {
 	u32 range = msr & ~0x1fffu;
@@ -122,7 +124,7 @@ static void svm_enable(struct cpu *c)
 	c->arch->flush = true;
 }
 
-/* QEMU looks late for what is pending. */
+/* QEMU delivers pending interrupts late. */
 static void svm_disable(struct cpu *c)
 {
 	(void)c;
@@ -198,8 +200,10 @@ static void svm_set_state(struct cpu *c, const struct guest_state *g)
 
 /* ---- entry ---- */
 
-/* An event that the exit interrupted is delivered again, unless its instruction runs again
- * (15.7.2). */
+/*
+ * An event whose delivery the exit interrupted is injected again, unless its instruction runs again
+ * (15.7.2).
+ */
 static u64 interrupted_event(const struct vmcb *v)
 {
 	u64 event = v->exit_int_info;
@@ -208,8 +212,8 @@ static u64 interrupted_event(const struct vmcb *v)
 }
 
 /*
- * Seen in multi-threaded QEMU, 7.2 and 10.0: an exit that saved the monitor's own state as the
- * guest's. Every entry after it would run the monitor's code in the guest.
+ * Seen in multi-threaded QEMU, 7.2 and 10.0: an exit saved the monitor's own state as the guest's.
+ * Each later entry would run the monitor's code in the guest.
  */
 static bool has_host_state(const struct vmcb *v)
 {
@@ -255,7 +259,7 @@ static enum exit_class svm_enter(struct cpu *c)
 	return svm_exit(c);
 }
 
-/* ---- what common code asks for ---- */
+/* ---- the other functions of hv_ops ---- */
 
 u32 svm_insn_len(const struct cpu *c, u32 usual)
 {
@@ -276,7 +280,7 @@ static void svm_skip(struct cpu *c, u32 len)
 	svm_of(c)->guest->interrupt_shadow = 0;
 }
 
-/* 15.21.6 has no window for NMIs. The event in the way is delivered first. */
+/* SVM has no NMI-window exit (15.21.6). An event that is to be injected is delivered first. */
 static bool svm_nmi_window(struct cpu *c)
 {
 	struct svm_cpu *s = svm_of(c);
@@ -293,8 +297,9 @@ static bool svm_nmi_window(struct cpu *c)
 }
 
 /*
- * A single step is a TF that the guest did not set. Interrupts wait: the monitor's IF, which is
- * off, masks them (15.21.1). Exceptions exit, so that the step ends when the instruction faults.
+ * A single step sets TF in the guest's RFLAGS. Interrupts stay pending: the monitor's IF, which is
+ * clear, masks them (15.21.1). Exceptions exit, so that the step also ends if the instruction
+ * faults.
  */
 static void svm_step_begin(struct cpu *c)
 {
@@ -322,7 +327,7 @@ static void svm_step_end(struct cpu *c, bool completed)
 	struct vmcb *v = s->guest;
 	bool loaded_flags = completed && s->over_iret;
 
-	/* An IRET that faults has unblocked NMIs all the same (8.2.3). */
+	/* An IRET that faults has unblocked NMIs as well (8.2.3). */
 	if (s->over_iret)
 		s->nmi_blocked = s->over_iret = false;
 	v->intercept_exceptions = 0;
@@ -334,11 +339,11 @@ static void svm_step_end(struct cpu *c, bool completed)
 static void svm_set_efer(struct cpu *c, u64 efer)
 {
 	svm_of(c)->guest->efer = efer | EFER_SVME;
-	/* NXE changes what page table entries mean. */
+	/* NXE changes the meaning of page-table entries. */
 	c->arch->flush = true;
 }
 
-/* VMLOAD brings it at the next entry. */
+/* VMLOAD loads it at the next entry. */
 static void svm_set_lstar(struct cpu *c, u64 lstar)
 {
 	svm_of(c)->guest->syscall[SYSCALL_LSTAR] = lstar;

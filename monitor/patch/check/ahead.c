@@ -68,7 +68,7 @@ static int look_at_task(const struct guest_task *t, void *arg)
 	err = check_task(t, &a->check);
 	if (!err)
 		remember_task(a, t);
-	/* Who is in the way is found out in the pause, if he still is. */
+	/* A blocker is found in the pause, if it still blocks. */
 	return err == -ETIMEDOUT ? err : 0;
 }
 

@@ -217,7 +217,8 @@ int check_task(const struct guest_task *t, void *arg)
 	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
 		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
 				    c->r->tasks_checked - 1);
-	/* A task that has exited is listed until its parent asks; its stack is gone before. */
+	/* A task that has exited is listed until its parent waits for it; its stack is freed
+	 * before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
 	if (!t->on_cpu && (!run.claims || MUTATION(ahead_of_claims)) &&
@@ -370,7 +371,7 @@ static void add_hiding(struct check *c, const struct suture_hiding *h)
 	str_copy(range->name, h->name, sizeof(range->name));
 }
 
-/* Most words are told by being outside of all that is looked for. */
+/* Most words are outside of all ranges together. */
 static void widen_range(struct check *c, const struct check_range *sorted, u32 count)
 {
 	u64 end;

@@ -36,7 +36,8 @@ static bool has_redirect(const struct patch *p)
 	return false;
 }
 
-/* An orphan of which nothing is in force: the guest has started anew, or it was half-way. */
+/* An orphan of which nothing is in force: the guest has started anew, or the patch was in progress.
+ */
 static void bury_orphan(struct engine *e, struct patch *p)
 {
 	p->error = 0;

@@ -56,7 +56,7 @@ static void func_verified(const struct patch *p, struct func *f)
 	func_found(f);
 }
 
-/* The first time is a doubt: 1. */
+/* The first difference is only noted: 1. */
 static int func_missed(const struct patch *p, struct func *f, const char *why)
 {
 	bool first = !f->lost[0];

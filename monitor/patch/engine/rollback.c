@@ -196,7 +196,7 @@ struct patch *engine_awaits(const struct engine *e, const char *name)
 
 /* ---- the steps: what comes before the patch's own way off ---- */
 
-/* The agent has a reference and the new addresses, or it has not. */
+/* The agent has a reference and the new addresses, or the step has failed. */
 static s32 patch_restored(struct patch *p, struct patch *q, s32 result)
 {
 	s32 error = result < 0 ? result : q->returning ? 0 : -EPROTO;

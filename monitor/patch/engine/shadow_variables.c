@@ -5,7 +5,7 @@
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
-/* Signed: so much can every reader of JSON count. */
+/* The largest signed number, which every reader of JSON accepts. */
 static bool add_bounded(s64 *sum, u64 n)
 {
 	return !__builtin_add_overflow(*sum, n, sum);

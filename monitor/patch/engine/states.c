@@ -53,7 +53,7 @@ bool patch_stays(const struct engine *e, const struct patch *p)
 	return !(e->target_on && e->transition->replace && patch_is_older(p, e->transition));
 }
 
-/* Of the patches that stay the newest with the state, or NULL: then it leaves. */
+/* The newest patch with the state among those that stay; NULL: the state leaves. */
 static struct patch *state_heir(const struct engine *e, u64 id)
 {
 	struct patch *p, *found = NULL;

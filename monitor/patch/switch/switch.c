@@ -81,7 +81,7 @@ static const char *obstacle_name(u32 kind)
 	}
 }
 
-/* What arch_redirect_plan() found in the way, and the way out. */
+/* Say which obstacle arch_redirect_plan() has found, and the way out. */
 static int explain_obstacle(const struct switch_func *f, int err, const struct redirect_obstacle *o,
 			    struct transition_report *r)
 {
@@ -373,7 +373,8 @@ static int check_unprobed(const struct redirect *redirect, void *report)
 		     : 0;
 }
 
-/* The check could not tell: what that means for who waits. Its own words stay as the detail. */
+/* The check could not judge: say so for the operator. The check's own reason is kept as the detail.
+ */
 static int fail_undecided(struct transition_report *r, int err)
 {
 	str_copy(r->detail, r->reason, sizeof(r->detail));

@@ -22,10 +22,10 @@ struct switch_func {
 };
 
 enum switch_mode {
-	SWITCH_SAFE,	/* nobody may be in the active code */
-	SWITCH_FORCED,	/* nobody may be in the bytes that change; the operator takes the rest */
-	SWITCH_OFFLINE, /* nobody can be there: the module's init has not begun, or its exit is over
-			 */
+	SWITCH_SAFE,	/* no task may be in the active code */
+	SWITCH_FORCED,	/* no task may be in the bytes that change; the operator accepts the rest */
+	SWITCH_OFFLINE, /* no task can be there: the module's init has not begun, or its exit is
+			   over */
 };
 
 struct switch_set {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Functions that are called otherwise than by their names. Reading /proc/clones calls them: what
- * the function itself returns, what the clone does that is called beside it, what is held by its
- * address.
+ * Functions that are called otherwise than by their names. Reading /proc/clones shows their
+ * results: called by name, through a clone, and by address.
  */
 #include <linux/module.h>
 
@@ -44,7 +43,7 @@ static __attribute__((noipa)) int clones_by_init(void)
 	return 1;
 }
 
-/* Stays though nobody calls it, as what is inlined everywhere may. */
+/* Stays although it has no callers, as a function that is inlined everywhere may. */
 static __used __attribute__((noipa)) int clones_unused(void)
 {
 	return 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the tests of a machine's life need from inside of the kernel. Written to /proc/life:
+ * Functions inside the kernel for test_life.py and others. Written to /proc/life:
  *
- *	deaf		reboot, kexec and panic tell nobody, as if the agent were dead
+ *	deaf reboot, kexec and panic call no notifier, as if the agent were dead
  *	count N		have the monitor pause the guest N times from each CPU; a patch must be on
  *
  * While it counts, which takes a while, each CPU gets a known number of timer interrupts and of

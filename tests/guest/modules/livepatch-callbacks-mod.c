@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A target module of document 001's Tests 1 to 9: it says when it comes and when it goes. */
+/* A target module of document 001's Tests 1 to 9: it logs its loading and unloading. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/module.h>

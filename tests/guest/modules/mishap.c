@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a hostile kernel does, when numbers are written to /sys/module/mishap/parameters/: `lines`
+ * Actions of a hostile kernel, when numbers are written to /sys/module/mishap/parameters/: `lines`
  * has the monitor write that many lines to its log, `tables` puts the CPU on page tables at that
  * physical address.
  */

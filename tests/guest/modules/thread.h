@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The one thread of a module, which is somewhere until it is woken. */
+/* The one thread of a module, which stays in a function until it is woken. */
 #ifndef THREAD_H
 #define THREAD_H
 

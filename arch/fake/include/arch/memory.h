@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Simulated physical memory: one host buffer that begins at physical address FAKE_RAM_BASE. Not
- * zero, so that a pointer taken for an address, or the reverse, fails.
+ * Simulated physical memory: one host buffer that begins at physical address FAKE_RAM_BASE. It is
+ * not zero, so that a pointer used as a physical address, or the reverse, fails.
  */
 #ifndef ARCH_MEMORY_H
 #define ARCH_MEMORY_H

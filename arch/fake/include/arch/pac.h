@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The fake's kernel signs return addresses: the code is in bits 48 to 54 and 56 to 63, bit 55 tells
- * the halves apart.
+ * The fake's kernel signs return addresses: the authentication code is in bits 48 to 54 and 56 to
+ * 63; bit 55 selects the half of the address space.
  */
 #ifndef ARCH_PAC_H
 #define ARCH_PAC_H

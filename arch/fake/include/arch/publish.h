@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes that CPUs read by other ways than loads. The fake's CPUs see of tables and code only what
- * has been published, once fake_stage2_watch() is on.
+ * Writes that CPUs read by page-table walks and instruction fetches. After fake_stage2_watch() the
+ * fake's CPUs see only those tables and that code that have been published.
  */
 #ifndef ARCH_PUBLISH_H
 #define ARCH_PUBLISH_H
@@ -11,10 +11,10 @@
 /* One store to an entry of a table that CPUs may walk. */
 void arch_write_entry(u64 *entry, u64 value);
 
-/* Let walkers see a new table, before it is linked. */
+/* Make a new table visible to walkers, before it is linked. */
 void arch_publish_table(const void *table, size_t size);
 
-/* Let CPUs fetch changed instructions. */
+/* Make changed instructions visible to fetches. */
 void arch_publish_code(const void *code, size_t len);
 
 #endif

@@ -6,11 +6,10 @@
 #ifndef ARCH_BARRIER_H
 #define ARCH_BARRIER_H
 
-/* In loops that wait for another CPU: a hint to the processor, and the compiler reads memory anew.
- */
+/* In loops that wait for another CPU: a hint to the processor, and a compiler barrier. */
 void arch_relax(void);
 
-/* Memory accesses before it are seen before those after it: all, reads, writes. */
+/* Order memory accesses before it with those after it: all, reads, writes. */
 void arch_mb(void);
 void arch_rmb(void);
 void arch_wmb(void);

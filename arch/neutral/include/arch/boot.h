@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the EFI part (monitor/boot/) must know of the architecture. Boot CPU, in the firmware's
- * world, before the take-over; nothing else includes it.
+ * Facts about the architecture for the EFI part (monitor/boot/), which alone includes this header.
+ * Boot CPU, under the firmware, before the take-over.
  */
 #ifndef ARCH_BOOT_H
 #define ARCH_BOOT_H
@@ -19,10 +19,10 @@
 #define ARCH_FIRMWARE_XN    true
 #define ARCH_DEBUG_PORT_MAX 0 /* the largest debug_port= in suture.conf; u64 */
 
-/* This CPU's number as the MADT has it (ACPI 6.5, 5.2.12). */
+/* This CPU's id in the MADT (ACPI 6.5, 5.2.12). */
 u64 arch_boot_hwid(void);
 
-/* The counter that boot_info.ticks_per_us is for. */
+/* The counter whose rate is boot_info.ticks_per_us. */
 u64 arch_boot_ticks(void);
 
 /* Halt this CPU for good. */

@@ -7,7 +7,7 @@
 
 /*
  * The code address in a word of a stack or register, without its authentication code. x86: the
- * word; arm64: FEAT_PAuth (Arm ARM DDI 0487), bit 55 tells the halves apart.
+ * word; arm64: FEAT_PAuth (Arm ARM DDI 0487), bit 55 selects the half of the address space.
  */
 u64 arch_strip_pac(u64 word);
 

@@ -1,2 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Nothing: <elf.h> includes the C library's, which exists for one architecture at a time. */
+/*
+ * Empty. <elf.h> includes the C library's header of this name, which is installed for one
+ * architecture only.
+ */

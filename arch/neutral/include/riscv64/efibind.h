@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The binding that <efi.h> takes from the folder of the compiler's target: no calling convention
- * but the compiler's own (UEFI 2.10, 2.3.1).
+ * The EFI binding that <efi.h> includes from the folder of the compiler's target. The calling
+ * convention is the compiler's own (UEFI 2.10, 2.3.1).
  */
 #ifndef NEUTRAL_EFIBIND_H
 #define NEUTRAL_EFIBIND_H

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All that lwIP's port needs of the C library's header, which exists for one architecture at a
- * time. */
+/*
+ * The types that lwIP's port needs of the C library's header, which is installed for one
+ * architecture only.
+ */
 #ifndef NEUTRAL_SYS_TYPES_H
 #define NEUTRAL_SYS_TYPES_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the EFI part must know of the architecture. All of it runs in the firmware's world, before
- * the take-over; nothing else may include it.
+ * Facts about the architecture for the EFI part (monitor/boot/), which alone includes this header.
+ * Boot CPU, under the firmware, before the take-over.
  */
 #ifndef ARCH_BOOT_H
 #define ARCH_BOOT_H
@@ -15,13 +15,12 @@
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
 #define ARCH_FIRMWARE_XN      false
 #define ARCH_DEBUG_PORT_MAX   0xffffu  /* debug_port= in suture.conf is an I/O port */
-#define ARCH_TRAMPOLINE_LIMIT 0xa0000u /* a start-up IPI reaches pages below; 0: none needed */
+#define ARCH_TRAMPOLINE_LIMIT 0xa0000u /* a SIPI reaches pages below it; 0: none needed */
 
 #define ARCH_MEMORY_LIMIT   (4ull << 30) /* 32-bit addresses are enough for the root in CR3 */
 #define ARCH_OS_PLACES_BARS false	 /* they leave BARs where the firmware has put them */
 
-/* This CPU's number as the MADT has it: x2APIC ID, else APIC ID (AMD APM vol. 3, CPUID Fn1, FnB).
- */
+/* This CPU's id in the MADT: x2APIC ID, else APIC ID (AMD APM vol. 3, CPUID Fn1, FnB). */
 static inline u64 arch_boot_hwid(void)
 {
 	u32 a, b, c, d;
@@ -32,7 +31,7 @@ static inline u64 arch_boot_hwid(void)
 	return b >> 24;
 }
 
-/* The counter that boot_info.ticks_per_us is for. */
+/* The counter whose rate is boot_info.ticks_per_us. */
 static inline u64 arch_boot_ticks(void)
 {
 	return __builtin_ia32_rdtsc();

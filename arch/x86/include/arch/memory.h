@@ -11,7 +11,7 @@ static inline void *arch_ptr(pa_t pa)
 	return (void *)(uintptr_t)pa.v;
 }
 
-/* The physical address behind a pointer into the pool or the image. */
+/* The physical address of a pointer into the pool or the image. */
 static inline pa_t arch_pa(const void *p)
 {
 	return PA((u64)(uintptr_t)p);

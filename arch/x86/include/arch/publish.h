@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes that CPUs read by other ways than loads: page-table walks and instruction fetches. Both
- * are coherent with stores on x86: walkers read through the data caches, and a store reaches the
- * instruction caches by its physical address (Intel SDM vol. 3A, "Self-Modifying Code"; AMD APM
- * vol. 2, 7.6).
+ * Writes that CPUs read by page-table walks and instruction fetches. Both are coherent with stores
+ * on x86: walkers read through the data caches, and a store reaches the instruction caches by its
+ * physical address (Intel SDM vol. 3A, "Self-Modifying Code"; AMD APM vol. 2, 7.6).
  */
 #ifndef ARCH_PUBLISH_H
 #define ARCH_PUBLISH_H
@@ -11,8 +10,8 @@
 #include "lib/types.h"
 
 /*
- * Write an entry of a table that CPUs may walk: one store, behind all stores before it, that every
- * CPU's walker sees when this returns. Any CPU.
+ * Write an entry of a table that CPUs may walk: one store, ordered after all earlier stores, and
+ * visible to every CPU's walker when this returns. Any CPU.
  */
 static inline void arch_write_entry(u64 *entry, u64 value)
 {
@@ -20,8 +19,8 @@ static inline void arch_write_entry(u64 *entry, u64 value)
 }
 
 /*
- * A new table has been filled, by plain stores: let all walkers see that. Before an entry that
- * points at it is written. Any CPU.
+ * Make a new table, which was filled by plain stores, visible to all walkers. Called before an
+ * entry that points at it is written. Any CPU.
  */
 static inline void arch_publish_table(const void *table, size_t size)
 {
@@ -29,8 +28,8 @@ static inline void arch_publish_table(const void *table, size_t size)
 }
 
 /*
- * Instructions have been written to, or have changed at, this place: let every CPU fetch them.
- * Before a leaf lets the guest execute them, or before it goes on. Any CPU.
+ * Make instructions that were written here visible to every CPU's fetches. Called before a leaf
+ * that maps them is set, or before the guest continues. Any CPU.
  */
 static inline void arch_publish_code(const void *code, size_t len)
 {
