@@ -98,8 +98,8 @@ static inline bool arch_is_read_only(unsigned long address)
 
 /*
  * The bytes that a relocation of that type puts at `place`, where `value` is symbol plus addend
- * (x86 psABI, "Relocation"). How many, at most 8; -ENOEXEC: the type is not known; -ERANGE: it does
- * not reach.
+ * (x86 psABI, "Relocation"); `bytes` has what stands there. How many, at most 8; -ENOEXEC: the type
+ * is not known; -ERANGE: it does not reach.
  */
 static inline int arch_relocate(u32 type, unsigned long place, unsigned long value, u8 *bytes)
 {
@@ -121,6 +121,24 @@ static inline int arch_relocate(u32 type, unsigned long place, unsigned long val
 	return -ENOEXEC;
 }
 
+/* Kernel and modules lie within reach of a branch: none needs a veneer. */
+#define ARCH_VENEER_SIZE 0
+
+static inline bool arch_takes_veneer(u32 type)
+{
+	return false;
+}
+
+static inline int arch_make_veneer(unsigned long place, unsigned long value, u8 *bytes)
+{
+	return -ERANGE;
+}
+
+static inline bool arch_rewrites_pages(void)
+{
+	return false;
+}
+
 #define ARCH_INSN_ALIGN 1
 
 /*
@@ -137,6 +155,11 @@ static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
 		return 0;
 	memcpy(&displacement, at + len, sizeof(displacement));
 	return (unsigned long)at + len + sizeof(displacement) + displacement;
+}
+
+/* Code was written there through another mapping: caches of instructions see that. */
+static inline void arch_flush_code(unsigned long place, unsigned long len)
+{
 }
 
 static inline void arch_serialize(void *unused)
