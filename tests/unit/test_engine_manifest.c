@@ -130,7 +130,10 @@ static void test_manifest(void **state)
 
 static void test_only_bundles(void **state)
 {
-	struct engine_config config = {.retry_us = 1000, .budget_us = 1, .budget_max_us = 1};
+	struct engine_config config = {.retry_us = 1000,
+				       .budget_us = 1,
+				       .budget_max_us = 1,
+				       .machine = SUTURE_MACHINE_X86_64};
 
 	(void)state;
 	engine_destroy(rig.e);
