@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 QEMU_NEEDS := image agent ctl guest
+# the platform of tests/qemu/platforms.py
+PLATFORM_x86 := x86-svm
+PLATFORM_arm64 := arm64-virt
+SUTURE_PLATFORM ?= $(PLATFORM_$(ARCH))
+export SUTURE_PLATFORM
 # so many machines at a time, the tests of one file behind one another
 QEMU_JOBS ?= 2
 # $(1): seconds; $(2): NAME=VALUE ... for the tests
