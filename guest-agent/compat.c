@@ -114,7 +114,7 @@ int compat_init(void)
 
 unsigned long compat_symbol(const char *name)
 {
-	return lookup_name(name);
+	return lookup_name(name) ?: unlisted_symbol(name);
 }
 
 struct each_symbol {
@@ -372,6 +372,7 @@ void compat_module_text(const struct module *mod, unsigned long *start, unsigned
 #define PCPU_SYMBOL(name) lookup_name(#name)
 #endif
 
+#ifdef CONFIG_X86
 unsigned long compat_pcpu_current(void)
 {
 	return PCPU_SYMBOL(current_task);
@@ -381,6 +382,18 @@ unsigned long compat_pcpu_irq_stack(void)
 {
 	return PCPU_SYMBOL(hardirq_stack_ptr);
 }
+#else
+/* For the entry from user mode; written where the stack pointer is switched. */
+unsigned long compat_pcpu_current(void)
+{
+	return compat_symbol("__entry_task");
+}
+
+unsigned long compat_pcpu_irq_stack(void)
+{
+	return compat_symbol("irq_stack_ptr");
+}
+#endif
 
 static void layout_run_queues(struct suture_layout *l)
 {
@@ -408,7 +421,7 @@ static void layout_run_queues(struct suture_layout *l)
 	else
 		l->rq_scx_tasks = scx + runnable;
 #endif
-	l->pcpu_rq = lookup_name("runqueues");
+	l->pcpu_rq = compat_symbol("runqueues");
 	/* with groups of real-time tasks, what is queued may be a group */
 	if (IS_ENABLED(CONFIG_RT_GROUP_SCHED) || rt == SUTURE_NONE || active == SUTURE_NONE ||
 	    queue == SUTURE_NONE || dl == SUTURE_NONE || root == SUTURE_NONE ||
@@ -503,7 +516,7 @@ static void layout_hooks(struct suture_layout *l)
 
 static u64 slot_pages(const char *cache)
 {
-	unsigned long at = lookup_name(cache);
+	unsigned long at = compat_symbol(cache);
 
 	return at ? at + offsetof(struct kprobe_insn_cache, pages) : 0;
 }

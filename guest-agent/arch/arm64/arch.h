@@ -19,8 +19,6 @@
 #include <suture/abi.h>
 #include "compat.h"
 
-#define ARCH_TOP_PGTABLE "swapper_pg_dir"
-
 /* One hypercall. No exception table covers it: the ACPI table vouches for the monitor. */
 static inline long arch_hypercall(u32 insn, unsigned long nr, unsigned long a0, unsigned long a1)
 {
@@ -36,9 +34,54 @@ static inline long arch_hypercall(u32 insn, unsigned long nr, unsigned long a0, 
 	return (long)x0;
 }
 
+/*
+ * The physical address of the kernel's own top page table (Arm ARM, TTBR1_EL1); returns as
+ * arch_layout(). Bits 5 to 2 are bits 51 to 48 of it.
+ */
+static inline const char *arch_kernel_pgd(u64 *pgd)
+{
+	u64 ttbr = read_sysreg(ttbr1_el1);
+
+	*pgd = (ttbr & GENMASK_ULL(47, 6)) | (ttbr & GENMASK_ULL(5, 2)) << 46;
+	return NULL;
+}
+
+/* The CPU may have fewer than the kernel was built for (Arm ARM, TCR_EL1.T1SZ). */
 static inline u32 arch_page_levels(void)
 {
-	return CONFIG_PGTABLE_LEVELS;
+	u32 bits = 64 - (read_sysreg(tcr_el1) >> 16 & 63);
+
+	return DIV_ROUND_UP(bits - PAGE_SHIFT, PAGE_SHIFT - 3);
+}
+
+/*
+ * The first address that the function forms: ADRP, then ADD of the rest, or LDR from the global
+ * offset table. 0: none.
+ */
+static inline unsigned long arch_first_address(unsigned long code, unsigned long size)
+{
+	const u32 *insn = (const u32 *)code, *end = insn + size / 4;
+	unsigned long page;
+	u32 reg;
+
+	while (insn < end && (*insn & 0x9f000000) != 0x90000000)
+		insn++;
+	if (insn >= end)
+		return 0;
+	reg = *insn & 31;
+	page = ((unsigned long)insn & ~0xffful) +
+	       (((s64)((u64)*insn << 40) >> 45 << 2 | (*insn >> 29 & 3)) << 12);
+	while (++insn < end) {
+		u32 imm = *insn >> 10 & 0xfff;
+
+		if ((*insn >> 5 & 31) != reg)
+			continue;
+		if ((*insn & 0xffc00000) == 0x91000000)
+			return page + imm;
+		if ((*insn & 0xffc00000) == 0xf9400000)
+			return *(const unsigned long *)(page + imm * 8);
+	}
+	return 0;
 }
 
 #define ARCH_CALL_SIZE 4 /* of a static call */
@@ -52,7 +95,7 @@ static inline unsigned int arch_key_size(unsigned long address)
 /* The stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
-	l->pcpu_irq_stack = compat_symbol("irq_stack_ptr");
+	l->pcpu_irq_stack = compat_pcpu_irq_stack();
 	if (!l->pcpu_irq_stack)
 		return "irq_stack_ptr";
 	l->irq_stack_offset = 0;

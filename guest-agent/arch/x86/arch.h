@@ -17,8 +17,6 @@
 #include <suture/abi.h>
 #include "compat.h"
 
-#define ARCH_TOP_PGTABLE "init_top_pgt"
-
 /*
  * One hypercall; insn is what the monitor's ACPI table says. Where the instruction is undefined, we
  * go on behind it with the call's number still in RAX: there is no monitor (any more).
@@ -46,6 +44,15 @@ static inline long arch_hypercall(u32 insn, unsigned long nr, unsigned long a0, 
 	return result == nr ? -ENODEV : (long)result;
 }
 
+/* The physical address of the kernel's own top page table; returns as arch_layout(). */
+static inline const char *arch_kernel_pgd(u64 *pgd)
+{
+	unsigned long top = compat_symbol("init_top_pgt");
+
+	*pgd = top ? __pa_symbol(top) : 0;
+	return top ? NULL : "init_top_pgt";
+}
+
 static inline u32 arch_page_levels(void)
 {
 	return __read_cr4() & X86_CR4_LA57 ? 5 : 4;
@@ -59,6 +66,12 @@ static inline unsigned int arch_key_size(unsigned long address)
 	const u8 *code = (const u8 *)address;
 
 	return code[0] == 0xeb || (code[0] == 0x66 && code[1] == 0x90) ? 2 : 5;
+}
+
+/* Every kernel for x86 that the agent knows lists its variables. */
+static inline unsigned long arch_first_address(unsigned long code, unsigned long size)
+{
+	return 0;
 }
 
 /* The stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
