@@ -68,8 +68,8 @@ static void *unpack_file(const unsigned char *data, size_t size, size_t *out_siz
 {
 	void *out = unpack_bzimage(data, size, out_size);
 
-	if (!out && size > 2 && data[0] == 0x1f && data[1] == 0x8b)
-		out = unpack(data, size, 0, out_size);
+	if (!out && size > 8 && data[0] == 0x1f && data[1] == 0x8b)
+		out = unpack_payload(data, size, out_size);
 	return out;
 }
 

@@ -16,10 +16,14 @@
 #include <asm/cpufeature.h>
 #include <asm/memory.h>
 #include <asm/sysreg.h>
+#include <asm/virt.h>
 #include <suture/abi.h>
 #include "compat.h"
 
-/* One hypercall. No exception table covers it: the ACPI table vouches for the monitor. */
+/*
+ * One hypercall. No exception table covers it: the ACPI table vouches for the monitor. A kernel that
+ * has EL2 itself has no monitor below it: there, HVC would be for the kernel's own vectors.
+ */
 static inline long arch_hypercall(u32 insn, unsigned long nr, unsigned long a0, unsigned long a1)
 {
 	register unsigned long x0 asm("x0") = nr;
@@ -28,10 +32,10 @@ static inline long arch_hypercall(u32 insn, unsigned long nr, unsigned long a0, 
 	register unsigned long x3 asm("x3") = 0;
 	register unsigned long x4 asm("x4") = 0;
 
-	if (insn != SUTURE_INSN_HVC)
+	if (insn != SUTURE_INSN_HVC || is_kernel_in_hyp_mode())
 		return -ENODEV;
 	asm volatile("hvc #0" : "+r"(x0) : "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-	return (long)x0;
+	return x0 == HVC_STUB_ERR ? -ENODEV : (long)x0;
 }
 
 /*
