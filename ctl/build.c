@@ -113,8 +113,8 @@ static char *only_file(const char *dir, const char *suffix)
 }
 
 struct build {
-	const char *kernel;	/* headers */
-	const char *work;	/* folder */
+	const char *kernel; /* headers */
+	const char *work;   /* folder */
 	struct headers headers;
 	char include[PATH_MAX]; /* the agent's headers */
 	char *ko;		/* the module with debug information, malloced */

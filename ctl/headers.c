@@ -19,8 +19,8 @@ static const struct architecture {
 } architectures[] = {
 	{SUTURE_MACHINE_X86_64, "x86_64", "x86_64", "#define CONFIG_X86_64 1\n",
 	 "x86_64-linux-gnu-", "gcc-x86-64-linux-gnu"},
-	{SUTURE_MACHINE_ARM64, "arm64", "aarch64", "#define CONFIG_ARM64 1\n",
-	 "aarch64-linux-gnu-", "gcc-aarch64-linux-gnu"},
+	{SUTURE_MACHINE_ARM64, "arm64", "aarch64", "#define CONFIG_ARM64 1\n", "aarch64-linux-gnu-",
+	 "gcc-aarch64-linux-gnu"},
 };
 
 #define NR_ARCHITECTURES (sizeof(architectures) / sizeof(architectures[0]))

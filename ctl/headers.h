@@ -4,9 +4,9 @@
 #define CTL_HEADERS_H
 
 struct headers {
-	unsigned machine;	   /* enum suture_machine */
-	const char *arch;	   /* ARCH= of kbuild */
-	char cross_compile[64];	   /* CROSS_COMPILE= of kbuild; "": the machine's own compiler */
+	unsigned machine;	/* enum suture_machine */
+	const char *arch;	/* ARCH= of kbuild */
+	char cross_compile[64]; /* CROSS_COMPILE= of kbuild; "": the machine's own compiler */
 };
 
 /*

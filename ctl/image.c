@@ -309,10 +309,10 @@ struct extent image_bytes(const struct image *i, uint64_t address, size_t max)
 	GElf_Phdr ph;
 
 	if (!i->elf)
-		return address < i->size ? extent(i, address,
-						  i->size - address < max ? i->size - address : max,
-						  address)
-					 : none;
+		return address < i->size
+			       ? extent(i, address,
+					i->size - address < max ? i->size - address : max, address)
+			       : none;
 	elf_getphdrnum(i->elf, &n);
 	for (size_t p = 0; p < n; p++) {
 		uint64_t skip, left;

@@ -15,7 +15,7 @@ struct image {
 	const char *path; /* the caller's */
 	void *data;	  /* the vmlinux or the arm64 Image; NULL: there is none */
 	size_t size;
-	Elf *elf;	  /* NULL: an arm64 Image, without sections. It is linked to address 0 then */
+	Elf *elf; /* NULL: an arm64 Image, without sections. It is linked to address 0 then */
 	unsigned machine; /* e_machine */
 };
 

@@ -57,8 +57,9 @@ static void test_follows(void **state)
 static void test_veneers(void **state)
 {
 	(void)state;
-	taken(VENEERS "extern int m_func(void), m_exported(void);\n"
-		      "static int new(void) { return m_func() + m_exported() + m_func(); }\n" M_PATCH);
+	taken(VENEERS
+	      "extern int m_func(void), m_exported(void);\n"
+	      "static int new(void) { return m_func() + m_exported() + m_func(); }\n" M_PATCH);
 	assert_int_equal(kernel.late.nr_symbols, 2);
 	assert_int_equal(kernel.late.nr_sections, 2);
 	assert_int_equal(kernel.late.veneers, 1);
@@ -81,8 +82,8 @@ static void test_no_veneers(void **state)
 /* A branch without a relocation, of a kind that no compiler uses between functions. */
 static void test_held_by_branch(void **state)
 {
-	static const char *const branches[] = {"b target",	   "bl target",
-					       "b.eq target",	   "cbz x0, target",
+	static const char *const branches[] = {"b target",	     "bl target",
+					       "b.eq target",	     "cbz x0, target",
 					       "tbnz x0, 3, target", "adr x0, target"};
 
 	(void)state;
@@ -145,8 +146,7 @@ static void test_livepatch_info(void **state)
 	info = (const char *)payload.bytes + section(".modinfo")->sh_offset;
 	assert_string_equal(info, "");
 	assert_string_equal(info + sizeof("livepatch=Y"), "license=GPL");
-	assert_string_equal(info + sizeof("livepatch=Y") + sizeof("license=GPL"),
-			    "livepatch_no=1");
+	assert_string_equal(info + sizeof("livepatch=Y") + sizeof("license=GPL"), "livepatch_no=1");
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, helper_setup_arm64, helper_teardown)
@@ -154,9 +154,9 @@ static void test_livepatch_info(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_vmlinux),	    test(test_follows),		test(test_veneers),
-		test(test_no_veneers),	    test(test_held_by_branch),	test(test_rewritten_pages),
-		test(test_ftrace_sites),    test(test_livepatch_info),
+		test(test_vmlinux),	 test(test_follows),	    test(test_veneers),
+		test(test_no_veneers),	 test(test_held_by_branch), test(test_rewritten_pages),
+		test(test_ftrace_sites), test(test_livepatch_info),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

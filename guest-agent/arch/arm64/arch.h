@@ -21,8 +21,8 @@
 #include "compat.h"
 
 /*
- * One hypercall. No exception table covers it: the ACPI table vouches for the monitor. A kernel that
- * has EL2 itself has no monitor below it: there, HVC would be for the kernel's own vectors.
+ * One hypercall. No exception table covers it: the ACPI table vouches for the monitor. A kernel
+ * that has EL2 itself has no monitor below it: there, HVC would be for the kernel's own vectors.
  */
 static inline long arch_hypercall(u32 insn, unsigned long nr, unsigned long a0, unsigned long a1)
 {

@@ -79,8 +79,9 @@ const struct engine_config *engine_config(const struct engine *e);
  * Accept a bundle (validated by bundle_parse()): on success the engine takes over *b and its data,
  * which it returns with ops->free(ctx, data, size). The agent is told by engine_work() to load it.
  * -EEXIST: a patch of that name is loaded or loading; -ESRCH: no agent, or it has been silent for
- * 10 s; -ENOEXEC: for another architecture or build-id than the guest's; -EBUSY: another patch is being loaded or
- * in transition; -ENOMEM. On an error `why` has the reason, and nothing has changed.
+ * 10 s; -ENOEXEC: for another architecture or build-id than the guest's; -EBUSY: another patch is
+ * being loaded or in transition; -ENOMEM. On an error `why` has the reason, and nothing has
+ * changed.
  */
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
