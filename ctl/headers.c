@@ -12,7 +12,10 @@
 
 #include <suture/bundle.h>
 
-/* An architecture: its names for kbuild and uname(2), its line in autoconf.h, its compiler. */
+/*
+ * An architecture: its names for kbuild and uname(2), its line in the kernel's configuration, its
+ * compiler.
+ */
 static const struct architecture {
 	unsigned machine;
 	const char *arch, *uname, *config, *prefix, *package;

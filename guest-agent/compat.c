@@ -372,7 +372,6 @@ void compat_module_text(const struct module *mod, unsigned long *start, unsigned
 #define PCPU_SYMBOL(name) lookup_name(#name)
 #endif
 
-#ifdef CONFIG_X86
 unsigned long compat_pcpu_current(void)
 {
 	return PCPU_SYMBOL(current_task);
@@ -382,18 +381,6 @@ unsigned long compat_pcpu_irq_stack(void)
 {
 	return PCPU_SYMBOL(hardirq_stack_ptr);
 }
-#else
-/* For the entry from user mode; written where the stack pointer is switched. */
-unsigned long compat_pcpu_current(void)
-{
-	return compat_symbol("__entry_task");
-}
-
-unsigned long compat_pcpu_irq_stack(void)
-{
-	return compat_symbol("irq_stack_ptr");
-}
-#endif
 
 static void layout_run_queues(struct suture_layout *l)
 {

@@ -31,11 +31,6 @@ static int find_symbols(struct suture_hello *h)
 		if (!*symbols[i].address)
 			missing = symbols[i].name;
 	}
-	if (!missing) {
-		l->pcpu_current = compat_pcpu_current();
-		if (!l->pcpu_current)
-			missing = "current_task";
-	}
 	if (!missing)
 		missing = arch_kernel_pgd(&l->kernel_pgd);
 	if (!missing)

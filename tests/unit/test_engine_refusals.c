@@ -41,21 +41,6 @@ static void test_upload_refusals(void **state)
 	assert_int_equal(insmod_payload(rig, &other), -EBUSY);
 }
 
-static void test_wrong_machine(void **state)
-{
-	struct rig *rig = *state;
-	struct bundle b;
-	size_t size;
-	u8 *data = make_bundle(rig, &fix, &size);
-
-	((struct suture_bundle *)data)->machine = SUTURE_MACHINE_ARM64;
-	assert_int_equal(bundle_parse(&b, data, size, rig->why, sizeof(rig->why)), 0);
-	assert_int_equal(engine_upload(rig->e, &b, rig->why, sizeof(rig->why)), -ENOEXEC);
-	assert_why(rig, "patch 'fix' is for arm64, and this machine is x86-64");
-	rig_free(rig, data, size);
-	assert_int_equal(upload(rig, &fix), 0);
-}
-
 static void test_agent_absent(void **state)
 {
 	struct rig *rig = *state;
@@ -392,7 +377,6 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_upload_refusals),
-		T(test_wrong_machine),
 		T(test_agent_absent),
 		T(test_revert_of_another_in_transition),
 		T(test_revert_before_load),

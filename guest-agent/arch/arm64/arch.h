@@ -96,10 +96,14 @@ static inline unsigned int arch_key_size(unsigned long address)
 	return 4;
 }
 
-/* The stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
+/* The running task and the stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
-	l->pcpu_irq_stack = compat_pcpu_irq_stack();
+	/* for the entry from user mode; written where the stack pointer is switched */
+	l->pcpu_current = compat_symbol("__entry_task");
+	if (!l->pcpu_current)
+		return "__entry_task";
+	l->pcpu_irq_stack = compat_symbol("irq_stack_ptr");
 	if (!l->pcpu_irq_stack)
 		return "irq_stack_ptr";
 	l->irq_stack_offset = 0;

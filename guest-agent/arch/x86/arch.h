@@ -74,9 +74,12 @@ static inline unsigned long arch_first_address(unsigned long code, unsigned long
 	return 0;
 }
 
-/* The stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
+/* The running task and the stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
+	l->pcpu_current = compat_pcpu_current();
+	if (!l->pcpu_current)
+		return "current_task";
 	l->pcpu_irq_stack = compat_pcpu_irq_stack();
 	if (!l->pcpu_irq_stack)
 		return "hardirq_stack_ptr";
