@@ -96,7 +96,7 @@ static inline unsigned int arch_key_size(unsigned long address)
 	return 4;
 }
 
-/* The running task and the stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
+/* A CPU's running task and stacks. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
 	/* for the entry from user mode; written where the stack pointer is switched */

@@ -74,7 +74,7 @@ static inline unsigned long arch_first_address(unsigned long code, unsigned long
 	return 0;
 }
 
-/* The running task and the stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
+/* A CPU's running task and stacks. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
 	l->pcpu_current = compat_pcpu_current();
