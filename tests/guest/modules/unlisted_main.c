@@ -130,4 +130,5 @@ static void __exit unlisted_exit(void)
 
 module_init(unlisted_init);
 module_exit(unlisted_exit);
+MODULE_DESCRIPTION("variables that kallsyms does not list");
 MODULE_LICENSE("GPL");
