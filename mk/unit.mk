@@ -63,6 +63,7 @@ CTL_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/image.c ctl/unpack.c ctl/entry.c)
 $(CTL_RIG): HOST_CFLAGS += -D_GNU_SOURCE
 $(UNIT)/test_image: $(CTL_RIG)
 $(UNIT)/test_image: UNIT_LIBS := -lelf -larchive
+-include $(CTL_RIG:.o=.d)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
@@ -76,7 +77,7 @@ $(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(ARCH)/tests/unit/%.o $(UNIT)/$(ARCH)/libsu
 	@echo "LD $@"
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 
--include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(CTL_RIG:.o=.d) $(UNIT_ANYWHERE_OBJ:.o=.d) \
+-include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) $(UNIT_ANYWHERE_OBJ:.o=.d) \
 	$(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS) $(ANYWHERE_TESTS)) \
 	$(patsubst $(UNIT)/%,$(UNIT)/$(ARCH)/tests/unit/%.d,$(NATIVE_TESTS))
 
