@@ -3,6 +3,7 @@
 #include "buildlog.h"
 #include "check.h"
 #include "ctl.h"
+#include "headers.h"
 #include "kernel.h"
 #include "lifetime.h"
 #include "pack.h"
@@ -112,8 +113,9 @@ static char *only_file(const char *dir, const char *suffix)
 }
 
 struct build {
-	const char *kernel;	/* headers */
-	const char *work;	/* folder */
+	const char *kernel; /* headers */
+	const char *work;   /* folder */
+	struct headers headers;
 	char include[PATH_MAX]; /* the agent's headers */
 	char *ko;		/* the module with debug information, malloced */
 	bool mismatch;		/* modpost found section mismatches */
@@ -126,7 +128,7 @@ struct build {
 static int build_module(const char *dir, struct build *b)
 {
 	char log[PATH_MAX], source[PATH_MAX], copy[PATH_MAX], m[PATH_MAX], nostdinc[2 * PATH_MAX],
-		from[PATH_MAX], symvers[2 * PATH_MAX];
+		from[PATH_MAX], symvers[2 * PATH_MAX], arch[32], cross[96];
 	const char *kernel = b->kernel, *work = b->work, *include = b->include;
 	const char *cp[] = {"cp", "-rL", "--", from, copy, NULL};
 	const char *make[] = {
@@ -134,7 +136,9 @@ static int build_module(const char *dir, struct build *b)
 		/* For the new functions' prototypes; it does not go into the bundle. */
 		"KCFLAGS=-g",
 		/* Unexported symbols are resolved when the payload is loaded. */
-		"KBUILD_MODPOST_WARN=1", symvers, "modules", NULL};
+		"KBUILD_MODPOST_WARN=1", symvers, "modules", arch,
+		/* this machine's own compiler is left to kbuild: the last argument then */
+		NULL, NULL};
 	int r = find_include(b->include, sizeof(b->include));
 
 	if (r)
@@ -149,6 +153,13 @@ static int build_module(const char *dir, struct build *b)
 			    "%s: not kernel headers: install linux-headers for the target and name "
 			    "them with --kernel",
 			    kernel);
+	r = headers_read(&b->headers, kernel);
+	if (r)
+		return r;
+	snprintf(arch, sizeof(arch), "ARCH=%s", b->headers.arch);
+	snprintf(cross, sizeof(cross), "CROSS_COMPILE=%s", b->headers.cross_compile);
+	if (*b->headers.cross_compile)
+		make[sizeof(make) / sizeof(make[0]) - 2] = cross;
 	if (snprintf(copy, sizeof(copy), "%s/src", work) >= (int)sizeof(copy) ||
 	    snprintf(m, sizeof(m), "M=%s/src", work) >= (int)sizeof(m) ||
 	    snprintf(log, sizeof(log), "%s/log", work) >= (int)sizeof(log) ||
@@ -200,7 +211,7 @@ static int find_build_id(const struct options *o, const struct kernel *k, unsign
 	unsigned char of_image[32];
 	int len, image_len;
 
-	if (!o->build_id && !k->image.elf) {
+	if (!o->build_id && !k->image.data) {
 		fail(EX_BAD_USAGE,
 		     "which kernel is it for? %s is not here: give --vmlinuz FILE, or --build-id "
 		     "HEX as suture info shows it",
@@ -212,7 +223,7 @@ static int find_build_id(const struct options *o, const struct kernel *k, unsign
 	len = parse_hex(o->build_id, id);
 	if (len < 0)
 		fail(EX_BAD_USAGE, "--build-id %s: give up to 64 hexadecimal digits", o->build_id);
-	if (len < 0 || !k->image.elf)
+	if (len < 0 || !k->image.data)
 		return len;
 	image_len = image_build_id(&k->image, of_image);
 	if (image_len == len && !memcmp(id, of_image, (size_t)len))
@@ -241,9 +252,12 @@ static void check_against_kernel(const struct build *b, const struct kernel *k,
 	struct exports agent;
 	char path[2 * PATH_MAX];
 
+	if (k->image.data && k->image.machine != payload->machine)
+		verdict_fatal(v, "the headers are for %s, and %s is of another architecture",
+			      b->headers.arch, k->image.path);
 	snprintf(path, sizeof(path), "%s/Module.symvers", b->include);
 	exports_read(&agent, path);
-	if (!k->image.elf)
+	if (!k->image.data)
 		verdict_note(v,
 			     "functions and symbols of the kernel were not checked: its image is "
 			     "not at hand (--vmlinuz FILE)");
@@ -252,7 +266,7 @@ static void check_against_kernel(const struct build *b, const struct kernel *k,
 			     "functions and symbols of the kernel were not checked: no kallsyms "
 			     "were found in %s",
 			     k->image.path);
-	if (k->image.elf)
+	if (k->image.data)
 		check_release(k, v);
 	check_funcs(k, info, types, v);
 	check_symbols(k, info, payload, &agent, v);
@@ -308,6 +322,7 @@ static int pack_module(const struct options *o, const struct build *b, const str
 	if (r)
 		goto out;
 	in.build_id_len = (unsigned)len;
+	in.machine = payload.machine;
 	in.info = &info;
 	in.payload = data;
 	in.payload_size = size;

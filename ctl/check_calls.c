@@ -227,6 +227,14 @@ void check_calls(const struct kernel *k, const struct ko *ko, const char *object
 {
 	struct calls c = {.k = k, .ko = ko, .funcs = funcs, .nr_funcs = count};
 
+	if ((ko ? ko->machine : k->image.machine) != SUTURE_MACHINE_X86_64) {
+		if (count)
+			verdict_note(v,
+				     "who calls what in '%s' was not looked at: this command can "
+				     "do so only for x86-64",
+				     object);
+		return;
+	}
 	if (count && collect(&c) && scan(&c)) {
 		for (unsigned i = 0; i < c.count; i++)
 			judge(&c.targets[i], object, v);

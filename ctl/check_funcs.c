@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "check.h"
 #include "check_calls.h"
+#include "entry.h"
 
 #include <bpf/btf.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The length of the jump on x86-64, behind a landing pad and the call of ftrace. */
-#define JUMP_LEN  5u
-#define ENDBR_LEN 4u
-#define SITE_LEN  5u
 
 /* An object of the patch: vmlinux when ko is NULL. */
 struct object {
@@ -26,15 +22,21 @@ struct match {
 	uint64_t place; /* the same for all names of a function, in its object */
 	uint64_t size;
 	const unsigned char *code;
-	size_t code_size;
+	struct entry entry; /* if there is code */
 };
 
 /* ---- looking it up, by the rules of the agent ---- */
 
 static bool kernel_init(const struct kernel *k, uint64_t address)
 {
-	return address >= kallsyms_address(&k->syms, "__init_begin") &&
-	       address < kallsyms_address(&k->syms, "__init_end");
+	uint64_t start = kallsyms_address(&k->syms, "__init_begin");
+	uint64_t end = kallsyms_address(&k->syms, "__init_end");
+
+	if (!start) { /* a kernel whose kallsyms has symbols of code only */
+		start = kallsyms_address(&k->syms, "_sinittext");
+		end = kallsyms_address(&k->syms, "_einittext");
+	}
+	return address >= start && address < end;
 }
 
 static void take_kernel_symbol(const struct kernel *k, const struct ksym *s, struct match *m)
@@ -45,7 +47,8 @@ static void take_kernel_symbol(const struct kernel *k, const struct ksym *s, str
 	m->size = kallsyms_size(&k->syms, s);
 	code = image_bytes(&k->image, s->address, m->size);
 	m->code = code.data;
-	m->code_size = code.size;
+	if (code.size)
+		m->entry = entry_read(k->image.machine, code.data, code.size);
 	m->is_func = s->type == 't' || s->type == 'T' || s->type == 'w' || s->type == 'W';
 }
 
@@ -86,7 +89,7 @@ static void take_module_symbol(const struct ko *ko, const struct ko_symbol *s, s
 	m->size = module_size(ko, s);
 	if (d && d->d_buf && s->sym.st_value < d->d_size) {
 		m->code = (const unsigned char *)d->d_buf + s->sym.st_value;
-		m->code_size = d->d_size - s->sym.st_value;
+		m->entry = entry_read(ko->machine, m->code, d->d_size - s->sym.st_value);
 	}
 	m->is_func = ko_is_func(s) || s->flags & SHF_EXECINSTR;
 }
@@ -218,21 +221,9 @@ static bool check_position(const struct object *o, const struct payload_func *f,
 	return m->found && (f->sympos || m->count == 1);
 }
 
-/* Where the jump begins: see arch_redirect_offset(). */
-static unsigned jump_offset(const unsigned char *code, size_t size)
-{
-	static const unsigned char endbr[ENDBR_LEN] = {0xf3, 0x0f, 0x1e, 0xfa};
-	static const unsigned char nop[SITE_LEN] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
-	unsigned at = size >= sizeof(endbr) && !memcmp(code, endbr, sizeof(endbr)) ? ENDBR_LEN : 0;
-
-	if (size >= at + SITE_LEN && (code[at] == 0xe8 || !memcmp(code + at, nop, sizeof(nop))))
-		at += SITE_LEN;
-	return at;
-}
-
 static void check_size(const struct payload_func *f, const struct match *m, struct verdict *v)
 {
-	unsigned need = m->code ? jump_offset(m->code, m->code_size) + JUMP_LEN : 0;
+	unsigned need = m->code ? m->entry.at + m->entry.size : 0;
 
 	if (m->size && m->size < need)
 		verdict_warn(v,
@@ -281,11 +272,6 @@ static void check_alias(const struct payload_info *info, unsigned index, const u
 	}
 }
 
-static bool has_site(const struct match *m)
-{
-	return m->code && jump_offset(m->code, m->code_size) >= SITE_LEN;
-}
-
 /* A function that BPF programs may call is in a list of ids. True also where that is not known. */
 static bool is_in_btf_ids(const struct object *o, const char *name)
 {
@@ -312,7 +298,7 @@ static void look_for_calls(struct findings *all, const struct object *o, struct 
 		.address = o->ko ? m->place & 0xffffffffffffull : m->place,
 		.size = m->size,
 		.section = o->ko ? m->place >> 48 : 0,
-		.plain = has_site(m) && !is_in_btf_ids(o, f->name),
+		.plain = m->entry.site && !is_in_btf_ids(o, f->name),
 	};
 }
 

@@ -155,6 +155,15 @@ static bool is_in_modules(const struct context *c, const char *name)
 	return false;
 }
 
+/* What to add where a variable may be meant. */
+static const char *no_variables(const struct kernel *k)
+{
+	if (!k->has_syms || kallsyms_find(&k->syms, "init_task", NULL))
+		return "";
+	return ", of whose variables it can only be one that is exported: the kernel was built "
+	       "without CONFIG_KALLSYMS_ALL";
+}
+
 static void check_anywhere(const struct context *c, size_t symbol, const struct wanted *w,
 			   bool weak)
 {
@@ -164,7 +173,8 @@ static void check_anywhere(const struct context *c, size_t symbol, const struct 
 	if (is_in_modules(c, w->name))
 		return;
 	if (c->k->modules.count && c->all_objects)
-		verdict_error(c->v, "symbol '%s' is not in the kernel and its modules", w->name);
+		verdict_error(c->v, "symbol '%s' is not in the kernel and its modules%s", w->name,
+			      no_variables(c->k));
 	else
 		verdict_warn(
 			c->v,

@@ -48,13 +48,14 @@ static json_t *describe(const struct bundle *b)
 	}
 	for (unsigned i = 0; i < m->nr_cves; i++)
 		json_array_append_new(cves, json_string(bundle_cve(b, i)));
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:o, s:o, s:o}", "name",
-			 m->name, "version", bundle_string(b, m->version), "description",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:o, s:o, s:o}",
+			 "name", m->name, "version", bundle_string(b, m->version), "description",
 			 bundle_string(b, m->description), "params", bundle_string(b, m->params),
-			 "build_id", id, "replace", (int)(m->flags & SUTURE_MANIFEST_REPLACE),
-			 "signature", b->signature->kind == SUTURE_SIG_NONE ? "none" : "ecdsa-p256",
-			 "size", (int)b->size, "payload_size", (int)b->payload_size, "objects",
-			 objects, "states", states, "cves", cves);
+			 "architecture", bundle_machine_name(b->machine), "build_id", id, "replace",
+			 (int)(m->flags & SUTURE_MANIFEST_REPLACE), "signature",
+			 b->signature->kind == SUTURE_SIG_NONE ? "none" : "ecdsa-p256", "size",
+			 (int)b->size, "payload_size", (int)b->payload_size, "objects", objects,
+			 "states", states, "cves", cves);
 }
 
 static void print_text(const json_t *d)
@@ -62,9 +63,10 @@ static void print_text(const json_t *d)
 	json_t *o, *f;
 	size_t i, j;
 
-	printf("name        %s\nversion     %s\ndescription %s\nbuild-id    %s\nreplace     %s\n",
+	printf("name        %s\nversion     %s\ndescription %s\nbuild-id    %s, %s\nreplace     "
+	       "%s\n",
 	       jstr(d, "name"), jstr(d, "version"), jstr(d, "description"), jstr(d, "build_id"),
-	       jbool(d, "replace") ? "yes" : "no");
+	       jstr(d, "architecture"), jbool(d, "replace") ? "yes" : "no");
 	printf("params      %s\nsignature   %s\nsize        %lld bytes, payload %lld\n",
 	       jstr(d, "params"), jstr(d, "signature"), jint(d, "size"), jint(d, "payload_size"));
 	json_array_foreach(json_object_get(d, "objects"), i, o)

@@ -25,6 +25,7 @@ struct tables {
 	const unsigned char *data; /* .rodata */
 	size_t size;
 	uint64_t address, text; /* of .rodata and .text */
+	uint64_t entry;		/* of an arm64 Image: where its primary_entry is; else 0 */
 	size_t token[TOKENS];	/* offset of each string */
 	size_t tokens_start, index_end;
 	size_t num, names; /* offsets */
@@ -240,6 +241,21 @@ static const struct layout {
 	{behind_tokens_no_base, from_itself}, /* 7.2 */
 };
 
+/*
+ * An arm64 Image has no addresses but offsets, and the base of the symbols' is in a table of
+ * relocations. Where the Image is entered tells them. False: that cannot be.
+ */
+static bool move_to_image(struct kallsyms *k, const struct tables *t)
+{
+	uint64_t entry = kallsyms_address(k, "primary_entry");
+	uint64_t by = t->entry - entry, text;
+
+	for (uint32_t i = 0; entry && i < k->count; i++)
+		k->syms[i].address += by;
+	text = kallsyms_address(k, "_stext");
+	return entry && text % 4096 == 0 && text < t->size;
+}
+
 /* The right layout gives addresses that ascend, and puts _text where the image has it. */
 static bool read_addresses(struct kallsyms *k, const struct tables *t, const struct layout *l)
 {
@@ -256,6 +272,8 @@ static bool read_addresses(struct kallsyms *k, const struct tables *t, const str
 	}
 	k->table = t->address + p.offsets;
 	k->table_end = k->table + 4 * (uint64_t)t->count;
+	if (t->entry)
+		return move_to_image(k, t);
 	return kallsyms_address(k, "_text") == t->text || kallsyms_address(k, "_stext") == t->text;
 }
 
@@ -331,6 +349,7 @@ static bool find_tables(struct tables *t, const struct image *image)
 	t->size = rodata.size;
 	t->address = rodata.address;
 	t->text = image_section(image, ".text").address;
+	t->entry = image_entry(image);
 	return t->size && find_tokens(t) && find_names(t);
 }
 

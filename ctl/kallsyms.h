@@ -6,7 +6,7 @@
 #include "image.h"
 
 struct ksym {
-	uint64_t address; /* without KASLR */
+	uint64_t address; /* without KASLR; in an arm64 Image */
 	const char *name;
 	uint32_t next; /* of those with the same hash */
 	char type;     /* as nm has them: 't' is a static function */
@@ -21,8 +21,8 @@ struct kallsyms {
 };
 
 /*
- * Returns 0; -1 when the image has no tables in a known layout (x86-64 of 5.10 to 7.2), or there is
- * no memory. Prints nothing. kallsyms_free() also after a failure.
+ * Returns 0; -1 when the image has no tables in a known layout (x86-64 and arm64 of 5.10 to
+ * 7.2), or there is no memory. Prints nothing. kallsyms_free() also after a failure.
  */
 int kallsyms_read(struct kallsyms *k, const struct image *image);
 void kallsyms_free(struct kallsyms *k);

@@ -29,6 +29,7 @@ int ko_open(struct ko *ko, const char *path, void *data, size_t size)
 	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB ||
 	    elf_getshdrstrndx(ko->elf, &ko->section_names))
 		return -1;
+	ko->machine = eh.e_machine;
 	return find_symbols(ko) ? 0 : -1;
 }
 

@@ -15,6 +15,7 @@ struct ko {
 	Elf_Data *symbols;
 	size_t symbol_names; /* likewise */
 	size_t count;	     /* of symbols; the first one is empty */
+	unsigned machine;    /* e_machine */
 };
 
 struct ko_symbol {

@@ -46,13 +46,20 @@ static bool is_data(const char *section)
 
 /* ---- the target ---- */
 
+static bool is_pc32(const struct reference *r)
+{
+	GElf_Xword type = GELF_R_TYPE(r->rela->r_info);
+
+	return type == R_X86_64_PC32 || type == R_X86_64_PLT32;
+}
+
 /* Is the byte before the opcode no part of it, and the operand at a PC-relative address? */
 static const unsigned char *pc_relative(const struct reference *r)
 {
 	const unsigned char *p = r->bytes ? r->bytes->d_buf : NULL;
 	size_t at = r->rela->r_offset;
 
-	if (!p || at < 3 || at > r->bytes->d_size || (p[at - 1] & 0xc7) != 0x05 ||
+	if (!is_pc32(r) || !p || at < 3 || at > r->bytes->d_size || (p[at - 1] & 0xc7) != 0x05 ||
 	    p[at - 3] == 0x0f)
 		return NULL;
 	return p + at - 2;
@@ -74,9 +81,8 @@ static GElf_Addr constant_size(const struct reference *r)
 static GElf_Addr target_offset(const struct reference *r)
 {
 	GElf_Addr offset = r->to.sym.st_value + (GElf_Addr)r->rela->r_addend;
-	GElf_Xword type = GELF_R_TYPE(r->rela->r_info);
 
-	if (type == R_X86_64_PC32 || type == R_X86_64_PLT32)
+	if (is_pc32(r))
 		offset += 4 + constant_size(r);
 	return offset;
 }
@@ -117,6 +123,31 @@ static void check_exit(const struct reference *r, const char *from, struct verdi
 		      from, name_of(&r->to), r->to.section);
 }
 
+/*
+ * Is it the operand of an arm64 instruction that writes memory? Arm ARM, "Load/store register
+ * (unsigned immediate)": with opc 0 it stores, and with opc 2 the 16 bytes of a vector register.
+ */
+static bool is_store(const struct reference *r)
+{
+	uint32_t insn, opc;
+
+	switch (GELF_R_TYPE(r->rela->r_info)) {
+	case R_AARCH64_LDST8_ABS_LO12_NC:
+	case R_AARCH64_LDST16_ABS_LO12_NC:
+	case R_AARCH64_LDST32_ABS_LO12_NC:
+	case R_AARCH64_LDST64_ABS_LO12_NC:
+	case R_AARCH64_LDST128_ABS_LO12_NC:
+		break;
+	default:
+		return false;
+	}
+	if (!r->bytes || r->rela->r_offset + sizeof(insn) > r->bytes->d_size)
+		return false;
+	memcpy(&insn, (const unsigned char *)r->bytes->d_buf + r->rela->r_offset, sizeof(insn));
+	opc = insn >> 22 & 3;
+	return !opc || (opc == 2 && insn >> 26 & 1);
+}
+
 /* Is it the operand of an x86 instruction that writes memory? */
 static bool is_write(const struct reference *r)
 {
@@ -142,7 +173,7 @@ static void check_code(const struct reference *r, struct verdict *v)
 		check_init(r, from, v);
 	else if (ko_is_exit(r->to.section))
 		check_exit(r, from, v);
-	else if (!strcmp(r->to.section, RO_AFTER_INIT) && is_write(r))
+	else if (!strcmp(r->to.section, RO_AFTER_INIT) && (is_write(r) || is_store(r)))
 		verdict_fatal(v,
 			      "%s writes to %s, which is __ro_after_init and read-only by then: "
 			      "make it __read_mostly",

@@ -119,7 +119,9 @@ static int save(const char *path, const struct buffer *b)
 
 int pack_write(const char *path, const struct pack_input *in)
 {
-	struct suture_bundle h = {.magic = SUTURE_BUNDLE_MAGIC, .version = SUTURE_BUNDLE_VERSION};
+	struct suture_bundle h = {.magic = SUTURE_BUNDLE_MAGIC,
+				  .version = SUTURE_BUNDLE_VERSION,
+				  .machine = in->machine};
 	struct suture_signature s = {.kind = SUTURE_SIG_NONE};
 	struct buffer b = {0};
 	struct bundle check;

@@ -10,6 +10,7 @@ struct pack_input {
 	const struct payload_info *info;
 	const void *payload;
 	size_t payload_size;
+	unsigned machine; /* enum suture_machine */
 	unsigned char build_id[32];
 	unsigned build_id_len;
 	const char *version, *description, *params; /* may be NULL */

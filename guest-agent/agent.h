@@ -82,6 +82,14 @@ int layout_fill(struct suture_hello *hello);
  */
 u32 btf_offset(const char *structure, const char *member);
 
+/* The offset of a per-CPU variable of vmlinux in the section of all of them; or SUTURE_NONE. */
+u32 btf_percpu_offset(const char *name);
+
+/* ---- unlisted.c ---- */
+
+/* As compat_symbol(), for a variable that kallsyms does not list. */
+unsigned long unlisted_symbol(const char *name);
+
 /* ---- symbols.c ---- */
 
 struct symbol {

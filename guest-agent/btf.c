@@ -93,6 +93,46 @@ static u32 member_offset(const struct btf_view *v, const struct btf_type *t, con
 	return SUTURE_NONE;
 }
 
+/* Where the variable is in the section that the type describes. */
+static u32 variable_offset(const struct btf_view *v, const struct btf_type *section, u32 variable)
+{
+	const struct btf_var_secinfo *s = (const void *)(section + 1);
+	u32 i;
+
+	for (i = 0; i < BTF_INFO_VLEN(section->info); i++) {
+		if (s[i].type == variable)
+			return s[i].offset;
+	}
+	return SUTURE_NONE;
+}
+
+/* The variable comes before its section. */
+u32 btf_percpu_offset(const char *name)
+{
+	struct btf_view v;
+	const char *at;
+	u32 id = 1, variable = 0;
+
+	if (!btf_open(&v))
+		return SUTURE_NONE;
+	for (at = v.types; v.types_end - at >= (long)sizeof(struct btf_type); id++) {
+		const struct btf_type *t = (const void *)at;
+		long tail = btf_tail(t);
+
+		at += sizeof(*t);
+		if (tail < 0 || tail > v.types_end - at)
+			return SUTURE_NONE;
+		at += tail;
+		if (BTF_INFO_KIND(t->info) == BTF_KIND_VAR &&
+		    !strcmp(btf_name(&v, t->name_off), name))
+			variable = id;
+		else if (BTF_INFO_KIND(t->info) == BTF_KIND_DATASEC && variable &&
+			 !strcmp(btf_name(&v, t->name_off), ".data..percpu"))
+			return variable_offset(&v, t, variable);
+	}
+	return SUTURE_NONE;
+}
+
 u32 btf_offset(const char *name, const char *member)
 {
 	u32 found = SUTURE_NONE, offset;

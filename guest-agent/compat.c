@@ -114,7 +114,7 @@ int compat_init(void)
 
 unsigned long compat_symbol(const char *name)
 {
-	return lookup_name(name);
+	return lookup_name(name) ?: unlisted_symbol(name);
 }
 
 struct each_symbol {
@@ -408,7 +408,7 @@ static void layout_run_queues(struct suture_layout *l)
 	else
 		l->rq_scx_tasks = scx + runnable;
 #endif
-	l->pcpu_rq = lookup_name("runqueues");
+	l->pcpu_rq = compat_symbol("runqueues");
 	/* with groups of real-time tasks, what is queued may be a group */
 	if (IS_ENABLED(CONFIG_RT_GROUP_SCHED) || rt == SUTURE_NONE || active == SUTURE_NONE ||
 	    queue == SUTURE_NONE || dl == SUTURE_NONE || root == SUTURE_NONE ||
@@ -503,7 +503,7 @@ static void layout_hooks(struct suture_layout *l)
 
 static u64 slot_pages(const char *cache)
 {
-	unsigned long at = lookup_name(cache);
+	unsigned long at = compat_symbol(cache);
 
 	return at ? at + offsetof(struct kprobe_insn_cache, pages) : 0;
 }

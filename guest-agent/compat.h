@@ -113,7 +113,7 @@ void compat_module_text(const struct module *mod, unsigned long *start, unsigned
  */
 void compat_layout(struct suture_layout *layout);
 
-/* Per-CPU offsets of the pointers to the running task and to the IRQ stack; 0: none. */
+/* x86: per-CPU offsets of the pointers to the running task and to the IRQ stack; 0: none. */
 unsigned long compat_pcpu_current(void);
 unsigned long compat_pcpu_irq_stack(void);
 

@@ -29,6 +29,8 @@ struct late {
 	struct suture_late_section *sections;
 	struct suture_symbol *symbols;
 	u32 nr_holds, nr_relocs, nr_sections, nr_symbols, nr_symtab;
+	u32 veneers;		  /* index of their section; nr_sections: none */
+	unsigned long veneers_at; /* once bound; 0: none */
 };
 
 static LIST_HEAD(lates); /* under agent_lock */
@@ -172,6 +174,8 @@ static bool is_sound(struct late *l)
 {
 	u32 i;
 
+	if (l->veneers > l->nr_sections)
+		return false;
 	for (i = 0; i < l->nr_relocs; i++) {
 		if (l->relocs[i].section >= l->nr_sections || l->relocs[i].symbol >= l->nr_symbols)
 			return false;
@@ -217,6 +221,7 @@ static int take_tables(struct late *l, const struct suture_late *from)
 	l->nr_sections = from->nr_sections;
 	l->nr_symbols = from->nr_symbols;
 	l->nr_symtab = from->nr_symtab;
+	l->veneers = from->veneers;
 	if (!err && is_sound(l))
 		return 0;
 	/* late_bind() shall not meet them, should the helper load the payload all the same */
@@ -278,14 +283,35 @@ static int write_place(unsigned long place, const u8 *bytes, size_t len)
 
 	if (!err && first < len)
 		err = write_part(place + first, bytes + first, len - first);
+	arch_flush_code(place, len);
 	return err;
 }
 
-static int relocate(const struct suture_late_reloc *r, unsigned long symbol)
+/* Make the symbol's veneer lead to that address. Returns where it is, or a negative errno. */
+static unsigned long write_veneer(const struct late *l, u32 symbol, unsigned long address)
 {
-	u8 bytes[8];
-	int len = arch_relocate(r->type, r->offset, symbol + r->addend, bytes);
+	unsigned long place = l->veneers_at + symbol * ARCH_VENEER_SIZE;
+	u8 bytes[ARCH_VENEER_SIZE + 1];
+	int err = l->veneers_at ? arch_make_veneer(place, address, bytes) : -ERANGE;
 
+	if (!err)
+		err = write_place(place, bytes, ARCH_VENEER_SIZE);
+	return err ? (unsigned long)err : place;
+}
+
+static int relocate(const struct late *l, const struct suture_late_reloc *r, unsigned long symbol)
+{
+	unsigned long veneer;
+	u8 bytes[8];
+	int len;
+
+	memcpy(bytes, (void *)(unsigned long)r->offset, sizeof(bytes));
+	len = arch_relocate(r->type, r->offset, symbol + r->addend, bytes);
+	if (len == -ERANGE && arch_takes_veneer(r->type) && !r->addend) {
+		veneer = write_veneer(l, r->symbol, symbol);
+		len = IS_ERR_VALUE(veneer) ? (int)veneer
+					   : arch_relocate(r->type, r->offset, veneer, bytes);
+	}
 	return len < 0 ? len : write_place(r->offset, bytes, len);
 }
 
@@ -302,7 +328,7 @@ static int write_object(struct late *l, const char *object, bool clear)
 
 		if (object && strcmp(s->object, object))
 			continue;
-		err = relocate(r, clear ? (unsigned long)absent : s->address);
+		err = relocate(l, r, clear ? (unsigned long)absent : s->address);
 		written = true;
 	}
 	if (written)
@@ -324,12 +350,24 @@ static struct late *find_payload(const struct module *mod)
 	return NULL;
 }
 
+static unsigned long section_start(const struct mod_kallsyms *table,
+				   const struct suture_late_section *s)
+{
+	return table->symtab[s->index].st_value - s->value;
+}
+
+static bool lies_in(const struct module *mod, unsigned long start, unsigned long len)
+{
+	return within_module_core(start, mod) && within_module_core(start + len - 1, mod);
+}
+
 /*
  * Where its sections are: until its init is over, the kernel keeps the payload's whole symbol
  * table, sections' symbols included.
  */
 static int find_places(struct late *l, const struct module *mod)
 {
+	const unsigned long veneers_size = (unsigned long)l->nr_symbols * ARCH_VENEER_SIZE;
 	const struct mod_kallsyms *table;
 	int err = 0;
 	u32 i;
@@ -340,10 +378,14 @@ static int find_places(struct late *l, const struct module *mod)
 		err = -ENOEXEC;
 	for (i = 0; !err && i < l->nr_relocs; i++) {
 		struct suture_late_reloc *r = &l->relocs[i];
-		const struct suture_late_section *s = &l->sections[r->section];
 
-		r->offset += table->symtab[s->index].st_value - s->value;
-		if (!within_module_core(r->offset, mod) || !within_module_core(r->offset + 7, mod))
+		r->offset += section_start(table, &l->sections[r->section]);
+		if (!lies_in(mod, r->offset, 8))
+			err = -ENOEXEC;
+	}
+	if (!err && veneers_size && l->veneers < l->nr_sections) {
+		l->veneers_at = section_start(table, &l->sections[l->veneers]);
+		if (!lies_in(mod, l->veneers_at, veneers_size))
 			err = -ENOEXEC;
 	}
 	preempt_enable();

@@ -14,7 +14,6 @@
 static int find_symbols(struct suture_hello *h)
 {
 	struct suture_layout *l = &h->layout;
-	u64 top_pgtable = 0;
 	const struct {
 		const char *name;
 		u64 *address;
@@ -22,7 +21,7 @@ static int find_symbols(struct suture_hello *h)
 		{"_stext", &l->text_start},	 {"_etext", &l->text_end},
 		{"init_task", &l->init_task},	 {"__per_cpu_offset", &l->per_cpu_offset},
 		{"idle_threads", &l->pcpu_idle}, {"__start_notes", &h->notes_start},
-		{"__stop_notes", &h->notes_end}, {ARCH_TOP_PGTABLE, &top_pgtable},
+		{"__stop_notes", &h->notes_end},
 	};
 	const char *missing = NULL;
 	unsigned int i;
@@ -32,11 +31,8 @@ static int find_symbols(struct suture_hello *h)
 		if (!*symbols[i].address)
 			missing = symbols[i].name;
 	}
-	if (!missing) {
-		l->pcpu_current = compat_pcpu_current();
-		if (!l->pcpu_current)
-			missing = "current_task";
-	}
+	if (!missing)
+		missing = arch_kernel_pgd(&l->kernel_pgd);
 	if (!missing)
 		missing = arch_layout(l);
 	if (missing) {
@@ -45,7 +41,6 @@ static int find_symbols(struct suture_hello *h)
 		       missing);
 		return -ENOENT;
 	}
-	l->kernel_pgd = __pa_symbol((unsigned long)top_pgtable);
 	return 0;
 }
 

@@ -339,6 +339,13 @@ out:
 	return err;
 }
 
+static u32 kernel_flags(void)
+{
+	return (compat_writes_sealed_keys() ? 0 : SUTURE_KERNEL_SEALED_KEYS) |
+	       (IS_ENABLED(CONFIG_LIVEPATCH) ? 0 : SUTURE_KERNEL_NO_LIVEPATCH) |
+	       (arch_rewrites_pages() ? SUTURE_KERNEL_REWRITES_PAGES : 0);
+}
+
 static long resolve_symbols(struct file *file, void __user *arg)
 {
 	struct suture_resolve request;
@@ -357,7 +364,7 @@ static long resolve_symbols(struct file *file, void __user *arg)
 	if (IS_ERR(symbols))
 		return PTR_ERR(symbols);
 	err = resolve(file, symbols, request.count);
-	request.flags = compat_writes_sealed_keys() ? 0 : SUTURE_KERNEL_SEALED_KEYS;
+	request.flags = kernel_flags();
 	if (!err &&
 	    (copy_to_user(list, symbols, size) || copy_to_user(arg, &request, sizeof(request))))
 		err = -EFAULT;

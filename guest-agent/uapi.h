@@ -55,6 +55,10 @@ struct suture_resolve {
 
 /* The kernel's loader leaves static keys alone that are read-only (6.10 and later). */
 #define SUTURE_KERNEL_SEALED_KEYS 1u
+/* The kernel's loader refuses modules that say MODULE_INFO(livepatch, "Y"). */
+#define SUTURE_KERNEL_NO_LIVEPATCH 2u
+/* The kernel's loader rewrites instructions that form the address of a page (arm64). */
+#define SUTURE_KERNEL_REWRITES_PAGES 4u
 
 /*
  * Relocations that the helper has taken out of the payload: the agent applies them when the module
@@ -87,7 +91,11 @@ struct suture_late {
 			  is loaded. The others are let go. */
 	su32 nr_relocs, nr_sections, nr_symbols, nr_holds;
 	su32 nr_symtab; /* entries of the payload's symbol table */
-	su32 reserved;
+	/*
+	 * Which section has the veneers: for branches that do not reach a symbol, its number times
+	 * the bytes of one is where in the section its veneer is. nr_sections: there are none.
+	 */
+	su32 veneers;
 };
 
 struct suture_result {

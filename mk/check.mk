@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 QEMU_NEEDS := image agent ctl guest
+# the platform of tests/qemu/platforms.py
+PLATFORM_x86 := x86-svm
+PLATFORM_arm64 := arm64-virt
+SUTURE_PLATFORM ?= $(PLATFORM_$(ARCH))
+export SUTURE_PLATFORM
 # number of machines at a time; the tests of one file run one after the other
 QEMU_JOBS ?= 2
 # $(1): seconds; $(2): NAME=VALUE ... for the tests
@@ -7,15 +12,16 @@ QEMU_JOBS ?= 2
 PYTEST = cd tests/qemu && exec env PYTHONDONTWRITEBYTECODE=1 $(2) timeout --foreground -k 10 $(1) \
 	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short --durations=25 --durations-min=10 -n $(QEMU_JOBS) --dist loadfile
 
-## check         everything but what takes hours: the parts host, amd and rest; ends with N passed, N failed
+## check         everything but what takes hours: the parts host, amd, rest and arm64; ends with N passed, N failed
 .PHONY: check
 check: $(SETUP)
-	@mk/check.sh build/logs host amd rest
+	@mk/check.sh build/logs host amd rest arm64
 
 ## check-host    the part without machines: build, lint, unit tests
 ## check-amd     the part on AMD's SVM: kernels, fixes, QEMU tests
 ## check-rest    the part with hostile input, and with guests and helpers that break
-PARTS := check-host check-amd check-rest
+## check-arm64   the part on arm64
+PARTS := check-host check-amd check-rest check-arm64
 .PHONY: $(PARTS)
 $(PARTS): check-%: $(SETUP)
 	@mk/check.sh build/logs $*
@@ -62,6 +68,11 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 
 check-qemu-rest: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
+
+## check-native  the guest and its agent without the monitor
+.PHONY: check-native
+check-native: agent guest
+	@$(call PYTEST,900) test_native.py
 
 ## check-counts  what make check runs with fewer rounds or leaves out, in full
 check-counts: $(QEMU_NEEDS)

@@ -109,6 +109,10 @@ part() { # name
 		minutes=7
 		stage hostile check-qemu-rest counts
 		;;
+	arm64)
+		minutes=15
+		stage native-arm64 'check-native ARCH=arm64' counts
+		;;
 	long)
 		minutes=
 		stage counts check-counts counts

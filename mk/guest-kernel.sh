@@ -38,10 +38,6 @@ arm64) triplet=aarch64-linux-gnu ;;
 	exit 1
 	;;
 esac
-if [ "$suite" = sid ] && [ "$architecture" != "$native" ]; then
-	echo "guest kernel: modules for sid's kernel can be built only on a machine of $architecture" >&2
-	exit 1
-fi
 
 mkdir -p "$1/download"
 dir=$(cd "$1" && pwd)
@@ -96,8 +92,10 @@ $apt_get download "$image" $(depends "$image" '^linux-(binary|modules)-') \
 	"$headers" $(depends "$headers" '-common(-rt)?$')
 APT_CONFIG=$native_config $apt_get download $(depends "$headers" '^linux-kbuild-')
 if [ "$suite" = sid ]; then
-	$apt_get install --no-install-recommends --download-only -o Dir::Cache::Archives="$PWD" \
-		$(depends "$headers" '^gcc-|^linux-kbuild-')
+	compiler=$(depends "$headers" '^gcc-')
+	[ "$architecture" = "$native" ] || compiler=${compiler%-for-host}-$triplet
+	APT_CONFIG=$native_config $apt_get install --no-install-recommends --download-only \
+		-o Dir::Cache::Archives="$PWD" "$compiler" $(depends "$headers" '^linux-kbuild-')
 fi
 cd ..
 rm -rf boot lib usr etc
@@ -117,9 +115,9 @@ bullseye)
 sid)
 	sed -i "s|^override CROSS_COMPILE = |&$dir/usr/bin/|" "usr/src/$headers/.kernelvariables"
 	# gcc looks for its assembler and linker in its own folder first
-	for folder in usr/libexec/gcc/*/*/; do
-		ln -s "$dir/usr/bin/$(gcc -dumpmachine)-as" "$folder/as"
-		ln -s "$dir/usr/bin/$(gcc -dumpmachine)-ld" "$folder/ld"
+	for folder in usr/libexec/gcc*/"$triplet"/*/; do
+		ln -s "$dir/usr/bin/$triplet-as" "$folder/as"
+		ln -s "$dir/usr/bin/$triplet-ld" "$folder/ld"
 	done
 	# programs of sid run with the libraries of sid
 	libraries=$dir/usr/lib/$(gcc -print-multiarch)

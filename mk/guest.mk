@@ -8,6 +8,10 @@ $(error GUEST=$(GUEST) is no kernel of ARCH=$(ARCH): its name ends with -$(DEBIA
 endif
 GUEST_DIR := build/guest/$(GUEST)
 AGENT_DIR := build/agent/$(GUEST)
+# what is the same for all kernels of an architecture
+GUEST_ARCH := build/guest/$(ARCH)
+# kernels that have Linux's own livepatch
+HAS_LIVEPATCH := $(filter %-amd64,$(GUEST))
 
 $(GUEST_DIR)/release: mk/guest-kernel.sh mk/apt.sh | $(SETUP)
 	@mk/guest-kernel.sh $(GUEST_DIR) $(GUEST)
@@ -41,20 +45,37 @@ $(AGENT_DIR)/stripped/suture.ko: $(AGENT_DIR)/suture.ko
 .PHONY: agent
 agent: $(AGENT_DIR)/stripped/suture.ko $(AGENT_DIR)/suture-load
 
-# user programs of the tests: small ones with musl, for which the kernel's headers are added
-KERNEL_HEADERS := $(addprefix -idirafter /usr/include/,. $(shell $(CC) -print-multiarch))
-GUEST_PROGRAMS := $(patsubst tests/guest/%.c,build/guest/bin/%,$(wildcard tests/guest/*.c))
-build/guest/bin/%: tests/guest/%.c | $(SETUP)
+# user programs of the tests, some for one architecture: small ones with musl, for which the kernel's
+# headers are added. musl, and busybox for the initramfs, are unpacked where the machine's own are
+# another architecture's.
+USER := $(if $(CROSS_COMPILE),$(DEPS)/user-$(DEBIAN_ARCH))
+MUSL_CC := $(if $(USER),$(CC) -specs $(USER)/musl.specs,musl-gcc)
+KERNEL_HEADERS := $(addprefix -idirafter ,$(if $(CROSS_COMPILE),/usr/$(TRIPLET_$(ARCH))/include,\
+	/usr/include /usr/include/$(shell $(CC) -print-multiarch)))
+GUEST_PROGRAMS := $(addprefix $(GUEST_ARCH)/bin/,\
+	$(basename $(notdir $(wildcard tests/guest/*.c tests/guest/$(ARCH)/*.c))))
+MUSL_COMPILE = $(MUSL_CC) -std=gnu11 -O2 -static -s -D_GNU_SOURCE $(WARN) -pthread $(KERNEL_HEADERS)
+$(GUEST_ARCH)/bin/%: tests/guest/%.c | $(SETUP) $(USER:%=%/musl.specs)
 	@mkdir -p $(@D)
 	@echo "CC $@"
-	$(Q)musl-gcc -std=gnu11 -O2 -static -s -D_GNU_SOURCE $(WARN) -pthread $(KERNEL_HEADERS) $< -o $@
+	$(Q)$(MUSL_COMPILE) $< -o $@
+
+$(GUEST_ARCH)/bin/%: tests/guest/$(ARCH)/%.c | $(SETUP) $(USER:%=%/musl.specs)
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	$(Q)$(MUSL_COMPILE) $< -o $@
+
+# the package's specs name its files where they would be installed
+$(DEPS)/user-%/musl.specs: mk/deb.sh mk/apt.sh | $(SETUP)
+	@mk/deb.sh $(@D) $* musl-dev busybox-static
+	$(Q)sed "s|/usr/|$(CURDIR)/$(@D)/usr/|g" $(@D)/usr/lib/*-linux-musl/musl-gcc.specs >$@
 
 # the monitor's own planner of redirects, over all functions of the guest's kernel
 REDIRECTS_SRC := tests/guest/redirects/redirects.c tests/guest/redirects/$(ARCH)/lock.c \
 	arch/$(ARCH)/redirect.c $(ARCH_DEPS_SRC)
 REDIRECTS_H := $(wildcard tests/guest/*.h tests/guest/redirects/*.h arch/$(ARCH)/*.h monitor/arch/*.h \
 	monitor/lib/*.h monitor/stage2/*.h include/suture/*.h)
-build/guest/redirects: $(REDIRECTS_SRC) $(REDIRECTS_H) | $(SETUP)
+$(GUEST_ARCH)/redirects: $(REDIRECTS_SRC) $(REDIRECTS_H) | $(SETUP)
 	@mkdir -p $(@D)
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -static -s -Wall -Werror $(INCLUDES) -Iarch/$(ARCH)/include \
@@ -101,9 +122,9 @@ $(DIFFERENTIAL)/%/built: $(DIFFERENTIAL_SRC) $(wildcard guest-agent/include/*/*.
 		$(AGENT_HEADERS) modules
 	@touch $@
 
-INITRAMFS := build/guest/initramfs.cpio.gz
+INITRAMFS := $(GUEST_ARCH)/initramfs.cpio.gz
 $(INITRAMFS): mk/initramfs.sh tests/guest/init tests/guest/guest-shell $(GUEST_PROGRAMS)
-	@mk/initramfs.sh $@ $(filter-out $<,$^)
+	@mk/initramfs.sh $@ $(USER)/bin/busybox $(filter-out $<,$^)
 
 # a Debian system on a disk, with the modules of the guest's kernel
 DISK := build/guest/disk/$(GUEST).img
@@ -113,5 +134,6 @@ $(DISK): mk/disk.sh mk/apt.sh tests/guest/guest-shell $(GUEST_DIR)/release
 
 ## guest         the guest kernel, initramfs and modules that the tests boot
 .PHONY: guest
-guest: $(GUEST_DIR)/release $(INITRAMFS) $(GUEST_MODULES)/built build/guest/redirects \
-	$(DIFFERENTIAL)/linux/built $(DIFFERENTIAL)/suture/built
+guest: $(GUEST_DIR)/release $(INITRAMFS) $(GUEST_MODULES)/built $(DIFFERENTIAL)/suture/built \
+	$(if $(HAS_LIVEPATCH),$(DIFFERENTIAL)/linux/built) \
+	$(if $(wildcard arch/$(ARCH)/redirect.c),$(GUEST_ARCH)/redirects)

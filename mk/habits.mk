@@ -4,7 +4,7 @@
 # -W: treat the source as just changed, so that the dry run prints its compiler's command
 COMPDB_SRC = $(IMAGE_SRC) $(HOST_SRC) $(call sources,arch/fake ctl guest-agent/helper tests/unit tests/guest)
 COMPDB_GOALS = $(IMAGE)/suture.so build/ctl/suture $(AGENT_DIR)/suture-load $(UNIT_TESTS) $(UNICORN_TESTS) \
-	$(GUEST_PROGRAMS) build/guest/redirects
+	$(GUEST_PROGRAMS) $(GUEST_ARCH)/redirects
 
 ## compdb        compile_commands.json for clangd and clang-tidy, the agent's module too if it is built
 .PHONY: compdb

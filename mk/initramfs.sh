@@ -1,17 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Pack an initramfs: busybox with all its commands, INIT as /init, and programs in /bin.
-#   mk/initramfs.sh OUTPUT INIT PROGRAM...
+# Pack an initramfs: BUSYBOX with all its commands, INIT as /init, and programs in /bin. BUSYBOX may be
+# another architecture's; this machine's says which commands there are.
+#   mk/initramfs.sh OUTPUT BUSYBOX INIT PROGRAM...
 set -eu
 
 output=$1
-init=$2
-shift 2
+busybox=$2
+init=$3
+shift 3
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
 mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root/etc" "$root/lib/modules"
-cp /bin/busybox "$root/bin/busybox"
+cp "$busybox" "$root/bin/busybox"
 for command in $(/bin/busybox --list); do
 	[ -e "$root/bin/$command" ] || ln -s busybox "$root/bin/$command"
 done

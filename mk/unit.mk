@@ -78,9 +78,16 @@ HELPER_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,tests/unit/helper_rig.c \
 	$(filter-out %/main.c,$(wildcard guest-agent/helper/*.c)))
 $(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
 
+# the operator's command: how it reads a kernel's image and the entry of a function
+CTL_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/image.c ctl/unpack.c ctl/entry.c)
+$(CTL_RIG): HOST_CFLAGS += -D_GNU_SOURCE
+$(UNIT)/test_image: $(CTL_RIG)
+$(UNIT)/test_image: UNIT_LIBS := -lelf -larchive
+-include $(CTL_RIG:.o=.d)
+
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(UNIT_LIBS) -o $@
 
 $(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(UNIT_ARCH)/tests/unit/%.o $(UNIT)/$(UNIT_ARCH)/libsuture.a
 	@echo "LD $@"

@@ -2,6 +2,7 @@
 /* The service CPU: network, engine, mailbox and timers in one loop. */
 #include "agent/mailbox.h"
 #include "api/http.h"
+#include "arch/platform.h"
 #include "arch/service.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
@@ -153,6 +154,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 		.retry_max_us = RETRY_MAX_US,
 		.budget_us = bi->config.pause_budget_us,
 		.budget_max_us = bi->config.pause_limit_us,
+		.machine = arch_machine(),
 	};
 	struct engine *e = engine_create(&ops, &config);
 	int r;

@@ -225,6 +225,11 @@ void arch_service_idle(u64 until_us)
 
 /* ---- misc ---- */
 
+enum suture_machine arch_machine(void)
+{
+	return SUTURE_MACHINE_X86_64;
+}
+
 void arch_debug_putc(char c)
 {
 	fputc(c, stderr);

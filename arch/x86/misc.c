@@ -9,6 +9,11 @@
 #define RDRAND_TRIES  10
 #define JITTER_ROUNDS 64
 
+enum suture_machine arch_machine(void)
+{
+	return SUTURE_MACHINE_X86_64;
+}
+
 void arch_debug_putc(char c)
 {
 	if (machine && machine->config.debug_port)

@@ -212,7 +212,7 @@ static void add_branches(struct graph *g, const struct module *m, uint32_t secti
 	const struct section *s = &m->sections[section];
 	uint64_t size = s->header.sh_size;
 
-	for (uint64_t at = 0; at < size; at++) {
+	for (uint64_t at = 0; at < size; at += m->arch->insn_align) {
 		bool weak;
 		int64_t by = m->arch->branch(s->bytes + at, size - at, &weak);
 		size_t to;

@@ -45,6 +45,8 @@ struct reloc_kind {
 	uint8_t width; /* of the place, in bytes */
 	bool relative; /* to the place */
 	bool late;     /* the agent can apply it */
+	bool branch;   /* late, and where it does not reach it may lead to a veneer */
+	bool page;     /* the kernel's loader may rewrite it: SUTURE_KERNEL_REWRITES_PAGES */
 };
 
 struct arch {
@@ -64,6 +66,8 @@ struct arch {
 	 * count only if a function begins at the target.
 	 */
 	int64_t (*branch)(const unsigned char *code, size_t left, bool *weak);
+	unsigned int insn_align;  /* an instruction begins only at a multiple of it */
+	unsigned int veneer_size; /* bytes of a branch to anywhere; 0: every branch reaches */
 };
 
 const struct arch *arch_find(uint16_t machine);
@@ -124,6 +128,13 @@ void module_define(struct module *m, size_t symbol, uint64_t address);
 void module_drop_reloc(struct module *m, const struct reloc *r);
 /* The kernel's loader shall apply the section's relocations, which were left to livepatch. */
 void module_clear_livepatch(struct module *m, size_t section);
+
+/* The section of that name, or 0. */
+size_t module_section(const struct module *m, const char *name);
+/* Give a section that has no bytes in the file (NOBITS) that size. False: it has some. */
+bool module_resize(struct module *m, size_t section, uint64_t size);
+/* Take all MODULE_INFO(tag, ...) out. */
+void module_drop_info(struct module *m, const char *tag);
 
 /* Where the relocation's symbol plus addend is; nowhere if the symbol is not of the payload. */
 struct place module_target(const struct module *m, const struct reloc *r);

@@ -339,14 +339,52 @@ void module_drop_reloc(struct module *m, const struct reloc *r)
 	r->rela->r_info = ELF64_R_INFO(0, m->arch->none);
 }
 
-void module_clear_livepatch(struct module *m, size_t section)
+/* Put the copy of the section's header, which was changed, into the file. */
+static void write_header(struct module *m, size_t section)
 {
+	const Elf64_Shdr *h = &m->sections[section].header;
 	Elf64_Ehdr header;
-	Elf64_Shdr *h = &m->sections[section].header;
 
 	memcpy(&header, m->bytes, sizeof(header));
-	h->sh_flags &= ~(Elf64_Xword)SHF_RELA_LIVEPATCH;
 	memcpy(m->bytes + header.e_shoff + section * sizeof(*h), h, sizeof(*h));
+}
+
+void module_clear_livepatch(struct module *m, size_t section)
+{
+	m->sections[section].header.sh_flags &= ~(Elf64_Xword)SHF_RELA_LIVEPATCH;
+	write_header(m, section);
+}
+
+bool module_resize(struct module *m, size_t section, uint64_t size)
+{
+	if (m->sections[section].header.sh_type != SHT_NOBITS)
+		return false;
+	m->sections[section].header.sh_size = size;
+	write_header(m, section);
+	return true;
+}
+
+size_t module_section(const struct module *m, const char *name)
+{
+	for (size_t i = 1; i < m->nr_sections; i++) {
+		if (!strcmp(m->sections[i].name, name))
+			return i;
+	}
+	return 0;
+}
+
+void module_drop_info(struct module *m, const char *tag)
+{
+	const struct section *s = &m->sections[module_section(m, ".modinfo")];
+	const size_t length = strlen(tag);
+	size_t next;
+
+	for (size_t at = 0; s->bytes && at < s->header.sh_size; at = next + 1) {
+		next = at + strnlen((const char *)s->bytes + at, s->header.sh_size - at);
+		if (next - at > length && !memcmp(s->bytes + at, tag, length) &&
+		    s->bytes[at + length] == '=')
+			memset(s->bytes + at, 0, next - at);
+	}
 }
 
 struct place module_target(const struct module *m, const struct reloc *r)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <suture/payload.h>
 #include "helper.h"
 
 #define NOWHERE (~0u)
@@ -256,12 +257,19 @@ static bool is_for(const struct work *w, const struct reloc *r, unsigned int obj
 	       OWNER_OBJECT + object;
 }
 
+/* A symbol has one veneer, which leads to its beginning. */
+static bool can_be_late(const struct work *w, const struct reloc *r, const struct reloc_kind *kind)
+{
+	return kind->late && !(kind->branch && r->rela->r_addend) &&
+	       !(kind->page && w->kernel & SUTURE_KERNEL_REWRITES_PAGES);
+}
+
 static bool follows(const struct work *w, const struct reloc *r, const struct need *need)
 {
 	const struct reloc_kind *kind =
 		arch_kind(w->m->arch, (uint32_t)ELF64_R_TYPE(r->rela->r_info));
 
-	return is_object(w, need->owner) && kind && kind->late &&
+	return is_object(w, need->owner) && kind && can_be_late(w, r, kind) &&
 	       table_find(w->m->sections[r->section].name)->flags & TABLE_FOLLOWS &&
 	       is_for(w, r, need->owner) &&
 	       !table_is_replaced(w->m, (struct place){r->section, r->rela->r_offset});
@@ -369,6 +377,35 @@ static int take_out_late(struct work *w)
 	return err;
 }
 
+static bool branches_late(const struct work *w)
+{
+	for (uint32_t i = 0; i < w->request.nr_relocs; i++) {
+		if (arch_kind(w->m->arch, w->relocs[i].type)->branch)
+			return true;
+	}
+	return false;
+}
+
+/* A veneer for each symbol whose address is not known yet: a branch may not reach it. */
+static int reserve_veneers(struct work *w)
+{
+	const size_t section = module_section(w->m, SUTURE_VENEER_SECTION);
+
+	if (branches_late(w)) {
+		if (!section || !module_symbol_in(w->m, section) ||
+		    !module_resize(w->m, section,
+				   (uint64_t)w->request.nr_symbols * w->m->arch->veneer_size))
+			return fail(w->f, -ENOEXEC,
+				    "the payload has no section " SUTURE_VENEER_SECTION
+				    " for its calls to modules: build it again, with the agent's "
+				    "linux/livepatch.h");
+		w->request.veneers = late_section(w, (uint32_t)section);
+	} else {
+		w->request.veneers = w->request.nr_sections;
+	}
+	return 0;
+}
+
 static void define(struct work *w)
 {
 	for (uint32_t i = 0; i < w->nr_needs; i++) {
@@ -381,6 +418,8 @@ static void define(struct work *w)
 	/* relocations that were left to livepatch are now the kernel's loader's */
 	for (size_t i = 0; i < w->m->nr_sections; i++)
 		module_clear_livepatch(w->m, i);
+	if (w->kernel & SUTURE_KERNEL_NO_LIVEPATCH)
+		module_drop_info(w->m, "livepatch");
 }
 
 static int hold_modules(struct work *w)
@@ -437,6 +476,8 @@ static int run(struct work *w)
 	err = judge_references(w);
 	if (!err)
 		err = take_out_late(w);
+	if (!err)
+		err = reserve_veneers(w);
 	if (!err)
 		err = hold_modules(w);
 	if (err)

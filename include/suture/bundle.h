@@ -18,8 +18,14 @@
 #include <suture/abi.h>
 
 #define SUTURE_BUNDLE_MAGIC   0x2e74757300555453ull /* "STU\0sut." as a little-endian word */
-#define SUTURE_BUNDLE_VERSION 1
+#define SUTURE_BUNDLE_VERSION 2
 #define SUTURE_BUNDLE_MAX     (16u << 20)
+
+/* The payload's architecture, as ELF numbers them (e_machine). */
+enum suture_machine {
+	SUTURE_MACHINE_X86_64 = 62,
+	SUTURE_MACHINE_ARM64 = 183,
+};
 
 struct suture_bundle {
 	su64 magic;
@@ -28,7 +34,8 @@ struct suture_bundle {
 	su32 manifest_offset, manifest_size;
 	su32 payload_offset, payload_size;
 	su32 signature_offset, signature_size;
-	su8 reserved[24]; /* zero */
+	su32 machine;	  /* enum suture_machine */
+	su8 reserved[20]; /* zero */
 };
 
 #define SUTURE_MANIFEST_REPLACE 1u

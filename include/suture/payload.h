@@ -18,6 +18,13 @@
 
 #define SUTURE_PATCH_SECTION ".suture.patches"
 
+/*
+ * Where a branch of the architecture does not reach all of the kernel's memory, the payload has
+ * this section, of code, without bytes in the file and with a symbol. Whoever loads the payload
+ * gives the section the size that it needs for veneers.
+ */
+#define SUTURE_VENEER_SECTION ".suture.veneers"
+
 /* struct klp_patch */
 #define SUTURE_KLP_PATCH_MOD	 0  /* pointer to the module itself */
 #define SUTURE_KLP_PATCH_OBJS	 8  /* pointer to the objects */

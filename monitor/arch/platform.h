@@ -4,6 +4,10 @@
 #define ARCH_PLATFORM_H
 
 #include "lib/types.h"
+#include <suture/bundle.h>
+
+/* The architecture whose kernel modules guests run, as ELF numbers them. Any CPU. */
+enum suture_machine arch_machine(void);
 
 /*
  * One character to the debug port of the configuration; does nothing without one, and before

@@ -63,6 +63,10 @@ static int check_header(struct parser *p)
 			      "bundle version %u, this monitor knows %u: build it with "
 			      "the `suture` that came with the monitor",
 			      h->version, SUTURE_BUNDLE_VERSION);
+	p->b->machine = h->machine;
+	if (!*bundle_machine_name(h->machine))
+		return refuse(p, EBADMSG, "for an unknown architecture, ELF machine %u",
+			      h->machine);
 	if (h->total_size != size)
 		return refuse(p, EMSGSIZE, "the bundle says that it has %u bytes, %zu came",
 			      h->total_size, size);
@@ -290,6 +294,17 @@ int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, siz
 }
 
 /* ---- reading it ---- */
+
+const char *bundle_machine_name(u32 machine)
+{
+	switch (machine) {
+	case SUTURE_MACHINE_X86_64:
+		return "x86-64";
+	case SUTURE_MACHINE_ARM64:
+		return "arm64";
+	}
+	return "";
+}
 
 struct suture_manifest_object bundle_object(const struct bundle *b, u32 i)
 {

@@ -32,7 +32,7 @@ LOGS = os.path.join(BUILD, "logs", "qemu" if GUEST == platforms.X86_SVM.kernel e
 CPU = PLATFORM.cpu(GUEST)
 KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
 KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
-INITRAMFS = os.path.join(BUILD, "guest", "initramfs.cpio.gz")
+INITRAMFS = os.path.join(BUILD, "guest", PLATFORM.architecture, "initramfs.cpio.gz")
 # make MUTATE=name: a monitor without that point (monitor/lib/mutate.h)
 MUTATE = os.environ.get("MUTATE")
 SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" if MUTATE else ""),
@@ -193,7 +193,7 @@ class Machine:
             *PLATFORM.nic_arguments("n0"),
             "-object", f"filter-dump,id=dump,netdev=n0,maxlen=200,file={self.log('net.pcap')}",
             "-serial", f"file:{self.log('console.log')}",
-            "-serial", f"unix:{self.sockets}/shell,server=on,wait=off",
+            *PLATFORM.shell_arguments(f"{self.sockets}/shell"),
             "-qmp", f"unix:{self.sockets}/qmp,server=on,wait=off",
             *PLATFORM.log_arguments(self.log("monitor.log")),
         ]

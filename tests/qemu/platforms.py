@@ -19,7 +19,9 @@ class Qemu:
     firmware   read-only flash; variables: a first flash for EFI variables.
     loader     where the firmware looks for what it starts, on the ESP; grub: GRUB's name of that.
     nic        the management NIC: QEMU's model, and its address as in suture.conf.
-    console    the kernel's name of the first serial line; the tests' shell is on the second.
+    console    the kernel's name of the first serial line.
+    shell      and of the one with the tests' shell; shell_device: QEMU's arguments for that,
+               {socket} in them is its socket.
     cmdline    more words for the kernel, always.
     log        where the monitor writes its log: QEMU's arguments, {file} in them is the file.
     conf       keys of suture.conf that only this machine has.
@@ -38,12 +40,14 @@ class Qemu:
     nic_model: str
     nic: str
     console: str
+    shell: str
+    shell_device: tuple
     cmdline: str
     log: tuple
     conf: dict
 
     def kernel_cmdline(self):
-        return f"console={self.console} rdinit=/init panic=1 {self.cmdline}"
+        return f"console={self.console} shell={self.shell} rdinit=/init panic=1 {self.cmdline}"
 
     def command(self, thread, cpu):
         """The emulator, and the arguments that every machine of this kind gets."""
@@ -55,6 +59,9 @@ class Qemu:
     def nic_arguments(self, netdev):
         slot = int(self.nic.split(":")[1].split(".")[0], 16)
         return ["-device", f"{self.nic_model},netdev={netdev},addr={slot:x},romfile="]
+
+    def shell_arguments(self, socket):
+        return [word.replace("{socket}", socket) for word in self.shell_device]
 
     def log_arguments(self, file):
         return [word.replace("{file}", file) for word in self.log]
@@ -83,6 +90,8 @@ X86_SVM = Qemu(
     nic_model="e1000e",
     nic="00:04.0",
     console="ttyS0",
+    shell="ttyS1",
+    shell_device=("-serial", "unix:{socket},server=on,wait=off"),
     # Linux's own check of the timer interrupt panics on a host that is too busy to tick in time, with
     # and without Suture
     cmdline="no_timer_check",
@@ -90,7 +99,32 @@ X86_SVM = Qemu(
     conf={"debug_port": "0x402"},
 )
 
-PLATFORMS = {platform.name: platform for platform in [X86_SVM]}
+ARM64_VIRT = Qemu(
+    name="arm64-virt",
+    architecture="arm64",
+    kernel="6.1-cloud-arm64",
+    programs={"single": "qemu-system-aarch64"},
+    # everything begins at EL2
+    machine="virt,virtualization=on,gic-version=3",
+    # without VHE; neoverse-n1 has it
+    cpu=lambda kernel: "cortex-a72",
+    firmware="/usr/share/AAVMF/AAVMF_CODE.fd",
+    variables="/usr/share/AAVMF/AAVMF_VARS.fd",
+    loader="/EFI/BOOT/BOOTAA64.EFI",
+    grub="arm64-efi",
+    nic_model="e1000e",
+    nic="00:04.0",
+    console="ttyAMA0",
+    # the machine has one PL011
+    shell="ttyS0",
+    shell_device=("-chardev", "socket,id=shell,path={socket},server=on,wait=off",
+                  "-device", "pci-serial,chardev=shell,addr=5"),
+    cmdline="",
+    log=(),
+    conf={},
+)
+
+PLATFORMS = {platform.name: platform for platform in [X86_SVM, ARM64_VIRT]}
 
 
 def chosen():

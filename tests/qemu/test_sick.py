@@ -5,6 +5,7 @@ that work from below."""
 import re
 import time
 
+from machine import PLATFORM
 from test_life import LIFE, deafen
 from patches import apply, example, make_patch, revert
 
@@ -94,7 +95,7 @@ def test_hang(boot, bundles, demo, measured):
     assert guest.check("cut -d' ' -f1 /proc/modules | sort") == "spins\nsuture"
     result = guest.suture("revert", "spins")
     assert result.status == 1 and "was forced" in result.out, result
-    assert "console=ttyS0" in guest.check("cat /proc/cmdline")
+    assert f"console={PLATFORM.console}" in guest.check("cat /proc/cmdline")
     apply(guest, example(bundles, "commit-limit"))
     assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
 

@@ -416,6 +416,7 @@ void rig_start_retry(struct rig *rig, u64 retry_us, u64 retry_max_us)
 		.retry_max_us = retry_max_us,
 		.budget_us = 1000,
 		.budget_max_us = 8000,
+		.machine = SUTURE_MACHINE_X86_64,
 	};
 
 	*rig = (struct rig){.now_us = 1000000, .build_id = {0xab, 0xcd, 1, 2, 3}};

@@ -26,7 +26,9 @@ static u32 add_string(char *pool, u32 *used, const char *s)
 u8 *make_bundle(struct rig *rig, const struct def *d, size_t *size)
 {
 	struct suture_manifest m = {.build_id_len = sizeof(rig->build_id), .nr_cves = 1};
-	struct suture_bundle h = {.magic = SUTURE_BUNDLE_MAGIC, .version = SUTURE_BUNDLE_VERSION};
+	struct suture_bundle h = {.magic = SUTURE_BUNDLE_MAGIC,
+				  .version = SUTURE_BUNDLE_VERSION,
+				  .machine = SUTURE_MACHINE_X86_64};
 	struct suture_manifest_object objects[RIG_MODULES] = {0};
 	struct suture_manifest_func funcs[RIG_FUNCS] = {0};
 	struct suture_manifest_state states[RIG_STATES] = {0};

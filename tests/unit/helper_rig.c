@@ -19,8 +19,13 @@ static const char livepatch[] =
 	"	void *callbacks[5]; };\n"
 	"struct klp_patch { void *mod; struct klp_object *objs; struct klp_state *states;\n"
 	"	_Bool replace; };\n"
+	"#ifdef __aarch64__\n"
+	"#define ENABLE(patch) asm volatile(\".pushsection .suture.patches, \\\"a\\\"\\n\"\\\n"
+	"	\".quad %0\\n.popsection\" : : \"S\"(patch))\n"
+	"#else\n"
 	"#define ENABLE(patch) asm volatile(\".pushsection .suture.patches, \\\"a\\\"\\n\"\\\n"
 	"	\"movq %0, %%rax\\n.popsection\" : : \"ri\"(patch))\n"
+	"#endif\n"
 	"#define FUNCS(name, ...) static struct klp_func name[] = { __VA_ARGS__, { } }\n"
 	"#define PATCH(...) static struct klp_object objs[] = { __VA_ARGS__, { } };\\\n"
 	"	static struct klp_patch patch = { .objs = objs };\\\n"
@@ -29,6 +34,11 @@ static const char livepatch[] =
 	" #position)\n"
 	"#define noinline __attribute__((noinline))\n"
 	"#line 1\n";
+
+static const char x86[] = "gcc -mcmodel=kernel -mno-red-zone -fcf-protection=none "
+			  "-fno-toplevel-reorder";
+static const char arm64[] = "clang --target=aarch64-linux-gnu -mgeneral-regs-only";
+static const char *helper_compiler;
 
 static void compile(const char *folder, const char *source)
 {
@@ -42,10 +52,9 @@ static void compile(const char *folder, const char *source)
 	fputs(source, f);
 	assert_int_equal(fclose(f), 0);
 	snprintf(command, sizeof(command),
-		 "gcc -c -O1 -w -mcmodel=kernel -fno-pic -mno-red-zone -ffreestanding -fno-common "
-		 "-fno-asynchronous-unwind-tables -fcf-protection=none -fno-toplevel-reorder "
+		 "%s -c -O1 -w -fno-pic -ffreestanding -fno-common -fno-asynchronous-unwind-tables "
 		 "-o %s/p.o %s",
-		 folder, path);
+		 helper_compiler, folder, path);
 	assert_int_equal(system(command), 0);
 }
 
@@ -239,9 +248,17 @@ struct failure failure;
 int helper_setup(void **state)
 {
 	(void)state;
+	helper_compiler = x86;
 	kernel_init(&kernel, all_symbols, NR_SYMBOLS, " m n ");
 	failure.text[0] = 0;
 	payload = (struct payload){0};
+	return 0;
+}
+
+int helper_setup_arm64(void **state)
+{
+	helper_setup(state);
+	helper_compiler = arm64;
 	return 0;
 }
 
@@ -282,6 +299,19 @@ void refused(const char *source, int err, const char *says)
 static const Elf64_Shdr *sections(void)
 {
 	return (const Elf64_Shdr *)(payload.bytes + ((Elf64_Ehdr *)payload.bytes)->e_shoff);
+}
+
+const Elf64_Shdr *section(const char *name)
+{
+	const Elf64_Ehdr *h = (const Elf64_Ehdr *)payload.bytes;
+	const char *names = (const char *)payload.bytes + sections()[h->e_shstrndx].sh_offset;
+
+	for (unsigned int i = 0; i < h->e_shnum; i++) {
+		if (!strcmp(names + sections()[i].sh_name, name))
+			return &sections()[i];
+	}
+	fail_msg("no section %s", name);
+	return NULL;
 }
 
 const Elf64_Sym *symbol(const char *name)

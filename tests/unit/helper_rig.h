@@ -70,6 +70,7 @@ extern struct failure failure;
 
 /* For cmocka: a new kernel, in which the modules m and n are loaded. */
 int helper_setup(void **state);
+int helper_setup_arm64(void **state); /* payloads are compiled for arm64 */
 int helper_teardown(void **state);
 
 /*
@@ -80,6 +81,7 @@ void taken(const char *source);
 void refused(const char *source, int err, const char *says);
 
 /* The payload's file after that. */
+const Elf64_Shdr *section(const char *name);
 const Elf64_Sym *symbol(const char *name);
 void absolute(const char *name, uint64_t address);
 unsigned int relocations(uint32_t type);

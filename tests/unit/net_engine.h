@@ -86,7 +86,8 @@ static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 					     .retry_us = 10,
 					     .retry_max_us = 10,
 					     .budget_us = 1000,
-					     .budget_max_us = 2000};
+					     .budget_max_us = 2000,
+					     .machine = SUTURE_MACHINE_X86_64};
 
 	fake_reset(2);
 	fake_time_set(1000000, 100);
@@ -134,6 +135,7 @@ static inline size_t make_bundle(u8 *to, const char *name, size_t payload_size)
 	struct suture_manifest_func func = {.name = 9};
 	struct suture_bundle b = {.magic = SUTURE_BUNDLE_MAGIC,
 				  .version = SUTURE_BUNDLE_VERSION,
+				  .machine = SUTURE_MACHINE_X86_64,
 				  .manifest_offset = sizeof(b),
 				  .payload_size = (su32)payload_size,
 				  .signature_size = sizeof(struct suture_signature)};

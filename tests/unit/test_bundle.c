@@ -235,9 +235,11 @@ static void test_header(void **state)
 {
 	(void)state;
 	REFUSED(header()->magic++, EBADMSG, "not a bundle");
-	REFUSED(header()->version = 2, EPROTO, "bundle version 2");
+	REFUSED(header()->version = 1, EPROTO, "bundle version 1");
+	REFUSED(header()->machine = 0, EBADMSG, "unknown architecture, ELF machine 0");
+	REFUSED(header()->machine = 40, EBADMSG, "unknown architecture, ELF machine 40");
 	REFUSED(header()->total_size--, EMSGSIZE, "came");
-	REFUSED(header()->reserved[23] = 1, EBADMSG, "reserved");
+	REFUSED(header()->reserved[19] = 1, EBADMSG, "reserved");
 	REFUSED(header()->manifest_offset += 8, EBADMSG, "manifest begins");
 	REFUSED(header()->manifest_size = 0xffffffff, EMSGSIZE, "manifest ends behind");
 	REFUSED(header()->manifest_size += 8, EBADMSG, "payload begins");

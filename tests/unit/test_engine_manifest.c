@@ -130,7 +130,10 @@ static void test_manifest(void **state)
 
 static void test_only_bundles(void **state)
 {
-	struct engine_config config = {.retry_us = 1000, .budget_us = 1, .budget_max_us = 1};
+	struct engine_config config = {.retry_us = 1000,
+				       .budget_us = 1,
+				       .budget_max_us = 1,
+				       .machine = SUTURE_MACHINE_X86_64};
 
 	(void)state;
 	engine_destroy(rig.e);
@@ -179,12 +182,27 @@ static void test_out_of_memory(void **state)
 	rig_clear(&rig);
 }
 
+static void test_wrong_machine(void **state)
+{
+	struct bundle b;
+	size_t size;
+	u8 *data = make_bundle(&rig, &def, &size);
+
+	(void)state;
+	((struct suture_bundle *)data)->machine = SUTURE_MACHINE_ARM64;
+	assert_int_equal(bundle_parse(&b, data, size, rig.why, sizeof(rig.why)), 0);
+	assert_int_equal(engine_upload(rig.e, &b, rig.why, sizeof(rig.why)), -ENOEXEC);
+	assert_why(&rig, "patch 'fix' is for arm64, and this machine is x86-64");
+	rig_free(&rig, data, size);
+	assert_int_equal(upload(&rig, &def), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_manifest), T(test_only_bundles), T(test_out_of_memory),
-		T(test_aliases),  T(test_strict),
+		T(test_aliases),  T(test_strict),	T(test_wrong_machine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

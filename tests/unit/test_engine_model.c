@@ -70,7 +70,8 @@ static struct engine_config config = {.guest_patches = true,
 				      .guest_may_disable = true,
 				      .retry_us = 1000,
 				      .budget_us = 1000,
-				      .budget_max_us = 1000};
+				      .budget_max_us = 1000,
+				      .machine = SUTURE_MACHINE_X86_64};
 
 static int begin(void **state)
 {

@@ -17,8 +17,6 @@
 #include <suture/abi.h>
 #include "compat.h"
 
-#define ARCH_TOP_PGTABLE "init_top_pgt"
-
 /*
  * One hypercall; insn is what the monitor's ACPI table says. Where the instruction is undefined, we
  * go on behind it with the call's number still in RAX: there is no monitor (any more).
@@ -46,6 +44,15 @@ static inline long arch_hypercall(u32 insn, unsigned long nr, unsigned long a0, 
 	return result == nr ? -ENODEV : (long)result;
 }
 
+/* The physical address of the kernel's own top page table; returns as arch_layout(). */
+static inline const char *arch_kernel_pgd(u64 *pgd)
+{
+	unsigned long top = compat_symbol("init_top_pgt");
+
+	*pgd = top ? __pa_symbol(top) : 0;
+	return top ? NULL : "init_top_pgt";
+}
+
 static inline u32 arch_page_levels(void)
 {
 	return __read_cr4() & X86_CR4_LA57 ? 5 : 4;
@@ -61,9 +68,18 @@ static inline unsigned int arch_key_size(unsigned long address)
 	return code[0] == 0xeb || (code[0] == 0x66 && code[1] == 0x90) ? 2 : 5;
 }
 
-/* The stacks of a CPU. Returns the name of a symbol that is missing, or NULL. */
+/* Every kernel for x86 that the agent knows lists its variables. */
+static inline unsigned long arch_first_address(unsigned long code, unsigned long size)
+{
+	return 0;
+}
+
+/* A CPU's running task and stacks. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
+	l->pcpu_current = compat_pcpu_current();
+	if (!l->pcpu_current)
+		return "current_task";
 	l->pcpu_irq_stack = compat_pcpu_irq_stack();
 	if (!l->pcpu_irq_stack)
 		return "hardirq_stack_ptr";
@@ -98,8 +114,8 @@ static inline bool arch_is_read_only(unsigned long address)
 
 /*
  * The bytes that a relocation of that type puts at `place`, where `value` is symbol plus addend
- * (x86 psABI, "Relocation"). How many, at most 8; -ENOEXEC: the type is not known; -ERANGE: it does
- * not reach.
+ * (x86 psABI, "Relocation"); `bytes` has what stands there. How many, at most 8; -ENOEXEC: the type
+ * is not known; -ERANGE: it does not reach.
  */
 static inline int arch_relocate(u32 type, unsigned long place, unsigned long value, u8 *bytes)
 {
@@ -121,6 +137,24 @@ static inline int arch_relocate(u32 type, unsigned long place, unsigned long val
 	return -ENOEXEC;
 }
 
+/* Kernel and modules lie within reach of a branch: none needs a veneer. */
+#define ARCH_VENEER_SIZE 0
+
+static inline bool arch_takes_veneer(u32 type)
+{
+	return false;
+}
+
+static inline int arch_make_veneer(unsigned long place, unsigned long value, u8 *bytes)
+{
+	return -ERANGE;
+}
+
+static inline bool arch_rewrites_pages(void)
+{
+	return false;
+}
+
 #define ARCH_INSN_ALIGN 1
 
 /*
@@ -137,6 +171,11 @@ static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
 		return 0;
 	memcpy(&displacement, at + len, sizeof(displacement));
 	return (unsigned long)at + len + sizeof(displacement) + displacement;
+}
+
+/* Code was written there through another mapping: caches of instructions see that. */
+static inline void arch_flush_code(unsigned long place, unsigned long len)
+{
 }
 
 static inline void arch_serialize(void *unused)

@@ -112,6 +112,12 @@ int suture_klp_enable_patch(struct klp_patch *patch);
 		     ".popsection"                                                                 \
 		     :                                                                             \
 		     : "S"(patch))
+/* SUTURE_VENEER_SECTION */
+asm(".pushsection .suture.veneers, \"ax\", @nobits\n"
+    ".balign 16\n"
+    "suture_veneers:\n\t"
+    ".skip 16\n\t"
+    ".popsection");
 #endif
 
 static __always_inline int klp_enable_patch(struct klp_patch *patch)

@@ -65,6 +65,7 @@ struct engine_config {
 	bool guest_may_disable;	      /* accept engine_set() */
 	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
 	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
+	u32 machine;		      /* enum suture_machine: the guest's */
 };
 
 struct engine *engine_create(const struct engine_ops *ops, const struct engine_config *config);
@@ -78,8 +79,9 @@ const struct engine_config *engine_config(const struct engine *e);
  * Accept a bundle (validated by bundle_parse()): on success the engine takes over *b and its data,
  * which it returns with ops->free(ctx, data, size). The agent is told by engine_work() to load it.
  * -EEXIST: a patch of that name is loaded or loading; -ESRCH: no agent, or it has been silent for
- * 10 s; -ENOEXEC: for another build-id than the guest's; -EBUSY: another patch is being loaded or
- * in transition; -ENOMEM. On an error `why` has the reason, and nothing has changed.
+ * 10 s; -ENOEXEC: for another architecture or build-id than the guest's; -EBUSY: another patch is
+ * being loaded or in transition; -ENOMEM. On an error `why` has the reason, and nothing has
+ * changed.
  */
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 

@@ -51,6 +51,17 @@ static int check_build_id(const struct engine *e, const struct suture_manifest *
 	return -ENOEXEC;
 }
 
+static int check_machine(const struct engine *e, const struct bundle *b, char *why, size_t why_size)
+{
+	if (b->machine == e->config.machine)
+		return 0;
+	why_line("patch '%s' is for %s, and this machine is %s: build it against the guest's "
+		 "kernel",
+		 b->manifest.name, bundle_machine_name(b->machine),
+		 bundle_machine_name(e->config.machine));
+	return -ENOEXEC;
+}
+
 /* ---- upload ---- */
 
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size)
@@ -64,7 +75,9 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 			 patch_phase_name(p->phase), name);
 		return -EEXIST;
 	}
-	r = engine_check_agent(e, why, why_size);
+	r = check_machine(e, b, why, why_size);
+	if (!r)
+		r = engine_check_agent(e, why, why_size);
 	if (!r)
 		r = check_build_id(e, &b->manifest, why, why_size);
 	if (!r)

@@ -17,10 +17,10 @@
 #include <linux/smp.h>
 #include <linux/version.h>
 
+#include "arch.h"
 #include "proc_file.h"
 #include "symbol.h"
 
-#define HC_DROP_RANGE	0x53750004ul
 #define TICK_US		500
 #define TICKS_PER_PAUSE 1
 #define LIMIT_MS	240000
@@ -54,10 +54,9 @@ static int deaf(void)
 /* Nothing is in that range: the monitor pauses all CPUs to see that. */
 static long pause_guest(void)
 {
-	long result = HC_DROP_RANGE;
+	u32 insn = IS_ENABLED(CONFIG_X86) ? SUTURE_INSN_VMMCALL : SUTURE_INSN_HVC;
 
-	asm volatile("vmmcall" : "+a"(result) : "b"(1ul), "c"(2ul), "d"(0ul) : "memory");
-	return result;
+	return arch_hypercall(insn, SUTURE_HC_DROP_RANGE, 1, 2);
 }
 
 static enum hrtimer_restart tick(struct hrtimer *timer)
