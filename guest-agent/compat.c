@@ -36,6 +36,7 @@ static int (*on_each_symbol)(int (*fn)(void *, const char *, struct module *, un
 static int (*module_on_each_symbol)(int (*fn)(void *, const char *, struct module *, unsigned long),
 				    void *data);
 #endif
+static bool (*is_module_data)(unsigned long address);
 static struct module *(*lookup_module)(const char *name);
 static void (*signal_wake)(struct task_struct *task, unsigned int state);
 static int (*wake_state)(struct task_struct *task, unsigned int state);
@@ -49,6 +50,7 @@ static const struct {
 	{"kallsyms_lookup_size_offset", &lookup_size_offset},
 	{"kallsyms_on_each_symbol", &on_each_symbol},
 	{"module_kallsyms_on_each_symbol", &module_on_each_symbol},
+	{"is_module_address", &is_module_data},
 	{"find_module", &lookup_module},
 	{"signal_wake_up_state", &signal_wake},
 	{"wake_up_state", &wake_state},
@@ -58,11 +60,28 @@ static const struct {
 /* Symbols that the kernel's configuration may leave out, together with what they would find. */
 static unsigned long (*ftrace_range)(unsigned long start, unsigned long end);
 
+#ifndef CONFIG_KALLSYMS_ALL
+/* find_symbol() and its argument, of kernel/module/internal.h: since 5.13 */
+struct export_query {
+	const char *name;
+	bool gplok, warn;
+	struct module *owner;
+	const s32 *crc;
+	const struct kernel_symbol *sym;
+	unsigned int license;
+};
+
+static bool (*find_export)(struct export_query *query);
+#endif
+
 static const struct {
 	const char *name;
 	void *symbol;
 } wanted[] = {
 	{"ftrace_location_range", &ftrace_range},
+#ifndef CONFIG_KALLSYMS_ALL
+	{"find_symbol", &find_export},
+#endif
 };
 
 /* kallsyms_lookup_name() is not exported, but kprobes find it by its name. */
@@ -117,6 +136,29 @@ unsigned long compat_symbol(const char *name)
 	return lookup_name(name) ?: unlisted_symbol(name);
 }
 
+unsigned long compat_unlisted_export(const char *name, char owner[MODULE_NAME_LEN])
+{
+	unsigned long address = 0;
+
+#ifndef CONFIG_KALLSYMS_ALL
+	struct export_query query = {.name = name, .gplok = true};
+
+	if (!find_export)
+		return 0;
+	preempt_disable();
+	if (find_export(&query)) {
+		/* the first member: the distance to the symbol, or its address */
+		if (IS_ENABLED(CONFIG_HAVE_ARCH_PREL32_RELOCATIONS))
+			address = (unsigned long)offset_to_ptr((const int *)query.sym);
+		else
+			address = *(const unsigned long *)query.sym;
+		strscpy(owner, query.owner ? query.owner->name : "vmlinux", MODULE_NAME_LEN);
+	}
+	preempt_enable();
+#endif
+	return address;
+}
+
 struct each_symbol {
 	compat_symbol_fn fn;
 	void *data;
@@ -146,7 +188,7 @@ static unsigned int module_names(char (*names)[MODULE_NAME_LEN], unsigned int ma
 	do {
 		unsigned long address = (unsigned long)at;
 
-		if (address >= MODULES_VADDR && address < MODULES_END) {
+		if (is_module_data(address)) {
 			if (count < max)
 				strscpy(names[count], list_entry(at, struct module, list)->name,
 					MODULE_NAME_LEN);

@@ -40,6 +40,13 @@ typedef void (*compat_symbol_fn)(void *data, const char *object, const char *nam
 				 unsigned long address);
 int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data);
 
+/*
+ * On kernels whose kallsyms has no variables (no CONFIG_KALLSYMS_ALL), and so no entries of the
+ * tables of exported symbols: the address of an exported symbol, and in `owner` "vmlinux" or the
+ * module; 0: nobody exports that name, or kallsyms has the tables. Does not sleep.
+ */
+unsigned long compat_unlisted_export(const char *name, char owner[MODULE_NAME_LEN]);
+
 /* Bytes of the function at that address, 0 if none begins there. */
 unsigned long compat_symbol_size(unsigned long address);
 

@@ -81,8 +81,8 @@ int layout_fill(struct suture_hello *h)
 		return err;
 
 	strscpy(h->release, init_utsname()->release, sizeof(h->release));
-	l->modules_start = MODULES_VADDR;
-	l->modules_end = MODULES_END;
+	l->modules_start = ARCH_MODULES_START;
+	l->modules_end = ARCH_MODULES_END;
 	l->nr_cpu_ids = nr_cpu_ids;
 	l->page_levels = arch_page_levels();
 	l->thread_size = THREAD_SIZE;

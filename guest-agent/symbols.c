@@ -131,6 +131,23 @@ static void match_export(const struct index *index, const char *object, const ch
 	}
 }
 
+/* Where kallsyms has no entries of these tables, the kernel is asked for each name. */
+static void match_unlisted(struct symbol *want)
+{
+	char owner[MODULE_NAME_LEN];
+	unsigned long address = want->exported ? 0 : compat_unlisted_export(want->name, owner);
+
+	if (!address || (want->object && strcmp(want->object, owner)))
+		return;
+	want->exported = true;
+	strscpy(want->owner, owner, sizeof(want->owner));
+	/* a variable; what is ambiguous, or one of the agent's own, stays as it was found */
+	if (!want->count && strcmp(owner, KBUILD_MODNAME)) {
+		want->count = 1;
+		want->address = want->position > 1 ? 0 : address;
+	}
+}
+
 static void match(void *data, const char *object, const char *name, unsigned long address)
 {
 	const struct index *index = data;
@@ -167,6 +184,8 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 	}
 	sort(index.sorted, count, sizeof(*index.sorted), by_name, NULL);
 	err = compat_for_each_symbol(kernel, match, &index);
+	for (i = 0; !err && i < count; i++)
+		match_unlisted(&symbols[i]);
 	kvfree(index.sorted);
 	return err;
 }

@@ -24,6 +24,11 @@ static struct {
 	u64 blocks; /* drawn so far */
 } misc;
 
+enum suture_machine arch_machine(void)
+{
+	return SUTURE_MACHINE_ARM64;
+}
+
 void misc_init(const struct boot_info *bi)
 {
 	_Static_assert(sizeof(misc.key) == sizeof(bi->seed), "a seed is a key");

@@ -131,7 +131,7 @@ class Machine:
     # ---- what it boots ----
 
     def log(self, name):
-        return os.path.join(self.logs, name)
+        return os.path.join(self.logs, PLATFORM.log_name(name))
 
     def read_log(self, name):
         try:

@@ -23,7 +23,9 @@ class Qemu:
     shell      and of the one with the tests' shell; shell_device: QEMU's arguments for that,
                {socket} in them is its socket.
     cmdline    more words for the kernel, always.
-    log        where the monitor writes its log: QEMU's arguments, {file} in them is the file.
+    devices    more devices that every machine has.
+    log        where the monitor writes its log: QEMU's arguments, {file} in them is the file; none:
+               its debug port is the console.
     conf       keys of suture.conf that only this machine has.
     """
 
@@ -43,6 +45,7 @@ class Qemu:
     shell: str
     shell_device: tuple
     cmdline: str
+    devices: tuple
     log: tuple
     conf: dict
 
@@ -54,7 +57,7 @@ class Qemu:
         return [self.programs[thread], "-nodefaults", "-no-user-config", "-display", "none",
                 "-machine", self.machine, "-cpu", cpu, "-accel", f"tcg,thread={thread}",
                 # without a flash for variables the firmware keeps them in memory, which is faster
-                "-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}"]
+                "-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}", *self.devices]
 
     def nic_arguments(self, netdev):
         slot = int(self.nic.split(":")[1].split(".")[0], 16)
@@ -62,6 +65,10 @@ class Qemu:
 
     def shell_arguments(self, socket):
         return [word.replace("{socket}", socket) for word in self.shell_device]
+
+    def log_name(self, name):
+        """The file that has what the tests look for in this log."""
+        return name if self.log or name != "monitor.log" else "console.log"
 
     def log_arguments(self, file):
         return [word.replace("{file}", file) for word in self.log]
@@ -95,6 +102,7 @@ X86_SVM = Qemu(
     # Linux's own check of the timer interrupt panics on a host that is too busy to tick in time, with
     # and without Suture
     cmdline="no_timer_check",
+    devices=(),
     log=("-debugcon", "file:{file}", "-global", "isa-debugcon.iobase=0x402"),
     conf={"debug_port": "0x402"},
 )
@@ -120,8 +128,10 @@ ARM64_VIRT = Qemu(
     shell_device=("-chardev", "socket,id=shell,path={socket},server=on,wait=off",
                   "-device", "pci-serial,chardev=shell,addr=5"),
     cmdline="",
+    # firmware that has no randomness gives the monitor none
+    devices=("-device", "virtio-rng-pci,addr=6"),
     log=(),
-    conf={},
+    conf={"debug_port": "0x9000000"},
 )
 
 PLATFORMS = {platform.name: platform for platform in [X86_SVM, ARM64_VIRT]}

@@ -58,6 +58,10 @@ static inline u32 arch_page_levels(void)
 	return __read_cr4() & X86_CR4_LA57 ? 5 : 4;
 }
 
+/* where the text of modules may lie */
+#define ARCH_MODULES_START MODULES_VADDR
+#define ARCH_MODULES_END   MODULES_END
+
 #define ARCH_CALL_SIZE 5 /* of a static call */
 
 /* Bytes of the static key at that address. text_mutex is held: nobody is changing it. */
