@@ -21,247 +21,29 @@
 #error "The agent knows Linux 5.10, 6.1, and 6.4 to 7.2: see docs/agent.md, Another kernel"
 #endif
 
-/* 6.3: the modules' iterator takes a module's name; 6.4: its callback is not told the module. */
-#define ITERATES_ONE_MODULE (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0))
-
-static unsigned long (*lookup_name)(const char *name);
-static int (*lookup_size_offset)(unsigned long addr, unsigned long *size, unsigned long *offset);
-#if ITERATES_ONE_MODULE
-static int (*on_each_symbol)(int (*fn)(void *, const char *, unsigned long), void *data);
-static int (*module_on_each_symbol)(const char *module,
-				    int (*fn)(void *, const char *, unsigned long), void *data);
-#else
-static int (*on_each_symbol)(int (*fn)(void *, const char *, struct module *, unsigned long),
-			     void *data);
-static int (*module_on_each_symbol)(int (*fn)(void *, const char *, struct module *, unsigned long),
-				    void *data);
-#endif
-static bool (*is_module_data)(unsigned long address);
 static struct module *(*lookup_module)(const char *name);
 static void (*signal_wake)(struct task_struct *task, unsigned int state);
 static int (*wake_state)(struct task_struct *task, unsigned int state);
 static int (*add_work)(struct task_struct *task, struct callback_head *work,
 		       enum task_work_notify_mode notify);
 
-static const struct {
-	const char *name;
-	void *function; /* where its address goes */
-} needed[] = {
-	{"kallsyms_lookup_size_offset", &lookup_size_offset},
-	{"kallsyms_on_each_symbol", &on_each_symbol},
-	{"module_kallsyms_on_each_symbol", &module_on_each_symbol},
-	{"is_module_address", &is_module_data},
+static const struct compat_function needed[] = {
 	{"find_module", &lookup_module},
 	{"signal_wake_up_state", &signal_wake},
 	{"wake_up_state", &wake_state},
 	{"task_work_add", &add_work},
 };
 
-/* Symbols that the kernel's configuration may leave out, together with what they would find. */
+/* NULL: the kernel's configuration leaves it out, together with what it would find. */
 static unsigned long (*ftrace_range)(unsigned long start, unsigned long end);
-
-#ifndef CONFIG_KALLSYMS_ALL
-/* find_symbol() and its argument, of kernel/module/internal.h: since 5.13 */
-struct export_query {
-	const char *name;
-	bool gplok, warn;
-	struct module *owner;
-	const s32 *crc;
-	const struct kernel_symbol *sym;
-	unsigned int license;
-};
-
-static bool (*find_export)(struct export_query *query);
-#endif
-
-static const struct {
-	const char *name;
-	void *symbol;
-} wanted[] = {
-	{"ftrace_location_range", &ftrace_range},
-#ifndef CONFIG_KALLSYMS_ALL
-	{"find_symbol", &find_export},
-#endif
-};
-
-/* kallsyms_lookup_name() is not exported, but kprobes find it by its name. */
-static int find_lookup_name(void)
-{
-	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
-	char text[KSYM_SYMBOL_LEN], *plus;
-	unsigned long address, offset = 0;
-	int err;
-
-	err = register_kprobe(&probe);
-	if (err) {
-		pr_err("cannot find kallsyms_lookup_name through a kprobe (error %d): is this "
-		       "kernel built without CONFIG_KPROBES or CONFIG_KALLSYMS?\n",
-		       err);
-		return err;
-	}
-	address = (unsigned long)probe.addr;
-	unregister_kprobe(&probe);
-
-	/* the probe may sit behind a landing pad (ENDBR64, BTI): go back to where it begins */
-	sprint_symbol(text, address);
-	plus = strchr(text, '+');
-	if (plus && sscanf(plus, "+%lx", &offset) == 1)
-		address -= offset;
-	lookup_name = (void *)address;
-	return 0;
-}
 
 int compat_init(void)
 {
-	unsigned int i;
-	int err = find_lookup_name();
+	int err = compat_symbols_init() ?: compat_find(needed, ARRAY_SIZE(needed));
 
-	for (i = 0; !err && i < ARRAY_SIZE(needed); i++) {
-		unsigned long address = lookup_name(needed[i].name);
-
-		if (!address) {
-			pr_err("this kernel has no function '%s', which the agent needs\n",
-			       needed[i].name);
-			err = -ENOENT;
-		}
-		*(unsigned long *)needed[i].function = address;
-	}
-	for (i = 0; !err && i < ARRAY_SIZE(wanted); i++)
-		*(unsigned long *)wanted[i].symbol = lookup_name(wanted[i].name);
+	if (!err)
+		ftrace_range = (void *)compat_symbol("ftrace_location_range");
 	return err;
-}
-
-unsigned long compat_symbol(const char *name)
-{
-	return lookup_name(name) ?: unlisted_symbol(name);
-}
-
-unsigned long compat_unlisted_export(const char *name, char owner[MODULE_NAME_LEN])
-{
-	unsigned long address = 0;
-
-#ifndef CONFIG_KALLSYMS_ALL
-	struct export_query query = {.name = name, .gplok = true};
-
-	if (!find_export)
-		return 0;
-	preempt_disable();
-	if (find_export(&query)) {
-		/* the first member: the distance to the symbol, or its address */
-		if (IS_ENABLED(CONFIG_HAVE_ARCH_PREL32_RELOCATIONS))
-			address = (unsigned long)offset_to_ptr((const int *)query.sym);
-		else
-			address = *(const unsigned long *)query.sym;
-		strscpy(owner, query.owner ? query.owner->name : "vmlinux", MODULE_NAME_LEN);
-	}
-	preempt_enable();
-#endif
-	return address;
-}
-
-struct each_symbol {
-	compat_symbol_fn fn;
-	void *data;
-	const char *module; /* whose symbols come; NULL: vmlinux */
-};
-
-#if ITERATES_ONE_MODULE
-
-static int one_symbol(void *data, const char *name, unsigned long address)
-{
-	const struct each_symbol *each = data;
-
-	each->fn(each->data, each->module ?: "vmlinux", name, address);
-	return 0;
-}
-
-/*
- * The names of all modules, at most max of them; returns how many there are. The kernel's list is
- * a ring, on which we are; its head is the only entry that does not lie in a module.
- */
-static unsigned int module_names(char (*names)[MODULE_NAME_LEN], unsigned int max)
-{
-	const struct list_head *at = &THIS_MODULE->list;
-	unsigned int count = 0;
-
-	rcu_read_lock();
-	do {
-		unsigned long address = (unsigned long)at;
-
-		if (is_module_data(address)) {
-			if (count < max)
-				strscpy(names[count], list_entry(at, struct module, list)->name,
-					MODULE_NAME_LEN);
-			count++;
-		}
-		at = rcu_dereference(list_next_rcu(at));
-	} while (at != &THIS_MODULE->list);
-	rcu_read_unlock();
-	return count;
-}
-
-int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
-{
-	struct each_symbol each = {fn, data, NULL};
-	unsigned int count = module_names(NULL, 0), i;
-	char(*names)[MODULE_NAME_LEN] = kvmalloc_array(count, sizeof(*names), GFP_KERNEL);
-
-	if (!names)
-		return -ENOMEM;
-	if (kernel)
-		on_each_symbol(one_symbol, &each);
-	count = min(count, module_names(names, count));
-	for (i = 0; i < count; i++) {
-		each.module = names[i];
-		module_on_each_symbol(names[i], one_symbol, &each);
-	}
-	kvfree(names);
-	return 0;
-}
-
-#else
-
-static int one_symbol(void *data, const char *name, struct module *mod, unsigned long address)
-{
-	const struct each_symbol *each = data;
-
-	each->fn(each->data, mod ? mod->name : "vmlinux", name, address);
-	return 0;
-}
-
-int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
-{
-	struct each_symbol each = {fn, data, NULL};
-
-	if (kernel)
-		on_each_symbol(one_symbol, &each);
-	module_on_each_symbol(one_symbol, &each);
-	return 0;
-}
-
-#endif
-
-unsigned long compat_symbol_size(unsigned long address)
-{
-	unsigned long size, offset;
-
-	if (!lookup_size_offset(address, &size, &offset) || offset)
-		return 0;
-	return size;
-}
-
-unsigned long compat_symbol_room(unsigned long address)
-{
-	unsigned long size, offset;
-
-	return lookup_size_offset(address, &size, &offset) ? size - offset : 0;
-}
-
-unsigned long compat_symbol_before(unsigned long address)
-{
-	unsigned long size, offset;
-
-	return lookup_size_offset(address - 1, &size, &offset) ? address - 1 - offset : 0;
 }
 
 /* Landing pad and site: what can stand at a function's entry. */
@@ -279,10 +61,10 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size)
 
 struct hlist_head *compat_trampolines(void)
 {
-	unsigned long table = lookup_name("trampoline_table");
+	unsigned long table = compat_symbol("trampoline_table");
 
 	/* its name where there is a second one, by address of the site (since 7.0) */
-	return (void *)(table ?: lookup_name("trampoline_key_table"));
+	return (void *)(table ?: compat_symbol("trampoline_key_table"));
 }
 
 /* The table's node is its first member, whatever its name is. */
@@ -357,8 +139,8 @@ struct span {
 static bool span_holds(struct span *s, unsigned long address)
 {
 	if (!s->end) {
-		s->start = lookup_name(s->first);
-		s->end = lookup_name(s->last) ?: 1;
+		s->start = compat_symbol(s->first);
+		s->end = compat_symbol(s->last) ?: 1;
 	}
 	return address >= s->start && address < s->end;
 }
@@ -386,7 +168,7 @@ bool compat_is_init(const char *object, unsigned long address)
 
 bool compat_writes_sealed_keys(void)
 {
-	return !lookup_name("jump_label_init_ro");
+	return !compat_symbol("jump_label_init_ro");
 }
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
@@ -409,9 +191,9 @@ void compat_module_text(const struct module *mod, unsigned long *start, unsigned
  */
 #if defined(CONFIG_X86) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0) &&                        \
 	LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
-#define PCPU_SYMBOL(name) (lookup_name("pcpu_hot") + offsetof(struct pcpu_hot, name))
+#define PCPU_SYMBOL(name) (compat_symbol("pcpu_hot") + offsetof(struct pcpu_hot, name))
 #else
-#define PCPU_SYMBOL(name) lookup_name(#name)
+#define PCPU_SYMBOL(name) compat_symbol(#name)
 #endif
 
 unsigned long compat_pcpu_current(void)
@@ -470,10 +252,10 @@ static void add_hiding(struct suture_layout *l, const char *name, const char *ot
 {
 	struct suture_hiding *h = &l->hiding[l->nr_hiding];
 
-	h->addr = lookup_name(name);
+	h->addr = compat_symbol(name);
 	if (!h->addr && other) {
 		name = other;
-		h->addr = lookup_name(name);
+		h->addr = compat_symbol(name);
 	}
 	h->size = h->addr ? compat_symbol_size(h->addr) : 0;
 	if (!h->size) {
@@ -521,7 +303,7 @@ static void layout_hooks(struct suture_layout *l)
 	l->kretprobe_ret_addr = offsetof(struct kretprobe_instance, ret_addr);
 	l->kretprobe_task = offsetof(struct kretprobe_instance, task);
 	l->kretprobe_heads = 64; /* KPROBE_TABLE_SIZE, which no header has */
-	l->kretprobe_table = lookup_name("kretprobe_inst_table");
+	l->kretprobe_table = compat_symbol("kretprobe_inst_table");
 	add_hiding(l, "pre_handler_kretprobe", NULL);
 #endif
 #ifdef CONFIG_FUNCTION_GRAPH_TRACER
@@ -585,10 +367,10 @@ void compat_layout(struct suture_layout *layout)
 
 void compat_unwind_tables(struct suture_layout *l)
 {
-	l->orc_ip_start = lookup_name("__start_orc_unwind_ip");
-	l->orc_ip_end = lookup_name("__stop_orc_unwind_ip");
-	l->orc_start = lookup_name("__start_orc_unwind");
-	l->orc_end = lookup_name("__stop_orc_unwind");
+	l->orc_ip_start = compat_symbol("__start_orc_unwind_ip");
+	l->orc_ip_end = compat_symbol("__stop_orc_unwind_ip");
+	l->orc_start = compat_symbol("__start_orc_unwind");
+	l->orc_end = compat_symbol("__stop_orc_unwind");
 	if (!l->orc_ip_start || !l->orc_ip_end || !l->orc_start || !l->orc_end)
 		return;
 	l->orc_format = ORC_FORMAT;

@@ -29,6 +29,16 @@ struct btf_enum64 {
 /* Find the kernel's unexported functions. -ENOENT: one is missing, the log names it. */
 int compat_init(void);
 
+/* The part of that in compat_symbols.c: what finds symbols. Before the others. */
+int compat_symbols_init(void);
+
+/* Functions of the kernel by name: where each one's address goes. -ENOENT: the log names it. */
+struct compat_function {
+	const char *name;
+	void *function;
+};
+int compat_find(const struct compat_function *functions, unsigned int count);
+
 /* The address of a symbol of vmlinux, per-CPU ones as their offset; 0 if there is none. */
 unsigned long compat_symbol(const char *name);
 

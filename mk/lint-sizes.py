@@ -25,7 +25,7 @@ REASONS = {
     "guest-agent/agent.h":
         "what all of the agent's files offer each other, with the order of its locks",
     "guest-agent/compat.c":
-        "everything that differs between kernel versions, so that no other file asks for a version",
+        "everything but kallsyms that differs between kernel versions, so that no other file asks for a version",
     "guest-agent/declare.c":
         "one message: each check of klp_patch and each table of DECLARE, in the message's order",
     "guest-agent/helper/module.c":

@@ -20,8 +20,8 @@ static int demo_cmdline_proc_show(struct seq_file *m, void *v)
 static long demo_newuname(struct new_utsname __user *name)
 {
 	/*
-	 * The kernel takes uts_sem here, against a change of the host's name meanwhile. This copy may
-	 * have a part of each: Debian's 6.1 for arm64 does not tell where uts_sem is.
+	 * The kernel takes uts_sem here, against a change of the host's name meanwhile. This copy
+	 * may have a part of each: Debian's 6.1 for arm64 does not tell where uts_sem is.
 	 */
 	struct new_utsname answer = *utsname();
 

@@ -15,9 +15,9 @@ enum cpu_state {
 	CPU_PARKED,	/* inside the monitor, waits for the guest to start it */
 	CPU_GUEST,	/* runs the guest, or is in the middle of an exit */
 	CPU_HELD,	/* inside the monitor, held by a pause */
-	CPU_IDLE,	/* inside the monitor, which halts for the guest: pause_sleep() (core/pause.h) */
-	CPU_SERVICE,	/* the monitor's own */
-	CPU_DEAD,	/* inside the monitor; its guest state cannot be entered again */
+	CPU_IDLE, /* inside the monitor, which halts for the guest: pause_sleep() (core/pause.h) */
+	CPU_SERVICE, /* the monitor's own */
+	CPU_DEAD,    /* inside the monitor; its guest state cannot be entered again */
 	CPU_STATES
 };
 

@@ -25,8 +25,8 @@ struct pause {
 /*
  * Pause the guest for at most budget_us microseconds. On success every CPU that is not absent,
  * parked, dead, or the caller is in CPU_HELD or CPU_IDLE. -ETIMEDOUT: not all came in time, and
- * those that came were released. Any CPU inside the monitor, with no lock held; the caller may be a guest CPU (in
- * an exit) or the service CPU.
+ * those that came were released. Any CPU inside the monitor, with no lock held; the caller may be a
+ * guest CPU (in an exit) or the service CPU.
  */
 int pause_begin(struct pause *p, u64 budget_us);
 

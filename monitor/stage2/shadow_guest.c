@@ -128,9 +128,9 @@ bool shadow_cover(ipa_t ipa)
 }
 
 /*
- * True if the guest's memory holds, unit for unit, either what was there before the redirect or what
- * the redirect has there, which the guest reads: then the guest has written back what it read (disarming a
- * breakpoint, say). Anything else is new code of the guest.
+ * True if the guest's memory holds, unit for unit, either what was there before the redirect or
+ * what the redirect has there, which the guest reads: then the guest has written back what it read
+ * (disarming a breakpoint, say). Anything else is new code of the guest.
  */
 static bool is_written_back(const struct shadow_entry *e)
 {

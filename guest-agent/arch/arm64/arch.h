@@ -90,8 +90,9 @@ static inline unsigned long arch_first_address(unsigned long code, unsigned long
 }
 
 /*
- * Where the text of modules may lie: within 2 GiB of the kernel's, which KASLR places anywhere in the
- * range of vmalloc. Linux has no narrower bounds that hold (arch/arm64/kernel/kaslr.c, module.c).
+ * Where the text of modules may lie: within 2 GiB of the kernel's, which KASLR places anywhere in
+ * the range of vmalloc. Linux has no narrower bounds that hold (arch/arm64/kernel/kaslr.c,
+ * module.c).
  */
 #define ARCH_MODULES_START MODULES_VADDR
 #define ARCH_MODULES_END   VMALLOC_END
