@@ -41,7 +41,7 @@ static inline bool insn_b_reaches(u64 from, u64 to)
 {
 	s64 distance = (s64)(to - from);
 
-	return distance >= -B_REACH && distance < B_REACH && distance % INSN_LEN == 0;
+	return distance >= -B_REACH && distance < B_REACH && distance % (s64)INSN_LEN == 0;
 }
 
 static inline u32 insn_b(u64 from, u64 to)
