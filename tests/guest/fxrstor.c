@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * fxrstor VICTIM SECONDS [idle]: on CPU VICTIM one thread executes CPUID again and again, which under
- * a monitor exits each time. Every other CPU runs a thread that executes FXRSTOR again and again, or
- * with "idle" a loop without it. In a processor the one has nothing to do with the other. Prints
- * "cpuid N fxrstor M" at the end.
+ * fxrstor VICTIM SECONDS [idle]: on CPU VICTIM one thread executes CPUID again and again, which
+ * under a monitor exits each time. Every other CPU runs a thread that executes FXRSTOR again and
+ * again, or with "idle" a loop without it. In a processor the one has nothing to do with the other.
+ * Prints "cpuid N fxrstor M" at the end.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_CPUS  64
-#define FX_BYTES  512
-#define BATCH	  1000 /* loops between two looks at `stop` */
+#define MAX_CPUS 64
+#define FX_BYTES 512
+#define BATCH	 1000 /* loops between two looks at `stop` */
 
 static volatile int stop;
 static int idle;
