@@ -28,7 +28,7 @@ FOREIGN_PATHS = re.compile(r"/|\.\./|build/|kernel/|scripts/|linux/|asm/|sys/|to
 FOREIGN_FUNCTIONS = set("""
     BUG _free _free_all _get _get_or_alloc alternatives_enable_smp bpf_override_return bus_for_each_dev
     console_lock driver_for_each_device kvfree_rcu load_balance mutex_lock_interruptible
-    cpu_physical_memory_is_clean do_vmexit helper_vmrun notdirty_write pre_handler_kretprobe release_task
+    cpu_clear_ignne cpu_physical_memory_is_clean cpu_set_fpus notdirty_write pre_handler_kretprobe release_task
     tb_gen_code tb_page_add tlb_set_dirty
 """.split())
 # lwIP's, QEMU's, the compiler's, and Linux's where no folder is named

@@ -67,6 +67,7 @@ while [ -d /proc/$storm ] && ! grep -q State:.Z /proc/$storm/status; do
     n=$((n + 1))
     for module in dummy loop veth tun; do
         modprobe $module
+        udevadm settle # else it may have a new device of the module open
         modprobe -r $module
     done
     printf "\007\000\000\000\\$(printf %03o $n)\000" >$timeout

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from machine import BUILD, GUEST
+from machine import BUILD, GUEST, GuestError
 from patches import apply, revert
 
 REWRITTEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "rewritten.ko")
@@ -22,6 +22,7 @@ NATIVE = bool(os.environ.get("SUTURE_NATIVE"))
 NATIVE_ROUND_S = 8 # an apply and a revert take about as long
 CPUS = 3
 STALE_S = 20
+RESTORE_S = 10
 # each goes on until /tmp/stop is there, writes a line for each round, and to /tmp/NAME.log what failed
 REWRITERS = {
     "key": "for on in 1 0; do echo $on >/proc/sys/kernel/sched_schedstats; done",
@@ -102,3 +103,22 @@ def test_stale_code(boot, measured, thread):
     assert rounds > 0
     if thread == "single":
         assert stale == 0, which
+
+
+@pytest.mark.parametrize("thread,victim,others", [
+    ("single", 0, ""), ("multi", 0, "idle"), ("multi", 1, ""), ("multi", 0, "")])
+def test_restored_flags(boot, measured, thread, victim, others):
+    """Does FXRSTOR on one CPU change another CPU's state? QEMU changes flags of the first CPU with it,
+    without a lock. With a host thread for each CPU, an exit of the first CPU at that moment leaves
+    nested paging on in the monitor. The last line's figure says what a CPU 0 that is dead for
+    host-state is worth."""
+    guest = boot(cpus=3, thread=thread)
+    try:
+        said = guest.check(f"fxrstor {victim} {RESTORE_S} {others}", timeout=RESTORE_S + 20)
+    except GuestError as silent:
+        said = str(silent).split("\n", maxsplit=1)[0]
+    dead = [cpu["id"] for cpu in guest.json("/v1/status")["cpus"] if cpu["state"] == "dead"]
+    measured(f"{guest.emulator()}, exits on CPU {victim}, the others "
+             f"{'are idle' if others else 'restore'}: {said}; dead CPUs: {dead}")
+    if (thread, victim, others) != ("multi", 0, ""):
+        assert dead == [] and "fxrstor" in said
