@@ -31,7 +31,7 @@ def test_no_monitor(native):
     """The agent without a monitor below it: it says so, and the kernel goes on."""
     result = native.shell("insmod /lib/modules/suture.ko")
     assert result.status != 0 and "No such device" in result.out, result
-    assert "no monitor below this kernel" in native.check("dmesg | tail -n 3")
+    assert "no monitor below this kernel" in native.check("dmesg")
     assert native.check("cut -d' ' -f1 /proc/modules") == ""
 
 
