@@ -10,6 +10,10 @@ from machine import BUILD, GUEST, KBUILD, KERNEL, SUTURE, TOP
 MODULES = os.path.join(BUILD, "guest", GUEST, "modules", "kernel")
 TEST_MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 
+with open(os.path.join(KBUILD, "include", "config", "auto.conf")) as config:
+    # variables that are not exported have an address for payloads
+    KALLSYMS_ALL = "CONFIG_KALLSYMS_ALL=y" in config.read().split("\n")
+
 TEMPLATE = """// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/kernel.h>
 #include <linux/module.h>

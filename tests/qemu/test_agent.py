@@ -24,6 +24,7 @@ def hello(bundles):
 
 # ---- no monitor, or another one ----
 
+@pytest.mark.x86  # QEMU has -acpitable for no other architecture
 @pytest.mark.parametrize("version,error,says", [
     (ABI_VERSION, "No such device", "does not answer"),
     (ABI_VERSION + 6, "Protocol error", f"ABI version {ABI_VERSION + 6}, this agent version"
