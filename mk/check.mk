@@ -71,7 +71,8 @@ check-qemu-rest: $(QEMU_NEEDS)
 
 # what is known to pass on arm64 (docs/testing.md says what is left out)
 ARM64_TESTS := test_patch.py test_agent.py "test_boot.py::test_smp[1]" "test_boot.py::test_smp[2]" \
-	"test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online test_native.py
+	"test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
+	test_boot.py::test_no_el2 test_native.py
 
 check-qemu-arm64: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)

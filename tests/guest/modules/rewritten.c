@@ -69,7 +69,7 @@ static __attribute__((noipa)) int rewritten_key_later(int n)
 	return static_call(rewritten_call)(n);
 }
 
-/* The jump takes its first instruction and a part of the second, where instructions differ in size. */
+/* On x86 the jump takes its first instruction and a part of the second. */
 static __attribute__((noipa)) unsigned long rewritten_wide(void)
 {
 	unsigned long n;
