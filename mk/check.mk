@@ -69,10 +69,11 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 check-qemu-rest: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
 
-# what is known to pass on arm64 (docs/testing.md says what is left out)
-ARM64_TESTS := test_patch.py test_agent.py "test_boot.py::test_smp[1]" "test_boot.py::test_smp[2]" \
-	"test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
-	test_boot.py::test_no_el2 test_native.py
+# What is known to pass on arm64. Left out, for example: test_symbols.py takes static variables, whose
+# addresses 6.1 does not have; remap.ko (test_readback.py) and mishap.ko are written for x86.
+ARM64_TESTS := test_patch.py test_agent.py test_shadow.py test_native.py "test_boot.py::test_smp[1]" \
+	"test_boot.py::test_smp[2]" "test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
+	test_boot.py::test_no_el2
 
 check-qemu-arm64: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)
