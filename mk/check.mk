@@ -58,7 +58,7 @@ SHORT_LEFT_OUT := test_boots.py \
 deselect = $(addprefix --deselect=,$(1))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
-.PHONY: check-qemu check-qemu-amd check-qemu-rest check-counts
+.PHONY: check-qemu check-qemu-amd check-qemu-rest check-qemu-arm64 check-counts
 check-qemu: $(QEMU_NEEDS) $(if $(findstring kselftest,$(TESTS)),kselftest)
 	@$(call PYTEST,5400) $(call deselect,$(MULTI_TESTS)) $(TESTS)
 
@@ -68,6 +68,15 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 
 check-qemu-rest: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
+
+# What is known to pass on arm64. Left out, for example: test_symbols.py takes static variables, whose
+# addresses 6.1 does not have; remap.ko (test_readback.py) and mishap.ko are written for x86.
+ARM64_TESTS := test_patch.py test_agent.py test_shadow.py test_native.py "test_boot.py::test_smp[1]" \
+	"test_boot.py::test_smp[2]" "test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
+	test_boot.py::test_no_el2
+
+check-qemu-arm64: $(QEMU_NEEDS)
+	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)
 
 ## check-native  the guest and its agent without the monitor
 .PHONY: check-native

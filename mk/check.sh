@@ -111,7 +111,7 @@ part() { # name
 		;;
 	arm64)
 		minutes=15
-		stage native-arm64 'check-native ARCH=arm64' counts
+		stage qemu-arm64 'check-qemu-arm64 ARCH=arm64' counts
 		;;
 	long)
 		minutes=

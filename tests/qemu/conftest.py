@@ -10,8 +10,9 @@ import shutil
 
 import pytest
 
-from machine import LOGS, Machine
+from machine import LOGS, PLATFORM, Machine
 from patches import example
+from platforms import PLATFORMS
 
 
 def starter(request, name):
@@ -78,6 +79,21 @@ def demo(tmp_path_factory):
 def measured(record_property):
     """A function that takes one line with a figure; all are printed at the end."""
     return lambda line: record_property("measured", line)
+
+
+# a test that is about one architecture alone has its name as a mark
+ARCHITECTURES = sorted({platform.architecture for platform in PLATFORMS.values()})
+
+
+def pytest_configure(config):
+    for name in ARCHITECTURES:
+        config.addinivalue_line("markers", f"{name}: a test for {name} alone")
+
+
+def pytest_runtest_setup(item):
+    wanted = [name for name in ARCHITECTURES if item.get_closest_marker(name)]
+    if wanted and PLATFORM.architecture not in wanted:
+        pytest.skip(f"is about {', '.join(wanted)}")
 
 
 def pytest_terminal_summary(terminalreporter):

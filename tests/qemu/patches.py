@@ -10,6 +10,13 @@ from machine import BUILD, GUEST, KBUILD, KERNEL, SUTURE, TOP
 MODULES = os.path.join(BUILD, "guest", GUEST, "modules", "kernel")
 TEST_MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 
+with open(os.path.join(KBUILD, "include", "config", "auto.conf")) as config:
+    CONFIG = config.read().split("\n")
+# variables that are not exported have an address for payloads
+KALLSYMS_ALL = "CONFIG_KALLSYMS_ALL=y" in CONFIG
+# Linux's own
+LIVEPATCH = "CONFIG_LIVEPATCH=y" in CONFIG
+
 TEMPLATE = """// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/kernel.h>
 #include <linux/module.h>

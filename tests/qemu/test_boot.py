@@ -20,7 +20,7 @@ def acpi_table(guest, name):
 
 
 def madt_cpus(table):
-    """{APIC ID: enabled} of the MADT's local APIC entries."""
+    """{APIC ID, or the processor's UID: enabled} of the MADT's local APIC or GICC entries."""
     assert sum(table) % 256 == 0, "MADT checksum"
     cpus = {}
     at = 44
@@ -28,6 +28,8 @@ def madt_cpus(table):
         kind, length = table[at], table[at + 1]
         if kind == 0:
             cpus[table[at + 3]] = bool(table[at + 4] & 1)
+        elif kind == 0xb:
+            cpus[int.from_bytes(table[at + 8:at + 12], "little")] = bool(table[at + 12] & 1)
         at += length
     return cpus
 
@@ -140,6 +142,7 @@ def test_firmware_variables(boot, tmp_path):
     assert guest.check(f"{mount} && tail -c 4 {variable}") == "kept"
 
 
+@pytest.mark.x86
 def test_no_svm(boot):
     """No virtualization: a clear message, and the machine boots natively with all its CPUs."""
     guest = boot(cpus=1, cpu=CPU + ",-svm")
@@ -149,12 +152,23 @@ def test_no_svm(boot):
     assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{PLATFORM.nic}").status == 0
 
 
+@pytest.mark.x86
 def test_no_svm_required(boot):
     """require=yes stops the machine instead."""
     guest = boot(wait=False, cpu=CPU + ",-svm", conf={"require": "yes"})
     guest.wait_log(r"(?i)suture: .*require")
     with pytest.raises(AssertionError):
         guest.wait_log(r"GUEST READY", timeout=5)
+
+
+@pytest.mark.arm64
+def test_no_el2(boot):
+    """Firmware that runs at EL1: a clear message, and the machine boots natively with all its CPUs."""
+    guest = boot(cpus=1, qemu=["-machine", "virtualization=off"])
+    assert guest.check("nproc") == "2"
+    assert not under_monitor(guest)
+    guest.wait_log(r"(?i)suture: .*EL2", timeout=1)
+    assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{PLATFORM.nic}").status == 0
 
 
 @pytest.mark.parametrize("conf,says", [

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from machine import BUILD, GUEST
+from machine import BUILD, GUEST, PLATFORM
 from patches import apply, make_patch, revert
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
@@ -91,7 +91,7 @@ def test_module_unload(boot, sleepy):
 
 # ---- reboot, power-off ----
 
-WAYS = ["acpi", "triple", "kbd", "pci", "efi"]  # of /sys/kernel/reboot/type
+WAYS = ["acpi", "triple", "kbd", "pci", "efi"]  # of /sys/kernel/reboot/type; arm64 has PSCI alone
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
 def test_reboot(boot, demo, deaf):
@@ -102,8 +102,9 @@ def test_reboot(boot, demo, deaf):
         apply(guest, demo)
         if deaf:
             deafen(guest)
-        way = WAYS[(2 * deaf + n) % len(WAYS)]
-        guest.check(f"echo {way} >/sys/kernel/reboot/type")
+        if PLATFORM.architecture == "x86":
+            way = WAYS[(2 * deaf + n) % len(WAYS)]
+            guest.check(f"echo {way} >/sys/kernel/reboot/type")
         guest.send("reboot -f")
         guest.wait_ready(count=n + 2)
         assert not is_patched(guest)
@@ -178,6 +179,7 @@ def test_nothing_lost(boot, demo, measured):
     measured(f"{each * cpus} pauses in {took:.1f} s, no interrupt lost")
 
 
+@pytest.mark.x86
 def test_nmi_from_outside(boot, demo):
     """An NMI that QEMU injects reaches the guest while it is patched."""
     guest = boot(cpus=2)
@@ -242,6 +244,7 @@ def test_suspend(boot, demo):
 
 # ---- IOMMU ----
 
+@pytest.mark.x86
 @pytest.mark.parametrize("device,table,cmdline", [
     ("intel-iommu", "DMAR", "intel_iommu=on iommu=force"),
     ("amd-iommu", "IVRS", "amd_iommu=on iommu=force"),

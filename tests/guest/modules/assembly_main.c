@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Functions written in assembly, to be patched: two of this module (assembly_code.S), and one of
- * vmlinux. Reading the parameter `values` calls those that return; writing 1 to `nap` has a thread
- * sleep below the other, 0 wakes it.
+ * Functions written in assembly, to be patched: two of this module (in assembly_x86.S and the
+ * like), and one of vmlinux. Reading the parameter `values` calls those that return; writing 1 to
+ * `nap` has a thread sleep below the other, 0 wakes it.
  */
 #include <linux/io.h>
 #include <linux/kthread.h>
@@ -27,7 +27,7 @@ static int values_get(char *buffer, const struct kernel_param *kp)
 {
 	u32 from[2] = {3, 4}, to[2] = {};
 
-	/* arch/x86/lib/iomap_copy_64.S: `rep movsl`, which takes any memory */
+	/* x86 has it in assembly, arm64 in C: both take any memory */
 	__iowrite32_copy((void __iomem *)to, from, 2);
 	return scnprintf(buffer, PAGE_SIZE, "twice 21 is %d, copied %u %u\n", assembly_twice(21),
 			 to[0], to[1]);

@@ -69,12 +69,17 @@ static __attribute__((noipa)) int rewritten_key_later(int n)
 	return static_call(rewritten_call)(n);
 }
 
-/* The jump takes its first instruction and a part of the second. */
+/* On x86 the jump takes its first instruction and a part of the second. */
 static __attribute__((noipa)) unsigned long rewritten_wide(void)
 {
 	unsigned long n;
 
+#ifdef CONFIG_X86_64
 	asm volatile("xor %k0, %k0\n\tadd $0x12345678, %0" : "=a"(n));
+#else
+	n = 0x12345678;
+	barrier();
+#endif
 	return n;
 }
 
