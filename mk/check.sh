@@ -142,7 +142,8 @@ account() { # name, seconds
 	fi
 }
 
-unset MAKEFLAGS MAKELEVEL MFLAGS
+# each stage has its own architecture, platform and kernel
+unset MAKEFLAGS MAKELEVEL MFLAGS GUEST SUTURE_PLATFORM
 accounts=
 for name in "$@"; do
 	part_start=$(date +%s)
