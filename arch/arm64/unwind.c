@@ -42,6 +42,9 @@ enum unwind_step arch_unwind_next(struct unwind_state *s)
 
 	if (unwind_word(s, record, &next) || unwind_word(s, record + 8, &ip))
 		return UNWIND_UNRELIABLE;
+	/* the record of zeros that ends the chain is no frame; nor is it a proof (above) */
+	if (!ip)
+		return UNWIND_UNRELIABLE;
 	s->ip = ip;
 	s->slot = record + 8;
 	s->sp = record + 16;
