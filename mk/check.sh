@@ -111,6 +111,7 @@ part() { # name
 		;;
 	arm64)
 		minutes=15
+		stage lint-arm64 'lint-cppcheck lint-tidy ARCH=arm64' -
 		stage qemu-arm64 'check-qemu-arm64 ARCH=arm64' counts
 		;;
 	long)
