@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from machine import BUILD, GUEST
+from machine import BUILD, GUEST, PLATFORM
 from patches import apply, make_patch, revert
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
@@ -14,7 +14,7 @@ TRACING = "/sys/kernel/tracing"
 FILES = {
     "/lib/modules/rewritten.ko": os.path.join(MODULES, "rewritten.ko"),
     "/lib/modules/sites.ko": os.path.join(MODULES, "sites.ko"),
-    "/bin/redirects": os.path.join(BUILD, "guest", "redirects"),
+    "/bin/redirects": os.path.join(BUILD, "guest", PLATFORM.architecture, "redirects"),
 }
 
 
