@@ -324,7 +324,7 @@ def test_wrong_image(tmp_path):
     data[middle:middle + 64] = bytes(64)
     (tmp_path / "vmlinuz").write_bytes(data)
     refused(suture(source, "--vmlinuz", str(tmp_path / "vmlinuz")),
-            "not a vmlinux or bzImage, or damaged")
+            "not a vmlinux, bzImage or arm64 Image, or damaged")
     refused(suture(source, "--vmlinuz", KERNEL, "--build-id", "00" * 20),
             "--build-id 0+: that of .* is another")
     headers = tmp_path / "headers"
