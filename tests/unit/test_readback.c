@@ -263,6 +263,51 @@ static void writes_of_the_guest_are_no_difference(void **state)
 	assert_true(told > 0);
 }
 
+/*
+ * The same at a certain moment: a CPU makes its write when the look's first walk of stage 2 begins,
+ * and the page is there again when the next walk begins.
+ */
+static struct {
+	bool (*in_range)(u64 addr);
+	u32 walks;
+	struct pt_walk leaf;
+} disturbed;
+
+static void write_from_walk(u64 pa, u32 attrs)
+{
+	struct pause p;
+
+	assert_int_equal(pause_begin(&p, BUDGET_US), 0);
+	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(pa), attrs);
+	pause_end(&p);
+}
+
+static bool in_range_disturbed(u64 addr)
+{
+	fake_stage2_format()->in_range = disturbed.in_range;
+	if (disturbed.walks++)
+		write_from_walk(disturbed.leaf.pa, disturbed.leaf.attrs);
+	else
+		write_from_walk(page_of_a, PT_READ | PT_EXEC);
+	if (disturbed.walks == 1)
+		fake_stage2_format()->in_range = in_range_disturbed;
+	return disturbed.in_range(addr);
+}
+
+static void a_write_during_a_look(void **state)
+{
+	(void)state;
+	fake_guest_stop();
+	fake_time_set(1000, 1);
+	assert_int_equal(pgtable_lookup(&stage2, IPA(page_of_a), &disturbed.leaf), 0);
+	disturbed.walks = 0;
+	disturbed.in_range = fake_stage2_format()->in_range;
+	fake_stage2_format()->in_range = in_range_disturbed;
+	assert_int_equal(look(A, NEW_A), 0);
+	assert_int_equal(disturbed.walks, 2);
+	assert_in_force();
+}
+
 /* Stage 2 does not let CPUs execute the page: the switch changes that as little as anything else.
  */
 static void what_is_wrong_after_the_switch_is_told(void **state)
@@ -330,6 +375,7 @@ int main(void)
 		PATCHED(dropped_or_elsewhere),
 		PATCHED(nobody_can_tell),
 		PATCHED(writes_of_the_guest_are_no_difference),
+		PATCHED(a_write_during_a_look),
 		TEST(what_is_wrong_after_the_switch_is_told),
 		TEST(a_look_at_512_functions),
 	};
