@@ -121,6 +121,7 @@ class Machine:
         self.process = None
         self.port = None
         self.shell_socket = None
+        self.unanswered = None  # the command whose answer is still to come
         self.qmp = None
         self.sockets = None
         os.makedirs(logs, exist_ok=True)
@@ -262,6 +263,7 @@ class Machine:
     def wait_ready(self, timeout=180, count=1):
         """Wait for the guest's user space, for the count-th boot of this machine."""
         self.wait_log(r"GUEST READY", timeout, count=count)
+        self.unanswered = None  # an earlier boot's
         if self.shell_socket is None:
             self.shell_socket = socket.socket(socket.AF_UNIX)
             self.shell_socket.connect(f"{self.sockets}/shell")
@@ -278,13 +280,20 @@ class Machine:
 
     def shell(self, command, timeout=30):
         """Run shell commands in the guest; returns a Result whatever their status is."""
-        line = base64.b64encode(command.encode()) + b"\n"
         deadline = time.monotonic() + timeout
-        self.shell_socket.settimeout(timeout)
-        self.shell_socket.sendall(line)
+        if self.unanswered:
+            # or the answers of all later commands would be those of the ones before
+            self.read_answer(self.unanswered, deadline)
+        self.unanswered = command
+        self.shell_socket.sendall(base64.b64encode(command.encode()) + b"\n")
+        with open(self.log("shell.log"), "a") as log:
+            log.write(f"$ {command}\n")
+        return self.read_answer(command, deadline)
+
+    def read_answer(self, command, deadline):
+        start = time.monotonic()
         answer = b""
         with open(self.log("shell.log"), "ab") as log:
-            log.write(f"$ {command}\n".encode())
             while not (end := re.search(rb"\n@@ (\d+)\n$", answer)):
                 left = deadline - time.monotonic()
                 try:
@@ -293,12 +302,13 @@ class Machine:
                     self.shell_socket.settimeout(left)
                     data = self.shell_socket.recv(65536)
                 except socket.timeout:
-                    self.fail(f"guest command {command!r} took over {timeout} s, so far: "
+                    self.fail(f"guest command {command!r} took over {deadline - start:.0f} s, so far: "
                               f"{answer.decode(errors='replace')!r}")
                 if not data:
                     self.fail(f"the machine ended during guest command {command!r}")
                 log.write(data)
                 answer += data
+        self.unanswered = None
         out = answer[:end.start()].decode(errors="replace")
         return Result(int(end[1]), out.removesuffix("\n"))
 
@@ -323,6 +333,7 @@ class Machine:
                     self.shell_socket.recv(65536)
             except socket.timeout:
                 if b"settled\n\n@@ 0\n" in answer:
+                    self.unanswered = None
                     return
         self.fail("the guest's shell does not answer after sleep")
 
