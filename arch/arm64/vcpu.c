@@ -8,6 +8,7 @@
 #include "core/pause.h"
 #include "el2.h"
 #include "lib/errno.h"
+#include "smccc.h"
 #include "sysreg.h"
 
 static enum exit_class handle_exit(struct cpu *c, enum exit_vector vector);
@@ -157,8 +158,7 @@ static enum exit_class wait_exit(struct cpu *c)
 
 /* ---- calls ---- */
 
-#define ISS_IMMEDIATE(esr) ((esr)&0xffff)
-#define SMCCC_UNKNOWN	   (~0ull)
+#define ISS_IMMEDIATE(esr) ((esr)&0xffff) /* others than 0 are reserved (DEN0028, 2.4) */
 
 /* ELR is behind an HVC, and at an SMC that traps (D1.3.2). */
 static enum exit_class smc_exit(struct cpu *c)
@@ -166,8 +166,8 @@ static enum exit_class smc_exit(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	vcpu_skip(c);
-	if (ISS_IMMEDIATE(v->esr))
-		v->x[0] = SMCCC_UNKNOWN; /* reserved (DEN0028, 2.4) */
+	if (ISS_IMMEDIATE(v->esr) || smccc_is_sdei(v->x[0]))
+		v->x[0] = SMCCC_UNKNOWN;
 	else if (psci_call(c))
 		return EXIT_STARTUP;
 	else
@@ -187,10 +187,11 @@ static enum exit_class hvc_exit(struct cpu *c)
 {
 	struct vcpu *v = &c->arch->vcpu;
 
-	if (ISS_IMMEDIATE(v->esr))
-		v->x[0] = SMCCC_UNKNOWN;
-	else if (psci_call(c))
+	if (!ISS_IMMEDIATE(v->esr) && psci_call(c))
 		return EXIT_STARTUP;
+	/* The agent's own numbers are none of fast calls. */
+	if (ISS_IMMEDIATE(v->esr) || smccc_function(v->x[0]))
+		v->x[0] = SMCCC_UNKNOWN;
 	else
 		v->x[0] = (u64)agent_call(c);
 	return EXIT_HYPERCALL;
