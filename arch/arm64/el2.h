@@ -106,10 +106,9 @@ void el2_init(pa_t root);
 /*
  * What of EL2 decides on the guest, and the guest's stage 2 (Linux:
  * Documentation/arch/arm64/booting.rst). On each CPU, the service CPU too: TLBs are invalidated for
- * the VMID that it has. HCR_EL2 is hcr_guest() afterwards.
+ * the VMID that it has. HCR_EL2 is the guest's afterwards.
  */
 void el2_init_cpu(void);
-u64 hcr_guest(void);
 
 /* An affinity that MPIDR_EL1 can have. */
 #define MPIDR_AFFINITY 0xff00ffffffull

@@ -84,6 +84,26 @@ static void resume_translation(void)
 	write_sysreg(ttbr1_el1, 0);
 }
 
+/*
+ * Registers of EL1 that firmware which leaves at EL2 need not have set: they would turn on what the
+ * guest does not know of. MMU and caches are not among them.
+ */
+static void reset_el1(void)
+{
+	if (id_field(ID_AA64MMFR3_EL1, 0)) /* TCRX */
+		write_sysreg(TCR2_EL1, 0);
+	if (id_field(ID_AA64MMFR3_EL1, 4)) /* SCTLRX */
+		write_sysreg(SCTLR2_EL1, 0);
+	if (id_field(id_aa64pfr1_el1, 44)) { /* GCS */
+		write_sysreg(GCSCR_EL1, 0);
+		write_sysreg(GCSCRE0_EL1, 0);
+	}
+	if (id_field(id_aa64mmfr1_el1, 16)) /* LO */
+		write_sysreg(LORC_EL1, 0);
+	write_sysreg(amair_el1, 0);
+	write_sysreg(mdscr_el1, 0);
+}
+
 #define SCTLR_KEPT (SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_I | SCTLR_WXN)
 #define CPACR_FPEN (3ull << 20)
 
@@ -92,6 +112,7 @@ void state_resume(struct cpu *c)
 	const struct native_frame *frame = native.frame;
 	struct vcpu *v = &c->arch->vcpu;
 
+	reset_el1();
 	if (native.sctlr & SCTLR_M)
 		resume_translation();
 	write_sysreg(sctlr_el1, SCTLR_EL1_RES1 | (native.sctlr & SCTLR_KEPT));
@@ -112,6 +133,7 @@ void state_reset(struct cpu *c, u64 entry, u64 context)
 {
 	struct vcpu *v = &c->arch->vcpu;
 
+	reset_el1();
 	write_sysreg(sctlr_el1, SCTLR_EL1_RES1);
 	isb();
 	memset(v, 0, sizeof(*v));

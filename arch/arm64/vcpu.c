@@ -95,7 +95,7 @@ void vcpu_inject(struct cpu *c, u64 esr, u64 far)
  */
 static void halt(struct cpu *c)
 {
-	u64 hcr = hcr_guest();
+	u64 hcr = read_sysreg(hcr_el2);
 
 	(void)c;
 	write_sysreg(hcr_el2, hcr | HCR_IMO | HCR_FMO | HCR_AMO);
