@@ -158,8 +158,9 @@ void stage2_give_back(bool always);
 
 /* ---- state.c ---- */
 
-/* On the boot CPU, on the firmware's tables: keep what the caller of arch_take_over() has. */
-void state_capture(const struct native_frame *frame);
+/* On the boot CPU, on the firmware's tables: keep what the caller of arch_take_over() has.
+ * -EOPNOTSUPP: EL1 could not go on with it. */
+int state_capture(const struct native_frame *frame);
 /* On the boot CPU, at the monitor's EL2: make it the guest's state. */
 void state_resume(struct cpu *c);
 /* That of a CPU after CPU_ON (DEN0022, 6.4.3.4): at EL1, MMU off. */

@@ -186,6 +186,11 @@ static bool in_a_half_48(u64 addr)
 	return addr >> 48 == 0 || addr >> 48 == 0xffff;
 }
 
+static bool in_a_half_52(u64 addr)
+{
+	return addr >> 52 == 0 || addr >> 52 == 0xfff;
+}
+
 /* In the kernel's mode; what tables above take away is not looked at (Linux does not use it). */
 static u32 guest_attrs(u64 entry, u32 level)
 {
@@ -202,10 +207,20 @@ static u32 guest_attrs(u64 entry, u32 level)
 
 static const struct pt_format guest_3_levels = GUEST_FORMAT("arm64, 3 levels", 39, 2, in_a_half_39);
 static const struct pt_format guest_4_levels = GUEST_FORMAT("arm64, 4 levels", 48, 3, in_a_half_48);
+static const struct pt_format guest_5_levels = GUEST_FORMAT("arm64, 5 levels", 52, 4, in_a_half_52);
 
 const struct pt_format *guest_format_of_levels(u32 levels)
 {
-	return levels == 3 ? &guest_3_levels : levels == 4 ? &guest_4_levels : NULL;
+	switch (levels) {
+	case 3:
+		return &guest_3_levels;
+	case 4:
+		return &guest_4_levels;
+	case 5:
+		return &guest_5_levels;
+	default:
+		return NULL;
+	}
 }
 
 u32 stage1_top_level(u32 bits, u32 shift)
@@ -215,7 +230,7 @@ u32 stage1_top_level(u32 bits, u32 shift)
 
 bool guest_format(struct pt_format *f, u32 bits, u32 shift)
 {
-	if ((shift != 12 && shift != 14 && shift != 16) || bits < 25 || bits > 48)
+	if ((shift != 12 && shift != 14 && shift != 16) || bits < 25 || bits > 52)
 		return false;
 	*f = guest_4_levels;
 	f->name = "arm64";
@@ -224,6 +239,19 @@ bool guest_format(struct pt_format *f, u32 bits, u32 shift)
 	f->top_level = stage1_top_level(bits, shift);
 	f->in_range = in_any_range;
 	return true;
+}
+
+#define TCR_LOW	   0xffffull /* T0SZ, IRGN0, ORGN0, SH0, TG0: at the same places */
+#define TCR_EPD1   (1ull << 23)
+#define TCR_T1SZ   (16ull << 16)
+#define TCR_TG1_4K (2ull << 30)
+
+u64 stage1_tcr_for_el1(u64 tcr)
+{
+	/* PS, TBI, HA and HD, HPD, TBID, DS */
+	return (tcr & TCR_LOW) | TCR_EPD1 | TCR_T1SZ | TCR_TG1_4K | (tcr >> 16 & 7) << 32 |
+	       (tcr >> 20 & 1) << 37 | (tcr >> 21 & 3) << 39 | (tcr >> 24 & 1) << 41 |
+	       (tcr >> 29 & 1) << 51 | (tcr >> 32 & 1) << 59;
 }
 
 u64 stage1_entry_for_el1(u64 entry, u32 level)

@@ -2,7 +2,9 @@
 /* What a CPU starts with in the guest. */
 #include "arch/memory.h"
 #include "arch/publish.h"
+#include "core/log.h"
 #include "el2.h"
+#include "lib/errno.h"
 #include "lib/string.h"
 #include "pt_format.h"
 #include "stage2/pt.h"
@@ -15,8 +17,23 @@ static struct {
 	const struct native_frame *frame;
 } native;
 
-void state_capture(const struct native_frame *frame)
+/* TG0: pages of 4, 64 or 16 KiB */
+static u32 tcr_page_shift(u64 tcr)
 {
+	static const u8 shifts[] = {12, 16, 14, 0};
+
+	return shifts[tcr >> 14 & 3];
+}
+
+static u32 tcr_bits(u64 tcr)
+{
+	return 64 - (u32)(tcr & 63);
+}
+
+int state_capture(const struct native_frame *frame)
+{
+	struct pt_format f;
+
 	native.mair = read_sysreg(mair_el2);
 	native.tcr = read_sysreg(tcr_el2);
 	native.ttbr0 = read_sysreg(ttbr0_el2);
@@ -24,6 +41,12 @@ void state_capture(const struct native_frame *frame)
 	native.vbar = read_sysreg(vbar_el2);
 	native.e2h = read_sysreg(hcr_el2) & HCR_E2H;
 	native.frame = frame;
+	if (!(native.sctlr & SCTLR_M) || native.e2h ||
+	    guest_format(&f, tcr_bits(native.tcr), tcr_page_shift(native.tcr)))
+		return 0;
+	log_error("the firmware's page tables (TCR_EL2 %#llx) are of no form that is known here",
+		  native.tcr);
+	return -EOPNOTSUPP;
 }
 
 /* ---- the firmware's tables, for EL1 ---- */
@@ -46,25 +69,7 @@ static void convert_table(const struct pt_format *f, u64 pa, u32 level)
 	}
 }
 
-#define TCR_LOW	   0xffffull /* T0SZ, IRGN0, ORGN0, SH0, TG0: at the same places */
-#define TCR_EPD1   (1ull << 23)
-#define TCR_T1SZ   (16ull << 16)
-#define TCR_TG1_4K (2ull << 30)
-
-/* TCR_EL2 (D19.2.137) as TCR_EL1 (D19.2.136), with nothing in the upper half. */
-static u64 tcr_for_el1(u64 tcr)
-{
-	return (tcr & TCR_LOW) | TCR_EPD1 | TCR_T1SZ | TCR_TG1_4K | (tcr >> 16 & 7) << 32 |
-	       (tcr >> 20 & 1) << 37 | (tcr >> 21 & 3) << 39 | (tcr >> 24 & 1) << 41;
-}
-
-/* TG0: pages of 4, 64 or 16 KiB */
-static u32 tcr_page_shift(u64 tcr)
-{
-	static const u8 shifts[] = {12, 16, 14, 0};
-
-	return shifts[tcr >> 14 & 3];
-}
+#define TCR_EPD1 (1ull << 23)
 
 /*
  * Loaders go on with the MMU as it is, and Linux from 6.3 on enters the kernel so: the firmware's
@@ -72,14 +77,13 @@ static u32 tcr_page_shift(u64 tcr)
  */
 static void resume_translation(void)
 {
-	u32 bits = 64 - (native.tcr & 63);
 	struct pt_format f;
 
-	if (!native.e2h && guest_format(&f, bits, tcr_page_shift(native.tcr)))
+	if (!native.e2h && guest_format(&f, tcr_bits(native.tcr), tcr_page_shift(native.tcr)))
 		convert_table(&f, native.ttbr0 & 0xffffffffffc0ull, f.top_level);
 	dsb_ish();
 	write_sysreg(mair_el1, native.mair);
-	write_sysreg(tcr_el1, native.e2h ? native.tcr : tcr_for_el1(native.tcr));
+	write_sysreg(tcr_el1, native.e2h ? native.tcr | TCR_EPD1 : stage1_tcr_for_el1(native.tcr));
 	write_sysreg(ttbr0_el1, native.ttbr0);
 	write_sysreg(ttbr1_el1, 0);
 }
