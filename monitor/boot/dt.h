@@ -28,7 +28,7 @@ bool dt_redistributors(const struct dt *t, struct boot_ranges *r);
 
 /* What the guest is to see otherwise. */
 struct dt_edit {
-	u64 service_hwid;	    /* has no node, nor a place in cpu-map */
+	u64 service_hwid;	    /* is the node of no CPU, and has no place in cpu-map */
 	struct boot_range memory;   /* is reserved, not to be mapped */
 	struct boot_ranges claimed; /* is in no PCI bridge's window */
 	pa_t body;		    /* of struct suture_acpi_body, for the agent */

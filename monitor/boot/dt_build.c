@@ -7,7 +7,7 @@
 #include <suture/abi.h>
 
 #define HEADER_SIZE   40u
-#define ADDED_SIZE    512u /* more than add_reserved() and add_firmware() write */
+#define ADDED_SIZE    512u /* more than add_reserved(), add_firmware() and service_name() add */
 #define PCI_SPACE(hi) ((hi) >> 24 & 3)
 #define PCI_MEMORY    2u /* and above: IEEE 1275's PCI binding, phys.hi */
 
@@ -222,6 +222,8 @@ static void copy_prop(struct build *b, u32 depth, const struct dt_prop *prop)
 
 	if (pci && !strncmp(prop->name, "iommu-map", 9))
 		return;
+	if (b->cpu && node == b->cpu && !strcmp(prop->name, "device_type"))
+		return;
 	if (!strcmp(prop->name, "status") && is_iommu(b->t, node))
 		return;
 	copy = put_prop(b, (u32)(prop->name - b->t->strings), prop->value, prop->size);
@@ -308,13 +310,23 @@ static const char *map_name(const char *name, u32 *counts, char *buf, size_t siz
 	return name;
 }
 
+/*
+ * The service CPU's node may be named by others, as that of an interrupt (interrupt-affinity), and
+ * a name that leads nowhere fails the whole device. So it stays, as a node that is no CPU.
+ */
+static const char *service_name(const char *name, char *buf, size_t size)
+{
+	format(buf, size, "suture-%s", name);
+	return buf;
+}
+
 /* Copy the node at offset `at`, under this name. Returns the offset behind it. */
 static u32 copy_node(struct build *b, u32 at, u32 depth, const char *name)
 {
 	u32 counts[ARRAY_SIZE(map_names)] = {0}, start;
 	enum dt_token token;
 	struct dt_prop prop;
-	char renamed[24];
+	char renamed[32];
 	const char *child;
 
 	if (depth > DT_DEPTH) {
@@ -334,11 +346,13 @@ static u32 copy_node(struct build *b, u32 at, u32 depth, const char *name)
 		bool mapped = token == DT_BEGIN_NODE && is_in_map(b, depth);
 		if (token == DT_PROP) {
 			copy_prop(b, depth, &prop);
-		} else if (start == b->cpu || (mapped && is_only_ours(b, start, depth + 1))) {
+		} else if (mapped && is_only_ours(b, start, depth + 1)) {
 			at = skip_node(b->t, start);
 		} else {
 			if (mapped)
 				child = map_name(child, counts, renamed, sizeof(renamed));
+			else if (start == b->cpu)
+				child = service_name(child, renamed, sizeof(renamed));
 			at = copy_node(b, start, depth + 1, child);
 		}
 	}
