@@ -81,7 +81,8 @@ static void resume_translation(void)
 
 	if (!native.e2h && guest_format(&f, tcr_bits(native.tcr), tcr_page_shift(native.tcr)))
 		convert_table(&f, native.ttbr0 & 0xffffffffffc0ull, f.top_level);
-	dsb_ish();
+	/* of cache maintenance to the point of coherency too (D7.5.9) */
+	__asm__ volatile("dsb sy" ::: "memory");
 	write_sysreg(mair_el1, native.mair);
 	write_sysreg(tcr_el1, native.e2h ? native.tcr | TCR_EPD1 : stage1_tcr_for_el1(native.tcr));
 	write_sysreg(ttbr0_el1, native.ttbr0);
