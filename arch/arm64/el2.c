@@ -2,7 +2,9 @@
 /*
  * What EL2 is set to. The monitor owns little of it: the rest is as a kernel wants it that was
  * entered at EL1 (Linux: Documentation/arch/arm64/booting.rst), so that nothing of the processor is
- * missing or traps.
+ * missing or traps. Only registers are written that Linux writes too when it starts at EL2 (and
+ * TCR2), where an ID register has them: firmware that does not know a feature has accesses to its
+ * other registers trap to EL3, and may end there.
  */
 #include "el2.h"
 #include "arch/memory.h"
@@ -72,6 +74,16 @@ void el2_init(pa_t root)
 
 /* ---- what EL1 may use ---- */
 
+#define FGT_LEVEL id_field(id_aa64mmfr0_el1, 56)
+#define HAS_SPE	  id_field(id_aa64dfr0_el1, 32)
+#define PMBIDR_P  (1ull << 4) /* the buffer belongs to a higher exception level */
+
+/* Other registers of SPE trap to EL3 where the buffer is EL3's. */
+static bool owns_spe(void)
+{
+	return HAS_SPE && !(read_sysreg(PMBIDR_EL1) & PMBIDR_P);
+}
+
 static void read_ids(struct id_regs *id)
 {
 	*id = (struct id_regs){
@@ -82,13 +94,13 @@ static void read_ids(struct id_regs *id)
 		.isar2 = read_sysreg(ID_AA64ISAR2_EL1),
 		.mmfr3 = read_sysreg(ID_AA64MMFR3_EL1),
 		.dfr0 = read_sysreg(id_aa64dfr0_el1),
-		.pmsidr = id_field(id_aa64dfr0_el1, 32) ? read_sysreg(PMSIDR_EL1) : 0,
+		.pmsidr = FGT_LEVEL >= 2 && owns_spe() ? read_sysreg(PMSIDR_EL1) : 0,
 	};
 }
 
 static void init_fine_grained_traps(const struct allowed *a)
 {
-	u32 fgt = id_field(id_aa64mmfr0_el1, 56);
+	u32 fgt = FGT_LEVEL;
 
 	if (id_field(id_aa64mmfr1_el1, 40)) /* HCX */
 		write_sysreg(HCRX_EL2, a->hcrx);
@@ -140,7 +152,6 @@ static void init_vectors(void)
 /* MDCR_EL2 (D19.3.17) */
 #define MDCR_E2PB_EL1 (3ull << 12)
 #define MDCR_E2TB_EL1 (3ull << 24)
-#define PMBIDR_P      (1ull << 4) /* the buffer belongs to a higher exception level */
 #define PMSCR_PA_PCT  (1ull << 4 | 1ull << 6)
 #define BRBCR_CC      (1ull << 3) /* cycles, and below wrong predictions, of EL1 too */
 #define BRBCR_MPRED   (1ull << 4)
@@ -152,16 +163,13 @@ static void init_debug(void)
 
 	if (pmu && pmu != 15) /* HPMN: all counters */
 		mdcr = read_sysreg(pmcr_el0) >> 11 & 31;
-	if (id_field(id_aa64dfr0_el1, 32)) { /* SPE */
+	if (HAS_SPE)
 		mdcr |= MDCR_E2PB_EL1;
-		if (!(read_sysreg(PMBIDR_EL1) & PMBIDR_P))
-			write_sysreg(PMSCR_EL2, PMSCR_PA_PCT);
-	}
+	if (owns_spe())
+		write_sysreg(PMSCR_EL2, PMSCR_PA_PCT);
 	if (id_field(id_aa64dfr0_el1, 44)) /* TRBE */
 		mdcr |= MDCR_E2TB_EL1;
 	write_sysreg(mdcr_el2, mdcr);
-	if (id_field(id_aa64dfr0_el1, 40)) /* TRF */
-		write_sysreg(TRFCR_EL2, 0);
 	if (id_field(id_aa64dfr0_el1, 52)) /* BRBE */
 		write_sysreg(BRBCR_EL2, BRBCR_CC | BRBCR_MPRED);
 }
@@ -180,11 +188,9 @@ static void init_mpam(void)
 
 static void init_timers(void)
 {
-	write_sysreg(cnthctl_el2, 3); /* EL1PCTEN, EL1PCEN (D19.7.2) */
+	write_sysreg(cnthctl_el2, 3); /* EL1PCTEN, EL1PCEN (D19.7.2); ECV 0: no CNTPOFF_EL2 */
 	write_sysreg(cntvoff_el2, 0);
 	write_sysreg(cnthp_ctl_el2, 0);
-	if (id_field(id_aa64mmfr0_el1, 60) >= 2) /* ECV */
-		write_sysreg(CNTPOFF_EL2, 0);
 }
 
 /* The GIC's system registers are the guest's, and no interrupt is a virtual one. */
@@ -220,8 +226,6 @@ void el2_init_cpu(void)
 	write_sysreg(hstr_el2, 0);
 	write_sysreg(vpidr_el2, read_sysreg(midr_el1));
 	write_sysreg(vmpidr_el2, read_sysreg(mpidr_el1));
-	if (id_field(id_aa64pfr0_el1, 28)) /* RAS */
-		write_sysreg(VDISR_EL2, 0);
 	if (id_field(id_aa64pfr1_el1, 44)) /* GCS */
 		write_sysreg(GCSCR_EL2, 0);
 	init_stage2(&allowed);

@@ -58,15 +58,12 @@ el2_mmu:
 	isb
 	msr	hcr_el2, x5
 	isb
-	/* what extends SCTLR_EL2 and TCR_EL2 may have any value on a CPU that comes up */
-	mrs	x7, S3_0_C0_C7_3	/* ID_AA64MMFR3_EL1: TCRX, SCTLRX */
+	/* what extends TCR_EL2 may have any value on a CPU that comes up */
+	mrs	x7, S3_0_C0_C7_3	/* ID_AA64MMFR3_EL1: TCRX */
 	tst	x7, #0xf
 	b.eq	1f
 	msr	S3_4_C2_C0_3, xzr	/* TCR2_EL2 */
-1:	tst	x7, #0xf0
-	b.eq	2f
-	msr	S3_4_C1_C0_3, xzr	/* SCTLR2_EL2 */
-2:	msr	mair_el2, x1
+1:	msr	mair_el2, x1
 	msr	tcr_el2, x2
 	msr	ttbr0_el2, x3
 	msr	vbar_el2, x6

@@ -97,8 +97,6 @@ static void reset_el1(void)
 {
 	if (id_field(ID_AA64MMFR3_EL1, 0)) /* TCRX */
 		write_sysreg(TCR2_EL1, 0);
-	if (id_field(ID_AA64MMFR3_EL1, 4)) /* SCTLRX */
-		write_sysreg(SCTLR2_EL1, 0);
 	if (id_field(id_aa64pfr1_el1, 44)) { /* GCS */
 		write_sysreg(GCSCR_EL1, 0);
 		write_sysreg(GCSCRE0_EL1, 0);

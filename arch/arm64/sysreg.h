@@ -31,7 +31,6 @@
 #define PMSIDR_EL1 S3_0_C9_C9_7
 
 /* EL1's */
-#define SCTLR2_EL1  S3_0_C1_C0_3
 #define TCR2_EL1    S3_0_C2_C0_3
 #define GCSCR_EL1   S3_0_C2_C5_0
 #define GCSCRE0_EL1 S3_0_C2_C5_2
@@ -61,9 +60,6 @@
 #define ICH_HCR_EL2  S3_4_C12_C11_0
 #define PMSCR_EL2    S3_4_C9_C9_0
 #define PMBIDR_EL1   S3_0_C9_C10_7
-#define TRFCR_EL2    S3_4_C1_C2_1
-#define CNTPOFF_EL2  S3_4_C14_C0_6
-#define VDISR_EL2    S3_4_C12_C1_1
 
 /* HCR_EL2 (D19.2.48) */
 #define HCR_VM	   (1ull << 0)
