@@ -39,8 +39,8 @@ size_t dt_build_size(const struct dt *t);
 
 /*
  * Build in buf the tree that the guest is to see: the firmware's, but changed as `edit` says,
- * IOMMUs disabled, and a node added by which the agent finds the monitor (suture/abi.h). Returns
- * its size; -EINVAL: the tree is malformed, or too deep.
+ * IOMMUs and SDEI disabled, and a node added by which the agent finds the monitor (suture/abi.h).
+ * Returns its size; -EINVAL: the tree is malformed, or too deep.
  */
 int dt_build(const struct dt *t, const struct dt_edit *edit, void *buf, size_t size);
 
