@@ -11,16 +11,18 @@
 
 /* ---- aborts: ISS of ESR_EL2 (D19.2.37) ---- */
 
-#define ISS_FSC(esr)	  ((u32)(esr)&0x3f)
-#define ISS_WNR		  (1ull << 6)
-#define ISS_S1PTW	  (1ull << 7)
-#define ISS_CM		  (1ull << 8)
-#define FSC_TRANSLATION	  0x04 /* to 0x07, by level; behind them faults of the access flag */
-#define FSC_PERMISSION	  0x0c /* to 0x0f */
-#define FSC_EXTERNAL	  0x10
-#define FSC_EXTERNAL_WALK 0x14 /* to 0x17 */
-#define FSC_TLB_CONFLICT  0x30
-#define FSC_EXCLUSIVE	  0x35 /* exclusive or atomic access to memory that has none */
+#define ISS_FSC(esr)	   ((u32)(esr)&0x3f)
+#define ISS_WNR		   (1ull << 6)
+#define ISS_S1PTW	   (1ull << 7)
+#define ISS_CM		   (1ull << 8)
+#define FSC_TRANSLATION	   0x04 /* to 0x07, by level; behind them faults of the access flag */
+#define FSC_PERMISSION	   0x0c /* to 0x0f */
+#define FSC_EXTERNAL	   0x10
+#define FSC_TRANSLATION_M2 0x2a /* of level -2 */
+#define FSC_TRANSLATION_M1 0x2b
+#define FSC_EXTERNAL_WALK  0x14 /* to 0x17 */
+#define FSC_TLB_CONFLICT   0x30
+#define FSC_EXCLUSIVE	   0x35 /* exclusive or atomic access to memory that has none */
 
 static inline bool abort_is_permission(u64 esr)
 {
@@ -33,10 +35,16 @@ static inline bool abort_is_walk(u64 esr)
 	return esr & ISS_S1PTW;
 }
 
-/* Do the tables of stage 2 refuse it? There are other reasons than that. */
+/*
+ * Do the tables of stage 2 refuse it? There are other reasons than that. Levels below 0 are of
+ * guests whose tables have them (FEAT_LPA2, FEAT_D128), when stage 2 refuses their walk.
+ */
 static inline bool abort_is_refusal(u64 esr)
 {
-	return ISS_FSC(esr) >= FSC_TRANSLATION && ISS_FSC(esr) < FSC_EXTERNAL;
+	u32 fsc = ISS_FSC(esr);
+
+	return (fsc >= FSC_TRANSLATION && fsc < FSC_EXTERNAL) || fsc == FSC_TRANSLATION_M1 ||
+	       fsc == FSC_TRANSLATION_M2;
 }
 
 /*

@@ -115,7 +115,7 @@ ARM64_VIRT = Qemu(
     # everything begins at EL2
     machine="virt,virtualization=on,gic-version=3",
     # without VHE; neoverse-n1 has it
-    cpu=lambda kernel: "max",
+    cpu=lambda kernel: "cortex-a72",
     firmware="/usr/share/AAVMF/AAVMF_CODE.fd",
     variables="/usr/share/AAVMF/AAVMF_VARS.fd",
     loader="/EFI/BOOT/BOOTAA64.EFI",

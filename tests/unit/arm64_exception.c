@@ -25,6 +25,9 @@ static void what_an_abort_asked_for(void **state)
 		/* a walk of a store's, of a fetch's; it sets the access flag */
 		{DABT | 0xc6, PT_READ},
 		{IABT | 0x87, PT_READ},
+		/* the root of five levels (FEAT_LPA2) */
+		{IABT | 0xab, PT_READ},
+		{DABT | 0xeb, PT_READ},
 		{DABT | 0x8f, PT_WRITE},
 		{IABT | 0x8f, PT_WRITE},
 		/* DC CVAU, with stage 2 taken away; DC IVAC on a page that is read-only */
