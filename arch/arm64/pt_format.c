@@ -186,11 +186,6 @@ static bool in_a_half_48(u64 addr)
 	return addr >> 48 == 0 || addr >> 48 == 0xffff;
 }
 
-static bool in_a_half_52(u64 addr)
-{
-	return addr >> 52 == 0 || addr >> 52 == 0xfff;
-}
-
 /* In the kernel's mode; what tables above take away is not looked at (Linux does not use it). */
 static u32 guest_attrs(u64 entry, u32 level)
 {
@@ -207,20 +202,10 @@ static u32 guest_attrs(u64 entry, u32 level)
 
 static const struct pt_format guest_3_levels = GUEST_FORMAT("arm64, 3 levels", 39, 2, in_a_half_39);
 static const struct pt_format guest_4_levels = GUEST_FORMAT("arm64, 4 levels", 48, 3, in_a_half_48);
-static const struct pt_format guest_5_levels = GUEST_FORMAT("arm64, 5 levels", 52, 4, in_a_half_52);
 
 const struct pt_format *guest_format_of_levels(u32 levels)
 {
-	switch (levels) {
-	case 3:
-		return &guest_3_levels;
-	case 4:
-		return &guest_4_levels;
-	case 5:
-		return &guest_5_levels;
-	default:
-		return NULL;
-	}
+	return levels == 3 ? &guest_3_levels : levels == 4 ? &guest_4_levels : NULL;
 }
 
 u32 stage1_top_level(u32 bits, u32 shift)
@@ -230,7 +215,7 @@ u32 stage1_top_level(u32 bits, u32 shift)
 
 bool guest_format(struct pt_format *f, u32 bits, u32 shift)
 {
-	if ((shift != 12 && shift != 14 && shift != 16) || bits < 25 || bits > 52)
+	if ((shift != 12 && shift != 14 && shift != 16) || bits < 25 || bits > 48)
 		return false;
 	*f = guest_4_levels;
 	f->name = "arm64";
@@ -241,22 +226,31 @@ bool guest_format(struct pt_format *f, u32 bits, u32 shift)
 	return true;
 }
 
-#define TCR_LOW	   0xffffull /* T0SZ, IRGN0, ORGN0, SH0, TG0: at the same places */
-#define TCR_EPD1   (1ull << 23)
-#define TCR_T1SZ   (16ull << 16)
-#define TCR_TG1_4K (2ull << 30)
-
-u64 stage1_tcr_for_el1(u64 tcr)
-{
-	/* PS, TBI, HA and HD, HPD, TBID, DS */
-	return (tcr & TCR_LOW) | TCR_EPD1 | TCR_T1SZ | TCR_TG1_4K | (tcr >> 16 & 7) << 32 |
-	       (tcr >> 20 & 1) << 37 | (tcr >> 21 & 3) << 39 | (tcr >> 24 & 1) << 41 |
-	       (tcr >> 29 & 1) << 51 | (tcr >> 32 & 1) << 59;
-}
-
 u64 stage1_entry_for_el1(u64 entry, u32 level)
 {
 	if (!is_leaf(entry, level))
 		return entry | (entry & TABLE_XN ? TABLE_PXN : 0);
 	return (entry & ~(PTE_AP1 | PTE_PXN)) | (entry & PTE_XN ? PTE_PXN : 0);
+}
+
+/* Those of TCR_EL2; T0SZ, IRGN0, ORGN0, SH0 and TG0 are at the same places in TCR_EL1. */
+#define TCR_LOW	   0xffffull
+#define TCR_DS	   (1ull << 32)
+#define TCR_EPD1   (1ull << 23)
+#define TCR_T1SZ   (16ull << 16)
+#define TCR_TG1_4K (2ull << 30)
+
+bool stage1_tcr_is_known(u64 tcr)
+{
+	u32 bits = 64 - (u32)(tcr & 63);
+
+	return !(tcr & TCR_DS) && (tcr >> 14 & 3) != 3 && bits >= 25 && bits <= 48;
+}
+
+u64 stage1_tcr_for_el1(u64 tcr)
+{
+	/* PS, TBI, HA and HD, HPD, TBID */
+	return (tcr & TCR_LOW) | TCR_EPD1 | TCR_T1SZ | TCR_TG1_4K | (tcr >> 16 & 7) << 32 |
+	       (tcr >> 20 & 1) << 37 | (tcr >> 21 & 3) << 39 | (tcr >> 24 & 1) << 41 |
+	       (tcr >> 29 & 1) << 51;
 }

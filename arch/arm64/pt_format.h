@@ -39,14 +39,13 @@ static inline u64 stage2_restore(u64 entry)
 /* The monitor's own: stage 1 of EL2, 48 bits (TCR_EL2.T0SZ 16). */
 void monitor_format(struct pt_format *f, u32 (*memory_type)(u64 pa, u64 *end));
 
-/* arch_guest_format(): pages of 4 KiB, addresses of 39 bits (3 levels), 48 (4) or 52 (5). */
+/* arch_guest_format(): pages of 4 KiB, addresses of 39 bits (3 levels) or 48 (4). */
 const struct pt_format *guest_format_of_levels(u32 levels);
 
 /*
  * Stage 1 of EL1, which is only read, as TCR_EL1.TxSZ and TGx have it: `bits` of input, pages of 1
  * << shift bytes. Its in_range() is always true: who walks cuts addresses to `bits`. False: there
- * is no such format. With and without TCR_EL1.DS (FEAT_LPA2): addresses above 48 bits, which alone
- * have another form with it, are none that stage 2 maps.
+ * is no such format.
  */
 bool guest_format(struct pt_format *f, u32 bits, u32 shift);
 
@@ -56,7 +55,11 @@ bool guest_format(struct pt_format *f, u32 bits, u32 shift);
  */
 u64 stage1_entry_for_el1(u64 entry, u32 level);
 
-/* TCR_EL2 with E2H 0 (D19.2.137) as TCR_EL1 (D19.2.136), with nothing in the upper half. */
+/*
+ * The firmware's TCR_EL2 (E2H 0, D19.2.137): are the tables of a form that is known here? And as
+ * TCR_EL1 (D19.2.136), with nothing in the upper half.
+ */
+bool stage1_tcr_is_known(u64 tcr);
 u64 stage1_tcr_for_el1(u64 tcr);
 
 /* Levels below the top one, for so many bits of input. */

@@ -17,23 +17,8 @@ static struct {
 	const struct native_frame *frame;
 } native;
 
-/* TG0: pages of 4, 64 or 16 KiB */
-static u32 tcr_page_shift(u64 tcr)
-{
-	static const u8 shifts[] = {12, 16, 14, 0};
-
-	return shifts[tcr >> 14 & 3];
-}
-
-static u32 tcr_bits(u64 tcr)
-{
-	return 64 - (u32)(tcr & 63);
-}
-
 int state_capture(const struct native_frame *frame)
 {
-	struct pt_format f;
-
 	native.mair = read_sysreg(mair_el2);
 	native.tcr = read_sysreg(tcr_el2);
 	native.ttbr0 = read_sysreg(ttbr0_el2);
@@ -41,8 +26,7 @@ int state_capture(const struct native_frame *frame)
 	native.vbar = read_sysreg(vbar_el2);
 	native.e2h = read_sysreg(hcr_el2) & HCR_E2H;
 	native.frame = frame;
-	if (!(native.sctlr & SCTLR_M) || native.e2h ||
-	    guest_format(&f, tcr_bits(native.tcr), tcr_page_shift(native.tcr)))
+	if (!(native.sctlr & SCTLR_M) || native.e2h || stage1_tcr_is_known(native.tcr))
 		return 0;
 	log_error("the firmware's page tables (TCR_EL2 %#llx) are of no form that is known here",
 		  native.tcr);
@@ -71,15 +55,24 @@ static void convert_table(const struct pt_format *f, u64 pa, u32 level)
 
 #define TCR_EPD1 (1ull << 23)
 
+/* TG0: pages of 4, 64 or 16 KiB */
+static u32 tcr_page_shift(u64 tcr)
+{
+	static const u8 shifts[] = {12, 16, 14, 0};
+
+	return shifts[tcr >> 14 & 3];
+}
+
 /*
  * Loaders go on with the MMU as it is, and Linux from 6.3 on enters the kernel so: the firmware's
  * tables stay in use. They are memory of boot services, which is nobody's now.
  */
 static void resume_translation(void)
 {
+	u32 bits = 64 - (native.tcr & 63);
 	struct pt_format f;
 
-	if (!native.e2h && guest_format(&f, tcr_bits(native.tcr), tcr_page_shift(native.tcr)))
+	if (!native.e2h && guest_format(&f, bits, tcr_page_shift(native.tcr)))
 		convert_table(&f, native.ttbr0 & 0xffffffffffc0ull, f.top_level);
 	/* of cache maintenance to the point of coherency too (D7.5.9) */
 	__asm__ volatile("dsb sy" ::: "memory");

@@ -18,7 +18,8 @@
 	})
 #define write_sysreg(name, value)                                                                  \
 	__asm__ volatile("msr " SYSREG_EXPANDED(name) ", %0" ::"r"((u64)(value)) : "memory")
-#define isb() __asm__ volatile("isb" ::: "memory")
+#define isb()	  __asm__ volatile("isb" ::: "memory")
+#define dsb_ish() __asm__ volatile("dsb ish" ::: "memory")
 
 /* A field of four bits of an ID register. */
 #define id_field(name, shift) ((u32)(read_sysreg(name) >> (shift)) & 15)

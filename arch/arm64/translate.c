@@ -11,6 +11,8 @@
 #include "stage2/pt.h"
 #include "sysreg.h"
 
+#define TCR_DS (1ull << 59) /* FEAT_LPA2: entries of another form */
+
 /* One half of the address space, as TCR_EL1 has it (D19.2.136). */
 struct half {
 	u64 root;
@@ -57,7 +59,7 @@ int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 		*ipa = IPA(va);
 		return 0;
 	}
-	if (half.off || !guest_format(&f, half.bits, half.page_shift))
+	if (half.off || (tcr & TCR_DS) || !guest_format(&f, half.bits, half.page_shift))
 		return -EFAULT;
 	/* From the input size to bit 54 an address has copies of bit 55; above it there may be a
 	 * tag. */

@@ -186,8 +186,8 @@ static void guests_have_three_granules(void **state)
 {
 	static const struct {
 		u32 bits, shift, top;
-	} want[] = {{48, 12, 3}, {39, 12, 2}, {36, 14, 1}, {47, 14, 2}, {48, 14, 3}, {42, 16, 1},
-		    {48, 16, 2}, {25, 12, 1}, {52, 12, 4}, {52, 14, 3}, {52, 16, 2}};
+	} want[] = {{48, 12, 3}, {39, 12, 2}, {36, 14, 1}, {47, 14, 2},
+		    {48, 14, 3}, {42, 16, 1}, {48, 16, 2}, {25, 12, 1}};
 	struct pt_format f;
 
 	(void)state;
@@ -196,17 +196,14 @@ static void guests_have_three_granules(void **state)
 		assert_int_equal(f.top_level, want[i].top);
 		assert_true(pt_entries(&f, f.top_level) <= 1u << (want[i].shift - 3));
 	}
-	assert_false(guest_format(&f, 56, 12));
+	assert_false(guest_format(&f, 52, 12));
 	assert_false(guest_format(&f, 48, 0));
 	assert_non_null(guest_format_of_levels(3));
 	assert_non_null(guest_format_of_levels(4));
 	assert_null(guest_format_of_levels(2));
-	assert_non_null(guest_format_of_levels(5));
-	assert_null(guest_format_of_levels(6));
+	assert_null(guest_format_of_levels(5));
 	assert_true(guest_format_of_levels(4)->in_range(0xffff800008000000));
 	assert_false(guest_format_of_levels(4)->in_range(0xfffe800008000000));
-	assert_true(guest_format_of_levels(5)->in_range(0xfff0800008000000));
-	assert_false(guest_format_of_levels(5)->in_range(0xffe0800008000000));
 	/* 2 MiB with the contiguous bit, nT and PXN */
 	assert_true(f.addr(0x0030000040210f01, 1) == 0x40200000);
 	assert_int_equal(f.attrs(0x0030000040200f81, 1), PT_READ);
@@ -220,24 +217,26 @@ static void tables_of_el2_for_el1(void **state)
 	/* code: at EL1 it can be executed, for EL0 cannot write it */
 	assert_true(stage1_entry_for_el1(0x743ull, 0) == 0x703ull);
 	assert_true(stage1_entry_for_el1(0x1003ull | 1ull << 60, 2) == (0x1003ull | 3ull << 59));
-	/* AAVMF's: 48 bits, write-back, inner shareable, 4 KiB, PS of 44 bits */
-	assert_true(stage1_tcr_for_el1(0x80843510) ==
-		    (0x3510 | 4ull << 32 | 2ull << 30 | 1 << 23 | 16 << 16));
-	/* 52 bits (DS), TBI with TBID, HA and HD, HPD */
-	assert_true(stage1_tcr_for_el1(0x1a1f6350c) ==
-		    (0x350c | 6ull << 32 | 2ull << 30 | 1 << 23 | 16 << 16 | 1ull << 37 |
-		     3ull << 39 | 1ull << 41 | 1ull << 51 | 1ull << 59));
 }
 
-/* Five levels, of which the guest's entries are: (DDI 0487, D8.2.5: from level -1). */
-static void addresses_of_52_bits(void **state)
+static void tcr_of_el2_for_el1(void **state)
 {
-	const struct pt_format *f = guest_format_of_levels(5);
-
 	(void)state;
-	assert_int_equal(pt_entries(f, 4), 16);
-	assert_int_equal(pt_index(f, 0xfff8000000000000, 4), 8);
-	assert_int_equal(pt_index(f, 0xfff0800008000000, 3), 0x100);
+	/* 48 bits, write-back, inner shareable, 4 KiB, PS of 44 bits */
+	assert_true(stage1_tcr_is_known(0x80843510));
+	assert_true(stage1_tcr_for_el1(0x80843510) ==
+		    (0x3510 | 4ull << 32 | 2ull << 30 | 1 << 23 | 16 << 16));
+	/* TBI with TBID, HA and HD, HPD */
+	assert_true(stage1_tcr_for_el1(0xa1f63510) ==
+		    (0x3510 | 6ull << 32 | 2ull << 30 | 1 << 23 | 16 << 16 | 1ull << 37 |
+		     3ull << 39 | 1ull << 41 | 1ull << 51));
+	/* 64 KiB, 16 KiB, none; 52 bits, with FEAT_LPA2 or without; 24 bits */
+	assert_true(stage1_tcr_is_known(0x80847510));
+	assert_true(stage1_tcr_is_known(0x8084b510));
+	assert_false(stage1_tcr_is_known(0x8084f510));
+	assert_false(stage1_tcr_is_known(0x18084350c));
+	assert_false(stage1_tcr_is_known(0x8084750c));
+	assert_false(stage1_tcr_is_known(0x80843528));
 }
 
 int main(void)
@@ -251,7 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(a_split_of_what_is_taken_away, setup),
 		cmocka_unit_test_setup(guests_have_three_granules, setup),
 		cmocka_unit_test_setup(tables_of_el2_for_el1, setup),
-		cmocka_unit_test_setup(addresses_of_52_bits, setup),
+		cmocka_unit_test_setup(tcr_of_el2_for_el1, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
