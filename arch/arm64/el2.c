@@ -2,12 +2,15 @@
 /*
  * What EL2 is set to. The monitor owns little of it: the rest is as a kernel wants it that was
  * entered at EL1 (Linux: Documentation/arch/arm64/booting.rst), so that nothing of the processor is
- * missing or traps.
+ * missing or traps. Only registers are written that Linux writes too when it starts at EL2 (and
+ * TCR2), where an ID register has them: firmware that does not know a feature has accesses to its
+ * other registers trap to EL3, and may end there.
  */
 #include "el2.h"
 #include "arch/memory.h"
 #include "arch/pagetable.h"
 #include "arch/publish.h"
+#include "features.h"
 #include "gic.h"
 #include "pt_format.h"
 #include "stage2/pgtable.h"
@@ -69,139 +72,54 @@ void el2_init(pa_t root)
 	clean(&el2_config, sizeof(el2_config));
 }
 
-/* ---- features ---- */
-
-/* Pointer authentication, in any of its forms (D19.2.61, .62). */
-static bool has_pauth(void)
-{
-	u64 isar1 = read_sysreg(id_aa64isar1_el1);
-
-	return (isar1 & (0xffull << 4)) || (isar1 & (0xffull << 24)) ||
-	       id_field(ID_AA64ISAR2_EL1, 12);
-}
-
-u64 hcr_guest(void)
-{
-	u64 hcr = HCR_VM | HCR_RW | HCR_TSC | HCR_TWI;
-
-	if (has_pauth())
-		hcr |= HCR_APK | HCR_API;
-	if (id_field(id_aa64pfr1_el1, 8) >= 2) /* MTE */
-		hcr |= HCR_ATA;
-	if (id_field(id_aa64pfr0_el1, 28) >= 2) /* RAS: fault injection registers */
-		hcr |= HCR_FIEN;
-	if (id_field(id_aa64pfr0_el1, 56) >= 2) /* CSV2: SCXTNUM_ELx */
-		hcr |= HCR_ENSCXT;
-	return hcr;
-}
-
 /* ---- what EL1 may use ---- */
 
-/*
- * Bits that must be 1 for what a feature brings not to trap, where that feature is: in the
- * registers of FEAT_FGT and FEAT_HCX most bits are 0 for that, and those of younger features 1.
- */
-struct feature_bits {
-	u64 (*id)(void);
-	u32 shift, least;
-	u64 bits;
-};
+#define FGT_LEVEL id_field(id_aa64mmfr0_el1, 56)
+#define HAS_SPE	  id_field(id_aa64dfr0_el1, 32)
+#define PMBIDR_P  (1ull << 4) /* the buffer belongs to a higher exception level */
 
-static u64 isar1(void)
+/* Other registers of SPE trap to EL3 where the buffer is EL3's. */
+static bool owns_spe(void)
 {
-	return read_sysreg(id_aa64isar1_el1);
+	return HAS_SPE && !(read_sysreg(PMBIDR_EL1) & PMBIDR_P);
 }
 
-static u64 isar2(void)
+static void read_ids(struct id_regs *id)
 {
-	return read_sysreg(ID_AA64ISAR2_EL1);
+	*id = (struct id_regs){
+		.pfr0 = read_sysreg(id_aa64pfr0_el1),
+		.pfr1 = read_sysreg(id_aa64pfr1_el1),
+		.pfr2 = read_sysreg(ID_AA64PFR2_EL1),
+		.isar1 = read_sysreg(id_aa64isar1_el1),
+		.isar2 = read_sysreg(ID_AA64ISAR2_EL1),
+		.mmfr3 = read_sysreg(ID_AA64MMFR3_EL1),
+		.dfr0 = read_sysreg(id_aa64dfr0_el1),
+		.pmsidr = FGT_LEVEL >= 2 && owns_spe() ? read_sysreg(PMSIDR_EL1) : 0,
+	};
 }
 
-static u64 pfr1(void)
+static void init_fine_grained_traps(const struct allowed *a)
 {
-	return read_sysreg(id_aa64pfr1_el1);
-}
-
-static u64 pfr2(void)
-{
-	return read_sysreg(ID_AA64PFR2_EL1);
-}
-
-static u64 dfr0(void)
-{
-	return read_sysreg(id_aa64dfr0_el1);
-}
-
-static u64 mmfr3(void)
-{
-	return read_sysreg(ID_AA64MMFR3_EL1);
-}
-
-static u64 bits_of(const struct feature_bits *table, u32 count)
-{
-	u64 bits = 0;
-
-	for (u32 i = 0; i < count; i++)
-		if ((table[i].id() >> table[i].shift & 15) >= table[i].least)
-			bits |= table[i].bits;
-	return bits;
-}
-
-/* HCRX_EL2 (D19.2.49) */
-static const struct feature_bits hcrx_bits[] = {
-	{isar1, 60, 1, 1 << 1},	   /* LS64: EnALS */
-	{isar1, 60, 2, 1 << 2},	   /* LS64_V: EnASR */
-	{isar1, 60, 3, 1 << 0},	   /* LS64_ACCDATA: EnAS0 */
-	{isar2, 16, 1, 1 << 11},   /* MOPS: MSCEn */
-	{mmfr3, 0, 1, 1 << 14},	   /* TCRX: TCR2En */
-	{mmfr3, 4, 1, 1 << 15},	   /* SCTLRX: SCTLR2En */
-	{mmfr3, 32, 1, 1 << 17},   /* D128: D128En */
-	{pfr1, 44, 1, 1 << 22},	   /* GCS: GCSEn */
-	{pfr2, 32, 1, 1ull << 23}, /* FPMR: EnFPM */
-};
-
-/* HFGRTR_EL2 and HFGWTR_EL2 (D19.2.44, .45) */
-static const struct feature_bits hfgxtr_bits[] = {
-	{isar1, 60, 3, 1ull << 50},		 /* nACCDATA_EL1 */
-	{pfr1, 44, 1, 3ull << 52},		 /* nGCS_EL0, nGCS_EL1 */
-	{pfr1, 24, 1, 3ull << 54},		 /* SME: nSMPRI_EL1, nTPIDR2_EL0 */
-	{pfr1, 48, 1, 1ull << 56},		 /* THE: nRCWMASK_EL1 */
-	{mmfr3, 8, 1, 3ull << 57},		 /* S1PIE: nPIRE0_EL1, nPIR_EL1 */
-	{mmfr3, 16, 1, 3ull << 59},		 /* S1POE: nPOR_EL0, nPOR_EL1 */
-	{mmfr3, 20, 1, 1ull << 61},		 /* S2POE: nS2POR_EL1 */
-	{mmfr3, 24, 1, 1ull << 62 | 1ull << 63}, /* AIE: nMAIR2_EL1, nAMAIR2_EL1 */
-};
-
-/* HFGITR_EL2 (D19.2.43) */
-static const struct feature_bits hfgitr_bits[] = {
-	{dfr0, 52, 1, 3ull << 55}, /* BRBE: nBRBINJ, nBRBIALL */
-	{pfr1, 44, 1, 7ull << 57}, /* GCS: nGCSPUSHM_EL1, nGCSSTR_EL1, nGCSEPP */
-};
-
-/* HDFGRTR_EL2 and HDFGWTR_EL2 (D19.2.40, .41); nBRBIDR is in the first alone */
-static const struct feature_bits hdfgxtr_bits[] = {
-	{dfr0, 52, 1, 3ull << 60}, /* BRBE: nBRBCTL, nBRBDATA */
-	{dfr0, 32, 3, 1ull << 62}, /* SPEv1p2: nPMSNEVFR_EL1 */
-};
-
-#define BITS_OF(table) bits_of(table, ARRAY_SIZE(table))
-#define NBRBIDR	       (1ull << 59)
-
-static void init_fine_grained_traps(void)
-{
-	u64 hdfg = BITS_OF(hdfgxtr_bits);
+	u32 fgt = FGT_LEVEL;
 
 	if (id_field(id_aa64mmfr1_el1, 40)) /* HCX */
-		write_sysreg(HCRX_EL2, BITS_OF(hcrx_bits));
-	if (!id_field(id_aa64mmfr0_el1, 56)) /* FGT */
+		write_sysreg(HCRX_EL2, a->hcrx);
+	if (!fgt)
 		return;
-	write_sysreg(HFGRTR_EL2, BITS_OF(hfgxtr_bits));
-	write_sysreg(HFGWTR_EL2, BITS_OF(hfgxtr_bits));
-	write_sysreg(HFGITR_EL2, BITS_OF(hfgitr_bits));
-	write_sysreg(HDFGRTR_EL2, hdfg | (hdfg & 1ull << 60 ? NBRBIDR : 0));
-	write_sysreg(HDFGWTR_EL2, hdfg);
+	write_sysreg(HFGRTR_EL2, a->hfgxtr);
+	write_sysreg(HFGWTR_EL2, a->hfgxtr);
+	write_sysreg(HFGITR_EL2, a->hfgitr);
+	write_sysreg(HDFGRTR_EL2, a->hdfgrtr);
+	write_sysreg(HDFGWTR_EL2, a->hdfgwtr);
 	if (id_field(id_aa64pfr0_el1, 44)) /* AMU */
 		write_sysreg(HAFGRTR_EL2, 0);
+	if (fgt < 2)
+		return;
+	write_sysreg(HFGRTR2_EL2, a->hfgxtr2);
+	write_sysreg(HFGWTR2_EL2, a->hfgxtr2);
+	write_sysreg(HFGITR2_EL2, 0);
+	write_sysreg(HDFGRTR2_EL2, a->hdfgxtr2);
+	write_sysreg(HDFGWTR2_EL2, a->hdfgxtr2);
 }
 
 /* CPTR_EL2 with E2H 0 (D19.2.32): nothing traps that the processor has. */
@@ -234,8 +152,9 @@ static void init_vectors(void)
 /* MDCR_EL2 (D19.3.17) */
 #define MDCR_E2PB_EL1 (3ull << 12)
 #define MDCR_E2TB_EL1 (3ull << 24)
-#define PMBIDR_P      (1ull << 4) /* the buffer belongs to a higher exception level */
 #define PMSCR_PA_PCT  (1ull << 4 | 1ull << 6)
+#define BRBCR_CC      (1ull << 3) /* cycles, and below wrong predictions, of EL1 too */
+#define BRBCR_MPRED   (1ull << 4)
 
 static void init_debug(void)
 {
@@ -244,36 +163,34 @@ static void init_debug(void)
 
 	if (pmu && pmu != 15) /* HPMN: all counters */
 		mdcr = read_sysreg(pmcr_el0) >> 11 & 31;
-	if (id_field(id_aa64dfr0_el1, 32)) { /* SPE */
+	if (HAS_SPE)
 		mdcr |= MDCR_E2PB_EL1;
-		if (!(read_sysreg(PMBIDR_EL1) & PMBIDR_P))
-			write_sysreg(PMSCR_EL2, PMSCR_PA_PCT);
-	}
+	if (owns_spe())
+		write_sysreg(PMSCR_EL2, PMSCR_PA_PCT);
 	if (id_field(id_aa64dfr0_el1, 44)) /* TRBE */
 		mdcr |= MDCR_E2TB_EL1;
 	write_sysreg(mdcr_el2, mdcr);
-	if (id_field(id_aa64dfr0_el1, 40)) /* TRF */
-		write_sysreg(TRFCR_EL2, 0);
+	if (id_field(id_aa64dfr0_el1, 52)) /* BRBE */
+		write_sysreg(BRBCR_EL2, BRBCR_CC | BRBCR_MPRED);
 }
 
 #define MPAMIDR_HAS_HCR (1ull << 17)
+#define MPAM2_ENMPAMSM	(1ull << 50) /* SME: MPAMSM_EL1 */
 
 static void init_mpam(void)
 {
 	if (!id_field(id_aa64pfr0_el1, 40) && !id_field(id_aa64pfr1_el1, 16))
 		return;
-	write_sysreg(MPAM2_EL2, 0);
+	write_sysreg(MPAM2_EL2, id_field(id_aa64pfr1_el1, 24) ? MPAM2_ENMPAMSM : 0);
 	if (read_sysreg(MPAMIDR_EL1) & MPAMIDR_HAS_HCR)
 		write_sysreg(MPAMHCR_EL2, 0);
 }
 
 static void init_timers(void)
 {
-	write_sysreg(cnthctl_el2, 3); /* EL1PCTEN, EL1PCEN (D19.7.2) */
+	write_sysreg(cnthctl_el2, 3); /* EL1PCTEN, EL1PCEN (D19.7.2); ECV 0: no CNTPOFF_EL2 */
 	write_sysreg(cntvoff_el2, 0);
 	write_sysreg(cnthp_ctl_el2, 0);
-	if (id_field(id_aa64mmfr0_el1, 60) >= 2) /* ECV */
-		write_sysreg(CNTPOFF_EL2, 0);
 }
 
 /* The GIC's system registers are the guest's, and no interrupt is a virtual one. */
@@ -283,19 +200,24 @@ static void init_gic(void)
 	write_sysreg(ICH_HCR_EL2, 0);
 }
 
-static void init_stage2(void)
+static void init_stage2(const struct allowed *a)
 {
 	write_sysreg(vtcr_el2, stage2_vtcr(stage2.format, parange()));
 	write_sysreg(vttbr_el2, stage2.root.v | VMID << 48);
 	isb();
-	write_sysreg(hcr_el2, hcr_guest());
+	write_sysreg(hcr_el2, HCR_VM | HCR_SWIO | HCR_RW | HCR_TSC | HCR_TWI | a->hcr);
 	isb();
 	__asm__ volatile("tlbi vmalls12e1; ic iallu; dsb nsh; isb" ::: "memory");
 }
 
 void el2_init_cpu(void)
 {
-	init_fine_grained_traps();
+	struct id_regs id;
+	struct allowed allowed;
+
+	read_ids(&id);
+	features_allow(&id, &allowed);
+	init_fine_grained_traps(&allowed);
 	init_vectors();
 	init_debug();
 	init_mpam();
@@ -304,9 +226,9 @@ void el2_init_cpu(void)
 	write_sysreg(hstr_el2, 0);
 	write_sysreg(vpidr_el2, read_sysreg(midr_el1));
 	write_sysreg(vmpidr_el2, read_sysreg(mpidr_el1));
-	if (id_field(id_aa64pfr0_el1, 28)) /* RAS */
-		write_sysreg(VDISR_EL2, 0);
-	init_stage2();
+	if (id_field(id_aa64pfr1_el1, 44)) /* GCS */
+		write_sysreg(GCSCR_EL2, 0);
+	init_stage2(&allowed);
 }
 
 /* ---- the contract's formats ---- */

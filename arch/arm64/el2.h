@@ -39,6 +39,7 @@ struct step {
 	bool active;
 	u64 spsr, mdscr; /* as they were */
 	u64 elr;	 /* of the instruction */
+	bool os_lock;
 };
 
 struct arch_cpu {
@@ -105,10 +106,9 @@ void el2_init(pa_t root);
 /*
  * What of EL2 decides on the guest, and the guest's stage 2 (Linux:
  * Documentation/arch/arm64/booting.rst). On each CPU, the service CPU too: TLBs are invalidated for
- * the VMID that it has. HCR_EL2 is hcr_guest() afterwards.
+ * the VMID that it has. HCR_EL2 is the guest's afterwards.
  */
 void el2_init_cpu(void);
-u64 hcr_guest(void);
 
 /* An affinity that MPIDR_EL1 can have. */
 #define MPIDR_AFFINITY 0xff00ffffffull
@@ -152,14 +152,15 @@ void vcpu_step_done(struct cpu *c);
 
 /* ---- kick.c ---- */
 
-/* Give stage 2 back if it was taken away and no pause is under way; `always`: in any case, for the
- * caller has stopped the guest. Any CPU. */
+/* Give stage 2 back if it was taken away, and no pause is under way or it is that of this CPU's
+ * step; `always`: in any case, for the caller has stopped the guest. Any CPU. */
 void stage2_give_back(bool always);
 
 /* ---- state.c ---- */
 
-/* On the boot CPU, on the firmware's tables: keep what the caller of arch_take_over() has. */
-void state_capture(const struct native_frame *frame);
+/* On the boot CPU, on the firmware's tables: keep what the caller of arch_take_over() has.
+ * -EOPNOTSUPP: EL1 could not go on with it. */
+int state_capture(const struct native_frame *frame);
 /* On the boot CPU, at the monitor's EL2: make it the guest's state. */
 void state_resume(struct cpu *c);
 /* That of a CPU after CPU_ON (DEN0022, 6.4.3.4): at EL1, MMU off. */

@@ -58,7 +58,12 @@ el2_mmu:
 	isb
 	msr	hcr_el2, x5
 	isb
-	msr	mair_el2, x1
+	/* what extends TCR_EL2 may have any value on a CPU that comes up */
+	mrs	x7, S3_0_C0_C7_3	/* ID_AA64MMFR3_EL1: TCRX */
+	tst	x7, #0xf
+	b.eq	1f
+	msr	S3_4_C2_C0_3, xzr	/* TCR2_EL2 */
+1:	msr	mair_el2, x1
 	msr	tcr_el2, x2
 	msr	ttbr0_el2, x3
 	msr	vbar_el2, x6

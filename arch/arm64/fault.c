@@ -6,18 +6,12 @@
 #include "arch/upcalls.h"
 #include "core/log.h"
 #include "el2.h"
+#include "exception.h"
 #include "gic.h"
 #include "stage2/pgtable.h"
 #include "sysreg.h"
 
-/* ISS of aborts (D19.2.37) */
-#define ISS_FSC(esr)	  ((esr)&0x3f)
-#define ISS_WNR		  (1ull << 6)
-#define ISS_S1PTW	  (1ull << 7)
-#define FSC_PERMISSION	  0x0c /* to 0x0f, by level */
-#define FSC_EXTERNAL	  0x10
-#define FSC_EXTERNAL_WALK 0x14
-#define HPFAR_FIPA(v)	  ((v) >> 4 & 0xffffffffffull)
+#define HPFAR_FIPA(v) ((v) >> 4 & 0xffffffffffull)
 
 struct stage2_abort {
 	ipa_t ipa;
@@ -27,11 +21,6 @@ struct stage2_abort {
 
 /* ---- what it was ---- */
 
-static bool is_permission(u64 esr)
-{
-	return (ISS_FSC(esr) & ~3ull) == FSC_PERMISSION;
-}
-
 /*
  * HPFAR_EL2 need not be valid after a permission fault, but of a walk (D19.2.61): then the guest's
  * own tables tell. False: they do not any more.
@@ -40,28 +29,16 @@ static bool find_ipa(struct cpu *c, struct stage2_abort *abort)
 {
 	const struct vcpu *v = &c->arch->vcpu;
 
-	if (is_permission(v->esr) && !abort->walk)
+	if (abort_is_permission(v->esr) && !abort->walk)
 		return !arch_vcpu_translate(c, v->far, &abort->ipa);
 	abort->ipa = IPA(HPFAR_FIPA(v->hpfar) << PAGE_SHIFT | (v->far & ~PAGE_MASK));
 	return true;
 }
 
-/* A walk reads, or writes when it sets a flag in an entry; what it was for does not count. */
-static u32 needs(const struct vcpu *v)
-{
-	if (v->esr & ISS_S1PTW)
-		return v->esr & ISS_WNR && ESR_EC(v->esr) == EC_DABT_LOWER && is_permission(v->esr)
-			       ? PT_WRITE
-			       : PT_READ;
-	if (ESR_EC(v->esr) == EC_IABT_LOWER)
-		return PT_EXEC;
-	return v->esr & ISS_WNR ? PT_WRITE : PT_READ;
-}
-
 /* ---- accesses that cannot be carried out ---- */
 
 /* A synchronous external abort, as of an address that nothing answers at (D19.2.37). */
-static void inject_abort(struct cpu *c, const struct stage2_abort *abort)
+static void inject_abort(struct cpu *c, u32 fsc)
 {
 	struct vcpu *v = &c->arch->vcpu;
 	u64 ec = ESR_EC(v->esr);
@@ -71,7 +48,7 @@ static void inject_abort(struct cpu *c, const struct stage2_abort *abort)
 	if (!arch_vcpu_user(c))
 		ec++; /* the same exception level: EC_IABT, EC_DABT */
 	vcpu_inject(c,
-		    ec << 26 | ESR_IL | (abort->walk ? FSC_EXTERNAL_WALK + 3 : FSC_EXTERNAL) |
+		    ec << 26 | ESR_IL | fsc |
 			    (ESR_EC(v->esr) == EC_DABT_LOWER ? v->esr & ISS_WNR : 0),
 		    v->far);
 }
@@ -85,7 +62,7 @@ static void refuse(struct cpu *c, const struct stage2_abort *abort)
 		    : abort->need == PT_EXEC ? "instruction fetch"
 					     : "access",
 		    abort->ipa.v, c->arch->vcpu.elr);
-	inject_abort(c, abort);
+	inject_abort(c, abort->walk ? FSC_EXTERNAL_WALK + 3 : FSC_EXTERNAL);
 }
 
 /* Nothing to write to. */
@@ -97,17 +74,37 @@ static void skip_write(struct cpu *c, const struct stage2_abort *abort)
 		vcpu_skip(c);
 }
 
+/*
+ * The tables are not the reason. More than one entry of a TLB matched: by what the guest changed in
+ * its own tables, and whether that counts as stage 2's is up to the processor; all are made anew.
+ * Else the memory has not answered, or has no exclusive accesses.
+ */
+static enum exit_class other_abort(struct cpu *c)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+
+	if (ISS_FSC(v->esr) == FSC_TLB_CONFLICT) {
+		__asm__ volatile("tlbi vmalls12e1; dsb nsh; isb" ::: "memory");
+		return EXIT_STAGE2_FAULT;
+	}
+	log_limited(LOG_ACCESS, LOG_ERROR,
+		    "guest CPU %u: abort with esr %#llx, address %#llx, at %#llx", c->id, v->esr,
+		    v->far, v->elr);
+	inject_abort(c, ISS_FSC(v->esr) == FSC_EXCLUSIVE ? FSC_EXCLUSIVE : FSC_EXTERNAL);
+	return EXIT_STAGE2_FAULT;
+}
+
 /* ---- steps ---- */
 
-#define MDCR_TDE  (1ull << 8) /* debug exceptions come to EL2 (D19.3.17) */
-#define MDSCR_SS  (1ull << 0)
-#define MDSCR_MDE (1ull << 15) /* breakpoints and watchpoints */
-#define STEP_SPSR (PSTATE_DAIF | PSTATE_SS)
+#define MDCR_TDE     (1ull << 8) /* debug exceptions come to EL2 (D19.3.17) */
+#define MDSCR_SS     (1ull << 0)
+#define MDSCR_MDE    (1ull << 15) /* breakpoints and watchpoints */
+#define OSLSR_LOCKED (1ull << 1)
 
 /*
  * Software step (D2.12): one instruction is executed, and a debug exception taken to EL2 before the
  * next one. Interrupts are masked meanwhile. The guest's CPUs are stopped, so stage 2 can be given
- * back.
+ * back. There are no debug exceptions while the guest has the OS Lock (OSLAR_EL1): it is opened.
  */
 static void step_begin(struct cpu *c)
 {
@@ -115,11 +112,19 @@ static void step_begin(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	stage2_give_back(true);
-	*s = (struct step){true, v->spsr, read_sysreg(mdscr_el1), v->elr};
+	*s = (struct step){
+		.active = true,
+		.spsr = v->spsr,
+		.mdscr = read_sysreg(mdscr_el1),
+		.elr = v->elr,
+		.os_lock = read_sysreg(oslsr_el1) & OSLSR_LOCKED,
+	};
+	if (s->os_lock)
+		write_sysreg(oslar_el1, 0);
 	write_sysreg(mdcr_el2, read_sysreg(mdcr_el2) | MDCR_TDE);
 	write_sysreg(mdscr_el1, (s->mdscr & ~MDSCR_MDE) | MDSCR_SS);
 	isb();
-	v->spsr |= STEP_SPSR;
+	v->spsr |= PSTATE_STEP;
 }
 
 /* An exception of the instruction's own has been taken to EL1: what was masked is in its SPSR_EL1.
@@ -133,17 +138,18 @@ void vcpu_step_done(struct cpu *c)
 {
 	struct step *s = &c->arch->step;
 	struct vcpu *v = &c->arch->vcpu;
-	u64 own = s->spsr & STEP_SPSR;
 
 	if (!s->active)
 		return;
 	if (took_exception(s, v)) {
-		write_sysreg(spsr_el1, (read_sysreg(spsr_el1) & ~STEP_SPSR) | own);
+		write_sysreg(spsr_el1, pstate_stepped(read_sysreg(spsr_el1), s->spsr, false));
 		v->spsr &= ~PSTATE_SS;
 	} else {
-		v->spsr = (v->spsr & ~STEP_SPSR) | own;
+		v->spsr = pstate_stepped(v->spsr, s->spsr, v->elr != s->elr);
 	}
 	write_sysreg(mdscr_el1, s->mdscr);
+	if (s->os_lock)
+		write_sysreg(oslar_el1, 1);
 	write_sysreg(mdcr_el2, read_sysreg(mdcr_el2) & ~MDCR_TDE);
 	isb();
 	s->active = false;
@@ -190,10 +196,12 @@ static enum exit_class kicked(struct cpu *c)
 enum exit_class vcpu_stage2_fault(struct cpu *c)
 {
 	struct stage2_abort abort = {
-		.need = needs(&c->arch->vcpu),
-		.walk = c->arch->vcpu.esr & ISS_S1PTW,
+		.need = abort_need(c->arch->vcpu.esr),
+		.walk = abort_is_walk(c->arch->vcpu.esr),
 	};
 
+	if (!abort_is_refusal(c->arch->vcpu.esr))
+		return other_abort(c);
 	if (!find_ipa(c, &abort) || is_permitted(&abort))
 		return kicked(c);
 	if (abort.need == PT_WRITE && gic_filters(abort.ipa)) {

@@ -76,11 +76,18 @@ void gic_init_cpu(void)
 
 void gic_init_service(void)
 {
-
 	gic_init_cpu();
 	write_icc(ICC_IGRPEN1_EL1, 0);
 	if (*reg_at(GICR_TYPER) & TYPER_DPGS)
 		*reg_at(GICR_CTLR) |= CTLR_NO_1_OF_N;
+}
+
+bool gic_delivers(void)
+{
+	u64 enabled;
+
+	__asm__ volatile("mrs %0, " ICC_IGRPEN1_EL1 : "=r"(enabled));
+	return enabled & 1;
 }
 
 void gic_send(u64 hwid, u32 intid)

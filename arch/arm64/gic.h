@@ -40,6 +40,10 @@ void gic_init_cpu(void);
  */
 void gic_init_service(void);
 
+/* Can an interrupt of group 1 come to this CPU, and end its WFI (ICC_IGRPEN1_EL1)? On it, at EL2.
+ */
+bool gic_delivers(void);
+
 /* Send SGI `intid` (0 to 15) of group 1 to the CPU with this hardware ID (12.2.19). Any CPU, at
  * EL2. */
 void gic_send(u64 hwid, u32 intid);

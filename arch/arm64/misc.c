@@ -105,7 +105,8 @@ int arch_random(void *buf, size_t len)
 		size_t n = MIN(len, sizeof(u64));
 		u64 v;
 
-		if (own ? !rndr(&v) : !expand(&v))
+		/* RNDR may have no number for long: the seed is as good. */
+		if (!(own && rndr(&v)) && !expand(&v))
 			return -EIO;
 		memcpy(at, &v, n);
 		at += n;

@@ -17,10 +17,11 @@
 #include "lib/string.h"
 #include "psci_host.h"
 #include "service.h"
+#include "smccc.h"
 #include "sysreg.h"
 
 /* Functions (5.1); those with addresses in 64-bit form as well. */
-#define FN64		    0x40000000u
+#define FN64		    SMCCC_64
 #define FN_CPU_SUSPEND	    0x84000001u
 #define FN_CPU_OFF	    0x84000002u
 #define FN_CPU_ON	    0x84000003u
@@ -33,7 +34,6 @@
 #define FN_SYSTEM_SUSPEND   0x8400000eu
 #define FN_SET_SUSPEND_MODE 0x8400000fu
 #define FN_SYSTEM_RESET2    0x84000012u
-#define FN_PSCI_LAST	    0x8400001fu /* of the range (DEN0028, table 6-2) */
 
 #define AFFINITY_OFF   1 /* AFFINITY_INFO's answer */
 #define LEAVE_LIMIT_US 2000000
@@ -202,7 +202,9 @@ static bool powers_down(u32 power_state)
 /*
  * The CPU waits in the monitor, and is held there by pauses as in WFI: a power-down would take
  * EL2's registers, and its stack would still be the one that it suspended on. It wakes as from a
- * power-down if it asked for one.
+ * power-down if it asked for one. A kernel that is alone with the GIC (GICD_CTLR.DS: Linux) closes
+ * the CPU's interface first, since its redistributor wakes the CPU then; WFI would not end, so the
+ * CPU wakes at once.
  */
 static void cpu_suspend(struct cpu *c, u32 power_state, u64 entry, u64 context)
 {
@@ -213,7 +215,8 @@ static void cpu_suspend(struct cpu *c, u32 power_state, u64 entry, u64 context)
 		*result = (u64)INVALID_ADDRESS;
 		return;
 	}
-	vcpu_wait(c);
+	if (gic_delivers())
+		vcpu_wait(c);
 	if (down)
 		state_reset(c, entry, context);
 	else
@@ -247,11 +250,11 @@ static void end_system(struct cpu *c, const char *what)
 bool psci_call(struct cpu *c)
 {
 	u64 *x = c->arch->vcpu.x;
-	u32 fn = (u32)x[0] & ~FN64;
+	u32 fn = smccc_function(x[0]);
 	/* 32-bit calls have 32-bit arguments (DEN0028, 2.7) */
 	u64 mask = x[0] & FN64 ? ~0ull : 0xffffffffull;
 
-	if (fn < 0x84000000u || fn > FN_PSCI_LAST)
+	if (!smccc_is_psci(x[0]))
 		return false;
 	/* Every kernel asks for its version first, before it uses memory that it has not been
 	 * given. */

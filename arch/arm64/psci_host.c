@@ -48,6 +48,8 @@ s64 psci_cpu_on(u64 hwid, u64 entry, u64 context)
 {
 	struct smc call = {{PSCI_CPU_ON, hwid, entry, context}};
 
+	/* What the CPU is to find is stored before it runs: a call of the firmware is no access. */
+	__asm__ volatile("dsb ishst" ::: "memory");
 	smc_call(&call);
 	return (s32)call.x[0];
 }

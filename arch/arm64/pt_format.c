@@ -232,3 +232,25 @@ u64 stage1_entry_for_el1(u64 entry, u32 level)
 		return entry | (entry & TABLE_XN ? TABLE_PXN : 0);
 	return (entry & ~(PTE_AP1 | PTE_PXN)) | (entry & PTE_XN ? PTE_PXN : 0);
 }
+
+/* Those of TCR_EL2; T0SZ, IRGN0, ORGN0, SH0 and TG0 are at the same places in TCR_EL1. */
+#define TCR_LOW	   0xffffull
+#define TCR_DS	   (1ull << 32)
+#define TCR_EPD1   (1ull << 23)
+#define TCR_T1SZ   (16ull << 16)
+#define TCR_TG1_4K (2ull << 30)
+
+bool stage1_tcr_is_known(u64 tcr)
+{
+	u32 bits = 64 - (u32)(tcr & 63);
+
+	return !(tcr & TCR_DS) && (tcr >> 14 & 3) != 3 && bits >= 25 && bits <= 48;
+}
+
+u64 stage1_tcr_for_el1(u64 tcr)
+{
+	/* PS, TBI, HA and HD, HPD, TBID */
+	return (tcr & TCR_LOW) | TCR_EPD1 | TCR_T1SZ | TCR_TG1_4K | (tcr >> 16 & 7) << 32 |
+	       (tcr >> 20 & 1) << 37 | (tcr >> 21 & 3) << 39 | (tcr >> 24 & 1) << 41 |
+	       (tcr >> 29 & 1) << 51;
+}

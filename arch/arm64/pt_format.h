@@ -55,6 +55,13 @@ bool guest_format(struct pt_format *f, u32 bits, u32 shift);
  */
 u64 stage1_entry_for_el1(u64 entry, u32 level);
 
+/*
+ * The firmware's TCR_EL2 (E2H 0, D19.2.137): are the tables of a form that is known here? And as
+ * TCR_EL1 (D19.2.136), with nothing in the upper half.
+ */
+bool stage1_tcr_is_known(u64 tcr);
+u64 stage1_tcr_for_el1(u64 tcr);
+
 /* Levels below the top one, for so many bits of input. */
 u32 stage1_top_level(u32 bits, u32 shift);
 

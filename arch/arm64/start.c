@@ -128,10 +128,11 @@ static void boot_cpu_main(struct cpu *c)
 /* Called by entry.S, on the firmware's tables and stack, interrupts off. */
 int take_over(struct boot_info *bi, const struct native_frame *frame)
 {
-	int err = start_before_guest(bi);
+	int err = state_capture(frame);
 
+	if (!err)
+		err = start_before_guest(bi);
 	if (err)
 		return err;
-	state_capture(frame);
 	el2_enter(cpus[0].arch, boot_cpu_main);
 }

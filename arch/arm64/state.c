@@ -2,7 +2,9 @@
 /* What a CPU starts with in the guest. */
 #include "arch/memory.h"
 #include "arch/publish.h"
+#include "core/log.h"
 #include "el2.h"
+#include "lib/errno.h"
 #include "lib/string.h"
 #include "pt_format.h"
 #include "stage2/pt.h"
@@ -15,7 +17,7 @@ static struct {
 	const struct native_frame *frame;
 } native;
 
-void state_capture(const struct native_frame *frame)
+int state_capture(const struct native_frame *frame)
 {
 	native.mair = read_sysreg(mair_el2);
 	native.tcr = read_sysreg(tcr_el2);
@@ -24,6 +26,11 @@ void state_capture(const struct native_frame *frame)
 	native.vbar = read_sysreg(vbar_el2);
 	native.e2h = read_sysreg(hcr_el2) & HCR_E2H;
 	native.frame = frame;
+	if (!(native.sctlr & SCTLR_M) || native.e2h || stage1_tcr_is_known(native.tcr))
+		return 0;
+	log_error("the firmware's page tables (TCR_EL2 %#llx) are of no form that is known here",
+		  native.tcr);
+	return -EOPNOTSUPP;
 }
 
 /* ---- the firmware's tables, for EL1 ---- */
@@ -46,17 +53,7 @@ static void convert_table(const struct pt_format *f, u64 pa, u32 level)
 	}
 }
 
-#define TCR_LOW	   0xffffull /* T0SZ, IRGN0, ORGN0, SH0, TG0: at the same places */
-#define TCR_EPD1   (1ull << 23)
-#define TCR_T1SZ   (16ull << 16)
-#define TCR_TG1_4K (2ull << 30)
-
-/* TCR_EL2 (D19.2.137) as TCR_EL1 (D19.2.136), with nothing in the upper half. */
-static u64 tcr_for_el1(u64 tcr)
-{
-	return (tcr & TCR_LOW) | TCR_EPD1 | TCR_T1SZ | TCR_TG1_4K | (tcr >> 16 & 7) << 32 |
-	       (tcr >> 20 & 1) << 37 | (tcr >> 21 & 3) << 39 | (tcr >> 24 & 1) << 41;
-}
+#define TCR_EPD1 (1ull << 23)
 
 /* TG0: pages of 4, 64 or 16 KiB */
 static u32 tcr_page_shift(u64 tcr)
@@ -77,11 +74,30 @@ static void resume_translation(void)
 
 	if (!native.e2h && guest_format(&f, bits, tcr_page_shift(native.tcr)))
 		convert_table(&f, native.ttbr0 & 0xffffffffffc0ull, f.top_level);
-	dsb_ish();
+	/* of cache maintenance to the point of coherency too (D7.5.9) */
+	__asm__ volatile("dsb sy" ::: "memory");
 	write_sysreg(mair_el1, native.mair);
-	write_sysreg(tcr_el1, native.e2h ? native.tcr : tcr_for_el1(native.tcr));
+	write_sysreg(tcr_el1, native.e2h ? native.tcr | TCR_EPD1 : stage1_tcr_for_el1(native.tcr));
 	write_sysreg(ttbr0_el1, native.ttbr0);
 	write_sysreg(ttbr1_el1, 0);
+}
+
+/*
+ * Registers of EL1 that firmware which leaves at EL2 need not have set: they would turn on what the
+ * guest does not know of. MMU and caches are not among them.
+ */
+static void reset_el1(void)
+{
+	if (id_field(ID_AA64MMFR3_EL1, 0)) /* TCRX */
+		write_sysreg(TCR2_EL1, 0);
+	if (id_field(id_aa64pfr1_el1, 44)) { /* GCS */
+		write_sysreg(GCSCR_EL1, 0);
+		write_sysreg(GCSCRE0_EL1, 0);
+	}
+	if (id_field(id_aa64mmfr1_el1, 16)) /* LO */
+		write_sysreg(LORC_EL1, 0);
+	write_sysreg(amair_el1, 0);
+	write_sysreg(mdscr_el1, 0);
 }
 
 #define SCTLR_KEPT (SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_I | SCTLR_WXN)
@@ -92,6 +108,7 @@ void state_resume(struct cpu *c)
 	const struct native_frame *frame = native.frame;
 	struct vcpu *v = &c->arch->vcpu;
 
+	reset_el1();
 	if (native.sctlr & SCTLR_M)
 		resume_translation();
 	write_sysreg(sctlr_el1, SCTLR_EL1_RES1 | (native.sctlr & SCTLR_KEPT));
@@ -112,6 +129,7 @@ void state_reset(struct cpu *c, u64 entry, u64 context)
 {
 	struct vcpu *v = &c->arch->vcpu;
 
+	reset_el1();
 	write_sysreg(sctlr_el1, SCTLR_EL1_RES1);
 	isb();
 	memset(v, 0, sizeof(*v));

@@ -29,29 +29,42 @@
 #define ID_AA64SMFR0_EL1 S3_0_C0_C4_5
 #define ID_AA64PFR2_EL1	 S3_0_C0_C4_2
 
+#define PMSIDR_EL1 S3_0_C9_C9_7
+
+/* EL1's */
+#define TCR2_EL1    S3_0_C2_C0_3
+#define GCSCR_EL1   S3_0_C2_C5_0
+#define GCSCRE0_EL1 S3_0_C2_C5_2
+#define LORC_EL1    S3_0_C10_C4_3
+
 /* EL2's */
-#define HCRX_EL2    S3_4_C1_C2_2
-#define ZCR_EL2	    S3_4_C1_C2_0
-#define SMCR_EL2    S3_4_C1_C2_6
-#define HFGRTR_EL2  S3_4_C1_C1_4
-#define HFGWTR_EL2  S3_4_C1_C1_5
-#define HFGITR_EL2  S3_4_C1_C1_6
-#define HDFGRTR_EL2 S3_4_C3_C1_4
-#define HDFGWTR_EL2 S3_4_C3_C1_5
-#define HAFGRTR_EL2 S3_4_C3_C1_6
-#define MPAM2_EL2   S3_4_C10_C5_0
-#define MPAMHCR_EL2 S3_4_C10_C4_0
-#define MPAMIDR_EL1 S3_0_C10_C4_4
-#define ICC_SRE_EL2 S3_4_C12_C9_5
-#define ICH_HCR_EL2 S3_4_C12_C11_0
-#define PMSCR_EL2   S3_4_C9_C9_0
-#define PMBIDR_EL1  S3_0_C9_C10_7
-#define TRFCR_EL2   S3_4_C1_C2_1
-#define CNTPOFF_EL2 S3_4_C14_C0_6
-#define VDISR_EL2   S3_4_C12_C1_1
+#define HCRX_EL2     S3_4_C1_C2_2
+#define ZCR_EL2	     S3_4_C1_C2_0
+#define SMCR_EL2     S3_4_C1_C2_6
+#define HFGRTR_EL2   S3_4_C1_C1_4
+#define HFGWTR_EL2   S3_4_C1_C1_5
+#define HFGITR_EL2   S3_4_C1_C1_6
+#define HDFGRTR_EL2  S3_4_C3_C1_4
+#define HDFGWTR_EL2  S3_4_C3_C1_5
+#define HAFGRTR_EL2  S3_4_C3_C1_6
+#define HFGRTR2_EL2  S3_4_C3_C1_2
+#define HFGWTR2_EL2  S3_4_C3_C1_3
+#define HFGITR2_EL2  S3_4_C3_C1_7
+#define HDFGRTR2_EL2 S3_4_C3_C1_0
+#define HDFGWTR2_EL2 S3_4_C3_C1_1
+#define BRBCR_EL2    S2_4_C9_C0_0
+#define GCSCR_EL2    S3_4_C2_C5_0
+#define MPAM2_EL2    S3_4_C10_C5_0
+#define MPAMHCR_EL2  S3_4_C10_C4_0
+#define MPAMIDR_EL1  S3_0_C10_C4_4
+#define ICC_SRE_EL2  S3_4_C12_C9_5
+#define ICH_HCR_EL2  S3_4_C12_C11_0
+#define PMSCR_EL2    S3_4_C9_C9_0
+#define PMBIDR_EL1   S3_0_C9_C10_7
 
 /* HCR_EL2 (D19.2.48) */
 #define HCR_VM	   (1ull << 0)
+#define HCR_SWIO   (1ull << 1) /* DC ISW cleans as well: what it hits may be the monitor's */
 #define HCR_FMO	   (1ull << 3)
 #define HCR_IMO	   (1ull << 4)
 #define HCR_AMO	   (1ull << 5)

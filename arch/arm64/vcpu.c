@@ -7,7 +7,9 @@
 #include "core/log.h"
 #include "core/pause.h"
 #include "el2.h"
+#include "exception.h"
 #include "lib/errno.h"
+#include "smccc.h"
 #include "sysreg.h"
 
 static enum exit_class handle_exit(struct cpu *c, enum exit_vector vector);
@@ -64,39 +66,19 @@ void vcpu_skip(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	v->elr += v->esr & ESR_IL ? 4 : 2;
+	v->spsr = pstate_behind(v->spsr);
 }
 
-/* Vectors by where the exception comes from (D1.3.1.3). */
-static u64 vector_offset(u64 spsr)
-{
-	if (spsr & PSTATE_A32)
-		return 0x600;
-	if (PSTATE_EL(spsr) == 0)
-		return 0x400;
-	return spsr & 1 ? 0x200 : 0;
-}
-
-/* PSTATE that survives an exception to EL1 (D1.3.3): flags, PAN, UAO, DIT; SSBS comes from
- * SCTLR_EL1. */
-#define PSTATE_KEPT (0xfull << 28 | 1ull << 24 | PSTATE_PAN)
-#define PSTATE_SSBS (1ull << 12)
-#define PSTATE_TCO  (1ull << 25)
-#define SCTLR_DSSBS (1ull << 44)
-#define HAS_PAN	    id_field(id_aa64mmfr1_el1, 20)
-#define HAS_MTE	    id_field(id_aa64pfr1_el1, 8)
+#define HAS_PAN id_field(id_aa64mmfr1_el1, 20)
+#define HAS_MTE id_field(id_aa64pfr1_el1, 8)
+#define HAS_NMI id_field(id_aa64pfr1_el1, 36)
 
 void vcpu_inject(struct cpu *c, u64 esr, u64 far)
 {
 	struct vcpu *v = &c->arch->vcpu;
-	u64 sctlr = read_sysreg(sctlr_el1),
-	    pstate = (v->spsr & PSTATE_KEPT) | PSTATE_EL1H | PSTATE_DAIF;
+	struct pstate_features has = {HAS_PAN, HAS_MTE, HAS_NMI};
+	u64 pstate = pstate_of_entry(v->spsr, read_sysreg(sctlr_el1), has);
 
-	if (HAS_PAN && !(sctlr & SCTLR_SPAN))
-		pstate |= PSTATE_PAN;
-	if (sctlr & SCTLR_DSSBS)
-		pstate |= PSTATE_SSBS;
-	if (HAS_MTE)
-		pstate |= PSTATE_TCO;
 	write_sysreg(spsr_el1, v->spsr);
 	write_sysreg(elr_el1, v->elr);
 	write_sysreg(esr_el1, esr);
@@ -113,7 +95,7 @@ void vcpu_inject(struct cpu *c, u64 esr, u64 far)
  */
 static void halt(struct cpu *c)
 {
-	u64 hcr = hcr_guest();
+	u64 hcr = read_sysreg(hcr_el2);
 
 	(void)c;
 	write_sysreg(hcr_el2, hcr | HCR_IMO | HCR_FMO | HCR_AMO);
@@ -157,8 +139,7 @@ static enum exit_class wait_exit(struct cpu *c)
 
 /* ---- calls ---- */
 
-#define ISS_IMMEDIATE(esr) ((esr)&0xffff)
-#define SMCCC_UNKNOWN	   (~0ull)
+#define ISS_IMMEDIATE(esr) ((esr)&0xffff) /* others than 0 are reserved (DEN0028, 2.4) */
 
 /* ELR is behind an HVC, and at an SMC that traps (D1.3.2). */
 static enum exit_class smc_exit(struct cpu *c)
@@ -166,8 +147,8 @@ static enum exit_class smc_exit(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	vcpu_skip(c);
-	if (ISS_IMMEDIATE(v->esr))
-		v->x[0] = SMCCC_UNKNOWN; /* reserved (DEN0028, 2.4) */
+	if (ISS_IMMEDIATE(v->esr) || smccc_is_sdei(v->x[0]))
+		v->x[0] = SMCCC_UNKNOWN;
 	else if (psci_call(c))
 		return EXIT_STARTUP;
 	else
@@ -187,10 +168,11 @@ static enum exit_class hvc_exit(struct cpu *c)
 {
 	struct vcpu *v = &c->arch->vcpu;
 
-	if (ISS_IMMEDIATE(v->esr))
-		v->x[0] = SMCCC_UNKNOWN;
-	else if (psci_call(c))
+	if (!ISS_IMMEDIATE(v->esr) && psci_call(c))
 		return EXIT_STARTUP;
+	/* The agent's own numbers are none of fast calls. */
+	if (ISS_IMMEDIATE(v->esr) || smccc_function(v->x[0]))
+		v->x[0] = SMCCC_UNKNOWN;
 	else
 		v->x[0] = (u64)agent_call(c);
 	return EXIT_HYPERCALL;

@@ -42,8 +42,9 @@ size_t acpi_build_size(const struct acpi_rsdp *rsdp);
 
 /*
  * Build in buf the tables that the guest is to see: the firmware's, but changed as `edit` says, no
- * DMAR and IVRS, no SMMU, no sleep state S3, and the table SUTR added. buf must be zeroed, and
- * acpi_cpus() must have found a CPU. The new RSDP is at its start; *suture is the table SUTR in it.
+ * DMAR, IVRS and SDEI, no SMMU, no sleep state S3, and the table SUTR added. buf must be zeroed,
+ * and acpi_cpus() must have found a CPU. The new RSDP is at its start; *suture is the table SUTR in
+ * it.
  */
 void acpi_build(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit, void *buf,
 		struct acpi_suture **suture);

@@ -110,10 +110,13 @@ static void edit_aml(struct acpi_header *aml, const struct acpi_header *madt,
 	acpi_seal(aml);
 }
 
-/* A guest that turns an IOMMU on would cut off the monitor's NIC. */
+/*
+ * A guest that turns an IOMMU on would cut off the monitor's NIC. Firmware delivers what SDEI is
+ * for to the monitor's exception level (arm64), so there is none.
+ */
 static bool is_hidden(const struct acpi_header *t)
 {
-	return acpi_is(t, "DMAR") || acpi_is(t, "IVRS");
+	return acpi_is(t, "DMAR") || acpi_is(t, "IVRS") || acpi_is(t, "SDEI");
 }
 
 static bool is_changed(const struct acpi_header *t)

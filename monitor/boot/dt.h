@@ -28,7 +28,7 @@ bool dt_redistributors(const struct dt *t, struct boot_ranges *r);
 
 /* What the guest is to see otherwise. */
 struct dt_edit {
-	u64 service_hwid;	    /* has no node, nor a place in cpu-map */
+	u64 service_hwid;	    /* is the node of no CPU, and has no place in cpu-map */
 	struct boot_range memory;   /* is reserved, not to be mapped */
 	struct boot_ranges claimed; /* is in no PCI bridge's window */
 	pa_t body;		    /* of struct suture_acpi_body, for the agent */
@@ -39,8 +39,8 @@ size_t dt_build_size(const struct dt *t);
 
 /*
  * Build in buf the tree that the guest is to see: the firmware's, but changed as `edit` says,
- * IOMMUs disabled, and a node added by which the agent finds the monitor (suture/abi.h). Returns
- * its size; -EINVAL: the tree is malformed, or too deep.
+ * IOMMUs and SDEI disabled, and a node added by which the agent finds the monitor (suture/abi.h).
+ * Returns its size; -EINVAL: the tree is malformed, or too deep.
  */
 int dt_build(const struct dt *t, const struct dt_edit *edit, void *buf, size_t size);
 

@@ -7,7 +7,7 @@
 #include <suture/abi.h>
 
 #define HEADER_SIZE   40u
-#define ADDED_SIZE    512u /* more than add_reserved() and add_firmware() write */
+#define ADDED_SIZE    512u /* more than add_reserved(), add_firmware() and other_name() add */
 #define PCI_SPACE(hi) ((hi) >> 24 & 3)
 #define PCI_MEMORY    2u /* and above: IEEE 1275's PCI binding, phys.hi */
 
@@ -15,7 +15,8 @@
 static const char own_names[] = "#address-cells\0#size-cells\0ranges\0reg\0no-map\0compatible\0"
 				"status\0suture,body";
 
-static const char *const iommus[] = {"arm,smmu-v3", "arm,mmu-500", "arm,smmu-v2", "arm,smmu-v1"};
+static const char *const disabled[] = {"arm,smmu-v3", "arm,mmu-500", "arm,smmu-v2", "arm,smmu-v1",
+				       "arm,sdei-1.0"};
 
 /* What cpu-map has, numbered from 0 without a gap. */
 static const char *const map_names[] = {"socket", "cluster", "core", "thread"};
@@ -187,10 +188,10 @@ static bool is_in_map(const struct build *b, u32 depth)
 	return depth >= 3 && dt_named(name_of(b, 2), "cpus") && dt_named(name_of(b, 3), "cpu-map");
 }
 
-static bool is_iommu(const struct dt *t, u32 node)
+static bool is_disabled(const struct dt *t, u32 node)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(iommus); i++)
-		if (dt_prop_has(t, node, "compatible", iommus[i]))
+	for (u32 i = 0; i < ARRAY_SIZE(disabled); i++)
+		if (dt_prop_has(t, node, "compatible", disabled[i]))
 			return true;
 	return false;
 }
@@ -220,9 +221,9 @@ static void copy_prop(struct build *b, u32 depth, const struct dt_prop *prop)
 	bool pci = dt_prop_has(b->t, node, "device_type", "pci");
 	u8 *copy;
 
-	if (pci && !strncmp(prop->name, "iommu-map", 9))
-		return;
-	if (!strcmp(prop->name, "status") && is_iommu(b->t, node))
+	if ((pci && !strncmp(prop->name, "iommu-map", 9)) ||
+	    (b->cpu && node == b->cpu && !strcmp(prop->name, "device_type")) ||
+	    (!strcmp(prop->name, "status") && is_disabled(b->t, node)))
 		return;
 	copy = put_prop(b, (u32)(prop->name - b->t->strings), prop->value, prop->size);
 	if (pci && depth > 1 && !strcmp(prop->name, "ranges"))
@@ -308,13 +309,20 @@ static const char *map_name(const char *name, u32 *counts, char *buf, size_t siz
 	return name;
 }
 
+/* Of a CPU that is none any more. Others may name it (interrupt-affinity), and fail without it. */
+static const char *other_name(const char *name, char *buf, size_t size)
+{
+	format(buf, size, "suture-%s", name);
+	return buf;
+}
+
 /* Copy the node at offset `at`, under this name. Returns the offset behind it. */
 static u32 copy_node(struct build *b, u32 at, u32 depth, const char *name)
 {
 	u32 counts[ARRAY_SIZE(map_names)] = {0}, start;
 	enum dt_token token;
 	struct dt_prop prop;
-	char renamed[24];
+	char renamed[32];
 	const char *child;
 
 	if (depth > DT_DEPTH) {
@@ -323,7 +331,7 @@ static u32 copy_node(struct build *b, u32 at, u32 depth, const char *name)
 	}
 	b->path[depth] = at;
 	begin_node(b, name);
-	if (is_iommu(b->t, at))
+	if (is_disabled(b->t, at))
 		add_string(b, "status", "disabled");
 	dt_next(b->t, &at, &child, &prop);
 	for (start = at; (token = dt_next(b->t, &at, &child, &prop)) != DT_END_NODE; start = at) {
@@ -334,11 +342,13 @@ static u32 copy_node(struct build *b, u32 at, u32 depth, const char *name)
 		bool mapped = token == DT_BEGIN_NODE && is_in_map(b, depth);
 		if (token == DT_PROP) {
 			copy_prop(b, depth, &prop);
-		} else if (start == b->cpu || (mapped && is_only_ours(b, start, depth + 1))) {
+		} else if (mapped && is_only_ours(b, start, depth + 1)) {
 			at = skip_node(b->t, start);
 		} else {
 			if (mapped)
 				child = map_name(child, counts, renamed, sizeof(renamed));
+			else if (start == b->cpu)
+				child = other_name(child, renamed, sizeof(renamed));
 			at = copy_node(b, start, depth + 1, child);
 		}
 	}

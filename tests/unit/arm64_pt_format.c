@@ -219,6 +219,26 @@ static void tables_of_el2_for_el1(void **state)
 	assert_true(stage1_entry_for_el1(0x1003ull | 1ull << 60, 2) == (0x1003ull | 3ull << 59));
 }
 
+static void tcr_of_el2_for_el1(void **state)
+{
+	(void)state;
+	/* 48 bits, write-back, inner shareable, 4 KiB, PS of 44 bits */
+	assert_true(stage1_tcr_is_known(0x80843510));
+	assert_true(stage1_tcr_for_el1(0x80843510) ==
+		    (0x3510 | 4ull << 32 | 2ull << 30 | 1 << 23 | 16 << 16));
+	/* TBI with TBID, HA and HD, HPD */
+	assert_true(stage1_tcr_for_el1(0xa1f63510) ==
+		    (0x3510 | 6ull << 32 | 2ull << 30 | 1 << 23 | 16 << 16 | 1ull << 37 |
+		     3ull << 39 | 1ull << 41 | 1ull << 51));
+	/* 64 KiB, 16 KiB, none; 52 bits, with FEAT_LPA2 or without; 24 bits */
+	assert_true(stage1_tcr_is_known(0x80847510));
+	assert_true(stage1_tcr_is_known(0x8084b510));
+	assert_false(stage1_tcr_is_known(0x8084f510));
+	assert_false(stage1_tcr_is_known(0x18084350c));
+	assert_false(stage1_tcr_is_known(0x8084750c));
+	assert_false(stage1_tcr_is_known(0x80843528));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(a_split_of_what_is_taken_away, setup),
 		cmocka_unit_test_setup(guests_have_three_granules, setup),
 		cmocka_unit_test_setup(tables_of_el2_for_el1, setup),
+		cmocka_unit_test_setup(tcr_of_el2_for_el1, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

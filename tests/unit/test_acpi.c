@@ -98,6 +98,7 @@ static int build_machine(void **state)
 	add("DMAR", "remapping", 9);
 	add("SSDT", "\x08_S3_!", 6);
 	add("IVRS", "remapping", 9);
+	add("SDEI", "", 0);
 	add("MCFG", mcfg, sizeof(mcfg));
 	add("HPET", "timer", 5);
 
@@ -210,6 +211,7 @@ static void hides_what_it_must(void **state)
 	check_new_set(seen, suture);
 	assert_null(acpi_find(seen, "DMAR"));
 	assert_null(acpi_find(seen, "IVRS"));
+	assert_null(acpi_find(seen, "SDEI"));
 	/* the service CPU is gone under both of its entries, the others are there */
 	assert_int_equal(acpi_cpus(seen, hwid, 8), 3);
 	assert_int_equal(hwid[1], 1);

@@ -180,6 +180,22 @@ static void check_core(const struct dt *t, const char *core, const char *cpu)
 	assert_int_equal(dt_prop_cell(t, must_find(t, core), "cpu", 1), handle);
 }
 
+/* Who names the CPU, as a PMU does for its interrupt, finds a node, and Linux no CPU in it. */
+static void what_names_the_hidden_cpu(void **state)
+{
+	struct dt t = open_virt(), seen = build(&t, 3, NULL);
+	u32 node = must_find(&seen, "/cpus/suture-cpu@3");
+	struct dt_prop prop;
+
+	(void)state;
+	assert_int_not_equal(dt_prop_cell(&seen, node, "phandle", 0), 0);
+	assert_int_equal(dt_prop_cell(&seen, node, "phandle", 0),
+			 dt_prop_cell(&t, must_find(&t, "/cpus/cpu@3"), "phandle", 0));
+	assert_false(dt_prop(&seen, node, "device_type", &prop));
+	assert_true(dt_prop(&seen, must_find(&seen, "/cpus/cpu@2"), "device_type", &prop));
+	free((void *)seen.blob);
+}
+
 /* What is left in cpu-map is numbered without a gap (bindings/cpu/cpu-topology.txt). */
 static void hides_another_cpu(void **state)
 {
@@ -359,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_the_machine),
 		cmocka_unit_test(hides_the_last_cpu),
+		cmocka_unit_test(what_names_the_hidden_cpu),
 		cmocka_unit_test(hides_another_cpu),
 		cmocka_unit_test(names_the_monitor),
 		cmocka_unit_test(disables_the_iommu),
