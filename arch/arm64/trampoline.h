@@ -11,7 +11,7 @@
 
 #include "lib/types.h"
 
-/* No more has a place in Linux's address space (FIX_ENTRY_TRAMP_TEXT1 to 4), with pages of 4 KiB. */
+/* As much as has a place in Linux's address space (FIX_ENTRY_TRAMP_TEXT1 to 4, of 4 KiB). */
 #define TRAMPOLINE_MAX 0x4000ull
 
 /*
