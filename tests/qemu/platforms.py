@@ -123,8 +123,8 @@ ARM64_VIRT = Qemu(
     machine="virt,virtualization=on,gic-version=3",
     # without VHE
     cpu=lambda kernel: "cortex-a72",
-    # with VHE
-    others=("neoverse-n1",),
+    # with VHE; with all that QEMU has (addresses of 52 bits, pointer authentication, BTI, SVE)
+    others=("neoverse-n1", "max"),
     # the firmware hands on one of the two
     tables={"acpi": (), "dt": ("-machine", "acpi=off")},
     firmware="/usr/share/AAVMF/AAVMF_CODE.fd",
