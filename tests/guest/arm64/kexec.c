@@ -3,9 +3,9 @@
  * kexec load KERNEL INITRD CMDLINE	the kernel (an Image) that `kexec run` starts
  * kexec run
  *
- * Debian's cloud kernels for arm64 have kexec_load(2) alone, to which the caller gives all that is to
- * be in memory: the Image, the initrd, a device tree, and code that gives the one to the other. The
- * tree is the one that this kernel has got, with another /chosen.
+ * Debian's cloud kernels for arm64 have kexec_load(2) alone, to which the caller gives all that is
+ * to be in memory: the Image, the initrd, a device tree, and code that gives the one to the other.
+ * The tree is the one that this kernel has got, with another /chosen.
  */
 #include <fcntl.h>
 #include <linux/kexec.h>
@@ -196,9 +196,8 @@ static uint64_t find_memory(uint64_t len)
 /* LDR X17, kernel; LDR X0, tree; X1 to X3 0; BR X17; the two addresses. */
 static struct blob make_entry(uint64_t kernel, uint64_t tree)
 {
-	static uint32_t code[] = {0x580000d1, 0x580000e0, 0xaa1f03e1, 0xaa1f03e2,
-				  0xaa1f03e3, 0xd61f0220, 0,	      0,
-				  0,	      0};
+	static uint32_t code[] = {0x580000d1, 0x580000e0, 0xaa1f03e1, 0xaa1f03e2, 0xaa1f03e3,
+				  0xd61f0220, 0,	  0,	      0,	  0};
 
 	memcpy(&code[6], &kernel, sizeof(kernel));
 	memcpy(&code[8], &tree, sizeof(tree));
