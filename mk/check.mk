@@ -77,7 +77,7 @@ check-qemu-rest: $(QEMU_NEEDS)
 # addresses 6.1 does not have; remap.ko (test_readback.py) and mishap.ko are written for x86.
 ARM64_TESTS := test_patch.py test_agent.py test_shadow.py test_native.py "test_boot.py::test_smp[1]" \
 	"test_boot.py::test_smp[2]" "test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
-	test_boot.py::test_no_el2
+	test_boot.py::test_no_el2 "test_boots.py::test_machines[neoverse-n1-dt]"
 
 check-qemu-arm64: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)
@@ -98,8 +98,8 @@ check-kselftest: $(QEMU_NEEDS) kselftest
 
 ## check-boot    20 boots each with 1, 2 and 4 guest CPUs
 .PHONY: check-boot
-check-boot: $(QEMU_NEEDS) $(QEMU10)/version
-	@$(call PYTEST,5400,SUTURE_BOOTS=20) --dist load test_boots.py
+check-boot: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
+	@$(call PYTEST,5400,SUTURE_BOOTS=20) --dist load test_boots.py::test_boots
 
 ## soak          10,000 applies and reverts under load (SUTURE_ROUNDS)
 .PHONY: soak
@@ -122,23 +122,27 @@ check-long: $(SETUP)
 	@mk/check.sh build/logs long
 
 # Tests that must pass with every kernel: boot, CPUs, patches of the kernel and of a module,
-# blockers, unexported symbols, and the proof that the new code runs
+# blockers, unexported symbols, and the proof that the new code runs; on arm64 also each kind of
+# machine, twice
 KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
-	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late \
-	test_in_force.py test_readback.py test_clones.py
-KERNELS := 5.10-cloud-amd64 6.1-cloud-amd64 6.1-rt-amd64 6.12-cloud-amd64 sid-cloud-amd64
+	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late
+KERNEL_TESTS_x86 := test_in_force.py test_readback.py test_clones.py
+KERNEL_TESTS_arm64 := test_boots.py::test_machines test_text.py::test_function_tracer \
+	test_boot.py::test_reboot
+KERNELS_x86 := 5.10-cloud-amd64 6.1-cloud-amd64 6.1-rt-amd64 6.12-cloud-amd64 sid-cloud-amd64
+KERNELS_arm64 := 6.1-cloud-arm64 6.12-cloud-arm64 sid-cloud-arm64
 
 ## check-kernel  the tests that must pass with every kernel (GUEST=6.12-cloud-amd64)
 .PHONY: check-kernel
 check-kernel: $(QEMU_NEEDS)
-	@$(call PYTEST,1800) $(KERNEL_TESTS)
+	@$(call PYTEST,1800,SUTURE_BOOTS_EACH=2) $(KERNEL_TESTS) $(KERNEL_TESTS_$(ARCH))
 
 ## check-kernels the same with each kernel that Suture supports
 .PHONY: check-kernels
 check-kernels: image ctl
-	@mk/check-kernels.sh build/logs $(KERNELS)
+	@ARCH=$(ARCH) mk/check-kernels.sh build/logs $(KERNELS_$(ARCH))
 
 ## demo          boot a Debian kernel, patch it over the network, revert it
 .PHONY: demo

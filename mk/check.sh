@@ -118,7 +118,9 @@ part() { # name
 		minutes=
 		stage counts check-counts counts
 		stage kernels check-kernels counts
+		stage kernels-arm64 'check-kernels ARCH=arm64' counts
 		stage boot check-boot counts
+		stage boot-arm64 'check-boot ARCH=arm64' counts
 		stage races check-races counts
 		stage disk check-disk counts
 		stage soak soak counts

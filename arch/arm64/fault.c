@@ -10,6 +10,7 @@
 #include "gic.h"
 #include "stage2/pgtable.h"
 #include "sysreg.h"
+#include "trampoline.h"
 
 #define HPFAR_FIPA(v) ((v) >> 4 & 0xffffffffffull)
 
@@ -169,26 +170,13 @@ static bool is_permitted(const struct stage2_abort *abort)
 	return !pgtable_lookup(&stage2, abort->ipa, &w) && (w.attrs & abort->need) == abort->need;
 }
 
-#define TRAMPOLINE_SIZE 0x4000
-
-/*
- * A kernel that keeps itself out of the tables of its user programs (Linux: KPTI) enters and leaves
- * them at EL1 on those tables, with vectors beside that code. They say nothing about the kernel.
- */
-static bool is_on_trampoline(const struct cpu *c)
-{
-	u64 vectors = read_sysreg(vbar_el1);
-
-	return vectors != c->arch->vbar &&
-	       c->arch->vcpu.elr - vectors + TRAMPOLINE_SIZE < 2 * TRAMPOLINE_SIZE;
-}
-
 static enum exit_class kicked(struct cpu *c)
 {
 	stage2_give_back(false);
 	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
 	 */
-	if (!c->arch->step.active && !is_on_trampoline(c))
+	if (!c->arch->step.active &&
+	    !is_trampoline(read_sysreg(vbar_el1), c->arch->vbar, c->arch->vcpu.elr))
 		kexec_kicked(c);
 	return EXIT_KICK;
 }

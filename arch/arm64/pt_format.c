@@ -170,6 +170,22 @@ void monitor_format(struct pt_format *f, u32 (*memory_type)(u64 pa, u64 *end))
 
 /* ---- the guest's own: read only ---- */
 
+/* FEAT_LPA2 (D8.3.1.2): two bits of the address lie where shareability was; blocks of 512 GiB. */
+#define PTE_ADDR_LPA2	   0x0003fffffffff000ull
+#define PTE_HIGH_LPA2(pte) (((pte) >> 8 & 3) << 50)
+
+static bool is_valid_lpa2(u64 entry, u32 level)
+{
+	return (entry & PTE_VALID) && ((entry & PTE_TABLE) || (level > 0 && level < 4));
+}
+
+static u64 entry_addr_lpa2(u64 entry, u32 level)
+{
+	u64 addr = (entry & PTE_ADDR_LPA2) | PTE_HIGH_LPA2(entry);
+
+	return level > 0 && is_leaf(entry, level) ? addr & ~PTE_BLOCK_LOW : addr;
+}
+
 static bool in_any_range(u64 addr)
 {
 	(void)addr;
@@ -184,6 +200,11 @@ static bool in_a_half_39(u64 addr)
 static bool in_a_half_48(u64 addr)
 {
 	return addr >> 48 == 0 || addr >> 48 == 0xffff;
+}
+
+static bool in_a_half_52(u64 addr)
+{
+	return addr >> 52 == 0 || addr >> 52 == 0xfff;
 }
 
 /* In the kernel's mode; what tables above take away is not looked at (Linux does not use it). */
@@ -203,9 +224,31 @@ static u32 guest_attrs(u64 entry, u32 level)
 static const struct pt_format guest_3_levels = GUEST_FORMAT("arm64, 3 levels", 39, 2, in_a_half_39);
 static const struct pt_format guest_4_levels = GUEST_FORMAT("arm64, 4 levels", 48, 3, in_a_half_48);
 
+static const struct pt_format guest_5_levels = {
+	.name = "arm64, 5 levels",
+	.page_shift = PAGES_4K,
+	.input_bits = 52,
+	.top_level = 4,
+	.max_leaf_level = 3,
+	.in_range = in_a_half_52,
+	.present = is_valid_lpa2,
+	.leaf = is_leaf,
+	.addr = entry_addr_lpa2,
+	.attrs = guest_attrs,
+};
+
 const struct pt_format *guest_format_of_levels(u32 levels)
 {
-	return levels == 3 ? &guest_3_levels : levels == 4 ? &guest_4_levels : NULL;
+	switch (levels) {
+	case 3:
+		return &guest_3_levels;
+	case 4:
+		return &guest_4_levels;
+	case 5:
+		return &guest_5_levels;
+	default:
+		return NULL;
+	}
 }
 
 u32 stage1_top_level(u32 bits, u32 shift)
@@ -213,11 +256,12 @@ u32 stage1_top_level(u32 bits, u32 shift)
 	return (bits - shift - 1) / (shift - 3);
 }
 
-bool guest_format(struct pt_format *f, u32 bits, u32 shift)
+bool guest_format(struct pt_format *f, u32 bits, u32 shift, bool lpa2)
 {
-	if ((shift != 12 && shift != 14 && shift != 16) || bits < 25 || bits > 48)
+	if ((shift != 12 && shift != 14 && shift != 16) || bits < 25 || bits > (lpa2 ? 52 : 48) ||
+	    (lpa2 && shift == 16))
 		return false;
-	*f = guest_4_levels;
+	*f = lpa2 ? guest_5_levels : guest_4_levels;
 	f->name = "arm64";
 	f->page_shift = shift;
 	f->input_bits = bits;

@@ -39,15 +39,15 @@ static inline u64 stage2_restore(u64 entry)
 /* The monitor's own: stage 1 of EL2, 48 bits (TCR_EL2.T0SZ 16). */
 void monitor_format(struct pt_format *f, u32 (*memory_type)(u64 pa, u64 *end));
 
-/* arch_guest_format(): pages of 4 KiB, addresses of 39 bits (3 levels) or 48 (4). */
+/* arch_guest_format(): pages of 4 KiB, addresses of 39 bits (3 levels), 48 (4) or 52 (5: LPA2). */
 const struct pt_format *guest_format_of_levels(u32 levels);
 
 /*
- * Stage 1 of EL1, which is only read, as TCR_EL1.TxSZ and TGx have it: `bits` of input, pages of 1
- * << shift bytes. Its in_range() is always true: who walks cuts addresses to `bits`. False: there
- * is no such format.
+ * Stage 1 of EL1, which is only read, as TCR_EL1.TxSZ, TGx and DS have it: `bits` of input, pages
+ * of 1 << shift bytes, entries of FEAT_LPA2. Its in_range() is always true: who walks cuts
+ * addresses to `bits`. False: there is no such format.
  */
-bool guest_format(struct pt_format *f, u32 bits, u32 shift);
+bool guest_format(struct pt_format *f, u32 bits, u32 shift, bool lpa2);
 
 /*
  * A valid entry of the firmware's tables for EL2 (E2H 0), as EL1 is to find it: there, a page that

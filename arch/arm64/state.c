@@ -72,7 +72,7 @@ static void resume_translation(void)
 	u32 bits = 64 - (native.tcr & 63);
 	struct pt_format f;
 
-	if (!native.e2h && guest_format(&f, bits, tcr_page_shift(native.tcr)))
+	if (!native.e2h && guest_format(&f, bits, tcr_page_shift(native.tcr), false))
 		convert_table(&f, native.ttbr0 & 0xffffffffffc0ull, f.top_level);
 	/* of cache maintenance to the point of coherency too (D7.5.9) */
 	__asm__ volatile("dsb sy" ::: "memory");

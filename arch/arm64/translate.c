@@ -13,6 +13,10 @@
 
 #define TCR_DS (1ull << 59) /* FEAT_LPA2: entries of another form */
 
+/* With it bits 51 to 48 of the root's address are bits 5 to 2 (D19.2.144). */
+#define TTBR_ROOT	0xffffffffffc0ull
+#define TTBR_HIGH(ttbr) (((ttbr) >> 2 & 15) << 48)
+
 /* One half of the address space, as TCR_EL1 has it (D19.2.136). */
 struct half {
 	u64 root;
@@ -51,6 +55,7 @@ int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 {
 	u64 tcr = read_sysreg(tcr_el1), inside;
 	struct half half = va >> 55 & 1 ? upper_half(tcr) : lower_half(tcr);
+	bool lpa2 = tcr & TCR_DS;
 	struct pt_format f;
 	struct pt_walk w;
 
@@ -59,14 +64,15 @@ int arch_vcpu_translate(struct cpu *c, u64 va, ipa_t *ipa)
 		*ipa = IPA(va);
 		return 0;
 	}
-	if (half.off || (tcr & TCR_DS) || !guest_format(&f, half.bits, half.page_shift))
+	if (half.off || !guest_format(&f, half.bits, half.page_shift, lpa2))
 		return -EFAULT;
 	/* From the input size to bit 54 an address has copies of bit 55; above it there may be a
 	 * tag. */
 	inside = va & ((1ull << half.bits) - 1);
 	if ((va ^ inside ^ (va >> 55 & 1 ? ~0ull << half.bits : 0)) << 8)
 		return -EFAULT;
-	if (pt_walk(&f, half.root & 0xffffffffffc0ull, inside, read_entry, NULL, &w))
+	if (pt_walk(&f, (half.root & TTBR_ROOT) | (lpa2 ? TTBR_HIGH(half.root) : 0), inside,
+		    read_entry, NULL, &w))
 		return -EFAULT;
 	*ipa = IPA(w.pa);
 	return 0;

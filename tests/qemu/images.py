@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Files that a machine boots from: the EFI system partition, and archives for the initramfs."""
 
+import lzma
 import os
 import shutil
 import subprocess
@@ -34,6 +35,17 @@ def make_esp(path, files):
             os.unlink(path)
         run("mformat", "-C", "-i", path, "-T", str(sectors), "-h", "16", "-s", "63", "::")
         run("mcopy", "-s", "-i", path, *[os.path.join(tree, d) for d in os.listdir(tree)], "::")
+
+
+def kernel_module(path):
+    """A module of the kernel, named without what compresses it: a file of the host, or bytes; None: the
+    kernel has it built in."""
+    if os.path.exists(path):
+        return path
+    if not os.path.exists(f"{path}.xz"):
+        return None
+    with lzma.open(f"{path}.xz") as compressed:
+        return compressed.read()
 
 
 def make_cpio(files):

@@ -16,6 +16,9 @@ class Qemu:
     programs   {thread: emulator}. single: one host thread for all CPUs, for figures; multi: one for
                each, for races.
     machine    QEMU's model of the machine; cpu(kernel): of the CPU, that runs this guest kernel.
+    others     more models of the CPU that kernels are to boot on.
+    tables     {what describes the machine to the kernel: QEMU's arguments for it}; the first is there
+               without any.
     firmware   read-only flash; variables: a first flash for EFI variables.
     loader     where the firmware looks for what it starts, on the ESP; grub: GRUB's name of that.
     nic        the management NIC: QEMU's model, and its address as in suture.conf.
@@ -35,6 +38,8 @@ class Qemu:
     programs: dict
     machine: str
     cpu: object
+    others: tuple
+    tables: dict
     firmware: str
     variables: str
     loader: str
@@ -90,6 +95,8 @@ X86_SVM = Qemu(
                                                     "../../build/qemu10/qemu-system-x86_64"))},
     machine="q35",
     cpu=svm_cpu,
+    others=(),
+    tables={"acpi": ()},
     firmware="/usr/share/OVMF/OVMF_CODE_4M.fd",
     variables="/usr/share/OVMF/OVMF_VARS_4M.fd",
     loader="/EFI/BOOT/BOOTX64.EFI",
@@ -114,8 +121,12 @@ ARM64_VIRT = Qemu(
     programs={"single": "qemu-system-aarch64"},
     # everything begins at EL2
     machine="virt,virtualization=on,gic-version=3",
-    # without VHE; neoverse-n1 has it
+    # without VHE
     cpu=lambda kernel: "cortex-a72",
+    # with VHE; with all that QEMU has (addresses of 52 bits, pointer authentication, BTI, SVE)
+    others=("neoverse-n1", "max"),
+    # the firmware hands on one of the two
+    tables={"acpi": (), "dt": ("-machine", "acpi=off")},
     firmware="/usr/share/AAVMF/AAVMF_CODE.fd",
     variables="/usr/share/AAVMF/AAVMF_VARS.fd",
     loader="/EFI/BOOT/BOOTAA64.EFI",

@@ -1,22 +1,56 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Repeated boots for `make check-boot`, SUTURE_BOOTS of each kind."""
+"""Repeated boots for `make check-boot`, SUTURE_BOOTS of each kind; and for `make check-kernel` each
+kind of machine that the platform has, SUTURE_BOOTS_EACH of it."""
 
 import os
 
 import pytest
 
+from machine import CPU, PLATFORM
+from patches import apply, revert
+
 BOOTS = int(os.environ.get("SUTURE_BOOTS", "1"))
+EACH = int(os.environ.get("SUTURE_BOOTS_EACH", "1"))
+HIDDEN = f"/sys/bus/pci/devices/0000:{PLATFORM.nic}"
 
 
-@pytest.mark.parametrize("thread", ["single", "multi"])
+def power_off(guest):
+    guest.send("poweroff -f")
+    guest.wait_end()
+    guest.stop()
+
+
+def assert_sound(guest, cpus, which):
+    """All CPUs but the service CPU are there, no NIC of the monitor's, and nothing is wrong."""
+    assert guest.check("nproc") == str(cpus), which
+    assert guest.check("cat /sys/devices/system/cpu/present") == f"0-{cpus - 1}".removesuffix("-0"), which
+    assert guest.shell(f"test -e {HIDDEN}").status != 0, which
+    assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == "", which
+
+
+@pytest.mark.parametrize("thread", PLATFORM.programs)
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_boots(boot, measured, cpus, thread):
     for n in range(BOOTS):
         guest = boot(cpus=cpus, thread=thread)
-        assert guest.check("nproc") == str(cpus), f"boot {n + 1}"
-        assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == "", f"boot {n + 1}"
+        assert_sound(guest, cpus, f"boot {n + 1}")
         emulator = guest.emulator()
-        guest.send("poweroff -f")
-        guest.wait_end()
-        guest.stop()
+        power_off(guest)
     measured(f"{BOOTS} of {BOOTS} boots with {cpus} CPUs, {emulator}")
+
+
+@pytest.mark.parametrize("tables", PLATFORM.tables)
+@pytest.mark.parametrize("cpu", (CPU, *PLATFORM.others))
+def test_machines(boot, demo, measured, cpu, tables):
+    """Each model of the CPU, and each way in which the firmware describes the machine."""
+    for n in range(EACH):
+        guest = boot(cpus=2, cpu=cpu, qemu=PLATFORM.tables[tables])
+        assert guest.shell("test -e /sys/firmware/acpi/tables").status == (tables != "acpi")
+        assert_sound(guest, 2, f"boot {n + 1}")
+        guest.load_agent()
+        apply(guest, demo)
+        assert guest.check("cat /proc/cmdline") == "this has been live patched"
+        revert(guest, "demo")
+        release = guest.check("uname -r")
+        power_off(guest)
+    measured(f"{EACH} of {EACH} boots of {release} on {cpu} with {tables}, demo applied and reverted")

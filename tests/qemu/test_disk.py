@@ -7,12 +7,12 @@ failure needs it.
 """
 
 import json
-import lzma
 import os
 import re
 import shutil
 import time
 
+from images import kernel_module
 from machine import BUILD, GUEST, PLATFORM, GuestError
 from patches import apply, revert
 
@@ -91,17 +91,10 @@ END
 
 
 def drivers():
-    """{path in the initramfs: bytes}"""
-    files = {}
-    for name in DRIVERS:
-        path, target = os.path.join(MODULES, name), "/drivers/" + os.path.basename(name)
-        if os.path.exists(path):
-            with open(path, "rb") as f:
-                files[target] = f.read()
-        elif os.path.exists(path + ".xz"):
-            with lzma.open(path + ".xz") as f:
-                files[target] = f.read()
-    return files
+    """{path in the initramfs: file of the host, or bytes}"""
+    files = {f"/drivers/{os.path.basename(name)}": kernel_module(os.path.join(MODULES, name))
+             for name in DRIVERS}
+    return {name: file for name, file in files.items() if file}
 
 
 def start(boot, cpus, flash):

@@ -6,19 +6,23 @@ import os
 
 import pytest
 
+from images import kernel_module
 from machine import BUILD, GUEST, KERNEL_CMDLINE
-from patches import make_patch
+from patches import MODULES, make_patch
 from test_life import LIFE, SLEEPER, apply, deafen, is_patched, redirects, revert, unharmed
 
 KEXECS = int(os.environ.get("SUTURE_KEXECS", "13"))
 
 # what the guest needs to read its EFI system partition, in the order of loading
-DISK = [os.path.join(BUILD, "guest", GUEST, "modules", "kernel", f"{name}.ko") for name in (
-    "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev",
-    "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci",
-    "drivers/block/virtio_blk", "fs/nls/nls_cp437", "fs/nls/nls_ascii", "fs/fat/fat",
-    "fs/fat/vfat")]
-FILES = {f"/lib/modules/{os.path.basename(path)}": path for path in [LIFE, *DISK]}
+DISK = {os.path.basename(name): kernel_module(os.path.join(MODULES, f"{name}.ko"))
+        for name in (
+            "drivers/virtio/virtio_ring", "drivers/virtio/virtio",
+            "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci_modern_dev",
+            "drivers/virtio/virtio_pci", "drivers/block/virtio_blk", "fs/nls/nls_cp437",
+            "fs/nls/nls_ascii", "fs/fat/fat", "fs/fat/vfat")}
+LOADED = [name for name, file in DISK.items() if file]
+FILES = {"/lib/modules/life.ko": LIFE,
+         **{f"/lib/modules/{name}.ko": file for name, file in DISK.items() if file}}
 
 
 def patch_named(guest, name):
@@ -27,11 +31,12 @@ def patch_named(guest, name):
 
 def load_kexec(guest, how, cmdline=""):
     """What `kexec` starts is what the firmware started, from the same disk."""
-    disk = " ".join(f"/lib/modules/{os.path.basename(path)}" for path in DISK)
-    guest.check(f"for module in {disk}; do insmod $module || exit; done; mkdir -p /boot && "
+    drivers = " ".join(name for name in ("virtio_blk", "virtio_pci") if name in LOADED)
+    guest.check(f"for module in {' '.join(LOADED)}; do insmod /lib/modules/$module.ko || exit; done; "
+                "mkdir -p /boot && "
                 "mount -t vfat -o ro /dev/vda /boot && "
                 f"kexec {how} /boot/vmlinuz.efi /boot/initrd '{KERNEL_CMDLINE} {cmdline}' && "
-                "umount /boot && rmmod virtio_blk virtio_pci", timeout=120)
+                f"umount /boot && rmmod {drivers}", timeout=120)
 
 
 def replaced(guest, why):

@@ -192,21 +192,48 @@ static void guests_have_three_granules(void **state)
 
 	(void)state;
 	for (u32 i = 0; i < ARRAY_SIZE(want); i++) {
-		assert_true(guest_format(&f, want[i].bits, want[i].shift));
+		assert_true(guest_format(&f, want[i].bits, want[i].shift, false));
 		assert_int_equal(f.top_level, want[i].top);
 		assert_true(pt_entries(&f, f.top_level) <= 1u << (want[i].shift - 3));
 	}
-	assert_false(guest_format(&f, 52, 12));
-	assert_false(guest_format(&f, 48, 0));
-	assert_non_null(guest_format_of_levels(3));
-	assert_non_null(guest_format_of_levels(4));
-	assert_null(guest_format_of_levels(2));
-	assert_null(guest_format_of_levels(5));
-	assert_true(guest_format_of_levels(4)->in_range(0xffff800008000000));
-	assert_false(guest_format_of_levels(4)->in_range(0xfffe800008000000));
 	/* 2 MiB with the contiguous bit, nT and PXN */
 	assert_true(f.addr(0x0030000040210f01, 1) == 0x40200000);
 	assert_int_equal(f.attrs(0x0030000040200f81, 1), PT_READ);
+	assert_false(guest_format(&f, 52, 12, false));
+	assert_false(guest_format(&f, 48, 0, false));
+	assert_non_null(guest_format_of_levels(3));
+	assert_non_null(guest_format_of_levels(4));
+	assert_null(guest_format_of_levels(2));
+	assert_null(guest_format_of_levels(6));
+	assert_true(guest_format_of_levels(4)->in_range(0xffff800008000000));
+	assert_false(guest_format_of_levels(4)->in_range(0xfffe800008000000));
+}
+
+/* Addresses of 52 bits, virtual ones and physical ones (FEAT_LPA2). */
+static void guests_have_52_bits(void **state)
+{
+	const struct pt_format *levels = guest_format_of_levels(5);
+	struct pt_format f;
+
+	(void)state;
+	assert_non_null(levels);
+	assert_int_equal(pt_entries(levels, levels->top_level), 16);
+	assert_true(levels->in_range(0xfff0000008000000));
+	assert_false(levels->in_range(0xffe0000008000000));
+	assert_true(guest_format(&f, 52, 12, true));
+	assert_int_equal(f.top_level, 4);
+	assert_true(guest_format(&f, 48, 12, true));
+	assert_int_equal(f.top_level, 3);
+	assert_false(guest_format(&f, 52, 16, true));
+	assert_false(guest_format(&f, 53, 12, true));
+	/* a page: bits 49:12, and 51:50 in 9:8, where there was shareability */
+	assert_true(f.addr(0x0063ffff40001743, 0) == 0x000fffff40001000);
+	assert_true(f.addr(0x0060000040001443, 0) == 0x40001000);
+	/* a table, and a block of 512 GiB with nT */
+	assert_true(f.addr(0x40002203, 4) == 0x0008000040002000);
+	assert_true(f.present(0x0060008000010741, 3) && f.leaf(0x0060008000010741, 3));
+	assert_true(f.addr(0x0060008000010441, 3) == 0x8000000000);
+	assert_false(f.present(0x0060008000000741, 4));
 }
 
 static void tables_of_el2_for_el1(void **state)
@@ -249,6 +276,7 @@ int main(void)
 		cmocka_unit_test_setup(taken_away_and_given_back, setup),
 		cmocka_unit_test_setup(a_split_of_what_is_taken_away, setup),
 		cmocka_unit_test_setup(guests_have_three_granules, setup),
+		cmocka_unit_test_setup(guests_have_52_bits, setup),
 		cmocka_unit_test_setup(tables_of_el2_for_el1, setup),
 		cmocka_unit_test_setup(tcr_of_el2_for_el1, setup),
 	};
