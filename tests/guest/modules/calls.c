@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Calls of the firmware, for test_psci.py: `smc FUNCTION [X1 [X2 [X3]]]` or `hvc ...`, numbers in hex,
- * written to /proc/calls. Reading it shows what the last call has returned in x0.
+ * Calls of the firmware, for test_psci.py: `smc FUNCTION [X1 [X2 [X3]]]` or `hvc ...`, numbers in
+ * hex, written to /proc/calls. Reading it shows what the last call has returned in x0.
  */
 #include <linux/arm-smccc.h>
 #include <linux/module.h>
