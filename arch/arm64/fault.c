@@ -185,7 +185,7 @@ static bool is_on_trampoline(const struct cpu *c)
 
 static enum exit_class kicked(struct cpu *c)
 {
-	stage2_give_back(false);
+	stage2_give_back(c->arch->step.active);
 	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
 	 */
 	if (!c->arch->step.active && !is_on_trampoline(c))
