@@ -152,8 +152,8 @@ void vcpu_step_done(struct cpu *c);
 
 /* ---- kick.c ---- */
 
-/* Give stage 2 back if it was taken away, and no pause is under way or it is that of this CPU's
- * step; `always`: in any case, for the caller has stopped the guest. Any CPU. */
+/* Give stage 2 back if it was taken away and no pause is under way; `always`: in any case, for the
+ * caller has stopped the guest. Any CPU. */
 void stage2_give_back(bool always);
 
 /* ---- state.c ---- */

@@ -172,7 +172,7 @@ static bool is_permitted(const struct stage2_abort *abort)
 
 static enum exit_class kicked(struct cpu *c)
 {
-	stage2_give_back(false);
+	stage2_give_back(c->arch->step.active);
 	/* A switch that goes on while the kernel ends must not drive its CPUs through its memory.
 	 */
 	if (!c->arch->step.active &&

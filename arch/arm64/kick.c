@@ -67,7 +67,7 @@ void stage2_give_back(bool always)
 	if (!__atomic_load_n(&taken, __ATOMIC_SEQ_CST))
 		return;
 	spin_lock(&lock);
-	if (always || this_arch()->step.active || pause_mark()) {
+	if (always || pause_mark()) {
 		change_root(stage2_restore);
 		__asm__ volatile("dsb ishst; isb" ::: "memory");
 		__atomic_store_n(&taken, 0, __ATOMIC_SEQ_CST);
