@@ -297,6 +297,41 @@ static void system_call_entry(void **state)
 	assert_seen(syn_stack_end(sleeper) - 8, 100, "stack");
 }
 
+/* The user has set it to the stack of a task that is interrupted, or is being switched away. */
+static void a_stack_pointer_that_is_the_users(void **state)
+{
+	struct syn_cpu *c = &syn.cpus[2];
+	u64 other = syn_task(200, "other");
+
+	(void)state;
+	syn_run(2, sleeper, 0x100);
+	syn_run(3, other, 0x100);
+	c->ctx.sp = c->irq + SYN_IRQ_SIZE - 0x80;
+	syn.cpus[3].ctx.sp = syn_stack_end(sleeper) - 8;
+	syn.cpus[3].ctx.sp_is_users = true;
+	syn_put_context(2);
+	syn_put_context(3);
+	assert_seen(syn_stack_end(sleeper) - 0x100, 100, "stack");
+	syn_set(c->base + PCPU_CURRENT, c->idle);
+	c->ctx.sp = syn_stack_end(c->idle) - 0x80;
+	syn_put_context(2);
+	assert_seen(syn_stack_end(sleeper) - 0x100, 100, "stack");
+}
+
+/* One that nobody knows to be none: the CPU that the task runs on is on another stack. */
+static void a_stack_pointer_that_is_no_witness(void **state)
+{
+	struct syn_cpu *c = &syn.cpus[2];
+
+	(void)state;
+	syn_run(2, sleeper, 0x100);
+	c->ctx.sp = c->irq + SYN_IRQ_SIZE - 0x80;
+	syn.cpus[3].ctx.sp = syn_stack_end(sleeper) - 8;
+	syn_put_context(2);
+	syn_put_context(3);
+	assert_seen(syn_stack_end(sleeper) - 0x100, 100, "stack");
+}
+
 /* A number of its own, which happens to be one of the task's stack, says nothing about the stack.
  */
 static void a_stack_pointer_that_is_lost(void **state)
@@ -403,6 +438,8 @@ int main(void)
 		TEST(per_cpu_bases_must_be_known),
 		TEST(user_code_has_loaded_a_base),
 		TEST(system_call_entry),
+		TEST(a_stack_pointer_that_is_the_users),
+		TEST(a_stack_pointer_that_is_no_witness),
 		TEST(a_stack_pointer_that_is_lost),
 		TEST(a_stack_that_nobody_knows),
 		TEST(on_the_irq_stack),

@@ -136,6 +136,7 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
  */
 struct running {
 	bool on_stack;
+	bool elsewhere; /* a CPU has it as its current task, in kernel mode, on another stack */
 	u64 sp;
 	bool user, kernel;
 	const struct held_cpu *cpu; /* the one that it runs on, in kernel mode */
@@ -148,8 +149,8 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 
 	for_each_held (c, h) {
 		bool current = h->current.task == t->task;
-		bool on_stack =
-			!h->ctx.user && h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
+		bool on_stack = !h->ctx.user && !h->ctx.sp_is_users &&
+				h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
 
 		run.claims += current || on_stack;
 		if (current && !h->ctx.user)
@@ -157,6 +158,7 @@ static struct running find_running(struct check *c, const struct guest_task *t)
 		h->listed |= current;
 		run.user |= current && h->ctx.user;
 		run.kernel |= current && !h->ctx.user;
+		run.elsewhere |= current && !h->ctx.user && !on_stack;
 		if (MUTATION(system_call_entry) && current && h->ctx.sp_is_users)
 			run.user = true, run.kernel = false;
 		if (!on_stack)
@@ -176,7 +178,7 @@ static u64 stack_in_use(const struct guest_task *t, const struct running *run)
 {
 	u64 low = t->stack, high = low + guest_kernel.layout.thread_size;
 
-	if (t->on_cpu && run->on_stack)
+	if (t->on_cpu && run->on_stack && !run->elsewhere)
 		return run->sp;
 	if (t->on_cpu && run->user && (!run->kernel || MUTATION(user_mode)))
 		return high;
