@@ -158,7 +158,20 @@ static enum exit_class wait_exit(struct cpu *c)
 /* ---- calls ---- */
 
 #define ISS_IMMEDIATE(esr) ((esr)&0xffff)
-#define SMCCC_UNKNOWN	   (~0ull)
+#define SMCCC_UNKNOWN	   (~0ull) /* NOT_SUPPORTED of SDEI and PSCI as well */
+#define SMC_64		   0x40000000u
+#define SDEI_FIRST	   0x84000020u
+#define SDEI_LAST	   0x8400003fu
+
+/*
+ * Software Delegated Exceptions (DEN0054, chapter 5): firmware delivers events to EL2 where there
+ * is one, and so to a handler of the guest's that the monitor would run. The guest has no SDEI, and
+ * none of its CPUs is ever on a stack for it.
+ */
+static bool is_sdei(u32 fn)
+{
+	return (fn & ~SMC_64) >= SDEI_FIRST && (fn & ~SMC_64) <= SDEI_LAST;
+}
 
 /* ELR is behind an HVC, and at an SMC that traps (D1.3.2). */
 static enum exit_class smc_exit(struct cpu *c)
@@ -166,8 +179,8 @@ static enum exit_class smc_exit(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	vcpu_skip(c);
-	if (ISS_IMMEDIATE(v->esr))
-		v->x[0] = SMCCC_UNKNOWN; /* reserved (DEN0028, 2.4) */
+	if (ISS_IMMEDIATE(v->esr) || is_sdei((u32)v->x[0])) /* reserved (DEN0028, 2.4) */
+		v->x[0] = SMCCC_UNKNOWN;
 	else if (psci_call(c))
 		return EXIT_STARTUP;
 	else
