@@ -84,12 +84,14 @@ HELPER_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,tests/unit/helper_rig.c \
 	$(filter-out %/main.c,$(wildcard guest-agent/helper/*.c)))
 $(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
 
-# the operator's command: how it reads a kernel's image and the entry of a function
+# the operator's command: how it reads a kernel's image and the entry of a function, and who calls it
 CTL_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/image.c ctl/unpack.c ctl/entry.c)
-$(CTL_RIG): HOST_CFLAGS += -D_GNU_SOURCE
+REFS_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/refs.c ctl/refs_arm64.c ctl/ko.c)
+$(CTL_RIG) $(REFS_RIG): HOST_CFLAGS += -D_GNU_SOURCE
 $(UNIT)/test_image: $(CTL_RIG)
-$(UNIT)/test_image: UNIT_LIBS := -lelf -larchive
--include $(CTL_RIG:.o=.d)
+$(UNIT)/test_refs: $(REFS_RIG)
+$(UNIT)/test_image $(UNIT)/test_refs: UNIT_LIBS := -lelf -larchive
+-include $(CTL_RIG:.o=.d) $(REFS_RIG:.o=.d)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
