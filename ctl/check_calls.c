@@ -227,11 +227,11 @@ void check_calls(const struct kernel *k, const struct ko *ko, const char *object
 {
 	struct calls c = {.k = k, .ko = ko, .funcs = funcs, .nr_funcs = count};
 
-	if ((ko ? ko->machine : k->image.machine) != SUTURE_MACHINE_X86_64) {
+	if (!ko && k->image.elf && k->image.machine != SUTURE_MACHINE_X86_64) {
 		if (count)
 			verdict_note(v,
-				     "who calls what in '%s' was not looked at: this command can "
-				     "do so only for x86-64",
+				     "who calls what in '%s' was not looked at: give the Image, "
+				     "not an arm64 vmlinux",
 				     object);
 		return;
 	}
@@ -239,10 +239,11 @@ void check_calls(const struct kernel *k, const struct ko *ko, const char *object
 		for (unsigned i = 0; i < c.count; i++)
 			judge(&c.targets[i], object, v);
 	} else if (count) {
-		verdict_note(
-			v,
-			"who calls what in '%s' was not looked at: too many sections, or no memory",
-			object);
+		verdict_note(v,
+			     "who calls what in '%s' was not looked at: too many sections, "
+			     "relocations of "
+			     "another kind, or no memory",
+			     object);
 	}
 	areas_free(&c.areas);
 	free(c.targets);

@@ -257,12 +257,25 @@ static struct extent raw_btf(const struct image *i)
 	return none;
 }
 
+/* Linux's linker script puts them behind; where they end is not known. */
+#define BTF_IDS_MAX 65536u
+
+static struct extent raw_btf_ids(const struct image *i)
+{
+	struct extent btf = raw_btf(i);
+	uint64_t at = (btf.address + btf.size + 3) & ~3ull;
+
+	return extent(i, at, btf.size && i->size - at > BTF_IDS_MAX ? BTF_IDS_MAX : 0, at);
+}
+
 static struct extent raw_section(const struct image *i, const char *name)
 {
 	struct extent none = {0};
 
 	if (!strcmp(name, ".BTF"))
 		return raw_btf(i);
+	if (!strcmp(name, ".BTF_ids"))
+		return raw_btf_ids(i);
 	if (!strcmp(name, ".rodata") || !strcmp(name, ".text"))
 		return extent(i, 0, i->size, 0);
 	return none;

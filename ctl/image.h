@@ -34,8 +34,8 @@ void image_close(struct image *i);
 int image_build_id(const struct image *i, unsigned char id[32]);
 
 /*
- * The section of that name. Of an arm64 Image: .BTF is found by its content, the sections for code
- * and constants are the whole Image, there are no others.
+ * The section of that name. Of an arm64 Image: .BTF is found by its content, .BTF_ids is what
+ * follows (and more), the sections for code and constants are the whole Image, there are no others.
  */
 struct extent image_section(const struct image *i, const char *name);
 

@@ -401,6 +401,23 @@ uint64_t kallsyms_address(const struct kallsyms *k, const char *name)
 	return s ? s->address : 0;
 }
 
+static bool is_between(const struct kallsyms *k, uint64_t address, const char *start,
+		       const char *end)
+{
+	return address >= kallsyms_address(k, start) && address < kallsyms_address(k, end);
+}
+
+/*
+ * Since 6.15 per-CPU variables lie between the kernel's init sections; they stay. A kernel without
+ * CONFIG_KALLSYMS_ALL lists symbols of code only, and may have the first of two.
+ */
+bool kallsyms_is_init(const struct kallsyms *k, uint64_t address)
+{
+	return (is_between(k, address, "__init_begin", "__init_end") &&
+		!is_between(k, address, "__per_cpu_start", "__per_cpu_end")) ||
+	       is_between(k, address, "_sinittext", "_einittext");
+}
+
 uint64_t kallsyms_size(const struct kallsyms *k, const struct ksym *s)
 {
 	for (const struct ksym *n = s + 1; n < k->syms + k->count; n++)

@@ -37,6 +37,9 @@ uint64_t kallsyms_address(const struct kallsyms *k, const char *name);
 /* The symbol that has that address in it, the first of several. NULL: none is before it. */
 const struct ksym *kallsyms_at(const struct kallsyms *k, uint64_t address);
 
+/* True if the kernel frees the memory at that address when it has started. */
+bool kallsyms_is_init(const struct kallsyms *k, uint64_t address);
+
 /* Bytes to the next symbol, which is the size that the kernel takes it to have. 0: the last one. */
 uint64_t kallsyms_size(const struct kallsyms *k, const struct ksym *s);
 

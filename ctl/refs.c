@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "refs.h"
+#include "refs_scan.h"
 
-#include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <suture/bundle.h>
 
 /* Where modules are; any address would do that a sign-extended 32-bit word can name. */
 #define MODULE_BASE 0xffffffffa0000000ull
@@ -48,10 +48,6 @@ static const struct {
 
 #define NR_CUTS (sizeof(kernel_lists) / sizeof(kernel_lists[0]) + 1)
 
-struct span {
-	uint64_t start, end;
-};
-
 static void add_area(struct areas *a, struct area area)
 {
 	if (a->count == AREAS_MAX)
@@ -60,8 +56,7 @@ static void add_area(struct areas *a, struct area area)
 		a->list[a->count++] = area;
 }
 
-/* Add the area without the bytes of the cuts. */
-static void add_cut(struct areas *a, struct area area, const struct span *cuts, size_t nr_cuts)
+void refs_add_cut(struct areas *a, struct area area, const struct span *cuts, size_t nr_cuts)
 {
 	uint64_t end = area.address + area.size;
 	struct area before = area;
@@ -70,11 +65,11 @@ static void add_cut(struct areas *a, struct area area, const struct span *cuts, 
 		if (cuts->start < area.address || cuts->end > end || cuts->start >= cuts->end)
 			continue;
 		before.size = cuts->start - area.address;
-		add_cut(a, before, cuts + 1, nr_cuts - 1);
+		refs_add_cut(a, before, cuts + 1, nr_cuts - 1);
 		area.data += cuts->end - area.address;
 		area.size = end - cuts->end;
 		area.address = cuts->end;
-		add_cut(a, area, cuts + 1, nr_cuts - 1);
+		refs_add_cut(a, area, cuts + 1, nr_cuts - 1);
 		return;
 	}
 	add_area(a, area);
@@ -105,8 +100,10 @@ int areas_of_kernel(struct areas *a, const struct kernel *k)
 	const char *name;
 	GElf_Shdr sh;
 
-	*a = (struct areas){0};
+	*a = (struct areas){.machine = k->image.machine};
 	find_cuts(&k->syms, cuts);
+	if (!k->image.elf)
+		return refs_arm64_image(a, k, cuts, NR_CUTS);
 	if (elf_getshdrstrndx(k->image.elf, &strings))
 		return -1;
 	while ((scn = elf_nextscn(k->image.elf, scn)) != NULL) {
@@ -117,13 +114,13 @@ int areas_of_kernel(struct areas *a, const struct kernel *k)
 		name = elf_strptr(k->image.elf, strings, sh.sh_name);
 		if (!name || is_list(name))
 			continue;
-		add_cut(a,
-			(struct area){.data = (unsigned char *)k->image.data + sh.sh_offset,
-				      .size = sh.sh_size,
-				      .address = sh.sh_addr,
-				      .code = sh.sh_flags & SHF_EXECINSTR,
-				      .init = is_init(name, sh.sh_addr, init, init_end)},
-			cuts, NR_CUTS);
+		refs_add_cut(a,
+			     (struct area){.data = (unsigned char *)k->image.data + sh.sh_offset,
+					   .size = sh.sh_size,
+					   .address = sh.sh_addr,
+					   .code = sh.sh_flags & SHF_EXECINSTR,
+					   .init = is_init(name, sh.sh_addr, init, init_end)},
+			     cuts, NR_CUTS);
 	}
 	return a->full ? -1 : 0;
 }
@@ -146,12 +143,11 @@ static struct area *area_of(struct areas *a, size_t section)
 	return NULL;
 }
 
-static void relocate(const struct area *area, const GElf_Rela *r, uint64_t value)
+static void x86_relocate(const struct area *area, const GElf_Rela *r, uint64_t value)
 {
 	uint64_t place = area->address + r->r_offset;
 	size_t size = 4;
 
-	value += (uint64_t)r->r_addend;
 	switch (GELF_R_TYPE(r->r_info)) {
 	case R_X86_64_64:
 		size = 8;
@@ -183,8 +179,10 @@ static void relocate_section(struct areas *a, const struct ko *ko, Elf_Scn *scn,
 		if (!ko_symbol(ko, GELF_R_SYM(r.r_info), &s))
 			continue;
 		value = areas_address(a, s.sym.st_shndx, s.sym.st_value);
-		if (value)
-			relocate(area, &r, value);
+		if (value && a->machine == SUTURE_MACHINE_ARM64)
+			refs_arm64_relocate(area, &r, value + (uint64_t)r.r_addend);
+		else if (value)
+			x86_relocate(area, &r, value + (uint64_t)r.r_addend);
 	}
 }
 
@@ -227,7 +225,7 @@ int areas_of_module(struct areas *a, const struct ko *ko)
 	Elf_Scn *scn = NULL;
 	GElf_Shdr sh;
 
-	*a = (struct areas){0};
+	*a = (struct areas){.machine = ko->machine};
 	a->copy = calloc(1, lay_out(a, ko, NULL) + 1);
 	if (!a->copy)
 		return -1;
@@ -246,17 +244,6 @@ void areas_free(struct areas *a)
 
 /* ---- the scan ---- */
 
-/* By the low 16 bits of the targets: most words end there. */
-#define HEADS 65536u
-
-struct scan {
-	const uint64_t *targets;
-	unsigned count;
-	refs_fn fn;
-	void *data;
-	unsigned char heads[HEADS];
-};
-
 static int by_address(const void *key, const void *entry)
 {
 	const uint64_t *a = key, *b = entry;
@@ -264,7 +251,7 @@ static int by_address(const void *key, const void *entry)
 	return *a < *b ? -1 : *a > *b;
 }
 
-static void look(const struct scan *s, uint64_t address, const struct ref *ref)
+void refs_look(const struct scan *s, uint64_t address, const struct ref *ref)
 {
 	const uint64_t *found = NULL;
 
@@ -290,7 +277,7 @@ static void look_relative(const struct scan *s, const struct area *a, size_t at,
 	unsigned opcode = opcode_length(a->data, at);
 	struct ref ref = {a->address + at - opcode, opcode, a->init};
 
-	look(s, a->address + at + 4 + (uint64_t)(int64_t)word, &ref);
+	refs_look(s, a->address + at + 4 + (uint64_t)(int64_t)word, &ref);
 }
 
 /* Within a source file the assembler makes branches short where it can: jmp, jcc. */
@@ -300,10 +287,10 @@ static void look_short(const struct scan *s, const struct area *a, size_t at)
 	int8_t displacement = (int8_t)a->data[at + 1];
 
 	if (a->data[at] == 0xeb || (a->data[at] & 0xf0) == 0x70)
-		look(s, ref.place + 2 + (uint64_t)(int64_t)displacement, &ref);
+		refs_look(s, ref.place + 2 + (uint64_t)(int64_t)displacement, &ref);
 }
 
-static void scan_area(const struct scan *s, const struct area *a)
+static void x86_scan(const struct scan *s, const struct area *a)
 {
 	struct ref ref = {.init = a->init};
 
@@ -313,12 +300,12 @@ static void scan_area(const struct scan *s, const struct area *a)
 		memcpy(&word, a->data + at, sizeof(word));
 		ref.place = a->address + at;
 		/* an address, or the low half of one */
-		look(s, (uint64_t)(int64_t)word, &ref);
+		refs_look(s, (uint64_t)(int64_t)word, &ref);
 		if (a->code) {
 			look_relative(s, a, at, word);
 			look_short(s, a, at);
 		} else if (ref.place % 4 == 0) {
-			look(s, ref.place + (uint64_t)(int64_t)word, &ref);
+			refs_look(s, ref.place + (uint64_t)(int64_t)word, &ref);
 		}
 	}
 }
@@ -328,9 +315,12 @@ void refs_find(const struct areas *a, const uint64_t *targets, unsigned count, r
 {
 	static struct scan s;
 
-	s = (struct scan){.targets = targets, .count = count, .fn = fn, .data = data};
+	s = (struct scan){.areas = a, .targets = targets, .count = count, .fn = fn, .data = data};
 	for (unsigned i = 0; i < count; i++)
 		s.heads[targets[i] % HEADS] = 1;
 	for (unsigned i = 0; i < a->count; i++)
-		scan_area(&s, &a->list[i]);
+		if (a->machine == SUTURE_MACHINE_ARM64)
+			refs_arm64_scan(&s, &a->list[i]);
+		else
+			x86_scan(&s, &a->list[i]);
 }

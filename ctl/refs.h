@@ -12,7 +12,7 @@
 
 #include "kernel.h"
 
-/* Content that is linked to an address; all addresses are in the topmost 2 GiB. */
+/* Content that is linked to an address: in the topmost 2 GiB, or in an arm64 Image. */
 struct area {
 	unsigned char *data;
 	size_t size;
@@ -26,13 +26,16 @@ struct area {
 struct areas {
 	struct area list[AREAS_MAX];
 	unsigned count;
-	bool full;  /* there are more */
-	void *copy; /* of a module's sections, relocated; NULL: nothing is owned */
+	bool full;     /* there are more */
+	void *copy;    /* of a module's sections or an Image, relocated; NULL: nothing is owned */
+	uint64_t base; /* by which words with an address are higher than it: of an Image */
+	unsigned machine; /* enum suture_machine */
 };
 
 /*
- * The sections of a vmlinux, without those that list functions for other purposes than calling
- * them; or the sections of a module's file, linked. -1: there is no memory, or the list is full.
+ * The sections of a vmlinux, or the parts of an arm64 Image, without those that list functions for
+ * other purposes than calling them; or the sections of a module's file, linked. -1: there is no
+ * memory, the list is full, or an Image has relocations of another kind than RELA.
  * areas_free() also after a failure.
  */
 int areas_of_kernel(struct areas *a, const struct kernel *k);

@@ -69,7 +69,8 @@ static const struct {
 	{.name = "kprobe_insn_slots", .find = kprobe_slots},
 };
 
-static const char *const percpu[] = {"idle_threads", "irq_stack_ptr", "runqueues", "__entry_task"};
+static const char *const percpu[] = {"idle_threads", "irq_stack_ptr", "irq_shadow_call_stack_ptr",
+				     "runqueues", "__entry_task"};
 
 /* BTF has their offsets in a section; where that begins tells one that is exported. */
 static unsigned long find_percpu(const char *name)

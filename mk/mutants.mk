@@ -3,14 +3,14 @@
 # the files that know the point are compiled anew; the rest comes from the archive.
 MUTANTS := build/mutants
 MUTANT_SRC := $(shell grep -lE 'MUTATION\($(MUTATE)\)' -r monitor \
-	$(foreach a,$(UNIT_ARCHS),$(UNIT_SRC_$(a))) --include='*.c' 2>/dev/null)
+	$(sort $(foreach a,$(UNIT_ARCHS) $(UNIT_ANYWHERE),$(UNIT_SRC_$(a)))) --include='*.c' 2>/dev/null)
 # of a program that tests an architecture: the rest of its sources
-mutant_archive = $(foreach a,$(UNIT_ARCHS),$(if $(filter $(1),$(UNIT_ANYWHERE_$(a))),$(UNIT)/fake/lib$(a).a))
+mutant_archive = $(if $(filter $(1),$(UNIT_ANYWHERE)),$(call anywhere_archive,$(1)))
 
 $(MUTANTS)/$(MUTATE)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a $(MUTANT_SRC)
 	@mkdir -p $(@D)
 	@test -n "$(MUTANT_SRC)" || { echo "nothing is left out with MUTATE=$(MUTATE)"; exit 1; }
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(INCLUDES) -Iarch/fake/include -DSUTURE_MUTATE_$(MUTATE) \
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(INCLUDES) -Iarch/fake/include $(UNIT_CPPFLAGS) -DSUTURE_MUTATE_$(MUTATE) \
 		$(MUTANT_SRC) $(filter %.o,$^) $(if $(filter $(RIG_TESTS),$*),$(ENGINE_RIG)) \
 		$(call mutant_archive,$*) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 

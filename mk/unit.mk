@@ -2,7 +2,7 @@
 # Unit tests on the host. tests/unit/test_*.c are cmocka programs over arch/fake. Each architecture's
 # unit.mk names the tests of its own sources, all of which are run, whatever ARCH is: UNIT_ANYWHERE_a, of
 # its sources UNIT_SRC_a, which have no instruction of it and so run on any host, over arch/fake
-# (Unicorn runs what they make); and UNIT_NATIVE_a, of all its sources, which need a host of that
+# (Unicorn runs what they make; a test t that cannot have all of them has UNIT_SRC_t); and UNIT_NATIVE_a, of all its sources, which need a host of that
 # architecture. UNIT_DEPS_a and UNIT_CPPFLAGS_a: what these sources take from elsewhere. Each takes
 # from archives what it needs; those that include engine_rig.h get engine_*.c as well.
 include $(wildcard arch/*/unit.mk)
@@ -49,24 +49,30 @@ endif
 # $(1): architecture; what of it runs anywhere, instead of the fake's functions of the same names: all of
 # it is linked, since it may be the portable part that calls it
 whole = -Wl,--whole-archive $(1) -Wl,--no-whole-archive
-define anywhere_tests
+# $(1): of that test
+anywhere_archive = $(UNIT)/fake/lib$(if $(UNIT_SRC_$(1)),$(1),$(strip \
+	$(foreach a,$(UNIT_ARCHS),$(if $(filter $(1),$(UNIT_ANYWHERE_$(a))),$(a))))).a
+define anywhere_sources
 UNIT_ANYWHERE_OBJ_$(1) := $$(call objects,$(UNIT)/fake,$$(UNIT_SRC_$(1)) $$(UNIT_DEPS_$(1)))
 $(UNIT)/fake/lib$(1).a: $$(UNIT_ANYWHERE_OBJ_$(1))
 	@rm -f $$@
 	$$(Q)ar qcs $$@ $$^
 
-$(addprefix $(UNIT)/,$(UNIT_ANYWHERE_$(1))): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/lib$(1).a \
-		$(UNIT)/fake/libsuture.a
-	@echo "LD $$@"
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(filter %.o,$$^) $$(call whole,$(UNIT)/fake/lib$(1).a) \
-		$(UNIT)/fake/libsuture.a -lcmocka -lunicorn -o $$@
-
 -include $$(UNIT_ANYWHERE_OBJ_$(1):.o=.d)
 endef
-$(foreach a,$(UNIT_ARCHS),$(eval $(call anywhere_tests,$(a))))
+define anywhere_test
+$(UNIT)/$(1): $(UNIT)/fake/tests/unit/$(1).o $(call anywhere_archive,$(1)) $(UNIT)/fake/libsuture.a
+	@echo "LD $$@"
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(filter %.o,$$^) $$(call whole,$(call anywhere_archive,$(1))) \
+		$(UNIT)/fake/libsuture.a -lcmocka -lunicorn -o $$@
+
+endef
+UNIT_ANYWHERE := $(foreach a,$(UNIT_ARCHS),$(UNIT_ANYWHERE_$(a)))
+$(foreach s,$(UNIT_ARCHS) $(foreach t,$(UNIT_ANYWHERE),$(if $(UNIT_SRC_$(t)),$(t))),$(eval $(call anywhere_sources,$(s))))
+$(foreach t,$(UNIT_ANYWHERE),$(eval $(call anywhere_test,$(t))))
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
-ANYWHERE_TESTS := $(addprefix $(UNIT)/,$(foreach a,$(UNIT_ARCHS),$(UNIT_ANYWHERE_$(a))))
+ANYWHERE_TESTS := $(addprefix $(UNIT)/,$(UNIT_ANYWHERE))
 NATIVE_TESTS := $(addprefix $(UNIT)/,$(UNIT_NATIVE))
 UNICORN_TESTS := $(ANYWHERE_TESTS) $(NATIVE_TESTS)
 
@@ -78,12 +84,14 @@ HELPER_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,tests/unit/helper_rig.c \
 	$(filter-out %/main.c,$(wildcard guest-agent/helper/*.c)))
 $(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
 
-# the operator's command: how it reads a kernel's image and the entry of a function
+# the operator's command: how it reads a kernel's image and the entry of a function, and who calls it
 CTL_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/image.c ctl/unpack.c ctl/entry.c)
-$(CTL_RIG): HOST_CFLAGS += -D_GNU_SOURCE
+REFS_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/refs.c ctl/refs_arm64.c ctl/ko.c)
+$(CTL_RIG) $(REFS_RIG): HOST_CFLAGS += -D_GNU_SOURCE
 $(UNIT)/test_image: $(CTL_RIG)
-$(UNIT)/test_image: UNIT_LIBS := -lelf -larchive
--include $(CTL_RIG:.o=.d)
+$(UNIT)/test_refs: $(REFS_RIG)
+$(UNIT)/test_image $(UNIT)/test_refs: UNIT_LIBS := -lelf -larchive
+-include $(CTL_RIG:.o=.d) $(REFS_RIG:.o=.d)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"

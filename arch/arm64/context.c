@@ -2,14 +2,9 @@
 /* The guest state of a CPU, as the consistency check wants it. */
 #include "arch/cpu.h"
 #include "el2.h"
-#include "sysreg.h"
+#include "lib/mutate.h"
 
 #define VECTORS_SIZE 0x800 /* D1.3.1.3 */
-
-struct cpu *cpu_this(void)
-{
-	return this_arch()->self;
-}
 
 bool arch_vcpu_user(const struct cpu *c)
 {
@@ -28,14 +23,16 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 	*ctx = (struct vcpu_context){
 		.ip = v->elr,
 		/* EL1 may run on either (PSTATE.SP, the lowest bit). */
-		.sp = user || !(v->spsr & 1) ? v->sp_el0 : v->sp_el1,
+		.sp = user || (!(v->spsr & 1) && !MUTATION(which_sp)) ? v->sp_el0 : v->sp_el1,
 		.user = user,
 		.percpu_base = v->tpidr_el1,
-		.sp_is_lost = !user && v->elr - v->vbar_el1 < VECTORS_SIZE,
+		.sp_is_lost =
+			!MUTATION(in_the_vectors) && !user && v->elr - v->vbar_el1 < VECTORS_SIZE,
 	};
 	for (u32 i = 0; i < ARRAY_SIZE(v->x); i++)
 		ctx->regs[ctx->nr_regs++] = v->x[i];
-	ctx->regs[ctx->nr_regs++] = v->elr_el1;
+	if (!MUTATION(interrupted_address))
+		ctx->regs[ctx->nr_regs++] = v->elr_el1;
 }
 
 /* Linux idles with interrupts masked, which WFI does not heed, and stops CPUs with SError and debug

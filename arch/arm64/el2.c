@@ -233,23 +233,6 @@ void el2_init_cpu(void)
 
 /* ---- the contract's formats ---- */
 
-/*
- * Between break and make (D8.16.1, D8.17.5): the break is visible (arch_write_entry); out of the
- * TLBs go what stage 2 alone has made of the page, and then what both stages have. A block's
- * translations may be there in pieces: then all goes.
- */
-static void invalidate(u64 addr, u64 size)
-{
-	__asm__ volatile("dsb ishst" ::: "memory");
-	if (size <= PAGE_SIZE)
-		__asm__ volatile(
-			"tlbi ipas2e1is, %0; dsb ish; tlbi vmalle1is" ::"r"(addr >> PAGE_SHIFT)
-			: "memory");
-	else
-		__asm__ volatile("tlbi vmalls12e1is" ::: "memory");
-	__asm__ volatile("dsb ish; isb" ::: "memory");
-}
-
 u64 arch_physical_limit(void)
 {
 	static const u8 bits[] = {32, 36, 40, 42, 44, 48};
@@ -262,7 +245,8 @@ const struct pt_format *arch_stage2_format(void)
 	static struct pt_format format;
 
 	if (!format.name)
-		stage2_format(&format, (u32)__builtin_ctzll(arch_physical_limit()), invalidate);
+		stage2_format(&format, (u32)__builtin_ctzll(arch_physical_limit()),
+			      stage2_invalidate);
 	return &format;
 }
 

@@ -21,6 +21,7 @@
 #ifndef __ASSEMBLY__
 #include "boot/boot.h"
 #include "core/cpu.h"
+#include "sysreg.h"
 
 /* Why the guest was left, as entry.S says. */
 enum exit_vector { EXIT_SYNC, EXIT_IRQ, EXIT_FIQ, EXIT_SERROR };
@@ -74,10 +75,7 @@ extern struct boot_info *machine;
 
 static inline struct arch_cpu *this_arch(void)
 {
-	struct arch_cpu *a;
-
-	__asm__("mrs %0, tpidr_el2" : "=r"(a));
-	return a;
+	return (struct arch_cpu *)read_sysreg(tpidr_el2);
 }
 
 /* ---- entry.S ---- */
@@ -149,6 +147,17 @@ enum exit_class vcpu_stage2_fault(struct cpu *c);
 
 /* The single step is over, completed or with an exception. */
 void vcpu_step_done(struct cpu *c);
+
+/* ---- tlb.c ---- */
+
+/*
+ * An entry of the guest's stage 2 that maps [addr, addr + size) is invalid: when this returns no
+ * CPU has a translation from it. Between break and make; any CPU.
+ */
+void stage2_invalidate(u64 addr, u64 size);
+
+/* The same for all entries. */
+void stage2_invalidate_all(void);
 
 /* ---- kick.c ---- */
 

@@ -7,6 +7,7 @@
 #define ARM64_EXCEPTION_H
 
 #include "arch/pagetable.h"
+#include "lib/mutate.h"
 #include "sysreg.h"
 
 /* ---- aborts: ISS of ESR_EL2 (D19.2.37) ---- */
@@ -120,7 +121,7 @@ static inline u64 vector_offset(u64 pstate)
 {
 	if (pstate & PSTATE_A32)
 		return 0x600;
-	if (PSTATE_EL(pstate) == 0)
+	if (PSTATE_EL(pstate) == 0 && !MUTATION(vector_of_el0))
 		return 0x400;
 	return pstate & 1 ? 0x200 : 0;
 }

@@ -16,9 +16,9 @@
 #include "core/lock.h"
 #include "core/pause.h"
 #include "el2.h"
+#include "lib/mutate.h"
 #include "pt_format.h"
 #include "stage2/pgtable.h"
-#include "sysreg.h"
 
 static struct spinlock lock; /* innermost */
 static u32 taken;	     /* since stage 2 was last given back */
@@ -46,7 +46,7 @@ static bool can_be_kicked(const struct cpu *c)
 {
 	u32 state = __atomic_load_n(&c->state, __ATOMIC_SEQ_CST);
 
-	return state == CPU_GUEST || state == CPU_HELD;
+	return state == CPU_GUEST || state == CPU_HELD || MUTATION(kick_who_is_idle);
 }
 
 void arch_kick(struct cpu *c)
@@ -55,11 +55,10 @@ void arch_kick(struct cpu *c)
 		return;
 	spin_lock(&lock);
 	__atomic_store_n(&taken, 1, __ATOMIC_SEQ_CST);
-	/* D8.16.1: the tables are invalid for all walkers before what is cached of them goes. */
-	if (change_root(stage2_revoke))
-		__asm__ volatile("dsb ish; tlbi vmalls12e1is; dsb ish" ::: "memory");
+	if (change_root(stage2_revoke) && !MUTATION(revoked_in_tlbs))
+		stage2_invalidate_all();
 	spin_unlock(&lock);
-	__asm__ volatile("sev" ::: "memory");
+	instruction("sev");
 }
 
 void stage2_give_back(bool always)
@@ -67,16 +66,17 @@ void stage2_give_back(bool always)
 	if (!__atomic_load_n(&taken, __ATOMIC_SEQ_CST))
 		return;
 	spin_lock(&lock);
-	if (always || pause_mark()) {
+	if (always || pause_mark() || MUTATION(back_in_a_pause)) {
 		change_root(stage2_restore);
-		__asm__ volatile("dsb ishst; isb" ::: "memory");
+		instruction("dsb ishst");
+		isb();
 		__atomic_store_n(&taken, 0, __ATOMIC_SEQ_CST);
 	}
 	spin_unlock(&lock);
 }
 
 /*
- * Other CPUs' changes have been broadcast to the TLBs by who made them (invalidate() in el2.c), and
+ * Other CPUs' changes have been broadcast to the TLBs by who made them (stage2_invalidate()), and
  * what this CPU has fetched of code that changed goes at its exception return (D1.4).
  */
 void arch_stage2_flush_local(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pt_format.h"
+#include "lib/mutate.h"
 
 /* Descriptors (D8.3): bits 1:0 are 3 for tables and pages, 1 for blocks. */
 #define PTE_VALID (1ull << 0)
@@ -67,7 +68,7 @@ static bool in_range_48(u64 addr)
 
 static bool stage2_present(u64 entry, u32 level)
 {
-	return is_valid(stage2_restore(entry), level);
+	return is_valid(MUTATION(revoked_entries) ? entry : stage2_restore(entry), level);
 }
 
 static u32 stage2_attrs(u64 entry, u32 level)
@@ -82,8 +83,9 @@ static u64 stage2_make_leaf(u64 pa, u32 level, u32 attrs)
 	if (!attrs)
 		return 0;
 	return pa | leaf_kind(level) | PTE_AF | PTE_SH_INNER |
-	       (attrs & PT_DEVICE ? S2_DEVICE : S2_NORMAL) | (attrs & PT_READ ? S2_READ : 0) |
-	       (attrs & PT_WRITE ? S2_WRITE : 0) | (attrs & PT_EXEC ? 0 : S2_XN);
+	       (attrs & PT_DEVICE && !MUTATION(device_memory) ? S2_DEVICE : S2_NORMAL) |
+	       (attrs & PT_READ ? S2_READ : 0) | (attrs & PT_WRITE ? S2_WRITE : 0) |
+	       (attrs & PT_EXEC ? 0 : S2_XN);
 }
 
 /* Levels below the root, when up to 16 tables in a row resolve 4 bits more than one (D8.2.2). */
@@ -105,7 +107,7 @@ void stage2_format(struct pt_format *f, u32 bits, void (*invalidate)(u64 addr, u
 		.top_level = stage2_top_level(bits),
 		.max_leaf_level = 2,
 		/* Live only with FEAT_BBM at level 2 on CPUs known to raise no conflict abort. */
-		.split = PT_SPLIT_PAUSED,
+		.split = MUTATION(paused_splits) ? PT_SPLIT_LIVE : PT_SPLIT_PAUSED,
 		.exec_only = true,
 		.in_range = in_range_48,
 		.present = stage2_present,
@@ -274,6 +276,8 @@ u64 stage1_entry_for_el1(u64 entry, u32 level)
 {
 	if (!is_leaf(entry, level))
 		return entry | (entry & TABLE_XN ? TABLE_PXN : 0);
+	if (MUTATION(pages_of_el0))
+		return entry;
 	return (entry & ~(PTE_AP1 | PTE_PXN)) | (entry & PTE_XN ? PTE_PXN : 0);
 }
 

@@ -3,6 +3,7 @@
 #ifndef ARM64_SMCCC_H
 #define ARM64_SMCCC_H
 
+#include "lib/mutate.h"
 #include "lib/types.h"
 
 #define SMCCC_FAST 0x80000000u
@@ -31,7 +32,7 @@ static inline bool smccc_is_psci(u64 x0)
  */
 static inline bool smccc_is_sdei(u64 x0)
 {
-	return smccc_function(x0) - 0x84000020u < 0x20;
+	return !MUTATION(sdei) && smccc_function(x0) - 0x84000020u < 0x20;
 }
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System registers (Arm ARM DDI 0487, D19). Those that assemblers know only with an extension are
- * named by their encoding, S<op0>_<op1>_C<n>_C<m>_<op2>.
+ * System registers (Arm ARM DDI 0487, D19), and instructions without a result. Those that
+ * assemblers know only with an extension are named by their encoding, S<op0>_<op1>_C<n>_C<m>_<op2>.
+ * In unit tests (ARM64_UNIT) a test stands in for the processor.
  */
 #ifndef ARM64_SYSREG_H
 #define ARM64_SYSREG_H
@@ -10,6 +11,16 @@
 
 #define SYSREG_STRING(name)   #name
 #define SYSREG_EXPANDED(name) SYSREG_STRING(name)
+#ifdef ARM64_UNIT
+u64 unit_read(const char *name);
+void unit_write(const char *name, u64 value);
+void unit_instruction(const char *text);
+void unit_instruction_with(const char *text, u64 value);
+#define read_sysreg(name)	      unit_read(SYSREG_EXPANDED(name))
+#define write_sysreg(name, value)     unit_write(SYSREG_EXPANDED(name), (u64)(value))
+#define instruction(text)	      unit_instruction(text)
+#define instruction_with(text, value) unit_instruction_with(text, value)
+#else
 #define read_sysreg(name)                                                                          \
 	({                                                                                         \
 		u64 value_;                                                                        \
@@ -18,8 +29,11 @@
 	})
 #define write_sysreg(name, value)                                                                  \
 	__asm__ volatile("msr " SYSREG_EXPANDED(name) ", %0" ::"r"((u64)(value)) : "memory")
-#define isb()	  __asm__ volatile("isb" ::: "memory")
-#define dsb_ish() __asm__ volatile("dsb ish" ::: "memory")
+#define instruction(text)	      __asm__ volatile(text ::: "memory")
+#define instruction_with(text, value) __asm__ volatile(text ", %0" ::"r"((u64)(value)) : "memory")
+#endif
+#define isb()	  instruction("isb")
+#define dsb_ish() instruction("dsb ish")
 
 /* A field of four bits of an ID register. */
 #define id_field(name, shift) ((u32)(read_sysreg(name) >> (shift)) & 15)

@@ -12,6 +12,7 @@
 #include "arch/upcalls.h"
 #include "guest/mem.h"
 #include "guest/unwind.h"
+#include "lib/mutate.h"
 
 #define CTX_FP 29
 
@@ -44,7 +45,7 @@ enum unwind_step arch_unwind_next(struct unwind_state *s)
 		return UNWIND_UNRELIABLE;
 	/* the record of zeros that ends the chain is no frame; nor is it a proof (above) */
 	if (!ip)
-		return UNWIND_UNRELIABLE;
+		return MUTATION(record_of_zeros) ? UNWIND_DONE : UNWIND_UNRELIABLE;
 	s->ip = ip;
 	s->slot = record + 8;
 	s->sp = record + 16;

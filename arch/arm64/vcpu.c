@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The life of a guest CPU, and the exits that need no file of their own. */
 #include "arch/cpu.h"
-#include "arch/pac.h"
+#include "include/arch/pac.h"
 #include "arch/pagetable.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -9,15 +9,22 @@
 #include "el2.h"
 #include "exception.h"
 #include "lib/errno.h"
+#include "lib/mutate.h"
 #include "smccc.h"
 #include "sysreg.h"
 
 static enum exit_class handle_exit(struct cpu *c, enum exit_vector vector);
 
+struct cpu *cpu_this(void)
+{
+	return this_arch()->self;
+}
+
 /* The guest has been told to be without this CPU until CPU_ON (guest/kexec.c). */
 static void leave_if_stopped(struct cpu *c)
 {
-	if (!__atomic_load_n(&c->arch->stopped, __ATOMIC_SEQ_CST) || c->arch->step.active)
+	if (!__atomic_load_n(&c->arch->stopped, __ATOMIC_SEQ_CST) ||
+	    (c->arch->step.active && !MUTATION(stopped_in_a_step)))
 		return;
 	__atomic_store_n(&c->state, CPU_PARKED, __ATOMIC_SEQ_CST);
 	psci_halt();
@@ -98,8 +105,11 @@ static void halt(struct cpu *c)
 	u64 hcr = read_sysreg(hcr_el2);
 
 	(void)c;
-	write_sysreg(hcr_el2, hcr | HCR_IMO | HCR_FMO | HCR_AMO);
-	__asm__ volatile("isb; dsb sy; wfi" ::: "memory");
+	if (!MUTATION(interrupts_end_wfi))
+		write_sysreg(hcr_el2, hcr | HCR_IMO | HCR_FMO | HCR_AMO);
+	isb();
+	instruction("dsb sy");
+	instruction("wfi");
 	write_sysreg(hcr_el2, hcr);
 	isb();
 }
@@ -218,7 +228,7 @@ static enum exit_class sync_exit(struct cpu *c)
 static enum exit_class handle_exit(struct cpu *c, enum exit_vector vector)
 {
 	/* HCR_EL2 gives EL1 all interrupts and SErrors. */
-	if (vector != EXIT_SYNC)
+	if (vector != EXIT_SYNC && !MUTATION(interrupt_at_el2))
 		vcpu_die(c, "interrupt", "an interrupt has come to EL2");
 	return sync_exit(c);
 }

@@ -13,19 +13,9 @@
 #include "lib/string.h"
 #include "machine.h"
 #include "stage2/pgtable.h"
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
-
-struct arch_cpu {
-	struct vcpu_context context;
-	enum vcpu_halt halt;
-	struct fake_view view;
-	bool stopped;
-	u64 kicks, flushes;
-	pthread_t thread;
-};
 
 static struct {
 	struct arch_cpu cpus[MAX_CPUS];
@@ -91,26 +81,6 @@ void fake_become(struct cpu *c)
 struct cpu *cpu_this(void)
 {
 	return this_cpu ? this_cpu : &cpus[0];
-}
-
-void arch_kick(struct cpu *c)
-{
-	__atomic_fetch_add(&c->arch->kicks, 1, __ATOMIC_RELAXED);
-}
-
-void arch_stage2_flush_local(void)
-{
-	__atomic_fetch_add(&cpu_this()->arch->flushes, 1, __ATOMIC_RELAXED);
-}
-
-u64 fake_kicks(const struct cpu *c)
-{
-	return __atomic_load_n(&c->arch->kicks, __ATOMIC_RELAXED);
-}
-
-u64 fake_flushes(const struct cpu *c)
-{
-	return __atomic_load_n(&c->arch->flushes, __ATOMIC_RELAXED);
 }
 
 void fake_set_context(struct cpu *c, const struct vcpu_context *ctx)

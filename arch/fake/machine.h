@@ -3,7 +3,18 @@
 #ifndef FAKE_MACHINE_H
 #define FAKE_MACHINE_H
 
-#include "lib/types.h"
+#include "arch/cpu.h"
+#include "fake.h"
+#include <pthread.h>
+
+struct arch_cpu {
+	struct vcpu_context context;
+	enum vcpu_halt halt;
+	struct fake_view view;
+	bool stopped;
+	u64 kicks, flushes;
+	pthread_t thread;
+};
 
 void fake_memory_reset(void);
 void fake_format_reset(void);

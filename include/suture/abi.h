@@ -25,7 +25,7 @@
  * Changes whenever a structure or the meaning of a call does. On a mismatch both sides log their
  * own version.
  */
-#define SUTURE_ABI_VERSION 7
+#define SUTURE_ABI_VERSION 8
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -132,6 +132,8 @@ struct suture_layout {
 	su64 pcpu_exc_stacks;	   /* per-CPU offset of the pointer to the exception stacks' mapping
 				      (lowest address), or 0 */
 	su64 pcpu_entry_stack;	   /* per-CPU offset of a pointer into the cpu entry area, or 0 */
+	su64 pcpu_irq_scs;	   /* per-CPU offset of the pointer to the IRQ stack's shadow call
+				      stack, or 0 */
 	su64 modules_start, modules_end; /* where module text may lie */
 	su64 orc_ip_start, orc_ip_end;	 /* __start_orc_unwind_ip, __stop_orc_unwind_ip; 0: none */
 	su64 orc_start, orc_end;	 /* __start_orc_unwind, __stop_orc_unwind */
@@ -166,7 +168,17 @@ struct suture_layout {
 	su32 module_orc_ip;    /* pointers to a module's ORC tables */
 	su32 module_orc;
 	su32 module_nr_orcs; /* unsigned int: entries in each */
-	su32 reserved;
+	/*
+	 * Registers of a task that does not run which its stack does not have (arm64: callee-saved
+	 * ones in its thread_struct): task_nr_regs words; 0: all of them are on the stack (x86).
+	 */
+	su32 task_regs, task_nr_regs;
+	/*
+	 * Shadow call stacks, which grow upwards (arm64): void * to a task's lowest address, which
+	 * may be NULL, and void * that is saved when it stops running.
+	 */
+	su32 task_scs_base, task_scs_sp;
+	su32 scs_size; /* bytes of one, 0: this kernel has none */
 
 	/* Copied instructions of kprobes: struct list_head of the pages, or 0 if there are none. */
 	su64 kprobe_slots, optprobe_slots;

@@ -269,7 +269,8 @@ void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self))
 	pause_point(self);
 	__atomic_store_n(&self->state, CPU_GUEST, __ATOMIC_SEQ_CST);
 	/* Pauses did not wait for this CPU meanwhile, and one may begin now. */
-	arch_stage2_flush_local();
+	if (!MUTATION(flush_after_sleep))
+		arch_stage2_flush_local();
 	pause_point(self);
 }
 

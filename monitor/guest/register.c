@@ -3,6 +3,7 @@
 #include "arch/pagetable.h"
 #include "guest/kernel.h"
 #include "guest/mem.h"
+#include "guest/task.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -57,6 +58,9 @@ static const struct field {
 	FIELD(task_ret_stack, 8, true),
 	FIELD(task_curr_ret_stack, 4, true),
 	FIELD(slot_page_insns, 8, true),
+	FIELD(task_regs, 8, false),
+	FIELD(task_scs_base, 8, false),
+	FIELD(task_scs_sp, 8, false),
 };
 
 /* Within struct module; only when there is a list of modules. */
@@ -138,6 +142,10 @@ static const char *wrong_option(const struct suture_layout *l)
 		return "kretprobe_table";
 	if (l->rq_scx_tasks != SUTURE_NONE && l->task_scx_node == SUTURE_NONE)
 		return "rq_scx_tasks";
+	if (l->task_nr_regs > GUEST_SAVED_REGS)
+		return "task_nr_regs";
+	if (l->scs_size ? !is_stack_size(l->scs_size) : l->pcpu_irq_scs)
+		return "scs_size";
 	if (l->nr_hiding > SUTURE_MAX_HIDING)
 		return "nr_hiding";
 	for (u32 i = 0; i < l->nr_hiding; i++) {

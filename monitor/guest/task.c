@@ -76,6 +76,36 @@ int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *
 	return r;
 }
 
+/* ---- what a task has beside its stack ---- */
+
+int guest_saved_regs(const struct guest_task *t, u64 regs[GUEST_SAVED_REGS])
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u32 count = MIN(l->task_nr_regs, GUEST_SAVED_REGS);
+
+	if (count && guest_read(GVA(t->task + l->task_regs), regs, count * sizeof(*regs)))
+		return -EFAULT;
+	return (int)count;
+}
+
+int guest_shadow_stack(const struct guest_task *t, u64 *low, u64 *high)
+{
+	const struct suture_layout *l = &guest_kernel.layout;
+	u64 sp;
+
+	*low = *high = 0;
+	if (!l->scs_size)
+		return 0;
+	if (guest_read_u64(GVA(t->task + l->task_scs_base), low) ||
+	    guest_read_u64(GVA(t->task + l->task_scs_sp), &sp))
+		return -EFAULT;
+	if (*low)
+		*high = *low + l->scs_size;
+	if (!t->on_cpu && sp >= *low && sp <= *high)
+		*high = sp;
+	return 0;
+}
+
 /* ---- a CPU's tasks and stacks ---- */
 
 int guest_task_at(u64 task, struct guest_task *t)
@@ -141,7 +171,7 @@ static int find_stack(struct guest_stack *s, const char *kind, u64 pointer, u64 
 	s->low = ALIGN_UP(at, align) + (u64)(s64)offset;
 	s->high = s->low + size;
 	s->kind = kind;
-	s->holes = false;
+	s->holes = s->shadow = false;
 	return 0;
 }
 
@@ -161,5 +191,11 @@ int guest_cpu_stacks(u64 percpu_base, struct guest_stack s[GUEST_CPU_STACKS])
 	if (!err && l->entry_stack_size && !MUTATION(entry_stacks))
 		err = find_stack(&s[n++], "entry", percpu_base + l->pcpu_entry_stack, 1,
 				 l->entry_stack_offset, l->entry_stack_size);
+	if (!err && l->pcpu_irq_scs && !MUTATION(irq_shadow_stacks)) {
+		err = find_stack(&s[n], "irq shadow call", percpu_base + l->pcpu_irq_scs, 1, 0,
+				 l->scs_size);
+		s[n].shadow = true;
+		n += s[n].low != 0;
+	}
 	return err ? err : n;
 }

@@ -41,6 +41,20 @@ int guest_task_at(u64 task, struct guest_task *t);
 struct window;
 int guest_read_task(struct window *w, u64 task, struct guest_task *t);
 
+#define GUEST_SAVED_REGS 32
+
+/*
+ * The registers of a task that does not run which are not on its stack. Returns how many there are
+ * (none on x86), or -EFAULT.
+ */
+int guest_saved_regs(const struct guest_task *t, u64 regs[GUEST_SAVED_REGS]);
+
+/*
+ * What is in use of the task's shadow call stack: all of it while it runs, and where the saved
+ * pointer is not within it. An empty range if it has none. 0 or -EFAULT.
+ */
+int guest_shadow_stack(const struct guest_task *t, u64 *low, u64 *high);
+
 /*
  * The running task and the idle task of the CPU with this per-CPU base (struct vcpu_context). 0 or
  * -EFAULT; -ELOOP when the task there is no idle task.
@@ -61,15 +75,16 @@ bool guest_is_percpu_base(u64 percpu_base);
 /* A stack of a CPU, not of a task. */
 struct guest_stack {
 	u64 low, high;
-	const char *kind; /* "irq", "exception", "entry" */
+	const char *kind; /* "irq", "exception", "entry", "irq shadow call" */
 	bool holes;	  /* it has guard pages, which are not mapped */
+	bool shadow;	  /* a shadow call stack: return addresses and nothing else */
 };
 
-#define GUEST_CPU_STACKS 3
+#define GUEST_CPU_STACKS 4
 
 /*
- * IRQ, exception and entry stacks of the CPU with this per-CPU base; returns how many were filled,
- * or -EFAULT.
+ * IRQ, exception, entry and shadow call stacks of the CPU with this per-CPU base; returns how many
+ * were filled, or -EFAULT.
  */
 int guest_cpu_stacks(u64 percpu_base, struct guest_stack s[GUEST_CPU_STACKS]);
 

@@ -120,6 +120,7 @@ static void a_root_of_two_tables(void **state)
 			 0);
 	assert_int_equal(t.tables, 2);
 	assert_true(lookup(&t, 600 * GIB + 0x1234) == 600 * GIB + 0x1234);
+	assert_int_equal(f.split, PT_SPLIT_PAUSED);
 	assert_int_equal(pgtable_split(&t, IPA(600 * GIB), NULL), 0);
 	assert_int_equal(invalidated, 2);
 	assert_int_equal(pgtable_set_leaf(&t, IPA(600 * GIB), PA(0x5000), PT_EXEC), 0);

@@ -119,6 +119,22 @@ static void chains_that_lead_nowhere(void **state)
 	}
 }
 
+/* On the stacks of overflows and of SDEI a CPU holds registers of others in places of its own. */
+static void stacks_that_are_not_judged(void **state)
+{
+	const u64 overflow = syn.cpus[2].base + 0x800, sdei = syn_vmap(SYN_THREAD_SIZE) + 0x100;
+
+	(void)state;
+	syn_run(2, sleeper, 0x100);
+	assert_safe();
+	syn.cpus[2].ctx.sp = overflow;
+	syn_put_context(2);
+	assert_not_judged(-EFAULT, "CPU 2 runs on a stack that is not known");
+	syn.cpus[2].ctx.sp = sdei;
+	syn_put_context(2);
+	assert_not_judged(-EFAULT, "CPU 2 runs on a stack that is not known");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +142,7 @@ int main(void)
 		TEST(stale_words_stand),
 		TEST(the_saved_pc_and_the_link_register),
 		TEST(chains_that_lead_nowhere),
+		TEST(stacks_that_are_not_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

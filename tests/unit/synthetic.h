@@ -33,6 +33,8 @@
 #define SYN_EXC_SIZE	0x6000u /* a page of guard, a stack of two, twice */
 #define SYN_ENTRY_SIZE	0x1000u
 #define SYN_TASK_SIZE	0x2400u
+#define SYN_SAVED_REGS	10u
+#define SYN_SCS_SIZE	0x1000u
 #define SYN_MAX_CPU_IDS 8
 #define SYN_RT_PRIOS	8u
 #define SYN_RET_DEPTH	50u
@@ -46,6 +48,7 @@ enum {
 	PCPU_IRQ = 0x110,
 	PCPU_EXC = 0x118,
 	PCPU_ENTRY = 0x120,
+	PCPU_IRQ_SCS = 0x128,
 	TASK_STACK = 0x20,
 	TASK_ON_CPU = 0x34,
 	TASK_TASKS = 0x8f8,
@@ -57,6 +60,9 @@ enum {
 	TASK_SIGNAL = 0xbf8,
 	TASK_SP = 0x1458,
 	TASK_PC = 0x1460,
+	TASK_REGS = 0x1468, /* SYN_SAVED_REGS */
+	TASK_SCS_BASE = 0x40,
+	TASK_SCS_SP = 0x48,
 	SIGNAL_THREAD_HEAD = 0x10,
 	PCPU_RQ = 0x200,
 	RQ_LOCK = 0x8,
@@ -235,6 +241,19 @@ static inline u64 syn_sleep(u64 task, u64 used)
 static inline void syn_put_context(u32 cpu)
 {
 	fake_set_context(&cpus[cpu], &syn.cpus[cpu].ctx);
+}
+
+/* A kernel with shadow call stacks: returns the task's, of which `used` bytes are in use. */
+static inline u64 syn_shadow(u64 task, u64 used)
+{
+	u64 low = syn_vmap(SYN_SCS_SIZE);
+
+	guest_kernel.layout.task_scs_base = TASK_SCS_BASE;
+	guest_kernel.layout.task_scs_sp = TASK_SCS_SP;
+	guest_kernel.layout.scs_size = SYN_SCS_SIZE;
+	syn_set(task + TASK_SCS_BASE, low);
+	syn_set(task + TASK_SCS_SP, low + used);
+	return low;
 }
 
 /* Task runs on the CPU (in kernel mode) with `used` bytes of stack. Returns the stack pointer. */

@@ -186,6 +186,54 @@ static void a_saved_pc(void **state)
 	assert_safe();
 }
 
+/* arm64 keeps callee-saved registers in the task, not on its stack. */
+static void saved_registers(void **state)
+{
+	u64 first = sleeper + TASK_REGS;
+
+	(void)state;
+	assert_unseen(first);
+	guest_kernel.layout.task_regs = TASK_REGS;
+	guest_kernel.layout.task_nr_regs = SYN_SAVED_REGS;
+	assert_seen(first, 100, "saved register");
+	assert_seen(first + 8ull * (SYN_SAVED_REGS - 1), 100, "saved register");
+	assert_unseen(first + 8ull * SYN_SAVED_REGS);
+	assert_unseen(first - 8);
+	/* those of a task that runs are left from when it slept */
+	syn_run(2, sleeper, 64);
+	assert_unseen(first);
+	syn_sleep(sleeper, 64);
+	guest_kernel.layout.task_regs = 0xfffffff8;
+	assert_not_judged(-EFAULT, "the saved registers of");
+}
+
+/* Return addresses that have left the frame: up to the saved pointer, and all of them in doubt. */
+static void shadow_call_stacks(void **state)
+{
+	u64 low = syn_shadow(sleeper, 0x80), end = low + SYN_SCS_SIZE;
+
+	(void)state;
+	assert_seen(low, 100, "shadow call stack");
+	assert_seen(low + 0x78, 100, "shadow call stack");
+	assert_unseen(low + 0x80);
+	syn_set(sleeper + TASK_SCS_SP, low);
+	assert_unseen(low);
+	syn_set(sleeper + TASK_SCS_SP, end);
+	assert_seen(end - 8, 100, "shadow call stack");
+	syn_set(sleeper + TASK_SCS_SP, end + 1);
+	assert_seen(end - 8, 100, "shadow call stack");
+	syn_set(sleeper + TASK_SCS_SP, low - 8);
+	assert_seen(end - 8, 100, "shadow call stack");
+	/* the pointer of a task that runs is in a register */
+	syn_set(sleeper + TASK_SCS_SP, low);
+	syn_run(2, sleeper, 64);
+	assert_seen(end - 8, 100, "shadow call stack");
+	syn_unmap(low);
+	assert_not_judged(-EFAULT, "shadow call stack of sleeper");
+	guest_kernel.layout.task_scs_base = 0xfffffff8;
+	assert_not_judged(-EFAULT, "shadow call stack of");
+}
+
 /* An invalid stack: the search must end, and includes the last bytes. */
 static void a_stack_that_is_not_aligned(void **state)
 {
@@ -389,6 +437,8 @@ int main(void)
 		TEST(a_stack_pointer_outside_the_stack),
 		TEST(all_threads_are_looked_at),
 		TEST(a_saved_pc),
+		TEST(saved_registers),
+		TEST(shadow_call_stacks),
 		TEST(a_stack_that_is_not_aligned),
 		TEST(a_zombie_has_no_stack),
 		TEST(a_stack_that_cannot_be_read),

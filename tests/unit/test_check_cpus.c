@@ -412,6 +412,29 @@ static void on_the_entry_stack(void **state)
 	assert_seen(syn_stack(sleeper), 100, "stack");
 }
 
+/* What the CPU's IRQ stack is in use for has return addresses on the shadow call stack as well. */
+static void on_the_irq_stack_with_its_shadow(void **state)
+{
+	struct syn_cpu *c = &syn.cpus[2];
+	u64 shadow = syn_vmap(SYN_SCS_SIZE);
+
+	(void)state;
+	syn_run(2, sleeper, 0x100);
+	syn_shadow(sleeper, 0);
+	guest_kernel.layout.pcpu_irq_scs = PCPU_IRQ_SCS;
+	syn_set(c->base + PCPU_IRQ_SCS, shadow);
+	assert_unseen(shadow); /* not in use */
+	c->ctx.sp = c->irq + SYN_IRQ_SIZE - 0x80;
+	syn_put_context(2);
+	assert_seen(shadow, 100, "irq shadow call stack");
+	assert_seen(shadow + SYN_SCS_SIZE - 8, 100, "irq shadow call stack");
+	assert_seen(c->entry, 100, "entry stack");
+	/* a kernel that has them and does not use them */
+	syn_set(c->base + PCPU_IRQ_SCS, 0);
+	syn_set(sleeper + TASK_SCS_BASE, 0);
+	assert_unseen(shadow);
+}
+
 static void stacks_of_cpus_that_cannot_be_found(void **state)
 {
 	(void)state;
@@ -445,6 +468,7 @@ int main(void)
 		TEST(on_the_irq_stack),
 		TEST(on_an_exception_stack),
 		TEST(on_the_entry_stack),
+		TEST(on_the_irq_stack_with_its_shadow),
 		TEST(stacks_of_cpus_that_cannot_be_found),
 	};
 

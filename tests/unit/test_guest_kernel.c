@@ -157,6 +157,12 @@ static void options_without_sense(void **state)
 	BAD(kprobe_slots, 0x400000);
 	BAD(optprobe_slots, syn.hello.layout.optprobe_slots + 4);
 	BAD_OPTION(slot_page_insns, SUTURE_NONE, "kprobe_slots");
+	BAD(task_regs, 4);
+	BAD(task_nr_regs, 33);
+	BAD(task_scs_base, 1u << 16);
+	BAD(task_scs_sp, 4);
+	BAD(scs_size, 100);
+	BAD_OPTION(pcpu_irq_scs, 0x100, "scs_size");
 	BAD(rq_scx_tasks, 4);
 	syn.hello.layout.rq_scx_tasks = RQ_SCX_TASKS;
 	BAD(task_scx_node, 1u << 16);

@@ -245,6 +245,31 @@ static void a_pause_does_not_wait_for_an_idle_cpu(void **state)
 	assert_true(fake_flushes(&cpus[1]) > 0);
 }
 
+/* What the guest's stage 2 was changed to while it slept holds for it as well. */
+static void halt_through_a_pause(struct cpu *c)
+{
+	struct pause p;
+
+	fake_become(&cpus[0]);
+	assert_int_equal(pause_begin(&p, LONG_US), 0);
+	assert_int_equal(pause_commit(&p, NULL, NULL), 0);
+	pause_end(&p);
+	fake_become(c);
+	assert_int_equal(fake_flushes(c), 0);
+}
+
+static void who_slept_through_a_pause_flushes(void **state)
+{
+	(void)state;
+	cpus[1].state = CPU_GUEST;
+	fake_become(&cpus[1]);
+	pause_sleep(&cpus[1], halt_through_a_pause);
+	assert_int_equal(cpus[1].state, CPU_GUEST);
+	assert_int_equal(fake_flushes(&cpus[1]), 1);
+	cpus[1].state = CPU_PARKED;
+	fake_become(&cpus[0]);
+}
+
 static u64 pauses_by_guest;
 
 static void guest_pauses(struct cpu *c)
@@ -337,6 +362,7 @@ static void dead_cpus_are_not_waited_for(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_slept_through_a_pause_flushes, setup, teardown),
 		cmocka_unit_test_setup_teardown(holds_everybody_each_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(gives_up_on_a_stuck_cpu_and_recovers, setup,
 						teardown),

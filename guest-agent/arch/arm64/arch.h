@@ -9,6 +9,7 @@
 #include <linux/percpu.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
+#include <linux/scs.h>
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <asm/barrier.h>
@@ -105,6 +106,20 @@ static inline unsigned int arch_key_size(unsigned long address)
 	return 4;
 }
 
+/* As arch_layout(). The kernel may have them and not use them (6.2 and later): they are NULL. */
+static inline const char *arch_shadow_stacks(struct suture_layout *l)
+{
+#ifdef CONFIG_SHADOW_CALL_STACK
+	l->pcpu_irq_scs = compat_symbol("irq_shadow_call_stack_ptr");
+	if (!l->pcpu_irq_scs)
+		return "irq_shadow_call_stack_ptr";
+	l->task_scs_base = offsetof(struct task_struct, thread_info.scs_base);
+	l->task_scs_sp = offsetof(struct task_struct, thread_info.scs_sp);
+	l->scs_size = SCS_SIZE;
+#endif
+	return NULL;
+}
+
 /* A CPU's running task and stacks. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
@@ -119,7 +134,10 @@ static inline const char *arch_layout(struct suture_layout *l)
 	l->irq_stack_size = IRQ_STACK_SIZE;
 	l->task_pc = offsetof(struct task_struct, thread.cpu_context.pc);
 	l->task_sp = offsetof(struct task_struct, thread.cpu_context.sp);
-	return NULL;
+	l->task_regs = offsetof(struct task_struct, thread.cpu_context.x19);
+	l->task_nr_regs = (offsetof(struct cpu_context, fp) - offsetof(struct cpu_context, x19)) /
+			  sizeof(u64);
+	return arch_shadow_stacks(l);
 }
 
 #define ARCH_INSN_ALIGN 4

@@ -122,6 +122,8 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 		if (s != on && MUTATION(stacks_underneath))
 			continue;
 
+		if (s->shadow)
+			check_own_stacks(c, &h->current, h, false);
 		format(where, sizeof(where), "%s stack", s->kind);
 		err = check_words(c, from, s->high, s->holes, &h->current, where);
 	}
@@ -208,6 +210,39 @@ static bool is_clear(const struct check *c, const struct guest_task *t, const st
 	       ((t->on_cpu ? run->cpu && run->claims == 1 : !run->claims) || MUTATION(unclear));
 }
 
+/* The saved registers of a task that sleeps, where they are not on its stack. */
+static int judge_saved(struct check *c, const struct guest_task *t)
+{
+	u64 regs[GUEST_SAVED_REGS];
+	int n = guest_saved_regs(t, regs),
+	    err = MUTATION(saved_pc) ? 0 : check_word(c, t->pc, t, "saved pc");
+
+	if (n < 0)
+		return check_refuse(c, n, "the saved registers of %s (%u) cannot be read", t->comm,
+				    t->pid);
+	for (int i = 0; !MUTATION(saved_registers) && !err && i < n; i++)
+		err = check_word(c, regs[i], t, "saved register");
+	return err;
+}
+
+/*
+ * A function may have popped its frame, and have its return address only there (arm64: GCC's
+ * epilogues).
+ */
+static int judge_shadow_stack(struct check *c, const struct guest_task *t)
+{
+	u64 low, high;
+	int err = guest_shadow_stack(t, &low, &high);
+
+	if (err)
+		return check_refuse(c, err, "the shadow call stack of %s (%u) cannot be found",
+				    t->comm, t->pid);
+	if (MUTATION(shadow_stacks))
+		return 0;
+	check_own_stacks(c, t, NULL, false); /* nothing on it is stale */
+	return check_words(c, low, high, false, t, "shadow call stack");
+}
+
 int check_task(const struct guest_task *t, void *arg)
 {
 	struct check *c = arg;
@@ -230,7 +265,7 @@ int check_task(const struct guest_task *t, void *arg)
 	}
 	check_own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(c, t, &run));
 	if (!t->on_cpu)
-		err = MUTATION(saved_pc) ? 0 : check_word(c, t->pc, t, "saved pc");
+		err = judge_saved(c, t);
 	if (!err)
 		err = check_words(c, stack_in_use(t, &run), high, false, t, "stack");
 	if (!err)
@@ -240,7 +275,7 @@ int check_task(const struct guest_task *t, void *arg)
 			     "the return addresses that probes took from %s (%u) cannot be "
 			     "read",
 			     t->comm, t->pid);
-	return err;
+	return err ? err : judge_shadow_stack(c, t);
 }
 
 /* Those that the kernel keeps in one table for all tasks. */

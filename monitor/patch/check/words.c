@@ -20,6 +20,11 @@ int check_refuse(struct check *c, int err, const char *fmt, ...)
 
 /* ---- words ---- */
 
+static inline u64 strip_code(u64 word)
+{
+	return MUTATION(strip_pac) ? word : arch_strip_pac(word);
+}
+
 u32 check_sort(struct check_range *ranges, u32 count)
 {
 	u32 n = 0;
@@ -104,7 +109,7 @@ static void unwind_owner(struct check *c)
 	else
 		unwind_sleeping(o->task, &c->trace);
 	for (u32 i = 0; i < trace->nr_frames; i++)
-		o->inside |= find_hit(c, arch_strip_pac(trace->frames[i].ip), o->task) != NULL;
+		o->inside |= find_hit(c, strip_code(trace->frames[i].ip), o->task) != NULL;
 }
 
 /*
@@ -125,7 +130,7 @@ static void report_stack(const struct check *c, struct blocker *b)
 	u32 count = c->owner.unwound ? MIN(c->trace.nr_frames, BLOCKER_STACK) : 0;
 
 	for (u32 i = 0; i < count; i++) {
-		u64 address = arch_strip_pac(c->trace.frames[i].ip);
+		u64 address = strip_code(c->trace.frames[i].ip);
 		const struct check_range *hit = find_hit(c, address, c->owner.task);
 
 		b->stack[i].address = address;
@@ -166,7 +171,7 @@ static int judge_near(struct check *c, u64 word, u64 at, const struct guest_task
 int check_word(struct check *c, u64 word, const struct guest_task *t, const char *where)
 {
 	c->r->words_checked++;
-	word = arch_strip_pac(word);
+	word = strip_code(word);
 	return is_far(c, word) ? 0 : judge_near(c, word, 0, t, where);
 }
 
@@ -185,7 +190,7 @@ int check_words(struct check *c, u64 low, u64 high, bool holes, const struct gue
 			left = PAGE_SIZE - at % PAGE_SIZE;
 		n = MIN(left / 8, todo);
 		for (size_t i = 0; words && i < n; i++) {
-			u64 word = arch_strip_pac(words[i]);
+			u64 word = strip_code(words[i]);
 			int err = is_far(c, word) ? 0 : judge_near(c, word, at + i * 8, t, where);
 
 			if (err)

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Kicks are counted: the threads that are guest CPUs come by themselves. */
+#include "core/cpu.h"
+#include "fake.h"
+#include "machine.h"
+
+void arch_kick(struct cpu *c)
+{
+	__atomic_fetch_add(&c->arch->kicks, 1, __ATOMIC_RELAXED);
+}
+
+void arch_stage2_flush_local(void)
+{
+	__atomic_fetch_add(&cpu_this()->arch->flushes, 1, __ATOMIC_RELAXED);
+}
+
+u64 fake_kicks(const struct cpu *c)
+{
+	return __atomic_load_n(&c->arch->kicks, __ATOMIC_RELAXED);
+}
+
+u64 fake_flushes(const struct cpu *c)
+{
+	return __atomic_load_n(&c->arch->flushes, __ATOMIC_RELAXED);
+}
