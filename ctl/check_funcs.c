@@ -27,18 +27,6 @@ struct match {
 
 /* ---- looking it up, by the rules of the agent ---- */
 
-static bool kernel_init(const struct kernel *k, uint64_t address)
-{
-	uint64_t start = kallsyms_address(&k->syms, "__init_begin");
-	uint64_t end = kallsyms_address(&k->syms, "__init_end");
-
-	if (!start) { /* a kernel whose kallsyms has symbols of code only */
-		start = kallsyms_address(&k->syms, "_sinittext");
-		end = kallsyms_address(&k->syms, "_einittext");
-	}
-	return address >= start && address < end;
-}
-
 static void take_kernel_symbol(const struct kernel *k, const struct ksym *s, struct match *m)
 {
 	struct extent code;
@@ -57,7 +45,7 @@ static void match_kernel(const struct kernel *k, const struct payload_func *f, s
 	unsigned wanted = f->sympos ? (unsigned)f->sympos : 1;
 
 	for (const struct ksym *s = NULL; (s = kallsyms_find(&k->syms, f->name, s)) != NULL;) {
-		m->init += kernel_init(k, s->address);
+		m->init += kernel_frees(k, s->address);
 		if (++m->count != wanted)
 			continue;
 		m->found = true;

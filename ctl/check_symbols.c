@@ -45,15 +45,6 @@ static bool parse(const char *symbol, struct wanted *w)
 
 /* ---- symbols of vmlinux ---- */
 
-/* Since 6.15 per-CPU variables lie between the kernel's init sections; they stay. */
-static bool is_freed(const struct kallsyms *s, uint64_t address)
-{
-	return address >= kallsyms_address(s, "__init_begin") &&
-	       address < kallsyms_address(s, "__init_end") &&
-	       !(address >= kallsyms_address(s, "__per_cpu_start") &&
-		 address < kallsyms_address(s, "__per_cpu_end"));
-}
-
 static bool is_ro_after_init(const struct kallsyms *s, uint64_t address)
 {
 	return address >= kallsyms_address(s, "__start_ro_after_init") &&
@@ -83,7 +74,7 @@ static void judge_address(const struct context *c, size_t symbol, const char *na
 {
 	const struct kallsyms *s = &c->k->syms;
 
-	if (is_freed(s, address))
+	if (kernel_frees(c->k, address))
 		verdict_error(c->v, "symbol '%s' is in the kernel's init memory, which is gone",
 			      name);
 	/* until 6.10 the module loader writes to every key that a module has a branch on */

@@ -103,3 +103,21 @@ bool kernel_older(const struct kernel *k, unsigned major, unsigned minor)
 		return false;
 	return ma < major || (ma == major && mi < minor);
 }
+
+static bool lies_between(const struct kallsyms *k, const char *first, const char *last,
+			 uint64_t address)
+{
+	return address >= kallsyms_address(k, first) && address < kallsyms_address(k, last);
+}
+
+/*
+ * A kernel whose kallsyms has symbols of code only (no CONFIG_KALLSYMS_ALL) names no end of its init
+ * memory but that of the code in it. Since 6.15 per-CPU variables lie between init sections; they
+ * stay.
+ */
+bool kernel_frees(const struct kernel *k, uint64_t address)
+{
+	return (lies_between(&k->syms, "__init_begin", "__init_end", address) ||
+		lies_between(&k->syms, "_sinittext", "_einittext", address)) &&
+	       !lies_between(&k->syms, "__per_cpu_start", "__per_cpu_end", address);
+}

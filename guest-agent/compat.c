@@ -145,14 +145,19 @@ static bool span_holds(struct span *s, unsigned long address)
 	return address >= s->start && address < s->end;
 }
 
-/* Per-CPU symbols were offsets, and lie in the middle of the init memory since 6.15. */
+/*
+ * Per-CPU symbols were offsets, and lie in the middle of the init memory since 6.15. A kernel whose
+ * kallsyms has symbols of code only names no end of its init memory but that of the code in it.
+ */
 static bool is_kernel_init(unsigned long address)
 {
 	static struct span init = {"__init_begin", "__init_end"};
+	static struct span code = {"_sinittext", "_einittext"};
 	static struct span locks = {"__smp_locks", "__smp_locks_end"};
 	static struct span percpu = {"__per_cpu_start", "__per_cpu_end"};
 
-	return (span_holds(&init, address) || span_holds(&locks, address)) &&
+	return (span_holds(&init, address) || span_holds(&code, address) ||
+		span_holds(&locks, address)) &&
 	       !span_holds(&percpu, address);
 }
 
