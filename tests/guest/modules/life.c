@@ -4,6 +4,7 @@
  *
  *	deaf reboot, kexec and panic call no notifier, as if the agent were dead
  *	count N		have the monitor pause the guest N times from each CPU; a patch must be on
+ *	idle N		the same from CPU 0 alone, while the others are idle between interrupts
  *
  * While it counts, which takes a while, each CPU gets a known number of timer interrupts and of
  * interrupts from each other CPU. Reading /proc/life shows what came.
@@ -29,6 +30,7 @@ struct counter {
 	struct hrtimer timer;
 	struct task_struct *pauser, *sender;
 	unsigned int ticks_left, ticks;
+	unsigned int threads;
 	unsigned int pauses, failed;
 	atomic_t got, done;
 	unsigned int sent;
@@ -117,7 +119,18 @@ static int sender(void *arg)
 	return 0;
 }
 
-static int count(void)
+static void start_threads(struct counter *c, int cpu)
+{
+	c->threads = 2;
+	c->pauser = kthread_create(pauser, c, "pauser/%u", cpu);
+	c->sender = kthread_create(sender, c, "sender/%u", cpu);
+	kthread_bind(c->pauser, cpu);
+	kthread_bind(c->sender, cpu);
+	wake_up_process(c->pauser);
+	wake_up_process(c->sender);
+}
+
+static int count(bool others_idle)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(LIMIT_MS);
 	struct counter *c;
@@ -141,12 +154,8 @@ static int count(void)
 	{
 		c = per_cpu_ptr(&counters, cpu);
 		smp_call_function_single(cpu, start_ticks, NULL, 1);
-		c->pauser = kthread_create(pauser, c, "pauser/%u", cpu);
-		c->sender = kthread_create(sender, c, "sender/%u", cpu);
-		kthread_bind(c->pauser, cpu);
-		kthread_bind(c->sender, cpu);
-		wake_up_process(c->pauser);
-		wake_up_process(c->sender);
+		if (!others_idle || !cpu)
+			start_threads(c, cpu);
 	}
 	do {
 		msleep(50);
@@ -154,7 +163,8 @@ static int count(void)
 		for_each_online_cpu(cpu)
 		{
 			c = per_cpu_ptr(&counters, cpu);
-			done = done && atomic_read(&c->done) == 2 && !READ_ONCE(c->ticks_left);
+			done = done && atomic_read(&c->done) == c->threads &&
+			       !READ_ONCE(c->ticks_left);
 		}
 	} while (!done && time_before(jiffies, end));
 	msleep(100);
@@ -181,7 +191,9 @@ static int life_command(const char *line)
 {
 	if (!strcmp(line, "deaf"))
 		return deaf();
-	return sscanf(line, "count %u", &rounds) == 1 ? count() : -EINVAL;
+	if (sscanf(line, "count %u", &rounds) == 1)
+		return count(false);
+	return sscanf(line, "idle %u", &rounds) == 1 ? count(true) : -EINVAL;
 }
 
 DEFINE_PROC_FILE(life);
