@@ -111,9 +111,9 @@ static bool lies_between(const struct kallsyms *k, const char *first, const char
 }
 
 /*
- * A kernel whose kallsyms has symbols of code only (no CONFIG_KALLSYMS_ALL) names no end of its init
- * memory but that of the code in it. Since 6.15 per-CPU variables lie between init sections; they
- * stay.
+ * A kernel whose kallsyms has symbols of code only (no CONFIG_KALLSYMS_ALL) names no end of its
+ * init memory but that of the code in it. Since 6.15 per-CPU variables lie between init sections;
+ * they stay.
  */
 bool kernel_frees(const struct kernel *k, uint64_t address)
 {

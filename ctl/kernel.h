@@ -35,7 +35,8 @@ void kernel_close(struct kernel *k);
 /* The release is older than major.minor; false if it is not known. */
 bool kernel_older(const struct kernel *k, unsigned major, unsigned minor);
 
-/* Is the address in init memory, which is freed when the kernel has booted? false without symbols. */
+/* Is the address in init memory, which is freed when the kernel has booted? false without symbols.
+ */
 bool kernel_frees(const struct kernel *k, uint64_t address);
 
 #endif
