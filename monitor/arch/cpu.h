@@ -17,7 +17,7 @@ struct cpu;
 struct cpu *cpu_this(void);
 
 /* The guest state of a held CPU that the consistency check needs, whatever the architecture. */
-#define VCPU_MAX_REGS 32
+#define VCPU_MAX_REGS 32u
 
 struct vcpu_context {
 	u64 ip, sp;

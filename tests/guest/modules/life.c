@@ -15,12 +15,15 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
+#include <linux/reboot.h>
 #include <linux/smp.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#include <linux/panic_notifier.h>
+#endif
 
 #include "arch.h"
 #include "proc_file.h"
-#include "symbol.h"
 
 #define TICK_US		500
 #define TICKS_PER_PAUSE 1
@@ -39,17 +42,22 @@ struct counter {
 static DEFINE_PER_CPU(struct counter, counters);
 static unsigned int rounds;
 
+static int deaf_event(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	return NOTIFY_DONE;
+}
+
+/* The first on its list, and the last. */
+static struct notifier_block only = {.notifier_call = deaf_event, .priority = INT_MAX};
+
 static int deaf(void)
 {
-	struct blocking_notifier_head *chain = symbol("reboot_notifier_list");
-	struct atomic_notifier_head *panics = symbol("panic_notifier_list");
+	int err = register_reboot_notifier(&only);
 
-	if (!chain || !panics)
-		return -ENOENT;
-	rcu_assign_pointer(panics->head, NULL);
-	down_write(&chain->rwsem);
-	rcu_assign_pointer(chain->head, NULL);
-	up_write(&chain->rwsem);
+	if (err)
+		return err;
+	rcu_assign_pointer(only.next, NULL);
+	rcu_assign_pointer(panic_notifier_list.head, NULL);
 	return 0;
 }
 
@@ -206,6 +214,7 @@ static int __init life_init(void)
 static void __exit life_exit(void)
 {
 	remove_proc_entry("life", NULL);
+	unregister_reboot_notifier(&only);
 }
 
 module_init(life_init);
