@@ -4,7 +4,10 @@
 #include "el2.h"
 #include "sysreg.h"
 
-#define VECTORS_SIZE 0x800 /* D1.3.1.3 */
+/* D1.3.1.3 */
+#define VECTORS_SIZE  0x800u
+#define VECTOR_SIZE   0x80u
+#define VECTORS_LOWER 0x400u /* from here on, exceptions from EL0 */
 
 struct cpu *cpu_this(void)
 {
@@ -17,13 +20,25 @@ bool arch_vcpu_user(const struct cpu *c)
 }
 
 /*
+ * A stop often comes with an interrupt that is pending: the CPU is at the first instruction of its
+ * vector. Nothing of the kernel has been executed there. What was before is still so, and an
+ * exception from EL0 leaves the CPU in user mode, for the check.
+ */
+static bool is_at_vector(const struct vcpu *v, u64 from, u64 to)
+{
+	u64 offset = v->elr - v->vbar_el1;
+
+	return offset >= from && offset < to && !(offset % VECTOR_SIZE);
+}
+
+/*
  * Registers x0 to x30, in that order, and behind them ELR_EL1: at the entry of an exception it
  * alone has the address that was interrupted.
  */
 void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 {
 	const struct vcpu *v = &c->arch->vcpu;
-	bool user = arch_vcpu_user(c);
+	bool user = arch_vcpu_user(c) || is_at_vector(v, VECTORS_LOWER, VECTORS_SIZE);
 
 	*ctx = (struct vcpu_context){
 		.ip = v->elr,
@@ -31,7 +46,8 @@ void arch_vcpu_context(const struct cpu *c, struct vcpu_context *ctx)
 		.sp = user || !(v->spsr & 1) ? v->sp_el0 : v->sp_el1,
 		.user = user,
 		.percpu_base = v->tpidr_el1,
-		.sp_is_lost = !user && v->elr - v->vbar_el1 < VECTORS_SIZE,
+		.sp_is_lost = !user && v->elr - v->vbar_el1 < VECTORS_SIZE &&
+			      !is_at_vector(v, 0, VECTORS_SIZE),
 	};
 	for (u32 i = 0; i < ARRAY_SIZE(v->x); i++)
 		ctx->regs[ctx->nr_regs++] = v->x[i];

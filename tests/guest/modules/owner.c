@@ -6,15 +6,11 @@
 #include "proc_file.h"
 
 int owner_exported(int n);
-extern struct static_key_false owner_exported_key;
 
 static int owner_number = 7;
 module_param_named(number, owner_number, int, 0644);
 
 static DEFINE_STATIC_KEY_FALSE(owner_key);
-/* for kernels whose kallsyms has no variables */
-DEFINE_STATIC_KEY_FALSE(owner_exported_key);
-EXPORT_SYMBOL_GPL(owner_exported_key);
 
 static __attribute__((noipa)) int owner_secret(int n)
 {
@@ -44,15 +40,12 @@ static int owner_show(struct seq_file *m, void *v)
 
 static int owner_command(const char *line)
 {
-	if (!strcmp(line, "key 0")) {
+	if (!strcmp(line, "key 0"))
 		static_branch_disable(&owner_key);
-		static_branch_disable(&owner_exported_key);
-	} else if (!strcmp(line, "key 1")) {
+	else if (!strcmp(line, "key 1"))
 		static_branch_enable(&owner_key);
-		static_branch_enable(&owner_exported_key);
-	} else {
+	else
 		return -EINVAL;
-	}
 	return 0;
 }
 
