@@ -52,12 +52,10 @@ def write_files(guest, demo):
 
 def provoke(guest, measured):
     before = log_of(guest)
-    guest.check(f"echo {LINES} >{PARAMETERS}/lines" if IS_X86 else
-                f"provoke {monitor.base(guest):#x} {LINES}", timeout=120)
+    guest.check(f"echo {LINES} >{PARAMETERS}/lines", timeout=120)
     lines = log_of(guest)
     assert [line for line in lines if line in before] == before
-    provoked = [line for line in lines
-                if ("string I/O" if IS_X86 else "cannot be carried out") in line["text"]]
+    provoked = [line for line in lines if "string I/O" in line["text"]]
     assert len(provoked) <= BURST and {line["kind"] for line in provoked} == {"access"}
     left_out = metric(guest, 'log_left_out_total{kind="access"}')
     kept = metric(guest, 'log_lines_total{kind="access"}')
@@ -148,9 +146,10 @@ def test_mishaps_of_a_guest(boot, demo, measured):
                  files={"/lib/modules/mishap.ko": MISHAP} if IS_X86 else {},
                  qemu=["-gdb", "unix:{sockets}/gdb,server=on,wait=off"])
     write_files(guest, demo)
+    # no access of a guest on arm64 makes the monitor write to its log without end
     if IS_X86:
         guest.check("insmod /lib/modules/mishap.ko")
-    provoke(guest, measured)
+        provoke(guest, measured)
     # exits: on x86 an isolated CPU that is idle has none, on arm64 one that is busy
     work = ":" if IS_X86 else "usleep 1000"
     guest.check(f"taskset -c 1 sh -c 'while :; do {work}; done' >/dev/null 2>&1 &")
