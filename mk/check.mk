@@ -77,11 +77,11 @@ check-qemu-rest: $(QEMU_NEEDS)
 ARM64_TESTS := test_patch.py test_agent.py test_shadow.py test_native.py "test_boot.py::test_smp[1]" \
 	"test_boot.py::test_smp[2]" "test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
 	test_boot.py::test_no_el2
-ARM64_TESTS += test_masked.py test_symbols.py test_check.py test_life.py::test_nothing_lost \
-	"test_life.py::test_hotplug[single]"
-ARM64_LONG_TESTS := test_payloads.py test_api.py test_callbacks.py test_unwind.py test_life.py test_idle.py \
-	test_examples.py test_rollback.py test_sysfs.py test_sick.py test_dead.py test_fault.py \
-	test_differential.py test_mixture.py
+ARM64_TESTS += test_mixture.py test_masked.py test_symbols.py test_check.py test_life.py::test_nothing_lost \
+	"test_life.py::test_hotplug[single]" "test_fault.py::test_service_cpu_dies[apply-second-leaf]"
+ARM64_LONG_TESTS := test_mixture.py test_fault.py test_life.py test_payloads.py test_api.py test_callbacks.py \
+	test_unwind.py test_idle.py test_examples.py test_rollback.py test_sysfs.py test_sick.py \
+	test_dead.py test_differential.py
 
 check-qemu-arm64: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)

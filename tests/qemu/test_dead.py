@@ -112,7 +112,7 @@ DEATH = {
 
 def check_dead(guest, cpu):
     status = guest.json("/v1/status")["cpus"]
-    assert [c["state"] for c in status] == ["guest", "dead", "service"]
+    assert re.fullmatch("(guest|idle) dead service", " ".join(c["state"] for c in status)), status
     why = status[cpu]["why"]
     _, cause, told = DEATH
     assert re.match(told, why), why
@@ -122,7 +122,8 @@ def check_dead(guest, cpu):
     assert metric(guest, f'cpu_dead{{cpu="{cpu}",cause="{cause}"}}') == 1
     assert metric(guest, 'cpus{state="dead"}') == 1
     out = guest.suture("status").out
-    assert f"dead      CPU {cpu}: {why}" in out and "1 guest, 1 dead, 1 service" in out, out
+    assert f"dead      CPU {cpu}: {why}" in out and \
+        re.search("1 (guest|idle), 1 dead, 1 service", out), out
     # the others run on
     assert guest.check("taskset -c 0 echo here") == "here"
 
@@ -146,7 +147,7 @@ def test_mishaps_of_a_guest(boot, demo, measured):
                  files={"/lib/modules/mishap.ko": MISHAP} if IS_X86 else {},
                  qemu=["-gdb", "unix:{sockets}/gdb,server=on,wait=off"])
     write_files(guest, demo)
-    # no access of a guest on arm64 makes the monitor write to its log without end
+    # it is an access to a port that the monitor has something to say about
     if IS_X86:
         guest.check("insmod /lib/modules/mishap.ko")
         provoke(guest, measured)
