@@ -111,7 +111,10 @@ DEATH = {
 
 
 def check_dead(guest, cpu):
-    status = guest.json("/v1/status")["cpus"]
+    deadline = time.monotonic() + 30
+    while (status := guest.json("/v1/status")["cpus"])[cpu]["state"] != "dead":
+        assert time.monotonic() < deadline, status
+        time.sleep(0.1)
     assert re.fullmatch("(guest|idle) dead service", " ".join(c["state"] for c in status)), status
     why = status[cpu]["why"]
     _, cause, told = DEATH
