@@ -146,8 +146,8 @@ static bool span_holds(struct span *s, unsigned long address)
 }
 
 /*
- * Per-CPU symbols were offsets, and lie in the middle of the init memory since 6.15. A kernel
- * without CONFIG_KALLSYMS_ALL knows where its code is, and not where that memory ends.
+ * Per-CPU symbols were offsets, and lie in the middle of the init memory since 6.15. A kernel whose
+ * kallsyms has symbols of code only names no end of its init memory but that of the code in it.
  */
 static bool is_kernel_init(unsigned long address)
 {
@@ -156,9 +156,9 @@ static bool is_kernel_init(unsigned long address)
 	static struct span locks = {"__smp_locks", "__smp_locks_end"};
 	static struct span percpu = {"__per_cpu_start", "__per_cpu_end"};
 
-	return ((span_holds(&init, address) || span_holds(&locks, address)) &&
-		!span_holds(&percpu, address)) ||
-	       span_holds(&code, address);
+	return (span_holds(&init, address) || span_holds(&code, address) ||
+		span_holds(&locks, address)) &&
+	       !span_holds(&percpu, address);
 }
 
 bool compat_is_init(const char *object, unsigned long address)

@@ -117,6 +117,7 @@ part() { # name
 	long)
 		minutes=
 		stage counts check-counts counts
+		stage arm64 'check-arm64-long ARCH=arm64' counts
 		stage kernels check-kernels counts
 		stage kernels-arm64 'check-kernels ARCH=arm64' counts
 		stage boot check-boot counts

@@ -166,6 +166,14 @@ static s64 affinity_info(u64 mpidr, u64 fn, u64 level)
 	return (s32)x[0];
 }
 
+/* The CPU starts there: nothing is known of the kernel on it until it idles (wait_exit()). */
+static void start_at(struct cpu *c, u64 entry, u64 context)
+{
+	c->arch->vbar = 0;
+	kexec_cpu_started(c);
+	state_reset(c, entry, context);
+}
+
 _Noreturn void cpu_main(struct cpu *c)
 {
 	struct arch_cpu *a = c->arch;
@@ -177,13 +185,11 @@ _Noreturn void cpu_main(struct cpu *c)
 
 	memset(&a->step, 0, sizeof(a->step));
 	a->halted = false;
-	a->vbar = 0;
-	kexec_cpu_started(c);
+	start_at(c, entry, context);
 	__atomic_store_n(&a->stopped, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&c->state, CPU_GUEST, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&a->starting, 0, __ATOMIC_SEQ_CST);
 	c->exits[EXIT_STARTUP]++;
-	state_reset(c, entry, context);
 	log_limited(LOG_CPU, LOG_INFO, "CPU %u starts in the guest at %#llx", c->id, entry);
 	vcpu_loop(c);
 }
@@ -218,7 +224,7 @@ static void cpu_suspend(struct cpu *c, u32 power_state, u64 entry, u64 context)
 	if (gic_delivers())
 		vcpu_wait(c);
 	if (down)
-		state_reset(c, entry, context);
+		start_at(c, entry, context);
 	else
 		*result = SUCCESS;
 }

@@ -43,7 +43,7 @@ void fake_reset(u32 guest_cpus)
 	memset(&machine, 0, sizeof(machine));
 	machine.real_start_us = real_us();
 	memset(cpus, 0, sizeof(cpus));
-	nr_cpus = MIN(guest_cpus + 1, MAX_CPUS);
+	nr_cpus = MIN(guest_cpus + 1, (u32)MAX_CPUS);
 	for_each_cpu (c) {
 		c->id = (u32)(c - cpus);
 		c->hwid = c->id;

@@ -186,6 +186,7 @@ static const struct arch arches[] = {
 		.code_span = arm64_code_span,
 		.branch = arm64_branch,
 		.insn_align = 4,
+		.callback_entry = 12,
 		.veneer_size = 16,
 	},
 };

@@ -68,6 +68,11 @@ struct arch {
 	int64_t (*branch)(const unsigned char *code, size_t left, bool *weak);
 	unsigned int insn_align;  /* an instruction begins only at a multiple of it */
 	unsigned int veneer_size; /* bytes of a branch to anywhere; 0: every branch reaches */
+	/*
+	 * Size of an entry of .altinstructions whose second word may lead to a function of the
+	 * kernel's, which its loader calls; 0: the architecture has none.
+	 */
+	unsigned int callback_entry;
 };
 
 const struct arch *arch_find(uint16_t machine);

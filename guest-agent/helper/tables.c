@@ -94,6 +94,13 @@ static int judge_key(const struct table *t, const struct suture_symbol *symbol, 
 		    t->what, symbol->name, t->way_out);
 }
 
+/* Of an alternative: not what is written, but the function that writes there. */
+static bool is_callback(const struct module *m, const struct reloc *r, const struct table *t)
+{
+	return m->arch->callback_entry && !strcmp(t->name, ".altinstructions") &&
+	       r->rela->r_offset % m->arch->callback_entry == 4;
+}
+
 int table_judge(const struct module *m, const struct reloc *r, const struct suture_symbol *symbol,
 		unsigned int kernel, struct failure *f)
 {
@@ -101,7 +108,7 @@ int table_judge(const struct module *m, const struct reloc *r, const struct sutu
 
 	if (t->entry && r->rela->r_offset % t->entry == t->key)
 		return judge_key(t, symbol, kernel, f);
-	if (t->flags & TABLE_SITES)
+	if (t->flags & TABLE_SITES && !is_callback(m, r, t))
 		return fail(f, -EINVAL,
 			    "the payload's section %s leads to '%s', which is not in the payload: "
 			    "the kernel's loader would write there",

@@ -288,7 +288,7 @@ static void take_head(struct connection *c)
 	if (!before)
 		set_limit(c, HEAD_US);
 	pbuf_copy_partial(c->rx, c->head + before, (u16_t)n, 0);
-	for (end = MAX(before, 3) + 1; end <= before + n; end++)
+	for (end = MAX(before, (size_t)3) + 1; end <= before + n; end++)
 		if (!memcmp(c->head + end - 4, "\r\n\r\n", 4))
 			break;
 	c->head_len = MIN(end, before + n);

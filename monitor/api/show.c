@@ -13,7 +13,7 @@
 #include "net/net.h"
 #include "net/nic.h"
 
-#define LOG_LINES_MAX 256
+#define LOG_LINES_MAX 256u
 
 static void show_kernel(struct json *j)
 {

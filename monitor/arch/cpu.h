@@ -17,7 +17,7 @@ struct cpu;
 struct cpu *cpu_this(void);
 
 /* The guest state of a held CPU that the consistency check needs, whatever the architecture. */
-#define VCPU_MAX_REGS 32
+#define VCPU_MAX_REGS 32u
 
 struct vcpu_context {
 	u64 ip, sp;
@@ -43,7 +43,7 @@ struct vcpu_context {
  * Bring guest CPU c into the monitor soon. It will pass pause_point(). Does nothing to one that is
  * not in CPU_GUEST or CPU_HELD; harmless if repeated; a kick may be lost, so a caller that waits
  * repeats it. Any CPU inside the monitor. x86: NMI by the local APIC (APM vol. 2, 16.5, and 15.13.2
- * for its exit); arm64: SGI to EL2 (GIC architecture, IHI 0069).
+ * for its exit); arm64: a stage-2 abort (Arm ARM DDI 0487, D8.15), once stage 2 is taken away.
  */
 void arch_kick(struct cpu *c);
 

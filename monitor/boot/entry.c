@@ -150,7 +150,7 @@ static void measure_ticks(struct boot *b)
 		u64 ticks = arch_boot_ticks() - start;
 		best = MIN(best, ticks);
 	}
-	b->info->ticks_per_us = MAX((best + us / 2) / us, 1);
+	b->info->ticks_per_us = MAX((best + us / 2) / us, 1ull);
 }
 
 /*

@@ -34,9 +34,19 @@ typedef struct {
 #define PAGE_SIZE  4096ull
 #define PAGE_MASK  (~(PAGE_SIZE - 1))
 
+/* Each argument is evaluated once. x and y: names that no argument has. */
+#define CHOOSE_(a, op, b, x, y)                                                                    \
+	({                                                                                         \
+		__typeof__(a) x = (a);                                                             \
+		__typeof__(b) y = (b);                                                             \
+		x op y ? x : y;                                                                    \
+	})
+#define CHOOSE(a, op, b, n)   CHOOSE_N(a, op, b, n)
+#define CHOOSE_N(a, op, b, n) CHOOSE_(a, op, b, choose_a##n, choose_b##n)
+#define MIN(a, b)	      CHOOSE(a, <, b, __COUNTER__)
+#define MAX(a, b)	      CHOOSE(a, >, b, __COUNTER__)
+
 #define ARRAY_SIZE(a)		 (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)		 ((a) < (b) ? (a) : (b))
-#define MAX(a, b)		 ((a) > (b) ? (a) : (b))
 #define ALIGN_UP(x, a)		 (((x) + ((a)-1)) & ~((a)-1))
 #define ALIGN_DOWN(x, a)	 ((x) & ~((a)-1))
 #define container_of(p, t, m)	 ((t *)((char *)(p)-offsetof(t, m)))

@@ -7,7 +7,7 @@
 #include "lib/types.h"
 #include <suture/abi.h>
 
-#define BLOCKER_STACK 16
+#define BLOCKER_STACK 16u
 
 /* The task and function that an attempt failed on. */
 struct blocker {

@@ -4,7 +4,10 @@
 import re
 import socket
 
-RAX, RIP = 0, 16  # register numbers of x86-64
+from machine import PLATFORM
+
+RAX = 0  # number of a register of x86-64
+PC = {"x86": 16, "arm64": 32}[PLATFORM.architecture]
 
 
 class Gdb:
@@ -62,9 +65,9 @@ class Gdb:
         found = re.search(r"thread:(?:p[0-9a-f]+\.)?([0-9a-f]+);", self.receive())
         return int(found[1], 16) - 1
 
-    def set_rip(self, cpu, address):
+    def set_pc(self, cpu, address):
         self.expect(f"Hg{self.thread(cpu)}")
-        self.expect(f"P{RIP:x}={address.to_bytes(8, 'little').hex()}")
+        self.expect(f"P{PC:x}={address.to_bytes(8, 'little').hex()}")
 
     def get_register(self, cpu, number):
         self.expect(f"Hg{self.thread(cpu)}")

@@ -5,7 +5,7 @@ tests write; apply and revert them."""
 import os
 import subprocess
 
-from machine import BUILD, GUEST, KBUILD, KERNEL, SUTURE, TOP
+from machine import BUILD, GUEST, KBUILD, KERNEL, PLATFORM, SUTURE, TOP
 
 MODULES = os.path.join(BUILD, "guest", GUEST, "modules", "kernel")
 TEST_MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
@@ -16,6 +16,8 @@ with open(os.path.join(KBUILD, "include", "config", "auto.conf")) as config:
 KALLSYMS_ALL = "CONFIG_KALLSYMS_ALL=y" in CONFIG
 # Linux's own
 LIVEPATCH = "CONFIG_LIVEPATCH=y" in CONFIG
+# a function of the kernel that has no room for a redirect
+TOO_SHORT = {"x86": "srso_untrain_ret", "arm64": "abort"}[PLATFORM.architecture]
 
 TEMPLATE = """// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/kernel.h>
@@ -80,6 +82,39 @@ def example(folder, name):
     """Build examples/name into folder; returns the bundle's path."""
     bundle = os.path.join(folder, f"{name}.sut")
     status, output = suture_build(os.path.join(TOP, "examples", name), bundle)
+    assert status == 0, output
+    return bundle
+
+
+# of examples/commit-limit, where variables that are not exported have no addresses
+OWN_VARIABLES = """
+static int own_ratio = 50;
+static long own_kbytes, own_swap;
+module_param(own_ratio, int, 0444);
+#define sysctl_overcommit_ratio own_ratio
+#define sysctl_overcommit_kbytes own_kbytes
+#define total_swap_pages own_swap
+"""
+COMMIT_RATIO = ("/proc/sys/vm/overcommit_ratio" if KALLSYMS_ALL else
+                "/sys/module/commit_limit/parameters/own_ratio")
+
+
+def commit_limit(folder):
+    """Build examples/commit-limit, which sets COMMIT_RATIO to 25; returns the bundle's path."""
+    if KALLSYMS_ALL:
+        return example(folder, "commit-limit")
+    with open(os.path.join(TOP, "examples", "commit-limit", "commit_limit.c")) as f:
+        text = f.read()
+    source = os.path.join(folder, "commit_limit")
+    os.makedirs(source, exist_ok=True)
+    with open(os.path.join(source, "Kbuild"), "w") as f:
+        f.write("obj-m := commit_limit.o\n")
+    with open(os.path.join(source, "commit_limit.c"), "w") as f:
+        last = "#include <linux/swap.h>\n"
+        assert last in text
+        f.write(text.replace(last, last + OWN_VARIABLES))
+    bundle = os.path.join(folder, "commit_limit.sut")
+    status, output = suture_build(source, bundle)
     assert status == 0, output
     return bundle
 

@@ -7,19 +7,18 @@ interrupts off. The monitor is the ordinary build.
 """
 
 import os
-import re
 import subprocess
 import time
 
 import pytest
 
+import monitor
 from gdb import Gdb
-from machine import SUTURE, SUTURE_EFI
+from machine import SUTURE
 from test_life import LIFE, PATCHED
 
 CPUS = 2
 SERVICE_CPU = CPUS  # the last one
-IMAGE = os.path.join(os.path.dirname(SUTURE_EFI), "suture.so")
 
 # where the service CPU dies, and whether the switch is to be done all the same
 STEPS = [
@@ -36,30 +35,15 @@ STEPS = [
 ]
 
 
-def symbols():
-    out = subprocess.run(["nm", IMAGE], stdout=subprocess.PIPE, check=True).stdout.decode()
-    return {name: int(address, 16) for address, _, name in
-            (line.split() for line in out.splitlines() if len(line.split()) == 3)}
-
-
-def endless_halt():
-    """The offset of `cli; hlt; jmp` back to the first, in the monitor's fatal()."""
-    out = subprocess.run(["objdump", "-d", "--no-show-raw-insn", IMAGE], stdout=subprocess.PIPE,
-                         check=True).stdout.decode()
-    found = re.search(r"^ *([0-9a-f]+):\s+cli\s*\n.*\thlt\s*\n.*\tjmp +\1\b", out, re.MULTILINE)
-    assert found, "the monitor has no endless halt"
-    return int(found[1], 16)
-
-
 def kill_service_cpu(guest, function, count, committed, operation):
     """Start the operation, and stop the service CPU when it enters the function for the count-th
     time, of those after the commit if committed."""
-    base = int(guest.wait_log(r"suture: .* MiB at (0x[0-9a-f]+)")[1], 16)
-    address = base + symbols()[function]
+    base, symbols = monitor.base(guest), monitor.symbols()
+    address = base + symbols[function]
     gdb = Gdb(os.path.join(guest.sockets, "gdb"))
     # Not before the attempt: the same functions serve others. An attempt that finds a blocker ends
     # its pause as well, so what follows a commit is looked for from there on.
-    begin = base + symbols()["shadow_plan_apply" if committed else "shadow_plan_prepare"]
+    begin = base + symbols["shadow_plan_apply" if committed else "shadow_plan_prepare"]
     gdb.set_breakpoint(begin)
     running = None
     try:
@@ -78,7 +62,7 @@ def kill_service_cpu(guest, function, count, committed, operation):
                 gdb.step(SERVICE_CPU)
                 if count:
                     gdb.set_breakpoint(address)
-        gdb.set_rip(SERVICE_CPU, base + endless_halt())
+        gdb.set_pc(SERVICE_CPU, base + monitor.find_code(monitor.ENDLESS_HALT))
     finally:
         gdb.close()
         if running:

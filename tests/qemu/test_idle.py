@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from machine import BUILD, GUEST
+from machine import BUILD, GUEST, PLATFORM
 from patches import make_patch, revert
 from waiting import Waiting
 
@@ -52,9 +52,13 @@ NEW_IDLE = """
             if (current_clr_polling_and_test())
                 raw_local_irq_enable();
             else
-                asm volatile("sti; hlt" ::: "memory");
+                HALT
         }
 """
+# until the next interrupt, which the CPU takes then
+HALT = {"x86": 'asm volatile("sti; hlt" ::: "memory");',
+        "arm64": '{ asm volatile("dsb sy; wfi" ::: "memory"); raw_local_irq_enable(); }'}
+NEW_IDLE = NEW_IDLE.replace("HALT", HALT[PLATFORM.architecture])
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from machine import BUILD, GUEST, PLATFORM, SUTURE
-from patches import KALLSYMS_ALL, apply, make_patch, revert
+from patches import KALLSYMS_ALL, TOO_SHORT, apply, make_patch, revert
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
 SLEEPER = os.path.join(MODULES, "sleeper.ko")
@@ -438,8 +438,7 @@ def test_init_fails(guest, bundles):
     ("nofunc", "no_such_function_anywhere", "no_such_function_anywhere"),
     ("ambiguous", "type_show", "type_show.*(ambiguous|unique|sympos|more than one)"
                                "|(ambiguous|unique|sympos|more than one).*type_show"),
-    pytest.param("tooshort", "srso_untrain_ret", "srso_untrain_ret.*short"
-                                                 "|short.*srso_untrain_ret", marks=pytest.mark.x86),
+    ("tooshort", TOO_SHORT, f"{TOO_SHORT}.*short|short.*{TOO_SHORT}"),
 ])
 def test_bad_function(guest, bundles, name, function, says):
     bundle = make_patch(bundles, name, """

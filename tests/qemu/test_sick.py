@@ -7,16 +7,14 @@ import time
 
 from machine import PLATFORM
 from test_life import LIFE, deafen
-from patches import apply, example, make_patch, revert
+from patches import COMMIT_RATIO, apply, commit_limit, make_patch, revert
 
-# It keeps its CPU, interrupts off, until a key is pressed. KBD_STATUS: a key has been pressed.
+# It keeps its CPU, interrupts off, until something comes on the serial line of the tests' shell.
 SPIN = """
+    #include <linux/io.h>
     #include <linux/irqflags.h>
     #include <linux/ktime.h>
-    #include <asm/io.h>
-
-    #define KBD_STATUS 0x64
-    #define KBD_FULL 0x01
+    #include <linux/serial_reg.h>
 
     static noinline int new_cmdline_proc_show(struct seq_file *m, void *v)
     {
@@ -24,13 +22,24 @@ SPIN = """
         unsigned long flags;
 
         local_irq_save(flags);
-        while (ktime_get_ns() < end && !(inb(KBD_STATUS) & KBD_FULL))
+        while (ktime_get_ns() < end && !(inb(PORT + UART_LSR) & UART_LSR_DR))
             cpu_relax();
         local_irq_restore(flags);
         seq_puts(m, "spun\\n");
         return 0;
     }
 """
+
+
+def shell_port(guest):
+    """The I/O port of the shell's serial line. On arm64 that is a PCI device."""
+    return "0x2f8" if PLATFORM.architecture == "x86" else "0x" + guest.check(
+        "sed -n 's/^ *\\([0-9a-f]*\\)-.*: serial$/\\1/p' /proc/ioports")
+
+
+def spin(guest, bundles):
+    return make_patch(bundles, "spins", SPIN.replace("PORT", shell_port(guest)),
+                      {None: {"cmdline_proc_show": "new_cmdline_proc_show"}})
 
 
 def wait_status(guest, pattern, code, timeout=60):
@@ -52,9 +61,8 @@ def test_hang(boot, bundles, demo, measured):
     """One CPU, and a patched function that keeps it."""
     guest = boot(cpus=1, cmdline="panic=0")
     guest.load_agent()
-    apply(guest, example(bundles, "commit-limit"))
-    apply(guest, make_patch(bundles, "spins", SPIN,
-                            {None: {"cmdline_proc_show": "new_cmdline_proc_show"}}))
+    apply(guest, commit_limit(bundles))
+    apply(guest, spin(guest, bundles))
     assert wait_status(guest, "^agent +present, last heard [0-9.]+ s ago$", 0) < 10
     result = guest.suture("revert", "--from-below", "commit_limit")
     assert result.status == 1 and "the agent in the guest answers" in result.out, result
@@ -85,18 +93,18 @@ def test_hang(boot, bundles, demo, measured):
     result = guest.suture("revert", "--from-below", "--force", "spins")
     assert result.status == 0 and "by force" in result.out, result
 
-    guest.hmp("sendkey a")
+    guest.shell_socket.sendall(b"\n")
     wait_status(guest, "^agent +present", 0)
     guest.settle_shell()
     # what was left out stays undone, what can be unloaded is
-    assert guest.check("cat /proc/sys/vm/overcommit_ratio") == "25"
+    assert guest.check(f"cat {COMMIT_RATIO}") == "25"
     assert guest.check("ls /sys/kernel/suture") == "spins"
     revert(guest, "commit_limit")
     assert guest.check("cut -d' ' -f1 /proc/modules | sort") == "spins\nsuture"
     result = guest.suture("revert", "spins")
     assert result.status == 1 and "was forced" in result.out, result
     assert f"console={PLATFORM.console}" in guest.check("cat /proc/cmdline")
-    apply(guest, example(bundles, "commit-limit"))
+    apply(guest, commit_limit(bundles))
     assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
 
     # and now it is gone for good: it says so itself, at once

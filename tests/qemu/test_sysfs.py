@@ -10,7 +10,7 @@ import time
 import pytest
 
 from machine import BUILD, GUEST, SUTURE
-from patches import apply, make_patch, revert
+from patches import TOO_SHORT, apply, make_patch, revert
 
 SLEEPER = os.path.join(BUILD, "guest", f"{GUEST}-modules", "sleeper.ko")
 SYSFS = "/sys/kernel/suture"
@@ -239,7 +239,7 @@ def test_log(guest, bundles):
     guest.check("dmesg -c >/dev/null")
     for module, function, says in (
             ("sleeper", "absent", "livepatch: symbol 'absent' not found in symbol table"),
-            (None, "srso_untrain_ret", "suture: the monitor refuses the patch")):
+            (None, TOO_SHORT, "suture: the monitor refuses the patch")):
         bundle = make_patch(bundles, "logrefused", NEW_VALUE % 2,
                             {module: {function: "new_sleeper_value"}}, check=False)
         assert guest.suture("apply", bundle).status != 0

@@ -129,6 +129,23 @@ static void test_ftrace_sites(void **state)
 	assert_int_equal(kernel.late.nr_holds, 0);
 }
 
+#define ALTERNATIVE(at, with)                                                                      \
+	"static int new(void) { asm volatile(\"661: nop;"                                          \
+	".pushsection .altinstructions,\\\"a\\\";.word " at " - .;.word " with " - .;"             \
+	".hword 0x8005;.byte 4, 0;.popsection\"); return 0; }\n" M_PATCH
+
+/* Of an alternative the loader may call a function of the kernel's, which writes to the payload. */
+static void test_alternative_callback(void **state)
+{
+	(void)state;
+	taken(ALTERNATIVE("661b", "hidden"));
+	absolute("hidden", 0xffffffff81000020);
+	free(payload.bytes);
+	kernel_free(&kernel);
+	refused(ALTERNATIVE("hidden", "661b"), -EINVAL,
+		"section .altinstructions leads to 'hidden', which is not in the payload");
+}
+
 static void test_livepatch_info(void **state)
 {
 	static const char source[] = MODINFO("\"livepatch=Y\\0license=GPL\\0livepatch_no=1\"") //
@@ -156,7 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_vmlinux),	 test(test_follows),	    test(test_veneers),
 		test(test_no_veneers),	 test(test_held_by_branch), test(test_rewritten_pages),
-		test(test_ftrace_sites), test(test_livepatch_info),
+		test(test_ftrace_sites), test(test_livepatch_info), test(test_alternative_callback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

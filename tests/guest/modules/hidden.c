@@ -53,7 +53,7 @@ static __attribute__((noipa)) int hidden_tail(void)
 static __attribute__((noipa)) int hidden_off_list(void)
 {
 	/* room for the redirect before cond_resched(), which the kernel rewrites */
-	asm volatile(".skip 16, 0x90");
+	asm volatile(".rept 16\n\tnop\n.endr");
 	while (!READ_ONCE(awake))
 		cond_resched();
 	barrier();

@@ -4,6 +4,7 @@
  *
  *	deaf reboot, kexec and panic call no notifier, as if the agent were dead
  *	count N		have the monitor pause the guest N times from each CPU; a patch must be on
+ *	idle N		the same from CPU 0 alone, while the others are idle between interrupts
  *
  * While it counts, which takes a while, each CPU gets a known number of timer interrupts and of
  * interrupts from each other CPU. Reading /proc/life shows what came.
@@ -14,12 +15,15 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
+#include <linux/reboot.h>
 #include <linux/smp.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#include <linux/panic_notifier.h>
+#endif
 
 #include "arch.h"
 #include "proc_file.h"
-#include "symbol.h"
 
 #define TICK_US		500
 #define TICKS_PER_PAUSE 1
@@ -29,6 +33,7 @@ struct counter {
 	struct hrtimer timer;
 	struct task_struct *pauser, *sender;
 	unsigned int ticks_left, ticks;
+	unsigned int threads;
 	unsigned int pauses, failed;
 	atomic_t got, done;
 	unsigned int sent;
@@ -37,17 +42,22 @@ struct counter {
 static DEFINE_PER_CPU(struct counter, counters);
 static unsigned int rounds;
 
+static int deaf_event(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	return NOTIFY_DONE;
+}
+
+/* The first on its list, and the last. */
+static struct notifier_block only = {.notifier_call = deaf_event, .priority = INT_MAX};
+
 static int deaf(void)
 {
-	struct blocking_notifier_head *chain = symbol("reboot_notifier_list");
-	struct atomic_notifier_head *panics = symbol("panic_notifier_list");
+	int err = register_reboot_notifier(&only);
 
-	if (!chain || !panics)
-		return -ENOENT;
-	rcu_assign_pointer(panics->head, NULL);
-	down_write(&chain->rwsem);
-	rcu_assign_pointer(chain->head, NULL);
-	up_write(&chain->rwsem);
+	if (err)
+		return err;
+	rcu_assign_pointer(only.next, NULL);
+	rcu_assign_pointer(panic_notifier_list.head, NULL);
 	return 0;
 }
 
@@ -117,7 +127,18 @@ static int sender(void *arg)
 	return 0;
 }
 
-static int count(void)
+static void start_threads(struct counter *c, int cpu)
+{
+	c->threads = 2;
+	c->pauser = kthread_create(pauser, c, "pauser/%u", cpu);
+	c->sender = kthread_create(sender, c, "sender/%u", cpu);
+	kthread_bind(c->pauser, cpu);
+	kthread_bind(c->sender, cpu);
+	wake_up_process(c->pauser);
+	wake_up_process(c->sender);
+}
+
+static int count(bool others_idle)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(LIMIT_MS);
 	struct counter *c;
@@ -141,12 +162,8 @@ static int count(void)
 	{
 		c = per_cpu_ptr(&counters, cpu);
 		smp_call_function_single(cpu, start_ticks, NULL, 1);
-		c->pauser = kthread_create(pauser, c, "pauser/%u", cpu);
-		c->sender = kthread_create(sender, c, "sender/%u", cpu);
-		kthread_bind(c->pauser, cpu);
-		kthread_bind(c->sender, cpu);
-		wake_up_process(c->pauser);
-		wake_up_process(c->sender);
+		if (!others_idle || !cpu)
+			start_threads(c, cpu);
 	}
 	do {
 		msleep(50);
@@ -154,7 +171,8 @@ static int count(void)
 		for_each_online_cpu(cpu)
 		{
 			c = per_cpu_ptr(&counters, cpu);
-			done = done && atomic_read(&c->done) == 2 && !READ_ONCE(c->ticks_left);
+			done = done && atomic_read(&c->done) == c->threads &&
+			       !READ_ONCE(c->ticks_left);
 		}
 	} while (!done && time_before(jiffies, end));
 	msleep(100);
@@ -181,7 +199,9 @@ static int life_command(const char *line)
 {
 	if (!strcmp(line, "deaf"))
 		return deaf();
-	return sscanf(line, "count %u", &rounds) == 1 ? count() : -EINVAL;
+	if (sscanf(line, "count %u", &rounds) == 1)
+		return count(false);
+	return sscanf(line, "idle %u", &rounds) == 1 ? count(true) : -EINVAL;
 }
 
 DEFINE_PROC_FILE(life);
@@ -194,6 +214,7 @@ static int __init life_init(void)
 static void __exit life_exit(void)
 {
 	remove_proc_entry("life", NULL);
+	unregister_reboot_notifier(&only);
 }
 
 module_init(life_init);

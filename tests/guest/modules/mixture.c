@@ -103,10 +103,30 @@ static void mixture_sleep(void)
 	usleep_range(500, 1500);
 }
 
+/*
+ * Return addresses that the calls have left below the stack pointer are stale. Where unwinding does
+ * not tell them (arm64), they would be in the way of a patch as long as they stay.
+ */
+static __attribute__((noipa)) void wipe_stack(void)
+{
+	volatile unsigned long words[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = 0;
+}
+
+static void call_once(enum context context, void (*between)(void))
+{
+	mixture_h(context, between);
+	wipe_stack();
+}
+
 static void call_all(enum context context, unsigned int n)
 {
 	while (n--)
 		mixture_h(context, NULL);
+	wipe_stack();
 }
 
 /* ---- contexts ---- */
@@ -147,7 +167,7 @@ static int thread_main(void *arg)
 	while (!kthread_should_stop()) {
 		call_all(THREAD, BATCH);
 		if (n++ % SLEEP_EVERY == 0)
-			mixture_h(THREAD, mixture_sleep);
+			call_once(THREAD, mixture_sleep);
 		preempt_disable();
 		smp_call_function(on_ipi, NULL, 0);
 		preempt_enable();
@@ -164,7 +184,7 @@ static ssize_t run_read(struct file *file, char __user *buf, size_t len, loff_t 
 
 	call_all(USER, BATCH);
 	if (n % (USER_BATCHES * USER_CALLS) == 0)
-		mixture_h(USER, mixture_sleep);
+		call_once(USER, mixture_sleep);
 	else if (n % USER_BATCHES == 0)
 		usleep_range(USER_US, 2 * USER_US);
 	else if (n % TURN_BATCHES == 0)

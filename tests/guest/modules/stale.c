@@ -28,12 +28,14 @@ static __attribute__((noipa)) int stale_value(int n, void **address)
 /* No register that a call may change has an old address any more: a hit in one stands. */
 static __attribute__((noipa)) void stale_forget(void)
 {
+#ifdef CONFIG_X86
 	asm volatile("xor %%eax, %%eax\n\txor %%ecx, %%ecx\n\txor %%edx, %%edx\n\t"
 		     "xor %%esi, %%esi\n\txor %%edi, %%edi\n\txor %%r8d, %%r8d\n\t"
 		     "xor %%r9d, %%r9d\n\txor %%r10d, %%r10d\n\txor %%r11d, %%r11d"
 		     :
 		     :
 		     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+#endif
 }
 
 static __attribute__((noipa)) int stale_wait(void *address)

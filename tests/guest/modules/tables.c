@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A module with a static key that is read-only when its init is done. */
+/* A module with static keys that are read-only when its init is done. */
 #include <linux/jump_label.h>
 #include <linux/module.h>
 
+extern struct static_key_false tables_exported_key;
+
 static DEFINE_STATIC_KEY_FALSE_RO(tables_ro_key);
+/* for kernels whose kallsyms has no variables */
+DEFINE_STATIC_KEY_FALSE_RO(tables_exported_key);
+EXPORT_SYMBOL_GPL(tables_exported_key);
 
 static int __init tables_init(void)
 {
@@ -21,4 +26,4 @@ static void __exit tables_exit(void)
 module_init(tables_init);
 module_exit(tables_exit);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("A module with a static key that is read-only when its init is done");
+MODULE_DESCRIPTION("A module with static keys that are read-only when its init is done");
