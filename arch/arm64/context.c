@@ -4,8 +4,6 @@
 #include "el2.h"
 #include "sysreg.h"
 
-#define VECTORS_SIZE 0x800 /* D1.3.1.3 */
-
 struct cpu *cpu_this(void)
 {
 	return this_arch()->self;

@@ -21,6 +21,7 @@
 #ifndef __ASSEMBLY__
 #include "boot/boot.h"
 #include "core/cpu.h"
+#include "exclusive.h"
 
 /* Why the guest was left, as entry.S says. */
 enum exit_vector { EXIT_SYNC, EXIT_IRQ, EXIT_FIQ, EXIT_SERROR };
@@ -37,8 +38,9 @@ struct vcpu {
 /* What a single step leaves to do when it is done. */
 struct step {
 	bool active;
-	u64 spsr, mdscr; /* as they were */
-	u64 elr;	 /* of the instruction */
+	bool os_lock; /* as it was, and so are these: */
+	u64 spsr, mdscr;
+	u64 elr; /* of the instruction */
 };
 
 struct arch_cpu {
@@ -46,8 +48,9 @@ struct arch_cpu {
 	u64 stack_top;
 	struct vcpu vcpu;
 	struct step step;
-	bool halted; /* at the WFI, or CPU_SUSPEND, that the last exit was for */
-	u64 vbar;    /* VBAR_EL1 when last looked at */
+	struct exclusive exclusive; /* the last one that failed */
+	bool halted;		    /* at the WFI, or CPU_SUSPEND, that the last exit was for */
+	u64 vbar;		    /* VBAR_EL1 when last looked at */
 
 	/* psci.c. Written by any CPU: */
 	u32 stopped;  /* leave the guest until CPU_ON (guest/kexec.c) */

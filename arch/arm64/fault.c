@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "el2.h"
 #include "gic.h"
+#include "guest/ram.h"
 #include "stage2/pgtable.h"
 #include "sysreg.h"
 
@@ -99,10 +100,25 @@ static void skip_write(struct cpu *c, const struct stage2_abort *abort)
 
 /* ---- steps ---- */
 
-#define MDCR_TDE  (1ull << 8) /* debug exceptions come to EL2 (D19.3.17) */
-#define MDSCR_SS  (1ull << 0)
-#define MDSCR_MDE (1ull << 15) /* breakpoints and watchpoints */
-#define STEP_SPSR (PSTATE_DAIF | PSTATE_SS)
+#define MDCR_TDE   (1ull << 8) /* debug exceptions come to EL2 (D19.3.17) */
+#define MDSCR_SS   (1ull << 0)
+#define MDSCR_MDE  (1ull << 15) /* breakpoints and watchpoints */
+#define OSLSR_OSLK (1ull << 1)
+
+/* To shadowed pages, by the guest; changes only while the guest is paused. */
+static u64 writes;
+
+/* Bit 9 is the byte order in AArch32 (C5.2.20). */
+static u64 step_masks(u64 spsr)
+{
+	return spsr & PSTATE_A32 ? PSTATE_DAIF & ~PSTATE_D : PSTATE_DAIF;
+}
+
+/* While the OS lock is set, as it is after a reset, there are no debug exceptions (H8.2). */
+static void set_os_lock(bool set)
+{
+	write_sysreg(oslar_el1, set);
+}
 
 /*
  * Software step (D2.12): one instruction is executed, and a debug exception taken to EL2 before the
@@ -115,39 +131,80 @@ static void step_begin(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	stage2_give_back(true);
-	*s = (struct step){true, v->spsr, read_sysreg(mdscr_el1), v->elr};
+	writes++;
+	*s = (struct step){true, read_sysreg(oslsr_el1) & OSLSR_OSLK, v->spsr,
+			   read_sysreg(mdscr_el1), v->elr};
 	write_sysreg(mdcr_el2, read_sysreg(mdcr_el2) | MDCR_TDE);
+	set_os_lock(false);
 	write_sysreg(mdscr_el1, (s->mdscr & ~MDSCR_MDE) | MDSCR_SS);
 	isb();
-	v->spsr |= STEP_SPSR;
+	v->spsr |= step_masks(v->spsr) | PSTATE_SS;
 }
 
 /* An exception of the instruction's own has been taken to EL1: what was masked is in its SPSR_EL1.
  */
 static bool took_exception(const struct step *s, const struct vcpu *v)
 {
-	return v->elr != s->elr && v->elr != s->elr + 4 && read_sysreg(elr_el1) == s->elr;
+	return v->elr - read_sysreg(vbar_el1) < VECTORS_SIZE && read_sysreg(elr_el1) == s->elr;
+}
+
+/*
+ * A guest that steps itself has its exception to come when its instruction has completed, and not
+ * after one more: PSTATE.SS is clear then, and stays so.
+ */
+static u64 without_step(const struct step *s, u64 spsr)
+{
+	u64 masks = step_masks(s->spsr);
+
+	return (spsr & ~(masks | PSTATE_SS)) | (s->spsr & masks) | (s->spsr & spsr & PSTATE_SS);
 }
 
 void vcpu_step_done(struct cpu *c)
 {
 	struct step *s = &c->arch->step;
 	struct vcpu *v = &c->arch->vcpu;
-	u64 own = s->spsr & STEP_SPSR;
 
 	if (!s->active)
 		return;
 	if (took_exception(s, v)) {
-		write_sysreg(spsr_el1, (read_sysreg(spsr_el1) & ~STEP_SPSR) | own);
+		write_sysreg(spsr_el1, without_step(s, read_sysreg(spsr_el1)));
 		v->spsr &= ~PSTATE_SS;
 	} else {
-		v->spsr = (v->spsr & ~STEP_SPSR) | own;
+		v->spsr = without_step(s, v->spsr);
 	}
 	write_sysreg(mdscr_el1, s->mdscr);
+	set_os_lock(s->os_lock);
 	write_sysreg(mdcr_el2, read_sysreg(mdcr_el2) & ~MDCR_TDE);
 	isb();
 	s->active = false;
 	guest_fault_stepped();
+}
+
+/* ---- store-exclusives ---- */
+
+static bool read_instruction(struct cpu *c, u32 *insn)
+{
+	ipa_t ipa;
+
+	return !arch_vcpu_translate(c, c->arch->vcpu.elr, &ipa) &&
+	       !guest_read_ipa(ipa, insn, sizeof(*insn));
+}
+
+/* In the place of a step, which never succeeds with these. */
+static bool store_exclusive(struct cpu *c, const struct stage2_abort *abort)
+{
+	struct vcpu *v = &c->arch->vcpu;
+	struct exclusive now = {v->elr, arch_vcpu_user(c) ? v->sp_el0 : v->sp_el1,
+				read_sysreg(ttbr0_el1), abort->ipa.v, writes};
+	u32 insn;
+
+	if ((v->spsr & PSTATE_A32) || abort->walk || !read_instruction(c, &insn) ||
+	    !insn_is_store_exclusive(insn))
+		return false;
+	writes += exclusive_store(&c->arch->exclusive, &now, insn, v->x, guest_ram_ptr(abort->ipa));
+	vcpu_skip(c);
+	guest_fault_stepped();
+	return true;
 }
 
 /* ---- the exit ---- */
@@ -204,7 +261,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c)
 	case GUEST_FAULT_RETRY:
 		break;
 	case GUEST_FAULT_STEP:
-		step_begin(c);
+		if (!store_exclusive(c, &abort))
+			step_begin(c);
 		break;
 	case GUEST_FAULT_HIDDEN:
 		skip_write(c, &abort);
