@@ -82,6 +82,12 @@ ARM64_TESTS := test_patch.py test_agent.py test_shadow.py test_native.py "test_b
 check-qemu-arm64: $(QEMU_NEEDS)
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)
 
+# The guest's writes to its own code, and the agent's mishaps but those that wait for half a minute
+ARM64_TESTS += test_text.py test_readback.py $(addprefix test_mishaps.py::,test_helper_killed \
+	test_helper_killed_in_init test_helper_killed_on_unload test_init_fails_late test_agent_leaves_a_job \
+	test_agent_is_needed test_no_memory_to_enable test_no_memory_for_module test_no_memory_for_payload)
+ARM64_LONG_TESTS += test_mishaps.py test_in_force.py test_probes.py test_clones.py
+
 ## check-native  the guest and its agent without the monitor
 .PHONY: check-native
 check-native: agent guest
