@@ -23,7 +23,7 @@
 #include "agent.h"
 #include "compat.h"
 
-#if defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS) && defined(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
+#if defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS) || defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
 
 #define ENABLED_FUNCTIONS "/sys/kernel/tracing/enabled_functions"
 
@@ -40,6 +40,14 @@ static struct {
 	struct hlist_head *trampolines;
 	struct bpf_prog *(*next_program)(u32 *id);
 } kernel; /* under agent_lock */
+
+/* BPF's trampolines are direct calls, too. */
+#define HAS_DIRECT_CALLS IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
+
+static bool are_records_found(void)
+{
+	return kernel.ops_list && kernel.ops_test && (kernel.direct_call || !HAS_DIRECT_CALLS);
+}
 
 static void find_kernel(void)
 {
@@ -59,10 +67,11 @@ static void find_kernel(void)
 	kernel.trampoline_lock = (void *)compat_symbol("trampoline_mutex");
 	kernel.trampolines = compat_trampolines();
 	kernel.next_program = (void *)compat_symbol("bpf_prog_get_curr_or_next");
-	if (!kernel.ops_list || !kernel.ops_test || !kernel.direct_call)
+	if (!are_records_found())
 		pr_warn("ftrace's own records are not found: other users of patched functions are "
 			"not seen\n");
-	else if (IS_ENABLED(CONFIG_BPF_JIT) && (!kernel.trampoline_lock || !kernel.trampolines))
+	else if (HAS_DIRECT_CALLS && IS_ENABLED(CONFIG_BPF_JIT) &&
+		 (!kernel.trampoline_lock || !kernel.trampolines))
 		pr_warn("BPF's trampolines are not found: programs that can skip patched functions "
 			"are not seen\n");
 }
@@ -247,7 +256,7 @@ static void describe_program(u64 key, char *who)
 
 static bool find_direct(unsigned long func, unsigned long site, char *who)
 {
-	unsigned long address = direct_call(site);
+	unsigned long address = HAS_DIRECT_CALLS ? direct_call(site) : 0;
 	char name[SUTURE_NAME_LEN];
 	u64 key;
 
@@ -272,7 +281,7 @@ static bool find_override(unsigned long func, unsigned long size, char *who)
 	struct modifier m;
 
 	find_kernel();
-	if (offset == SUTURE_NONE || !kernel.ops_list || !kernel.ops_test || !kernel.direct_call)
+	if (offset == SUTURE_NONE || !are_records_found())
 		return false;
 	if (find_modifier(func + offset, &m)) {
 		describe_modifier(&m, who);

@@ -55,6 +55,12 @@ static unsigned long kprobe_slots(void)
 	return referred_by("arch_prepare_kprobe");
 }
 
+/* Compared with the operations that are to go. */
+static unsigned long ftrace_operations(void)
+{
+	return referred_by("__unregister_ftrace_function");
+}
+
 static const struct {
 	const char *name;
 	unsigned long (*find)(void); /* NULL: it is at `address` */
@@ -67,6 +73,7 @@ static const struct {
 	{.name = "__start_BTF", .find = btf_start},
 	{.name = "__stop_BTF", .find = btf_end},
 	{.name = "kprobe_insn_slots", .find = kprobe_slots},
+	{.name = "ftrace_ops_list", .find = ftrace_operations},
 };
 
 static const char *const percpu[] = {"idle_threads", "irq_stack_ptr", "irq_shadow_call_stack_ptr",

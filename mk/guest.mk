@@ -65,6 +65,8 @@ $(GUEST_ARCH)/bin/%: tests/guest/$(ARCH)/%.c | $(SETUP) $(USER:%=%/musl.specs)
 	@echo "CC $@"
 	$(Q)$(MUSL_COMPILE) $< -o $@
 
+$(GUEST_ARCH)/bin/stores: tests/guest/modules/stores_kinds.h
+
 # the package's specs name its files where they would be installed
 $(DEPS)/user-%/musl.specs: mk/deb.sh mk/apt.sh | $(SETUP)
 	@mk/deb.sh $(@D) $* musl-dev busybox-static

@@ -21,6 +21,7 @@
 #ifndef __ASSEMBLY__
 #include "boot/boot.h"
 #include "core/cpu.h"
+#include "exclusive.h"
 #include "sysreg.h"
 
 /* Why the guest was left, as entry.S says. */
@@ -48,8 +49,9 @@ struct arch_cpu {
 	u64 stack_top;
 	struct vcpu vcpu;
 	struct step step;
-	bool halted; /* at the WFI, or CPU_SUSPEND, that the last exit was for */
-	u64 vbar;    /* VBAR_EL1 when last looked at */
+	struct exclusive exclusive; /* the last one that failed */
+	bool halted;		    /* at the WFI, or CPU_SUSPEND, that the last exit was for */
+	u64 vbar;		    /* VBAR_EL1 when last looked at */
 
 	/* psci.c. Written by any CPU: */
 	u32 stopped;  /* leave the guest until CPU_ON (guest/kexec.c) */

@@ -128,8 +128,17 @@ static inline u64 vector_offset(u64 pstate)
 
 /* ---- single steps of the monitor's ---- */
 
+/* Bit 9 is the byte order in AArch32 (C5.2.20). */
+static inline u64 pstate_step_bits(u64 pstate)
+{
+	return PSTATE_SS | (pstate & PSTATE_A32 ? PSTATE_DAIF & ~PSTATE_D : PSTATE_DAIF);
+}
+
 /* Masks all that could come before the instruction, and has it stepped (D2.12). */
-#define PSTATE_STEP (PSTATE_DAIF | PSTATE_SS)
+static inline u64 pstate_to_step(u64 pstate)
+{
+	return pstate | pstate_step_bits(pstate);
+}
 
 /*
  * `pstate` behind the step, with what it was `before` where that belongs to the guest: the guest's
@@ -137,7 +146,9 @@ static inline u64 vector_offset(u64 pstate)
  */
 static inline u64 pstate_stepped(u64 pstate, u64 before, bool completed)
 {
-	return (pstate & ~PSTATE_STEP) | (before & (completed ? PSTATE_DAIF : PSTATE_STEP));
+	u64 bits = pstate_step_bits(before);
+
+	return (pstate & ~bits) | (before & (completed ? bits & ~PSTATE_SS : bits));
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include "el2.h"
 #include "exception.h"
 #include "gic.h"
+#include "guest/ram.h"
 #include "stage2/pgtable.h"
 #include "sysreg.h"
 #include "trampoline.h"
@@ -102,6 +103,14 @@ static enum exit_class other_abort(struct cpu *c)
 #define MDSCR_MDE    (1ull << 15) /* breakpoints and watchpoints */
 #define OSLSR_LOCKED (1ull << 1)
 
+/* To shadowed pages, by the guest; changes only while the guest is paused. */
+static u64 writes;
+
+static void set_os_lock(bool set)
+{
+	write_sysreg(oslar_el1, set);
+}
+
 /*
  * Software step (D2.12): one instruction is executed, and a debug exception taken to EL2 before the
  * next one. Interrupts are masked meanwhile. The guest's CPUs are stopped, so stage 2 can be given
@@ -113,6 +122,7 @@ static void step_begin(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	stage2_give_back(true);
+	writes++;
 	*s = (struct step){
 		.active = true,
 		.spsr = v->spsr,
@@ -120,19 +130,18 @@ static void step_begin(struct cpu *c)
 		.elr = v->elr,
 		.os_lock = read_sysreg(oslsr_el1) & OSLSR_LOCKED,
 	};
-	if (s->os_lock)
-		write_sysreg(oslar_el1, 0);
 	write_sysreg(mdcr_el2, read_sysreg(mdcr_el2) | MDCR_TDE);
+	set_os_lock(false);
 	write_sysreg(mdscr_el1, (s->mdscr & ~MDSCR_MDE) | MDSCR_SS);
 	isb();
-	v->spsr |= PSTATE_STEP;
+	v->spsr = pstate_to_step(v->spsr);
 }
 
 /* An exception of the instruction's own has been taken to EL1: what was masked is in its SPSR_EL1.
  */
 static bool took_exception(const struct step *s, const struct vcpu *v)
 {
-	return v->elr != s->elr && v->elr != s->elr + 4 && read_sysreg(elr_el1) == s->elr;
+	return v->elr - read_sysreg(vbar_el1) < VECTORS_SIZE && read_sysreg(elr_el1) == s->elr;
 }
 
 void vcpu_step_done(struct cpu *c)
@@ -149,12 +158,38 @@ void vcpu_step_done(struct cpu *c)
 		v->spsr = pstate_stepped(v->spsr, s->spsr, v->elr != s->elr);
 	}
 	write_sysreg(mdscr_el1, s->mdscr);
-	if (s->os_lock)
-		write_sysreg(oslar_el1, 1);
+	set_os_lock(s->os_lock);
 	write_sysreg(mdcr_el2, read_sysreg(mdcr_el2) & ~MDCR_TDE);
 	isb();
 	s->active = false;
 	guest_fault_stepped();
+}
+
+/* ---- store-exclusives ---- */
+
+static bool read_instruction(struct cpu *c, u32 *insn)
+{
+	ipa_t ipa;
+
+	return !arch_vcpu_translate(c, c->arch->vcpu.elr, &ipa) &&
+	       !guest_read_ipa(ipa, insn, sizeof(*insn));
+}
+
+/* In the place of a step, which never succeeds with these. */
+static bool store_exclusive(struct cpu *c, const struct stage2_abort *abort)
+{
+	struct vcpu *v = &c->arch->vcpu;
+	struct exclusive now = {v->elr, arch_vcpu_user(c) ? v->sp_el0 : v->sp_el1,
+				read_sysreg(ttbr0_el1), abort->ipa.v, writes};
+	u32 insn;
+
+	if ((v->spsr & PSTATE_A32) || abort->walk || !read_instruction(c, &insn) ||
+	    !insn_is_store_exclusive(insn))
+		return false;
+	writes += exclusive_store(&c->arch->exclusive, &now, insn, v->x, guest_ram_ptr(abort->ipa));
+	vcpu_skip(c);
+	guest_fault_stepped();
+	return true;
 }
 
 /* ---- the exit ---- */
@@ -200,7 +235,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c)
 	case GUEST_FAULT_RETRY:
 		break;
 	case GUEST_FAULT_STEP:
-		step_begin(c);
+		if (!store_exclusive(c, &abort))
+			step_begin(c);
 		break;
 	case GUEST_FAULT_HIDDEN:
 		skip_write(c, &abort);

@@ -108,9 +108,12 @@ void unit_instruction_with(const char *text, u64 value);
 #define PSTATE_EL1H  0x5ull
 #define PSTATE_A32   (1ull << 4)
 #define PSTATE_DAIF  (15ull << 6)
+#define PSTATE_D     (1ull << 9)
 #define PSTATE_SS    (1ull << 21)
 #define PSTATE_PAN   (1ull << 22)
 #define PSTATE_EL(p) ((p) >> 2 & 3)
+
+#define VECTORS_SIZE 0x800 /* those of one exception level (D1.3.1.3) */
 
 /* ESR_ELx.EC (D19.2.37) */
 #define ESR_EC(esr)   ((u32)((esr) >> 26) & 0x3f)

@@ -14,6 +14,8 @@ with open(os.path.join(KBUILD, "include", "config", "auto.conf")) as config:
     CONFIG = config.read().split("\n")
 # variables that are not exported have an address for payloads
 KALLSYMS_ALL = "CONFIG_KALLSYMS_ALL=y" in CONFIG
+# of ftrace, which BPF programs at functions need
+DIRECT_CALLS = "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y" in CONFIG
 # Linux's own
 LIVEPATCH = "CONFIG_LIVEPATCH=y" in CONFIG
 # a function of the kernel that has no room for a redirect

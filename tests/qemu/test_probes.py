@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from machine import BUILD, GUEST
-from patches import apply, make_patch, revert
+from machine import BUILD, GUEST, PLATFORM
+from patches import DIRECT_CALLS, apply, make_patch, revert
 from waiting import Waiting
 
 HIDDEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hidden.ko")
 TRACING = "/sys/kernel/tracing"
 COMPLAINTS = ("WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|[Ff]ailed on|"
-              "general protection")
+              "general protection|Unable to handle|Internal error")
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,17 @@ def guest(machine):
 
 def probe_place(function):
     """Offset of the first instruction behind those that a redirect behind ftrace's site takes."""
+    if PLATFORM.architecture == "arm64":
+        return 12
     listing = subprocess.run(["objdump", "-d", "--no-show-raw-insn", HIDDEN], check=True,
                              capture_output=True, text=True).stdout
     body = listing.split(f"<{function}>:\n")[1].split("\n\n")[0]
     starts = [int(line.split(":")[0], 16) for line in body.splitlines()]
     return next(at - starts[0] for at in starts if at - starts[0] >= 10)
+
+
+# arm64 has no optimized kprobes
+KINDS = [pytest.param(False, id="plain"), pytest.param(True, id="optimized", marks=pytest.mark.x86)]
 
 
 class Kprobe:
@@ -59,8 +65,13 @@ class Kprobe:
         self.where = f"hidden:{function}+{probe_place(function)}"
         self.optimized = optimized
 
+    @staticmethod
+    def optimize(on):
+        knob = "/proc/sys/debug/kprobes-optimization"
+        return f"[ ! -e {knob} ] || echo {int(on)} >{knob}; "
+
     def __enter__(self):
-        self.guest.check(f"echo {int(self.optimized)} >/proc/sys/debug/kprobes-optimization; "
+        self.guest.check(f"{self.optimize(self.optimized)}"
                          f"echo 'p:inside {self.where}' >{TRACING}/kprobe_events; "
                          f"echo 1 >{TRACING}/events/kprobes/inside/enable")
         wanted = "OPTIMIZED" if self.optimized else "hidden"
@@ -77,8 +88,7 @@ class Kprobe:
 
     def __exit__(self, *unused):
         self.guest.check(f"echo 0 >{TRACING}/events/kprobes/inside/enable; "
-                         f"echo >{TRACING}/kprobe_events; "
-                         "echo 1 >/proc/sys/debug/kprobes-optimization")
+                         f"echo >{TRACING}/kprobe_events; {self.optimize(True)}")
 
 
 def hidden_patch(bundles, function):
@@ -90,7 +100,7 @@ def hidden_patch(bundles, function):
     """, {"hidden": {function: f"new_{function}"}})
 
 
-@pytest.mark.parametrize("optimized", [False, True], ids=["plain", "optimized"])
+@pytest.mark.parametrize("optimized", KINDS)
 def test_sleeper_behind_a_kprobe(guest, bundles, optimized):
     """A thread came through the probe, and sleeps in the function: that keeps it as it is."""
     bundle = hidden_patch(bundles, "hidden_inner")
@@ -111,7 +121,7 @@ def test_sleeper_behind_a_kprobe(guest, bundles, optimized):
         assert probe.hits() == 2
 
 
-@pytest.mark.parametrize("optimized", [False, True], ids=["plain", "optimized"])
+@pytest.mark.parametrize("optimized", KINDS)
 def test_kprobe_that_is_hit_all_the_time(guest, bundles, measured, optimized):
     """Both CPUs run through the probe's copies while the function changes."""
     bundle = hidden_patch(bundles, "hidden_inner")
@@ -134,6 +144,10 @@ def test_kprobe_that_is_hit_all_the_time(guest, bundles, measured, optimized):
 
 
 # ---- BPF ----
+
+needs_direct_calls = pytest.mark.skipif(not DIRECT_CALLS, reason="the kernel's ftrace has no direct calls")
+SYSTEM_CALL = {"x86": "__x64_sys", "arm64": "__arm64_sys"}[PLATFORM.architecture]
+
 
 class Bpf:
     """A program on a function of vmlinux, as long as the `with` lasts."""
@@ -168,6 +182,7 @@ def assert_patched(guest, patched=True):
     assert (guest.check("cat /proc/cmdline") == "patched") == patched
 
 
+@needs_direct_calls
 @pytest.mark.parametrize("kind", ["fentry", "fexit"])
 def test_bpf_while_patched(guest, cmdline, kind):
     """Attached to a patched function and taken off again, and again: both go on working."""
@@ -186,6 +201,7 @@ def test_bpf_while_patched(guest, cmdline, kind):
     assert_patched(guest, False)
 
 
+@needs_direct_calls
 @pytest.mark.parametrize("kind", ["fentry", "fexit"])
 def test_bpf_from_before(guest, cmdline, kind):
     """It was there first: the function is patched behind it."""
@@ -202,6 +218,7 @@ def test_bpf_from_before(guest, cmdline, kind):
     revert(guest, "bpf_cmdline")
 
 
+@needs_direct_calls
 def test_bpf_trampoline_on_a_stack(guest, bundles, cmdline):
     """
     A task sleeps below a trampoline, which ends all unwinding: who is above is found nevertheless,
@@ -214,7 +231,7 @@ def test_bpf_trampoline_on_a_stack(guest, bundles, cmdline):
         {
             return 0;
         }
-    """, {None: {"__x64_sys_clock_nanosleep": "new_clock_nanosleep"}})
+    """, {None: {f"{SYSTEM_CALL}_clock_nanosleep": "new_clock_nanosleep"}})
     with Bpf(guest, "fexit", "hrtimer_nanosleep"):
         guest.check("sleep 1000 & echo $! >/tmp/sleeper; sleep 0.5")
         stack = guest.check("cat /proc/$(cat /tmp/sleeper)/stack")
@@ -224,7 +241,7 @@ def test_bpf_trampoline_on_a_stack(guest, bundles, cmdline):
         revert(guest, "bpf_cmdline")
         with Waiting(guest, "apply", caller) as applying:
             # it is not the signal that is sent after some seconds what this is about
-            applying.blocked_by("__x64_sys_clock_nanosleep", seconds=1)
+            applying.blocked_by(f"{SYSTEM_CALL}_clock_nanosleep", seconds=1)
             guest.check("kill $(cat /tmp/sleeper)")
             applying.succeeds()
         guest.check("sleep 1000")  # comes back at once

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest CPU's write to a shadowed page, by its own instruction, on the guest's own page. */
 #include "shadow_rig.h"
+#include "arch/barrier.h"
+#include "arch/time.h"
 #include "core/cpu.h"
+#include "core/log.h"
+#include "core/pause.h"
 #include "stage2/shadow_write.h"
 
 static u32 attrs_of(u32 page)
@@ -81,12 +85,63 @@ static void nothing_is_shadowed_any_more(void **state)
 	check_world();
 }
 
+/* ---- by several CPUs at the same time ---- */
+
+#define WRITES_EACH 300
+
+static u32 written[MAX_CPUS];
+
+/* Each CPU writes to bytes of its own. */
+static void guest_stores(struct cpu *c)
+{
+	u32 n = written[c->id];
+	ipa_t at = IPA(world.ipa[2] + c->id);
+
+	if (n == WRITES_EACH || shadow_write_begin(at))
+		return;
+	execute(2, c->id, (u8)n);
+	shadow_write_end();
+	WRITE_ONCE(written[c->id], n + 1);
+}
+
+static bool all_written(void)
+{
+	for_each_cpu (c)
+		if (c->state != CPU_SERVICE && READ_ONCE(written[c->id]) < WRITES_EACH)
+			return false;
+	return true;
+}
+
+/* None keeps another one waiting longer than its own write takes. */
+static void cpus_take_turns(void **state)
+{
+	struct redirect r = redirect_at(1, 2, 100, 5);
+	struct pause_stats before, after;
+	u64 start = arch_time_us(), said = log_count(LOG_CPU).kept;
+
+	(void)state;
+	add(&r);
+	memset(written, 0, sizeof(written));
+	pause_stats(&before);
+	fake_guest_start(guest_stores);
+	while (!all_written() && arch_time_us() < start + 60000000)
+		arch_relax();
+	assert_true(all_written());
+	fake_guest_stop();
+	pause_stats(&after);
+	assert_int_equal(after.count, before.count + 3 * WRITES_EACH);
+	/* nobody was thought dead */
+	assert_int_equal(log_count(LOG_CPU).kept, said);
+	check_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(one_page),
 		TEST(across_two_pages),
 		TEST(nothing_is_shadowed_any_more),
+		TEST(cpus_take_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,19 +28,32 @@ static noinline int override_seven(void)
 	return 7;
 }
 
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_REGS
+#define FLAGS (FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY | COMPAT_FTRACE_UNPROTECTED)
+
 static void notrace override_redirect(struct ftrace_ops *o, struct pt_regs *regs)
 {
 	instruction_pointer_set(regs, (unsigned long)override_seven);
 }
 
 COMPAT_FTRACE_HANDLER(override_handler, override_redirect)
+#else
+#define FLAGS FTRACE_OPS_FL_IPMODIFY
+
+/* What is saved is enough to lead elsewhere. */
+static void notrace override_handler(unsigned long ip, unsigned long parent_ip,
+				     struct ftrace_ops *o, struct ftrace_regs *fregs)
+{
+	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)override_seven);
+}
+#endif
 
 static int redirect(void)
 {
 	int err;
 
 	ops.func = override_handler;
-	ops.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY | COMPAT_FTRACE_UNPROTECTED;
+	ops.flags = FLAGS;
 	err = ftrace_set_filter(&ops, function, strlen(function), 0);
 	return err < 0 ? err : register_ftrace_function(&ops);
 }
@@ -83,14 +96,21 @@ static void undo_probe(void)
 
 /* ---- it is called directly ---- */
 
-#ifndef ASM_ENDBR
-#define ASM_ENDBR ""
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS
+
+#ifdef CONFIG_ARM64
+/* X9 is where the function returns to, and X30 where it goes on. */
+#define BODY "bti c\n mov x10, x30\n mov x30, x9\n ret x10\n"
+#elif defined(ASM_ENDBR)
+#define BODY ASM_ENDBR ASM_RET
+#else
+#define BODY ASM_RET
 #endif
 
 void override_called(void);
 asm(".pushsection .text\n"
-    ".type override_called, @function\n"
-    "override_called:\n" ASM_ENDBR ASM_RET ".size override_called, .-override_called\n"
+    ".type override_called, %function\n"
+    "override_called:\n" BODY ".size override_called, .-override_called\n"
     ".popsection");
 
 static unsigned long called_from;
@@ -121,6 +141,8 @@ static void undo_call(void)
 #endif
 }
 
+#endif
+
 static const struct {
 	const char *name;
 	int (*begin)(void);
@@ -129,7 +151,9 @@ static const struct {
 	{"ipmodify", redirect, undo_redirect},
 	{"kprobe", probe_plain, undo_probe},
 	{"kprobe_post", probe_post, undo_probe},
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS
 	{"direct", call_directly, undo_call},
+#endif
 };
 
 static int kind_index(void)

@@ -13,6 +13,7 @@
 #include <linux/module.h>
 #include <linux/pgtable.h>
 #include <linux/smp.h>
+#include <asm/cacheflush.h>
 #include <asm/tlbflush.h>
 
 #include "proc_file.h"
@@ -21,6 +22,9 @@
 static struct page *copy;
 static unsigned long text; /* the page that it is of */
 static u64 own;		   /* physical address of that */
+
+#ifdef CONFIG_X86_64
+#define FRAME_MASK PTE_PFN_MASK
 
 /* Global pages too: they are flushed when CR4.PGE changes. */
 static void flush(void *unused)
@@ -36,13 +40,13 @@ static void flush(void *unused)
 static u64 *split(u64 *large)
 {
 	u64 *table = (u64 *)get_zeroed_page(GFP_KERNEL);
-	u64 flags = *large & ~(PMD_MASK & PTE_PFN_MASK) & ~(u64)_PAGE_PSE;
+	u64 flags = *large & ~(PMD_MASK & FRAME_MASK) & ~(u64)_PAGE_PSE;
 	int i;
 
 	if (!table)
 		return NULL;
 	for (i = 0; i < PTRS_PER_PTE; i++)
-		table[i] = ((*large & PMD_MASK & PTE_PFN_MASK) + i * PAGE_SIZE) | flags;
+		table[i] = ((*large & PMD_MASK & FRAME_MASK) + i * PAGE_SIZE) | flags;
 	WRITE_ONCE(*large, __pa(table) | _KERNPG_TABLE);
 	on_each_cpu(flush, NULL, 1);
 	return table;
@@ -63,6 +67,70 @@ static u64 *find_entry(void)
 	return at && level == PG_LEVEL_4K ? at : NULL;
 }
 
+#else
+#define FRAME_MASK GENMASK_ULL(47, PAGE_SHIFT)
+#define VALID	   BIT_ULL(0)
+#define TABLE	   BIT_ULL(1) /* and not a block; at the last level, a page */
+#define CONTIGUOUS BIT_ULL(52)
+#define ENTRY_BITS (PAGE_SHIFT - 3)
+#define ENTRIES	   (1 << ENTRY_BITS)
+
+static void flush(void *unused)
+{
+	flush_tlb_all();
+}
+
+/*
+ * Make a table of a block's entry. It stays for ever. The code that runs here may be in the block:
+ * so there is no moment without a translation, as processors without FEAT_BBM want it.
+ */
+static u64 *split(u64 *block, int shift)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_KERNEL);
+	u64 last = shift - ENTRY_BITS == PAGE_SHIFT ? TABLE : 0;
+	int i;
+
+	if (!table)
+		return NULL;
+	for (i = 0; i < ENTRIES; i++)
+		table[i] = (*block + ((u64)i << (shift - ENTRY_BITS))) | last;
+	WRITE_ONCE(*block, __pa(table) | VALID | TABLE);
+	flush(NULL);
+	return table;
+}
+
+/* Its neighbours may be in the TLB as one entry with it. */
+static void separate(u64 *entry)
+{
+	u64 *first = PTR_ALIGN_DOWN(entry, CONT_PTES * sizeof(*entry));
+	int i;
+
+	if (!(*entry & CONTIGUOUS))
+		return;
+	for (i = 0; i < CONT_PTES; i++)
+		WRITE_ONCE(first[i], first[i] & ~CONTIGUOUS);
+	flush(NULL);
+}
+
+/* The page's entry in the kernel's tables. */
+static u64 *find_entry(void)
+{
+	u64 *table = __va(read_sysreg(ttbr1_el1) & FRAME_MASK), *entry;
+	int shift = PAGE_SHIFT + ENTRY_BITS * (CONFIG_PGTABLE_LEVELS - 1);
+
+	for (; table; shift -= ENTRY_BITS) {
+		entry = &table[text >> shift & (ENTRIES - 1)];
+		if (!(*entry & VALID))
+			return NULL;
+		separate(entry);
+		if (shift == PAGE_SHIFT)
+			return entry;
+		table = *entry & TABLE ? __va(*entry & FRAME_MASK) : split(entry, shift);
+	}
+	return NULL;
+}
+#endif
+
 static int take(const char *name)
 {
 	u64 *entry;
@@ -76,8 +144,10 @@ static int take(const char *name)
 		text = 0;
 		return -ENOENT;
 	}
-	own = *entry & PTE_PFN_MASK;
+	own = *entry & FRAME_MASK;
 	memcpy(page_address(copy), (void *)text, PAGE_SIZE);
+	flush_icache_range((unsigned long)page_address(copy),
+			   (unsigned long)page_address(copy) + PAGE_SIZE);
 	return 0;
 }
 
@@ -87,7 +157,7 @@ static int map_to(u64 page)
 
 	if (!entry)
 		return -ENOMEM;
-	WRITE_ONCE(*entry, (*entry & ~(u64)PTE_PFN_MASK) | page);
+	WRITE_ONCE(*entry, (*entry & ~(u64)FRAME_MASK) | page);
 	on_each_cpu(flush, NULL, 1);
 	return 0;
 }
@@ -96,7 +166,7 @@ static int remap_show(struct seq_file *m, void *v)
 {
 	u64 *entry = text ? find_entry() : NULL;
 
-	seq_printf(m, "%llx\n", entry ? *entry & PTE_PFN_MASK : 0);
+	seq_printf(m, "%llx\n", entry ? *entry & FRAME_MASK : 0);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <linux/btf.h>
 #include <linux/elf.h>
+#include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
@@ -85,15 +86,27 @@ static bool is_current(unsigned long address)
 	return of_this_cpu(address) == current;
 }
 
+/* Nobody is registered: the list has its end alone. */
+static bool is_operations(unsigned long address)
+{
+	return (*(struct ftrace_ops **)address)->flags & FTRACE_OPS_FL_STUB;
+}
+
 static const struct {
 	const char *name;
 	bool (*is_right)(unsigned long address);
 } variables[] = {
-	{"init_task", is_task},	     {"__per_cpu_offset", is_offsets},
-	{"__start_notes", is_notes}, {"__start_BTF", is_btf},
-	{"__stop_BTF", is_end},	     {"kprobe_insn_slots", is_slots},
-	{"idle_threads", is_idle},   {"runqueues", is_queue},
-	{"irq_stack_ptr", is_stack}, {"__entry_task", is_current},
+	{"init_task", is_task},
+	{"__per_cpu_offset", is_offsets},
+	{"__start_notes", is_notes},
+	{"__start_BTF", is_btf},
+	{"__stop_BTF", is_end},
+	{"kprobe_insn_slots", is_slots},
+	{"idle_threads", is_idle},
+	{"runqueues", is_queue},
+	{"irq_stack_ptr", is_stack},
+	{"__entry_task", is_current},
+	{"ftrace_ops_list", is_operations},
 };
 
 static int unlisted_show(struct seq_file *m, void *v)
