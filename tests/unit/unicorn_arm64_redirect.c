@@ -220,11 +220,11 @@ static void short_functions_without_padding(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(target_reached_and_nothing_touched, machine_setup,
-						machine_teardown),
 		cmocka_unit_test_setup_teardown(short_functions_use_the_padding, machine_setup,
 						machine_teardown),
 		cmocka_unit_test(short_functions_without_padding),
+		cmocka_unit_test_setup_teardown(target_reached_and_nothing_touched, machine_setup,
+						machine_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
