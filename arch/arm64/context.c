@@ -5,7 +5,6 @@
 #include "lib/mutate.h"
 
 /* D1.3.1.3 */
-#define VECTORS_SIZE  0x800u
 #define VECTOR_SIZE   0x80u
 #define VECTORS_LOWER 0x400u /* from here on, exceptions from EL0 */
 

@@ -5,7 +5,8 @@
  *
  * `b` where it reaches, 128 MiB. Linux puts modules within 2 GiB of the kernel: a payload may be
  * farther away. Then one veneer, `adrp x16; add x16, x16; br x16`, lies in the function itself,
- * whose code nobody executes any more, and all else leads to it. No literal is loaded: a read of
+ * whose code nobody executes any more, or where that is too short in the padding at the end of the
+ * kernel's text; all else leads to it. No literal is loaded: a read of
  * the page gives the guest's own bytes where stage 2 lets its copy only be executed.
  *
  * The redirect replaces what is behind the landing pad and the patchable NOPs. That is PACIASP
@@ -262,6 +263,39 @@ static int find_room(struct planner *p, const struct place *pl)
 	return last ? site_in_the_way(p, last) : obstructed(p, -ENOSPC, pl->end, 0);
 }
 
+/* A veneer's place in the padding, and the least of that which is left below. */
+#define TAIL_SLOT 16ull
+#define TAIL_REST 64ull
+#define TAIL_MAX  65536ull /* Linux: SEGMENT_ALIGN */
+
+/* Zeros: no instruction (UDF #0), nor data that code in front of them has at its end. */
+static bool is_padding(struct planner *p, u64 slot)
+{
+	u8 code[TAIL_REST + TAIL_SLOT];
+
+	if (p->q->read(slot - TAIL_REST, code, sizeof(code)))
+		return false;
+	for (u32 i = 0; i < sizeof(code); i++)
+		if (code[i])
+			return false;
+	return true;
+}
+
+/* Where the function has no room: at the end of the kernel's text, which B reaches. */
+static bool find_tail(struct planner *p)
+{
+	u64 end = ALIGN_DOWN(p->q->text_end, TAIL_SLOT);
+
+	for (u64 at = end - TAIL_SLOT; p->q->text_end && end - at <= TAIL_MAX && is_padding(p, at);
+	     at -= TAIL_SLOT) {
+		if (!p->q->is_free(at, at + VENEER_LEN, p->q->arg) && !MUTATION(shared_padding))
+			continue;
+		p->veneer = at;
+		return true;
+	}
+	return false;
+}
+
 static int find_veneer(struct planner *p)
 {
 	int err = 0;
@@ -273,6 +307,8 @@ static int find_veneer(struct planner *p)
 		if (!err)
 			break;
 	}
+	if (err && find_tail(p))
+		err = 0;
 	if (!err && !insn_adrp_reaches(p->veneer, p->q->to))
 		err = obstructed(p, -ERANGE, p->veneer, 0);
 	return err;

@@ -17,6 +17,11 @@ struct redirect_request {
 	u64 to;
 	const struct suture_decl_site *sites; /* places that the guest itself writes to */
 	u32 nr_sites;
+	/*
+	 * The end of the text that func is in, as a linker has aligned it: zeros in front of it are
+	 * padding, which nobody executes. 0: there is none that is known.
+	 */
+	u64 text_end;
 	/* Read the guest's own code, without redirects that are in force: 0 or negative errno. */
 	int (*read)(u64 at, u8 *buf, size_t len);
 	/* True if no other redirect has a piece in [start, end). arg is its own. */

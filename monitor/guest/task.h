@@ -41,7 +41,7 @@ int guest_task_at(u64 task, struct guest_task *t);
 struct window;
 int guest_read_task(struct window *w, u64 task, struct guest_task *t);
 
-#define GUEST_SAVED_REGS 32
+#define GUEST_SAVED_REGS 32u
 
 /*
  * The registers of a task that does not run which are not on its stack. Returns how many there are

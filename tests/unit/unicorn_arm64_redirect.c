@@ -137,9 +137,92 @@ static void target_reached_and_nothing_touched(void **state)
 	assert_true(t.crossing > RUNS / 8);
 }
 
+/* ---- functions that are too short for a veneer ---- */
+
+static u64 taken; /* a slot that another redirect has */
+
+static bool is_not_taken(u64 start, u64 end, void *arg)
+{
+	(void)arg;
+	return taken < start || taken >= end;
+}
+
+/* A function of one instruction behind its site, at the end of a page of text. */
+static int plan_short(u64 page, u64 to, u64 text_end, struct redirect *pieces)
+{
+	struct redirect_request q = {.func = page,
+				     .size = 16,
+				     .site = 8,
+				     .to = to,
+				     .text_end = text_end,
+				     .read = read_code,
+				     .is_free = is_not_taken};
+	struct redirect_obstacle o = {0};
+
+	return arch_redirect_plan(&q, pieces, &o);
+}
+
+static void short_functions_use_the_padding(void **state)
+{
+	const struct shape *s = &shapes[5];
+	u64 page = 0xffff800008010000, end = page + CODE_SIZE, pc = 0;
+	u64 to = page + (1ull << 30), stack = page + (1ull << 31);
+	struct redirect pieces[REDIRECT_PIECES];
+	struct registers before, after;
+
+	(void)state;
+	for (u32 taken_slots = 0; taken_slots < 2; taken_slots++) {
+		u64 slot = end - 16 * (1 + taken_slots);
+
+		taken = taken_slots ? end - 16 : 0;
+		build_entry(s, page, page);
+		memset(emulated.code + CODE_SIZE - 256, 0, 256);
+		build_target(to, true);
+		assert_int_equal(plan_short(page, to, end, pieces), 2);
+		assert_int_equal(pieces[0].from, page + 12);
+		assert_int_equal(pieces[0].len, 4);
+		assert_int_equal(pieces[1].from, slot);
+		assert_int_equal(pieces[1].len, 12);
+		lay(pieces, 2);
+		map_code(page, to, stack);
+		random_registers(&before, stack + 2048);
+		assert_int_equal(uc_emu_start(emulated.uc, page, to, 0, 8), UC_ERR_OK);
+		assert_int_equal(uc_reg_read(emulated.uc, UC_ARM64_REG_PC, &pc), UC_ERR_OK);
+		assert_int_equal(pc, to);
+		read_registers(&after);
+		assert_same_registers(&before, &after, true, true);
+		unmap_code(page, to, stack);
+	}
+	/* what is near needs none */
+	assert_int_equal(plan_short(page, emulated.to_page = page + 0x100000, end, pieces), 1);
+}
+
+/* No text, one without padding, one whose zeros are too few, and all of them taken. */
+static void short_functions_without_padding(void **state)
+{
+	u64 page = 0xffff800008010000, end = page + CODE_SIZE, to = page + (1ull << 30);
+	struct redirect pieces[REDIRECT_PIECES];
+
+	(void)state;
+	taken = 0;
+	build_entry(&shapes[5], page, page);
+	build_target(to, true);
+	assert_int_equal(plan_short(page, to, 0, pieces), -ENOSPC);
+	assert_int_equal(plan_short(page, to, end, pieces), -ENOSPC);
+	memset(emulated.code + CODE_SIZE - 76, 0, 76);
+	assert_int_equal(plan_short(page, to, end, pieces), -ENOSPC);
+	memset(emulated.code + CODE_SIZE - 80, 0, 80);
+	assert_int_equal(plan_short(page, to, end, pieces), 2);
+	taken = end - 16;
+	assert_int_equal(plan_short(page, to, end, pieces), -ENOSPC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(short_functions_use_the_padding, machine_setup,
+						machine_teardown),
+		cmocka_unit_test(short_functions_without_padding),
 		cmocka_unit_test_setup_teardown(target_reached_and_nothing_touched, machine_setup,
 						machine_teardown),
 	};

@@ -182,7 +182,7 @@ def main():
         for func, name in i.functions.items():
             file.write(i.record(func, name))
     with open(text, "wb") as file:
-        file.write(struct.pack("<Q", BASE) + data)
+        file.write(struct.pack("<Q", BASE) + data[:i.high])
     sites = sum(i.site(func) != NONE for func in i.functions)
     print(f"image_functions {len(i.functions)}\nimage_sites {sites}\nimage_keys {len(i.keys)}")
 

@@ -64,12 +64,18 @@ static bool is_free(u64 start, u64 end, void *arg)
 	return true;
 }
 
+/* Each redirect by itself would take the same bytes at the end of the text. */
+static bool is_padding(const struct redirect *piece)
+{
+	return piece->old[0] == 0 && piece->from + 65536 > text_start + text_size;
+}
+
 static bool take(const struct redirect *pieces, int n)
 {
 	bool meets = false;
 
 	for (int i = 0; i < n; i++)
-		for (u32 k = 0; k < pieces[i].len; k++)
+		for (u32 k = 0; k < pieces[i].len && !is_padding(&pieces[i]); k++)
 			meets |= taken[pieces[i].from - text_start + k]++;
 	return meets;
 }
@@ -100,6 +106,7 @@ static void plan(const struct site_record *r)
 				     .to = text_start + to_offset,
 				     .sites = r->sites,
 				     .nr_sites = r->nr_sites,
+				     .text_end = text_start + text_size,
 				     .read = read_text,
 				     .is_free = is_free};
 	struct redirect pieces[REDIRECT_PIECES];
