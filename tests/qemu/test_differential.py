@@ -371,6 +371,7 @@ def test_alone(boot, measured):
         blocked += facts["blocked"]
         refused += facts["result"][0] != 0
         number += 1
+    assert refused < number / 2
     measured(f"seed {SEED}: {number} steps, {refused} of them refused, {blocked} with a blocked transition")
 
 

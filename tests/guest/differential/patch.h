@@ -202,4 +202,7 @@ module_init(patch_init);
 module_exit(patch_exit);
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("A patch of the differential test");
+/* which a kernel without livepatch refuses */
+#ifdef CONFIG_LIVEPATCH
 MODULE_INFO(livepatch, "Y");
+#endif
