@@ -79,11 +79,27 @@ static void users(void **state)
 static void the_stack_pointer_is_lost_in_the_vectors(void **state)
 {
 	(void)state;
-	assert_true(context(PSTATE_EL1H, VECTORS)->sp_is_lost);
+	assert_true(context(PSTATE_EL1H, VECTORS + 4)->sp_is_lost);
 	assert_true(context(PSTATE_EL1H, VECTORS + 0x7fc)->sp_is_lost);
 	assert_false(context(PSTATE_EL1H, VECTORS + 0x800)->sp_is_lost);
 	assert_false(context(PSTATE_EL1H, VECTORS - 4)->sp_is_lost);
 	assert_false(context(0, VECTORS)->sp_is_lost);
+}
+
+/* Nothing of the kernel has been executed at the first instruction of a vector. */
+static void at_the_beginning_of_a_vector(void **state)
+{
+	const struct vcpu_context *ctx = context(PSTATE_EL1H, VECTORS + 0x280);
+
+	(void)state;
+	assert_false(ctx->sp_is_lost);
+	assert_false(ctx->user);
+	ctx = context(PSTATE_EL1H, VECTORS + 0x480);
+	assert_false(ctx->sp_is_lost);
+	assert_true(ctx->user);
+	ctx = context(PSTATE_EL1H, VECTORS + 0x484);
+	assert_true(ctx->sp_is_lost);
+	assert_false(ctx->user);
 }
 
 /* WFI with what is masked there tells who idles and who was stopped. */
@@ -106,6 +122,7 @@ int main(void)
 		cmocka_unit_test_setup(stack_pointers, setup),
 		cmocka_unit_test_setup(users, setup),
 		cmocka_unit_test_setup(the_stack_pointer_is_lost_in_the_vectors, setup),
+		cmocka_unit_test_setup(at_the_beginning_of_a_vector, setup),
 		cmocka_unit_test_setup(halted, setup),
 	};
 
