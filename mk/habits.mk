@@ -24,7 +24,7 @@ coverage:
 
 .PHONY: lint-reproducible lint-licences lint-help
 # check that suture.efi, built a second time in another folder, is the same file
-lint-reproducible: $(IMAGE)/suture.efi
+lint-reproducible: $(IMAGE_EFI)
 	@echo "LINT reproducible"
 	@mk/check-reproducible.sh $< build/reproducible ARCH=$(ARCH) $(MUTATE:%=MUTATE=%)
 

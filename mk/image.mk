@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# suture.efi: the loader and the monitor in one position-independent image. Without an arch.mk
+# $(IMAGE_EFI): the loader and the monitor in one position-independent image. Without an arch.mk
 # `make image` fails, and lists what is missing.
 -include arch/$(ARCH)/arch.mk
 
 # MUTATE=name: a monitor without one point of the check (monitor/lib/mutate.h), for tests
 IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
 O := $(IMAGE)/obj
+IMAGE_EFI := $(IMAGE)/$(EFI_NAME)
 IMAGE_RULES := mk/flags.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
 IMAGE_SRC := $(call sources,monitor $(wildcard arch/$(ARCH)))
 IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
@@ -57,7 +58,7 @@ $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/ch
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 
-$(IMAGE)/suture.efi: $(IMAGE)/suture.so mk/check-efi.sh
+$(IMAGE_EFI): $(IMAGE)/suture.so mk/check-efi.sh
 	$(Q)$(OBJCOPY) -j .text -j .reloc -j .data -j .dynamic -j .rela -j .bss --strip-all \
 		--target $(EFI_FORMAT) $< $@
 	$(Q)mk/check-efi.sh $@ $(OBJDUMP)
@@ -71,10 +72,10 @@ $(IMAGE)/NOTICES: mk/notices.sh LICENSES/BSD-2-Clause.txt mk/image.mk
 	@mkdir -p $(@D)
 	@mk/notices.sh $@ LICENSES/BSD-2-Clause.txt $(NOTICES)
 
-## image         build/$(ARCH)/suture.efi, the monitor, and NOTICES, that goes with it
+## image         build/$(ARCH)/*.efi, the monitor, and NOTICES, that goes with it
 .PHONY: image
 ifneq ($(wildcard arch/$(ARCH)/arch.mk),)
-image: $(IMAGE)/suture.efi $(IMAGE)/NOTICES
+image: $(IMAGE_EFI) $(IMAGE)/NOTICES
 else
 # An architecture without a folder: only the sources that need none of its headers compile.
 image: $(filter $(O)/monitor/lib/%,$(IMAGE_OBJ)) $(if $(EFI),$(EFI_LIB)/libefi.a)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What the build must know of this architecture.
 ARCH_CFLAGS := -mgeneral-regs-only -mno-outline-atomics -mbranch-protection=none
+EFI_NAME := sutureaa64.efi
 EFI_ARCH := aarch64
 EFI_FORMAT := efi-app-aarch64
 EFI_CFLAGS :=

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the firmware enters suture.efi: x0 the image's handle, x1 the system table (UEFI 2.10,
+ * Where the firmware enters sutureaa64.efi: x0 the image's handle, x1 the system table (UEFI 2.10,
  * 2.3.6.4). Relocates the visible image and calls efi_main().
  */
 	.section .text._start, "ax"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What the build must know of this architecture.
 ARCH_CFLAGS := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none
+EFI_NAME := suture.efi
 EFI_ARCH := x86_64
 EFI_FORMAT := efi-app-x86_64
 EFI_CFLAGS := -DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args

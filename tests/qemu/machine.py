@@ -36,7 +36,7 @@ INITRAMFS = os.path.join(BUILD, "guest", PLATFORM.architecture, "initramfs.cpio.
 # make MUTATE=name: a monitor without that point (monitor/lib/mutate.h)
 MUTATE = os.environ.get("MUTATE")
 SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" if MUTATE else ""),
-                          "suture.efi")
+                          PLATFORM.image)
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")

@@ -20,6 +20,7 @@ class Qemu:
     tables     {what describes the machine to the kernel: QEMU's arguments for it}; the first is there
                without any.
     firmware   read-only flash; variables: a first flash for EFI variables.
+    image      the monitor's file.
     loader     where the firmware looks for what it starts, on the ESP; grub: GRUB's name of that.
     nic        the management NIC: QEMU's model, and its address as in suture.conf.
     console    the kernel's name of the first serial line.
@@ -42,6 +43,7 @@ class Qemu:
     tables: dict
     firmware: str
     variables: str
+    image: str
     loader: str
     grub: str
     nic_model: str
@@ -99,6 +101,7 @@ X86_SVM = Qemu(
     tables={"acpi": ()},
     firmware="/usr/share/OVMF/OVMF_CODE_4M.fd",
     variables="/usr/share/OVMF/OVMF_VARS_4M.fd",
+    image="suture.efi",
     loader="/EFI/BOOT/BOOTX64.EFI",
     grub="x86_64-efi",
     nic_model="e1000e",
@@ -129,6 +132,7 @@ ARM64_VIRT = Qemu(
     tables={"acpi": (), "dt": ("-machine", "acpi=off")},
     firmware="/usr/share/AAVMF/AAVMF_CODE.fd",
     variables="/usr/share/AAVMF/AAVMF_VARS.fd",
+    image="sutureaa64.efi",
     loader="/EFI/BOOT/BOOTAA64.EFI",
     grub="arm64-efi",
     nic_model="e1000e",
