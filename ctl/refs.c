@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "refs.h"
 #include "refs_scan.h"
 
 #include <stdlib.h>

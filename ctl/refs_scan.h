@@ -3,7 +3,8 @@
 #ifndef CTL_REFS_SCAN_H
 #define CTL_REFS_SCAN_H
 
-#include "refs.h"
+#include "areas.h"
+#include "kernel.h"
 
 #include <gelf.h>
 

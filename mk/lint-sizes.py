@@ -52,6 +52,10 @@ REASONS = {
         "one switch from the plan to its end; who undoes a step stands beside it",
     "monitor/stage2/shadow.c":
         "the set and its plan: apply beside abandon, in the order of their use",
+    "tests/qemu/machine.py":
+        "one machine: what starts it, waits for it, and speaks to its guest and its monitor",
+    "tests/qemu/test_differential.py":
+        "one list of steps, and the two sides that are compared",
     "tests/qemu/test_in_force.py":
         "the tests share one machine and its modules",
     "tests/qemu/test_patch.py":
@@ -66,6 +70,8 @@ REASONS = {
         "one agent, which runs every step that the engine may give",
     "tests/unit/orc_program.h":
         "one generator: code and the ORC tables that describe it are made together",
+    "tests/unit/synthetic.h":
+        "one guest in memory: tasks, stacks, lists and CPUs lead to one another",
     "tests/unit/test_check.c":
         "the rule of the check, case by case over one guest",
     "tests/unit/test_check_cpus.c":

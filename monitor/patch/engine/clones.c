@@ -207,10 +207,8 @@ int engine_patch_clone(const struct engine *e, u32 i, u32 clone, struct patch_cl
 	if (!p || clone >= p->nr_clones)
 		return -ENOENT;
 	c = &p->clones[clone];
-	*info = (struct patch_clone_info){
-		.nr_callers = c->nr_callers,
-		.nr_named = MIN(c->nr_callers, SUTURE_MAX_CALLERS),
-	};
+	*info = (struct patch_clone_info){.nr_callers = c->nr_callers};
+	info->nr_named = MIN(c->nr_callers, SUTURE_MAX_CALLERS);
 	str_copy(info->object, p->objects[p->funcs[c->func].object].name, sizeof(info->object));
 	str_copy(info->func, p->funcs[c->func].name, sizeof(info->func));
 	str_copy(info->name, c->name, sizeof(info->name));

@@ -54,10 +54,10 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.new_addr = d->funcs[i].new_addr,
 			.new_size = d->funcs[i].new_size,
 			.ftrace_site = d->funcs[i].ftrace_site,
-			.nr_sites = MIN(d->funcs[i].nr_sites, SUTURE_MAX_SITES),
 			.missing = d->funcs[i].missing,
 			.hook = d->funcs[i].hook,
 		};
+		p->funcs[i].nr_sites = MIN(d->funcs[i].nr_sites, SUTURE_MAX_SITES);
 		memcpy(p->funcs[i].sites, d->funcs[i].sites, sizeof(p->funcs[i].sites));
 		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,
 			  sizeof(d->funcs[i].name));
