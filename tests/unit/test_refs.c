@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who calls what in an arm64 Image and module, as `suture build` looks at it. */
+#include "../../ctl/refs.h"
 #include "../../ctl/refs_scan.h"
 
 #include <elf.h>
