@@ -90,7 +90,8 @@ void vcpu_inject(struct cpu *c, u64 esr, u64 far)
 	write_sysreg(elr_el1, v->elr);
 	write_sysreg(esr_el1, esr);
 	write_sysreg(far_el1, far);
-	v->elr = read_sysreg(vbar_el1) + vector_offset(v->spsr);
+	v->elr = read_sysreg(vbar_el1) +
+		 vector_offset(MUTATION(vector_of_el0) ? PSTATE_EL1H : v->spsr);
 	v->spsr = pstate;
 }
 
@@ -157,7 +158,7 @@ static enum exit_class smc_exit(struct cpu *c)
 	struct vcpu *v = &c->arch->vcpu;
 
 	vcpu_skip(c);
-	if (ISS_IMMEDIATE(v->esr) || smccc_is_sdei(v->x[0]))
+	if (ISS_IMMEDIATE(v->esr) || (smccc_is_sdei(v->x[0]) && !MUTATION(sdei)))
 		v->x[0] = SMCCC_UNKNOWN;
 	else if (psci_call(c))
 		return EXIT_STARTUP;
