@@ -46,6 +46,8 @@ bool exclusive_store(struct exclusive *last, const struct exclusive *now, u32 in
 			store(x, INSN_RT2(insn), (u8 *)to + size, size);
 	}
 	set_status(x, insn, !again);
-	*last = again ? (struct exclusive){0} : *now;
+	*last = *now;
+	if (again)
+		memset(last, 0, sizeof(*last));
 	return again;
 }
