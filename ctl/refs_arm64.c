@@ -31,9 +31,7 @@ static uint64_t word_at(const void *data, size_t at)
 /* Linux places its Image at a multiple of that, for modules' sake, and it is smaller. */
 #define KERNEL_ALIGN (128ull << 20)
 
-#define MCOUNT_MIN                                                                                 \
-	1000u /* functions with a site of ftrace: more than any table of callbacks has             \
-	       */
+#define RELOCATIONS_MIN 1000u /* fewer are none of a kernel */
 
 /* Entries of .rela.dyn. */
 struct relocations {
@@ -62,7 +60,7 @@ static bool find_relocations(const struct image *i, struct relocations *r)
 					  .base = word_at(i->data, at) & ~(KERNEL_ALIGN - 1)};
 		while (is_relative(i, at + r->count * sizeof(Elf64_Rela), r->base))
 			r->count++;
-		if (r->count > MCOUNT_MIN)
+		if (r->count > RELOCATIONS_MIN)
 			return true;
 	}
 	return false;
@@ -82,28 +80,34 @@ static bool is_in(const struct span *span, uint64_t at)
 	return at >= span->start && at < span->end;
 }
 
+#define LIST_MIN 64u /* functions: more than any table of callbacks in init data has */
+
 /*
- * The list of ftrace's sites, which are the entries of functions where these have no landing pad:
- * the longest run of addresses of code, init code included.
+ * The lists that name functions and are no use of them, as runs of addresses of code in init data:
+ * ftrace's sites, which are the entries of functions where these have no landing pad, and the
+ * functions that kprobes refuse. An Image has no symbol for them unless CONFIG_KALLSYMS_ALL is set.
+ * Linux's linker script puts .init.data between .init.text and .rela.dyn (vmlinux.lds.S).
  */
-static struct span find_mcount(const struct image *i, const struct relocations *r,
-			       const struct span *text, const struct span *init)
+static size_t find_lists(const struct image *i, const struct relocations *r,
+			 const struct span *text, const struct span *init,
+			 struct span cuts[IMAGE_CUTS], size_t nr_cuts)
 {
-	struct span longest = {0}, run = {0};
+	struct span run = {0}, data = {init->end, r->start};
 
-	for (size_t n = 0; n < r->count; n++) {
-		Elf64_Rela rela = relocation(i, r, n);
+	for (size_t n = 0; n <= r->count; n++) {
+		Elf64_Rela rela = n < r->count ? relocation(i, r, n) : (Elf64_Rela){0};
 		uint64_t to = (uint64_t)rela.r_addend - r->base;
+		bool listed = is_in(&data, rela.r_offset) && (is_in(text, to) || is_in(init, to));
 
-		if (!is_in(text, to) && !is_in(init, to))
+		if (listed && rela.r_offset == run.end) {
+			run.end += 8;
 			continue;
-		if (rela.r_offset != run.end)
-			run.start = rela.r_offset;
-		run.end = rela.r_offset + 8;
-		if (run.end - run.start > longest.end - longest.start)
-			longest = run;
+		}
+		if (run.end - run.start >= 8 * LIST_MIN && nr_cuts < IMAGE_CUTS)
+			cuts[nr_cuts++] = run;
+		run = listed ? (struct span){rela.r_offset, rela.r_offset + 8} : (struct span){0};
 	}
-	return longest.end - longest.start > 8 * MCOUNT_MIN ? longest : (struct span){0};
+	return nr_cuts;
 }
 
 static void apply(struct areas *a, const struct image *i, const struct relocations *r)
@@ -141,7 +145,7 @@ int refs_arm64_image(struct areas *a, const struct kernel *k, const struct span 
 	struct relocations r;
 
 	if (text.start >= text.end || text.end > init.start || init.start >= init.end ||
-	    init.end > i->size || nr_cuts + 2 > IMAGE_CUTS || !find_relocations(i, &r))
+	    init.end > i->size || nr_cuts + 3 > IMAGE_CUTS || !find_relocations(i, &r))
 		return -1;
 	a->copy = malloc(i->size);
 	if (!a->copy)
@@ -150,7 +154,7 @@ int refs_arm64_image(struct areas *a, const struct kernel *k, const struct span 
 	apply(a, i, &r);
 	memcpy(all, cuts, nr_cuts * sizeof(*cuts));
 	all[nr_cuts++] = (struct span){r.start, r.start + r.count * sizeof(Elf64_Rela)};
-	all[nr_cuts++] = find_mcount(i, &r, &text, &init);
+	nr_cuts = find_lists(i, &r, &text, &init, all, nr_cuts);
 	add_part(a, &(struct span){0, text.start}, false, false, all, nr_cuts);
 	add_part(a, &text, true, false, all, nr_cuts);
 	add_part(a, &(struct span){text.end, init.start}, false, false, all, nr_cuts);
