@@ -250,6 +250,18 @@ static inline bool same_object_name(const char *a, const char *b)
 	return !*b;
 }
 
+/* ---- watch.c ---- */
+
+/*
+ * Record who runs from now on, list all tasks, and tell the monitor (SUTURE_MSG_WATCH); anew if a
+ * watch is on. -EOPNOTSUPP: this kernel has no tracepoint, or its counters are not known; -ENOMEM;
+ * -EAGAIN: too many tasks come. Sleeps. agent_lock held, as for the others.
+ */
+int watch_begin(void);
+void watch_end(void);
+/* The agent goes. */
+void watch_exit(void);
+
 /* ---- overrides.c ---- */
 
 /*

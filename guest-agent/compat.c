@@ -211,6 +211,14 @@ unsigned long compat_pcpu_irq_stack(void)
 	return PCPU_SYMBOL(hardirq_stack_ptr);
 }
 
+unsigned long compat_pcpu_switches(void)
+{
+	unsigned long rq = compat_symbol("runqueues");
+	u32 switches = btf_offset("rq", "nr_switches");
+
+	return rq && switches != SUTURE_NONE ? rq + switches : 0;
+}
+
 static void layout_run_queues(struct suture_layout *l)
 {
 	u32 rt = btf_offset("rq", "rt"), active = btf_offset("rt_rq", "active");

@@ -95,6 +95,33 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size);
 #endif
 
 /*
+ * Begins the function that a tracepoint's probe of sched_switch is; kernels differ in the arguments
+ * that follow `next`.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+#define COMPAT_SWITCH_PROBE(name, prev, next)                                                      \
+	static void name(void *data, bool preempt, struct task_struct *prev,                       \
+			 struct task_struct *next, unsigned int prev_state)
+#else
+#define COMPAT_SWITCH_PROBE(name, prev, next)                                                      \
+	static void name(void *data, bool preempt, struct task_struct *prev,                       \
+			 struct task_struct *next)
+#endif
+
+/* In the context switch from the task: it will not run again. */
+static inline bool compat_is_dead(const struct task_struct *task)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+	return READ_ONCE(task->__state) == TASK_DEAD;
+#else
+	return READ_ONCE(task->state) == TASK_DEAD;
+#endif
+}
+
+/* Per-CPU offset of the kernel's counter of context switches, a u64; 0: not known. */
+unsigned long compat_pcpu_switches(void);
+
+/*
  * BPF's table of trampolines, NULL if there is none; and the one that the table's node is in.
  */
 #define COMPAT_TRAMPOLINE_BUCKETS 1024 /* TRAMPOLINE_TABLE_SIZE, which no header tells */

@@ -171,6 +171,7 @@ static void __exit agent_exit(void)
 	destroy_workqueue(agent_work);
 	hooks_collect();
 	signal_exit();
+	watch_exit();
 	idle_release();
 	bye();
 	shadow_exit();

@@ -128,10 +128,15 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 		case SUTURE_STEP_DONE:
 			signal_release();
 			idle_release();
+			watch_end();
 			return reply.result;
 		case SUTURE_STEP_WAIT:
-			if (pump != SUTURE_PUMP_MODULE)
+			if (pump != SUTURE_PUMP_MODULE) {
+				/* the poll thread goes on */
+				if (pump != SUTURE_PUMP_WORK)
+					poll_kick();
 				return 0;
+			}
 			/* the module loader needs a result; let other contexts do their steps */
 			agent_yield(reply.wait_ms);
 			break;
@@ -155,6 +160,9 @@ int steps_pump(enum suture_pump pump, const char *name, const char *module)
 			break;
 		case SUTURE_STEP_LEAVE_IDLE:
 			idle_leave();
+			break;
+		case SUTURE_STEP_WATCH:
+			step.result = watch_begin();
 			break;
 		default:
 			pr_err("the monitor asks for step %u, which this agent does not know\n",

@@ -12,8 +12,10 @@
 #include "guest/drop.h"
 #include "guest/kernel.h"
 #include "guest/panic.h"
+#include "guest/watch.h"
 #include "lib/errno.h"
 #include "net/net.h"
+#include "patch/check/check.h"
 #include "patch/engine/engine.h"
 #include "patch/switch/readback.h"
 #include "stage2/shadow.h"
@@ -98,6 +100,19 @@ static const u8 *op_build_id(void *ctx, u32 *len)
 	return guest_kernel.registered ? guest_kernel.build_id : NULL;
 }
 
+static bool op_watching(void *ctx)
+{
+	(void)ctx;
+	return guest_watch_id() != 0;
+}
+
+static void op_unwatch(void *ctx)
+{
+	(void)ctx;
+	check_ahead_forget();
+	guest_watch_end();
+}
+
 static u64 op_now(void *ctx)
 {
 	(void)ctx;
@@ -141,6 +156,8 @@ _Noreturn void service_main(const struct boot_info *bi)
 		.validate = op_validate,
 		.look = op_look,
 		.is_text = op_is_text,
+		.watching = op_watching,
+		.unwatch = op_unwatch,
 		.panic_suspected = op_panic_suspected,
 		.build_id = op_build_id,
 		.now_us = op_now,

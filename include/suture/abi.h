@@ -307,6 +307,46 @@ struct suture_patch_ref {
 	char name[SUTURE_NAME_LEN];
 };
 
+/* ---- WATCH: who runs while a switch is pending ---- */
+
+/* A task, which its address and the time of its creation identify. */
+struct suture_watch_task {
+	su64 task; /* guest virtual address of its task_struct; SUTURE_WATCH_DEAD may be added */
+	su64 start;
+};
+
+/* In an event: the task has stopped for ever. */
+#define SUTURE_WATCH_DEAD 1u
+
+#define SUTURE_WATCH_EVENTS 2044u
+
+/*
+ * What one CPU has recorded: each of its context switches adds the task that stops and the task
+ * that goes on, without idle tasks, and then counts the switch. The record is complete while
+ * `switches` grows as the kernel's own counter does.
+ */
+struct suture_watch_ring {
+	su64 counter;  /* guest virtual address of the kernel's counter (rq->nr_switches, 64 bits) */
+	su64 behind;   /* the counter's value less that of `switches`, when the record began */
+	su64 first;    /* the value of `events` at that time */
+	su64 switches; /* switches recorded */
+	su64 events;   /* events written; event i is event[i % SUTURE_WATCH_EVENTS] */
+	su64 reserved[3];
+	struct suture_watch_task event[SUTURE_WATCH_EVENTS];
+};
+
+/*
+ * All tasks that were on the kernel's list at a moment after the record began on every CPU. Both
+ * tables stay where they are, and the first one unchanged, until the next SUTURE_STEP_WATCH.
+ */
+struct suture_watch {
+	struct suture_msg msg;
+	su64 tasks;    /* guest virtual address of struct suture_watch_task[nr_tasks] */
+	su64 rings;    /* guest virtual address of struct suture_watch_ring[nr_rings] */
+	su32 nr_tasks;
+	su32 nr_rings; /* nr_cpu_ids of the layout: by Linux CPU number */
+};
+
 /* ---- STEP: the engine decides the next step, the agent carries it out ---- */
 
 enum suture_step_kind {
@@ -329,6 +369,11 @@ enum suture_step_kind {
 	 * for the length of an attempt to switch; then ask again.
 	 */
 	SUTURE_STEP_LEAVE_IDLE = 7,
+	/*
+	 * From now until the patch's next DONE, record who runs; send WATCH, then ask again. The
+	 * next `result` is zero, or negative errno: this kernel cannot.
+	 */
+	SUTURE_STEP_WATCH = 8,
 };
 
 /* The context in which the agent sends STEP; it decides which steps the answer may name. */

@@ -49,6 +49,8 @@ enum suture_msg_type {
 				   */
 	SUTURE_MSG_OVERRIDDEN = 14, /* struct suture_overridden: patched functions whose callers
 				       something else in the guest diverts -> header */
+	SUTURE_MSG_WATCH = 15,	/* struct suture_watch: SUTURE_STEP_WATCH is carried out -> header
+				 */
 };
 
 struct suture_msg {

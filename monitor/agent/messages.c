@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "guest/kernel.h"
 #include "guest/register.h"
+#include "guest/watch.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -133,6 +134,12 @@ static int on_overridden(struct engine *e, const struct suture_msg *msg, struct 
 	return engine_overridden(e, (const struct suture_overridden *)msg);
 }
 
+static int on_watch(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)e, (void)out;
+	return guest_watch_begin((const struct suture_watch *)msg);
+}
+
 #define HEADER sizeof(struct suture_msg)
 #define NONAME 0
 
@@ -165,6 +172,7 @@ static const struct {
 	[SUTURE_MSG_SYMBOLS] = {sizeof(struct suture_symbols), HEADER, NONAME, false, on_symbols},
 	[SUTURE_MSG_OVERRIDDEN] = {sizeof(struct suture_overridden), HEADER, NONAME, false,
 				   on_overridden},
+	[SUTURE_MSG_WATCH] = {sizeof(struct suture_watch), HEADER, NONAME, false, on_watch},
 };
 
 static int refuse_message(const struct engine *e, const struct suture_msg *m)

@@ -34,6 +34,7 @@ struct transition_report {
 	bool from_below;   /* the engine went on without the agent */
 	char left_out[96]; /* callbacks that did not run for that, by kind: "1 pre_unpatch" */
 	u32 attempts;
+	bool looking; /* the last call was no attempt: not all tasks have been looked at yet */
 	u64 pause_last_us, pause_max_us;
 	u32 cpus_paused;
 	u64 tasks_checked, words_checked; /* of the last attempt, in the pause */

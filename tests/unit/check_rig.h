@@ -22,7 +22,7 @@ static u32 nr_ranges;
 static struct pause pause_;
 static struct transition_report report;
 static const struct cpu *self;
-static struct check_ahead *ahead;
+static bool use_ahead;
 static u64 sleeper; /* pid 100 */
 
 static inline void add_range(u64 start, u64 end, const char *name)
@@ -43,12 +43,13 @@ static inline int setup(void **state)
 	add_range(FUNC_START, FUNC_END, "func");
 	pause_ = (struct pause){.deadline_us = 10000};
 	self = NULL;
+	use_ahead = false;
 	return 0;
 }
 
 static inline int run(void)
 {
-	return check_run(&pause_, self, ranges, nr_ranges, ahead, &report);
+	return check_run(&pause_, self, ranges, nr_ranges, use_ahead, &report);
 }
 
 static inline void assert_safe(void)

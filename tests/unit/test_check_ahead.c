@@ -1,25 +1,42 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Stacks that were checked before the pause. */
+/* Stacks that were looked at before the pause. */
 #include "check_rig.h"
+#include "watch_rig.h"
+#include "arch/time.h"
 #include "core/pool.h"
+
+#define MANY 1000u
+
+static int setup_watch(void **state)
+{
+	int err = setup(state);
+
+	watch_new(4 * MANY);
+	use_ahead = true;
+	return err;
+}
 
 static int after(void **state)
 {
 	struct pool_stats pool;
 
 	(void)state;
-	check_ahead_free(ahead);
-	ahead = NULL;
+	check_ahead_forget();
+	guest_watch_end();
 	pool_stats(&pool);
 	assert_int_equal(pool.used_pages, 0);
 	return 0;
 }
 
+static int look(void)
+{
+	return check_ahead(ranges, nr_ranges, UINT64_MAX);
+}
+
 static void look_ahead(void)
 {
-	check_ahead_free(ahead);
-	ahead = check_ahead(ranges, nr_ranges);
-	assert_non_null(ahead);
+	assert_int_equal(watch_begin(), 0);
+	assert_int_equal(look(), 0);
 }
 
 /* With nothing on its stack, as was seen before the pause. Returns its stack pointer. */
@@ -29,7 +46,7 @@ static u64 sleeps_as_seen(void)
 
 	look_ahead();
 	assert_safe();
-	assert_int_equal(report.tasks_before_pause, 1);
+	assert_int_equal(report.tasks_before_pause, watch_listed);
 	return sp;
 }
 
@@ -42,8 +59,6 @@ static void who_slept_all_the_time_is_not_looked_at_again(void **state)
 	all = report.words_checked;
 	look_ahead();
 	assert_safe();
-	assert_int_equal(report.tasks_checked, 4);
-	assert_int_equal(report.tasks_before_pause, 1);
 	assert_int_equal(report.words_checked, all - 0x1000 / 8 - 1); /* and its pc */
 	/*
 	 * so the check does not see that a stack changes without its task having run, which cannot
@@ -59,25 +74,62 @@ static void who_has_run_since_is_looked_at(void **state)
 
 	(void)state;
 	syn_set(sp + 64, INSIDE);
-	syn_set(sleeper + TASK_SWITCHES, 1);
+	watch_switch(2, sleeper, false, 0);
 	assert_blocked(100, "stack");
-	syn_set(sleeper + TASK_SWITCHES, 0);
-	syn_set(sleeper + TASK_SWITCHES + 8, 1);
+	/* and again before the next pause */
+	assert_int_equal(look(), 0);
+	assert_blocked(100, "stack");
+	syn_set(sp + 64, 0);
+	assert_int_equal(look(), 0);
+	assert_safe();
+	assert_int_equal(report.tasks_before_pause, watch_listed);
+	syn_set(sp + 64, INSIDE);
+	watch_switch(0, 0, false, sleeper);
 	assert_blocked(100, "stack");
 }
 
+/* It stops as the dead task's successor in the same memory. */
 static void another_task_in_the_same_place_is_looked_at(void **state)
 {
 	u64 sp = sleeps_as_seen();
 
 	(void)state;
+	watch_switch(0, sleeper, true, 0);
+	assert_safe();
 	syn_set(sp + 64, INSIDE);
+	assert_safe();
 	syn_set(sleeper + TASK_START, 4711);
+	watch_switch(0, sleeper, false, 0);
 	assert_blocked(100, "stack");
 }
 
-/* The kernel counts a context switch before the task has stopped. */
-static void who_was_just_going_to_sleep_is_looked_at(void **state)
+/* Each CPU has events of its own: an older one of another CPU may be taken later. */
+static void who_has_died_is_not_looked_at(void **state)
+{
+	u64 stack = syn_stack(sleeper);
+
+	(void)state;
+	sleeps_as_seen();
+	watch_switch(1, sleeper, false, 0);
+	watch_switch(0, sleeper, true, 0);
+	syn_set(sleeper + TASK_STACK, SYN_VMAP + 0x10000000);
+	assert_safe();
+	watch_switch(1, sleeper, false, 0);
+	assert_safe();
+	syn_set(sleeper + TASK_STACK, stack);
+}
+
+/* A task cannot be freed without having died. */
+static void a_task_that_is_not_there_any_more(void **state)
+{
+	(void)state;
+	sleeps_as_seen();
+	watch_switch(1, sleeper, false, 0);
+	syn_set(sleeper + TASK_START, 4711);
+	assert_not_judged(-EFAULT, "is not there any more");
+}
+
+static void who_ran_when_it_was_looked_at(void **state)
 {
 	u64 sp = syn_sleep(sleeper, 256);
 
@@ -87,7 +139,6 @@ static void who_was_just_going_to_sleep_is_looked_at(void **state)
 	syn_set32(sleeper + TASK_ON_CPU, 0);
 	syn_set(sp + 64, INSIDE);
 	assert_blocked(100, "stack");
-	assert_int_equal(report.tasks_before_pause, 0);
 }
 
 static void who_runs_is_looked_at(void **state)
@@ -98,19 +149,7 @@ static void who_runs_is_looked_at(void **state)
 	syn_set(sp + 64, INSIDE);
 	syn_run(1, sleeper, 256);
 	assert_blocked(100, "stack");
-}
-
-/*
- * The task's on_cpu says that it sleeps, but a CPU has it as its current task: where it is, is not
- * certain.
- */
-static void who_is_a_cpus_current_task_is_looked_at(void **state)
-{
-	u64 sp = sleeps_as_seen();
-
-	(void)state;
-	syn_set(sp + 64, INSIDE);
-	syn_run(1, sleeper, 256);
+	/* its on_cpu says that it sleeps: where it is, is not certain */
 	syn_set32(sleeper + TASK_ON_CPU, 0);
 	assert_blocked(100, "stack");
 }
@@ -125,7 +164,25 @@ static void a_hit_is_judged_in_the_pause(void **state)
 	assert_blocked(100, "stack");
 	syn_set(sp + 64, 0);
 	assert_safe();
-	assert_int_equal(report.tasks_before_pause, 0);
+	assert_int_equal(report.tasks_before_pause, watch_listed - 1);
+}
+
+/* The chain of records of arch/fake: the hit is behind it, and not in the place of an address. */
+static void a_stale_hit_is_cleared_before_the_pause(void **state)
+{
+	u64 sp = syn_sleep(sleeper, 256), last = syn_stack_end(sleeper) - 16;
+
+	(void)state;
+	syn_set(sp, last);
+	syn_set(sp + 8, SYN_TEXT + 0x10);
+	syn_set(sp + 64, INSIDE);
+	look_ahead();
+	assert_safe();
+	assert_int_equal(report.tasks_before_pause, watch_listed);
+	assert_int_equal(report.words_cleared, 0);
+	syn_set(sp + 8, INSIDE);
+	watch_switch(0, sleeper, false, 0);
+	assert_blocked(100, "stack");
 }
 
 static void hooked_returns_count(void **state)
@@ -149,47 +206,113 @@ static void probes_that_came_since(void **state)
 	syn_set(sp + 64, page + 8);
 	look_ahead();
 	assert_safe();
-	assert_int_equal(report.tasks_before_pause, 1);
 	syn_set(node + SLOT_PAGE_INSNS, page);
 	syn_list_add_tail(node, syn.hello.layout.kprobe_slots);
 	assert_blocked(100, "stack");
-	look_ahead();
+	check_ahead_forget();
+	assert_int_equal(look(), 0);
 	assert_blocked(100, "stack");
 	syn_set(sp + 64, 0);
-	look_ahead();
+	assert_int_equal(look(), 0);
 	assert_safe();
-	assert_int_equal(report.tasks_before_pause, 1);
+	assert_int_equal(report.tasks_before_pause, watch_listed);
 }
 
-/* The guest runs: a list that is inconsistent now may be consistent in the pause. */
-static void a_list_that_is_being_changed(void **state)
+static void other_code_is_looked_for(void **state)
 {
-	u64 second = syn_task(101, "second"), back, sp = syn_sleep(second, 64);
+	u64 sp = sleeps_as_seen();
 
 	(void)state;
-	back = syn_get(second + TASK_TASKS + LIST_PREV);
-	syn_set(second + TASK_TASKS + LIST_PREV, 0);
-	look_ahead();
-	syn_set(second + TASK_TASKS + LIST_PREV, back);
-	assert_safe();
-	assert_int_equal(report.tasks_before_pause, 1);
-	syn_set(sp, INSIDE);
-	assert_blocked(101, "stack");
+	syn_set(sp + 64, INSIDE + 0x1000);
+	add_range(FUNC_START + 0x1000, FUNC_END + 0x1000, "other");
+	/* without another look all tasks are looked at */
+	assert_blocked(100, "stack");
+	assert_int_equal(look(), 0);
+	assert_blocked(100, "stack");
+	assert_string_equal(report.blocker.func, "other");
 }
 
-static void a_task_that_cannot_be_read(void **state)
+/* ---- a record with gaps ---- */
+
+/* The CPU is stopped between the kernel's counter and the record. */
+static void a_switch_that_is_not_recorded(void **state)
 {
-	u64 second = syn_task(101, "second"), stack = syn_stack(second);
+	u64 sp = sleeps_as_seen();
 
 	(void)state;
-	syn_sleep(sleeper, 64);
-	syn_sleep(second, 64);
-	syn_set(second + TASK_STACK, SYN_VMAP + 0x10000000);
+	syn_set(sp + 64, INSIDE);
+	watch_add(watch_counters + 16, 1);
+	for (u32 i = 0; i < 2; i++) {
+		assert_not_judged(-EAGAIN, "the record of who has run is not complete");
+		assert_int_equal(look(), 0);
+	}
+	assert_not_judged(-EAGAIN, "the record of who has run is not complete");
+	/* it will never be: the watch is over, and all tasks are looked at */
+	assert_int_equal(look(), -ENOENT);
+	assert_int_equal(guest_watch_id(), 0);
+	assert_blocked(100, "stack");
 	look_ahead();
-	assert_not_judged(-EFAULT, "stack of second (101) cannot be read");
-	syn_set(second + TASK_STACK, stack);
+	assert_blocked(100, "stack");
+}
+
+static void more_events_than_a_ring_has(void **state)
+{
+	u64 sp = sleeps_as_seen();
+
+	(void)state;
+	syn_set(sp + 64, INSIDE);
+	watch_switch(0, sleeper, false, 0);
+	for (u32 i = 0; i < SUTURE_WATCH_EVENTS; i++)
+		watch_switch(0, syn.hello.layout.init_task, false, 0);
+	assert_not_judged(-EOVERFLOW, "not complete");
+	assert_int_equal(look(), -ENOENT);
+	assert_blocked(100, "stack");
+	/* events that were taken in time are not lost */
+	syn_set(sp + 64, 0);
+	look_ahead();
+	syn_set(sp + 64, INSIDE);
+	watch_switch(0, sleeper, false, 0);
+	for (u32 i = 0; i < 3 * SUTURE_WATCH_EVENTS; i++) {
+		watch_switch(0, syn.hello.layout.init_task, false, 0);
+		if (i % 1000 == 0)
+			assert_int_equal(look(), 0);
+	}
+	assert_blocked(100, "stack");
+}
+
+/* More tasks than can be noted. */
+static void too_many_have_run(void **state)
+{
+	u64 sp = sleeps_as_seen();
+
+	(void)state;
+	for (u32 i = 0; i < 4096; i++)
+		watch_event(i % 4, SYN_DIRECT + 64ull * i, i + 1, true);
 	assert_safe();
-	assert_int_equal(report.tasks_before_pause, 1);
+	syn_set(sp + 64, INSIDE);
+	watch_switch(0, sleeper, false, 0);
+	assert_not_judged(-EFAULT, "more than 4096 tasks have run");
+	assert_int_equal(look(), -ENOENT);
+	assert_blocked(100, "stack");
+}
+
+static void a_watch_that_is_refused(void **state)
+{
+	struct suture_watch m = {
+		.tasks = watch_list, .rings = watch_rings, .nr_rings = SYN_MAX_CPU_IDS - 1};
+
+	(void)state;
+	assert_int_equal(guest_watch_begin(&m), -EINVAL);
+	m.nr_rings = SYN_MAX_CPU_IDS;
+	m.rings = SYN_VMAP + 0x10000000;
+	assert_int_equal(guest_watch_begin(&m), -EFAULT);
+	assert_int_equal(guest_watch_id(), 0);
+	m.rings = watch_rings;
+	m.tasks = SYN_VMAP + 0x10000000;
+	m.nr_tasks = 1;
+	assert_int_equal(guest_watch_begin(&m), 0);
+	assert_int_equal(look(), -ENOENT);
+	assert_int_equal(guest_watch_id(), 0);
 }
 
 static void without_memory_all_is_left_to_the_pause(void **state)
@@ -198,14 +321,17 @@ static void without_memory_all_is_left_to_the_pause(void **state)
 	void *all;
 
 	(void)state;
+	assert_int_equal(watch_begin(), 0);
 	pool_stats(&pool);
-	all = pool_alloc(pool.total_pages);
+	all = pool_alloc(pool.total_pages - pool.used_pages);
 	assert_non_null(all);
-	assert_null(check_ahead(ranges, nr_ranges));
-	pool_free(all, pool.total_pages);
+	assert_int_equal(look(), -ENOENT);
+	pool_free(all, pool.total_pages - pool.used_pages);
 	assert_safe();
 	assert_int_equal(report.tasks_before_pause, 0);
 }
+
+/* ---- many ---- */
 
 static u64 ns_of_a_check(void)
 {
@@ -217,29 +343,55 @@ static u64 ns_of_a_check(void)
 	return (now_ns() - start) / rounds;
 }
 
-/* The number of tasks out of many that remain for the pause. */
-static void many(void **state)
+/* The look goes on where its time ended, and the service CPU has time for other work. */
+static void a_look_in_slices(void **state)
 {
-	const u32 count = 500;
-	u64 words, ns;
+	u32 slices = 0;
+	int err;
 
 	(void)state;
-	for (u32 i = 0; i < count; i++)
-		syn_sleep(syn_task(1000 + i, "t"), 0x400);
-	ns = ns_of_a_check();
-	words = report.words_checked;
-	look_ahead();
-	printf("%u tasks: %llu words, %llu ns each in the pause; ", count,
-	       (unsigned long long)words, (unsigned long long)ns / count);
-	ns = ns_of_a_check();
-	printf("%llu looked at before: %llu words, %llu ns each (built for tests)\n",
-	       (unsigned long long)report.tasks_before_pause,
-	       (unsigned long long)report.words_checked, (unsigned long long)ns / count);
-	assert_true(report.tasks_before_pause > count * 99 / 100);
-	assert_true(report.words_checked < words / 5);
+	for (int i = 0; i < 100; i++)
+		syn_sleep(syn_task(1000 + (u32)i, "t"), 64);
+	assert_int_equal(watch_begin(), 0);
+	fake_time_set(1000, 1);
+	do {
+		u64 until = arch_time_us() + 10;
+
+		err = check_ahead(ranges, nr_ranges, until);
+		assert_true(arch_time_us() <= until + 5);
+		slices++;
+	} while (err == -EAGAIN);
+	assert_int_equal(err, 0);
+	assert_in_range(slices, 10, 13);
+	fake_time_set(1000, 0);
+	assert_safe();
+	assert_int_equal(report.tasks_before_pause, watch_listed);
 }
 
-#define AHEAD(f) cmocka_unit_test_setup_teardown(f, setup, after)
+/* What the pause does is the same with any number of tasks that sleep. */
+static void the_pause_does_not_grow(void **state)
+{
+	u64 words[2], checked[2], ns[2];
+	u32 made = 0;
+
+	(void)state;
+	for (u32 round = 0; round < 2; round++) {
+		for (; made < (round ? MANY : 10); made++)
+			syn_sleep(syn_task(1000 + made, "t"), 0x400);
+		look_ahead();
+		ns[round] = ns_of_a_check();
+		words[round] = report.words_checked;
+		checked[round] = report.tasks_checked - report.tasks_before_pause;
+		printf("%u tasks sleep: the pause looks at %llu tasks and %llu words, %llu ns "
+		       "(built for tests)\n",
+		       made, (unsigned long long)checked[round],
+		       (unsigned long long)words[round], (unsigned long long)ns[round]);
+	}
+	assert_int_equal(words[0], words[1]);
+	assert_int_equal(checked[0], checked[1]);
+}
+
+#define AHEAD(f) cmocka_unit_test_setup_teardown(f, setup_watch, after)
 
 int main(void)
 {
@@ -247,16 +399,22 @@ int main(void)
 		AHEAD(who_slept_all_the_time_is_not_looked_at_again),
 		AHEAD(who_has_run_since_is_looked_at),
 		AHEAD(another_task_in_the_same_place_is_looked_at),
-		AHEAD(who_was_just_going_to_sleep_is_looked_at),
+		AHEAD(who_has_died_is_not_looked_at),
+		AHEAD(a_task_that_is_not_there_any_more),
+		AHEAD(who_ran_when_it_was_looked_at),
 		AHEAD(who_runs_is_looked_at),
-		AHEAD(who_is_a_cpus_current_task_is_looked_at),
 		AHEAD(a_hit_is_judged_in_the_pause),
+		AHEAD(a_stale_hit_is_cleared_before_the_pause),
 		AHEAD(hooked_returns_count),
 		AHEAD(probes_that_came_since),
-		AHEAD(a_list_that_is_being_changed),
-		AHEAD(a_task_that_cannot_be_read),
+		AHEAD(other_code_is_looked_for),
+		AHEAD(a_switch_that_is_not_recorded),
+		AHEAD(more_events_than_a_ring_has),
+		AHEAD(too_many_have_run),
+		AHEAD(a_watch_that_is_refused),
 		AHEAD(without_memory_all_is_left_to_the_pause),
-		AHEAD(many),
+		AHEAD(a_look_in_slices),
+		AHEAD(the_pause_does_not_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

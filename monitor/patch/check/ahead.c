@@ -1,116 +1,254 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checking the stacks of sleeping tasks before the pause (docs/consistency.md, "Before the pause").
+ * Looking at stacks before the pause, while the guest runs (docs/consistency.md, "Before the
+ * pause").
  *
- * The guest runs meanwhile: lists may be inconsistent, and tasks may be freed and their memory be
- * used for something else. A task that is missed for that is checked in the pause. A remembered
- * task counts in the pause if a task sleeps at the same address, was made at the same time, and has
- * stopped running as often: then it has slept all the time, and only a task itself writes return
- * addresses to its stack.
+ * The agent's watch lists all tasks, and records who runs. What was seen of a task that sleeps is
+ * true for as long as it does not run. So a task of the list whose stack is clear needs no entry
+ * here: it is looked at again only if an event names it. What is read of a task that runs meanwhile,
+ * or is freed, may be wrong, but then there is an event of it, or it runs in the pause.
  */
 #include "arch/time.h"
 #include "core/pool.h"
+#include "guest/mem.h"
+#include "guest/module.h"
+#include "guest/watch.h"
 #include "lib/errno.h"
 #include "lib/mutate.h"
 #include "lib/string.h"
 #include "patch/check/run.h"
 
-/* After this time the rest is left to the pause: the service CPU has other work to do. */
-#define AHEAD_US 50000
-
-/* A task is in one of this many consecutive slots, or is not remembered. */
+/* Tasks that are not clear, or have run, that can be remembered; index slots, a power of two. */
+#define MAX_NOTED  4096u
 #define SLOTS_LOG2 13
 #define SLOTS	   (1u << SLOTS_LOG2)
-#define PROBES	   16u
 
-struct check_ahead {
-	struct check check;
-	struct transition_report ignored;
-	struct slot {
-		u64 task, start, switches;
-	} slots[SLOTS];
+/* A CPU may be stopped between the kernel's counter and the record; more often it is a gap. */
+#define MAX_INCOMPLETE 3
+
+struct noted {
+	u64 task, start;
+	enum { LOOK, CLEAR, DEAD } state; /* LOOK: the pause must */
 };
 
-#define AHEAD_PAGES ((sizeof(struct check_ahead) + PAGE_SIZE - 1) / PAGE_SIZE)
+static struct check_ahead {
+	struct check check;
+	struct transition_report ignored;
+	u32 watch; /* the id of the watch that it is about */
+	u32 next;  /* the task of the list that is looked at next */
+	u32 nr_noted;
+	bool full;	/* a task could not be noted */
+	u32 incomplete; /* attempts in a row for which the record of switches had gaps */
+	struct noted noted[MAX_NOTED];
+	u16 slots[SLOTS]; /* index into noted, plus 1 */
+	u32 nr_ranges;
+	struct check_range ranges[]; /* that were looked for */
+} *ahead;
+
+static size_t ahead_pages(u32 ranges)
+{
+	return (sizeof(*ahead) + ranges * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
+}
+
+void check_ahead_forget(void)
+{
+	if (ahead)
+		pool_free(ahead, ahead_pages(ahead->nr_ranges));
+	ahead = NULL;
+}
 
 /*
- * The task's slot, or an empty one for it; NULL when there is none. Multiplicative hashing with
+ * The task's entry, a new one if it has none; NULL: there is no room. Multiplicative hashing with
  * linear probing: Knuth, The Art of Computer Programming, volume 3, 6.4.
  */
-static const struct slot *find_slot(const struct check_ahead *a, u64 task)
+static struct noted *note_task(u64 task, u64 start)
 {
-	u32 first = (u32)((task >> 6) * 0x9e3779b97f4a7c15ull >> (64 - SLOTS_LOG2));
+	u32 slot = (u32)((task >> 6) * 0x9e3779b97f4a7c15ull >> (64 - SLOTS_LOG2));
+	struct noted *n;
 
-	for (u32 i = first; i < first + PROBES; i++) {
-		const struct slot *s = &a->slots[i % SLOTS];
-
-		if (s->task == task || !s->task)
-			return s;
+	for (; ahead->slots[slot]; slot = (slot + 1) % SLOTS) {
+		n = &ahead->noted[ahead->slots[slot] - 1];
+		if (n->task == task && (n->start == start || MUTATION(another_task)))
+			return n;
 	}
-	return NULL;
+	if (ahead->nr_noted == MAX_NOTED) {
+		ahead->full = true;
+		return NULL;
+	}
+	n = &ahead->noted[ahead->nr_noted++];
+	*n = (struct noted){task, start, LOOK};
+	ahead->slots[slot] = (u16)ahead->nr_noted;
+	return n;
 }
 
-static void remember_task(struct check_ahead *a, const struct guest_task *t)
+/* The events of several CPUs are not in order: who has died once does not run again. */
+static int note_event(const struct suture_watch_task *event, void *arg)
 {
-	const struct slot *s = find_slot(a, t->task);
+	struct noted *n;
 
-	if (s)
-		a->slots[s - a->slots] = (struct slot){t->task, t->start, t->switches};
-}
-
-static int look_at_task(const struct guest_task *t, void *arg)
-{
-	struct check_ahead *a = arg;
-	int err;
-
-	if (t->on_cpu && !MUTATION(ahead_of_running))
+	(void)arg;
+	if (MUTATION(ran_since))
 		return 0;
-	err = check_task(t, &a->check);
-	if (!err)
-		remember_task(a, t);
-	/* A blocker is found in the pause, if it still blocks. */
-	return err == -ETIMEDOUT ? err : 0;
+	n = note_task(event->task & ~(u64)SUTURE_WATCH_DEAD, event->start);
+	if (n && event->task & SUTURE_WATCH_DEAD)
+		n->state = DEAD;
+	else if (n && n->state == CLEAR)
+		n->state = LOOK;
+	return 0;
 }
 
-struct check_ahead *check_ahead(const struct check_range *ranges, u32 count)
+/* Is its stack clear? In doubt it is not. */
+static bool is_task_clear(u64 task, u64 start)
 {
-	struct check_ahead *a = pool_alloc(AHEAD_PAGES);
-	struct pause limit = {.deadline_us = arch_time_us() + AHEAD_US};
+	struct guest_task t;
+
+	return !guest_task_at(task, &t) && t.start == start &&
+	       (!t.on_cpu || MUTATION(ahead_of_running)) && !check_task(&t, &ahead->check);
+}
+
+static bool is_late(u64 until_us)
+{
+	return arch_time_us() >= until_us;
+}
+
+/* 0, -EFAULT; -EAGAIN: there was no time for all. */
+static int look_at_list(u64 until_us)
+{
+	struct suture_watch_task t;
+
+	for (; ahead->next < guest_watch_tasks(); ahead->next++) {
+		if (is_late(until_us))
+			return -EAGAIN;
+		if (guest_watch_task(ahead->next, &t))
+			return -EFAULT;
+		if (!is_task_clear(t.task, t.start))
+			note_task(t.task, t.start);
+	}
+	return 0;
+}
+
+/* A task whose events were taken before this: a later one has it looked at again. */
+static int look_at_noted(u64 until_us)
+{
+	for (u32 i = 0; i < ahead->nr_noted; i++) {
+		struct noted *n = &ahead->noted[i];
+
+		if (n->state != LOOK)
+			continue;
+		if (is_late(until_us))
+			return -EAGAIN;
+		if (is_task_clear(n->task, n->start))
+			n->state = CLEAR;
+	}
+	return 0;
+}
+
+static bool is_about(const struct check_range *ranges, u32 count)
+{
+	return ahead && ahead->watch == guest_watch_id() && ahead->nr_ranges == count &&
+	       !memcmp(ahead->ranges, ranges, count * sizeof(*ranges));
+}
+
+static int start_anew(const struct check_range *ranges, u32 count)
+{
 	struct check *c;
 
-	if (!a)
-		return NULL;
-	c = &a->check;
-	check_look_for(c, ranges, count, &a->ignored);
-	c->pause = &limit;
+	check_ahead_forget();
+	ahead = pool_alloc(ahead_pages(count));
+	if (!ahead)
+		return -ENOMEM;
+	ahead->watch = guest_watch_id();
+	ahead->nr_ranges = count;
+	memcpy(ahead->ranges, ranges, count * sizeof(*ranges));
+	c = &ahead->check;
+	check_look_for(c, ahead->ranges, count, &ahead->ignored);
 	c->guest_runs = true;
-	if (!check_collect_probes(c))
-		guest_for_each_task(look_at_task, a);
-	c->pause = NULL;
-	return a;
+	guest_modules_forget();
+	return check_collect_probes(c);
 }
 
-void check_ahead_free(struct check_ahead *a)
+int check_ahead(const struct check_range *ranges, u32 count, u64 until_us)
 {
-	if (a)
-		pool_free(a, AHEAD_PAGES);
+	struct pause limit = {.deadline_us = UINT64_MAX};
+	int err = 0;
+
+	if (!guest_watch_id())
+		return -ENOENT;
+	guest_cache_begin();
+	if (!is_about(ranges, count))
+		err = start_anew(ranges, count);
+	if (!err) {
+		ahead->check.pause = &limit;
+		err = look_at_list(until_us);
+	}
+	if (!err || err == -EAGAIN) {
+		int lost = guest_watch_events(note_event, NULL);
+
+		err = lost ? lost : err;
+	}
+	if (!err)
+		err = look_at_noted(until_us);
+	guest_cache_end();
+	if (err != -EAGAIN && (err || ahead->full || ahead->incomplete == MAX_INCOMPLETE)) {
+		check_ahead_forget();
+		guest_watch_end();
+		return -ENOENT;
+	}
+	return err;
 }
 
-bool check_ahead_knows(const struct check_ahead *a, const struct guest_task *t)
-{
-	const struct slot *s = a ? find_slot(a, t->task) : NULL;
+/* ---- in the pause ---- */
 
-	return s && s->task == t->task && (s->start == t->start || MUTATION(another_task)) &&
-	       (s->switches == t->switches || MUTATION(ran_since));
-}
-
-bool check_ahead_holds(const struct check_ahead *a, const struct check *c)
+static bool has_same_probes(const struct check *c)
 {
-	if (!a || MUTATION(probes_since))
-		return a != NULL;
+	const struct check *then = &ahead->check;
+
+	if (c->nr_probes != then->nr_probes)
+		return MUTATION(probes_since);
 	for (u32 i = 0; i < c->nr_probes; i++)
-		if (i >= a->check.nr_probes || c->probes[i].start != a->check.probes[i].start ||
-		    c->probes[i].end != a->check.probes[i].end)
-			return false;
-	return c->nr_probes == a->check.nr_probes;
+		if (c->probes[i].start != then->probes[i].start ||
+		    c->probes[i].end != then->probes[i].end)
+			return MUTATION(probes_since);
+	return true;
+}
+
+bool check_ahead_holds(const struct check *c)
+{
+	return is_about(c->ranges, c->nr_ranges) && ahead->next == guest_watch_tasks() &&
+	       has_same_probes(c);
+}
+
+/* Its task_struct is not freed: it has not died, so there would be an event. */
+static int judge_noted(struct check *c, const struct noted *n)
+{
+	struct guest_task t;
+
+	if (guest_task_at(n->task, &t) || t.start != n->start)
+		return check_refuse(c, -EFAULT, "a task at %#llx is not there any more", n->task);
+	return check_task(&t, c);
+}
+
+int check_ahead_judge(struct check *c)
+{
+	u64 listed = guest_watch_tasks(), looked = 0;
+	int err = guest_watch_complete();
+
+	ahead->incomplete = err ? ahead->incomplete + 1 : 0;
+	if (!err)
+		err = guest_watch_events(note_event, NULL);
+	if (err)
+		return check_refuse(c, err, "the record of who has run is not complete");
+	for (u32 i = 0; !err && i < ahead->nr_noted; i++) {
+		if (ahead->noted[i].state != LOOK)
+			continue;
+		looked++;
+		err = judge_noted(c, &ahead->noted[i]);
+	}
+	if (err)
+		return err;
+	if (ahead->full && !MUTATION(all_noted))
+		return check_refuse(c, -EFAULT, "more than %u tasks have run since", MAX_NOTED);
+	c->r->tasks_before_pause = listed > looked ? listed - looked : 0;
+	c->r->tasks_checked += c->r->tasks_before_pause;
+	return 0;
 }

@@ -27,23 +27,25 @@ struct check_range {
 u32 check_sort(struct check_range *ranges, u32 count);
 
 /*
- * Before the pause, with the guest running: look at the stacks of tasks that sleep, and remember
- * those with nothing on them. check_run() with the same ranges (sorted by check_sort(), unchanged,
- * and valid until check_ahead_free()) does not look at them again if they have not run since, so
- * that the pause does not grow with the number of tasks. NULL when there is no memory: check_run()
- * then looks at all tasks. The caller frees it. One CPU at a time, with no pause under way.
+ * Before the pause, with the guest running: look at the stacks of the tasks that the agent's watch
+ * lists (guest/watch.h), and of those that have run since, until that time. 0: all were looked at,
+ * and check_run() with the same ranges (sorted by check_sort(), copied here) looks at few; what was
+ * found is kept for later attempts, until check_ahead_forget(). -EAGAIN: there was no time for all;
+ * go on with another call. -ENOENT: there is no watch, or it is of no use any more; check_run() then
+ * looks at all tasks. Service CPU, with no pause under way.
  */
-struct check_ahead *check_ahead(const struct check_range *ranges, u32 count);
-void check_ahead_free(struct check_ahead *a);
+int check_ahead(const struct check_range *ranges, u32 count, u64 until_us);
+void check_ahead_forget(void);
 
 /*
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
- * NULL. ranges may be in any order, and are sorted in place. ahead may be NULL. One CPU at a time,
- * the holder of p. 0: safe. -EBUSY: r->blocker names the task that blocks. -EFAULT, -ELOOP: could
- * not be judged, r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills
- * tasks_checked, tasks_before_pause, words_checked and words_cleared.
+ * NULL. ranges may be in any order, and are sorted in place. use_ahead: tasks that check_ahead() has
+ * found clear are not looked at. One CPU at a time, the holder of p. 0: safe. -EBUSY: r->blocker
+ * names the task that blocks. -EFAULT, -ELOOP, -EAGAIN, -EOVERFLOW: could not be judged, r->reason
+ * says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked, tasks_before_pause,
+ * words_checked and words_cleared.
  */
 int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      const struct check_ahead *ahead, struct transition_report *r);
+	      bool use_ahead, struct transition_report *r);
 
 #endif

@@ -31,8 +31,7 @@ struct stack_owner {
 /* One check: the ranges, and the CPUs that were found. */
 struct check {
 	const struct pause *pause;
-	const struct check_ahead *ahead; /* tasks that were checked before the pause, or NULL */
-	bool guest_runs;		 /* the scan before the pause: what is read may be stale */
+	bool guest_runs; /* the look before the pause: what is read may be stale */
 	const struct check_range *ranges;
 	u32 nr_ranges;
 	/* copies of instructions that probes execute: no task may be in one, whatever changes */
@@ -59,11 +58,11 @@ int check_collect_probes(struct check *c);
 int check_task(const struct guest_task *t, void *arg);
 
 /*
- * Knows: the task sleeps, and has slept since its stack was found free of hits. Holds: the pages of
- * probes are those that were found then.
+ * Holds: check_ahead() has looked at all tasks of the watch for these ranges, with the pages of
+ * probes that there are now. Judge: those that it has not found clear, and those that have run since.
  */
-bool check_ahead_knows(const struct check_ahead *a, const struct guest_task *t);
-bool check_ahead_holds(const struct check_ahead *a, const struct check *c);
+bool check_ahead_holds(const struct check *c);
+int check_ahead_judge(struct check *c);
 
 /* Put the reason why it cannot be judged into the report; returns err. */
 int check_refuse(struct check *c, int err, const char *fmt, ...) __printf_like(3, 4);

@@ -203,11 +203,15 @@ static int judge_hooked(u64 address, const char *kind, void *arg)
 	return check_word(h->c, address, h->t, kind);
 }
 
-/* Is it certain where the task is: asleep, or on exactly one CPU? */
+/*
+ * Is it certain where the task is: asleep, or on exactly one CPU? While the guest runs it is enough
+ * that it sleeps: if it is woken meanwhile it is looked at again.
+ */
 static bool is_clear(const struct check *c, const struct guest_task *t, const struct running *run)
 {
-	return !c->guest_runs &&
-	       ((t->on_cpu ? run->cpu && run->claims == 1 : !run->claims) || MUTATION(unclear));
+	if (c->guest_runs)
+		return !t->on_cpu;
+	return (t->on_cpu ? run->cpu && run->claims == 1 : !run->claims) || MUTATION(unclear);
 }
 
 /* The saved registers of a task that sleeps, where they are not on its stack. */
@@ -258,11 +262,6 @@ int check_task(const struct guest_task *t, void *arg)
 	 * before. */
 	if (!t->stack && !t->on_cpu)
 		return 0;
-	if (!t->on_cpu && (!run.claims || MUTATION(ahead_of_claims)) &&
-	    check_ahead_knows(c->ahead, t)) {
-		c->r->tasks_before_pause++;
-		return 0;
-	}
 	check_own_stacks(c, t, t->on_cpu ? run.cpu : NULL, is_clear(c, t, &run));
 	if (!t->on_cpu)
 		err = judge_saved(c, t);
@@ -348,13 +347,24 @@ static int judge_left_queues(struct check *c)
 	return err;
 }
 
-static int judge_tasks(struct check *c)
+/* All, or those of which the look before the pause has not shown that they are clear. */
+static int judge_listed(struct check *c, bool use_ahead)
 {
-	struct guest_task idle;
-	int err = guest_for_each_task(check_task, c);
+	int err;
 
+	if (use_ahead && check_ahead_holds(c))
+		return check_ahead_judge(c);
+	err = guest_for_each_task(check_task, c);
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the list of tasks cannot be followed");
+	return err;
+}
+
+static int judge_tasks(struct check *c, bool use_ahead)
+{
+	struct guest_task idle;
+	int err = judge_listed(c, use_ahead);
+
 	for_each_held (c, h) {
 		if (err)
 			break;
@@ -439,19 +449,17 @@ int check_collect_probes(struct check *c)
 	return 0;
 }
 
-static int judge_words(struct check *c, const struct cpu *self)
+static int judge_words(struct check *c, const struct cpu *self, bool use_ahead)
 {
 	int err = collect_cpus(c, self);
 
 	if (!err)
 		err = check_collect_probes(c);
-	if (!err && !check_ahead_holds(c->ahead, c))
-		c->ahead = NULL;
 	for_each_held (c, h)
 		if (!err)
 			err = judge_registers(c, h);
 	if (!err)
-		err = judge_tasks(c);
+		err = judge_tasks(c, use_ahead);
 	if (!err)
 		err = judge_kretprobes(c);
 	for_each_held (c, h) {
@@ -479,7 +487,7 @@ void check_look_for(struct check *c, const struct check_range *ranges, u32 count
 }
 
 int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      const struct check_ahead *ahead, struct transition_report *r)
+	      bool use_ahead, struct transition_report *r)
 {
 	struct check *c = &check;
 	int err;
@@ -488,10 +496,9 @@ int check_run(const struct pause *p, const struct cpu *self, struct check_range 
 	if (!c->nr_ranges)
 		return 0;
 	c->pause = p;
-	c->ahead = ahead;
 	guest_cache_begin();
 	guest_modules_forget();
-	err = judge_words(c, self);
+	err = judge_words(c, self, use_ahead);
 	guest_cache_end();
 	return err;
 }

@@ -90,6 +90,7 @@ void engine_agent_hello(struct engine *e)
 	e->transition = NULL;
 	e->job_out = 0;
 	e->agent = true;
+	e->cannot_watch = false;
 	engine_forget_health(e);
 	engine_forget_shadow(e);
 	engine_hear(e);

@@ -75,6 +75,11 @@ void script_leave_idle(struct suture_step_reply *r)
 	r->kind = SUTURE_STEP_LEAVE_IDLE;
 }
 
+void script_begin_watch(struct suture_step_reply *r)
+{
+	r->kind = SUTURE_STEP_WATCH;
+}
+
 void script_restore(struct suture_step_reply *r, const struct patch *p)
 {
 	r->kind = SUTURE_STEP_RESTORE;
@@ -122,6 +127,7 @@ static script_fn *const scripts[] = {
 	[SCRIPT_GOING] = script_going,
 	[SCRIPT_ABANDON] = script_abandon,
 	[SCRIPT_SIGNAL] = script_signal,
+	[SCRIPT_WATCH] = script_watch,
 	[SCRIPT_RETIRE] = script_retire,
 };
 
@@ -172,9 +178,10 @@ bool engine_begin_todo(struct engine *e, struct patch *p)
 		return true;
 	}
 	if (p->todo == TODO_NOTHING) {
-		if (!converge_wants_signal(e) || p != e->transition)
+		if (!engine_wants_pump(e) || p != e->transition)
 			return false;
-		engine_begin(e, SCRIPT_SIGNAL, SUTURE_PUMP_WORK, p);
+		engine_begin(e, engine_wants_watch(e) ? SCRIPT_WATCH : SCRIPT_SIGNAL,
+			     SUTURE_PUMP_WORK, p);
 		return true;
 	}
 	engine_begin(e,

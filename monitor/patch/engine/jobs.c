@@ -82,7 +82,7 @@ void engine_work(struct engine *e, struct suture_work *reply)
 	reply->kind = SUTURE_WORK_NONE;
 	reply->active = is_active(e);
 	if (p && e->run.kind == SCRIPT_NONE && !p->alone &&
-	    ((p->todo != TODO_NOTHING && p->todo != TODO_ABANDON) || converge_wants_signal(e))) {
+	    ((p->todo != TODO_NOTHING && p->todo != TODO_ABANDON) || engine_wants_pump(e))) {
 		give_pump(p, reply);
 		return;
 	}

@@ -53,6 +53,8 @@ script_fn script_rollback, script_give_back;
 script_fn script_coming, script_going, script_abandon;
 /* ---- converge.c ---- */
 script_fn script_signal;
+/* ---- transition.c ---- */
+script_fn script_watch;
 
 /* ---- below.c ---- */
 script_fn script_retire;
@@ -71,6 +73,7 @@ void script_callback(struct suture_step_reply *r, const struct patch *p, bool is
 void script_wait(struct suture_step_reply *r);
 void script_signal_task(struct suture_step_reply *r, u32 pid);
 void script_leave_idle(struct suture_step_reply *r);
+void script_begin_watch(struct suture_step_reply *r);
 void script_restore(struct suture_step_reply *r, const struct patch *p);
 void script_retired(struct suture_step_reply *r, const struct patch *p);
 /* The script's last step. Returns true. */

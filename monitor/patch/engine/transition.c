@@ -7,7 +7,10 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "patch/engine/types.h"
+#include "patch/engine/script.h"
+
+/* Longer than an agent takes that has nothing else to do. */
+#define WATCH_WAIT_US 200000
 
 void engine_start_transition(struct engine *e, struct patch *p, bool on)
 {
@@ -16,7 +19,31 @@ void engine_start_transition(struct engine *e, struct patch *p, bool on)
 	e->force = false;
 	e->budget_us = e->config.budget_us;
 	e->next_attempt_us = 0;
+	e->watch_due_us = engine_now(e) + WATCH_WAIT_US;
+	if (e->ops.unwatch)
+		e->ops.unwatch(e->ops.ctx);
 	converge_reset(e);
+}
+
+bool engine_wants_watch(const struct engine *e)
+{
+	const struct patch *p = e->transition;
+
+	return p && e->ops.watching && !e->cannot_watch && !p->orphan && !p->alone &&
+	       p->todo == TODO_NOTHING &&
+	       (p->phase == PHASE_PATCHING || p->phase == PHASE_UNPATCHING) &&
+	       !e->ops.watching(e->ops.ctx);
+}
+
+bool script_watch(struct engine *e, struct script *s, struct suture_step_reply *r)
+{
+	SCRIPT_BEGIN(s)
+	GIVE(s, script_begin_watch(r));
+	SCRIPT_END
+	e->cannot_watch = s->result < 0;
+	e->watch_due_us = 0;
+	e->next_attempt_us = MIN(e->next_attempt_us, engine_now(e));
+	return script_finish(e, r, SUTURE_STEP_WAIT, 0);
 }
 
 /* The error is permanent. */
@@ -55,6 +82,12 @@ static void attempt_switch(struct engine *e, u64 now)
 	r->blocker.valid = false;
 	r->reason[0] = 0;
 	ret = engine_switch_transition(e, r);
+	if (r->looking) {
+		r->attempts = attempts - 1;
+		r->blocker = before;
+		e->next_attempt_us = now;
+		return;
+	}
 	r->attempts = attempts;
 	blocked = r->blocker.valid;
 	if (blocked)
@@ -90,6 +123,8 @@ u64 engine_attempt(struct engine *e, u64 now)
 			 "the payload's init has not ended yet", sizeof(p->apply.reason));
 		return UINT64_MAX;
 	}
+	if (engine_wants_watch(e) && now < e->watch_due_us)
+		return e->watch_due_us;
 	if (now >= e->next_attempt_us)
 		attempt_switch(e, now);
 	return p->todo == TODO_NOTHING ? e->next_attempt_us : UINT64_MAX;

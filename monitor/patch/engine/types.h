@@ -171,6 +171,7 @@ enum script_kind {
 	SCRIPT_GOING,
 	SCRIPT_ABANDON,
 	SCRIPT_SIGNAL,
+	SCRIPT_WATCH,
 	SCRIPT_RETIRE,
 };
 
@@ -213,6 +214,8 @@ struct engine {
 	bool target_on;		  /* its direction */
 	bool force;		  /* do not look at stacks, only at the bytes that change */
 	u64 next_attempt_us, budget_us;
+	u64 watch_due_us; /* until then an attempt waits for the agent's watch */
+	bool cannot_watch; /* the agent has said that its kernel cannot */
 	struct convergence converge;
 	struct script run;
 	u32 last_job;
@@ -380,8 +383,15 @@ void converge_reset(struct engine *e);
 u64 converge_blocked(struct engine *e, u64 now, const struct blocker *b);
 /* An attempt failed without a blocker. Returns the same. */
 u64 converge_delay(struct engine *e);
+/* Is the agent to be asked for a watch (SUTURE_STEP_WATCH)? */
+bool engine_wants_watch(const struct engine *e);
 /* Is the agent to send a fake signal? */
 bool converge_wants_signal(const struct engine *e);
+/* That, or a watch, though the transition's own steps are done. */
+static inline bool engine_wants_pump(const struct engine *e)
+{
+	return engine_wants_watch(e) || converge_wants_signal(e);
+}
 
 /* ---- symbols.c ---- */
 

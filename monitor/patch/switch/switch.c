@@ -15,6 +15,9 @@
 #include "patch/switch/readback.h"
 #include "stage2/shadow.h"
 
+/* The service CPU has other work to do after this time. */
+#define AHEAD_SLICE_US 10000
+
 static int fail_attempt(struct transition_report *r, int err, const char *fmt, ...)
 	__printf_like(3, 4);
 
@@ -392,9 +395,9 @@ static int fail_undecided(struct transition_report *r, int err)
  * Check, fill, commit, apply. -EBUSY: a blocker. Other errors may be gone at the next attempt.
  */
 static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check_range *ranges,
-			 u32 count, const struct check_ahead *ahead, struct transition_report *r)
+			 u32 count, bool use_ahead, struct transition_report *r)
 {
-	int err = count ? check_run(p, NULL, ranges, count, ahead, r) : 0;
+	int err = count ? check_run(p, NULL, ranges, count, use_ahead, r) : 0;
 
 	if (err)
 		return err == -EBUSY ? err : fail_undecided(r, err);
@@ -417,33 +420,54 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check
 	return 0;
 }
 
+/*
+ * Look at the guest's tasks before the pause. -EAGAIN: there are more of them. *budget_us grows with
+ * the time that was needed last for those that the pause will have to look at.
+ */
+static int look_ahead(const struct check_range *ranges, u32 count, u64 *budget_us, bool *use_ahead,
+		      struct transition_report *r)
+{
+	u64 start = arch_time_us(), again;
+	int err = check_ahead(ranges, count, start + AHEAD_SLICE_US);
+
+	*use_ahead = !err;
+	if (err == -ENOENT)
+		return 0;
+	again = arch_time_us();
+	if (!err && check_ahead(ranges, count, again + AHEAD_SLICE_US))
+		err = -EAGAIN;
+	r->looking = err == -EAGAIN;
+	*budget_us = MAX(*budget_us, 4 * (arch_time_us() - again));
+	return err;
+}
+
 static int pause_and_switch(struct shadow_plan *plan, struct check_range *ranges, u32 count,
 			    u64 budget_us, struct transition_report *r)
 {
-	struct check_ahead *ahead = count ? check_ahead(ranges, count) : NULL;
+	bool use_ahead = false;
 	struct pause p;
 	u64 took_us;
-	int err = pause_begin(&p, budget_us);
+	int err = count ? look_ahead(ranges, count, &budget_us, &use_ahead, r) : 0;
 
-	if (err) {
-		err = fail_attempt(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
-				   budget_us);
-		goto free_ahead;
-	}
-	err = switch_paused(&p, plan, ranges, count, ahead, r);
+	if (err)
+		return fail_attempt(r, err, "the guest's tasks are being looked at");
+	err = pause_begin(&p, budget_us);
+	if (err)
+		return fail_attempt(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
+				    budget_us);
+	err = switch_paused(&p, plan, ranges, count, use_ahead, r);
 	pause_end(&p);
 
 	took_us = arch_time_us() - p.start_us;
 	r->pause_last_us = took_us;
 	r->pause_max_us = MAX(r->pause_max_us, took_us);
 	r->cpus_paused = p.cpus_held;
-free_ahead:
-	check_ahead_free(ahead);
 	return err;
 }
 
 static void clear_attempt(struct transition_report *r)
 {
+	r->looking = false;
 	r->tasks_checked = r->tasks_before_pause = r->words_checked = r->words_cleared = 0;
 	r->pages_remapped = 0;
 	r->blocker = (struct blocker){0};
@@ -539,6 +563,7 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 		r->functions_redirected += set->count;
 		read_back(set, a.plan, r);
 		shadow_plan_finish(a.plan);
+		check_ahead_forget();
 	} else {
 		shadow_plan_abort(a.plan);
 	}
