@@ -29,9 +29,14 @@ void *memmove(void *dst, const void *src, size_t n)
 	const unsigned char *s = src;
 
 	if (d <= s || d >= s + n) {
+		for (; n >= sizeof(word_t); n -= sizeof(word_t))
+			*(word_t *)d = *(const word_t *)s, d += sizeof(word_t), s += sizeof(word_t);
 		while (n--)
 			*d++ = *s++;
 	} else {
+		for (; n >= sizeof(word_t); n -= sizeof(word_t))
+			*(word_t *)(d + n - sizeof(word_t)) =
+				*(const word_t *)(s + n - sizeof(word_t));
 		while (n--)
 			d[n] = s[n];
 	}

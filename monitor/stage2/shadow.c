@@ -20,8 +20,7 @@
 
 struct shadow_plan {
 	struct shadow_set *former, *next;
-	struct vec removed; /* indices (u32) of entries of the former set */
-	u64 obstacle;	    /* of the last fill */
+	u64 obstacle; /* of the last fill */
 	u64 generation;
 	bool open, prepared, filled;
 };
@@ -61,6 +60,8 @@ static void set_free(struct shadow_set *s)
 {
 	vec_free(&s->entries);
 	vec_free(&s->pages);
+	for (u32 o = 0; o < NR_ORDERS; o++)
+		vec_free(&s->orders[o]);
 }
 
 /* ---- redirects ---- */
@@ -89,12 +90,80 @@ static bool well_formed(const struct redirect *r)
 	       (r->ipa2.v % PAGE_SIZE == 0 && r->ipa2.v != ALIGN_DOWN(r->ipa.v, PAGE_SIZE));
 }
 
+/* ---- orders ---- */
+
+static int order_push(struct shadow_set *s, enum shadow_order o, u32 number)
+{
+	u32 *new = vec_push(&s->orders[o], sizeof(*new));
+
+	if (!new)
+		return -ENOMEM;
+	*new = number;
+	return 0;
+}
+
+/* Put the last number to its place: behind those of the same key or address. */
+static void order_settle(struct shadow_set *s, enum shadow_order o)
+{
+	u32 *numbers = s->orders[o].items, last = s->orders[o].count - 1, number = numbers[last];
+	u64 value = shadow_value(s, o, last);
+	u32 at;
+
+	if (!last || shadow_value(s, o, last - 1) <= value)
+		return;
+	s->orders[o].count--;
+	at = shadow_first(s, o, value + 1);
+	s->orders[o].count++;
+	memmove(numbers + at + 1, numbers + at, (last - at) * sizeof(*numbers));
+	numbers[at] = number;
+}
+
+static int order_insert(struct shadow_set *s, enum shadow_order o, u32 number)
+{
+	int err = order_push(s, o, number);
+
+	if (!err)
+		order_settle(s, o);
+	return err;
+}
+
+/* The same order of the entries that have a place in the next set. */
+static int order_copy(struct shadow_set *to, const struct shadow_set *from, enum shadow_order o)
+{
+	int err = 0;
+
+	for (u32 i = 0; !err && i < from->orders[o].count; i++) {
+		u32 moved = entry_at(from, o, i)->moved, second = order_at(from, o, i) % 2;
+
+		if (moved != SHADOW_GONE)
+			err = order_push(to, o, o == BY_PLACE ? 2 * moved + second : moved);
+	}
+	return err;
+}
+
 /* ---- a plan, before the pause ---- */
+
+static int copy_entry(struct shadow_plan *p, struct shadow_entry *e)
+{
+	struct shadow_entry *copy;
+
+	e->moved = SHADOW_GONE;
+	if (READ_ONCE(e->dead))
+		return 0;
+	copy = vec_push(&p->next->entries, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	copy->r = e->r;
+	copy->more = e->more;
+	copy->was = (u32)(e - entry_of(p->former, 0));
+	e->moved = p->next->entries.count - 1;
+	return 0;
+}
 
 struct shadow_plan *shadow_plan_begin(void)
 {
 	struct shadow_plan *p = &the_plan;
-	struct shadow_entry *copy;
+	int err = 0;
 
 	if (p->open)
 		return NULL;
@@ -106,19 +175,36 @@ struct shadow_plan *shadow_plan_begin(void)
 		.generation = __atomic_load_n(&shadow.generation, __ATOMIC_ACQUIRE),
 		.open = true,
 	};
-	set_for_each_entry (shadow.current, e) {
-		if (READ_ONCE(e->dead))
-			continue;
-		copy = vec_push(&p->next->entries, sizeof(*copy));
-		if (!copy) {
-			shadow_plan_abort(p);
-			return NULL;
-		}
-		copy->r = e->r;
-		copy->more = e->more;
-		copy->was = (u32)(e - entry_of(shadow.current, 0));
+	set_for_each_entry (p->former, e)
+		if (!err)
+			err = copy_entry(p, e);
+	for (u32 o = 0; !err && o < NR_ORDERS; o++)
+		err = order_copy(p->next, p->former, o);
+	if (!err)
+		return p;
+	shadow_plan_abort(p);
+	return NULL;
+}
+
+static bool is_taken(const struct shadow_set *s, const struct part *part)
+{
+	u64 at = part->ipa + part->offset;
+
+	set_for_each_in(s, BY_PLACE, i, shadow_reach(at), at + part->len)
+	{
+		const struct shadow_entry *e = entry_at(s, BY_PLACE, i);
+		struct part other = part_of(&e->r, order_at(s, BY_PLACE, i) % 2);
+
+		if (!e->dead && parts_overlap(part, &other))
+			return true;
 	}
-	return p;
+	return false;
+}
+
+static bool has_key(const struct shadow_set *s, u64 key)
+{
+	set_for_each_in(s, BY_KEY, i, key, key + 1) if (!entry_at(s, BY_KEY, i)->dead) return true;
+	return false;
 }
 
 static int check_piece(const struct shadow_plan *p, const struct redirect *pieces, u32 i)
@@ -127,16 +213,36 @@ static int check_piece(const struct shadow_plan *p, const struct redirect *piece
 
 	if (!well_formed(r) || r->key != pieces[0].key || r->to != pieces[0].to)
 		return -EINVAL;
-	set_for_each_entry (p->next, e) {
-		if (e->r.key == r->key)
-			return -EEXIST;
-		if (redirects_overlap(&e->r, r))
+	if (has_key(p->next, r->key))
+		return -EEXIST;
+	for (u32 k = 0; k < nr_parts(r); k++) {
+		struct part part = part_of(r, k);
+
+		if (is_taken(p->next, &part))
 			return -ENOSPC;
 	}
 	for (u32 j = 0; j < i; j++)
 		if (redirects_overlap(&pieces[j], r))
 			return -ENOSPC;
 	return 0;
+}
+
+static int add_piece(struct shadow_set *s, const struct redirect *piece, bool more)
+{
+	u32 index = s->entries.count;
+	struct shadow_entry *new = vec_push(&s->entries, sizeof(*new));
+	int err = new ? 0 : -ENOMEM;
+
+	if (err)
+		return err;
+	/* dead until it is in all orders */
+	*new = (struct shadow_entry){.r = *piece, .more = more, .added = true, .dead = true};
+	err = order_insert(s, BY_KEY, index);
+	if (!err)
+		err = order_insert(s, BY_FROM, index);
+	for (u32 i = 0; !err && i < nr_parts(piece); i++)
+		err = order_insert(s, BY_PLACE, 2 * index + i);
+	return err;
 }
 
 int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 count)
@@ -146,123 +252,121 @@ int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 co
 
 	for (u32 i = 0; !err && i < count; i++)
 		err = check_piece(p, pieces, i);
-	for (u32 i = 0; !err && i < count; i++) {
-		struct shadow_entry *new = vec_push(&p->next->entries, sizeof(*new));
-
-		if (!new) {
-			p->next->entries.count = before;
-			return -ENOMEM;
-		}
-		new->r = pieces[i];
-		new->more = i != 0;
-		new->added = true;
-	}
+	for (u32 i = 0; !err && i < count; i++)
+		err = add_piece(p->next, &pieces[i], i != 0);
+	for (u32 i = before; !err && i < p->next->entries.count; i++)
+		entry_of(p->next, i)->dead = false;
 	return err;
 }
 
 bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end)
 {
-	set_for_each_entry (p->next, e)
-		if (e->r.from < end && start < e->r.from + e->r.len)
+	set_for_each_in(p->next, BY_FROM, i, shadow_reach(start), end)
+	{
+		const struct shadow_entry *e = entry_at(p->next, BY_FROM, i);
+
+		if (!e->dead && start < e->r.from + e->r.len)
 			return false;
-	return true;
-}
-
-/* Record which pieces of the current set the plan takes out of force. */
-static int note_removed(struct shadow_plan *p, u64 key)
-{
-	u32 before = p->removed.count;
-
-	set_for_each_entry (p->next, e) {
-		u32 *removed;
-
-		if (e->r.key != key || e->added)
-			continue;
-		removed = vec_push(&p->removed, sizeof(*removed));
-		if (!removed) {
-			p->removed.count = before;
-			return -ENOMEM;
-		}
-		*removed = e->was;
 	}
-	return 0;
+	return true;
 }
 
 int shadow_plan_remove(struct shadow_plan *p, u64 key)
 {
-	struct shadow_entry *kept = entry_of(p->next, 0);
-	u32 count = p->next->entries.count;
-	int err = p->prepared ? -EINVAL : note_removed(p, key);
+	bool found = false;
 
-	if (err)
-		return err;
-	set_for_each_entry (p->next, e)
-		if (e->r.key != key)
-			*kept++ = *e;
-	p->next->entries.count = (u32)(kept - entry_of(p->next, 0));
-	return p->next->entries.count < count ? 0 : -ENOENT;
+	if (p->prepared)
+		return -EINVAL;
+	set_for_each_in(p->next, BY_KEY, i, key, key + 1)
+	{
+		struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
+
+		found |= !e->dead;
+		e->dead = true;
+	}
+	return found ? 0 : -ENOENT;
 }
 
-/* The page of the set at ipa, made if need be; returns its index or an error. */
-static int find_or_add_page(struct shadow_set *s, u64 ipa)
+static struct shadow_page *add_page(struct shadow_set *next, u64 ipa, pa_t original, u32 attrs)
 {
-	struct shadow_page *new;
-	struct pt_walk w;
-	int err;
+	struct shadow_page *new = vec_push(&next->pages, sizeof(*new));
 
-	set_for_each_page (s, pg)
-		if (pg->ipa.v == ipa)
-			return (int)(pg - page_of(s, 0));
-	err = stage2_split(IPA(ipa));
+	if (!new)
+		return NULL;
+	new->ipa = IPA(ipa);
+	new->original = original;
+	new->attrs = attrs;
+	return new;
+}
+
+static int make_page(struct shadow_set *next, u64 ipa)
+{
+	struct pt_walk w;
+	int err = stage2_split(IPA(ipa));
+
 	if (!err)
 		err = pgtable_lookup(&stage2, IPA(ipa), &w);
-	if (err)
-		return err;
-	new = vec_push(&s->pages, sizeof(*new));
-	if (!new)
-		return -ENOMEM;
-	new->ipa = IPA(ipa);
-	new->original = PA(w.pa);
-	new->attrs = w.attrs;
-	return (int)(s->pages.count - 1);
+	if (!err && !add_page(next, ipa, PA(w.pa), w.attrs))
+		err = -ENOMEM;
+	return err;
 }
 
-static int carry_pages(struct shadow_set *next)
+/* Carry over the pages of the former set, from number *i on, that are up to this one. */
+static int carry_pages(struct shadow_plan *p, u32 *i, u64 ipa)
 {
-	struct shadow_page *new;
-
-	set_for_each_page (shadow.current, pg) {
+	for (; *i < p->former->pages.count && page_of(p->former, *i)->ipa.v <= ipa; ++*i) {
+		const struct shadow_page *pg = page_of(p->former, *i);
 		u32 live = READ_ONCE(pg->live);
+		struct shadow_page *new;
 
 		if (!live)
 			continue;
-		new = vec_push(&next->pages, sizeof(*new));
+		new = add_page(p->next, pg->ipa.v, pg->original, pg->attrs);
 		if (!new)
 			return -ENOMEM;
-		new->ipa = pg->ipa;
-		new->original = pg->original;
-		new->attrs = pg->attrs;
 		new->copy = pg->copy;
 		new->was = live;
 	}
 	return 0;
 }
 
-static int place_entries(struct shadow_set *next)
+static struct shadow_page *last_page(const struct shadow_set *s)
 {
-	set_for_each_entry (next, e) {
-		for (u32 i = 0; i < nr_parts(&e->r); i++) {
-			int index = find_or_add_page(next, part_of(&e->r, i).ipa);
+	return s->pages.count ? page_of(s, s->pages.count - 1) : NULL;
+}
 
-			if (index < 0)
-				return index;
-			e->page[i] = (u32)index;
-			page_of(next, e->page[i])->live++;
-			if (e->added)
-				page_of(next, e->page[i])->was = SHADOW_CHANGED;
-		}
+/* Part i of the entry is in the last page of the set. */
+static void place_part(struct shadow_set *next, struct shadow_entry *e, u32 i)
+{
+	struct shadow_page *pg = last_page(next);
+
+	e->page[i] = next->pages.count - 1;
+	pg->live++;
+	if (e->added)
+		pg->was = SHADOW_CHANGED;
+}
+
+/* Make the set's pages, in the order of their addresses. */
+static int place_entries(struct shadow_plan *p)
+{
+	struct shadow_set *next = p->next;
+	u32 former = 0;
+	int err = 0;
+
+	for (u32 i = 0; !err && i < next->orders[BY_PLACE].count; i++) {
+		struct shadow_entry *e = entry_at(next, BY_PLACE, i);
+		u32 part = order_at(next, BY_PLACE, i) % 2;
+		u64 ipa = part_of(&e->r, part).ipa;
+
+		if (e->dead)
+			continue;
+		err = carry_pages(p, &former, ipa);
+		if (!err && (!last_page(next) || last_page(next)->ipa.v != ipa))
+			err = make_page(next, ipa);
+		if (!err)
+			place_part(next, e, part);
 	}
-	return 0;
+	return err ? err : carry_pages(p, &former, UINT64_MAX);
 }
 
 static int copy_pages(struct shadow_set *next)
@@ -286,9 +390,7 @@ int shadow_plan_prepare(struct shadow_plan *p)
 	if (p->prepared)
 		return -EINVAL;
 	p->prepared = true;
-	err = carry_pages(p->next);
-	if (!err)
-		err = place_entries(p->next);
+	err = place_entries(p);
 	if (!err)
 		err = copy_pages(p->next);
 	return err;
@@ -317,14 +419,16 @@ static bool is_untouched(const struct shadow_entry *e)
 	return true;
 }
 
+/* Is it a piece in force that the plan takes out of force? */
+static bool is_removed(const struct shadow_entry *e)
+{
+	return e->dead && !e->added;
+}
+
 static bool are_untouched(struct shadow_plan *p)
 {
-	const u32 *removed = p->removed.items;
-
-	for (u32 i = 0; i < p->removed.count; i++) {
-		const struct shadow_entry *e = entry_of(shadow.current, removed[i]);
-
-		if (is_untouched(e))
+	set_for_each_entry (p->next, e) {
+		if (!is_removed(e) || is_untouched(entry_of(p->former, e->was)))
 			continue;
 		p->obstacle = e->r.from;
 		return false;
@@ -338,7 +442,7 @@ int shadow_plan_for_each_added(const struct shadow_plan *p,
 	int ret = 0;
 
 	set_for_each_entry (p->next, e) {
-		if (e->added)
+		if (e->added && !e->dead)
 			ret = fn(&e->r, arg);
 		if (ret)
 			break;
@@ -346,14 +450,33 @@ int shadow_plan_for_each_added(const struct shadow_plan *p,
 	return ret;
 }
 
-int shadow_plan_for_each_removed(const struct shadow_plan *p,
-				 int (*fn)(const struct redirect *r, void *arg), void *arg)
+int shadow_plan_for_added(const struct shadow_plan *p, u64 key,
+			  int (*fn)(const struct redirect *r, void *arg), void *arg)
 {
-	const u32 *removed = p->removed.items;
 	int ret = 0;
 
-	for (u32 i = 0; !ret && i < p->removed.count; i++)
-		ret = fn(&entry_of(p->former, removed[i])->r, arg);
+	set_for_each_in(p->next, BY_KEY, i, key, key + 1)
+	{
+		const struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
+
+		if (!ret && e->added && !e->dead)
+			ret = fn(&e->r, arg);
+	}
+	return ret;
+}
+
+int shadow_plan_for_removed(const struct shadow_plan *p, u64 key,
+			    int (*fn)(const struct redirect *r, void *arg), void *arg)
+{
+	int ret = 0;
+
+	set_for_each_in(p->next, BY_KEY, i, key, key + 1)
+	{
+		const struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
+
+		if (!ret && is_removed(e))
+			ret = fn(&e->r, arg);
+	}
 	return ret;
 }
 
@@ -362,13 +485,14 @@ int shadow_for_each_piece(u64 key, int (*fn)(const struct redirect *r, void *arg
 	bool found = false;
 	int ret = 0;
 
-	set_for_each_entry (shadow.current, e) {
-		if (e->r.key != key || READ_ONCE(e->dead))
+	set_for_each_in(shadow.current, BY_KEY, i, key, key + 1)
+	{
+		const struct shadow_entry *e = entry_at(shadow.current, BY_KEY, i);
+
+		if (ret || READ_ONCE(e->dead))
 			continue;
 		found = true;
 		ret = fn(&e->r, arg);
-		if (ret)
-			break;
 	}
 	return found ? ret : -ENOENT;
 }
@@ -392,7 +516,7 @@ int shadow_plan_fill(struct shadow_plan *p)
 		if (pg->fresh && pg->live)
 			memcpy(pg->copy, arch_ptr(pg->original), shadow_page_size());
 	set_for_each_entry (p->next, e) {
-		for (u32 i = 0; i < nr_parts(&e->r); i++) {
+		for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
 			struct shadow_page *pg = page_of(p->next, e->page[i]);
 			struct part part = part_of(&e->r, i);
 
@@ -440,7 +564,6 @@ static void plan_end(struct shadow_plan *p)
 		set_free(p->next == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0]);
 	else
 		set_free(p->next);
-	vec_free(&p->removed);
 	*p = (struct shadow_plan){0};
 }
 

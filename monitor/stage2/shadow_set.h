@@ -22,10 +22,13 @@ struct shadow_entry {
 	struct redirect r;
 	u32 page[2]; /* index into the set's pages, for each part of the redirect */
 	u32 was;     /* its index in the former set, unless added */
+	u32 moved;   /* its index in the next set, or SHADOW_GONE; only the open plan uses it */
 	bool more;   /* not the first piece of its redirect */
 	bool added;  /* by the plan that made this set */
-	bool dead;   /* dropped */
+	bool dead;   /* dropped, or taken out of force by the plan that made this set */
 };
+
+#define SHADOW_GONE UINT32_MAX
 
 struct shadow_page {
 	ipa_t ipa; /* of a page of stage 2, which may contain several pages of the guest */
@@ -40,8 +43,21 @@ struct shadow_page {
 
 #define SHADOW_CHANGED UINT32_MAX
 
+/*
+ * The entries in an order: a sorted array of numbers, of equal ones in the order in which they were
+ * added. A number is an entry's index, times two in BY_PLACE, plus one for its second part.
+ */
+enum shadow_order {
+	BY_KEY,
+	BY_FROM,
+	BY_PLACE, /* by the address in stage 2; an entry has a number for each of its parts */
+	NR_ORDERS,
+};
+
 struct shadow_set {
-	struct vec entries, pages;
+	struct vec entries;
+	struct vec pages; /* by ipa */
+	struct vec orders[NR_ORDERS];
 };
 
 extern struct shadow_state {
@@ -60,6 +76,36 @@ static inline struct shadow_page *page_of(const struct shadow_set *s, u32 i)
 {
 	return (struct shadow_page *)s->pages.items + i;
 }
+
+static inline u32 order_at(const struct shadow_set *s, enum shadow_order o, u32 i)
+{
+	return ((const u32 *)s->orders[o].items)[i];
+}
+
+static inline struct shadow_entry *entry_at(const struct shadow_set *s, enum shadow_order o, u32 i)
+{
+	u32 number = order_at(s, o, i);
+
+	return entry_of(s, o == BY_PLACE ? number / 2 : number);
+}
+
+/* The first position in the order of which the key or address is not below `from`. */
+u32 shadow_first(const struct shadow_set *s, enum shadow_order o, u64 from);
+/* The key or address at that position; UINT64_MAX behind the last. */
+u64 shadow_value(const struct shadow_set *s, enum shadow_order o, u32 i);
+
+/* Entries, dead ones too, with a key or address in [from, to); i: the position. */
+#define set_for_each_in(s, o, i, from, to)                                                         \
+	for (u32 i = shadow_first(s, o, from); shadow_value(s, o, i) < (to); i++)
+
+/* The lowest address at which a piece that has a byte at `at` can begin. */
+static inline u64 shadow_reach(u64 at)
+{
+	return at - MIN(at, REDIRECT_MAX - 1u);
+}
+
+/* The page of the set at that address, live or not; NULL: there is none. */
+struct shadow_page *shadow_find_page(const struct shadow_set *s, u64 ipa);
 
 #define set_for_each_entry(s, e)                                                                   \
 	for (struct shadow_entry *e = entry_of(s, 0); e < entry_of(s, (s)->entries.count); e++)

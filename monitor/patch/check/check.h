@@ -13,16 +13,14 @@
 #include "core/pause.h"
 #include "patch/report.h"
 
-#define CHECK_MAX_RANGES 4096
-
 struct check_range {
-	u64 start, end; /* [start, end) of the code that must not be on a stack */
-	char name[SUTURE_SYM_LEN];
+	u64 start, end;	  /* [start, end) of the code that must not be on a stack */
+	const char *name; /* the owner of the range keeps it */
 };
 
 /*
  * Sort the ranges by start and merge those that overlap. Returns how many are left. check_run()
- * does it too, but a large set is better sorted before the pause.
+ * does it too; ranges that are sorted cost it one pass.
  */
 u32 check_sort(struct check_range *ranges, u32 count);
 

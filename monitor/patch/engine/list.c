@@ -110,6 +110,7 @@ struct patch *engine_add_patch(struct engine *e, const char *name)
 		free_patch(e, p);
 	forget_oldest(e);
 	str_copy(fresh->name, name, sizeof(fresh->name));
+	format(fresh->text_name, sizeof(fresh->text_name), "the text of payload %s", fresh->name);
 	while (*link)
 		link = &(*link)->next;
 	*link = fresh;

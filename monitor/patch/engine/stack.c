@@ -104,16 +104,11 @@ struct difference {
 
 static void add_extra(struct difference *d, const char *name, u64 start, u64 size)
 {
-	struct check_range *extra;
-
 	if (d->mode != SWITCH_SAFE)
 		return;
-	extra = d->extra ? &d->extra[d->nr_extra] : NULL;
+	if (d->extra)
+		d->extra[d->nr_extra] = (struct check_range){start, start + size, name};
 	d->nr_extra++;
-	if (!extra)
-		return;
-	*extra = (struct check_range){.start = start, .end = start + size};
-	str_copy(extra->name, name, sizeof(extra->name));
 }
 
 /* Add the parts of the active code: of f of p, or of the original that f names. */
@@ -134,7 +129,6 @@ static void add_parts(struct difference *d, const struct patch *p, const struct 
 /* A payload that is switched off may be freed: no task may be in its text. */
 static void add_payloads(const struct engine *e, const struct change *c, struct difference *d)
 {
-	char name[SUTURE_SYM_LEN];
 	const struct patch *p;
 
 	if (MUTATION(payload_text))
@@ -143,8 +137,7 @@ static void add_payloads(const struct engine *e, const struct change *c, struct 
 		if (!p->installed || !p->on ||
 		    (p == c->patch ? c->on : !c->replace || !patch_is_older(p, c->patch)))
 			continue;
-		format(name, sizeof(name), "the text of payload %s", p->name);
-		add_extra(d, name, p->text_start, p->text_end - p->text_start);
+		add_extra(d, p->text_name, p->text_start, p->text_end - p->text_start);
 	}
 }
 

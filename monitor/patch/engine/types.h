@@ -133,7 +133,8 @@ struct patch {
 	/* the task in the guest that disabled it by its `enabled`; "": none */
 	char disabled_by[40];
 
-	u64 text_start, text_end; /* of the payload */
+	u64 text_start, text_end;	      /* of the payload */
+	char text_name[SUTURE_NAME_LEN + 24]; /* "the text of payload NAME" */
 	u32 nr_objects, nr_funcs, nr_states, nr_parts;
 	struct object *objects;
 	struct func *funcs;

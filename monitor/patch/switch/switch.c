@@ -239,13 +239,9 @@ struct range_list {
 
 static void add_range(struct range_list *l, u64 start, u64 end)
 {
-	struct check_range *range = l->ranges ? &l->ranges[l->count] : NULL;
-
+	if (l->ranges)
+		l->ranges[l->count] = (struct check_range){start, end, l->f->name};
 	l->count++;
-	if (!range)
-		return;
-	*range = (struct check_range){.start = start, .end = end};
-	str_copy(range->name, l->f->name, sizeof(range->name));
 }
 
 /*
@@ -256,7 +252,7 @@ static int add_piece(const struct redirect *piece, void *list)
 {
 	struct range_list *l = list;
 
-	if (piece->key == l->f->key && !piece->is_data)
+	if (!piece->is_data)
 		add_range(l, piece->from - (MUTATION(between_pieces) ? 0 : piece->lead),
 			  piece->from + piece->len);
 	return 0;
@@ -273,7 +269,7 @@ static int add_hook(const struct redirect *piece, void *list)
 {
 	struct range_list *l = list;
 
-	if (piece->key != l->f->key || !piece->is_data || MUTATION(hooked_entry))
+	if (!piece->is_data || MUTATION(hooked_entry))
 		return 0;
 	add_range(l, piece->to - 1, piece->to);
 	add_range(l, l->f->old_addr, l->f->old_addr + ENTRY_LEN);
@@ -300,12 +296,12 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 					    f->name);
 		if (set->mode != SWITCH_FORCED) {
 			add_range(l, active, active + f->active_size);
-			shadow_plan_for_each_removed(plan, add_hook, l);
+			shadow_plan_for_removed(plan, f->key, add_hook, l);
 		}
 		if (MUTATION(redirect_bytes))
 			continue;
-		shadow_plan_for_each_removed(plan, add_piece, l);
-		shadow_plan_for_each_added(plan, add_piece, l);
+		shadow_plan_for_removed(plan, f->key, add_piece, l);
+		shadow_plan_for_added(plan, f->key, add_piece, l);
 	}
 	for (u32 i = 0; i < set->nr_extra && !MUTATION(extra_ranges); i++, l->count++)
 		if (l->ranges)
@@ -466,12 +462,6 @@ static int prepare_ranges(struct attempt *a, const struct switch_set *set,
 
 	if (err || !l.count)
 		return err;
-	if (l.count > CHECK_MAX_RANGES)
-		return fail_attempt(
-			r, -ENOSPC,
-			"%u functions and %u of their parts change at once, with %u ranges of "
-			"code to be looked for: at most %u can",
-			set->count, set->nr_extra, l.count, CHECK_MAX_RANGES);
 	a->pages = (2 * l.count * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
 	a->all = l.ranges = pool_alloc(a->pages);
 	if (!a->all)
