@@ -117,6 +117,29 @@ typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, const ch
  */
 int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data);
 
+/*
+ * The symbols of one module by address: the kernel looks at all of them for each question, which
+ * would be too slow for thousands.
+ */
+struct module_symbols {
+	char module[SUTURE_NAME_LEN];
+	struct module_symbol {
+		unsigned long address;
+		const char *name; /* the module's */
+		unsigned int order;
+	} * symbols;
+	unsigned int count, room;
+	unsigned long end; /* of its text */
+};
+
+/* Valid as long as the module stays. -ENOMEM. Sleeps. */
+int module_symbols_read(struct module_symbols *m, const struct module *mod);
+void module_symbols_free(struct module_symbols *m);
+/* As compat_symbol_size() for an address in the module's text that stays. */
+unsigned long module_symbols_size(const struct module_symbols *m, unsigned long address);
+/* The name of the symbol at the address; NULL: none begins there. */
+const char *module_symbols_name(const struct module_symbols *m, unsigned long address);
+
 /* Send the monitor the symbols, as text, of the addresses that it asks for. Poll thread. */
 void symbols_tell(const struct suture_work *work);
 
@@ -207,14 +230,21 @@ struct lookup {
 	u32 *missing;		       /* of each original: enum suture_missing */
 	struct suture_decl_part *parts;
 	struct clone *clones;
+	/* of the objects that are modules, and of the payload */
+	struct module_symbols *modules;
+	unsigned int nr_modules;
 	int error; /* of a part */
 };
 
 /* Room for so many functions. -ENOMEM: lookup_free() is due all the same. */
 int lookup_init(struct lookup *l, unsigned int max);
 void lookup_free(struct lookup *l);
-/* The object's functions; `first` is the index of the first one in the message. */
-void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
+/* The object's functions; `first` is the index of the first one in the message. -ENOMEM. Sleeps. */
+int lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
+/* Before the size of an address in that module is asked for. -ENOMEM, -ENOENT, -E2BIG. Sleeps. */
+int lookup_read(struct lookup *l, const char *module);
+/* The size of the function at that address of vmlinux or of a module that was read; 0: none. */
+unsigned long lookup_size(const struct lookup *l, const char *object, unsigned long address);
 /* The payload's function, for its parts. After all lookup_add(). */
 void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index);
 /*
@@ -228,8 +258,8 @@ bool lookup_text(const char *object, unsigned long *start, unsigned long *end);
 
 /* ---- clones.c ---- */
 
-/* Keep those of l->clones that other functions call directly. l is resolved. Sleeps. */
-void clones_find_callers(struct lookup *l);
+/* Keep those of l->clones that other functions call directly. l is resolved. -ENOMEM. Sleeps. */
+int clones_find_callers(struct lookup *l);
 /* Keep what fits into so many bytes, and count the others. Returns the bytes that they take. */
 size_t clones_limit(struct lookup *l, size_t room);
 /* d: room for l->nr_clones. */
