@@ -50,6 +50,21 @@ static void *vec_push(struct vec *v, size_t size)
 	return memset((u8 *)v->items + v->count++ * size, 0, size);
 }
 
+/* Give back memory that the items do not need, unless there is none for fewer. */
+static void vec_shrink(struct vec *v, size_t size)
+{
+	size_t pages = (v->count * size + PAGE_SIZE - 1) / PAGE_SIZE;
+	void *items = pages && pages <= v->pages / 2 ? pool_alloc(pages) : NULL;
+
+	if (pages && !items)
+		return;
+	if (items)
+		memcpy(items, v->items, v->count * size);
+	pool_free(v->items, v->pages);
+	v->items = items;
+	v->pages = pages;
+}
+
 static void vec_free(struct vec *v)
 {
 	pool_free(v->items, v->pages);
@@ -190,8 +205,7 @@ static bool is_taken(const struct shadow_set *s, const struct part *part)
 {
 	u64 at = part->ipa + part->offset;
 
-	set_for_each_in(s, BY_PLACE, i, shadow_reach(at), at + part->len)
-	{
+	set_for_each_in (s, BY_PLACE, i, shadow_reach(at), at + part->len) {
 		const struct shadow_entry *e = entry_at(s, BY_PLACE, i);
 		struct part other = part_of(&e->r, order_at(s, BY_PLACE, i) % 2);
 
@@ -203,7 +217,9 @@ static bool is_taken(const struct shadow_set *s, const struct part *part)
 
 static bool has_key(const struct shadow_set *s, u64 key)
 {
-	set_for_each_in(s, BY_KEY, i, key, key + 1) if (!entry_at(s, BY_KEY, i)->dead) return true;
+	set_for_each_in (s, BY_KEY, i, key, key + 1)
+		if (!entry_at(s, BY_KEY, i)->dead)
+			return true;
 	return false;
 }
 
@@ -261,8 +277,7 @@ int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 co
 
 bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end)
 {
-	set_for_each_in(p->next, BY_FROM, i, shadow_reach(start), end)
-	{
+	set_for_each_in (p->next, BY_FROM, i, shadow_reach(start), end) {
 		const struct shadow_entry *e = entry_at(p->next, BY_FROM, i);
 
 		if (!e->dead && start < e->r.from + e->r.len)
@@ -277,14 +292,45 @@ int shadow_plan_remove(struct shadow_plan *p, u64 key)
 
 	if (p->prepared)
 		return -EINVAL;
-	set_for_each_in(p->next, BY_KEY, i, key, key + 1)
-	{
+	set_for_each_in (p->next, BY_KEY, i, key, key + 1) {
 		struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
 
+		if (!e->dead && !e->added)
+			entry_of(p->former, e->was)->moved = SHADOW_REMOVED;
 		found |= !e->dead;
 		e->dead = true;
 	}
 	return found ? 0 : -ENOENT;
+}
+
+static void compact_order(struct shadow_set *s, enum shadow_order o)
+{
+	u32 *numbers = s->orders[o].items, kept = 0;
+
+	for (u32 i = 0; i < s->orders[o].count; i++) {
+		u32 moved = entry_at(s, o, i)->moved, second = numbers[i] % 2;
+
+		if (moved != SHADOW_GONE)
+			numbers[kept++] = o == BY_PLACE ? 2 * moved + second : moved;
+	}
+	s->orders[o].count = kept;
+	vec_shrink(&s->orders[o], sizeof(*numbers));
+}
+
+/* Leave out the entries that are dead. */
+static void compact_set(struct shadow_set *s)
+{
+	u32 count = 0;
+
+	set_for_each_entry (s, e)
+		e->moved = e->dead ? SHADOW_GONE : count++;
+	for (u32 o = 0; o < NR_ORDERS; o++)
+		compact_order(s, o);
+	set_for_each_entry (s, e)
+		if (!e->dead)
+			*entry_of(s, e->moved) = *e;
+	s->entries.count = count;
+	vec_shrink(&s->entries, sizeof(struct shadow_entry));
 }
 
 static struct shadow_page *add_page(struct shadow_set *next, u64 ipa, pa_t original, u32 attrs)
@@ -358,8 +404,6 @@ static int place_entries(struct shadow_plan *p)
 		u32 part = order_at(next, BY_PLACE, i) % 2;
 		u64 ipa = part_of(&e->r, part).ipa;
 
-		if (e->dead)
-			continue;
 		err = carry_pages(p, &former, ipa);
 		if (!err && (!last_page(next) || last_page(next)->ipa.v != ipa))
 			err = make_page(next, ipa);
@@ -390,6 +434,7 @@ int shadow_plan_prepare(struct shadow_plan *p)
 	if (p->prepared)
 		return -EINVAL;
 	p->prepared = true;
+	compact_set(p->next);
 	err = place_entries(p);
 	if (!err)
 		err = copy_pages(p->next);
@@ -419,16 +464,10 @@ static bool is_untouched(const struct shadow_entry *e)
 	return true;
 }
 
-/* Is it a piece in force that the plan takes out of force? */
-static bool is_removed(const struct shadow_entry *e)
-{
-	return e->dead && !e->added;
-}
-
 static bool are_untouched(struct shadow_plan *p)
 {
-	set_for_each_entry (p->next, e) {
-		if (!is_removed(e) || is_untouched(entry_of(p->former, e->was)))
+	set_for_each_entry (p->former, e) {
+		if (e->moved != SHADOW_REMOVED || is_untouched(e))
 			continue;
 		p->obstacle = e->r.from;
 		return false;
@@ -455,8 +494,7 @@ int shadow_plan_for_added(const struct shadow_plan *p, u64 key,
 {
 	int ret = 0;
 
-	set_for_each_in(p->next, BY_KEY, i, key, key + 1)
-	{
+	set_for_each_in (p->next, BY_KEY, i, key, key + 1) {
 		const struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
 
 		if (!ret && e->added && !e->dead)
@@ -470,11 +508,10 @@ int shadow_plan_for_removed(const struct shadow_plan *p, u64 key,
 {
 	int ret = 0;
 
-	set_for_each_in(p->next, BY_KEY, i, key, key + 1)
-	{
-		const struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
+	set_for_each_in (p->former, BY_KEY, i, key, key + 1) {
+		const struct shadow_entry *e = entry_at(p->former, BY_KEY, i);
 
-		if (!ret && is_removed(e))
+		if (!ret && e->moved == SHADOW_REMOVED)
 			ret = fn(&e->r, arg);
 	}
 	return ret;
@@ -485,8 +522,7 @@ int shadow_for_each_piece(u64 key, int (*fn)(const struct redirect *r, void *arg
 	bool found = false;
 	int ret = 0;
 
-	set_for_each_in(shadow.current, BY_KEY, i, key, key + 1)
-	{
+	set_for_each_in (shadow.current, BY_KEY, i, key, key + 1) {
 		const struct shadow_entry *e = entry_at(shadow.current, BY_KEY, i);
 
 		if (ret || READ_ONCE(e->dead))
@@ -516,7 +552,7 @@ int shadow_plan_fill(struct shadow_plan *p)
 		if (pg->fresh && pg->live)
 			memcpy(pg->copy, arch_ptr(pg->original), shadow_page_size());
 	set_for_each_entry (p->next, e) {
-		for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
+		for (u32 i = 0; i < nr_parts(&e->r); i++) {
 			struct shadow_page *pg = page_of(p->next, e->page[i]);
 			struct part part = part_of(&e->r, i);
 

@@ -42,8 +42,7 @@ static bool is_in_range(const struct redirect *r, u64 start, u64 end)
 /* All pieces of the redirect. */
 static void drop_redirect(u64 key)
 {
-	set_for_each_in(shadow.current, BY_KEY, i, key, key + 1)
-	{
+	set_for_each_in (shadow.current, BY_KEY, i, key, key + 1) {
 		struct shadow_entry *e = entry_at(shadow.current, BY_KEY, i);
 
 		if (!e->dead)
@@ -174,8 +173,7 @@ static void settle_redirects(u64 at, size_t len)
 {
 	const struct shadow_set *s = shadow.current;
 
-	set_for_each_in(s, BY_PLACE, i, shadow_reach(at), at + len)
-	{
+	set_for_each_in (s, BY_PLACE, i, shadow_reach(at), at + len) {
 		struct shadow_entry *e = entry_at(s, BY_PLACE, i);
 		struct part part = part_of(&e->r, order_at(s, BY_PLACE, i) % 2);
 

@@ -22,13 +22,15 @@ struct shadow_entry {
 	struct redirect r;
 	u32 page[2]; /* index into the set's pages, for each part of the redirect */
 	u32 was;     /* its index in the former set, unless added */
-	u32 moved;   /* its index in the next set, or SHADOW_GONE; only the open plan uses it */
-	bool more;   /* not the first piece of its redirect */
-	bool added;  /* by the plan that made this set */
-	bool dead;   /* dropped, or taken out of force by the plan that made this set */
+	/* its index in the next set, SHADOW_GONE or SHADOW_REMOVED; only the open plan uses it */
+	u32 moved;
+	bool more;  /* not the first piece of its redirect */
+	bool added; /* by the plan that made this set */
+	bool dead;  /* dropped; or not to be in the set that is being made */
 };
 
-#define SHADOW_GONE UINT32_MAX
+#define SHADOW_GONE    UINT32_MAX	/* dropped */
+#define SHADOW_REMOVED (UINT32_MAX - 1) /* by the plan */
 
 struct shadow_page {
 	ipa_t ipa; /* of a page of stage 2, which may contain several pages of the guest */
