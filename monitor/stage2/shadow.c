@@ -538,8 +538,25 @@ u64 shadow_plan_obstacle(const struct shadow_plan *p)
 	return p->obstacle;
 }
 
+/* Write part i of the entry to the page's new copy, which is as the original. */
+static int fill_part(const struct shadow_page *pg, const struct shadow_entry *e, u32 i)
+{
+	struct part part = part_of(&e->r, i);
+	u8 *copy = pg->copy + part.offset;
+
+	if (!e->added)
+		shadow_lay(copy, copy, &e->r, &part);
+	else if (memcmp(copy, e->r.old + part.at, part.len) != 0)
+		return -EILSEQ;
+	else
+		memcpy(copy, e->r.bytes + part.at, part.len);
+	return 0;
+}
+
 int shadow_plan_fill(struct shadow_plan *p)
 {
+	int err = 0;
+
 	if (!p->prepared)
 		return -EINVAL;
 	p->filled = false;
@@ -551,19 +568,12 @@ int shadow_plan_fill(struct shadow_plan *p)
 	set_for_each_page (p->next, pg)
 		if (pg->fresh && pg->live)
 			memcpy(pg->copy, arch_ptr(pg->original), shadow_page_size());
-	set_for_each_entry (p->next, e) {
-		for (u32 i = 0; i < nr_parts(&e->r); i++) {
-			struct shadow_page *pg = page_of(p->next, e->page[i]);
-			struct part part = part_of(&e->r, i);
-
-			if (!pg->fresh)
-				continue;
-			if (e->added &&
-			    memcmp(pg->copy + part.offset, e->r.old + part.at, part.len) != 0)
-				return -EILSEQ;
-			shadow_lay(pg->copy + part.offset, pg->copy + part.offset, &e->r, &part);
-		}
-	}
+	set_for_each_entry (p->next, e)
+		for (u32 i = 0; !err && i < nr_parts(&e->r); i++)
+			if (page_of(p->next, e->page[i])->fresh)
+				err = fill_part(page_of(p->next, e->page[i]), e, i);
+	if (err)
+		return err;
 	set_for_each_page (p->next, pg)
 		if (pg->fresh && pg->live && !MUTATION(publish_copy))
 			shadow_publish(pg, 0, shadow_page_size());

@@ -45,6 +45,7 @@ static inline int setup(void **state)
 
 static inline int run(void)
 {
+	nr_ranges = check_sort(ranges, nr_ranges);
 	return check_run(&pause_, self, ranges, nr_ranges, ahead, &report);
 }
 

@@ -19,8 +19,7 @@ struct check_range {
 };
 
 /*
- * Sort the ranges by start and merge those that overlap. Returns how many are left. check_run()
- * does it too; ranges that are sorted cost it one pass.
+ * Sort the ranges by start and merge those that overlap. Returns how many are left.
  */
 u32 check_sort(struct check_range *ranges, u32 count);
 
@@ -36,12 +35,12 @@ void check_ahead_free(struct check_ahead *a);
 
 /*
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
- * NULL. ranges may be in any order, and are sorted in place. ahead may be NULL. One CPU at a time,
- * the holder of p. 0: safe. -EBUSY: r->blocker names the task that blocks. -EFAULT, -ELOOP: could
+ * NULL. The ranges are those that check_sort() has left. ahead may be NULL. One CPU at a time, the
+ * holder of p. 0: safe. -EBUSY: r->blocker names the task that blocks. -EFAULT, -ELOOP: could
  * not be judged, r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills
  * tasks_checked, tasks_before_pause, words_checked and words_cleared.
  */
-int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      const struct check_ahead *ahead, struct transition_report *r);
+int check_run(const struct pause *p, const struct cpu *self, const struct check_range *ranges,
+	      u32 count, const struct check_ahead *ahead, struct transition_report *r);
 
 #endif

@@ -435,13 +435,13 @@ void check_look_for(struct check *c, const struct check_range *ranges, u32 count
 	c->span = count ? ranges[count - 1].end - c->lowest : 0;
 }
 
-int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      const struct check_ahead *ahead, struct transition_report *r)
+int check_run(const struct pause *p, const struct cpu *self, const struct check_range *ranges,
+	      u32 count, const struct check_ahead *ahead, struct transition_report *r)
 {
 	struct check *c = &check;
 	int err;
 
-	check_look_for(c, ranges, check_sort(ranges, count), r);
+	check_look_for(c, ranges, count, r);
 	if (!c->nr_ranges)
 		return 0;
 	c->pause = p;

@@ -47,11 +47,12 @@ static int find_ipas(const struct switch_func *f, struct redirect *piece,
  * Bytes of an optimized kprobe stay the guest's: with the redirect over them the guest would read
  * other bytes than it wrote, and stop with BUG_ON().
  */
-static int check_unoptimized(const struct switch_func *f, const struct redirect *piece,
+static int check_unoptimized(const struct switch_func *f, struct redirect *piece,
 			     struct transition_report *r)
 {
 	u64 to = arch_redirect_jump(piece->old, piece->len, piece->from);
 
+	piece->jump = to;
 	/* Modules may jump to one another; vmlinux jumps only to itself. */
 	if (to && guest_is_kernel_text(piece->from, 1) && !guest_is_kernel_text(to, 1))
 		return fail_attempt(r, -EBUSY,
@@ -354,9 +355,8 @@ static int is_on_page(u64 page, void *arg)
  */
 static int check_unprobed(const struct redirect *redirect, void *report)
 {
-	u64 to = arch_redirect_jump(redirect->old, redirect->len, redirect->from);
-	int found =
-		to && !MUTATION(optimized_probes) ? guest_for_each_slot_page(is_on_page, &to) : 0;
+	u64 to = MUTATION(optimized_probes) ? 0 : redirect->jump;
+	int found = to ? guest_for_each_slot_page(is_on_page, &to) : 0;
 
 	if (found < 0)
 		return fail_attempt(report, -EAGAIN,
