@@ -111,11 +111,24 @@ struct symbol {
 typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, const char *name,
 			       unsigned long address);
 
+/* What one pass over the symbols of vmlinux has found of some names, for a second look-up. */
+struct kept;
+
 /*
  * Look them all up in one pass over the kernel's symbols, and call fn (if not NULL) for each part
- * in the same object. -ENOMEM. Sleeps.
+ * in the same object. The symbols of vmlinux are those of `kept`, if that is not NULL and has their
+ * names. -ENOMEM. Sleeps.
  */
-int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data);
+int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data,
+		 const struct kept *kept);
+/*
+ * The same, and keep what there is of these functions of vmlinux, with their parts. *kept: the
+ * caller frees it; NULL: there are none, or no memory.
+ */
+int symbols_find_and_keep(struct symbol *symbols, unsigned int count,
+			  const char (*functions)[SUTURE_SYM_LEN], unsigned int nr_functions,
+			  struct kept **kept);
+void kept_free(struct kept *kept);
 
 /*
  * The symbols of one module by address: the kernel looks at all of them for each question, which
@@ -148,10 +161,13 @@ void symbols_tell(const struct suture_work *work);
 struct suture_late;
 
 /*
- * symbols_find() for the helper's job of that number. Modules in which symbols were found are held
- * from then on: -EBUSY if one comes or goes just now. Sleeps; takes agent_lock.
+ * symbols_find_and_keep() for the helper's job of that number. Modules in which symbols were found
+ * are held from then on: -EBUSY if one comes or goes just now. Sleeps; takes agent_lock.
  */
-int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count);
+int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count,
+		      const char (*functions)[SUTURE_SYM_LEN], u32 nr_functions);
+/* What was kept for the payload: the caller's from then on. NULL: nothing. agent_lock held. */
+struct kept *late_take_kept(const struct module *payload);
 /* Take over the helper's result: see uapi.h. -EINVAL, -E2BIG, -EFAULT, -ENOMEM. Takes agent_lock.
  */
 int late_take(u32 job, const struct suture_late *from);
@@ -233,7 +249,8 @@ struct lookup {
 	/* of the objects that are modules, and of the payload */
 	struct module_symbols *modules;
 	unsigned int nr_modules;
-	int error; /* of a part */
+	struct kept *kept; /* or NULL */
+	int error;	   /* of a part */
 };
 
 /* Room for so many functions. -ENOMEM: lookup_free() is due all the same. */
@@ -253,6 +270,8 @@ void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *p
  * -ENOENT: a part without a size. Sleeps.
  */
 int lookup_run(struct lookup *l);
+/* Look up now what else the first patch would wait for. */
+void lookup_prepare(void);
 /* The text of "vmlinux" or a module that stays after init. False: no such module. */
 bool lookup_text(const char *object, unsigned long *start, unsigned long *end);
 
@@ -281,6 +300,10 @@ static inline bool same_object_name(const char *a, const char *b)
 }
 
 /* ---- overrides.c ---- */
+
+/* Look up now what else the first patch would wait for. agent_lock held, or at the agent's start.
+ */
+void overrides_prepare(void);
 
 /*
  * -EBUSY: another user in the guest decides what runs instead of one of these functions; log and

@@ -168,6 +168,7 @@ static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lo
 	u32 first = 0, index = 0;
 	int err = lookup_init(lookup, nr_funcs);
 
+	lookup->kept = late_take_kept(p->mod);
 	if (!err)
 		err = lookup_read(lookup, p->name);
 	if (err)

@@ -37,6 +37,7 @@ void lookup_free(struct lookup *l)
 	while (l->nr_modules)
 		module_symbols_free(&l->modules[--l->nr_modules]);
 	kvfree(l->modules);
+	kept_free(l->kept);
 }
 
 static const struct module_symbols *find_module_symbols(const struct lookup *l, const char *module)
@@ -115,6 +116,15 @@ bool lookup_text(const char *object, unsigned long *start, unsigned long *end)
 	if (mod)
 		compat_module_text(mod, start, end);
 	return mod;
+}
+
+void lookup_prepare(void)
+{
+	unsigned long start, end;
+
+	lookup_text("vmlinux", &start, &end);
+	compat_is_init("vmlinux", 0);
+	compat_writes_sealed_keys();
 }
 
 /* Init memory of a module, or of the kernel, is freed after init. */
@@ -199,7 +209,7 @@ int lookup_run(struct lookup *l)
 		l->funcs[i]->old_func = NULL;
 		l->funcs[i]->old_size = 0;
 	}
-	err = symbols_find(l->symbols, l->count + l->nr_new, lookup_piece, l);
+	err = symbols_find(l->symbols, l->count + l->nr_new, lookup_piece, l, l->kept);
 	if (!err)
 		err = l->error;
 	for (i = 0; !err && i < l->count; i++)

@@ -198,6 +198,8 @@ struct patch {
 	unsigned int nr_ranges;
 	struct root *roots;
 	size_t nr_roots;
+	char (*functions)[SUTURE_SYM_LEN]; /* of vmlinux, by name */
+	unsigned int nr_functions;
 	struct place states; /* the array, or nowhere */
 };
 

@@ -79,8 +79,14 @@ static int collect(struct work *w)
 
 static int resolve(struct work *w, struct suture_symbol *symbols, uint32_t count)
 {
-	struct suture_resolve request = {(uintptr_t)symbols, count, 0};
-	int err = w->agent->resolve(w->agent, &request);
+	struct suture_resolve request = {.symbols = (uintptr_t)symbols, .count = count};
+	int err;
+
+	if (symbols == w->asked) {
+		request.functions = (uintptr_t)w->patch.functions;
+		request.nr_functions = w->patch.nr_functions;
+	}
+	err = w->agent->resolve(w->agent, &request);
 
 	if (err)
 		return fail(w->f, err, "the agent cannot look up symbols: %s", strerror(-err));
@@ -104,7 +110,8 @@ static int ask_exporter(struct work *w, struct suture_symbol *s)
 
 static int ask(struct work *w)
 {
-	int err = w->nr_needs ? resolve(w, w->asked, w->nr_needs) : 0;
+	bool any = w->nr_needs || w->patch.nr_functions;
+	int err = any ? resolve(w, w->asked, w->nr_needs) : 0;
 
 	for (uint32_t i = 0; i < w->nr_needs && !err; i++) {
 		if (!w->needs[i].explicit)
@@ -345,7 +352,7 @@ static uint32_t late_symbol(struct work *w, struct need *need)
 
 static int take_out(struct work *w, const struct reloc *r, struct need *need)
 {
-	if (!module_symbol_in(w->m, r->section))
+	if (!w->section_of[r->section] && !module_symbol_in(w->m, r->section))
 		return fail(w->f, -ENOEXEC, "the payload's section %s has no symbol",
 			    w->m->sections[r->section].name);
 	if (w->request.nr_relocs == SUTURE_MAX_LATE)
