@@ -209,17 +209,18 @@ static void release(void *ctx, void *p, size_t size)
 	free(p);
 }
 
-static struct engine *new_engine(void)
+static struct engine *new_engine_with(void *(*alloc)(void *ctx, size_t size),
+				      void (*free_)(void *ctx, void *p, size_t size))
 {
-	static const struct engine_ops ops = {
+	const struct engine_ops ops = {
 		.try_switch = try_switch,
 		.validate = validate,
 		.look = look,
 		.is_text = is_text,
 		.build_id = build_id,
 		.now_us = now_us,
-		.alloc = allocate,
-		.free = release,
+		.alloc = alloc,
+		.free = free_,
 	};
 	const struct engine_config config = {.guest_patches = true,
 					     .guest_may_disable = true,
@@ -231,6 +232,11 @@ static struct engine *new_engine(void)
 
 	engine_agent_hello(e);
 	return e;
+}
+
+static struct engine *new_engine(void)
+{
+	return new_engine_with(allocate, release);
 }
 
 #define TEXT   0xffffffffc0100000ull
@@ -311,10 +317,10 @@ static void tell_module(struct engine *e, const char *name, u32 state)
 static void enable(struct engine *e, struct suture_declare *m)
 {
 	assert_int_equal(engine_declare(e, m), 0);
-	pump(e, SUTURE_PUMP_INIT, "large", "");
-	tell_module(e, "large", SUTURE_MODULE_LIVE);
+	pump(e, SUTURE_PUMP_INIT, m->name, "");
+	tell_module(e, m->name, SUTURE_MODULE_LIVE);
 	engine_tick(e);
-	pump(e, SUTURE_PUMP_WORK, "large", "");
+	pump(e, SUTURE_PUMP_WORK, m->name, "");
 }
 
 static void look_at_all(struct engine *e)
@@ -407,6 +413,52 @@ static void a_module_comes_and_goes(void **state)
 	assert_growth("module", cost);
 }
 
+/* ---- memory ---- */
+
+static u64 pages_allocated;
+
+static void *allocate_pages(void *ctx, size_t size)
+{
+	pages_allocated += ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE;
+	return allocate(ctx, size);
+}
+
+static void release_pages(void *ctx, void *p, size_t size)
+{
+	pages_allocated -= ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE;
+	release(ctx, p, size);
+}
+
+/* A hundred patches of one function, one on top of the other: their records, and shadow pages. */
+static void a_hundred_patches(void **state)
+{
+	u64 records, shadow, before = pool_used();
+	struct engine *e;
+
+	(void)state;
+	pages_allocated = 0;
+	e = new_engine_with(allocate_pages, release_pages);
+	for (u32 i = 0; i < 100; i++) {
+		struct suture_declare *m = declaration(1, true);
+
+		snprintf(m->name, sizeof(m->name), "patch_%u", i);
+		enable(e, m);
+		free(m);
+	}
+	records = pages_allocated * PAGE_SIZE;
+	set.count = 0;
+	for (u32 i = 0; i < 100; i++)
+		add_func("f", SYN_TEXT + 0x10000 + i * PAGE_SIZE,
+			 SYN_TEXT + 0x10000 + i * PAGE_SIZE, NEW_A);
+	assert_done();
+	shadow = (pool_used() - before) * PAGE_SIZE;
+	print_message("100 patches: records of %llu KiB, shadow pages of %llu KiB\n", records >> 10,
+		      shadow >> 10);
+	assert_true(records <= 4 << 20 && shadow <= 1 << 20);
+	engine_destroy(e);
+	assert_int_equal(pages_allocated, 0);
+}
+
 /* ---- a bundle ---- */
 
 #define NAME_LEN 16u
@@ -481,6 +533,7 @@ int main(void)
 		TEST(a_write_of_the_guest),
 		cmocka_unit_test(a_patch_in_the_engine),
 		cmocka_unit_test(a_module_comes_and_goes),
+		TEST(a_hundred_patches),
 		cmocka_unit_test(a_bundle),
 	};
 
