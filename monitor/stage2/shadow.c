@@ -333,7 +333,8 @@ static void compact_set(struct shadow_set *s)
 	vec_shrink(&s->entries, sizeof(struct shadow_entry));
 }
 
-static struct shadow_page *add_page(struct shadow_set *next, u64 ipa, pa_t original, u32 attrs)
+static struct shadow_page *add_page(struct shadow_set *next, u64 ipa, pa_t original, u32 attrs,
+				    u64 *leaf)
 {
 	struct shadow_page *new = vec_push(&next->pages, sizeof(*new));
 
@@ -342,6 +343,7 @@ static struct shadow_page *add_page(struct shadow_set *next, u64 ipa, pa_t origi
 	new->ipa = IPA(ipa);
 	new->original = original;
 	new->attrs = attrs;
+	new->leaf = leaf;
 	return new;
 }
 
@@ -352,7 +354,7 @@ static int make_page(struct shadow_set *next, u64 ipa)
 
 	if (!err)
 		err = pgtable_lookup(&stage2, IPA(ipa), &w);
-	if (!err && !add_page(next, ipa, PA(w.pa), w.attrs))
+	if (!err && !add_page(next, ipa, PA(w.pa), w.attrs, pgtable_leaf(&stage2, IPA(ipa))))
 		err = -ENOMEM;
 	return err;
 }
@@ -367,7 +369,7 @@ static int carry_pages(struct shadow_plan *p, u32 *i, u64 ipa)
 
 		if (!live)
 			continue;
-		new = add_page(p->next, pg->ipa.v, pg->original, pg->attrs);
+		new = add_page(p->next, pg->ipa.v, pg->original, pg->attrs, pg->leaf);
 		if (!new)
 			return -ENOMEM;
 		new->copy = pg->copy;

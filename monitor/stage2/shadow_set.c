@@ -89,12 +89,12 @@ void shadow_publish(const struct shadow_page *pg, size_t offset, size_t len)
 
 void shadow_set_leaf(const struct shadow_page *pg, bool shadowed)
 {
-	/* Cannot fail: shadow_plan_prepare() has split the leaf, and leaves are never joined. */
 	if (shadowed) {
-		(void)pgtable_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
+		pgtable_write_leaf(&stage2, pg->leaf, pg->ipa, arch_pa(pg->copy),
+				   pg->attrs & ~PT_WRITE);
 		return;
 	}
 	if (!MUTATION(publish_original))
 		arch_publish_code(arch_ptr(pg->original), shadow_page_size());
-	(void)pgtable_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
+	pgtable_write_leaf(&stage2, pg->leaf, pg->ipa, pg->original, pg->attrs);
 }

@@ -39,6 +39,7 @@ struct shadow_page {
 	u32 live;   /* redirects in force here; 0: the leaf is the original's again */
 	u32 was;    /* `live` in the former set, or SHADOW_CHANGED */
 	bool fresh; /* the plan that made this set changes the leaf */
+	u64 *leaf;  /* its entry in stage 2 */
 	u8 *copy;
 	u8 *stale; /* the copy that it replaces: freed with the former set */
 };
