@@ -152,7 +152,7 @@ static bool collect(struct calls *c)
 	int r = c->ko ? areas_of_module(&c->areas, c->ko) : areas_of_kernel(&c->areas, c->k);
 	bool good = !r;
 
-	c->by_name = calloc(c->nr_funcs, sizeof(*c->by_name));
+	c->by_name = calloc(c->nr_funcs, sizeof(struct called *));
 	good = good && c->by_name;
 	for (unsigned i = 0; c->ko && i < c->nr_funcs; i++)
 		c->funcs[i].address =
@@ -161,7 +161,7 @@ static bool collect(struct calls *c)
 	for (unsigned i = 0; good && i < c->nr_funcs; i++)
 		c->by_name[i] = &c->funcs[i];
 	if (good)
-		qsort(c->by_name, c->nr_funcs, sizeof(*c->by_name), compare_names);
+		qsort(c->by_name, c->nr_funcs, sizeof(struct called *), compare_names);
 	for (unsigned i = 0; good && i < c->nr_funcs; i++)
 		good = add_target(c, c->funcs[i].address, c->funcs[i].size, &c->funcs[i], NULL);
 	good = good && add_clones(c);

@@ -164,7 +164,7 @@ static const char *code_name(Dwarf_Die *die)
 
 static bool add_function(struct debug *d, size_t *room, const char *name, const Dwarf_Die *die)
 {
-	if (d->nr_functions == *room) {
+	if (!d->functions || d->nr_functions == *room) {
 		size_t more = *room ? 2 * *room : 256;
 		struct function *functions = realloc(d->functions, more * sizeof(*functions));
 

@@ -35,7 +35,7 @@ static struct shadow_plan the_plan;
  */
 static void *vec_push(struct vec *v, size_t size)
 {
-	if ((v->count + 1) * size > v->pages * PAGE_SIZE) {
+	if (!v->items || (v->count + 1) * size > v->pages * PAGE_SIZE) {
 		size_t pages = v->pages ? 2 * v->pages : 1;
 		void *items = pool_alloc(pages);
 

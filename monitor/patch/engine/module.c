@@ -213,7 +213,7 @@ static void unload_object(struct patch *p, struct object *o)
 static void module_coming(struct engine *e, const struct suture_module *m)
 {
 	struct resolution r = {.m = m};
-	size_t size = 2 * m->nr_funcs * sizeof(*r.by_name);
+	size_t size = (2 * m->nr_funcs + 1) * sizeof(*r.by_name);
 	int err = m->error;
 	struct patch *p;
 	struct object *o;
@@ -221,12 +221,12 @@ static void module_coming(struct engine *e, const struct suture_module *m)
 	if (m->error)
 		log_limited(LOG_MODULE, LOG_WARN, "module '%s' cannot be patched: %s", m->name,
 			    m->why);
-	if (size && !m->error)
+	if (!m->error)
 		r.by_name = e->ops.alloc(e->ops.ctx, size);
 	if (r.by_name) {
 		r.func_of = r.by_name + m->nr_funcs;
 		decl_by_name(r.by_name, funcs_of(m), m->nr_funcs);
-	} else if (size && !m->error) {
+	} else if (!err) {
 		err = -ENOMEM;
 	}
 	for (p = e->patches; p; p = p->next) {
