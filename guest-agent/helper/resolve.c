@@ -36,6 +36,7 @@ struct work {
 	struct failure *f;
 	struct patch patch;
 	struct graph *graph;
+	struct replaced replaced;
 	struct suture_symbol *asked;
 	struct need *needs;
 	uint32_t nr_needs;
@@ -279,7 +280,7 @@ static bool follows(const struct work *w, const struct reloc *r, const struct ne
 	return is_object(w, need->owner) && kind && can_be_late(w, r, kind) &&
 	       table_find(w->m->sections[r->section].name)->flags & TABLE_FOLLOWS &&
 	       is_for(w, r, need->owner) &&
-	       !table_is_replaced(w->m, (struct place){r->section, r->rela->r_offset});
+	       !replaced_has(&w->replaced, (struct place){r->section, r->rela->r_offset});
 }
 
 /* The reference must be valid as long as the payload is loaded. */
@@ -477,7 +478,7 @@ static int run(struct work *w)
 	if (err)
 		return err;
 	w->graph = graph_make(w->m, &w->patch);
-	if (!w->graph)
+	if (!w->graph || !replaced_read(&w->replaced, w->m))
 		return fail(w->f, -ENOMEM, "no memory for the payload's %zu relocations",
 			    w->m->nr_relocs);
 	err = judge_references(w);
@@ -523,6 +524,7 @@ static void release(struct work *w)
 	free(w->symbols);
 	free(w->holds);
 	graph_free(w->graph);
+	replaced_free(&w->replaced);
 	patch_close(&w->patch);
 }
 
