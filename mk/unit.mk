@@ -105,9 +105,10 @@ $(UNIT)/growth/%.o: %.c mk/flags.mk mk/unit.mk
 
 $(GROWTH_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(GROWTH_OBJ) $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) -Wl,--wrap=pause_begin,--wrap=pause_end \
-		$(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(GROWTH_WRAP) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
 
+# it counts what is executed in pauses
+$(UNIT)/growth_functions: GROWTH_WRAP := -Wl,--wrap=pause_begin,--wrap=pause_end
 -include $(GROWTH_OBJ:.o=.d)
 
 -include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) \

@@ -27,58 +27,6 @@ struct shadow_plan {
 
 static struct shadow_plan the_plan;
 
-/* ---- arrays ---- */
-
-/*
- * Append a zeroed item; NULL when memory is out. May move the array: pointers into it become
- * invalid.
- */
-static void *vec_push(struct vec *v, size_t size)
-{
-	if (!v->items || (v->count + 1) * size > v->pages * PAGE_SIZE) {
-		size_t pages = v->pages ? 2 * v->pages : 1;
-		void *items = pool_alloc(pages);
-
-		if (!items)
-			return NULL;
-		if (v->items)
-			memcpy(items, v->items, v->count * size);
-		pool_free(v->items, v->pages);
-		v->items = items;
-		v->pages = pages;
-	}
-	return memset((u8 *)v->items + v->count++ * size, 0, size);
-}
-
-/* Give back memory that the items do not need, unless there is none for fewer. */
-static void vec_shrink(struct vec *v, size_t size)
-{
-	size_t pages = (v->count * size + PAGE_SIZE - 1) / PAGE_SIZE;
-	void *items = pages && pages <= v->pages / 2 ? pool_alloc(pages) : NULL;
-
-	if (pages && !items)
-		return;
-	if (items)
-		memcpy(items, v->items, v->count * size);
-	pool_free(v->items, v->pages);
-	v->items = items;
-	v->pages = pages;
-}
-
-static void vec_free(struct vec *v)
-{
-	pool_free(v->items, v->pages);
-	*v = (struct vec){0};
-}
-
-static void set_free(struct shadow_set *s)
-{
-	vec_free(&s->entries);
-	vec_free(&s->pages);
-	for (u32 o = 0; o < NR_ORDERS; o++)
-		vec_free(&s->orders[o]);
-}
-
 /* ---- redirects ---- */
 
 static bool redirects_overlap(const struct redirect *a, const struct redirect *b)
@@ -105,57 +53,6 @@ static bool well_formed(const struct redirect *r)
 	       (r->ipa2.v % PAGE_SIZE == 0 && r->ipa2.v != ALIGN_DOWN(r->ipa.v, PAGE_SIZE));
 }
 
-/* ---- orders ---- */
-
-static int order_push(struct shadow_set *s, enum shadow_order o, u32 number)
-{
-	u32 *new = vec_push(&s->orders[o], sizeof(*new));
-
-	if (!new)
-		return -ENOMEM;
-	*new = number;
-	return 0;
-}
-
-/* Put the last number to its place: behind those of the same key or address. */
-static void order_settle(struct shadow_set *s, enum shadow_order o)
-{
-	u32 *numbers = s->orders[o].items, last = s->orders[o].count - 1, number = numbers[last];
-	u64 value = shadow_value(s, o, last);
-	u32 at;
-
-	if (!last || shadow_value(s, o, last - 1) <= value)
-		return;
-	s->orders[o].count--;
-	at = shadow_first(s, o, value + 1);
-	s->orders[o].count++;
-	memmove(numbers + at + 1, numbers + at, (last - at) * sizeof(*numbers));
-	numbers[at] = number;
-}
-
-static int order_insert(struct shadow_set *s, enum shadow_order o, u32 number)
-{
-	int err = order_push(s, o, number);
-
-	if (!err)
-		order_settle(s, o);
-	return err;
-}
-
-/* The same order of the entries that have a place in the next set. */
-static int order_copy(struct shadow_set *to, const struct shadow_set *from, enum shadow_order o)
-{
-	int err = 0;
-
-	for (u32 i = 0; !err && i < from->orders[o].count; i++) {
-		u32 moved = entry_at(from, o, i)->moved, second = order_at(from, o, i) % 2;
-
-		if (moved != SHADOW_GONE)
-			err = order_push(to, o, o == BY_PLACE ? 2 * moved + second : moved);
-	}
-	return err;
-}
-
 /* ---- a plan, before the pause ---- */
 
 static int copy_entry(struct shadow_plan *p, struct shadow_entry *e)
@@ -165,7 +62,7 @@ static int copy_entry(struct shadow_plan *p, struct shadow_entry *e)
 	e->moved = SHADOW_GONE;
 	if (READ_ONCE(e->dead))
 		return 0;
-	copy = vec_push(&p->next->entries, sizeof(*copy));
+	copy = shadow_push(&p->next->entries, sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
 	copy->r = e->r;
@@ -194,7 +91,7 @@ struct shadow_plan *shadow_plan_begin(void)
 		if (!err)
 			err = copy_entry(p, e);
 	for (u32 o = 0; !err && o < NR_ORDERS; o++)
-		err = order_copy(p->next, p->former, o);
+		err = shadow_order_copy(p->next, p->former, o);
 	if (!err)
 		return p;
 	shadow_plan_abort(p);
@@ -246,18 +143,18 @@ static int check_piece(const struct shadow_plan *p, const struct redirect *piece
 static int add_piece(struct shadow_set *s, const struct redirect *piece, bool more)
 {
 	u32 index = s->entries.count;
-	struct shadow_entry *new = vec_push(&s->entries, sizeof(*new));
+	struct shadow_entry *new = shadow_push(&s->entries, sizeof(*new));
 	int err = new ? 0 : -ENOMEM;
 
 	if (err)
 		return err;
 	/* dead until it is in all orders */
 	*new = (struct shadow_entry){.r = *piece, .more = more, .added = true, .dead = true};
-	err = order_insert(s, BY_KEY, index);
+	err = shadow_order_insert(s, BY_KEY, index);
 	if (!err)
-		err = order_insert(s, BY_FROM, index);
+		err = shadow_order_insert(s, BY_FROM, index);
 	for (u32 i = 0; !err && i < nr_parts(piece); i++)
-		err = order_insert(s, BY_PLACE, 2 * index + i);
+		err = shadow_order_insert(s, BY_PLACE, 2 * index + i);
 	return err;
 }
 
@@ -303,40 +200,10 @@ int shadow_plan_remove(struct shadow_plan *p, u64 key)
 	return found ? 0 : -ENOENT;
 }
 
-static void compact_order(struct shadow_set *s, enum shadow_order o)
-{
-	u32 *numbers = s->orders[o].items, kept = 0;
-
-	for (u32 i = 0; i < s->orders[o].count; i++) {
-		u32 moved = entry_at(s, o, i)->moved, second = numbers[i] % 2;
-
-		if (moved != SHADOW_GONE)
-			numbers[kept++] = o == BY_PLACE ? 2 * moved + second : moved;
-	}
-	s->orders[o].count = kept;
-	vec_shrink(&s->orders[o], sizeof(*numbers));
-}
-
-/* Leave out the entries that are dead. */
-static void compact_set(struct shadow_set *s)
-{
-	u32 count = 0;
-
-	set_for_each_entry (s, e)
-		e->moved = e->dead ? SHADOW_GONE : count++;
-	for (u32 o = 0; o < NR_ORDERS; o++)
-		compact_order(s, o);
-	set_for_each_entry (s, e)
-		if (!e->dead)
-			*entry_of(s, e->moved) = *e;
-	s->entries.count = count;
-	vec_shrink(&s->entries, sizeof(struct shadow_entry));
-}
-
 static struct shadow_page *add_page(struct shadow_set *next, u64 ipa, pa_t original, u32 attrs,
 				    u64 *leaf)
 {
-	struct shadow_page *new = vec_push(&next->pages, sizeof(*new));
+	struct shadow_page *new = shadow_push(&next->pages, sizeof(*new));
 
 	if (!new)
 		return NULL;
@@ -436,7 +303,7 @@ int shadow_plan_prepare(struct shadow_plan *p)
 	if (p->prepared)
 		return -EINVAL;
 	p->prepared = true;
-	compact_set(p->next);
+	shadow_compact(p->next);
 	err = place_entries(p);
 	if (!err)
 		err = copy_pages(p->next);
@@ -609,9 +476,9 @@ static void plan_end(struct shadow_plan *p)
 	}
 	/* No guest CPU reads the former set: the pause separates it from the new one. */
 	if (applied)
-		set_free(p->next == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0]);
+		shadow_free(p->next == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0]);
 	else
-		set_free(p->next);
+		shadow_free(p->next);
 	*p = (struct shadow_plan){0};
 }
 

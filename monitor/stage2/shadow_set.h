@@ -110,6 +110,21 @@ static inline u64 shadow_reach(u64 at)
 /* The page of the set at that address, live or not; NULL: there is none. */
 struct shadow_page *shadow_find_page(const struct shadow_set *s, u64 ipa);
 
+/* ---- shadow_change.c: a set that is being made. Service CPU ---- */
+
+/*
+ * Append a zeroed item; NULL when memory is out. May move the array: pointers into it become
+ * invalid.
+ */
+void *shadow_push(struct vec *v, size_t size);
+void shadow_free(struct shadow_set *s);
+/* Add a number of the last entry to its place. -ENOMEM. */
+int shadow_order_insert(struct shadow_set *s, enum shadow_order o, u32 number);
+/* The same order of the entries that have a place in the next set. -ENOMEM. */
+int shadow_order_copy(struct shadow_set *to, const struct shadow_set *from, enum shadow_order o);
+/* Leave out the entries that are dead. */
+void shadow_compact(struct shadow_set *s);
+
 #define set_for_each_entry(s, e)                                                                   \
 	for (struct shadow_entry *e = entry_of(s, 0); e < entry_of(s, (s)->entries.count); e++)
 #define set_for_each_page(s, pg)                                                                   \

@@ -174,14 +174,15 @@ static int look_undisturbed(struct look *l, int (*look)(struct look *l))
 {
 	u64 until = arch_time_us() + PATIENCE_US;
 
-	while (guest_kernel.registered && arch_time_us() < until) {
-		u64 mark = pause_mark();
+	/* once at least: this CPU may itself have been stopped for that long */
+	do {
+		u64 mark = guest_kernel.registered ? pause_mark() : 0;
 		int err = mark ? look(l) : 0;
 
 		if (mark && (pause_mark() == mark || MUTATION(undisturbed_look)))
 			return err;
 		arch_relax();
-	}
+	} while (guest_kernel.registered && arch_time_us() < until);
 	return -EAGAIN;
 }
 
