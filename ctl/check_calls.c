@@ -22,7 +22,8 @@ struct calls {
 	const struct kernel *k;
 	const struct ko *ko;
 	struct areas areas;
-	struct called *funcs;
+	struct called *funcs; /* by address, once collected */
+	struct called **by_name;
 	unsigned nr_funcs;
 	struct target *targets;
 	unsigned count, room;
@@ -30,16 +31,13 @@ struct calls {
 
 /* ---- functions and their clones ---- */
 
-/* Is it a clone of that function that may be called directly? Cold parts are only jumped to. */
-static bool is_clone(const char *symbol, const char *name)
+/* Does a suffix of clones that may be called directly begin there? Cold parts are only jumped to.
+ */
+static bool is_suffix(const char *dot)
 {
-	size_t n = strlen(name);
-
-	if (strncmp(symbol, name, n) != 0 || strstr(symbol + n, ".cold"))
-		return false;
-	symbol += n;
-	return !strncmp(symbol, ".part.", 6) || !strncmp(symbol, ".constprop.", 11) ||
-	       !strncmp(symbol, ".isra.", 6);
+	return !strstr(dot, ".cold") &&
+	       (!strncmp(dot, ".part.", 6) || !strncmp(dot, ".constprop.", 11) ||
+		!strncmp(dot, ".isra.", 6));
 }
 
 static bool add_target(struct calls *c, uint64_t address, uint64_t size, struct called *of,
@@ -59,21 +57,63 @@ static bool add_target(struct calls *c, uint64_t address, uint64_t size, struct 
 	return true;
 }
 
+static int compare_address(const void *key, const void *func)
+{
+	const uint64_t *address = key;
+	const struct called *f = func;
+
+	return *address < f->address ? -1 : *address > f->address;
+}
+
 /* Does the patch replace it by its own name? */
 static bool is_named(const struct calls *c, uint64_t address)
 {
-	for (unsigned i = 0; i < c->nr_funcs; i++)
-		if (c->funcs[i].address == address)
-			return true;
-	return false;
+	return bsearch(&address, c->funcs, c->nr_funcs, sizeof(*c->funcs), compare_address);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct called *const *f = a, *const *g = b;
+
+	return strcmp((*f)->func->name, (*g)->func->name);
+}
+
+/* The first function whose name is the first `len` characters, and in *end what is behind the last.
+ */
+static struct called **functions_named(const struct calls *c, const char *name, size_t len,
+				       struct called ***end)
+{
+	unsigned low = 0, high = c->nr_funcs;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		const char *own = c->by_name[middle]->func->name;
+		int order = strncmp(own, name, len);
+
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (high = low; high < c->nr_funcs && !strncmp(c->by_name[high]->func->name, name, len) &&
+			 !c->by_name[high]->func->name[len];
+	     high++)
+		;
+	*end = c->by_name + high;
+	return c->by_name + low;
 }
 
 static bool add_clones_of(struct calls *c, const char *symbol, uint64_t address, bool init)
 {
-	for (unsigned i = 0; i < c->nr_funcs; i++)
-		if (!init && is_clone(symbol, c->funcs[i].func->name) && !is_named(c, address) &&
-		    !add_target(c, address, 1, &c->funcs[i], symbol))
-			return false;
+	for (const char *dot = strchr(symbol, '.'); dot && !init; dot = strchr(dot + 1, '.')) {
+		struct called **end = NULL, **f = NULL;
+
+		if (is_suffix(dot))
+			f = functions_named(c, symbol, (size_t)(dot - symbol), &end);
+		for (; f && f < end; f++)
+			if (!is_named(c, address) && !add_target(c, address, 1, *f, symbol))
+				return false;
+	}
 	return true;
 }
 
@@ -99,15 +139,29 @@ static int by_address(const void *a, const void *b)
 	return x->address < y->address ? -1 : x->address > y->address;
 }
 
+static int by_own_address(const void *a, const void *b)
+{
+	const struct called *f = a;
+
+	return compare_address(&f->address, b);
+}
+
 /* False: there is no memory. */
 static bool collect(struct calls *c)
 {
 	int r = c->ko ? areas_of_module(&c->areas, c->ko) : areas_of_kernel(&c->areas, c->k);
 	bool good = !r;
 
+	c->by_name = calloc(c->nr_funcs, sizeof(struct called *));
+	good = good && c->by_name;
 	for (unsigned i = 0; c->ko && i < c->nr_funcs; i++)
 		c->funcs[i].address =
 			areas_address(&c->areas, c->funcs[i].section, c->funcs[i].address);
+	qsort(c->funcs, c->nr_funcs, sizeof(*c->funcs), by_own_address);
+	for (unsigned i = 0; good && i < c->nr_funcs; i++)
+		c->by_name[i] = &c->funcs[i];
+	if (good)
+		qsort(c->by_name, c->nr_funcs, sizeof(struct called *), compare_names);
 	for (unsigned i = 0; good && i < c->nr_funcs; i++)
 		good = add_target(c, c->funcs[i].address, c->funcs[i].size, &c->funcs[i], NULL);
 	good = good && add_clones(c);
@@ -146,14 +200,12 @@ static const char *module_function_at(const struct calls *c, uint64_t place, uin
 /* A call in a function that is replaced, or in a part of one, does not count. */
 static bool is_replaced(const struct calls *c, uint64_t start, const char *name)
 {
-	for (unsigned i = 0; i < c->nr_funcs; i++) {
-		const char *own = c->funcs[i].func->name;
-		size_t n = strlen(own);
+	struct called **end;
 
-		if (c->funcs[i].address == start || (!strncmp(name, own, n) && name[n] == '.'))
+	for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.'))
+		if (functions_named(c, name, (size_t)(dot - name), &end) < end)
 			return true;
-	}
-	return false;
+	return is_named(c, start);
 }
 
 static void add_caller(const struct calls *c, struct target *t, uint64_t place)
@@ -247,4 +299,5 @@ void check_calls(const struct kernel *k, const struct ko *ko, const char *object
 	}
 	areas_free(&c.areas);
 	free(c.targets);
+	free(c.by_name);
 }

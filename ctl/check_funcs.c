@@ -5,6 +5,7 @@
 
 #include <bpf/btf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* An object of the patch: vmlinux when ko is NULL. */
@@ -56,17 +57,7 @@ static void match_kernel(const struct kernel *k, const struct payload_func *f, s
 /* Up to the next symbol, or the section's end: padding counts, as it does for the kernel. */
 static uint64_t module_size(const struct ko *ko, const struct ko_symbol *f)
 {
-	GElf_Shdr sh;
-	uint64_t end;
-	struct ko_symbol s;
-
-	ko_section(ko, f->sym.st_shndx, &sh);
-	end = sh.sh_size;
-	for (size_t i = 1; ko_symbol(ko, i, &s); i++)
-		if (s.sym.st_shndx == f->sym.st_shndx && *s.name &&
-		    s.sym.st_value > f->sym.st_value && s.sym.st_value < end)
-			end = s.sym.st_value;
-	return end - f->sym.st_value;
+	return ko_next_place(ko, f->sym.st_shndx, f->sym.st_value) - f->sym.st_value;
 }
 
 static void take_module_symbol(const struct ko *ko, const struct ko_symbol *s, struct match *m)
@@ -87,8 +78,8 @@ static void match_module(const struct ko *ko, const struct payload_func *f, stru
 	unsigned wanted = f->sympos ? (unsigned)f->sympos : 1;
 	struct ko_symbol s;
 
-	for (size_t i = 1; ko_symbol(ko, i, &s); i++) {
-		if (!ko_is_defined(&s) || strcmp(s.name, f->name) != 0)
+	for (size_t i = 0; (i = ko_next_named(ko, f->name, i, &s)) != 0;) {
+		if (!ko_is_defined(&s))
 			continue;
 		/* the kernel drops these from the module's symbols */
 		if (ko_is_init(s.section)) {
@@ -184,7 +175,6 @@ struct inlining {
 
 /* What is collected for all functions of a patch. */
 struct findings {
-	uint64_t places[SUTURE_MAX_FUNCS];
 	struct inlining in;
 	struct called called[SUTURE_MAX_FUNCS]; /* of the object at hand */
 	unsigned nr_called;
@@ -246,18 +236,26 @@ static void check_prototype(const struct object *o, const struct payload_func *f
 			      prototype_sizes(&theirs, &own, sizes, sizeof(sizes)));
 }
 
-/* places: of the functions before this one, 0 where it is not known. */
-static void check_alias(const struct payload_info *info, unsigned index, const uint64_t *places,
-			struct verdict *v)
+static int by_place(const void *a, const void *b)
 {
-	const struct payload_func *f = &info->funcs[index], *other;
+	const struct called *x = a, *y = b;
 
-	for (unsigned i = 0; i < index; i++) {
-		other = &info->funcs[i];
-		if (places[i] == places[index] && other->object == f->object)
-			verdict_error(v, "'%s' and '%s' are the same function", f->name,
-				      other->name);
-	}
+	if (x->section != y->section)
+		return x->section < y->section ? -1 : 1;
+	if (x->address != y->address)
+		return x->address < y->address ? -1 : 1;
+	return x->func < y->func ? -1 : x->func > y->func;
+}
+
+/* Functions of one object. */
+static void check_aliases(struct called *funcs, unsigned count, struct verdict *v)
+{
+	qsort(funcs, count, sizeof(*funcs), by_place);
+	for (unsigned i = 1; i < count; i++)
+		if (funcs[i].section == funcs[i - 1].section &&
+		    funcs[i].address == funcs[i - 1].address)
+			verdict_error(v, "'%s' and '%s' are the same function", funcs[i].func->name,
+				      funcs[i - 1].func->name);
 }
 
 /* A function that BPF programs may call is in a list of ids. True also where that is not known. */
@@ -309,8 +307,6 @@ static bool check_func(const struct object *o, struct payload_info *info, unsign
 		verdict_error(v, "'%s' of '%s' is data, not a function", f->name, o->name);
 		return true;
 	}
-	all->places[index] = m.place;
-	check_alias(info, index, all->places, v);
 	look_for_calls(all, o, f, &m);
 	check_size(f, &m, v);
 	check_prototype(o, f, types, v);
@@ -387,6 +383,7 @@ static void check_object(const struct object *o, struct payload_info *info, unsi
 		if (missing || (!o->ko && o->k->debug_given))
 			look_for_inlining(&all->in, f->name, missing);
 	}
+	check_aliases(all->called, all->nr_called, v);
 	check_calls(o->k, o->ko, o->name, all->called, all->nr_called, v);
 }
 

@@ -11,6 +11,12 @@
 struct debug {
 	Dwfl *dwfl;
 	Dwfl_Module *module;
+	struct function {
+		const char *name;
+		size_t order;
+		Dwarf_Die die;
+	} * functions; /* by name; NULL: not read yet */
+	size_t nr_functions;
 };
 
 /* ---- the file ---- */
@@ -50,6 +56,8 @@ void debug_close(struct debug *d)
 {
 	if (d && d->dwfl)
 		dwfl_end(d->dwfl);
+	if (d)
+		free(d->functions);
 	free(d);
 }
 
@@ -146,38 +154,111 @@ static bool read_prototype(Dwarf_Die *func, struct prototype *p)
 
 /* ---- functions ---- */
 
-/* The function is the unit's own: neither a declaration nor only a template for inlining. */
-static bool is_code_of(Dwarf_Die *die, const char *name)
+/* A function of the unit's own: neither a declaration nor only a template for inlining. */
+static const char *code_name(Dwarf_Die *die)
 {
-	const char *n = dwarf_tag(die) == DW_TAG_subprogram ? dwarf_diename(die) : NULL;
+	if (dwarf_tag(die) != DW_TAG_subprogram || dwarf_hasattr(die, DW_AT_declaration))
+		return NULL;
+	return dwarf_diename(die);
+}
 
-	return n && !strcmp(n, name) && !dwarf_hasattr(die, DW_AT_declaration);
+static bool add_function(struct debug *d, size_t *room, const char *name, const Dwarf_Die *die)
+{
+	if (!d->functions || d->nr_functions == *room) {
+		size_t more = *room ? 2 * *room : 256;
+		struct function *functions = realloc(d->functions, more * sizeof(*functions));
+
+		if (!functions)
+			return false;
+		d->functions = functions;
+		*room = more;
+	}
+	d->functions[d->nr_functions] = (struct function){name, d->nr_functions, *die};
+	d->nr_functions++;
+	return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct function *f = a, *g = b;
+	int order = strcmp(f->name, g->name);
+
+	return order ? order : f->order < g->order ? -1 : f->order > g->order;
+}
+
+static bool read_functions(struct debug *d)
+{
+	Dwarf_Die *unit = NULL, die;
+	Dwarf_Addr bias;
+	size_t room = 0;
+	const char *name;
+
+	while ((unit = dwfl_module_nextcu(d->module, unit, &bias)) != NULL)
+		for (int r = dwarf_child(unit, &die); !r; r = dwarf_siblingof(&die, &die)) {
+			name = code_name(&die);
+			if (name && !add_function(d, &room, name, &die))
+				return false;
+		}
+	if (d->functions)
+		qsort(d->functions, d->nr_functions, sizeof(*d->functions), by_name);
+	return d->functions;
 }
 
 bool debug_prototype(struct debug *d, const char *name, struct prototype *p)
 {
-	Dwarf_Die *unit = NULL, die;
-	Dwarf_Addr bias;
+	const struct function key = {.name = name};
+	size_t low = 0, high;
 
-	while ((unit = dwfl_module_nextcu(d->module, unit, &bias)) != NULL)
-		for (int r = dwarf_child(unit, &die); !r; r = dwarf_siblingof(&die, &die))
-			if (is_code_of(&die, name) && read_prototype(&die, p))
-				return true;
+	if (!d->functions && !read_functions(d))
+		return false;
+	for (high = d->nr_functions; low < high;) {
+		size_t middle = low + (high - low) / 2;
+
+		if (by_name(&d->functions[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < d->nr_functions && !strcmp(d->functions[low].name, name); low++)
+		if (read_prototype(&d->functions[low].die, p))
+			return true;
 	return false;
 }
 
-struct search {
-	const char *const *names;
-	unsigned count;
-	bool *seen; /* in the function that is looked at */
+/* One of the names. */
+struct wanted {
+	const char *name;
+	unsigned number;
+	bool seen; /* in the function that is looked at */
 };
+
+struct search {
+	struct wanted *wanted; /* by name */
+	unsigned count;
+	struct wanted **seen;
+	unsigned nr_seen;
+};
+
+static int by_wanted(const void *a, const void *b)
+{
+	const struct wanted *v = a, *w = b;
+
+	return strcmp(v->name, w->name);
+}
 
 static void note_inlined(Dwarf_Die *die, struct search *s)
 {
-	const char *name = dwarf_diename(die);
+	const struct wanted key = {.name = dwarf_diename(die)};
+	struct wanted *w =
+		key.name ? bsearch(&key, s->wanted, s->count, sizeof(key), by_wanted) : NULL;
 
-	for (unsigned i = 0; name && i < s->count; i++)
-		s->seen[i] |= !strcmp(s->names[i], name);
+	while (w && w > s->wanted && !by_wanted(w - 1, &key))
+		w--;
+	for (; w && w < s->wanted + s->count && !by_wanted(w, &key); w++) {
+		if (!w->seen)
+			s->seen[s->nr_seen++] = w;
+		w->seen = true;
+	}
 }
 
 /* The functions that are inlined into this function or block. */
@@ -204,25 +285,32 @@ static void search_unit(Dwarf_Die *unit, struct search *s, inlined_fn fn, void *
 
 		if (dwarf_tag(&die) != DW_TAG_subprogram)
 			continue;
-		memset(s->seen, 0, s->count);
+		s->nr_seen = 0;
 		search_block(&die, s);
-		for (unsigned i = 0; i < s->count; i++)
-			if (s->seen[i])
-				fn(data, i, caller ? caller : "?");
+		for (unsigned i = 0; i < s->nr_seen; i++) {
+			s->seen[i]->seen = false;
+			fn(data, s->seen[i]->number, caller ? caller : "?");
+		}
 	}
 }
 
 int debug_inlined(struct debug *d, const char *const *names, unsigned count, inlined_fn fn,
 		  void *data)
 {
-	struct search s = {.names = names, .count = count, .seen = calloc(count, 1)};
+	struct search s = {.wanted = calloc(count, sizeof(*s.wanted)),
+			   .count = count,
+			   .seen = calloc(count, sizeof(struct wanted *))};
+	bool good = s.wanted && s.seen;
 	Dwarf_Die *unit = NULL;
 	Dwarf_Addr bias;
 
-	if (!s.seen)
-		return -1;
-	while ((unit = dwfl_module_nextcu(d->module, unit, &bias)) != NULL)
+	for (unsigned i = 0; good && i < count; i++)
+		s.wanted[i] = (struct wanted){names[i], i, false};
+	if (good)
+		qsort(s.wanted, count, sizeof(*s.wanted), by_wanted);
+	while (good && (unit = dwfl_module_nextcu(d->module, unit, &bias)) != NULL)
 		search_unit(unit, &s, fn, data);
+	free(s.wanted);
 	free(s.seen);
-	return 0;
+	return good ? 0 : -1;
 }

@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ko.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/* A symbol's number, and what the symbols are sorted by. */
+struct ko_place {
+	size_t section;
+	GElf_Addr start, end;
+	GElf_Addr reach; /* the highest end up to here in the section */
+	size_t symbol;
+};
+
+struct ko_name {
+	const char *name;
+	size_t symbol;
+};
 
 static bool find_symbols(struct ko *ko)
 {
@@ -18,6 +32,63 @@ static bool find_symbols(struct ko *ko)
 	return ko->symbols;
 }
 
+/* ---- symbols in an order ---- */
+
+static int by_place(const void *a, const void *b)
+{
+	const struct ko_place *p = a, *q = b;
+
+	if (p->section != q->section)
+		return p->section < q->section ? -1 : 1;
+	if (p->start != q->start)
+		return p->start < q->start ? -1 : 1;
+	return p->symbol < q->symbol ? -1 : p->symbol > q->symbol;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct ko_name *p = a, *q = b;
+	int order = strcmp(p->name, q->name);
+
+	return order ? order : p->symbol < q->symbol ? -1 : p->symbol > q->symbol;
+}
+
+static void set_reach(struct ko *ko)
+{
+	for (size_t i = 0; i < ko->nr_places; i++) {
+		struct ko_place *p = &ko->by_place[i];
+
+		p->reach = p->end;
+		if (i && p[-1].section == p->section && p[-1].reach > p->reach)
+			p->reach = p[-1].reach;
+	}
+}
+
+static bool sort_symbols(struct ko *ko)
+{
+	struct ko_symbol s;
+
+	ko->by_place = calloc(ko->count + 1, sizeof(*ko->by_place));
+	ko->by_name = calloc(ko->count + 1, sizeof(*ko->by_name));
+	if (!ko->by_place || !ko->by_name)
+		return false;
+	for (size_t i = 1; ko_symbol(ko, i, &s); i++) {
+		if (!*s.name)
+			continue;
+		ko->by_name[ko->nr_names++] = (struct ko_name){s.name, i};
+		if (*s.section)
+			ko->by_place[ko->nr_places++] = (struct ko_place){
+				.section = s.sym.st_shndx,
+				.start = s.sym.st_value,
+				.end = s.sym.st_value + (s.sym.st_size ? s.sym.st_size : 1),
+				.symbol = i};
+	}
+	qsort(ko->by_place, ko->nr_places, sizeof(*ko->by_place), by_place);
+	qsort(ko->by_name, ko->nr_names, sizeof(*ko->by_name), by_name);
+	set_reach(ko);
+	return true;
+}
+
 int ko_open(struct ko *ko, const char *path, void *data, size_t size)
 {
 	GElf_Ehdr eh;
@@ -30,11 +101,16 @@ int ko_open(struct ko *ko, const char *path, void *data, size_t size)
 	    elf_getshdrstrndx(ko->elf, &ko->section_names))
 		return -1;
 	ko->machine = eh.e_machine;
-	return find_symbols(ko) ? 0 : -1;
+	return find_symbols(ko) && sort_symbols(ko) ? 0 : -1;
 }
 
 void ko_close(struct ko *ko)
 {
+	free(ko->by_place);
+	free(ko->by_name);
+	ko->by_place = NULL;
+	ko->by_name = NULL;
+	ko->nr_places = ko->nr_names = 0;
 	elf_end(ko->elf);
 	ko->elf = NULL;
 }
@@ -93,22 +169,73 @@ bool ko_is_func(const struct ko_symbol *s)
 	return GELF_ST_TYPE(s->sym.st_info) == STT_FUNC;
 }
 
+/* The number of symbols that begin at or before the offset, in the section or one before it. */
+static size_t places_up_to(const struct ko *ko, size_t section, GElf_Addr offset)
+{
+	size_t low = 0, high = ko->nr_places;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct ko_place *p = &ko->by_place[middle];
+
+		if (p->section < section || (p->section == section && p->start <= offset))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 bool ko_symbol_at(const struct ko *ko, size_t section, GElf_Addr offset, struct ko_symbol *found)
 {
-	bool any = false;
+	size_t best = 0;
 	struct ko_symbol s;
 
-	for (size_t i = 1; ko_symbol(ko, i, &s); i++) {
-		GElf_Xword size = s.sym.st_size ? s.sym.st_size : 1;
+	for (size_t i = places_up_to(ko, section, offset); i; i--) {
+		const struct ko_place *p = &ko->by_place[i - 1];
 
-		if (s.sym.st_shndx != section || !*s.name || offset < s.sym.st_value ||
-		    offset - s.sym.st_value >= size)
+		if (p->section != section || p->reach <= offset)
+			break;
+		if (p->end <= offset || !ko_symbol(ko, p->symbol, &s))
 			continue;
-		if (!any || (ko_is_func(&s) && !ko_is_func(found)))
-			*found = s;
-		any = true;
+		if (best &&
+		    (ko_is_func(&s) != ko_is_func(found) ? ko_is_func(found) : p->symbol > best))
+			continue;
+		*found = s;
+		best = p->symbol;
 	}
-	return any;
+	return best;
+}
+
+GElf_Addr ko_next_place(const struct ko *ko, size_t section, GElf_Addr offset)
+{
+	size_t next = places_up_to(ko, section, offset);
+	GElf_Shdr sh;
+
+	ko_section(ko, section, &sh);
+	if (next < ko->nr_places && ko->by_place[next].section == section &&
+	    ko->by_place[next].start < sh.sh_size)
+		return ko->by_place[next].start;
+	return sh.sh_size;
+}
+
+size_t ko_next_named(const struct ko *ko, const char *name, size_t after, struct ko_symbol *s)
+{
+	const struct ko_name key = {name, after + 1};
+	size_t low = 0, high = ko->nr_names;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (by_name(&ko->by_name[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == ko->nr_names || strcmp(ko->by_name[low].name, name) != 0 ||
+	    !ko_symbol(ko, ko->by_name[low].symbol, s))
+		return 0;
+	return ko->by_name[low].symbol;
 }
 
 bool ko_is_init(const char *section)

@@ -16,6 +16,10 @@ struct ko {
 	size_t symbol_names; /* likewise */
 	size_t count;	     /* of symbols; the first one is empty */
 	unsigned machine;    /* e_machine */
+	/* those with a name and a section, by that and offset; and those with a name, by that */
+	struct ko_place *by_place;
+	struct ko_name *by_name;
+	size_t nr_places, nr_names;
 };
 
 struct ko_symbol {
@@ -50,6 +54,15 @@ bool ko_is_func(const struct ko_symbol *s);
  * one of the same place. False: none is there.
  */
 bool ko_symbol_at(const struct ko *ko, size_t section, GElf_Addr offset, struct ko_symbol *s);
+
+/*
+ * The next symbol of that name behind number `after`, in the order of the file; 0 as `after`: the
+ * first. Returns its number; 0: there is none.
+ */
+size_t ko_next_named(const struct ko *ko, const char *name, size_t after, struct ko_symbol *s);
+
+/* Where the next symbol with a name begins behind the offset in the section; or its end. */
+GElf_Addr ko_next_place(const struct ko *ko, size_t section, GElf_Addr offset);
 
 /* Memory that is freed when the module's init has run, or when it goes. */
 bool ko_is_init(const char *section);

@@ -5,6 +5,7 @@
 
 #include <gelf.h>
 #include <libelf.h>
+#include <stdlib.h>
 #include <string.h>
 #include <suture/payload.h>
 
@@ -36,31 +37,71 @@ static bool resolve(const struct ko *r, const GElf_Shdr *rela_sh, const GElf_Rel
 	return true;
 }
 
+/* The relocations of the module with a target in it. */
+static struct {
+	struct pointer {
+		struct place at, to;
+	} * list; /* by `at` */
+	size_t count;
+} pointers;
+
+static int by_place(const void *a, const void *b)
+{
+	const struct place *p = a, *q = b; /* the first member */
+
+	if (p->section != q->section)
+		return p->section < q->section ? -1 : 1;
+	return p->offset < q->offset ? -1 : p->offset > q->offset;
+}
+
+/* Count the relocations or, where there is room, list them. */
+static void list_pointers(const struct ko *r)
+{
+	Elf_Scn *scn = NULL;
+	GElf_Shdr sh;
+	GElf_Rela rela;
+	struct place to;
+
+	pointers.count = 0;
+	while ((scn = elf_nextscn(r->elf, scn)) != NULL) {
+		Elf_Data *d = gelf_getshdr(scn, &sh) && sh.sh_type == SHT_RELA
+				      ? elf_getdata(scn, NULL)
+				      : NULL;
+
+		for (int i = 0; d && gelf_getrela(d, i, &rela); i++) {
+			if (!resolve(r, &sh, &rela, &to))
+				continue;
+			if (pointers.list)
+				pointers.list[pointers.count] =
+					(struct pointer){{sh.sh_info, rela.r_offset}, to};
+			pointers.count++;
+		}
+	}
+}
+
+static bool read_pointers(const struct ko *r)
+{
+	pointers.list = NULL;
+	list_pointers(r);
+	pointers.list = calloc(pointers.count + 1, sizeof(*pointers.list));
+	if (!pointers.list) {
+		fail(EX_FAILED, "%s: no memory for its relocations", r->path);
+		return false;
+	}
+	list_pointers(r);
+	qsort(pointers.list, pointers.count, sizeof(*pointers.list), by_place);
+	return true;
+}
+
 /*
  * The pointer at `at`: follow the relocation there. Without one it is NULL. (The only relocations
  * on pointers in data are absolute ones, so their type needs no look.)
  */
-static struct place follow(const struct ko *r, struct place at)
+static struct place follow(struct place at)
 {
-	struct place to = {0};
-	Elf_Scn *scn = NULL;
+	const struct pointer *p = bsearch(&at, pointers.list, pointers.count, sizeof(*p), by_place);
 
-	while ((scn = elf_nextscn(r->elf, scn)) != NULL) {
-		GElf_Shdr sh;
-		Elf_Data *d;
-
-		if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_RELA || sh.sh_info != at.section)
-			continue;
-		d = elf_getdata(scn, NULL);
-		for (int i = 0; d && i < (int)(sh.sh_size / sizeof(Elf64_Rela)); i++) {
-			GElf_Rela rela;
-
-			if (gelf_getrela(d, i, &rela) && rela.r_offset == at.offset &&
-			    resolve(r, &sh, &rela, &to))
-				return to;
-		}
-	}
-	return to;
+	return p ? p->to : (struct place){0};
 }
 
 static struct place at(struct place p, GElf_Xword offset)
@@ -122,11 +163,11 @@ static int read_funcs(const struct ko *r, struct place f, struct payload_info *i
 	unsigned first = info->nr_funcs;
 
 	for (;; f = at(f, SUTURE_KLP_FUNC_SIZE)) {
-		struct place name = follow(r, at(f, SUTURE_KLP_FUNC_OLD_NAME));
+		struct place name = follow(at(f, SUTURE_KLP_FUNC_OLD_NAME));
 		struct payload_func *pf = &info->funcs[info->nr_funcs];
 		su64 sympos;
 
-		if (!name.section && !follow(r, at(f, SUTURE_KLP_FUNC_NEW_FUNC)).section)
+		if (!name.section && !follow(at(f, SUTURE_KLP_FUNC_NEW_FUNC)).section)
 			break;
 		if (info->nr_funcs == SUTURE_MAX_FUNCS) {
 			fail(EX_BAD_USAGE, "%s: more than %u functions", r->path, SUTURE_MAX_FUNCS);
@@ -141,7 +182,7 @@ static int read_funcs(const struct ko *r, struct place f, struct payload_info *i
 			     r->path, info->nr_funcs - first, info->objects[info->nr_objects]);
 			return -1;
 		}
-		pf->new_name = symbol(r, follow(r, at(f, SUTURE_KLP_FUNC_NEW_FUNC)));
+		pf->new_name = symbol(r, follow(at(f, SUTURE_KLP_FUNC_NEW_FUNC)));
 		pf->object = info->nr_objects;
 		pf->sympos = sympos;
 		info->nr_funcs++;
@@ -152,8 +193,8 @@ static int read_funcs(const struct ko *r, struct place f, struct payload_info *i
 static int read_objects(const struct ko *r, struct place o, struct payload_info *info)
 {
 	for (;; o = at(o, SUTURE_KLP_OBJECT_SIZE)) {
-		struct place name = follow(r, at(o, SUTURE_KLP_OBJECT_NAME));
-		struct place funcs = follow(r, at(o, SUTURE_KLP_OBJECT_FUNCS));
+		struct place name = follow(at(o, SUTURE_KLP_OBJECT_NAME));
+		struct place funcs = follow(at(o, SUTURE_KLP_OBJECT_FUNCS));
 
 		if (!name.section && !funcs.section)
 			return 0;
@@ -255,14 +296,20 @@ static int read_patch(const struct ko *r, struct payload_info *info)
 		return -1;
 	}
 	info->replace = replace;
-	states = follow(r, at(patch, SUTURE_KLP_PATCH_STATES));
-	if (read_objects(r, follow(r, at(patch, SUTURE_KLP_PATCH_OBJS)), info))
+	states = follow(at(patch, SUTURE_KLP_PATCH_STATES));
+	if (read_objects(r, follow(at(patch, SUTURE_KLP_PATCH_OBJS)), info))
 		return -1;
 	return states.section ? read_states(r, states, info) : 0;
 }
 
 int payload_read(const struct ko *ko, struct payload_info *info)
 {
+	int r;
+
 	memset(info, 0, sizeof(*info));
-	return read_modinfo(ko, info) ? -1 : read_patch(ko, info);
+	if (read_modinfo(ko, info) || !read_pointers(ko))
+		return -1;
+	r = read_patch(ko, info);
+	free(pointers.list);
+	return r;
 }

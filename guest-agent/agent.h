@@ -111,11 +111,47 @@ struct symbol {
 typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, const char *name,
 			       unsigned long address);
 
+/* What one pass over the symbols of vmlinux has found of some names, for a second look-up. */
+struct kept;
+
 /*
  * Look them all up in one pass over the kernel's symbols, and call fn (if not NULL) for each part
- * in the same object. -ENOMEM. Sleeps.
+ * in the same object. The symbols of vmlinux are those of `kept`, if that is not NULL and has their
+ * names. -ENOMEM. Sleeps.
  */
-int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data);
+int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data,
+		 const struct kept *kept);
+/*
+ * The same, and keep what there is of these functions of vmlinux, with their parts. *kept: the
+ * caller frees it; NULL: there are none, or no memory.
+ */
+int symbols_find_and_keep(struct symbol *symbols, unsigned int count,
+			  const char (*functions)[SUTURE_SYM_LEN], unsigned int nr_functions,
+			  struct kept **kept);
+void kept_free(struct kept *kept);
+
+/*
+ * The symbols of one module by address: the kernel looks at all of them for each question, which
+ * would be too slow for thousands.
+ */
+struct module_symbols {
+	char module[SUTURE_NAME_LEN];
+	struct module_symbol {
+		unsigned long address;
+		const char *name; /* the module's */
+		unsigned int order;
+	} * symbols;
+	unsigned int count, room;
+	unsigned long end; /* of its text */
+};
+
+/* Valid as long as the module stays. -ENOMEM. Sleeps. */
+int module_symbols_read(struct module_symbols *m, const struct module *mod);
+void module_symbols_free(struct module_symbols *m);
+/* As compat_symbol_size() for an address in the module's text that stays. */
+unsigned long module_symbols_size(const struct module_symbols *m, unsigned long address);
+/* The name of the symbol at the address; NULL: none begins there. */
+const char *module_symbols_name(const struct module_symbols *m, unsigned long address);
 
 /* Send the monitor the symbols, as text, of the addresses that it asks for. Poll thread. */
 void symbols_tell(const struct suture_work *work);
@@ -125,10 +161,13 @@ void symbols_tell(const struct suture_work *work);
 struct suture_late;
 
 /*
- * symbols_find() for the helper's job of that number. Modules in which symbols were found are held
- * from then on: -EBUSY if one comes or goes just now. Sleeps; takes agent_lock.
+ * symbols_find_and_keep() for the helper's job of that number. Modules in which symbols were found
+ * are held from then on: -EBUSY if one comes or goes just now. Sleeps; takes agent_lock.
  */
-int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count);
+int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count,
+		      const char (*functions)[SUTURE_SYM_LEN], u32 nr_functions);
+/* What was kept for the payload: the caller's from then on. NULL: nothing. agent_lock held. */
+struct kept *late_take_kept(const struct module *payload);
 /* Take over the helper's result: see uapi.h. -EINVAL, -E2BIG, -EFAULT, -ENOMEM. Takes agent_lock.
  */
 int late_take(u32 job, const struct suture_late *from);
@@ -207,14 +246,22 @@ struct lookup {
 	u32 *missing;		       /* of each original: enum suture_missing */
 	struct suture_decl_part *parts;
 	struct clone *clones;
-	int error; /* of a part */
+	/* of the objects that are modules, and of the payload */
+	struct module_symbols *modules;
+	unsigned int nr_modules;
+	struct kept *kept; /* or NULL */
+	int error;	   /* of a part */
 };
 
 /* Room for so many functions. -ENOMEM: lookup_free() is due all the same. */
 int lookup_init(struct lookup *l, unsigned int max);
 void lookup_free(struct lookup *l);
-/* The object's functions; `first` is the index of the first one in the message. */
-void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
+/* The object's functions; `first` is the index of the first one in the message. -ENOMEM. Sleeps. */
+int lookup_add(struct lookup *l, const struct klp_object *obj, u32 first);
+/* Before the size of an address in that module is asked for. -ENOMEM, -ENOENT, -E2BIG. Sleeps. */
+int lookup_read(struct lookup *l, const char *module);
+/* The size of the function at that address of vmlinux or of a module that was read; 0: none. */
+unsigned long lookup_size(const struct lookup *l, const char *object, unsigned long address);
 /* The payload's function, for its parts. After all lookup_add(). */
 void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index);
 /*
@@ -223,13 +270,15 @@ void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *p
  * -ENOENT: a part without a size. Sleeps.
  */
 int lookup_run(struct lookup *l);
+/* Look up now what else the first patch would wait for. */
+void lookup_prepare(void);
 /* The text of "vmlinux" or a module that stays after init. False: no such module. */
 bool lookup_text(const char *object, unsigned long *start, unsigned long *end);
 
 /* ---- clones.c ---- */
 
-/* Keep those of l->clones that other functions call directly. l is resolved. Sleeps. */
-void clones_find_callers(struct lookup *l);
+/* Keep those of l->clones that other functions call directly. l is resolved. -ENOMEM. Sleeps. */
+int clones_find_callers(struct lookup *l);
 /* Keep what fits into so many bytes, and count the others. Returns the bytes that they take. */
 size_t clones_limit(struct lookup *l, size_t room);
 /* d: room for l->nr_clones. */
@@ -263,6 +312,10 @@ void watch_end(void);
 void watch_exit(void);
 
 /* ---- overrides.c ---- */
+
+/* Look up now what else the first patch would wait for. agent_lock held, or at the agent's start.
+ */
+void overrides_prepare(void);
 
 /*
  * -EBUSY: another user in the guest decides what runs instead of one of these functions; log and

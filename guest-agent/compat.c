@@ -173,7 +173,11 @@ bool compat_is_init(const char *object, unsigned long address)
 
 bool compat_writes_sealed_keys(void)
 {
-	return !compat_symbol("jump_label_init_ro");
+	static int writes = -1; /* looking it up takes milliseconds */
+
+	if (writes < 0)
+		writes = !compat_symbol("jump_label_init_ro");
+	return writes;
 }
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)

@@ -49,6 +49,8 @@ unsigned long compat_symbol(const char *name);
 typedef void (*compat_symbol_fn)(void *data, const char *object, const char *name,
 				 unsigned long address);
 int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data);
+/* The same for the symbols of one module. */
+void compat_for_each_module_symbol(const char *module, compat_symbol_fn fn, void *data);
 
 /*
  * On kernels whose kallsyms has no variables (no CONFIG_KALLSYMS_ALL), and so no entries of the

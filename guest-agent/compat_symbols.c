@@ -188,6 +188,13 @@ int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 	return 0;
 }
 
+void compat_for_each_module_symbol(const char *module, compat_symbol_fn fn, void *data)
+{
+	struct each_symbol each = {fn, data, module};
+
+	module_on_each_symbol(module, one_symbol, &each);
+}
+
 #else
 
 static int one_symbol(void *data, const char *name, struct module *mod, unsigned long address)
@@ -206,6 +213,23 @@ int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 		on_each_symbol(one_symbol, &each);
 	module_on_each_symbol(one_symbol, &each);
 	return 0;
+}
+
+static int one_module_symbol(void *data, const char *name, struct module *mod,
+			     unsigned long address)
+{
+	const struct each_symbol *each = data;
+
+	if (mod && !strcmp(mod->name, each->module))
+		each->fn(each->data, each->module, name, address);
+	return 0;
+}
+
+void compat_for_each_module_symbol(const char *module, compat_symbol_fn fn, void *data)
+{
+	struct each_symbol each = {fn, data, module};
+
+	module_on_each_symbol(one_module_symbol, &each);
 }
 
 #endif

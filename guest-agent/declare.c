@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From klp_patch to the message DECLARE: checked, and with its functions resolved. */
 #include <linux/kallsyms.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/string.h>
 #include "agent.h"
 #include "compat.h"
@@ -14,14 +16,42 @@ static bool same_object(const struct klp_object *a, const struct klp_object *b)
 }
 
 /* Positions 0 and 1 are the same function. */
-static bool same_func(const struct klp_func *a, const struct klp_func *b)
+static int compare_funcs(const void *a, const void *b)
 {
-	return !strcmp(a->old_name, b->old_name) && (a->old_sympos ?: 1) == (b->old_sympos ?: 1);
+	const struct klp_func *f = *(const struct klp_func *const *)a;
+	const struct klp_func *g = *(const struct klp_func *const *)b;
+	unsigned long i = f->old_sympos ?: 1, j = g->old_sympos ?: 1;
+	int order = strcmp(f->old_name, g->old_name);
+
+	return order ?: i < j ? -1 : i > j;
+}
+
+static int check_twice(const struct klp_object *obj, unsigned int count)
+{
+	const struct klp_func *func, **sorted;
+	unsigned int i = 0;
+	int err = 0;
+
+	sorted = kvmalloc_array(count + 1, sizeof(*sorted), GFP_KERNEL);
+	if (!sorted)
+		return -ENOMEM;
+	klp_for_each_func_static(obj, func) sorted[i++] = func;
+	sort(sorted, count, sizeof(*sorted), compare_funcs, NULL);
+	for (i = 1; !err && i < count; i++) {
+		if (compare_funcs(&sorted[i - 1], &sorted[i]))
+			continue;
+		refuse("function '%s' of object '%s' is named twice", sorted[i]->old_name,
+		       object_name(obj));
+		err = -EEXIST;
+	}
+	kvfree(sorted);
+	return err;
 }
 
 static int check_object(const struct klp_object *obj)
 {
-	const struct klp_func *func, *other;
+	const struct klp_func *func;
+	unsigned int count = 0;
 
 	if (obj->name && strlen(obj->name) >= SUTURE_NAME_LEN) {
 		refuse("object name '%s' is too long", obj->name);
@@ -38,15 +68,9 @@ static int check_object(const struct klp_object *obj)
 			refuse("function name '%s' is too long", func->old_name);
 			return -EINVAL;
 		}
-		for (other = obj->funcs; other != func; other++) {
-			if (!same_func(func, other))
-				continue;
-			refuse("function '%s' of object '%s' is named twice", func->old_name,
-			       object_name(obj));
-			return -EEXIST;
-		}
+		count++;
 	}
-	return 0;
+	return check_twice(obj, count);
 }
 
 int declare_check(const struct klp_patch *klp)
@@ -144,6 +168,9 @@ static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lo
 	u32 first = 0, index = 0;
 	int err = lookup_init(lookup, nr_funcs);
 
+	lookup->kept = late_take_kept(p->mod);
+	if (!err)
+		err = lookup_read(lookup, p->name);
 	if (err)
 		return err;
 	klp_for_each_object_static(klp, obj)
@@ -155,7 +182,8 @@ static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lo
 		{
 			func->old_func = NULL;
 			func->old_size = 0;
-			func->new_size = compat_symbol_size((unsigned long)func->new_func);
+			func->new_size =
+				lookup_size(lookup, p->name, (unsigned long)func->new_func);
 			if (!func->new_size && !err) {
 				klp_log(KERN_ERR,
 					"kallsyms size lookup failed for '%s' replacement\n",
@@ -165,8 +193,8 @@ static int resolve_patch(const struct patch *p, unsigned int nr_funcs, struct lo
 				err = -ENOENT;
 			}
 		}
-		if (!obj->name || obj->mod)
-			lookup_add(lookup, obj, first);
+		if (!err && (!obj->name || obj->mod))
+			err = lookup_add(lookup, obj, first);
 		klp_for_each_func_static(obj, func) first++;
 	}
 	klp_for_each_object_static(klp, obj)
@@ -259,7 +287,7 @@ int declare_patch(struct patch *p, u32 flags)
 	       counts.nr_clones * sizeof(struct suture_decl_clone);
 	err = -E2BIG;
 	if (counts.nr_objects > SUTURE_MAX_OBJECTS || counts.nr_funcs > SUTURE_MAX_FUNCS ||
-	    counts.nr_states > SUTURE_MAX_STATES || size > SUTURE_MSG_MAX) {
+	    counts.nr_states > SUTURE_MAX_STATES || size > SUTURE_LONG_MAX) {
 		refuse("the patch has %u objects, %u functions with %u parts, and %u states: more "
 		       "than the monitor takes; split it",
 		       counts.nr_objects, counts.nr_funcs, counts.nr_parts, counts.nr_states);
@@ -352,10 +380,10 @@ static int lookup_module(struct lookup *l, const char *module)
 	list_for_each_entry(p, &patches, list)
 	{
 		obj = find_object(p, module);
-		if (obj)
-			lookup_add(l, obj, l->count);
+		if (obj && !err)
+			err = lookup_add(l, obj, l->count);
 	}
-	return lookup_run(l);
+	return err ?: lookup_run(l);
 }
 
 /* Resolve the symbols that payloads take from the coming module. */
@@ -385,10 +413,10 @@ int declare_module(struct module *mod, enum suture_module_state state)
 	if (state == SUTURE_MODULE_COMING)
 		err = lookup_module(&lookup, mod->name);
 	size = sizeof(*m) + lookup.count * sizeof(*f) + lookup.nr_parts * sizeof(*lookup.parts);
-	if (!err && size > SUTURE_MSG_MAX)
+	if (!err && size > SUTURE_LONG_MAX)
 		err = -E2BIG;
 	if (!err)
-		size += clones_limit(&lookup, SUTURE_MSG_MAX - size);
+		size += clones_limit(&lookup, SUTURE_LONG_MAX - size);
 	if (!err) {
 		m = kvzalloc(size, GFP_KERNEL);
 		err = m ? 0 : -ENOMEM;

@@ -31,6 +31,7 @@ struct late {
 	u32 nr_holds, nr_relocs, nr_sections, nr_symbols, nr_symtab;
 	u32 veneers;		  /* index of their section; nr_sections: none */
 	unsigned long veneers_at; /* once bound; 0: none */
+	struct kept *kept;	  /* until klp_enable_patch(); or NULL */
 };
 
 static LIST_HEAD(lates); /* under agent_lock */
@@ -106,6 +107,7 @@ static void free_late(struct late *l)
 	kvfree(l->relocs);
 	kvfree(l->sections);
 	kvfree(l->symbols);
+	kept_free(l->kept);
 	kfree(l);
 }
 
@@ -138,15 +140,21 @@ static struct late *begin(u32 job, const char *name)
 	return l;
 }
 
-int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count)
+int late_find_symbols(u32 job, const char *payload, struct symbol *symbols, u32 count,
+		      const char (*functions)[SUTURE_SYM_LEN], u32 nr_functions)
 {
+	struct kept *kept = NULL;
 	struct late *l;
 	int err;
 	u32 i;
 
 	mutex_lock(&agent_lock);
 	l = begin(job, payload);
-	err = l ? symbols_find(symbols, count, NULL, NULL) : -ENOMEM;
+	err = l ? symbols_find_and_keep(symbols, count, functions, nr_functions, &kept) : -ENOMEM;
+	if (kept) {
+		kept_free(l->kept);
+		l->kept = kept;
+	}
 	for (i = 0; !err && i < count; i++) {
 		const char *owner = symbols[i].owner;
 
@@ -413,6 +421,23 @@ int late_bind(const struct module *mod)
 	return 0;
 }
 
+struct kept *late_take_kept(const struct module *payload)
+{
+	struct kept *kept = NULL;
+	struct late *l;
+
+	list_for_each_entry(l, &lates, list)
+	{
+		/* one without late relocations is not bound */
+		if (l->mod ? l->mod != payload : strcmp(l->name, payload->name))
+			continue;
+		kept = l->kept;
+		l->kept = NULL;
+		break;
+	}
+	return kept;
+}
+
 void late_unbind(const struct module *mod)
 {
 	struct late *l = find_payload(mod);
@@ -458,7 +483,7 @@ static int find_exported(struct symbol *symbols, u32 count, const char *exporter
 		missing[n].object = exporter;
 		missing[n++].name = symbols[i].name;
 	}
-	err = symbols_find(missing, n, NULL, NULL);
+	err = symbols_find(missing, n, NULL, NULL, NULL);
 	for (i = n = 0; !err && i < count; i++) {
 		if (symbols[i].address)
 			continue;
@@ -513,7 +538,7 @@ static int find_object_symbols(struct late *l, const char *object)
 		found[n].name = l->symbols[i].name;
 		found[n++].position = l->symbols[i].position;
 	}
-	err = symbols_find(found, n, NULL, NULL);
+	err = symbols_find(found, n, NULL, NULL, NULL);
 	if (!err && !all_found(found, n))
 		err = find_taken(found, n, object);
 	for (i = 0; !err && i < n; i++)

@@ -307,9 +307,10 @@ static u32 symbol_flags(const struct symbol *s)
 							   : flags;
 }
 
-static int resolve(struct file *file, struct suture_symbol *asked, u32 count)
+static int resolve(struct file *file, struct suture_symbol *asked, u32 count,
+		   const char (*functions)[SUTURE_SYM_LEN], u32 nr_functions)
 {
-	struct symbol *symbols = kvcalloc(count, sizeof(*symbols), GFP_KERNEL);
+	struct symbol *symbols = kvcalloc(count + 1, sizeof(*symbols), GFP_KERNEL);
 	char name[SUTURE_NAME_LEN];
 	int err = job_name(file, name);
 	u32 i;
@@ -325,7 +326,7 @@ static int resolve(struct file *file, struct suture_symbol *asked, u32 count)
 		symbols[i].name = asked[i].name;
 		symbols[i].position = asked[i].position;
 	}
-	err = late_find_symbols(job_of(file), name, symbols, count);
+	err = late_find_symbols(job_of(file), name, symbols, count, functions, nr_functions);
 	for (i = 0; !err && i < count; i++) {
 		asked[i].address = symbols[i].address;
 		asked[i].count = symbols[i].count;
@@ -346,28 +347,50 @@ static u32 kernel_flags(void)
 	       (arch_rewrites_pages() ? SUTURE_KERNEL_REWRITES_PAGES : 0);
 }
 
+/* The names of functions; NULL: there are none. */
+static char (*copy_functions(const struct suture_resolve *request))[SUTURE_SYM_LEN]
+{
+	char(*names)[SUTURE_SYM_LEN];
+	u32 i;
+
+	if (!request->nr_functions)
+		return NULL;
+	names = vmemdup_user(u64_to_user_ptr(request->functions),
+			     request->nr_functions * sizeof(*names));
+	for (i = 0; !IS_ERR(names) && i < request->nr_functions; i++)
+		names[i][sizeof(*names) - 1] = 0;
+	return names;
+}
+
 static long resolve_symbols(struct file *file, void __user *arg)
 {
 	struct suture_resolve request;
 	struct suture_symbol *symbols;
+	char(*functions)[SUTURE_SYM_LEN];
 	void __user *list;
 	size_t size;
 	long err;
 
 	if (copy_from_user(&request, arg, sizeof(request)))
 		return -EFAULT;
-	if (request.count == 0 || request.count > SUTURE_MAX_SYMBOLS)
+	if (request.count > SUTURE_MAX_SYMBOLS || request.nr_functions > SUTURE_MAX_FUNCS ||
+	    (!request.count && !request.nr_functions))
 		return -EINVAL;
 	list = u64_to_user_ptr(request.symbols);
 	size = request.count * sizeof(*symbols);
-	symbols = vmemdup_user(list, size);
+	symbols = request.count ? vmemdup_user(list, size) : NULL;
 	if (IS_ERR(symbols))
 		return PTR_ERR(symbols);
-	err = resolve(file, symbols, request.count);
+	functions = copy_functions(&request);
+	err = IS_ERR(functions)
+		      ? PTR_ERR(functions)
+		      : resolve(file, symbols, request.count, functions, request.nr_functions);
 	request.flags = kernel_flags();
-	if (!err &&
-	    (copy_to_user(list, symbols, size) || copy_to_user(arg, &request, sizeof(request))))
+	if (!err && ((size && copy_to_user(list, symbols, size)) ||
+		     copy_to_user(arg, &request, sizeof(request))))
 		err = -EFAULT;
+	if (!IS_ERR(functions))
+		kvfree(functions);
 	kvfree(symbols);
 	return err;
 }

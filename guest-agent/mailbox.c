@@ -139,21 +139,67 @@ static long await_answer(phys_addr_t where)
 	}
 }
 
-/* mailbox_lock held. */
-static int exchange(const struct suture_msg *request, void *reply, size_t reply_size)
+/* Post the buffer's message, and have its answer in the buffer. mailbox_lock held. */
+static long post_buffer(void)
 {
 	phys_addr_t where = virt_to_phys(buffer);
-	long length;
+	u32 size = buffer->size;
+	long length = hypercall(SUTURE_HC_POST, where, size);
 
-	memcpy(buffer, request, request->size);
-	length = hypercall(SUTURE_HC_POST, where, request->size);
 	if (length == -EBUSY) {
 		/* left by a caller that gave up, or by an earlier agent */
 		hypercall(SUTURE_HC_CANCEL, 0, 0);
-		length = hypercall(SUTURE_HC_POST, where, request->size);
+		length = hypercall(SUTURE_HC_POST, where, size);
 	}
-	if (length == 0)
-		length = await_answer(where);
+	return length ? length : await_answer(where);
+}
+
+/* Send the part of the request that begins at the offset. Its answer is in the buffer. */
+static long post_part(const struct suture_msg *request, u32 offset, u32 len)
+{
+	struct suture_part *part = (void *)buffer;
+
+	*part = (struct suture_part){
+		.msg = {.type = SUTURE_MSG_PART, .size = sizeof(*part) + len, .seq = request->seq},
+		.total = request->size,
+		.offset = offset,
+	};
+	memcpy(part + 1, (const char *)request + offset, len);
+	return post_buffer();
+}
+
+static long post_parts(const struct suture_msg *request)
+{
+	const u32 most = SUTURE_MSG_MAX - sizeof(struct suture_part);
+	u32 offset = 0, len;
+	long length = 0;
+
+	while (length >= 0 && offset < request->size) {
+		len = min(most, request->size - offset);
+		length = post_part(request, offset, len);
+		offset += len;
+		if (length < (long)sizeof(*buffer) || offset == request->size)
+			continue;
+		/* not the last one: its answer is a status */
+		if (buffer->type != SUTURE_MSG_PART || buffer->status > 0)
+			length = -EPROTO;
+		else if (buffer->status)
+			length = buffer->status;
+	}
+	return length;
+}
+
+/* mailbox_lock held. */
+static int exchange(const struct suture_msg *request, void *reply, size_t reply_size)
+{
+	long length;
+
+	if (request->size > SUTURE_MSG_MAX) {
+		length = post_parts(request);
+	} else {
+		memcpy(buffer, request, request->size);
+		length = post_buffer();
+	}
 	if (length < 0)
 		return length;
 	if (length < (long)sizeof(*buffer) || length > SUTURE_MSG_MAX ||
@@ -170,7 +216,7 @@ int mailbox_call(struct suture_msg *request, void *reply, size_t reply_size)
 	u32 type = request->type;
 	int err;
 
-	if (request->size < sizeof(*request) || request->size > SUTURE_MSG_MAX)
+	if (request->size < sizeof(*request) || request->size > SUTURE_LONG_MAX)
 		return -EMSGSIZE;
 	mutex_lock(&mailbox_lock);
 	request->seq = ++seq;

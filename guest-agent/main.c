@@ -116,6 +116,8 @@ static int __init agent_init(void)
 		err = hello(&monitor);
 	if (err)
 		goto no_hello;
+	lookup_prepare();
+	overrides_prepare();
 
 	err = -ENOMEM;
 	agent_work = alloc_workqueue("suture", WQ_UNBOUND, 0);

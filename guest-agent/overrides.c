@@ -274,6 +274,11 @@ static bool find_direct(unsigned long func, unsigned long site, char *who)
 	return key;
 }
 
+void overrides_prepare(void)
+{
+	find_kernel();
+}
+
 /* Is there such a user? `who` gets its name, SUTURE_WHO_LEN bytes. Sleeps. agent_lock held. */
 static bool find_override(unsigned long func, unsigned long size, char *who)
 {
@@ -291,6 +296,10 @@ static bool find_override(unsigned long func, unsigned long size, char *who)
 }
 
 #else
+
+void overrides_prepare(void)
+{
+}
 
 static bool find_override(unsigned long func, unsigned long size, char *who)
 {

@@ -5,6 +5,9 @@
 #include "agent.h"
 #include "compat.h"
 
+/* Each object of a patch, and the payload. */
+#define MODULES_MAX (SUTURE_MAX_OBJECTS + 1)
+
 int lookup_init(struct lookup *l, unsigned int max)
 {
 	*l = (struct lookup){};
@@ -15,7 +18,9 @@ int lookup_init(struct lookup *l, unsigned int max)
 	l->parts = kvcalloc(SUTURE_MAX_PARTS, sizeof(*l->parts), GFP_KERNEL);
 	l->clones = kvcalloc(SUTURE_MAX_PARTS, sizeof(*l->clones), GFP_KERNEL);
 	l->missing = kvcalloc(max + 1, sizeof(*l->missing), GFP_KERNEL);
-	return l->funcs && l->symbols && l->index && l->names && l->parts && l->clones && l->missing
+	l->modules = kvcalloc(MODULES_MAX, sizeof(*l->modules), GFP_KERNEL);
+	return l->funcs && l->symbols && l->index && l->names && l->parts && l->clones &&
+			       l->missing && l->modules
 		       ? 0
 		       : -ENOMEM;
 }
@@ -29,9 +34,44 @@ void lookup_free(struct lookup *l)
 	kvfree(l->parts);
 	kvfree(l->missing);
 	kvfree(l->clones);
+	while (l->nr_modules)
+		module_symbols_free(&l->modules[--l->nr_modules]);
+	kvfree(l->modules);
+	kept_free(l->kept);
 }
 
-void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first)
+static const struct module_symbols *find_module_symbols(const struct lookup *l, const char *module)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nr_modules; i++) {
+		if (same_object_name(module, l->modules[i].module))
+			return &l->modules[i];
+	}
+	return NULL;
+}
+
+int lookup_read(struct lookup *l, const char *module)
+{
+	struct module *mod = compat_find_module(module);
+
+	if (find_module_symbols(l, module))
+		return 0;
+	if (!mod)
+		return -ENOENT;
+	if (l->nr_modules == MODULES_MAX)
+		return -E2BIG;
+	return module_symbols_read(&l->modules[l->nr_modules++], mod);
+}
+
+unsigned long lookup_size(const struct lookup *l, const char *object, unsigned long address)
+{
+	const struct module_symbols *m = find_module_symbols(l, object);
+
+	return m ? module_symbols_size(m, address) : compat_symbol_size(address);
+}
+
+int lookup_add(struct lookup *l, const struct klp_object *obj, u32 first)
 {
 	struct klp_func *func;
 
@@ -43,16 +83,17 @@ void lookup_add(struct lookup *l, const struct klp_object *obj, u32 first)
 		l->index[l->count] = first++;
 		l->funcs[l->count++] = func;
 	}
+	return obj->name ? lookup_read(l, obj->name) : 0;
 }
 
 void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index)
 {
 	unsigned int i = l->count + l->nr_new;
 	char *name = l->names[l->nr_new++];
+	const struct module_symbols *m = find_module_symbols(l, payload);
+	const char *symbol = m ? module_symbols_name(m, (unsigned long)func->new_func) : NULL;
 
-	/* a name, and the module's in brackets */
-	snprintf(name, SUTURE_SYM_LEN, "%ps", func->new_func);
-	name[strcspn(name, " +")] = 0;
+	strscpy(name, symbol ?: "", SUTURE_SYM_LEN);
 	l->symbols[i].object = payload;
 	l->symbols[i].name = name;
 	l->index[i] = index;
@@ -75,6 +116,15 @@ bool lookup_text(const char *object, unsigned long *start, unsigned long *end)
 	if (mod)
 		compat_module_text(mod, start, end);
 	return mod;
+}
+
+void lookup_prepare(void)
+{
+	unsigned long start, end;
+
+	lookup_text("vmlinux", &start, &end);
+	compat_is_init("vmlinux", 0);
+	compat_writes_sealed_keys();
 }
 
 /* Init memory of a module, or of the kernel, is freed after init. */
@@ -109,7 +159,7 @@ static void lookup_part(struct lookup *l, unsigned int i, unsigned long address)
 	part->func = l->index[i];
 	part->is_new = i >= l->count;
 	part->addr = address;
-	part->size = compat_symbol_size(address);
+	part->size = lookup_size(l, s->object, address);
 	if (!part->size) {
 		refuse("kallsyms size lookup failed for a part of '%s'", s->name);
 		l->error = -ENOENT;
@@ -132,7 +182,8 @@ static void lookup_piece(void *data, const struct symbol *s, const char *name,
 		lookup_clone(l, i, address);
 }
 
-static enum suture_missing lookup_judge(struct klp_func *func, const struct symbol *s)
+static enum suture_missing lookup_judge(const struct lookup *l, struct klp_func *func,
+					const struct symbol *s)
 {
 	if (!s->count)
 		return SUTURE_NOT_FOUND;
@@ -142,7 +193,7 @@ static enum suture_missing lookup_judge(struct klp_func *func, const struct symb
 		return SUTURE_NO_POSITION;
 	if (s->init)
 		return SUTURE_IN_INIT;
-	func->old_size = compat_symbol_size(s->address);
+	func->old_size = lookup_size(l, s->object, s->address);
 	if (!func->old_size)
 		return SUTURE_NO_SIZE;
 	func->old_func = (void *)s->address;
@@ -158,12 +209,10 @@ int lookup_run(struct lookup *l)
 		l->funcs[i]->old_func = NULL;
 		l->funcs[i]->old_size = 0;
 	}
-	err = symbols_find(l->symbols, l->count + l->nr_new, lookup_piece, l);
+	err = symbols_find(l->symbols, l->count + l->nr_new, lookup_piece, l, l->kept);
 	if (!err)
 		err = l->error;
 	for (i = 0; !err && i < l->count; i++)
-		l->missing[i] = lookup_judge(l->funcs[i], &l->symbols[i]);
-	if (!err)
-		clones_find_callers(l);
-	return err;
+		l->missing[i] = lookup_judge(l, l->funcs[i], &l->symbols[i]);
+	return err ?: clones_find_callers(l);
 }

@@ -13,12 +13,25 @@
 
 #define NR_HEADS 1024
 
+struct kept {
+	char (*wanted)[SUTURE_SYM_LEN]; /* sorted: of these names, and of parts of them */
+	unsigned int nr_wanted;
+	struct kept_symbol {
+		unsigned long address;
+		unsigned int name; /* offset into the names */
+	} * symbols;		   /* in the kernel's order */
+	char *names;
+	unsigned int count, room, names_size, names_room;
+	bool bad; /* no memory */
+};
+
 struct index {
 	struct symbol **sorted; /* by name; equal names are adjacent */
 	unsigned int count;
 	DECLARE_BITMAP(heads, NR_HEADS); /* that wanted names have: most others end there */
 	symbol_part_fn fn;
 	void *data;
+	struct kept *keep; /* what is found of its names is added; NULL: nothing is */
 };
 
 static int by_name(const void *a, const void *b)
@@ -148,12 +161,107 @@ static void match_unlisted(struct symbol *want)
 	}
 }
 
+/* ---- what is kept ---- */
+
+static int compare_wanted(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static bool kept_has(const struct kept *k, const char *name)
+{
+	return bsearch(name, k->wanted, k->nr_wanted, sizeof(*k->wanted), compare_wanted);
+}
+
+/* Is it one of the names, or a part of one? */
+static bool kept_wants(const struct kept *k, const char *name)
+{
+	char base[KSYM_NAME_LEN];
+	const char *dot;
+
+	if (kept_has(k, name))
+		return true;
+	for (dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+		if (!is_suffix(dot) || dot - name >= sizeof(base))
+			continue;
+		memcpy(base, name, dot - name);
+		base[dot - name] = 0;
+		if (kept_has(k, base))
+			return true;
+	}
+	return false;
+}
+
+/* Room for one item more; NULL when memory is out, and `old` is freed. */
+static void *grow(void *old, unsigned int used, unsigned int *room, size_t size)
+{
+	unsigned int more = *room ? 2 * *room : 256;
+	void *items = kvmalloc_array(more, size, GFP_KERNEL);
+
+	if (items && old)
+		memcpy(items, old, used * size);
+	kvfree(old);
+	*room = items ? more : 0;
+	return items;
+}
+
+static void keep(struct kept *k, const char *name, unsigned long address)
+{
+	unsigned int len = strlen(name) + 1;
+
+	if (k->bad || !kept_wants(k, name))
+		return;
+	if (k->count == k->room)
+		k->symbols = grow(k->symbols, k->count, &k->room, sizeof(*k->symbols));
+	while (k->names_size + len > k->names_room && !k->bad) {
+		k->names = grow(k->names, k->names_size, &k->names_room, 1);
+		k->bad = !k->names;
+	}
+	k->bad |= !k->symbols;
+	if (k->bad)
+		return;
+	memcpy(k->names + k->names_size, name, len);
+	k->symbols[k->count++] = (struct kept_symbol){address, k->names_size};
+	k->names_size += len;
+}
+
+void kept_free(struct kept *k)
+{
+	if (!k)
+		return;
+	kvfree(k->wanted);
+	kvfree(k->symbols);
+	kvfree(k->names);
+	kfree(k);
+}
+
+static struct kept *kept_new(const char (*functions)[SUTURE_SYM_LEN], unsigned int count)
+{
+	struct kept *k = count ? kzalloc(sizeof(*k), GFP_KERNEL) : NULL;
+
+	if (!k)
+		return NULL;
+	k->wanted = kvmalloc_array(count, sizeof(*k->wanted), GFP_KERNEL);
+	if (!k->wanted) {
+		kfree(k);
+		return NULL;
+	}
+	memcpy(k->wanted, functions, count * sizeof(*k->wanted));
+	k->nr_wanted = count;
+	sort(k->wanted, count, sizeof(*k->wanted), compare_wanted, NULL);
+	return k;
+}
+
+/* ---- the pass ---- */
+
 static void match(void *data, const char *object, const char *name, unsigned long address)
 {
 	const struct index *index = data;
 
 	if (test_bit(head_of(name), index->heads))
 		match_name(index, object, name, address);
+	if (index->keep && test_bit(head_of(name), index->heads) && !strcmp(object, "vmlinux"))
+		keep(index->keep, name, address);
 	if (name[0] != '_' || strncmp(name, EXPORT_PREFIX, strlen(EXPORT_PREFIX)))
 		return;
 	name += strlen(EXPORT_PREFIX);
@@ -161,11 +269,48 @@ static void match(void *data, const char *object, const char *name, unsigned lon
 		match_export(index, object, name);
 }
 
-int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data)
+/* Are all that are wanted of vmlinux among those that were kept? */
+static bool kept_covers(const struct kept *k, const struct symbol *symbols, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		if (!symbols[i].object ||
+		    (!strcmp(symbols[i].object, "vmlinux") && !kept_has(k, symbols[i].name)))
+			return false;
+	}
+	return true;
+}
+
+static int find(struct index *index, struct symbol *symbols, const struct kept *kept)
+{
+	unsigned int count = index->count, i;
+	bool kernel = index->keep;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		symbols[i].address = 0;
+		symbols[i].count = 0;
+		symbols[i].exported = symbols[i].init = false;
+		symbols[i].owner[0] = 0;
+		index->sorted[i] = &symbols[i];
+		__set_bit(head_of(symbols[i].name), index->heads);
+		kernel |= !symbols[i].object || !strcmp(symbols[i].object, "vmlinux");
+	}
+	sort(index->sorted, count, sizeof(*index->sorted), by_name, NULL);
+	for (i = 0; kernel && kept && i < kept->count; i++)
+		match(index, "vmlinux", kept->names + kept->symbols[i].name,
+		      kept->symbols[i].address);
+	err = compat_for_each_symbol(kernel && !kept, match, index);
+	for (i = 0; !err && i < count; i++)
+		match_unlisted(&symbols[i]);
+	return err;
+}
+
+int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data,
+		 const struct kept *kept)
 {
 	struct index index = {.count = count, .fn = fn, .data = data};
-	bool kernel = false;
-	unsigned int i;
 	int err;
 
 	if (!count)
@@ -173,20 +318,30 @@ int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, 
 	index.sorted = kvmalloc_array(count, sizeof(*index.sorted), GFP_KERNEL);
 	if (!index.sorted)
 		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		symbols[i].address = 0;
-		symbols[i].count = 0;
-		symbols[i].exported = symbols[i].init = false;
-		symbols[i].owner[0] = 0;
-		index.sorted[i] = &symbols[i];
-		__set_bit(head_of(symbols[i].name), index.heads);
-		kernel |= !symbols[i].object || !strcmp(symbols[i].object, "vmlinux");
-	}
-	sort(index.sorted, count, sizeof(*index.sorted), by_name, NULL);
-	err = compat_for_each_symbol(kernel, match, &index);
-	for (i = 0; !err && i < count; i++)
-		match_unlisted(&symbols[i]);
+	err = find(&index, symbols, kept && kept_covers(kept, symbols, count) ? kept : NULL);
 	kvfree(index.sorted);
+	return err;
+}
+
+int symbols_find_and_keep(struct symbol *symbols, unsigned int count,
+			  const char (*functions)[SUTURE_SYM_LEN], unsigned int nr_functions,
+			  struct kept **kept)
+{
+	struct index index = {.count = count, .keep = kept_new(functions, nr_functions)};
+	unsigned int i;
+	int err = -ENOMEM;
+
+	index.sorted = kvmalloc_array(count + 1, sizeof(*index.sorted), GFP_KERNEL);
+	for (i = 0; index.keep && i < nr_functions; i++)
+		__set_bit(head_of(functions[i]), index.heads);
+	if (index.sorted)
+		err = find(&index, symbols, NULL);
+	kvfree(index.sorted);
+	*kept = index.keep;
+	if (err || (index.keep && index.keep->bad)) {
+		kept_free(index.keep);
+		*kept = NULL;
+	}
 	return err;
 }
 

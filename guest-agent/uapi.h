@@ -45,12 +45,19 @@ struct suture_symbol {
 #define SUTURE_SYMBOL_INIT	1u /* in memory that is freed when init is over: not to be used */
 #define SUTURE_SYMBOL_READ_ONLY 2u /* the kernel has mapped it read-only */
 
-#define SUTURE_MAX_SYMBOLS 4096u
+#define SUTURE_MAX_SYMBOLS 16384u
 
 struct suture_resolve {
 	su64 symbols; /* address of struct suture_symbol[count] */
 	su32 count;
 	su32 flags; /* answer: SUTURE_KERNEL_* */
+	/*
+	 * Names of functions of vmlinux that the payload replaces: the agent looks them up in the
+	 * same pass over the kernel's symbols, and keeps what it finds until klp_enable_patch().
+	 */
+	su64 functions; /* address of char[nr_functions][SUTURE_SYM_LEN] */
+	su32 nr_functions;
+	su32 reserved;
 };
 
 /* The kernel's loader leaves static keys alone that are read-only (6.10 and later). */

@@ -101,13 +101,31 @@ $(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(UNIT_ARCH)/tests/unit/%.o $(UNIT)/$(UNIT_A
 	@echo "LD $@"
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 
+# Growth: tests/unit/growth_*.c count the basic blocks that the monitor's code executes.
+GROWTH_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/growth_*.c))
+GROWTH_OBJ := $(call objects,$(UNIT)/growth,$(filter $(addprefix monitor/,lib/% core/% guest/% \
+	stage2/% patch/%),$(HOST_SRC)))
+$(UNIT)/growth/%.o: %.c mk/flags.mk mk/unit.mk
+	@mkdir -p $(@D)
+	@echo "CC $< (host, counted)"
+	$(Q)$(HOSTCC) $(filter-out -fsanitize% -fno-sanitize%,$(HOST_CFLAGS)) -fsanitize-coverage=trace-pc \
+		$(INCLUDES) -Iarch/fake/include $(UNIT_CPPFLAGS) -MD -MP -c $< -o $@
+
+$(GROWTH_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(GROWTH_OBJ) $(UNIT)/fake/libsuture.a
+	@echo "LD $@"
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(GROWTH_WRAP) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -o $@
+
+# it counts what is executed in pauses
+$(UNIT)/growth_functions: GROWTH_WRAP := -Wl,--wrap=pause_begin,--wrap=pause_end
+-include $(GROWTH_OBJ:.o=.d)
+
 -include $(ENGINE_RIG:.o=.d) $(HELPER_RIG:.o=.d) \
-	$(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS) $(ANYWHERE_TESTS)) \
+	$(patsubst $(UNIT)/%,$(UNIT)/fake/tests/unit/%.d,$(UNIT_TESTS) $(ANYWHERE_TESTS) $(GROWTH_TESTS)) \
 	$(patsubst $(UNIT)/%,$(UNIT)/$(UNIT_ARCH)/tests/unit/%.d,$(NATIVE_TESTS))
 
 ## check-unit    unit tests on the host, with sanitizers
 .PHONY: check-unit
-check-unit: $(UNIT_TESTS) $(UNICORN_TESTS)
+check-unit: $(UNIT_TESTS) $(GROWTH_TESTS) $(UNICORN_TESTS)
 	@mk/run-unit.sh build/logs $^
 
 # The engine against its model, deeper than check-unit goes, and so without sanitizers.

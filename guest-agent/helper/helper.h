@@ -178,8 +178,19 @@ const struct table *table_find(const char *section);
 int table_judge(const struct module *m, const struct reloc *r, const struct suture_symbol *symbol,
 		unsigned int kernel, struct failure *f);
 
-/* Does the loader overwrite the place with an alternative instruction? */
-bool table_is_replaced(const struct module *m, struct place at);
+/* Places that the loader overwrites with an alternative instruction. */
+struct replaced {
+	struct replaced_at {
+		struct place at;
+		unsigned int length;
+	} * list; /* by place */
+	size_t count;
+};
+
+/* False: no memory. */
+bool replaced_read(struct replaced *r, const struct module *m);
+void replaced_free(struct replaced *r);
+bool replaced_has(const struct replaced *r, struct place at);
 
 /* ---- patch.c: the payload's klp_patch ---- */
 
@@ -203,6 +214,8 @@ struct patch {
 	unsigned int nr_ranges;
 	struct root *roots;
 	size_t nr_roots;
+	char (*functions)[SUTURE_SYM_LEN]; /* of vmlinux, by name */
+	unsigned int nr_functions;
 	struct place states; /* the array, or nowhere */
 };
 

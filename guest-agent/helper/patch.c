@@ -75,6 +75,20 @@ static int add_root(struct patch *p, struct place to, unsigned int object, struc
 	return 0;
 }
 
+/* A function of vmlinux: the agent is asked for those together. */
+static int add_function(struct patch *p, const char *name, struct failure *f)
+{
+	if (!name || !*name || strlen(name) >= SUTURE_SYM_LEN ||
+	    p->nr_functions == SUTURE_MAX_FUNCS)
+		return 0; /* klp_enable_patch() says so */
+	if (!p->functions)
+		p->functions = calloc(SUTURE_MAX_FUNCS, sizeof(*p->functions));
+	if (!p->functions)
+		return fail(f, -ENOMEM, "no memory for the payload's functions");
+	strcpy(p->functions[p->nr_functions++], name);
+	return 0;
+}
+
 static int read_funcs(struct patch *p, const struct module *m, struct place first,
 		      unsigned int object, struct failure *f)
 {
@@ -90,6 +104,9 @@ static int read_funcs(struct patch *p, const struct module *m, struct place firs
 			return fail(f, -E2BIG, "the payload's patch has more than %u functions",
 				    SUTURE_MAX_FUNCS);
 		err = add_root(p, to, object, f);
+		if (!err && !strcmp(p->objects[object], "vmlinux"))
+			err = add_function(
+				p, module_string(m, pointer(m, func, SUTURE_KLP_FUNC_OLD_NAME)), f);
 		func = at(func, SUTURE_KLP_FUNC_SIZE);
 	}
 	add_range(p, first, func.offset - first.offset);
@@ -180,7 +197,9 @@ int patch_open(struct patch *p, const struct module *m, struct failure *f)
 void patch_close(struct patch *p)
 {
 	free(p->roots);
+	free(p->functions);
 	p->roots = NULL;
+	p->functions = NULL;
 }
 
 bool patch_has(const struct patch *p, struct place at)

@@ -36,6 +36,7 @@ struct work {
 	struct failure *f;
 	struct patch patch;
 	struct graph *graph;
+	struct replaced replaced;
 	struct suture_symbol *asked;
 	struct need *needs;
 	uint32_t nr_needs;
@@ -79,8 +80,14 @@ static int collect(struct work *w)
 
 static int resolve(struct work *w, struct suture_symbol *symbols, uint32_t count)
 {
-	struct suture_resolve request = {(uintptr_t)symbols, count, 0};
-	int err = w->agent->resolve(w->agent, &request);
+	struct suture_resolve request = {.symbols = (uintptr_t)symbols, .count = count};
+	int err;
+
+	if (symbols == w->asked) {
+		request.functions = (uintptr_t)w->patch.functions;
+		request.nr_functions = w->patch.nr_functions;
+	}
+	err = w->agent->resolve(w->agent, &request);
 
 	if (err)
 		return fail(w->f, err, "the agent cannot look up symbols: %s", strerror(-err));
@@ -104,7 +111,8 @@ static int ask_exporter(struct work *w, struct suture_symbol *s)
 
 static int ask(struct work *w)
 {
-	int err = w->nr_needs ? resolve(w, w->asked, w->nr_needs) : 0;
+	bool any = w->nr_needs || w->patch.nr_functions;
+	int err = any ? resolve(w, w->asked, w->nr_needs) : 0;
 
 	for (uint32_t i = 0; i < w->nr_needs && !err; i++) {
 		if (!w->needs[i].explicit)
@@ -272,7 +280,7 @@ static bool follows(const struct work *w, const struct reloc *r, const struct ne
 	return is_object(w, need->owner) && kind && can_be_late(w, r, kind) &&
 	       table_find(w->m->sections[r->section].name)->flags & TABLE_FOLLOWS &&
 	       is_for(w, r, need->owner) &&
-	       !table_is_replaced(w->m, (struct place){r->section, r->rela->r_offset});
+	       !replaced_has(&w->replaced, (struct place){r->section, r->rela->r_offset});
 }
 
 /* The reference must be valid as long as the payload is loaded. */
@@ -345,7 +353,7 @@ static uint32_t late_symbol(struct work *w, struct need *need)
 
 static int take_out(struct work *w, const struct reloc *r, struct need *need)
 {
-	if (!module_symbol_in(w->m, r->section))
+	if (!w->section_of[r->section] && !module_symbol_in(w->m, r->section))
 		return fail(w->f, -ENOEXEC, "the payload's section %s has no symbol",
 			    w->m->sections[r->section].name);
 	if (w->request.nr_relocs == SUTURE_MAX_LATE)
@@ -470,7 +478,7 @@ static int run(struct work *w)
 	if (err)
 		return err;
 	w->graph = graph_make(w->m, &w->patch);
-	if (!w->graph)
+	if (!w->graph || !replaced_read(&w->replaced, w->m))
 		return fail(w->f, -ENOMEM, "no memory for the payload's %zu relocations",
 			    w->m->nr_relocs);
 	err = judge_references(w);
@@ -516,6 +524,7 @@ static void release(struct work *w)
 	free(w->symbols);
 	free(w->holds);
 	graph_free(w->graph);
+	replaced_free(&w->replaced);
 	patch_close(&w->patch);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the kernel's loader and the module notifiers do with the module's sections. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "helper.h"
 
@@ -123,6 +124,9 @@ static const struct {
 	unsigned int size, length;
 } alternatives[] = {{12, 10}, {13, 10}, {14, 12}};
 
+/* An instruction's length is one byte there. */
+#define LONGEST 255u
+
 static size_t relocs_of(const struct module *m, uint32_t section, size_t *first)
 {
 	*first = module_find_reloc(m, (struct place){section, 0});
@@ -144,16 +148,17 @@ static bool fits(const struct module *m, size_t first, size_t count, uint64_t si
 	return true;
 }
 
-static bool replaces(const struct module *m, const struct reloc *r, unsigned int length,
-		     struct place at)
+static int by_place(const void *a, const void *b)
 {
-	struct place instruction = module_target(m, r);
+	const struct replaced_at *x = a, *y = b;
 
-	return instruction.section == at.section && at.offset >= instruction.offset &&
-	       at.offset - instruction.offset < length;
+	if (x->at.section != y->at.section)
+		return x->at.section < y->at.section ? -1 : 1;
+	return x->at.offset < y->at.offset ? -1 : x->at.offset > y->at.offset;
 }
 
-static bool is_replaced(const struct module *m, uint32_t section, struct place at)
+/* Add the instructions that the section's entries lead to. */
+static void add_section(struct replaced *r, const struct module *m, uint32_t section)
 {
 	const struct section *s = &m->sections[section];
 	unsigned int entry = 0, length = 0;
@@ -166,23 +171,55 @@ static bool is_replaced(const struct module *m, uint32_t section, struct place a
 		}
 	}
 	for (size_t i = first; i < first + count; i++) {
-		const struct reloc *r = &m->relocs[i];
+		const struct reloc *reloc = &m->relocs[i];
+		/* of a kind not known here: each may be one, and the longest that there can be */
+		unsigned int bytes = LONGEST;
 
-		if (!entry) /* of a kind not known here: the longest that there can be */
-			length = 255;
-		else if (r->rela->r_offset % entry)
+		if (entry && reloc->rela->r_offset % entry)
 			continue;
-		if (replaces(m, r, entry ? s->bytes[r->rela->r_offset + length] : 255, at))
-			return true;
+		if (entry)
+			bytes = s->bytes[reloc->rela->r_offset + length];
+		r->list[r->count++] = (struct replaced_at){module_target(m, reloc), bytes};
 	}
-	return false;
 }
 
-bool table_is_replaced(const struct module *m, struct place at)
+bool replaced_read(struct replaced *r, const struct module *m)
 {
-	for (uint32_t i = 0; i < m->nr_sections; i++) {
+	*r = (struct replaced){calloc(m->nr_relocs + 1, sizeof(*r->list)), 0};
+	for (uint32_t i = 0; r->list && i < m->nr_sections; i++) {
 		if (module_is_loaded(&m->sections[i]) &&
-		    !strcmp(m->sections[i].name, ".altinstructions") && is_replaced(m, i, at))
+		    !strcmp(m->sections[i].name, ".altinstructions"))
+			add_section(r, m, i);
+	}
+	if (r->list)
+		qsort(r->list, r->count, sizeof(*r->list), by_place);
+	return r->list;
+}
+
+void replaced_free(struct replaced *r)
+{
+	free(r->list);
+	r->list = NULL;
+}
+
+bool replaced_has(const struct replaced *r, struct place at)
+{
+	const struct replaced_at key = {
+		.at = {at.section, at.offset > LONGEST ? at.offset - LONGEST : 0}};
+	size_t low = 0, high = r->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (by_place(&r->list[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < r->count && r->list[low].at.section == at.section &&
+	       r->list[low].at.offset <= at.offset;
+	     low++) {
+		if (at.offset - r->list[low].at.offset < r->list[low].length)
 			return true;
 	}
 	return false;

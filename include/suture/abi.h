@@ -25,7 +25,7 @@
  * Changes whenever a structure or the meaning of a call does. On a mismatch both sides log their
  * own version.
  */
-#define SUTURE_ABI_VERSION 8
+#define SUTURE_ABI_VERSION 9
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -487,7 +487,7 @@ struct suture_shadow {
  * which it lets them skip; sent when the list has changed ----
  */
 
-#define SUTURE_MAX_OVERRIDDEN 3072u
+#define SUTURE_MAX_OVERRIDDEN 16384u
 #define SUTURE_WHO_LEN	      128
 
 struct suture_override {
@@ -505,7 +505,7 @@ struct suture_overridden {
 
 _Static_assert(sizeof(struct suture_overridden) +
 			       SUTURE_MAX_OVERRIDDEN * sizeof(struct suture_override) <=
-		       SUTURE_MSG_MAX,
-	       "SUTURE_MSG_MAX");
+		       SUTURE_LONG_MAX,
+	       "SUTURE_LONG_MAX");
 
 #endif

@@ -15,9 +15,9 @@
  */
 #define SUTURE_DECL_RESTORE 2u
 #define SUTURE_MAX_OBJECTS  64u
-#define SUTURE_MAX_FUNCS    512u
+#define SUTURE_MAX_FUNCS    4096u
 #define SUTURE_MAX_STATES   64u
-#define SUTURE_MAX_PARTS    512u
+#define SUTURE_MAX_PARTS    8192u
 
 /* Callbacks that an object or state has: bits of `callbacks`. */
 enum suture_callback {
@@ -163,7 +163,7 @@ _Static_assert(sizeof(struct suture_declare) +
 			       SUTURE_MAX_STATES * sizeof(struct suture_decl_state) +
 			       SUTURE_MAX_PARTS * sizeof(struct suture_decl_part) +
 			       SUTURE_MAX_CLONES * sizeof(struct suture_decl_clone) <=
-		       SUTURE_MSG_MAX,
-	       "SUTURE_MSG_MAX");
+		       SUTURE_LONG_MAX,
+	       "SUTURE_LONG_MAX");
 
 #endif

@@ -24,10 +24,11 @@ typedef long long ss64;
 /* An index, offset or count that there is not. */
 #define SUTURE_NONE 0xffffffffu
 
-#define SUTURE_MSG_MAX	524288u
-#define SUTURE_NAME_LEN 56  /* patch and module names: MODULE_NAME_LEN of the kernel */
-#define SUTURE_SYM_LEN	128 /* function names */
-#define SUTURE_TEXT_LEN 256 /* one line of text for the kernel log */
+#define SUTURE_MSG_MAX	65536u	 /* bytes that the mailbox takes at a time */
+#define SUTURE_LONG_MAX 4194304u /* of a request that is sent in parts */
+#define SUTURE_NAME_LEN 56	 /* patch and module names: MODULE_NAME_LEN of the kernel */
+#define SUTURE_SYM_LEN	128	 /* function names */
+#define SUTURE_TEXT_LEN 256	 /* one line of text for the kernel log */
 
 /* Message types, agent to monitor. The reply has the same type. */
 enum suture_msg_type {
@@ -51,6 +52,8 @@ enum suture_msg_type {
 				       something else in the guest diverts -> header */
 	SUTURE_MSG_WATCH = 15,	/* struct suture_watch: SUTURE_STEP_WATCH is carried out -> header
 				 */
+	SUTURE_MSG_PART = 16, /* struct suture_part and bytes -> header; with the last part the
+				 answer to the whole */
 };
 
 struct suture_msg {
@@ -58,6 +61,18 @@ struct suture_msg {
 	su32 size;   /* of the whole message, this header included */
 	ss32 status; /* in replies: zero or negative errno */
 	su32 seq;    /* chosen by the agent, returned in the reply */
+};
+
+/*
+ * A request that is longer than SUTURE_MSG_MAX is sent in parts: its bytes, from its own struct
+ * suture_msg on, in order. Any other message, or a part at offset 0, discards what has come of an
+ * earlier one.
+ */
+struct suture_part {
+	struct suture_msg msg; /* size counts the bytes that follow */
+	su32 total;	       /* of the whole: more than SUTURE_MSG_MAX, at most SUTURE_LONG_MAX */
+	su32 offset;	       /* in it, of these bytes */
+			       /* su8 bytes[] */
 };
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/messages.h"
+#include "agent/parts.h"
 #include "core/log.h"
 #include "guest/kernel.h"
 #include "guest/register.h"
@@ -140,6 +141,13 @@ static int on_watch(struct engine *e, const struct suture_msg *msg, struct sutur
 	return guest_watch_begin((const struct suture_watch *)msg);
 }
 
+/* One that is not the last: message_answer() has taken it. */
+static int on_part(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+{
+	(void)e, (void)msg, (void)out;
+	return 0;
+}
+
 #define HEADER sizeof(struct suture_msg)
 #define NONAME 0
 
@@ -173,6 +181,7 @@ static const struct {
 	[SUTURE_MSG_OVERRIDDEN] = {sizeof(struct suture_overridden), HEADER, NONAME, false,
 				   on_overridden},
 	[SUTURE_MSG_WATCH] = {sizeof(struct suture_watch), HEADER, NONAME, false, on_watch},
+	[SUTURE_MSG_PART] = {sizeof(struct suture_part), HEADER, NONAME, false, on_part},
 };
 
 static int refuse_message(const struct engine *e, const struct suture_msg *m)
@@ -191,11 +200,14 @@ static int refuse_message(const struct engine *e, const struct suture_msg *m)
 	return 0;
 }
 
-void message_answer(struct engine *e, const struct suture_msg *m, struct suture_msg *reply)
+static void answer_whole(struct engine *e, const struct suture_msg *m, struct suture_msg *reply,
+			 int r)
 {
-	int r = refuse_message(e, m);
-	su32 size = r ? (su32)HEADER : kinds[m->type].reply_size;
+	su32 size;
 
+	if (!r)
+		r = refuse_message(e, m);
+	size = r ? (su32)HEADER : kinds[m->type].reply_size;
 	memset(reply, 0, size);
 	*reply = (struct suture_msg){.type = m->type, .size = size, .seq = m->seq};
 	if (!r)
@@ -204,4 +216,19 @@ void message_answer(struct engine *e, const struct suture_msg *m, struct suture_
 	if (r)
 		log_limited(LOG_AGENT, LOG_DEBUG, "message %u of the agent: %s", m->type,
 			    errno_name(r));
+}
+
+void message_answer(struct engine *e, const struct suture_msg *m, struct suture_msg *reply)
+{
+	const struct suture_msg *whole = m;
+	int r = 0;
+
+	if (m->type == SUTURE_MSG_PART && !refuse_message(e, m))
+		r = parts_take((const struct suture_part *)m, &whole);
+	if (r > 0)
+		answer_whole(e, whole, reply, 0);
+	else
+		answer_whole(e, m, reply, r);
+	if (r > 0 || m->type != SUTURE_MSG_PART)
+		parts_drop();
 }

@@ -16,7 +16,7 @@
  * An answer first gets this much memory. If it does not fit, the handler is called again with more.
  */
 #define REPLY_PAGES	16u
-#define REPLY_PAGES_MAX 512u
+#define REPLY_PAGES_MAX 1024u
 
 static struct answer_counts answers;
 static const struct connection *uploading; /* the connection that has a body in memory */

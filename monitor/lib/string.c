@@ -16,6 +16,15 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 	unsigned char *d = dst;
 	const unsigned char *s = src;
 
+	/* Pages are copied while the guest is paused. */
+	for (; n >= 8 * sizeof(word_t); n -= 8 * sizeof(word_t)) {
+		const word_t *from = (const word_t *)s;
+		word_t *to = (word_t *)d;
+
+		to[0] = from[0], to[1] = from[1], to[2] = from[2], to[3] = from[3];
+		to[4] = from[4], to[5] = from[5], to[6] = from[6], to[7] = from[7];
+		d += 8 * sizeof(word_t), s += 8 * sizeof(word_t);
+	}
 	for (; n >= sizeof(word_t); n -= sizeof(word_t), d += sizeof(word_t), s += sizeof(word_t))
 		*(word_t *)d = *(const word_t *)s;
 	while (n--)
@@ -29,9 +38,14 @@ void *memmove(void *dst, const void *src, size_t n)
 	const unsigned char *s = src;
 
 	if (d <= s || d >= s + n) {
+		for (; n >= sizeof(word_t); n -= sizeof(word_t))
+			*(word_t *)d = *(const word_t *)s, d += sizeof(word_t), s += sizeof(word_t);
 		while (n--)
 			*d++ = *s++;
 	} else {
+		for (; n >= sizeof(word_t); n -= sizeof(word_t))
+			*(word_t *)(d + n - sizeof(word_t)) =
+				*(const word_t *)(s + n - sizeof(word_t));
 		while (n--)
 			d[n] = s[n];
 	}

@@ -2,10 +2,12 @@
 #include "patch/bundle.h"
 #include "lib/errno.h"
 #include "lib/format.h"
+#include "lib/sort.h"
 #include "lib/string.h"
 
 #define CVES_MAX    256u
-#define STRINGS_MAX 65536u
+#define TEXT_MAX    65536u
+#define STRINGS_MAX (SUTURE_MAX_FUNCS * SUTURE_SYM_LEN + 4 * TEXT_MAX)
 #define ALIGNMENT   8u
 
 struct parser {
@@ -182,43 +184,58 @@ static int check_string(struct parser *p, const char *what, u32 offset, size_t m
 static int check_texts(struct parser *p)
 {
 	const struct suture_manifest *m = &p->b->manifest;
-	int r = check_string(p, "version", m->version, STRINGS_MAX, true);
+	int r = check_string(p, "version", m->version, TEXT_MAX, true);
 	u32 i, offset;
 
 	if (!r)
-		r = check_string(p, "description", m->description, STRINGS_MAX, true);
+		r = check_string(p, "description", m->description, TEXT_MAX, true);
 	if (!r)
 		r = check_string(p, "parameter line", m->params, SUTURE_TEXT_LEN, true);
 	for (i = 0; !r && i < m->nr_cves; i++) {
 		memcpy(&offset, p->b->cves + i * sizeof(offset), sizeof(offset));
-		r = check_string(p, "CVE", offset, STRINGS_MAX, false);
+		r = check_string(p, "CVE", offset, TEXT_MAX, false);
 	}
 	return r;
 }
 
+static int by_name(const void *a, const void *b, const void *bundle)
+{
+	struct suture_manifest_func f = bundle_func(bundle, *(const u32 *)a);
+	struct suture_manifest_func g = bundle_func(bundle, *(const u32 *)b);
+	int order = strcmp(bundle_string(bundle, f.name), bundle_string(bundle, g.name));
+
+	if (order)
+		return order;
+	return f.sympos < g.sympos ? -1 : f.sympos > g.sympos;
+}
+
+static int check_twice(struct parser *p, u32 first, u32 count)
+{
+	static u32 order[SUTURE_MAX_FUNCS]; /* one bundle is parsed at a time */
+
+	for (u32 i = 0; i < count; i++)
+		order[i] = first + i;
+	heap_sort(order, count, sizeof(*order), by_name, p->b);
+	for (u32 i = 1; i < count; i++)
+		if (!by_name(&order[i - 1], &order[i], p->b))
+			return refuse(p, EINVAL, "function '%s' is there twice",
+				      bundle_string(p->b, bundle_func(p->b, order[i]).name));
+	return 0;
+}
+
 static int check_funcs(struct parser *p, u32 first, u32 count)
 {
-	struct suture_manifest_func f, other;
-	u32 i, j;
-	int r;
+	for (u32 i = first; i < first + count; i++) {
+		struct suture_manifest_func f = bundle_func(p->b, i);
+		int r = check_string(p, "function name", f.name, SUTURE_SYM_LEN, false);
 
-	for (i = first; i < first + count; i++) {
-		f = bundle_func(p->b, i);
-		r = check_string(p, "function name", f.name, SUTURE_SYM_LEN, false);
 		if (r)
 			return r;
 		if (f.flags & ~SUTURE_MANIFEST_UNCALLED)
 			return refuse(p, EBADMSG, "unknown flags of function '%s'",
 				      bundle_string(p->b, f.name));
-		for (j = first; j < i; j++) {
-			other = bundle_func(p->b, j);
-			if (other.sympos == f.sympos &&
-			    !strcmp(bundle_string(p->b, other.name), bundle_string(p->b, f.name)))
-				return refuse(p, EINVAL, "function '%s' is there twice",
-					      bundle_string(p->b, f.name));
-		}
 	}
-	return 0;
+	return check_twice(p, first, count);
 }
 
 static int check_objects(struct parser *p)

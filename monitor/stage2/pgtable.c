@@ -274,22 +274,33 @@ int pgtable_split(struct pgtable *s, ipa_t ipa, pgtable_alone_fn alone)
 
 /* ---- leaves ---- */
 
-int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs)
+u64 *pgtable_leaf(const struct pgtable *s, ipa_t ipa)
 {
 	struct pt_walk w;
-	u64 *entry, value;
-	int err;
+	/* A leaf that is not present (attrs 0) can be set again: only its place counts. */
+	int err = pt_walk(s->format, s->root.v, ipa.v, read_entry, NULL, &w);
+
+	return (err && err != -ENOENT) || w.level != 0 ? NULL : entry_at(w.table_pa, w.index);
+}
+
+void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs)
+{
+	u64 value = s->format->make_leaf(pa.v, 0, attrs);
+
+	if (value != __atomic_load_n(leaf, __ATOMIC_ACQUIRE))
+		break_entry(s, leaf, ipa.v, 0);
+	arch_write_entry(leaf, value);
+}
+
+int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs)
+{
+	u64 *leaf;
 
 	if (attrs && !can_express(s->format, attrs))
 		return -EOPNOTSUPP;
-	/* A leaf that is not present (attrs 0) can be set again: only its place counts. */
-	err = pt_walk(s->format, s->root.v, ipa.v, read_entry, NULL, &w);
-	if ((err && err != -ENOENT) || w.level != 0)
+	leaf = pgtable_leaf(s, ipa);
+	if (!leaf)
 		return -ENOENT;
-	entry = entry_at(w.table_pa, w.index);
-	value = s->format->make_leaf(pa.v, 0, attrs);
-	if (value != w.entry)
-		break_entry(s, entry, ipa.v, 0);
-	arch_write_entry(entry, value);
+	pgtable_write_leaf(s, leaf, ipa, pa, attrs);
 	return 0;
 }

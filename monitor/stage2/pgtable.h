@@ -61,6 +61,14 @@ int pgtable_lookup(const struct pgtable *s, ipa_t ipa, struct pt_walk *w);
  */
 int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs);
 
+/*
+ * The entry of that leaf, for pgtable_write_leaf(): it stays where it is, since leaves are not
+ * joined again. NULL: it is not split.
+ */
+u64 *pgtable_leaf(const struct pgtable *s, ipa_t ipa);
+/* As pgtable_set_leaf(), for attrs that the format can express. */
+void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs);
+
 /* A page of the format's size, aligned to it, zeroed; NULL when memory is out. Any CPU. */
 void *pgtable_page_alloc(const struct pt_format *f);
 void pgtable_page_free(const struct pt_format *f, void *page);

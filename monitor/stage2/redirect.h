@@ -28,6 +28,7 @@ struct redirect {
 	 * nothing yet.
 	 */
 	u32 lead;
+	u64 jump; /* where a jump among the old bytes leads, as arch_redirect_jump() says; or 0 */
 	u8 bytes[REDIRECT_MAX];
 	u8 old[REDIRECT_MAX]; /* what the guest's memory must hold there when the plan is filled */
 };

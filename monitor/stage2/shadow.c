@@ -20,48 +20,12 @@
 
 struct shadow_plan {
 	struct shadow_set *former, *next;
-	struct vec removed; /* indices (u32) of entries of the former set */
-	u64 obstacle;	    /* of the last fill */
+	u64 obstacle; /* of the last fill */
 	u64 generation;
 	bool open, prepared, filled;
 };
 
 static struct shadow_plan the_plan;
-
-/* ---- arrays ---- */
-
-/*
- * Append a zeroed item; NULL when memory is out. May move the array: pointers into it become
- * invalid.
- */
-static void *vec_push(struct vec *v, size_t size)
-{
-	if ((v->count + 1) * size > v->pages * PAGE_SIZE) {
-		size_t pages = v->pages ? 2 * v->pages : 1;
-		void *items = pool_alloc(pages);
-
-		if (!items)
-			return NULL;
-		if (v->items)
-			memcpy(items, v->items, v->count * size);
-		pool_free(v->items, v->pages);
-		v->items = items;
-		v->pages = pages;
-	}
-	return memset((u8 *)v->items + v->count++ * size, 0, size);
-}
-
-static void vec_free(struct vec *v)
-{
-	pool_free(v->items, v->pages);
-	*v = (struct vec){0};
-}
-
-static void set_free(struct shadow_set *s)
-{
-	vec_free(&s->entries);
-	vec_free(&s->pages);
-}
 
 /* ---- redirects ---- */
 
@@ -91,10 +55,27 @@ static bool well_formed(const struct redirect *r)
 
 /* ---- a plan, before the pause ---- */
 
+static int copy_entry(struct shadow_plan *p, struct shadow_entry *e)
+{
+	struct shadow_entry *copy;
+
+	e->moved = SHADOW_GONE;
+	if (READ_ONCE(e->dead))
+		return 0;
+	copy = shadow_push(&p->next->entries, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	copy->r = e->r;
+	copy->more = e->more;
+	copy->was = (u32)(e - entry_of(p->former, 0));
+	e->moved = p->next->entries.count - 1;
+	return 0;
+}
+
 struct shadow_plan *shadow_plan_begin(void)
 {
 	struct shadow_plan *p = &the_plan;
-	struct shadow_entry *copy;
+	int err = 0;
 
 	if (p->open)
 		return NULL;
@@ -106,19 +87,37 @@ struct shadow_plan *shadow_plan_begin(void)
 		.generation = __atomic_load_n(&shadow.generation, __ATOMIC_ACQUIRE),
 		.open = true,
 	};
-	set_for_each_entry (shadow.current, e) {
-		if (READ_ONCE(e->dead))
-			continue;
-		copy = vec_push(&p->next->entries, sizeof(*copy));
-		if (!copy) {
-			shadow_plan_abort(p);
-			return NULL;
-		}
-		copy->r = e->r;
-		copy->more = e->more;
-		copy->was = (u32)(e - entry_of(shadow.current, 0));
+	set_for_each_entry (p->former, e)
+		if (!err)
+			err = copy_entry(p, e);
+	for (u32 o = 0; !err && o < NR_ORDERS; o++)
+		err = shadow_order_copy(p->next, p->former, o);
+	if (!err)
+		return p;
+	shadow_plan_abort(p);
+	return NULL;
+}
+
+static bool is_taken(const struct shadow_set *s, const struct part *part)
+{
+	u64 at = part->ipa + part->offset;
+
+	set_for_each_in (s, BY_PLACE, i, shadow_reach(at), at + part->len) {
+		const struct shadow_entry *e = entry_at(s, BY_PLACE, i);
+		struct part other = part_of(&e->r, order_at(s, BY_PLACE, i) % 2);
+
+		if (!e->dead && parts_overlap(part, &other))
+			return true;
 	}
-	return p;
+	return false;
+}
+
+static bool has_key(const struct shadow_set *s, u64 key)
+{
+	set_for_each_in (s, BY_KEY, i, key, key + 1)
+		if (!entry_at(s, BY_KEY, i)->dead)
+			return true;
+	return false;
 }
 
 static int check_piece(const struct shadow_plan *p, const struct redirect *pieces, u32 i)
@@ -127,16 +126,36 @@ static int check_piece(const struct shadow_plan *p, const struct redirect *piece
 
 	if (!well_formed(r) || r->key != pieces[0].key || r->to != pieces[0].to)
 		return -EINVAL;
-	set_for_each_entry (p->next, e) {
-		if (e->r.key == r->key)
-			return -EEXIST;
-		if (redirects_overlap(&e->r, r))
+	if (has_key(p->next, r->key))
+		return -EEXIST;
+	for (u32 k = 0; k < nr_parts(r); k++) {
+		struct part part = part_of(r, k);
+
+		if (is_taken(p->next, &part))
 			return -ENOSPC;
 	}
 	for (u32 j = 0; j < i; j++)
 		if (redirects_overlap(&pieces[j], r))
 			return -ENOSPC;
 	return 0;
+}
+
+static int add_piece(struct shadow_set *s, const struct redirect *piece, bool more)
+{
+	u32 index = s->entries.count;
+	struct shadow_entry *new = shadow_push(&s->entries, sizeof(*new));
+	int err = new ? 0 : -ENOMEM;
+
+	if (err)
+		return err;
+	/* dead until it is in all orders */
+	*new = (struct shadow_entry){.r = *piece, .more = more, .added = true, .dead = true};
+	err = shadow_order_insert(s, BY_KEY, index);
+	if (!err)
+		err = shadow_order_insert(s, BY_FROM, index);
+	for (u32 i = 0; !err && i < nr_parts(piece); i++)
+		err = shadow_order_insert(s, BY_PLACE, 2 * index + i);
+	return err;
 }
 
 int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 count)
@@ -146,123 +165,121 @@ int shadow_plan_add(struct shadow_plan *p, const struct redirect *pieces, u32 co
 
 	for (u32 i = 0; !err && i < count; i++)
 		err = check_piece(p, pieces, i);
-	for (u32 i = 0; !err && i < count; i++) {
-		struct shadow_entry *new = vec_push(&p->next->entries, sizeof(*new));
-
-		if (!new) {
-			p->next->entries.count = before;
-			return -ENOMEM;
-		}
-		new->r = pieces[i];
-		new->more = i != 0;
-		new->added = true;
-	}
+	for (u32 i = 0; !err && i < count; i++)
+		err = add_piece(p->next, &pieces[i], i != 0);
+	for (u32 i = before; !err && i < p->next->entries.count; i++)
+		entry_of(p->next, i)->dead = false;
 	return err;
 }
 
 bool shadow_plan_is_free(const struct shadow_plan *p, u64 start, u64 end)
 {
-	set_for_each_entry (p->next, e)
-		if (e->r.from < end && start < e->r.from + e->r.len)
+	set_for_each_in (p->next, BY_FROM, i, shadow_reach(start), end) {
+		const struct shadow_entry *e = entry_at(p->next, BY_FROM, i);
+
+		if (!e->dead && start < e->r.from + e->r.len)
 			return false;
-	return true;
-}
-
-/* Record which pieces of the current set the plan takes out of force. */
-static int note_removed(struct shadow_plan *p, u64 key)
-{
-	u32 before = p->removed.count;
-
-	set_for_each_entry (p->next, e) {
-		u32 *removed;
-
-		if (e->r.key != key || e->added)
-			continue;
-		removed = vec_push(&p->removed, sizeof(*removed));
-		if (!removed) {
-			p->removed.count = before;
-			return -ENOMEM;
-		}
-		*removed = e->was;
 	}
-	return 0;
+	return true;
 }
 
 int shadow_plan_remove(struct shadow_plan *p, u64 key)
 {
-	struct shadow_entry *kept = entry_of(p->next, 0);
-	u32 count = p->next->entries.count;
-	int err = p->prepared ? -EINVAL : note_removed(p, key);
+	bool found = false;
 
-	if (err)
-		return err;
-	set_for_each_entry (p->next, e)
-		if (e->r.key != key)
-			*kept++ = *e;
-	p->next->entries.count = (u32)(kept - entry_of(p->next, 0));
-	return p->next->entries.count < count ? 0 : -ENOENT;
+	if (p->prepared)
+		return -EINVAL;
+	set_for_each_in (p->next, BY_KEY, i, key, key + 1) {
+		struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
+
+		if (!e->dead && !e->added)
+			entry_of(p->former, e->was)->moved = SHADOW_REMOVED;
+		found |= !e->dead;
+		e->dead = true;
+	}
+	return found ? 0 : -ENOENT;
 }
 
-/* The page of the set at ipa, made if need be; returns its index or an error. */
-static int find_or_add_page(struct shadow_set *s, u64 ipa)
+static struct shadow_page *add_page(struct shadow_set *next, u64 ipa, pa_t original, u32 attrs,
+				    u64 *leaf)
 {
-	struct shadow_page *new;
-	struct pt_walk w;
-	int err;
+	struct shadow_page *new = shadow_push(&next->pages, sizeof(*new));
 
-	set_for_each_page (s, pg)
-		if (pg->ipa.v == ipa)
-			return (int)(pg - page_of(s, 0));
-	err = stage2_split(IPA(ipa));
+	if (!new)
+		return NULL;
+	new->ipa = IPA(ipa);
+	new->original = original;
+	new->attrs = attrs;
+	new->leaf = leaf;
+	return new;
+}
+
+static int make_page(struct shadow_set *next, u64 ipa)
+{
+	struct pt_walk w;
+	int err = stage2_split(IPA(ipa));
+
 	if (!err)
 		err = pgtable_lookup(&stage2, IPA(ipa), &w);
-	if (err)
-		return err;
-	new = vec_push(&s->pages, sizeof(*new));
-	if (!new)
-		return -ENOMEM;
-	new->ipa = IPA(ipa);
-	new->original = PA(w.pa);
-	new->attrs = w.attrs;
-	return (int)(s->pages.count - 1);
+	if (!err && !add_page(next, ipa, PA(w.pa), w.attrs, pgtable_leaf(&stage2, IPA(ipa))))
+		err = -ENOMEM;
+	return err;
 }
 
-static int carry_pages(struct shadow_set *next)
+/* Carry over the pages of the former set, from number *i on, that are up to this one. */
+static int carry_pages(struct shadow_plan *p, u32 *i, u64 ipa)
 {
-	struct shadow_page *new;
-
-	set_for_each_page (shadow.current, pg) {
+	for (; *i < p->former->pages.count && page_of(p->former, *i)->ipa.v <= ipa; ++*i) {
+		const struct shadow_page *pg = page_of(p->former, *i);
 		u32 live = READ_ONCE(pg->live);
+		struct shadow_page *new;
 
 		if (!live)
 			continue;
-		new = vec_push(&next->pages, sizeof(*new));
+		new = add_page(p->next, pg->ipa.v, pg->original, pg->attrs, pg->leaf);
 		if (!new)
 			return -ENOMEM;
-		new->ipa = pg->ipa;
-		new->original = pg->original;
-		new->attrs = pg->attrs;
 		new->copy = pg->copy;
 		new->was = live;
 	}
 	return 0;
 }
 
-static int place_entries(struct shadow_set *next)
+static struct shadow_page *last_page(const struct shadow_set *s)
 {
-	set_for_each_entry (next, e) {
-		for (u32 i = 0; i < nr_parts(&e->r); i++) {
-			int index = find_or_add_page(next, part_of(&e->r, i).ipa);
+	return s->pages.count ? page_of(s, s->pages.count - 1) : NULL;
+}
 
-			if (index < 0)
-				return index;
-			e->page[i] = (u32)index;
-			page_of(next, e->page[i])->live++;
-			if (e->added)
-				page_of(next, e->page[i])->was = SHADOW_CHANGED;
-		}
+/* Part i of the entry is in the last page of the set. */
+static void place_part(struct shadow_set *next, struct shadow_entry *e, u32 i)
+{
+	struct shadow_page *pg = last_page(next);
+
+	e->page[i] = next->pages.count - 1;
+	pg->live++;
+	if (e->added)
+		pg->was = SHADOW_CHANGED;
+}
+
+/* Make the set's pages, in the order of their addresses. */
+static int place_entries(struct shadow_plan *p)
+{
+	struct shadow_set *next = p->next;
+	u32 former = 0;
+	int err = 0;
+
+	for (u32 i = 0; !err && i < next->orders[BY_PLACE].count; i++) {
+		struct shadow_entry *e = entry_at(next, BY_PLACE, i);
+		u32 part = order_at(next, BY_PLACE, i) % 2;
+		u64 ipa = part_of(&e->r, part).ipa;
+
+		err = carry_pages(p, &former, ipa);
+		if (!err && (!last_page(next) || last_page(next)->ipa.v != ipa))
+			err = make_page(next, ipa);
+		if (!err)
+			place_part(next, e, part);
 	}
-	return 0;
+	return err ? err : carry_pages(p, &former, UINT64_MAX);
 }
 
 static int copy_pages(struct shadow_set *next)
@@ -286,9 +303,8 @@ int shadow_plan_prepare(struct shadow_plan *p)
 	if (p->prepared)
 		return -EINVAL;
 	p->prepared = true;
-	err = carry_pages(p->next);
-	if (!err)
-		err = place_entries(p->next);
+	shadow_compact(p->next);
+	err = place_entries(p);
 	if (!err)
 		err = copy_pages(p->next);
 	return err;
@@ -319,12 +335,8 @@ static bool is_untouched(const struct shadow_entry *e)
 
 static bool are_untouched(struct shadow_plan *p)
 {
-	const u32 *removed = p->removed.items;
-
-	for (u32 i = 0; i < p->removed.count; i++) {
-		const struct shadow_entry *e = entry_of(shadow.current, removed[i]);
-
-		if (is_untouched(e))
+	set_for_each_entry (p->former, e) {
+		if (e->moved != SHADOW_REMOVED || is_untouched(e))
 			continue;
 		p->obstacle = e->r.from;
 		return false;
@@ -338,7 +350,7 @@ int shadow_plan_for_each_added(const struct shadow_plan *p,
 	int ret = 0;
 
 	set_for_each_entry (p->next, e) {
-		if (e->added)
+		if (e->added && !e->dead)
 			ret = fn(&e->r, arg);
 		if (ret)
 			break;
@@ -346,14 +358,31 @@ int shadow_plan_for_each_added(const struct shadow_plan *p,
 	return ret;
 }
 
-int shadow_plan_for_each_removed(const struct shadow_plan *p,
-				 int (*fn)(const struct redirect *r, void *arg), void *arg)
+int shadow_plan_for_added(const struct shadow_plan *p, u64 key,
+			  int (*fn)(const struct redirect *r, void *arg), void *arg)
 {
-	const u32 *removed = p->removed.items;
 	int ret = 0;
 
-	for (u32 i = 0; !ret && i < p->removed.count; i++)
-		ret = fn(&entry_of(p->former, removed[i])->r, arg);
+	set_for_each_in (p->next, BY_KEY, i, key, key + 1) {
+		const struct shadow_entry *e = entry_at(p->next, BY_KEY, i);
+
+		if (!ret && e->added && !e->dead)
+			ret = fn(&e->r, arg);
+	}
+	return ret;
+}
+
+int shadow_plan_for_removed(const struct shadow_plan *p, u64 key,
+			    int (*fn)(const struct redirect *r, void *arg), void *arg)
+{
+	int ret = 0;
+
+	set_for_each_in (p->former, BY_KEY, i, key, key + 1) {
+		const struct shadow_entry *e = entry_at(p->former, BY_KEY, i);
+
+		if (!ret && e->moved == SHADOW_REMOVED)
+			ret = fn(&e->r, arg);
+	}
 	return ret;
 }
 
@@ -362,13 +391,13 @@ int shadow_for_each_piece(u64 key, int (*fn)(const struct redirect *r, void *arg
 	bool found = false;
 	int ret = 0;
 
-	set_for_each_entry (shadow.current, e) {
-		if (e->r.key != key || READ_ONCE(e->dead))
+	set_for_each_in (shadow.current, BY_KEY, i, key, key + 1) {
+		const struct shadow_entry *e = entry_at(shadow.current, BY_KEY, i);
+
+		if (ret || READ_ONCE(e->dead))
 			continue;
 		found = true;
 		ret = fn(&e->r, arg);
-		if (ret)
-			break;
 	}
 	return found ? ret : -ENOENT;
 }
@@ -378,8 +407,25 @@ u64 shadow_plan_obstacle(const struct shadow_plan *p)
 	return p->obstacle;
 }
 
+/* Write part i of the entry to the page's new copy, which is as the original. */
+static int fill_part(const struct shadow_page *pg, const struct shadow_entry *e, u32 i)
+{
+	struct part part = part_of(&e->r, i);
+	u8 *copy = pg->copy + part.offset;
+
+	if (!e->added)
+		shadow_lay(copy, copy, &e->r, &part);
+	else if (memcmp(copy, e->r.old + part.at, part.len) != 0)
+		return -EILSEQ;
+	else
+		memcpy(copy, e->r.bytes + part.at, part.len);
+	return 0;
+}
+
 int shadow_plan_fill(struct shadow_plan *p)
 {
+	int err = 0;
+
 	if (!p->prepared)
 		return -EINVAL;
 	p->filled = false;
@@ -391,19 +437,12 @@ int shadow_plan_fill(struct shadow_plan *p)
 	set_for_each_page (p->next, pg)
 		if (pg->fresh && pg->live)
 			memcpy(pg->copy, arch_ptr(pg->original), shadow_page_size());
-	set_for_each_entry (p->next, e) {
-		for (u32 i = 0; i < nr_parts(&e->r); i++) {
-			struct shadow_page *pg = page_of(p->next, e->page[i]);
-			struct part part = part_of(&e->r, i);
-
-			if (!pg->fresh)
-				continue;
-			if (e->added &&
-			    memcmp(pg->copy + part.offset, e->r.old + part.at, part.len) != 0)
-				return -EILSEQ;
-			shadow_lay(pg->copy + part.offset, pg->copy + part.offset, &e->r, &part);
-		}
-	}
+	set_for_each_entry (p->next, e)
+		for (u32 i = 0; !err && i < nr_parts(&e->r); i++)
+			if (page_of(p->next, e->page[i])->fresh)
+				err = fill_part(page_of(p->next, e->page[i]), e, i);
+	if (err)
+		return err;
 	set_for_each_page (p->next, pg)
 		if (pg->fresh && pg->live && !MUTATION(publish_copy))
 			shadow_publish(pg, 0, shadow_page_size());
@@ -437,10 +476,9 @@ static void plan_end(struct shadow_plan *p)
 	}
 	/* No guest CPU reads the former set: the pause separates it from the new one. */
 	if (applied)
-		set_free(p->next == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0]);
+		shadow_free(p->next == &shadow.sets[0] ? &shadow.sets[1] : &shadow.sets[0]);
 	else
-		set_free(p->next);
-	vec_free(&p->removed);
+		shadow_free(p->next);
 	*p = (struct shadow_plan){0};
 }
 

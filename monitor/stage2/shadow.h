@@ -60,13 +60,15 @@ int shadow_plan_prepare(struct shadow_plan *p);
 int shadow_plan_fill(struct shadow_plan *p);
 
 /*
- * Call fn for every piece that the plan adds, or that it takes out of force, until fn
- * returns non-zero; returns that. Until the plan's end.
+ * Call fn for every piece that the plan adds; or for the pieces with this key that it adds, or that
+ * it takes out of force; until fn returns non-zero; returns that. Until the plan's end.
  */
 int shadow_plan_for_each_added(const struct shadow_plan *p,
 			       int (*fn)(const struct redirect *r, void *arg), void *arg);
-int shadow_plan_for_each_removed(const struct shadow_plan *p,
-				 int (*fn)(const struct redirect *r, void *arg), void *arg);
+int shadow_plan_for_added(const struct shadow_plan *p, u64 key,
+			  int (*fn)(const struct redirect *r, void *arg), void *arg);
+int shadow_plan_for_removed(const struct shadow_plan *p, u64 key,
+			    int (*fn)(const struct redirect *r, void *arg), void *arg);
 
 /*
  * Call fn for every piece in force of the redirect with this key, until fn returns non-zero;

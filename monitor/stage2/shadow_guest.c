@@ -42,9 +42,12 @@ static bool is_in_range(const struct redirect *r, u64 start, u64 end)
 /* All pieces of the redirect. */
 static void drop_redirect(u64 key)
 {
-	set_for_each_entry (shadow.current, e)
-		if (e->r.key == key && !e->dead)
+	set_for_each_in (shadow.current, BY_KEY, i, key, key + 1) {
+		struct shadow_entry *e = entry_at(shadow.current, BY_KEY, i);
+
+		if (!e->dead)
 			drop_piece(shadow.current, e);
+	}
 }
 
 int shadow_drop_range(u64 start, u64 end, void (*dropped)(u64 key, void *arg), void *arg)
@@ -91,10 +94,9 @@ void shadow_reap(void)
 
 static struct shadow_page *find_page(const struct shadow_set *s, u64 ipa)
 {
-	set_for_each_page (s, pg)
-		if (pg->live && pg->ipa.v == ALIGN_DOWN(ipa, shadow_page_size()))
-			return pg;
-	return NULL;
+	struct shadow_page *pg = shadow_find_page(s, ipa);
+
+	return pg && pg->live ? pg : NULL;
 }
 
 bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy)
@@ -166,6 +168,20 @@ static void settle_owned(const struct shadow_entry *e)
 	}
 }
 
+/* A guest write to [at, at + len) of one page. */
+static void settle_redirects(u64 at, size_t len)
+{
+	const struct shadow_set *s = shadow.current;
+
+	set_for_each_in (s, BY_PLACE, i, shadow_reach(at), at + len) {
+		struct shadow_entry *e = entry_at(s, BY_PLACE, i);
+		struct part part = part_of(&e->r, order_at(s, BY_PLACE, i) % 2);
+
+		if (!e->dead && part.ipa + part.offset + part.len > at)
+			settle_owned(e);
+	}
+}
+
 bool shadow_write_through(ipa_t ipa, size_t len)
 {
 	bool shadowed = false;
@@ -173,23 +189,15 @@ bool shadow_write_through(ipa_t ipa, size_t len)
 	while (len) {
 		size_t size = shadow_page_size(), offset = ipa.v % size,
 		       n = MIN(len, size - offset);
-		struct part written = {ipa.v - offset, offset, 0, n};
 		struct shadow_page *pg = find_page(shadow.current, ipa.v);
 
+		if (pg) {
+			shadowed = true;
+			copy_original(pg, offset, n);
+			settle_redirects(ipa.v, n);
+		}
 		ipa.v += n;
 		len -= n;
-		if (!pg)
-			continue;
-		shadowed = true;
-		copy_original(pg, offset, n);
-		set_for_each_entry (shadow.current, e) {
-			for (u32 i = 0; !e->dead && i < nr_parts(&e->r); i++) {
-				struct part part = part_of(&e->r, i);
-
-				if (parts_overlap(&part, &written))
-					settle_owned(e);
-			}
-		}
 	}
 	return shadowed;
 }

@@ -7,6 +7,60 @@
 
 struct shadow_state shadow = {.current = &shadow.sets[0]};
 
+/* ---- orders ---- */
+
+static u64 part_address(const struct redirect *r, u32 i)
+{
+	struct part part = part_of(r, i);
+
+	return part.ipa + part.offset;
+}
+
+u64 shadow_value(const struct shadow_set *s, enum shadow_order o, u32 i)
+{
+	const struct redirect *r;
+
+	if (i >= s->orders[o].count)
+		return UINT64_MAX;
+	r = &entry_at(s, o, i)->r;
+	if (o == BY_PLACE)
+		return part_address(r, order_at(s, o, i) % 2);
+	return o == BY_KEY ? r->key : r->from;
+}
+
+u32 shadow_first(const struct shadow_set *s, enum shadow_order o, u64 from)
+{
+	u32 low = 0, high = s->orders[o].count;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (shadow_value(s, o, middle) < from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct shadow_page *shadow_find_page(const struct shadow_set *s, u64 ipa)
+{
+	u64 page = ALIGN_DOWN(ipa, shadow_page_size());
+	u32 low = 0, high = s->pages.count;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (page_of(s, middle)->ipa.v < page)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->pages.count && page_of(s, low)->ipa.v == page ? page_of(s, low) : NULL;
+}
+
+/* ---- pages ---- */
+
 u8 *shadow_original(const struct shadow_entry *e, u32 i, const struct part *part)
 {
 	return (u8 *)arch_ptr(page_of(shadow.current, e->page[i])->original) + part->offset;
@@ -35,12 +89,12 @@ void shadow_publish(const struct shadow_page *pg, size_t offset, size_t len)
 
 void shadow_set_leaf(const struct shadow_page *pg, bool shadowed)
 {
-	/* Cannot fail: shadow_plan_prepare() has split the leaf, and leaves are never joined. */
 	if (shadowed) {
-		(void)pgtable_set_leaf(&stage2, pg->ipa, arch_pa(pg->copy), pg->attrs & ~PT_WRITE);
+		pgtable_write_leaf(&stage2, pg->leaf, pg->ipa, arch_pa(pg->copy),
+				   pg->attrs & ~PT_WRITE);
 		return;
 	}
 	if (!MUTATION(publish_original))
 		arch_publish_code(arch_ptr(pg->original), shadow_page_size());
-	(void)pgtable_set_leaf(&stage2, pg->ipa, pg->original, pg->attrs);
+	pgtable_write_leaf(&stage2, pg->leaf, pg->ipa, pg->original, pg->attrs);
 }

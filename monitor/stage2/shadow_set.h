@@ -22,10 +22,15 @@ struct shadow_entry {
 	struct redirect r;
 	u32 page[2]; /* index into the set's pages, for each part of the redirect */
 	u32 was;     /* its index in the former set, unless added */
-	bool more;   /* not the first piece of its redirect */
-	bool added;  /* by the plan that made this set */
-	bool dead;   /* dropped */
+	/* its index in the next set, SHADOW_GONE or SHADOW_REMOVED; only the open plan uses it */
+	u32 moved;
+	bool more;  /* not the first piece of its redirect */
+	bool added; /* by the plan that made this set */
+	bool dead;  /* dropped; or not to be in the set that is being made */
 };
+
+#define SHADOW_GONE    UINT32_MAX	/* dropped */
+#define SHADOW_REMOVED (UINT32_MAX - 1) /* by the plan */
 
 struct shadow_page {
 	ipa_t ipa; /* of a page of stage 2, which may contain several pages of the guest */
@@ -34,14 +39,28 @@ struct shadow_page {
 	u32 live;   /* redirects in force here; 0: the leaf is the original's again */
 	u32 was;    /* `live` in the former set, or SHADOW_CHANGED */
 	bool fresh; /* the plan that made this set changes the leaf */
+	u64 *leaf;  /* its entry in stage 2 */
 	u8 *copy;
 	u8 *stale; /* the copy that it replaces: freed with the former set */
 };
 
 #define SHADOW_CHANGED UINT32_MAX
 
+/*
+ * The entries in an order: a sorted array of numbers, of equal ones in the order in which they were
+ * added. A number is an entry's index, times two in BY_PLACE, plus one for its second part.
+ */
+enum shadow_order {
+	BY_KEY,
+	BY_FROM,
+	BY_PLACE, /* by the address in stage 2; an entry has a number for each of its parts */
+	NR_ORDERS,
+};
+
 struct shadow_set {
-	struct vec entries, pages;
+	struct vec entries;
+	struct vec pages; /* by ipa */
+	struct vec orders[NR_ORDERS];
 };
 
 extern struct shadow_state {
@@ -60,6 +79,51 @@ static inline struct shadow_page *page_of(const struct shadow_set *s, u32 i)
 {
 	return (struct shadow_page *)s->pages.items + i;
 }
+
+static inline u32 order_at(const struct shadow_set *s, enum shadow_order o, u32 i)
+{
+	return ((const u32 *)s->orders[o].items)[i];
+}
+
+static inline struct shadow_entry *entry_at(const struct shadow_set *s, enum shadow_order o, u32 i)
+{
+	u32 number = order_at(s, o, i);
+
+	return entry_of(s, o == BY_PLACE ? number / 2 : number);
+}
+
+/* The first position in the order of which the key or address is not below `from`. */
+u32 shadow_first(const struct shadow_set *s, enum shadow_order o, u64 from);
+/* The key or address at that position; UINT64_MAX behind the last. */
+u64 shadow_value(const struct shadow_set *s, enum shadow_order o, u32 i);
+
+/* Entries, dead ones too, with a key or address in [from, to); i: the position. */
+#define set_for_each_in(s, o, i, from, to)                                                         \
+	for (u32 i = shadow_first(s, o, from); shadow_value(s, o, i) < (to); i++)
+
+/* The lowest address at which a piece that has a byte at `at` can begin. */
+static inline u64 shadow_reach(u64 at)
+{
+	return at - MIN(at, REDIRECT_MAX - 1u);
+}
+
+/* The page of the set at that address, live or not; NULL: there is none. */
+struct shadow_page *shadow_find_page(const struct shadow_set *s, u64 ipa);
+
+/* ---- shadow_change.c: a set that is being made. Service CPU ---- */
+
+/*
+ * Append a zeroed item; NULL when memory is out. May move the array: pointers into it become
+ * invalid.
+ */
+void *shadow_push(struct vec *v, size_t size);
+void shadow_free(struct shadow_set *s);
+/* Add a number of the last entry to its place. -ENOMEM. */
+int shadow_order_insert(struct shadow_set *s, enum shadow_order o, u32 number);
+/* The same order of the entries that have a place in the next set. -ENOMEM. */
+int shadow_order_copy(struct shadow_set *to, const struct shadow_set *from, enum shadow_order o);
+/* Leave out the entries that are dead. */
+void shadow_compact(struct shadow_set *s);
 
 #define set_for_each_entry(s, e)                                                                   \
 	for (struct shadow_entry *e = entry_of(s, 0); e < entry_of(s, (s)->entries.count); e++)

@@ -17,7 +17,7 @@
 static const u64 hits[] = {FUNC_START + 1, INSIDE, FUNC_END - 1, FUNC_END};
 static const u64 misses[] = {0, FUNC_START - 1, FUNC_START, FUNC_END + 1, ~0ull};
 
-static struct check_range ranges[CHECK_MAX_RANGES];
+static struct check_range ranges[4096];
 static u32 nr_ranges;
 static struct pause pause_;
 static struct transition_report report;
@@ -27,10 +27,7 @@ static u64 sleeper; /* pid 100 */
 
 static inline void add_range(u64 start, u64 end, const char *name)
 {
-	struct check_range *r = &ranges[nr_ranges++];
-
-	*r = (struct check_range){.start = start, .end = end};
-	strcpy(r->name, name);
+	ranges[nr_ranges++] = (struct check_range){start, end, name};
 }
 
 static inline int setup(void **state)
@@ -49,6 +46,7 @@ static inline int setup(void **state)
 
 static inline int run(void)
 {
+	nr_ranges = check_sort(ranges, nr_ranges);
 	return check_run(&pause_, self, ranges, nr_ranges, use_ahead, &report);
 }
 

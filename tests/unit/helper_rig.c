@@ -120,7 +120,16 @@ static int resolve(struct agent *agent, struct suture_resolve *request)
 	struct kernel *k = (struct kernel *)agent;
 	struct suture_symbol *symbols = (struct suture_symbol *)(uintptr_t)request->symbols;
 
-	assert_true(request->count > 0 && request->count <= SUTURE_MAX_SYMBOLS);
+	assert_true(request->count <= SUTURE_MAX_SYMBOLS);
+	assert_true(request->count || request->nr_functions);
+	k->nr_requests++;
+	for (uint32_t i = 0; i < request->nr_functions; i++) {
+		size_t length = strlen(k->functions);
+		const char(*names)[SUTURE_SYM_LEN] = (const void *)(uintptr_t)request->functions;
+
+		snprintf(k->functions + length, sizeof(k->functions) - length, "%s%s ",
+			 length ? "" : " ", names[i]);
+	}
 	for (uint32_t i = 0; i < request->count; i++)
 		answer(k, &symbols[i]);
 	request->flags = k->flags;

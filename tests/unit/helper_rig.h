@@ -32,7 +32,9 @@ struct kernel {
 	const char *modules; /* the loaded modules: " a b " */
 	uint32_t flags;	     /* SUTURE_KERNEL_* */
 
-	/* copies of what the helper has sent */
+	/* what the helper has sent, or copies of it */
+	unsigned int nr_requests; /* for symbols */
+	char functions[256];	  /* " a b ": of vmlinux, in the first request */
 	struct suture_late late;
 	struct suture_late_reloc *relocs;
 	struct suture_late_section *sections;

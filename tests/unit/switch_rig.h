@@ -23,7 +23,7 @@
 #define NEW_2 (SYN_TEXT + 0x8200)
 #define SIZE  0x100
 
-static struct switch_func funcs[CHECK_MAX_RANGES];
+static struct switch_func funcs[SUTURE_MAX_FUNCS];
 static struct switch_set set = {.funcs = funcs};
 static struct transition_report report;
 static u64 sleeper;

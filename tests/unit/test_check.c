@@ -25,6 +25,7 @@ static void start_is_out_and_end_is_in(void **state)
 
 static void many_ranges_in_any_order(void **state)
 {
+	static char names[500][8];
 	u64 sp = syn_sleep(sleeper, 8);
 	char name[32];
 
@@ -35,8 +36,8 @@ static void many_ranges_in_any_order(void **state)
 		u32 i = n * 271 % 500;
 		u64 start = SYN_TEXT + 0x2000 + i * 0x60ull;
 
-		snprintf(name, sizeof(name), "f%u", i);
-		add_range(start, start + (i % 3 ? 0x40 : 0x60), name);
+		snprintf(names[i], sizeof(names[i]), "f%u", i);
+		add_range(start, start + (i % 3 ? 0x40 : 0x60), names[i]);
 	}
 	for (u32 i = 0; i < 500; i++) {
 		u64 start = SYN_TEXT + 0x2000 + i * 0x60ull;

@@ -29,7 +29,7 @@ static void test_sizes(void **state)
 	REFUSED(EMSGSIZE, m->msg.size = sizeof(struct suture_msg));
 	REFUSED(EMSGSIZE, m->msg.size--);
 	REFUSED(EMSGSIZE, m->msg.size++);
-	REFUSED(EMSGSIZE, m->msg.size = SUTURE_MSG_MAX + 8);
+	REFUSED(EMSGSIZE, m->msg.size = SUTURE_LONG_MAX + 8);
 	REFUSED(EMSGSIZE, m->nr_funcs++);
 	REFUSED(EMSGSIZE, m->nr_objects--);
 	REFUSED(EMSGSIZE, m->nr_states = 0);
@@ -57,7 +57,7 @@ static void test_largest(void **state)
 	struct patch_info i;
 
 	(void)state;
-	assert_true(size <= SUTURE_MSG_MAX);
+	assert_true(size <= SUTURE_LONG_MAX);
 	free(m);
 	m = calloc(1, size);
 	*m = (struct suture_declare){
@@ -81,15 +81,15 @@ static void test_largest(void **state)
 	for (u32 n = 0; n < SUTURE_MAX_FUNCS; n++) {
 		snprintf(funcs[n].name, sizeof(funcs[n].name), "function%u", n);
 		funcs[n].old_addr = VMLINUX + n * 0x100;
-		funcs[n].new_addr = payload_text(2) + n * 0x20;
-		funcs[n].old_size = funcs[n].new_size = 0x20;
+		funcs[n].new_addr = payload_text(2) + n * 0x10;
+		funcs[n].old_size = funcs[n].new_size = 0x10;
 		funcs[n].ftrace_site = SUTURE_NONE;
 	}
 	for (u32 n = 0; n < SUTURE_MAX_STATES; n++)
 		states[n].id = n + 1;
 	for (u32 n = 0; n < SUTURE_MAX_PARTS; n++)
 		parts[n] = (struct suture_decl_part){
-			.func = n, .addr = VMLINUX + n * 0x100 + 0x40, .size = 0x10};
+			.func = n / 2, .addr = VMLINUX + n * 0x80 + 0x40, .size = 0x10};
 	assert_int_equal(engine_declare(rig.e, m), 0);
 	i = info(&rig, "large");
 	assert_int_equal(i.nr_funcs, SUTURE_MAX_FUNCS);

@@ -18,6 +18,18 @@ static void test_vmlinux(void **state)
 	assert_null(kernel.relocs);
 }
 
+/* The functions that are replaced are looked up with the symbols that are used. */
+static void test_one_pass(void **state)
+{
+	(void)state;
+	taken("extern int hidden(void);\n"
+	      "static int new(void) { return hidden(); }\n"
+	      "FUNCS(f, {\"old\", new}, {\"other\", new}); FUNCS(g, {\"m_func\", new});\n"
+	      "PATCH({.funcs = f}, {\"m\", g})");
+	assert_int_equal(kernel.nr_requests, 1);
+	assert_string_equal(kernel.functions, " old other ");
+}
+
 static void test_not_one(void **state)
 {
 	(void)state;
@@ -306,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_vmlinux),
+		TEST(test_one_pass),
 		TEST(test_not_one),
 		TEST(test_init_memory),
 		TEST(test_exported),

@@ -44,7 +44,7 @@ static void test_too_many(void **state)
 	(void)state;
 	for (int i = 0; i <= (int)SUTURE_MAX_SYMBOLS; i++)
 		end += sprintf(end, "asm(\".long s%d\");\n", i);
-	refused(source, -E2BIG, "undefined symbols, at most 4096 can be");
+	refused(source, -E2BIG, "undefined symbols, at most 16384 can be");
 	free(source);
 }
 

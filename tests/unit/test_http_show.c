@@ -217,8 +217,8 @@ static void status_stays_small(void **state)
 	for (u64 n = 0; n < 2; n++) {
 		char name[16];
 
-		d.m = (struct suture_declare){.text_start = NEW_ADDR + n * 0x10000,
-					      .text_end = NEW_ADDR + n * 0x10000 + 0x10000,
+		d.m = (struct suture_declare){.text_start = NEW_ADDR + n * 0x40000,
+					      .text_end = NEW_ADDR + n * 0x40000 + 0x40000,
 					      .nr_objects = 1,
 					      .nr_funcs = SUTURE_MAX_FUNCS};
 		d.object = (struct suture_decl_object){.name = "vmlinux", .loaded = 1};
@@ -236,7 +236,7 @@ static void status_stays_small(void **state)
 	}
 	assert_int_equal(request("GET", "/v1/status"), 200);
 	assert_has("\"applied\":2},\"current\":[{\"name\":\"large0\",");
-	assert_has("\"functions_total\":512,");
+	assert_has("\"functions_total\":4096,");
 	assert_lacks("\"functions\":");
 	assert_true(reply.out.len < 10000);
 }

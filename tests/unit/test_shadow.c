@@ -293,7 +293,7 @@ static void a_plan_tells_its_pieces(void **state)
 	struct redirect r[] = {redirect_at(1, 2, 0, 3), redirect_at(1, 3, 50, 5),
 			       redirect_at(1, 4, 50, 5)};
 	struct redirect s[] = {redirect_at(2, 5, 0, 3), redirect_at(2, 6, 50, 5)};
-	u32 added = 0, removed = 0;
+	u32 added = 0, added_of = 0, removed = 0;
 
 	(void)state;
 	add_pieces(r, 3);
@@ -305,10 +305,14 @@ static void a_plan_tells_its_pieces(void **state)
 	assert_true(shadow_plan_is_free(world.plan, s[1].from - 5, s[1].from));
 	assert_false(shadow_plan_is_free(world.plan, s[1].from - 5, s[1].from + 1));
 	assert_int_equal(shadow_plan_for_each_added(world.plan, count_piece, &added), 0);
-	assert_int_equal(shadow_plan_for_each_removed(world.plan, count_piece, &removed), 0);
+	assert_int_equal(shadow_plan_for_added(world.plan, 2, count_piece, &added_of), 0);
+	assert_int_equal(shadow_plan_for_added(world.plan, 1, count_piece, &added_of), 0);
+	assert_int_equal(shadow_plan_for_removed(world.plan, 1, count_piece, &removed), 0);
+	assert_int_equal(shadow_plan_for_removed(world.plan, 2, count_piece, &removed), 0);
 	assert_int_equal(added, 2);
+	assert_int_equal(added_of, 2);
 	assert_int_equal(removed, 3);
-	assert_int_equal(shadow_plan_for_each_removed(world.plan, count_piece, &removed), -EBUSY);
+	assert_int_equal(shadow_plan_for_removed(world.plan, 1, count_piece, &removed), -EBUSY);
 	plan_abort();
 }
 

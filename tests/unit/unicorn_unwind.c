@@ -109,6 +109,7 @@ static void compare(u64 ip, bool sleeps)
 		ranges[i] = (struct check_range){funcs[func].start, funcs[func].end, "f"};
 		inside |= is_inside(func, ip, sleeps);
 	}
+	count = check_sort(ranges, count);
 	run.checks++;
 	run.inside += inside;
 

@@ -13,16 +13,13 @@
 #include "core/pause.h"
 #include "patch/report.h"
 
-#define CHECK_MAX_RANGES 4096
-
 struct check_range {
-	u64 start, end; /* [start, end) of the code that must not be on a stack */
-	char name[SUTURE_SYM_LEN];
+	u64 start, end;	  /* [start, end) of the code that must not be on a stack */
+	const char *name; /* the owner of the range keeps it */
 };
 
 /*
- * Sort the ranges by start and merge those that overlap. Returns how many are left. check_run()
- * does it too, but a large set is better sorted before the pause.
+ * Sort the ranges by start and merge those that overlap. Returns how many are left.
  */
 u32 check_sort(struct check_range *ranges, u32 count);
 
@@ -39,13 +36,13 @@ void check_ahead_forget(void);
 
 /*
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
- * NULL. ranges may be in any order, and are sorted in place. use_ahead: tasks that check_ahead() has
+ * NULL. The ranges are those that check_sort() has left. use_ahead: tasks that check_ahead() has
  * found clear are not looked at. One CPU at a time, the holder of p. 0: safe. -EBUSY: r->blocker
  * names the task that blocks. -EFAULT, -ELOOP, -EAGAIN, -EOVERFLOW: could not be judged, r->reason
  * says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked, tasks_before_pause,
  * words_checked and words_cleared.
  */
-int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      bool use_ahead, struct transition_report *r);
+int check_run(const struct pause *p, const struct cpu *self, const struct check_range *ranges,
+	      u32 count, bool use_ahead, struct transition_report *r);
 
 #endif

@@ -397,10 +397,7 @@ static bool is_located(const struct held_cpu *h)
 
 static void add_probe(struct check *c, u64 start, u64 end, const char *name)
 {
-	struct check_range *p = &c->probes[c->nr_probes++];
-
-	*p = (struct check_range){.start = start, .end = end};
-	str_copy(p->name, name, sizeof(p->name));
+	c->probes[c->nr_probes++] = (struct check_range){start, end, name};
 }
 
 static int add_slot_page(u64 page, void *arg)
@@ -412,10 +409,7 @@ static int add_slot_page(u64 page, void *arg)
 
 static void add_hiding(struct check *c, const struct suture_hiding *h)
 {
-	struct check_range *range = &c->hiding[c->nr_hiding++];
-
-	*range = (struct check_range){.start = h->addr, .end = h->addr + h->size};
-	str_copy(range->name, h->name, sizeof(range->name));
+	c->hiding[c->nr_hiding++] = (struct check_range){h->addr, h->addr + h->size, h->name};
 }
 
 /* Most words are outside of all ranges together. */
@@ -486,13 +480,13 @@ void check_look_for(struct check *c, const struct check_range *ranges, u32 count
 	c->span = count ? ranges[count - 1].end - c->lowest : 0;
 }
 
-int check_run(const struct pause *p, const struct cpu *self, struct check_range *ranges, u32 count,
-	      bool use_ahead, struct transition_report *r)
+int check_run(const struct pause *p, const struct cpu *self, const struct check_range *ranges,
+	      u32 count, bool use_ahead, struct transition_report *r)
 {
 	struct check *c = &check;
 	int err;
 
-	check_look_for(c, ranges, check_sort(ranges, count), r);
+	check_look_for(c, ranges, count, r);
 	if (!c->nr_ranges)
 		return 0;
 	c->pause = p;

@@ -5,6 +5,7 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/mutate.h"
+#include "lib/sort.h"
 #include "lib/string.h"
 #include "patch/check/run.h"
 
@@ -25,20 +26,19 @@ static inline u64 strip_code(u64 word)
 	return MUTATION(strip_pac) ? word : arch_strip_pac(word);
 }
 
+static int by_start(const void *a, const void *b, const void *arg)
+{
+	const struct check_range *x = a, *y = b;
+
+	(void)arg;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
 u32 check_sort(struct check_range *ranges, u32 count)
 {
 	u32 n = 0;
 
-	/* Sets are small and mostly in order already. */
-	for (u32 i = 1; i < count; i++) {
-		struct check_range moved = ranges[i];
-		u32 at = i;
-
-		for (; at && ranges[at - 1].start > moved.start; at--)
-			ranges[at] = ranges[at - 1];
-		if (at != i)
-			ranges[at] = moved;
-	}
+	heap_sort(ranges, count, sizeof(*ranges), by_start, NULL);
 	for (u32 i = 0; i < count; i++) {
 		if (n && ranges[i].start < ranges[n - 1].end)
 			ranges[n - 1].end = MAX(ranges[n - 1].end, ranges[i].end);

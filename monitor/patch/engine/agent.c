@@ -259,26 +259,27 @@ int engine_withdraw(struct engine *e, const char *name)
 	return 0;
 }
 
+static void func_dropped(struct patch *p, struct func *f)
+{
+	f->on = false;
+	if (strcmp(p->objects[f->object].name, "vmlinux"))
+		return; /* its module goes: nothing of the patch has changed */
+	format(p->why, sizeof(p->why),
+	       "the guest dropped the redirect of '%s' (reboot, kexec, or its payload's memory was "
+	       "freed)",
+	       f->name);
+	log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
+}
+
 void engine_dropped(struct engine *e, u64 key)
 {
 	struct patch *p;
-	u32 i;
 
 	for (p = e->patches; p; p = p->next) {
-		for (i = 0; i < p->nr_funcs; i++) {
-			struct func *f = &p->funcs[i];
+		struct func *f = patch_func_at(p, key);
 
-			if (!f->on || f->old_addr != key)
-				continue;
-			f->on = false;
-			if (strcmp(p->objects[f->object].name, "vmlinux"))
-				continue; /* its module goes: nothing of the patch has changed */
-			format(p->why, sizeof(p->why),
-			       "the guest dropped the redirect of '%s' (reboot, kexec, or its "
-			       "payload's memory was freed)",
-			       f->name);
-			log_limited(LOG_PATCH, LOG_WARN, "patch '%s': %s", p->name, p->why);
-		}
+		if (f && f->on)
+			func_dropped(p, f);
 		if (p->orphan && p->installed && p != e->transition && !has_redirect(p))
 			bury_orphan(e, p);
 	}

@@ -84,21 +84,13 @@ int engine_take_clones(struct engine *e, struct patch *p, const struct suture_de
 
 /* ---- of modules that come and go ---- */
 
-void engine_add_clones(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
-		       u32 index)
+void engine_add_clone(struct engine *e, struct patch *p, u32 i,
+		      const struct suture_decl_clone *clone)
 {
-	const struct suture_decl_clone *clones = module_clones(m);
-	struct object *o = &p->objects[p->funcs[i].object];
-	u32 n;
-
-	for (n = 0; n < m->nr_clones; n++) {
-		if (clones[n].func != index)
-			continue;
-		if (p->nr_clones >= SUTURE_MAX_CLONES || grow_clones(e, p, 1))
-			o->more_clones++;
-		else
-			copy_clone(p, &p->clones[p->nr_clones++], &clones[n], i);
-	}
+	if (p->nr_clones >= SUTURE_MAX_CLONES || grow_clones(e, p, 1))
+		p->objects[p->funcs[i].object].more_clones++;
+	else
+		copy_clone(p, &p->clones[p->nr_clones++], clone, i);
 }
 
 void patch_forget_clones(struct patch *p, struct object *o)
@@ -128,47 +120,18 @@ bool patch_is_uncalled(const struct patch *p, u32 func)
 	return p->uncalled[func / 64] >> func % 64 & 1;
 }
 
-/* The bundle's function, among those of the declaration that was found to be the same. */
-static bool is_function(const struct patch *p, u32 i, u32 object, u32 func)
-{
-	const struct bundle *b = &p->bundle;
-	struct suture_manifest_func f = bundle_func(b, func);
-
-	return p->funcs[i].sympos == f.sympos &&
-	       !strcmp(p->funcs[i].name, bundle_string(b, f.name)) &&
-	       !strcmp(p->objects[p->funcs[i].object].name,
-		       bundle_string(b, bundle_object(b, object).name));
-}
-
-static void take_function(struct patch *p, u32 object, u32 func)
+void patch_take_uncalled(struct patch *p, const u64 uncalled[SUTURE_MAX_FUNCS / 64])
 {
 	u32 i;
 
-	if (!(bundle_func(&p->bundle, func).flags & SUTURE_MANIFEST_UNCALLED))
-		return;
-	for (i = 0; i < p->nr_funcs; i++) {
-		if (!is_function(p, i, object, func))
-			continue;
-		p->uncalled[i / 64] |= 1ull << i % 64;
-		log_limited(LOG_PATCH, LOG_WARN,
-			    "patch '%s': nobody calls %s of '%s' or holds its address: its new "
-			    "code may never run",
-			    p->name, p->funcs[i].name, p->objects[p->funcs[i].object].name);
-	}
-}
-
-void patch_take_uncalled(struct patch *p)
-{
-	u32 i, end, func = 0;
-
-	memset(p->uncalled, 0, sizeof(p->uncalled));
-	if (!p->has_bundle)
-		return;
-	for (i = 0; i < p->bundle.manifest.nr_objects; i++) {
-		end = func + bundle_object(&p->bundle, i).nr_funcs;
-		for (; func < end; func++)
-			take_function(p, i, func);
-	}
+	memcpy(p->uncalled, uncalled, sizeof(p->uncalled));
+	for (i = 0; i < p->nr_funcs; i++)
+		if (patch_is_uncalled(p, i))
+			log_limited(
+				LOG_PATCH, LOG_WARN,
+				"patch '%s': nobody calls %s of '%s' or holds its address: its new "
+				"code may never run",
+				p->name, p->funcs[i].name, p->objects[p->funcs[i].object].name);
 }
 
 /* ---- clones and functions without callers ---- */

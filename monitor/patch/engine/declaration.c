@@ -20,7 +20,7 @@ static int parse_tables(struct declaration *d, const struct suture_declare *m)
 	u64 size;
 
 	d->m = m;
-	if (m->msg.size < sizeof(*m) || m->msg.size > SUTURE_MSG_MAX)
+	if (m->msg.size < sizeof(*m) || m->msg.size > SUTURE_LONG_MAX)
 		return refuse(d, EMSGSIZE, "a declaration of %u bytes", m->msg.size);
 	if (!is_terminated(m->name, sizeof(m->name)))
 		return refuse(d, EINVAL, "a declaration without a name");
@@ -153,46 +153,72 @@ static int check_old(const struct engine *e, struct declaration *d,
 	return check_sites(e, d, f);
 }
 
-/* A function may have several names, as system calls do: compare addresses. */
-static int check_twice(struct declaration *d, const struct suture_decl_func *f,
-		       const struct suture_decl_func *other)
+static int check_func(const struct engine *e, struct declaration *d, u32 i)
 {
-	bool same_name = !strcmp(f->name, other->name);
+	const struct suture_decl_func *f = &d->funcs[i];
+	int r;
 
-	if (f->old_addr && f->old_addr == other->old_addr && !same_name)
-		return refuse(d, EINVAL, "'%s' and '%s' are the same function", f->name,
-			      other->name);
-	if ((f->old_addr && f->old_addr == other->old_addr) ||
-	    (f->object == other->object && f->sympos == other->sympos && same_name))
-		return refuse(d, EINVAL, "function '%s' is there twice", f->name);
+	if (!is_terminated(f->name, sizeof(f->name)) || f->object >= d->m->nr_objects)
+		return refuse(d, EINVAL, "function %u is malformed", i);
+	r = check_old(e, d, f);
+	if (!r && !range_inside(d->m->text_start, d->m->text_end, f->new_addr, f->new_size))
+		return refuse(d, EFAULT, "the new '%s' is not in the payload's text", f->name);
+	return r;
+}
+
+/* A function may have several names, as system calls do: compare addresses. */
+static int check_originals(struct declaration *d)
+{
+	u32 *order = d->by_name;
+
+	decl_by_addr(order, d->funcs, d->m->nr_funcs);
+	for (u32 i = 1; i < d->m->nr_funcs; i++) {
+		const struct suture_decl_func *f = &d->funcs[order[i]];
+		const struct suture_decl_func *other = &d->funcs[order[i - 1]];
+
+		if (f->old_addr && f->old_addr == other->old_addr && strcmp(f->name, other->name))
+			return refuse(d, EINVAL, "'%s' and '%s' are the same function", f->name,
+				      other->name);
+		if (f->old_addr && f->old_addr == other->old_addr)
+			return refuse(d, EINVAL, "function '%s' is there twice", f->name);
+	}
 	return 0;
+}
+
+static int check_names(struct declaration *d)
+{
+	u32 *order = d->by_name;
+
+	decl_by_name(order, d->funcs, d->m->nr_funcs);
+	for (u32 i = 1; i < d->m->nr_funcs; i++)
+		if (decl_is_same(&d->funcs[order[i]], &d->funcs[order[i - 1]]))
+			return refuse(d, EINVAL, "function '%s' is there twice",
+				      d->funcs[order[i]].name);
+	return 0;
+}
+
+static int check_twice(const struct engine *e, struct declaration *d)
+{
+	int r;
+
+	if (!d->m->nr_funcs)
+		return 0;
+	d->by_name = e->ops.alloc(e->ops.ctx, d->m->nr_funcs * sizeof(*d->by_name));
+	if (!d->by_name)
+		return refuse(d, ENOMEM, "no memory for its tables");
+	r = check_originals(d);
+	return r ? r : check_names(d);
 }
 
 static int check_funcs(const struct engine *e, struct declaration *d)
 {
-	u32 i, j;
-	int r;
+	int r = 0;
 
 	if (!is_text(e, true, d->m->text_start, d->m->text_end))
 		return refuse(d, EFAULT, "the payload's text is not where modules are");
-	for (i = 0; i < d->m->nr_funcs; i++) {
-		const struct suture_decl_func *f = &d->funcs[i];
-
-		if (!is_terminated(f->name, sizeof(f->name)) || f->object >= d->m->nr_objects)
-			return refuse(d, EINVAL, "function %u is malformed", i);
-		r = check_old(e, d, f);
-		if (r)
-			return r;
-		if (!range_inside(d->m->text_start, d->m->text_end, f->new_addr, f->new_size))
-			return refuse(d, EFAULT, "the new '%s' is not in the payload's text",
-				      f->name);
-		for (j = 0; j < i; j++) {
-			r = check_twice(d, f, &d->funcs[j]);
-			if (r)
-				return r;
-		}
-	}
-	return 0;
+	for (u32 i = 0; !r && i < d->m->nr_funcs; i++)
+		r = check_func(e, d, i);
+	return r ? r : check_twice(e, d);
 }
 
 static int check_parts(const struct engine *e, struct declaration *d)
@@ -249,25 +275,24 @@ static int match_func(struct declaration *d, const struct bundle *b, u32 object,
 {
 	struct suture_manifest_func want = bundle_func(b, index);
 	const char *name = bundle_string(b, want.name);
-	u32 i;
+	u32 at = decl_find(d->by_name, d->funcs, d->m->nr_funcs, object, name, want.sympos);
+	const struct suture_decl_func *f;
 
-	for (i = 0; i < d->m->nr_funcs; i++) {
-		const struct suture_decl_func *f = &d->funcs[i];
-
-		if (f->object != object || f->sympos != want.sympos || strcmp(f->name, name))
-			continue;
-		if (want.size && f->old_size &&
-		    (f->old_size < want.size || f->old_size - want.size >= PADDING_MAX))
-			return refuse(d, EBADMSG,
-				      "function '%s' has %llu bytes in this kernel, %u in the one "
-				      "that the bundle was built for",
-				      name, f->old_size, want.size);
-		return 0;
-	}
-	return refuse(d, EBADMSG,
-		      "the payload does not declare function '%s' (sympos %u) of the "
-		      "manifest",
-		      name, want.sympos);
+	if (at == d->m->nr_funcs)
+		return refuse(d, EBADMSG,
+			      "the payload does not declare function '%s' (sympos %u) of the "
+			      "manifest",
+			      name, want.sympos);
+	f = &d->funcs[d->by_name[at]];
+	if (want.size && f->old_size &&
+	    (f->old_size < want.size || f->old_size - want.size >= PADDING_MAX))
+		return refuse(d, EBADMSG,
+			      "function '%s' has %llu bytes in this kernel, %u in the one "
+			      "that the bundle was built for",
+			      name, f->old_size, want.size);
+	if (want.flags & SUTURE_MANIFEST_UNCALLED)
+		d->uncalled[d->by_name[at] / 64] |= 1ull << d->by_name[at] % 64;
+	return 0;
 }
 
 static int match_object(struct declaration *d, const struct bundle *b, u32 index, u32 *func)
@@ -405,4 +430,11 @@ int declaration_check(const struct engine *e, struct declaration *d, const struc
 	if (!r)
 		r = check_clones(d);
 	return r;
+}
+
+void declaration_free(const struct engine *e, struct declaration *d)
+{
+	if (d->by_name)
+		e->ops.free(e->ops.ctx, d->by_name, d->m->nr_funcs * sizeof(*d->by_name));
+	d->by_name = NULL;
 }

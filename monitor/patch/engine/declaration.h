@@ -16,15 +16,22 @@ struct declaration {
 	const struct suture_decl_state *states;
 	const struct suture_decl_part *parts;
 	const struct suture_decl_clone *clones;
+	u32 *by_name; /* numbers of the functions, as decl_by_name() has them */
+	/* a bit for each function: the manifest says SUTURE_MANIFEST_UNCALLED */
+	u64 uncalled[SUTURE_MAX_FUNCS / 64];
 	char why[REASON_LEN];
 };
 
 #define refuse(d, error, ...) (format((d)->why, sizeof((d)->why), __VA_ARGS__), -(error))
 
-/* Check the message's structure, and its addresses against the kernel's text; fills *d. */
+/*
+ * Check the message's structure, and its addresses against the kernel's text; fills *d, which
+ * declaration_free() frees, also after an error.
+ */
 int declaration_check(const struct engine *e, struct declaration *d,
 		      const struct suture_declare *m);
-/* Compare it with the manifest of the bundle. */
+void declaration_free(const struct engine *e, struct declaration *d);
+/* Compare it with the manifest of the bundle; takes `uncalled` from it. */
 int declaration_match(struct declaration *d, const struct bundle *b);
 /* Compare its states with those of the patches that are installed. */
 int declaration_compatible(struct engine *e, struct declaration *d);

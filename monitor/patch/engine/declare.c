@@ -17,7 +17,8 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 	const struct suture_declare *m = d->m;
 	size_t objects = m->nr_objects * sizeof(struct object);
 	size_t funcs = m->nr_funcs * sizeof(struct func);
-	size_t size = objects + funcs + m->nr_states * sizeof(struct state);
+	size_t states = m->nr_states * sizeof(struct state);
+	size_t size = objects + funcs + states + m->nr_funcs * sizeof(*p->by_addr);
 	char *tables = e->ops.alloc(e->ops.ctx, size);
 	u32 i;
 
@@ -29,6 +30,7 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 	p->objects = (void *)tables;
 	p->funcs = (void *)(tables + objects);
 	p->states = (void *)(tables + objects + funcs);
+	p->by_addr = (void *)(tables + objects + funcs + states);
 	p->nr_objects = m->nr_objects;
 	p->nr_funcs = m->nr_funcs;
 	p->nr_states = m->nr_states;
@@ -62,6 +64,7 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 		copy_text(p->funcs[i].name, sizeof(p->funcs[i].name), d->funcs[i].name,
 			  sizeof(d->funcs[i].name));
 	}
+	patch_sort_funcs(p);
 	for (i = 0; i < m->nr_states; i++)
 		p->states[i] = (struct state){
 			.id = d->states[i].id,
@@ -82,6 +85,7 @@ static int copy_tables(struct engine *e, struct patch *p, const struct declarati
 			.addr = d->parts[i].addr,
 			.size = d->parts[i].size,
 		};
+	patch_sort_parts(p);
 	return 0;
 }
 
@@ -143,7 +147,7 @@ static int take_declaration(struct engine *e, struct declaration *d, struct patc
 
 	if (r)
 		return refuse(d, ENOMEM, "no memory for its tables");
-	patch_take_uncalled(p);
+	patch_take_uncalled(p, d->uncalled);
 	if (patch_is_doubtful(p, d->why, sizeof(d->why)) && p->strict)
 		return -ECANCELED;
 	r = engine_validate(e, p, &report);
@@ -242,9 +246,9 @@ static int restore_patch(struct engine *e, struct declaration *d)
 	return r;
 }
 
-int engine_declare(struct engine *e, const struct suture_declare *m)
+static int answer_declaration(struct engine *e, struct declaration *d,
+			      const struct suture_declare *m)
 {
-	struct declaration d = {0};
 	struct patch *p = NULL;
 	char name[SUTURE_NAME_LEN];
 	bool again = m->msg.size >= sizeof(*m) && m->flags & SUTURE_DECL_RESTORE;
@@ -256,19 +260,19 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	if (!again &&
 	    (e->run.kind != SCRIPT_NONE || (e->transition && e->transition->todo == TODO_COMPLETE)))
 		return -EAGAIN;
-	r = declaration_check(e, &d, m);
+	r = declaration_check(e, d, m);
 	if (!r && again)
-		return restore_patch(e, &d);
+		return restore_patch(e, d);
 	if (!r)
-		refusal = refusal_of(e, &d, &error);
+		refusal = refusal_of(e, d, &error);
 	if (!r && refusal == SCRIPT_NONE && e->transition)
-		r = refuse(&d, EBUSY, "patch '%s' is in transition: one at a time",
+		r = refuse(d, EBUSY, "patch '%s' is in transition: one at a time",
 			   e->transition->name);
 	if (!r)
-		r = find_record(e, &d, &p);
+		r = find_record(e, d, &p);
 	if (!r)
-		r = refusal == SCRIPT_NONE ? take_declaration(e, &d, p)
-					   : refuse_by_pump(e, &d, p, refusal, error);
+		r = refusal == SCRIPT_NONE ? take_declaration(e, d, p)
+					   : refuse_by_pump(e, d, p, refusal, error);
 	if (!r)
 		return 0;
 
@@ -276,12 +280,21 @@ int engine_declare(struct engine *e, const struct suture_declare *m)
 	if (!p)
 		p = engine_find(e, name);
 	if (p && p->phase == PHASE_LOADING && !p->installed) {
-		patch_blame(p, r, "%s", d.why);
+		patch_blame(p, r, "%s", d->why);
 		if (!p->has_bundle)
 			patch_set_phase(p, PHASE_FAILED);
 	} else {
-		log_limited(LOG_PATCH, LOG_WARN, "patch '%s' refused: %s (%s)", name, d.why,
+		log_limited(LOG_PATCH, LOG_WARN, "patch '%s' refused: %s (%s)", name, d->why,
 			    errno_name(r));
 	}
+	return r;
+}
+
+int engine_declare(struct engine *e, const struct suture_declare *m)
+{
+	struct declaration d = {.m = m};
+	int r = answer_declaration(e, &d, m);
+
+	declaration_free(e, &d);
 	return r;
 }

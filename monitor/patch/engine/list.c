@@ -6,8 +6,10 @@
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
-/* Records of finished patches that are kept for their reports. */
-#define FINISHED_MAX 16
+/* Records of finished patches that are kept for their reports: the last, and so many and so much.
+ */
+#define FINISHED_MAX   16u
+#define FINISHED_BYTES (1u << 20)
 
 struct engine *engine_create(const struct engine_ops *ops, const struct engine_config *config)
 {
@@ -81,20 +83,30 @@ static bool in_use(const struct engine *e, const struct patch *p)
 	return !patch_is_finished(p) || (s->kind != SCRIPT_NONE && (s->patch == p || s->p == p));
 }
 
-static void forget_oldest(struct engine *e)
+/* The oldest record if there are too many; or NULL. */
+static struct patch *find_superfluous(const struct engine *e)
 {
 	struct patch *p, *oldest = NULL;
+	size_t bytes = 0;
 	u32 count = 0;
 
 	for (p = e->patches; p; p = p->next) {
 		if (in_use(e, p))
 			continue;
 		count++;
+		bytes += p->tables_size;
 		if (!oldest)
 			oldest = p;
 	}
-	if (count > FINISHED_MAX)
-		free_patch(e, oldest);
+	return count > FINISHED_MAX || (count > 1 && bytes > FINISHED_BYTES) ? oldest : NULL;
+}
+
+static void forget_oldest(struct engine *e)
+{
+	struct patch *p;
+
+	while ((p = find_superfluous(e)) != NULL)
+		free_patch(e, p);
 }
 
 struct patch *engine_add_patch(struct engine *e, const char *name)
@@ -110,6 +122,7 @@ struct patch *engine_add_patch(struct engine *e, const char *name)
 		free_patch(e, p);
 	forget_oldest(e);
 	str_copy(fresh->name, name, sizeof(fresh->name));
+	format(fresh->text_name, sizeof(fresh->text_name), "the text of payload %s", fresh->name);
 	while (*link)
 		link = &(*link)->next;
 	*link = fresh;

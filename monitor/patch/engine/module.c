@@ -18,21 +18,21 @@ struct object *patch_event_object(struct patch *p, const char *module, enum obje
 
 /* ---- the message: what the notifier says ---- */
 
-static const struct suture_decl_func *resolved_func(const struct suture_module *m,
-						    const struct func *f)
-{
-	const struct suture_decl_func *funcs = (const void *)(m + 1);
-	u32 i;
+/* Numbers of a message's functions. */
+struct resolution {
+	const struct suture_module *m;
+	u32 *by_name; /* sorted, as decl_by_name() does it */
+	u32 *func_of; /* the function of the patch at hand that it is, + 1 */
+};
 
-	for (i = 0; i < m->nr_funcs; i++)
-		if (!strcmp(funcs[i].name, f->name) && funcs[i].sympos == f->sympos)
-			return &funcs[i];
-	return NULL;
+static const struct suture_decl_func *funcs_of(const struct suture_module *m)
+{
+	return (const void *)(m + 1);
 }
 
 static const struct suture_decl_part *parts_of(const struct suture_module *m)
 {
-	return (const void *)((const struct suture_decl_func *)(m + 1) + m->nr_funcs);
+	return (const void *)(funcs_of(m) + m->nr_funcs);
 }
 
 static bool in_module(const struct engine *e, const struct suture_module *m, u64 addr, u64 size)
@@ -57,95 +57,140 @@ static bool sites_are_in(const struct engine *e, const struct suture_module *m,
 	return d->nr_sites <= SUTURE_MAX_SITES;
 }
 
-/* Take over the parts of function i of the patch, which is function `index` of the message. */
-static int resolve_parts(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
-			 u32 index)
+/* The function of the message that is function f of a patch; or NULL. */
+static const struct suture_decl_func *resolved_func(const struct resolution *r,
+						    const struct func *f)
 {
-	const struct suture_decl_part *parts = parts_of(m);
-	u32 j, n = 0;
+	const struct suture_decl_func *funcs = funcs_of(r->m);
+	u32 at = decl_find(r->by_name, funcs, r->m->nr_funcs, 0, f->name, f->sympos);
+
+	return at < r->m->nr_funcs ? &funcs[r->by_name[at]] : NULL;
+}
+
+static int check_resolved(const struct engine *e, const struct patch *p, const struct object *o,
+			  const struct func *f, const struct suture_decl_func *d,
+			  const struct suture_module *m)
+{
+	if (!in_module(e, m, d->old_addr, d->old_size)) {
+		log_limited(LOG_MODULE, LOG_WARN,
+			    "patch '%s': function '%s' is not in the text of module '%s'", p->name,
+			    f->name, o->name);
+		return -EFAULT;
+	}
+	if (!sites_are_in(e, m, d)) {
+		log_limited(LOG_MODULE, LOG_WARN,
+			    "patch '%s': what the kernel writes to in function '%s' is not "
+			    "in the text of module '%s'",
+			    p->name, f->name, o->name);
+		return -EFAULT;
+	}
+	if (!engine_is_hook(e, d->hook)) {
+		log_limited(LOG_MODULE, LOG_WARN,
+			    "patch '%s': the hook of function '%s' is not in a module's memory",
+			    p->name, f->name);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static int resolve_func(const struct engine *e, const struct patch *p, const struct object *o,
+			struct func *f, const struct resolution *r)
+{
+	const struct suture_decl_func *d = resolved_func(r, f);
+	char text[REASON_LEN];
 	int err;
 
-	for (j = 0; j < m->nr_parts; j++)
-		n += parts[j].func == index;
-	err = engine_grow_parts(e, p, n);
-	for (j = 0; !err && j < m->nr_parts; j++) {
-		if (parts[j].func != index)
-			continue;
-		if (!in_module(e, m, parts[j].addr, parts[j].size))
-			return -EFAULT;
-		p->parts[p->nr_parts++] =
-			(struct part){.func = i, .addr = parts[j].addr, .size = parts[j].size};
+	f->missing = !d || (!d->old_addr && !d->missing) ? SUTURE_NOT_FOUND : d->missing;
+	if (f->missing) {
+		missing_text(text, sizeof(text), f->missing, o->name, f->name, f->sympos);
+		log_limited(LOG_MODULE, LOG_WARN, "patch '%s': %s", p->name, text);
+		return missing_error(f->missing);
 	}
+	err = check_resolved(e, p, o, f, d, r->m);
+	if (err)
+		return err;
+	f->old_addr = d->old_addr;
+	f->old_size = d->old_size;
+	f->ftrace_site = d->ftrace_site;
+	f->nr_sites = d->nr_sites;
+	memcpy(f->sites, d->sites, sizeof(f->sites));
+	f->hook = d->hook;
+	r->func_of[d - funcs_of(r->m)] = (u32)(f - p->funcs) + 1;
+	return 0;
+}
+
+static int check_originals(const struct patch *p, const struct object *o)
+{
+	const struct func *other, *f = patch_same_original(p, &other);
+
+	if (!f)
+		return 0;
+	log_limited(LOG_MODULE, LOG_WARN,
+		    "patch '%s': '%s' and '%s' are the same function of module '%s'", p->name,
+		    other->name, f->name, o->name);
+	return -EINVAL;
+}
+
+/* Take over the parts of the patch's functions. */
+static int resolve_parts(struct engine *e, struct patch *p, const struct resolution *r)
+{
+	const struct suture_decl_part *parts = parts_of(r->m);
+	u32 i, n = 0;
+	int err;
+
+	for (i = 0; i < r->m->nr_parts; i++) {
+		if (!r->func_of[parts[i].func])
+			continue;
+		if (!in_module(e, r->m, parts[i].addr, parts[i].size))
+			return -EFAULT;
+		n++;
+	}
+	err = engine_grow_parts(e, p, n);
+	for (i = 0; !err && i < r->m->nr_parts; i++)
+		if (r->func_of[parts[i].func])
+			p->parts[p->nr_parts++] =
+				(struct part){.func = r->func_of[parts[i].func] - 1,
+					      .addr = parts[i].addr,
+					      .size = parts[i].size};
+	patch_sort_parts(p);
 	return err;
+}
+
+static void resolve_clones(struct engine *e, struct patch *p, struct object *o,
+			   const struct resolution *r)
+{
+	const struct suture_decl_clone *clones = module_clones(r->m);
+	u32 before = p->nr_clones + o->more_clones;
+
+	for (u32 i = 0; i < r->m->nr_clones; i++)
+		if (r->func_of[clones[i].func])
+			engine_add_clone(e, p, r->func_of[clones[i].func] - 1, &clones[i]);
+	if (p->nr_clones + o->more_clones > before)
+		o->more_clones += r->m->more_clones;
 }
 
 /* Take over the addresses of a module that comes. The payload's code waits for it already. */
 static int resolve_object(struct engine *e, struct patch *p, struct object *o,
-			  const struct suture_module *m)
+			  const struct resolution *r)
 {
-	const struct suture_decl_func *d;
-	char text[REASON_LEN];
-	u32 i, j, index, before = p->nr_clones + o->more_clones;
-	int err;
+	u32 object = (u32)(o - p->objects);
+	int err = 0;
 
-	o->text_start = m->text_start;
-	o->text_end = m->text_end;
-	for (i = 0; i < p->nr_funcs; i++) {
-		struct func *f = &p->funcs[i];
-
-		if (&p->objects[f->object] != o)
-			continue;
-		d = resolved_func(m, f);
-		f->missing = !d || (!d->old_addr && !d->missing) ? SUTURE_NOT_FOUND : d->missing;
-		if (f->missing) {
-			missing_text(text, sizeof(text), f->missing, o->name, f->name, f->sympos);
-			log_limited(LOG_MODULE, LOG_WARN, "patch '%s': %s", p->name, text);
-			return missing_error(f->missing);
-		}
-		if (!in_module(e, m, d->old_addr, d->old_size)) {
-			log_limited(LOG_MODULE, LOG_WARN,
-				    "patch '%s': function '%s' is not in the text of module '%s'",
-				    p->name, f->name, o->name);
-			return -EFAULT;
-		}
-		for (j = 0; j < p->nr_funcs; j++) {
-			if (j == i || p->funcs[j].old_addr != d->old_addr)
-				continue;
-			log_limited(
-				LOG_MODULE, LOG_WARN,
-				"patch '%s': '%s' and '%s' are the same function of module '%s'",
-				p->name, p->funcs[j].name, f->name, o->name);
-			return -EINVAL;
-		}
-		f->old_addr = d->old_addr;
-		f->old_size = d->old_size;
-		if (!sites_are_in(e, m, d)) {
-			log_limited(LOG_MODULE, LOG_WARN,
-				    "patch '%s': what the kernel writes to in function '%s' is not "
-				    "in the text of module '%s'",
-				    p->name, f->name, o->name);
-			return -EFAULT;
-		}
-		if (!engine_is_hook(e, d->hook)) {
-			log_limited(
-				LOG_MODULE, LOG_WARN,
-				"patch '%s': the hook of function '%s' is not in a module's memory",
-				p->name, f->name);
-			return -EFAULT;
-		}
-		f->ftrace_site = d->ftrace_site;
-		f->nr_sites = d->nr_sites;
-		memcpy(f->sites, d->sites, sizeof(f->sites));
-		f->hook = d->hook;
-		index = (u32)(d - (const struct suture_decl_func *)(m + 1));
-		err = resolve_parts(e, p, i, m, index);
-		if (err)
-			return err;
-		engine_add_clones(e, p, i, m, index);
-	}
-	if (p->nr_clones + o->more_clones > before)
-		o->more_clones += m->more_clones;
-	return 0;
+	o->text_start = r->m->text_start;
+	o->text_end = r->m->text_end;
+	for (u32 i = 0; i < r->m->nr_funcs; i++)
+		r->func_of[i] = 0;
+	for (u32 i = 0; !err && i < p->nr_funcs; i++)
+		if (p->funcs[i].object == object)
+			err = resolve_func(e, p, o, &p->funcs[i], r);
+	patch_sort_funcs(p);
+	if (!err)
+		err = check_originals(p, o);
+	if (!err)
+		err = resolve_parts(e, p, r);
+	if (!err)
+		resolve_clones(e, p, o, r);
+	return err;
 }
 
 /* The module is gone, or not loaded yet: forget its addresses, where another module may be loaded.
@@ -160,26 +205,40 @@ static void unload_object(struct patch *p, struct object *o)
 			p->funcs[i].old_addr = p->funcs[i].old_size = p->funcs[i].missing = 0;
 			p->funcs[i].overridden[0] = 0;
 		}
+	patch_sort_funcs(p);
 	patch_forget_parts(p, o);
 	patch_forget_clones(p, o);
 }
 
 static void module_coming(struct engine *e, const struct suture_module *m)
 {
+	struct resolution r = {.m = m};
+	size_t size = (2 * m->nr_funcs + 1) * sizeof(*r.by_name);
+	int err = m->error;
 	struct patch *p;
 	struct object *o;
 
 	if (m->error)
 		log_limited(LOG_MODULE, LOG_WARN, "module '%s' cannot be patched: %s", m->name,
 			    m->why);
+	if (!m->error)
+		r.by_name = e->ops.alloc(e->ops.ctx, size);
+	if (r.by_name) {
+		r.func_of = r.by_name + m->nr_funcs;
+		decl_by_name(r.by_name, funcs_of(m), m->nr_funcs);
+	} else if (!err) {
+		err = -ENOMEM;
+	}
 	for (p = e->patches; p; p = p->next) {
 		o = p->installed && !p->orphan ? patch_object(p, m->name) : NULL;
 		if (!o || o->loaded)
 			continue;
 		unload_object(p, o); /* in case a pump has ended before its script */
 		o->event = EVENT_COMING;
-		o->event_error = m->error ? m->error : resolve_object(e, p, o, m);
+		o->event_error = err ? err : resolve_object(e, p, o, &r);
 	}
+	if (r.by_name)
+		e->ops.free(e->ops.ctx, r.by_name, size);
 }
 
 static void module_going(struct engine *e, const char *name)
@@ -237,7 +296,7 @@ int engine_module(struct engine *e, const struct suture_module *m)
 	engine_hear(e);
 	if (!memchr(m->name, 0, sizeof(m->name)) || !m->name[0] ||
 	    !memchr(m->why, 0, sizeof(m->why)) || !is_result(m->error) ||
-	    m->nr_funcs > SUTURE_MSG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
+	    m->nr_funcs > SUTURE_LONG_MAX / sizeof(*funcs) || m->nr_parts > SUTURE_MAX_PARTS ||
 	    m->nr_clones > SUTURE_MAX_CLONES ||
 	    m->msg.size != sizeof(*m) + m->nr_funcs * sizeof(*funcs) +
 				   m->nr_parts * sizeof(struct suture_decl_part) +
@@ -245,6 +304,9 @@ int engine_module(struct engine *e, const struct suture_module *m)
 		return -EINVAL;
 	for (i = 0; i < m->nr_funcs; i++)
 		if (!memchr(funcs[i].name, 0, sizeof(funcs[i].name)))
+			return -EINVAL;
+	for (i = 0; i < m->nr_parts; i++)
+		if (parts_of(m)[i].func >= m->nr_funcs)
 			return -EINVAL;
 	for (i = 0; i < m->nr_clones; i++)
 		if (!clone_is_sane(&module_clones(m)[i], m->nr_funcs))

@@ -42,18 +42,16 @@ static bool on_after(const struct change *c, const struct patch *p, const struct
 static const struct func *top_func(const struct engine *e, u64 key, const struct change *c,
 				   const struct patch **owner)
 {
-	const struct func *found = NULL;
+	const struct func *found = NULL, *f;
 	const struct patch *p;
-	u32 i;
 
-	for (p = e->patches; p; p = p->next)
-		for (i = 0; p->installed && i < p->nr_funcs; i++)
-			if (p->funcs[i].old_addr == key &&
-			    (c ? on_after(c, p, &p->funcs[i]) : p->funcs[i].on) &&
-			    !(found && MUTATION(newest_wins))) {
-				found = &p->funcs[i];
-				*owner = p;
-			}
+	for (p = e->patches; p; p = p->next) {
+		f = p->installed ? patch_func_at(p, key) : NULL;
+		if (f && (c ? on_after(c, p, f) : f->on) && !(found && MUTATION(newest_wins))) {
+			found = f;
+			*owner = p;
+		}
+	}
 	return found;
 }
 
@@ -80,17 +78,17 @@ static void fill_switch(struct switch_func *s, const struct func *f, const struc
 	str_copy(s->name, f->name, sizeof(s->name));
 }
 
-/* Is it the first function of the list that changes the stack of its key? Each key counts once. */
-static bool is_first(const struct engine *e, const struct patch *p, u32 i, const struct change *c)
+/* Is p the first patch that changes the stack of the original at key? Each key counts once. */
+static bool is_first(const struct engine *e, const struct patch *p, u64 key, const struct change *c)
 {
 	const struct patch *q;
-	u32 j;
+	const struct func *f;
 
-	for (q = e->patches; q != p; q = q->next)
-		for (j = 0; q->installed && j < q->nr_funcs; j++)
-			if (q->funcs[j].old_addr == p->funcs[i].old_addr &&
-			    q->funcs[j].on != on_after(c, q, &q->funcs[j]))
-				return false;
+	for (q = e->patches; q != p; q = q->next) {
+		f = q->installed ? patch_func_at(q, key) : NULL;
+		if (f && f->on != on_after(c, q, f))
+			return false;
+	}
 	return true;
 }
 
@@ -104,29 +102,23 @@ struct difference {
 
 static void add_extra(struct difference *d, const char *name, u64 start, u64 size)
 {
-	struct check_range *extra;
-
 	if (d->mode != SWITCH_SAFE)
 		return;
-	extra = d->extra ? &d->extra[d->nr_extra] : NULL;
+	if (d->extra)
+		d->extra[d->nr_extra] = (struct check_range){start, start + size, name};
 	d->nr_extra++;
-	if (!extra)
-		return;
-	*extra = (struct check_range){.start = start, .end = start + size};
-	str_copy(extra->name, name, sizeof(extra->name));
 }
 
 /* Add the parts of the active code: of f of p, or of the original that f names. */
 static void add_parts(struct difference *d, const struct patch *p, const struct func *f,
 		      bool is_new)
 {
-	u32 i;
+	u32 func = (u32)(f - p->funcs), i;
 
-	for (i = 0; i < p->nr_parts; i++) {
+	for (i = patch_first_part(p, func); i < p->nr_parts && p->parts[i].func == func; i++) {
 		const struct part *part = &p->parts[i];
 
-		if (&p->funcs[part->func] == f && part->is_new == is_new && part->size &&
-		    !MUTATION(split_off_parts))
+		if (part->is_new == is_new && part->size && !MUTATION(split_off_parts))
 			add_extra(d, f->name, part->addr, part->size);
 	}
 }
@@ -134,7 +126,6 @@ static void add_parts(struct difference *d, const struct patch *p, const struct 
 /* A payload that is switched off may be freed: no task may be in its text. */
 static void add_payloads(const struct engine *e, const struct change *c, struct difference *d)
 {
-	char name[SUTURE_SYM_LEN];
 	const struct patch *p;
 
 	if (MUTATION(payload_text))
@@ -143,8 +134,7 @@ static void add_payloads(const struct engine *e, const struct change *c, struct 
 		if (!p->installed || !p->on ||
 		    (p == c->patch ? c->on : !c->replace || !patch_is_older(p, c->patch)))
 			continue;
-		format(name, sizeof(name), "the text of payload %s", p->name);
-		add_extra(d, name, p->text_start, p->text_end - p->text_start);
+		add_extra(d, p->text_name, p->text_start, p->text_end - p->text_start);
 	}
 }
 
@@ -159,7 +149,7 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 	for (p = e->patches; p; p = p->next) {
 		for (i = 0; p->installed && i < p->nr_funcs; i++) {
 			f = &p->funcs[i];
-			if (f->on == on_after(c, p, f) || !is_first(e, p, i, c))
+			if (f->on == on_after(c, p, f) || !is_first(e, p, f->old_addr, c))
 				continue;
 			active = p;
 			before = top_func(e, f->old_addr, NULL, &active);

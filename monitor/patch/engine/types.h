@@ -133,13 +133,15 @@ struct patch {
 	/* the task in the guest that disabled it by its `enabled`; "": none */
 	char disabled_by[40];
 
-	u64 text_start, text_end; /* of the payload */
+	u64 text_start, text_end;	      /* of the payload */
+	char text_name[SUTURE_NAME_LEN + 24]; /* "the text of payload NAME" */
 	u32 nr_objects, nr_funcs, nr_states, nr_parts;
 	struct object *objects;
 	struct func *funcs;
 	struct state *states;
+	u32 *by_addr;	    /* numbers of the functions, by old_addr; see patch_func_at() */
 	size_t tables_size; /* one allocation that begins at objects */
-	struct part *parts;
+	struct part *parts; /* by func */
 	size_t parts_size;
 	u32 nr_clones, more_clones;
 	struct suture_decl_clone *clones; /* the guest's, its text made printable */
@@ -272,6 +274,26 @@ const struct func *patch_missing(const struct patch *p, const struct object *o);
 void copy_text(char *dst, size_t dst_size, const char *src, size_t src_size);
 struct object *patch_object(struct patch *p, const char *name);
 
+/* ---- order.c ---- */
+
+/* Addresses of p's functions have changed. */
+void patch_sort_funcs(struct patch *p);
+/* p's function that replaces the original at addr, which is not 0; or NULL. */
+struct func *patch_func_at(const struct patch *p, u64 addr);
+/* Two functions of p with the same original, by address; or NULL. */
+const struct func *patch_same_original(const struct patch *p, const struct func **other);
+/*
+ * Functions of a message in the order of object, name and position, or of old_addr; equal ones in
+ * the order of the message. order: room for `count` numbers.
+ */
+void decl_by_name(u32 *order, const struct suture_decl_func *funcs, u32 count);
+void decl_by_addr(u32 *order, const struct suture_decl_func *funcs, u32 count);
+/* The position in the order by name of the first of that object, name and position; `count`: none.
+ */
+u32 decl_find(const u32 *order, const struct suture_decl_func *funcs, u32 count, u32 object,
+	      const char *name, u32 sympos);
+bool decl_is_same(const struct suture_decl_func *f, const struct suture_decl_func *other);
+
 /* ---- states.c ---- */
 
 struct state *patch_state(struct patch *p, u64 id);
@@ -309,6 +331,10 @@ u64 engine_blocked_state(struct engine *e, struct patch *p);
 /* Room for so many more parts behind p->nr_parts. -ENOMEM: nothing changed. */
 int engine_grow_parts(struct engine *e, struct patch *p, u32 more);
 void engine_free_parts(struct engine *e, struct patch *p);
+/* Parts were appended: put them to their places. */
+void patch_sort_parts(struct patch *p);
+/* The first part of the function; its others follow. p->nr_parts: it has none. */
+u32 patch_first_part(const struct patch *p, u32 func);
 /* The object's module has gone, and with it the parts of its functions. */
 void patch_forget_parts(struct patch *p, const struct object *o);
 
@@ -321,11 +347,11 @@ int engine_take_clones(struct engine *e, struct patch *p, const struct suture_de
 bool clone_is_sane(const struct suture_decl_clone *c, u32 nr_funcs);
 void engine_free_clones(struct engine *e, struct patch *p);
 /*
- * Add the clones of function `index` of the message, whose module comes, to function i of p. Clones
- * for which there is no room are only counted: no module is refused for them.
+ * Add a clone of function i of p, whose module comes. Clones for which there is no room are only
+ * counted: no module is refused for them.
  */
-void engine_add_clones(struct engine *e, struct patch *p, u32 i, const struct suture_module *m,
-		       u32 index);
+void engine_add_clone(struct engine *e, struct patch *p, u32 i,
+		      const struct suture_decl_clone *clone);
 /* The clones of a message, which follow its parts. */
 static inline const struct suture_decl_clone *module_clones(const struct suture_module *m)
 {
@@ -336,8 +362,8 @@ static inline const struct suture_decl_clone *module_clones(const struct suture_
 }
 /* The object's module has gone, and with it the clones of its functions. */
 void patch_forget_clones(struct patch *p, struct object *o);
-/* Copy from the patch's bundle which of its functions have no callers. */
-void patch_take_uncalled(struct patch *p);
+/* Keep, and log, which of its functions have no callers: a bit each. */
+void patch_take_uncalled(struct patch *p, const u64 uncalled[SUTURE_MAX_FUNCS / 64]);
 bool patch_is_uncalled(const struct patch *p, u32 func);
 u32 patch_more_clones(const struct patch *p);
 /* May old code run beside the new one: has it clones, or uncalled functions? `why`: for people. */

@@ -132,8 +132,6 @@ static int look_at_piece(const struct redirect *r, void *arg)
 	const struct look *l = arg;
 	int err;
 
-	if (r->key != l->key)
-		return 0;
 	if (!l->plan && r->to != l->to) {
 		why_line(l, "its redirect leads to %#llx, not to %#llx", VA(r->to), VA(l->to));
 		return -EILSEQ;
@@ -146,7 +144,7 @@ static int look_at_original(const struct redirect *r, void *arg)
 {
 	const struct look *l = arg;
 
-	if (r->key != l->key || !shadow_plan_is_free(l->plan, r->from, r->from + r->len))
+	if (!shadow_plan_is_free(l->plan, r->from, r->from + r->len))
 		return 0;
 	return look_at(l, r, r->old);
 }
@@ -163,9 +161,9 @@ static int look_at_redirect(struct look *l)
 
 static int look_at_plan(struct look *l)
 {
-	int err = shadow_plan_for_each_removed(l->plan, look_at_original, l);
+	int err = shadow_plan_for_removed(l->plan, l->key, look_at_original, l);
 
-	return err ? err : shadow_plan_for_each_added(l->plan, look_at_piece, l);
+	return err ? err : shadow_plan_for_added(l->plan, l->key, look_at_piece, l);
 }
 
 /*
@@ -176,14 +174,15 @@ static int look_undisturbed(struct look *l, int (*look)(struct look *l))
 {
 	u64 until = arch_time_us() + PATIENCE_US;
 
-	while (guest_kernel.registered && arch_time_us() < until) {
-		u64 mark = pause_mark();
+	/* once at least: this CPU may itself have been stopped for that long */
+	do {
+		u64 mark = guest_kernel.registered ? pause_mark() : 0;
 		int err = mark ? look(l) : 0;
 
 		if (mark && (pause_mark() == mark || MUTATION(undisturbed_look)))
 			return err;
 		arch_relax();
-	}
+	} while (guest_kernel.registered && arch_time_us() < until);
 	return -EAGAIN;
 }
 

@@ -50,11 +50,12 @@ static int find_ipas(const struct switch_func *f, struct redirect *piece,
  * Bytes of an optimized kprobe stay the guest's: with the redirect over them the guest would read
  * other bytes than it wrote, and stop with BUG_ON().
  */
-static int check_unoptimized(const struct switch_func *f, const struct redirect *piece,
+static int check_unoptimized(const struct switch_func *f, struct redirect *piece,
 			     struct transition_report *r)
 {
 	u64 to = arch_redirect_jump(piece->old, piece->len, piece->from);
 
+	piece->jump = to;
 	/* Modules may jump to one another; vmlinux jumps only to itself. */
 	if (to && guest_is_kernel_text(piece->from, 1) && !guest_is_kernel_text(to, 1))
 		return fail_attempt(r, -EBUSY,
@@ -243,13 +244,9 @@ struct range_list {
 
 static void add_range(struct range_list *l, u64 start, u64 end)
 {
-	struct check_range *range = l->ranges ? &l->ranges[l->count] : NULL;
-
+	if (l->ranges)
+		l->ranges[l->count] = (struct check_range){start, end, l->f->name};
 	l->count++;
-	if (!range)
-		return;
-	*range = (struct check_range){.start = start, .end = end};
-	str_copy(range->name, l->f->name, sizeof(range->name));
 }
 
 /*
@@ -260,7 +257,7 @@ static int add_piece(const struct redirect *piece, void *list)
 {
 	struct range_list *l = list;
 
-	if (piece->key == l->f->key && !piece->is_data)
+	if (!piece->is_data)
 		add_range(l, piece->from - (MUTATION(between_pieces) ? 0 : piece->lead),
 			  piece->from + piece->len);
 	return 0;
@@ -277,7 +274,7 @@ static int add_hook(const struct redirect *piece, void *list)
 {
 	struct range_list *l = list;
 
-	if (piece->key != l->f->key || !piece->is_data || MUTATION(hooked_entry))
+	if (!piece->is_data || MUTATION(hooked_entry))
 		return 0;
 	add_range(l, piece->to - 1, piece->to);
 	add_range(l, l->f->old_addr, l->f->old_addr + ENTRY_LEN);
@@ -304,12 +301,12 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 					    f->name);
 		if (set->mode != SWITCH_FORCED) {
 			add_range(l, active, active + f->active_size);
-			shadow_plan_for_each_removed(plan, add_hook, l);
+			shadow_plan_for_removed(plan, f->key, add_hook, l);
 		}
 		if (MUTATION(redirect_bytes))
 			continue;
-		shadow_plan_for_each_removed(plan, add_piece, l);
-		shadow_plan_for_each_added(plan, add_piece, l);
+		shadow_plan_for_removed(plan, f->key, add_piece, l);
+		shadow_plan_for_added(plan, f->key, add_piece, l);
 	}
 	for (u32 i = 0; i < set->nr_extra && !MUTATION(extra_ranges); i++, l->count++)
 		if (l->ranges)
@@ -362,9 +359,8 @@ static int is_on_page(u64 page, void *arg)
  */
 static int check_unprobed(const struct redirect *redirect, void *report)
 {
-	u64 to = arch_redirect_jump(redirect->old, redirect->len, redirect->from);
-	int found =
-		to && !MUTATION(optimized_probes) ? guest_for_each_slot_page(is_on_page, &to) : 0;
+	u64 to = MUTATION(optimized_probes) ? 0 : redirect->jump;
+	int found = to ? guest_for_each_slot_page(is_on_page, &to) : 0;
 
 	if (found < 0)
 		return fail_attempt(report, -EAGAIN,
@@ -394,7 +390,7 @@ static int fail_undecided(struct transition_report *r, int err)
 /*
  * Check, fill, commit, apply. -EBUSY: a blocker. Other errors may be gone at the next attempt.
  */
-static int switch_paused(struct pause *p, struct shadow_plan *plan, struct check_range *ranges,
+static int switch_paused(struct pause *p, struct shadow_plan *plan, const struct check_range *ranges,
 			 u32 count, bool use_ahead, struct transition_report *r)
 {
 	int err = count ? check_run(p, NULL, ranges, count, use_ahead, r) : 0;
@@ -441,7 +437,7 @@ static int look_ahead(const struct check_range *ranges, u32 count, u64 *budget_u
 	return err;
 }
 
-static int pause_and_switch(struct shadow_plan *plan, struct check_range *ranges, u32 count,
+static int pause_and_switch(struct shadow_plan *plan, const struct check_range *ranges, u32 count,
 			    u64 budget_us, struct transition_report *r)
 {
 	bool use_ahead = false;
@@ -491,12 +487,6 @@ static int prepare_ranges(struct attempt *a, const struct switch_set *set,
 
 	if (err || !l.count)
 		return err;
-	if (l.count > CHECK_MAX_RANGES)
-		return fail_attempt(
-			r, -ENOSPC,
-			"%u functions and %u of their parts change at once, with %u ranges of "
-			"code to be looked for: at most %u can",
-			set->count, set->nr_extra, l.count, CHECK_MAX_RANGES);
 	a->pages = (2 * l.count * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
 	a->all = l.ranges = pool_alloc(a->pages);
 	if (!a->all)
