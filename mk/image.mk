@@ -6,7 +6,7 @@
 # MUTATE=name: a monitor without one point of the check (monitor/lib/mutate.h), for tests
 IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
 O := $(IMAGE)/obj
-IMAGE_RULES := mk/flags.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
+IMAGE_RULES := mk/flags.mk mk/deps.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
 IMAGE_SRC := $(call sources,monitor $(wildcard arch/$(ARCH)))
 IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
 IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ARCH_DEPS_SRC))
