@@ -72,10 +72,13 @@ static bool note_device(u16 bdf, bool root, u32 *last)
 	u32 header = pci_read(bdf, PCI_HEADER);
 	u32 functions = header & HEADER_MULTI ? FUNCTIONS : 1;
 
-	for (u16 i = 0; i < functions; i++)
-		if (is_device(bdf + i) &&
-		    !note_function(bdf + i, pci_read(bdf + i, PCI_HEADER), root, last))
+	for (u32 i = 0; i < functions; i++) {
+		u16 function = (u16)(bdf + i);
+
+		if (is_device(function) &&
+		    !note_function(function, pci_read(function, PCI_HEADER), root, last))
 			return false;
+	}
 	return true;
 }
 
