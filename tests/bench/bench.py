@@ -28,6 +28,7 @@ FEW = 1000  # up to so many tasks are few
 APPLY_LIMIT = 60  # seconds
 IDLE_SECONDS = 20
 EXECS = 20
+BUSY = 1.5  # load of a host on which others work as well
 MODULES = {f"/lib/modules/{name}.ko": os.path.join(TEST_MODULES, f"{name}.ko")
            for name in ["throng"] + (["nativeklp"] if LIVEPATCH else [])}
 
@@ -254,8 +255,9 @@ def main(folder, picture):
         machines.append(measure(table, folder, cpus))
     for name in OPEN:
         table.add(name, None, "", note="not measured yet")
-    result = {"kernel": GUEST, "host": os.cpu_count(), "seconds": round(time.monotonic() - START),
-              "rows": table.rows}
+    load = os.getloadavg()[2]
+    result = {"kernel": GUEST, "host_cpus": os.cpu_count(), "host_load": round(load, 1),
+              "seconds": round(time.monotonic() - START), "rows": table.rows}
     with open(os.path.join(folder, "bench.json"), "w") as f:
         json.dump(result, f, indent=1)
     with open(os.path.join(folder, "bench.txt"), "w") as f:
@@ -263,6 +265,8 @@ def main(folder, picture):
     with open(picture, "w") as f:
         f.write(draw(machines, GUEST))
     print(table.text())
+    if load > BUSY:
+        print(f"The host's load was {load:.1f} in the last 15 minutes: the times say little.")
     say(f"bench: {os.path.relpath(folder, TOP)}/bench.json, {os.path.relpath(picture, TOP)}")
 
 

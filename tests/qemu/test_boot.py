@@ -76,7 +76,7 @@ def test_buses(boot, measured):
         "-device", "pcie-root-port,id=far,bus=other,chassis=2,slot=2",
         "-device", "virtio-rng-pci,bus=far"))
     devices = "/sys/bus/pci/devices"
-    assert "[bus 00-21]" in guest.check("dmesg | grep 'MMCONFIG for domain'")
+    assert "[bus 00-21]" in guest.check("dmesg | grep -E '(MMCONFIG|ECAM).* domain 0000'")
     assert guest.hmp("device_add virtio-rng-pci,bus=near,id=late") == ""
     late = f"{devices}/0000:01:00.0/config"
     guest.check(f"for i in $(seq 100); do [ -e {late} ] && exit; sleep 0.1; done; exit 1")
