@@ -24,6 +24,7 @@ include mk/kselftest.mk
 include mk/ctl.mk
 include mk/lint.mk
 include mk/check.mk
+include mk/bench.mk
 include mk/fixes.mk
 include mk/habits.mk
 

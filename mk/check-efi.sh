@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Refuse a PE file that would differ from build to build (a time in its header), that lacks the
-# section for data that starts as zero or has it inside the file, or that is larger than 1 MiB.
+# section for data that starts as zero or has it inside the file, or that is larger than 512 KiB.
 #   mk/check-efi.sh FILE OBJDUMP
 set -eu
 
 file=$1
 objdump=$2
-limit=1048576
+limit=524288
 refuse() {
 	echo "$file: $1" >&2
 	exit 1
@@ -27,4 +27,4 @@ case $last in
 esac
 
 size=$(stat -c %s "$file")
-[ "$size" -le $limit ] || refuse "$size bytes, and $limit are allowed: data that starts as zero belongs in .bss"
+[ "$size" -le $limit ] || refuse "$size bytes, and $limit are allowed: see where they come from: nm -S --size-sort suture.so"

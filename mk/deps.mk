@@ -19,11 +19,13 @@ LWIP_SRC := $(if $(wildcard monitor/net/port/lwipopts.h),$(COREFILES) $(CORE4FIL
 	$(LWIPDIR)/netif/ethernet.c)
 LWIP_CPPFLAGS := -Imonitor/net/port -isystem $(LWIPDIR)/include
 
-# Zydis: the decoder alone
+# Zydis: the decoder alone. Minimal mode: lengths, mnemonics and raw parts, no table of operands. KNC:
+# vector instructions of Knights Corner, which has no virtualization.
 ZYDIS_SRC := $(addprefix $(DEPS)/zydis/src/,Decoder.c DecoderData.c MetaInfo.c Mnemonic.c \
 	Register.c Segment.c SharedData.c Utils.c Zydis.c)
 ZYDIS_CPPFLAGS := -isystem $(DEPS)/zydis/include -isystem $(DEPS)/zydis/src -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD \
-	-DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_ENCODER -DZYAN_NO_LIBC
+	-DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_ENCODER -DZYDIS_DISABLE_KNC -DZYDIS_MINIMAL_MODE \
+	-DZYAN_NO_LIBC
 
 # gnu-efi of another architecture
 $(DEPS)/gnu-efi-%/usr/lib/libefi.a: mk/deb.sh mk/apt.sh | $(SETUP)

@@ -7,7 +7,7 @@
 IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
 O := $(IMAGE)/obj
 IMAGE_EFI := $(IMAGE)/$(EFI_NAME)
-IMAGE_RULES := mk/flags.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
+IMAGE_RULES := mk/flags.mk mk/deps.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
 IMAGE_SRC := $(call sources,monitor $(wildcard arch/$(ARCH)))
 IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
 IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ARCH_DEPS_SRC))

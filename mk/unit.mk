@@ -19,13 +19,13 @@ HOST_SRC = $(filter-out monitor/boot/%,$(call sources,monitor)) \
 UNIT := build/unit
 # $(1): architecture whose contract the sources are compiled against, $(2): what goes in with its own
 define host_archive
-$(UNIT)/$(1)/%.o: %.c mk/flags.mk mk/unit.mk
+$(UNIT)/$(1)/%.o: %.c mk/flags.mk mk/deps.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
 	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(INCLUDES) -Iarch/$(1)/include $$(UNIT_CPPFLAGS) -MD -MP \
 		-c $$< -o $$@
 
-$(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/unit.mk
+$(UNIT)/$(1)/deps/%.o: build/deps/%.c mk/flags.mk mk/deps.mk mk/unit.mk
 	@mkdir -p $$(@D)
 	@echo "CC $$< (host, $(1))"
 	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) -w $$(INCLUDES) -Iarch/$(1)/include $$(UNIT_CPPFLAGS) -MD -MP \

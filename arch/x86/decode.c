@@ -55,34 +55,35 @@ size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
 	return done;
 }
 
-/* Zydis numbers registers in encoding order, as enum gpr does. */
-static bool gpr_value(const struct vcpu *v, ZydisRegister reg, u64 *value)
-{
-	ZyanI8 id = ZydisRegisterGetId(reg);
-
-	switch (ZydisRegisterGetClass(reg)) {
-	case ZYDIS_REGCLASS_GPR64:
-	case ZYDIS_REGCLASS_GPR32:
-	case ZYDIS_REGCLASS_GPR16:
-		*value = v->gpr[id];
-		return true;
-	default:
-		return false;
-	}
-}
+/*
+ * The opcodes of MOV to memory, without those of one byte. Zydis is built without its tables of
+ * operands, so these are read from the instruction's parts.
+ */
+#define MOV_FROM_REGISTER  0x89
+#define MOV_FROM_RAX	   0xa3
+#define MOV_FROM_IMMEDIATE 0xc7
+#define MOD_REGISTER	   3 /* ModRM.mod of an operand that is not in memory */
 
 static void read_store(const struct vcpu *v, const ZydisDecodedInstruction *z,
-		       const ZydisDecodedOperand *ops, struct guest_insn *insn)
+		       struct guest_insn *insn)
 {
-	if (z->mnemonic != ZYDIS_MNEMONIC_MOV || ops[0].type != ZYDIS_OPERAND_TYPE_MEMORY)
+	if (z->mnemonic != ZYDIS_MNEMONIC_MOV || z->raw.modrm.mod == MOD_REGISTER)
 		return;
-	insn->size = ops[0].size / 8;
-	if (ops[1].type == ZYDIS_OPERAND_TYPE_REGISTER)
-		insn->store = gpr_value(v, ops[1].reg.value, &insn->value);
-	else if (ops[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-		insn->store = true;
-		insn->value = ops[1].imm.value.u;
+	switch (z->opcode) {
+	case MOV_FROM_REGISTER:
+		insn->value = v->gpr[z->raw.rex.R << 3 | z->raw.modrm.reg];
+		break;
+	case MOV_FROM_RAX:
+		insn->value = v->gpr[RAX];
+		break;
+	case MOV_FROM_IMMEDIATE:
+		insn->value = z->raw.imm[0].value.u;
+		break;
+	default:
+		return;
 	}
+	insn->store = true;
+	insn->size = z->operand_width / 8;
 }
 
 int vcpu_decode(struct cpu *c, struct guest_insn *insn)
@@ -90,7 +91,6 @@ int vcpu_decode(struct cpu *c, struct guest_insn *insn)
 	const struct vcpu *v = &c->arch->vcpu;
 	ZydisDecoder decoder;
 	ZydisDecodedInstruction z;
-	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 	u8 code[ZYDIS_MAX_INSTRUCTION_LENGTH];
 	size_t len = vcpu_fetch(c, 0, code, sizeof(code));
 
@@ -102,9 +102,9 @@ int vcpu_decode(struct cpu *c, struct guest_insn *insn)
 		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	else
 		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, len, &z, ops)))
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code, len, &z)))
 		return -EINVAL;
 	*insn = (struct guest_insn){.len = z.length};
-	read_store(v, &z, ops, insn);
+	read_store(v, &z, insn);
 	return 0;
 }

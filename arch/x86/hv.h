@@ -201,6 +201,12 @@ struct hv_ops {
 	/* Set LSTAR, the entry point of SYSCALL in 64-bit mode; a canonical address. */
 	void (*set_lstar)(struct cpu *c, u64 lstar);
 	/*
+	 * User space runs on this CPU: CPUID need not exit from now on, until the CPU writes GDTR
+	 * or IDTR, or gets another state by set_state(). On that CPU, in its exit. NULL: CPUID
+	 * always exits (VMX: "Instructions That Cause VM Exits Unconditionally").
+	 */
+	void (*release_cpuid)(struct cpu *c);
+	/*
 	 * The guest writes an MTRR: write it, and change the memory types of stage 2 accordingly. 0
 	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, and the
 	 * guest writes them directly (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and

@@ -187,6 +187,20 @@ static int get_feature_control(struct cpu *c, u32 msr, u64 *value)
 	return err;
 }
 
+#define VM_CR_LOCK     (1ull << 3)
+#define VM_CR_DISABLED (1ull << 4)
+
+/* As where the firmware has turned SVM off, which does not clear its bit in CPUID. */
+static int get_vm_cr(struct cpu *c, u32 msr, u64 *value)
+{
+	int err = rdmsr_safe(msr, value);
+
+	(void)c;
+	if (!err)
+		*value |= VM_CR_LOCK | VM_CR_DISABLED;
+	return err;
+}
+
 #define SYSCFG_ENCRYPTION (0xfull << 23) /* SME, SNP, VMPLs, keys */
 
 static int set_syscfg(struct cpu *c, u32 msr, u64 value)
@@ -255,7 +269,8 @@ const struct msr_rule msr_rules[] = {
 	 * vol. 2, 7.10 and 15.36)
 	 */
 	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, set_syscfg},
-	{ONE(MSR_VM_CR), HIDDEN},
+	/* reads as locked with SVM off (APM vol. 2, 15.30.1) */
+	{ONE(MSR_VM_CR), MIRROR, REFUSE, ALWAYS, get_vm_cr, NULL},
 	{MSR_VM_HSAVE_PA, MSR_SVM_KEY, HIDDEN},
 	{ONE(MSR_AVIC_DOORBELL), HIDDEN},
 	/* CPUID does not show memory encryption of guests (APM vol. 2, 15.34) */

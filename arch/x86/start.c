@@ -103,7 +103,9 @@ void arch_start_intercepts(const struct pci_device *nic)
 	if (!machine->nic_present)
 		return;
 	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
-	if (!machine->ecam.v)
+	if (machine->ecam.v)
+		machine->last_bus = MAX(pci_last_bus(machine->ecam_end_bus), 1u);
+	else
 		hv->intercept_ports(PCI_DATA_PORT, 4);
 	for_each_bar (nic, bar)
 		if (bar->io)

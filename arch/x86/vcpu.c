@@ -52,6 +52,8 @@ void vcpu_cpuid(struct cpu *c, u32 len)
 
 	/* Every kernel executes CPUID early in its start, and rarely later. */
 	kexec_check(c);
+	if (v->cpl == 3 && hv->release_cpuid)
+		hv->release_cpuid(c);
 	v->gpr[RAX] = r.eax;
 	v->gpr[RBX] = r.ebx;
 	v->gpr[RCX] = r.ecx;

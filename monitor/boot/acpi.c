@@ -4,13 +4,11 @@
 #include "boot/acpi.h"
 #include "lib/errno.h"
 
-#define MADT_ENABLED	1u
-#define MADT_GICR	14 /* 5.2.12.17 */
-#define GICC_GICR	60
-#define GICR_SIZE	0x20000 /* of a GICv3, IHI 0069, 12.10 */
-#define MCFG_ENTRIES	44	/* PCI firmware specification 4.1.2 */
-#define MCFG_ENTRY_SIZE 16
-#define FADT_ARM_BOOT	129 /* 5.2.9.4: there is PSCI, it is called by HVC */
+#define MADT_ENABLED  1u
+#define MADT_GICR     14 /* 5.2.12.17 */
+#define GICC_GICR     60
+#define GICR_SIZE     0x20000 /* of a GICv3, IHI 0069, 12.10 */
+#define FADT_ARM_BOOT 129     /* 5.2.9.4: there is PSCI, it is called by HVC */
 
 int acpi_cpus(const struct acpi_rsdp *rsdp, u64 *hwid, u32 max)
 {
@@ -38,17 +36,10 @@ int acpi_cpus(const struct acpi_rsdp *rsdp, u64 *hwid, u32 max)
 pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus)
 {
 	const struct acpi_header *mcfg = acpi_find(rsdp, "MCFG");
+	const u8 *entry = mcfg ? acpi_mcfg_entry(mcfg) : NULL;
 
-	*end_bus = 0;
-	for (u32 at = MCFG_ENTRIES; mcfg && at + MCFG_ENTRY_SIZE <= mcfg->length;
-	     at += MCFG_ENTRY_SIZE) {
-		const u8 *entry = (const u8 *)mcfg + at;
-		if (acpi_le(entry + 8, 2) == 0 && entry[10] == 0) {
-			*end_bus = entry[11];
-			return PA(acpi_le(entry, 8));
-		}
-	}
-	return PA(0);
+	*end_bus = entry ? entry[ACPI_MCFG_END_BUS] : 0;
+	return PA(entry ? acpi_le(entry + ACPI_MCFG_ECAM, 8) : 0);
 }
 
 /* Each CPU has its own in GICC where there are no ranges. */

@@ -35,6 +35,7 @@ enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
 struct acpi_edit {
 	u64 service_hwid;	    /* is disabled */
 	struct boot_ranges claimed; /* is in no PCI bridge's window */
+	u32 last_bus;		    /* where PCI configuration space ends, if not 0 */
 };
 
 /* Bytes that acpi_build() needs at most. */

@@ -111,6 +111,21 @@ static void edit_aml(struct acpi_header *aml, const struct acpi_header *madt,
 }
 
 /*
+ * Linux looks at each bus up to the end of configuration space in memory, through ports, 32 times
+ * (pcibios_fixup_peer_bridges()), and each time exits. One bus alone would be taken for a broken
+ * table (pci_mmcfg_reject_broken()).
+ */
+static void cut_ecam(struct acpi_header *mcfg, u32 last_bus)
+{
+	const u8 *entry = acpi_mcfg_entry(mcfg);
+
+	if (!last_bus || !entry || entry[ACPI_MCFG_END_BUS] <= last_bus)
+		return;
+	((u8 *)mcfg)[entry - (u8 *)mcfg + ACPI_MCFG_END_BUS] = (u8)last_bus;
+	acpi_seal(mcfg);
+}
+
+/*
  * A guest that turns an IOMMU on would cut off the monitor's NIC. Firmware delivers what SDEI is
  * for to the monitor's exception level (arm64), so there is none.
  */
@@ -121,7 +136,8 @@ static bool is_hidden(const struct acpi_header *t)
 
 static bool is_changed(const struct acpi_header *t)
 {
-	return acpi_is(t, "APIC") || acpi_is(t, "FACP") || acpi_is(t, "SSDT") || acpi_is(t, "IORT");
+	return acpi_is(t, "APIC") || acpi_is(t, "FACP") || acpi_is(t, "SSDT") ||
+	       acpi_is(t, "IORT") || acpi_is(t, "MCFG");
 }
 
 static const struct acpi_header *dsdt_of(const struct acpi_header *fadt)
@@ -188,6 +204,8 @@ static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t,
 		disable_cpu(copy, edit->service_hwid);
 	} else if (acpi_is(t, "IORT")) {
 		iort_pass_smmus(copy);
+	} else if (acpi_is(t, "MCFG")) {
+		cut_ecam(copy, edit->last_bus);
 	} else if (acpi_is(t, "SSDT")) {
 		edit_aml(copy, madt, edit);
 	} else if (dsdt_of(t)) {

@@ -88,3 +88,19 @@ const u8 *acpi_next_cpu(const struct acpi_header *madt, u32 *at, const struct ac
 		}
 	return NULL;
 }
+
+#define MCFG_ENTRIES	44
+#define MCFG_ENTRY_SIZE 16
+#define MCFG_SEGMENT	8
+#define MCFG_START_BUS	10
+
+const u8 *acpi_mcfg_entry(const struct acpi_header *mcfg)
+{
+	for (u32 at = MCFG_ENTRIES; at + MCFG_ENTRY_SIZE <= mcfg->length; at += MCFG_ENTRY_SIZE) {
+		const u8 *entry = (const u8 *)mcfg + at;
+
+		if (!acpi_le(entry + MCFG_SEGMENT, 2) && !entry[MCFG_START_BUS])
+			return entry;
+	}
+	return NULL;
+}

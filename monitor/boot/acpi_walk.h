@@ -62,6 +62,15 @@ bool acpi_is(const struct acpi_header *t, const char *signature);
 /* The table with this signature, NULL if there is none. */
 const struct acpi_header *acpi_find(const struct acpi_rsdp *rsdp, const char *signature);
 
+/*
+ * The entry of the MCFG for segment 0 from bus 0 on (PCI firmware specification 4.1.2); NULL if
+ * there is none.
+ */
+const u8 *acpi_mcfg_entry(const struct acpi_header *mcfg);
+/* In such an entry: the address of configuration space, and its last bus. */
+#define ACPI_MCFG_ECAM	  0
+#define ACPI_MCFG_END_BUS 11
+
 /* The entry of the MADT at offset *at, which moves behind it; NULL at the end. */
 const u8 *acpi_next_entry(const struct acpi_header *madt, u32 *at);
 

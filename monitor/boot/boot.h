@@ -34,6 +34,7 @@ struct boot_info {
 	struct guest_ram ram[GUEST_MAX_RAM];
 	pa_t ecam; /* PCI configuration space of segment 0, 0 if none (MCFG) */
 	u32 ecam_end_bus;
+	u32 last_bus; /* after which the guest need not look for devices; 0: it may look at all */
 	bool nic_present;
 	u16 nic_bdf;
 	struct boot_ranges nic_bars;	   /* its memory */

@@ -143,7 +143,8 @@ static int allocate_pages(struct boot *b, size_t size, EFI_PHYSICAL_ADDRESS *bas
 static int install_acpi(struct boot *b)
 {
 	struct acpi_edit edit = {.service_hwid = b->info->cpu_hwid[b->info->service_cpu],
-				 .claimed = claimed_bars(b)};
+				 .claimed = claimed_bars(b),
+				 .last_bus = b->info->last_bus};
 	EFI_STATUS status;
 	int err =
 		allocate_pages(b, acpi_build_size(b->firmware_rsdp), &b->tables, &b->tables_pages);

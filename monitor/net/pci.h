@@ -36,6 +36,14 @@ u32 pci_read(u16 bdf, u32 reg); /* 32 bits, reg a multiple of 4 */
 void pci_write(u16 bdf, u32 reg, u32 value);
 
 /*
+ * The last bus of segment 0 that is used, or that the OS may come to use: those of devices, and the
+ * ranges of bridges, in which the buses of devices that are added later lie. At most end_bus, and
+ * that if there is no such bound: a bridge without a range, a CardBus bridge, virtual functions on
+ * a root bus. Boot CPU, in core_init().
+ */
+u32 pci_last_bus(u32 end_bus);
+
+/*
  * Read the ids and BARs of the device at bdf, with their sizes. 0, or -ENODEV when there is no
  * device. pci_probe() turns the device's decoding and DMA off while it sizes the BARs and leaves
  * them off; pci_look() leaves the device as it was.

@@ -43,8 +43,12 @@ def kernel_warnings(guest):
     return guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall|soft lockup'").out
 
 
+def port_exits(guest):
+    return sum(cpu["exits"]["io"] for cpu in guest.json("/v1/status")["cpus"])
+
+
 @pytest.mark.parametrize("cpus", [1, 2, 4])
-def test_smp(boot, cpus):
+def test_smp(boot, cpus, measured):
     guest = boot(cpus=cpus)
     assert under_monitor(guest)
     assert guest.check("nproc") == str(cpus)
@@ -55,8 +59,32 @@ def test_smp(boot, cpus):
     for cpu in range(cpus):
         assert guest.check(f"taskset -c {cpu} echo here") == "here"
     assert kernel_warnings(guest) == ""
+    # Linux looks for devices on no more buses than there can be: 32 exits for each
+    assert port_exits(guest) < 1000
+    measured(f"{cpus} CPUs: {port_exits(guest)} port exits")
     guest.send("poweroff -f")
     guest.wait_end()
+
+
+@pytest.mark.x86
+def test_buses(boot, measured):
+    """Configuration space that the guest sees ends at the last bus that devices can have: that of a
+    second host bridge. A device that comes later, in an empty slot, has all of its own."""
+    guest = boot(qemu=(
+        "-device", "pcie-root-port,id=near,chassis=1,slot=1,addr=7",
+        "-device", "pxb-pcie,id=other,bus_nr=32,bus=pcie.0,addr=8",
+        "-device", "pcie-root-port,id=far,bus=other,chassis=2,slot=2",
+        "-device", "virtio-rng-pci,bus=far"))
+    devices = "/sys/bus/pci/devices"
+    assert "[bus 00-21]" in guest.check("dmesg | grep -E '(MMCONFIG|ECAM).* domain 0000'")
+    assert guest.hmp("device_add virtio-rng-pci,bus=near,id=late") == ""
+    late = f"{devices}/0000:01:00.0/config"
+    guest.check(f"for i in $(seq 100); do [ -e {late} ] && exit; sleep 0.1; done; exit 1")
+    for device in "0000:01:00.0", "0000:21:00.0":
+        assert guest.check(f"stat -c %s {devices}/{device}/config") == "4096"
+    measured(f"port exits of a boot with 34 buses: {port_exits(guest)}")
+    guest.hmp("device_del late")
+    guest.check(f"for i in $(seq 100); do [ ! -e {late} ] && exit; sleep 0.1; done; exit 1")
 
 
 def test_smp_multithreaded(boot, measured):

@@ -43,6 +43,8 @@ def replaced(guest, why):
     """The new kernel is not patched, and the monitor has forgotten the old one."""
     assert not is_patched(guest)
     assert redirects(guest) == 0
+    # it was asked what processor it sees, though the old one's user space ran
+    assert guest.shell("grep -w svm /proc/cpuinfo").status == 1
     patch = patch_named(guest, "demo")
     assert patch["phase"] == "failed" and why in patch["why"], patch
     unharmed(guest)

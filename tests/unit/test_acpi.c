@@ -230,6 +230,30 @@ static void hides_what_it_must(void **state)
 	free((void *)(uintptr_t)seen);
 }
 
+/* Configuration space ends where the edit says, unless it ends before. */
+static void bounds_configuration_space(void **state)
+{
+	static const struct {
+		u32 last_bus, seen;
+	} cases[] = {{0, 0x7f}, {1, 1}, {0x7e, 0x7e}, {0x7f, 0x7f}, {0xff, 0x7f}};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct acpi_edit edit = {.service_hwid = 2, .last_bus = cases[i].last_bus};
+		void *seen = calloc(1, acpi_build_size(rsdp));
+		struct acpi_suture *suture;
+		u32 end;
+
+		acpi_build(rsdp, &edit, seen, &suture);
+		assert_int_equal(acpi_ecam(seen, &end).v, 0xe0000000);
+		assert_int_equal(end, cases[i].seen);
+		check_new_set(seen, suture);
+		/* the other segment's entry stays */
+		assert_int_equal(((const u8 *)acpi_find(seen, "MCFG"))[44 + 11], 0xff);
+		free(seen);
+	}
+}
+
 static void leaves_the_firmwares_tables(void **state)
 {
 	struct acpi_suture *suture;
@@ -281,6 +305,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reads_ecam, build_machine, drop_machine),
 		cmocka_unit_test_setup_teardown(survives_a_cut_madt, build_machine, drop_machine),
 		cmocka_unit_test_setup_teardown(hides_what_it_must, build_machine, drop_machine),
+		cmocka_unit_test_setup_teardown(bounds_configuration_space, build_machine,
+						drop_machine),
 		cmocka_unit_test_setup_teardown(leaves_the_firmwares_tables, build_machine,
 						drop_machine),
 		cmocka_unit_test_setup_teardown(starts_from_an_rsdt, build_machine, drop_machine),

@@ -272,6 +272,11 @@ static void single_msrs(void **state)
 	assert_true(guest_reads(MSR_FEATURE_CONTROL, &value));
 	assert_int_equal(value & 0x6ffff, 1);
 	assert_int_equal(value >> 19, ~0ull >> 19);
+	/* SVM likewise */
+	hw_value = 1 << 1;
+	assert_true(guest_reads(MSR_VM_CR, &value));
+	assert_int_equal(value, 1 << 1 | 1 << 3 | 1 << 4);
+	assert_false(guest_writes(MSR_VM_CR, 0));
 	/* encryption stays, the rest does not matter */
 	hw_value = 1 << 23;
 	assert_true(guest_writes(MSR_SYSCFG, 1 << 23 | 1 << 19));

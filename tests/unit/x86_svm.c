@@ -237,6 +237,30 @@ static void the_state_is_the_vmcb_s(void **state)
 	assert_memory_equal(arch.vcpu.gpr, g.gpr, sizeof(g.gpr));
 }
 
+#define INTERCEPT_TABLES (INTERCEPT_LGDT | INTERCEPT_LIDT)
+
+/* CPUID exits until user space runs, and again from the load of a descriptor table or INIT on. */
+static void cpuid_exits_while_a_kernel_starts(void **state)
+{
+	const struct vmcb *b = svm_of(self)->guest;
+	struct guest_state g = {0};
+	u32 others;
+
+	(void)state;
+	hv->set_state(self, &g);
+	assert_int_equal(b->intercept1 & (INTERCEPT_CPUID | INTERCEPT_TABLES), INTERCEPT_CPUID);
+	others = b->intercept1 & ~INTERCEPT_CPUID;
+	for (u32 again = 0; again < 2; again++) {
+		hv->release_cpuid(self);
+		assert_int_equal(b->intercept1, others | INTERCEPT_TABLES);
+		if (again)
+			hv->set_state(self, &g);
+		else
+			svm_catch_cpuid(self);
+		assert_int_equal(b->intercept1, others | INTERCEPT_CPUID);
+	}
+}
+
 /* An event is given once; one that the exit interrupts comes again, unless its INT does. */
 static void events(void **state)
 {
@@ -291,6 +315,7 @@ int main(void)
 		T(the_bitmap_is_the_table),
 		T(a_start_by_sipi),
 		T(the_state_is_the_vmcb_s),
+		T(cpuid_exits_while_a_kernel_starts),
 		T(events),
 		T(nmi_window),
 	};

@@ -2,6 +2,7 @@
 /* The handler of each exit. Sections are those of the AMD APM, vol. 2, revision 3.4x. */
 #include "svm.h"
 #include "../insn.h"
+#include "arch/upcalls.h"
 #include "core/log.h"
 
 typedef enum exit_class (*exit_handler)(struct cpu *c);
@@ -17,6 +18,14 @@ static enum exit_class on_cpuid(struct cpu *c)
 {
 	vcpu_cpuid(c, svm_insn_len(c, 2));
 	return EXIT_CPU_ID;
+}
+
+/* 15.8.3: before the write. A kernel ends or begins. */
+static enum exit_class on_descriptor_table(struct cpu *c)
+{
+	svm_catch_cpuid(c);
+	kexec_check(c);
+	return EXIT_OTHER;
 }
 
 /* Vol. 3, VMMCALL: exits from any privilege level. */
@@ -113,6 +122,8 @@ static enum exit_class on_exception(struct cpu *c)
 static const exit_handler handlers[] = {
 	[VMEXIT_EXCEPTION... VMEXIT_EXCEPTION + 31] = on_exception,
 	[VMEXIT_NMI] = on_nmi,
+	[VMEXIT_LIDT] = on_descriptor_table,
+	[VMEXIT_LGDT] = on_descriptor_table,
 	[VMEXIT_CPUID] = on_cpuid,
 	[VMEXIT_IRET] = on_iret,
 	[VMEXIT_INVD] = on_invd,

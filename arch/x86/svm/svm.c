@@ -101,8 +101,8 @@ static int svm_setup_cpu(struct cpu *c)
 		return -ENOMEM;
 
 	v = s->guest;
-	v->intercept1 = INTERCEPT_NMI | INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_INVLPGA |
-			INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN;
+	v->intercept1 = INTERCEPT_NMI | INTERCEPT_INVD | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
+			INTERCEPT_MSR | INTERCEPT_SHUTDOWN;
 	v->intercept2 = INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
 			INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT;
 	v->iopm = arch_pa(svm.iopm).v;
@@ -130,6 +130,27 @@ static void svm_disable(struct cpu *c)
 	(void)c;
 	__asm__ volatile("stgi; nop; nop" ::: "memory");
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
+/* ---- CPUID ---- */
+
+/*
+ * CPUID exits only while a kernel starts. Once user space runs LGDT and LIDT exit instead: Linux
+ * executes them before it jumps into another kernel (machine_kexec()), and each kernel before it
+ * asks what processor it has. The instruction is not emulated: it runs again and exits no more.
+ */
+void svm_catch_cpuid(struct cpu *c)
+{
+	struct vmcb *v = svm_of(c)->guest;
+
+	v->intercept1 = (v->intercept1 & ~(INTERCEPT_LGDT | INTERCEPT_LIDT)) | INTERCEPT_CPUID;
+}
+
+static void svm_release_cpuid(struct cpu *c)
+{
+	struct vmcb *v = svm_of(c)->guest;
+
+	v->intercept1 = (v->intercept1 & ~INTERCEPT_CPUID) | INTERCEPT_LGDT | INTERCEPT_LIDT;
 }
 
 /* ---- guest state ---- */
@@ -188,6 +209,7 @@ static void svm_set_state(struct cpu *c, const struct guest_state *g)
 	memcpy(v->syscall, g->syscall, sizeof(v->syscall));
 
 	s->nmi_blocked = s->over_iret = false;
+	svm_catch_cpuid(c);
 	v->intercept1 &= ~INTERCEPT_IRET;
 	v->intercept_exceptions = 0;
 	v->v_intr = 0;
@@ -368,4 +390,5 @@ const struct hv_ops svm_ops = {
 	.step_end = svm_step_end,
 	.set_efer = svm_set_efer,
 	.set_lstar = svm_set_lstar,
+	.release_cpuid = svm_release_cpuid,
 };

@@ -31,6 +31,12 @@ enum exit_class svm_exit(struct cpu *c);
  */
 u32 svm_insn_len(const struct cpu *c, u32 usual);
 
+/*
+ * A kernel may start on this CPU: CPUID exits, as at first, and again from now on if
+ * release_cpuid() has ended that.
+ */
+void svm_catch_cpuid(struct cpu *c);
+
 /* The guest is about to leave its NMI handler by IRET: NMIs stay blocked until it has completed. */
 void svm_iret(struct cpu *c);
 

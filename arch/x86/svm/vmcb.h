@@ -66,6 +66,8 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB size");
 
 /* intercept1 */
 #define INTERCEPT_NMI	   (1u << 1)
+#define INTERCEPT_LIDT	   (1u << 10) /* write of IDTR */
+#define INTERCEPT_LGDT	   (1u << 11)
 #define INTERCEPT_CPUID	   (1u << 18)
 #define INTERCEPT_IRET	   (1u << 20)
 #define INTERCEPT_INVD	   (1u << 22)
@@ -93,6 +95,8 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB size");
 enum vmexit {
 	VMEXIT_EXCEPTION = 0x40, /* to 0x5f */
 	VMEXIT_NMI = 0x61,
+	VMEXIT_LIDT = 0x6a,
+	VMEXIT_LGDT = 0x6b,
 	VMEXIT_CPUID = 0x72,
 	VMEXIT_IRET = 0x74,
 	VMEXIT_INVD = 0x76,

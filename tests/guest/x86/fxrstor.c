@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * fxrstor VICTIM SECONDS [idle]: on CPU VICTIM one thread executes CPUID again and again, which
- * under a monitor exits each time. Every other CPU runs a thread that executes FXRSTOR again and
- * again, or with "idle" a loop without it. In a processor the one has nothing to do with the other.
- * Prints "cpuid N fxrstor M" at the end.
+ * fxrstor VICTIM SECONDS [idle]: on CPU VICTIM one thread executes VMMCALL again and again, which
+ * exits each time, and which the monitor refuses in user mode. Every other CPU runs a thread that
+ * executes FXRSTOR again and again, or with "idle" a loop without it. In a processor the one has
+ * nothing to do with the other. Prints "vmmcall N fxrstor M" at the end.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -52,9 +52,9 @@ static void *victim(void *cpu)
 {
 	pin((long)cpu);
 	while (!stop) {
-		uint32_t a = 0, b, c = 0, d;
+		long result = 0;
 
-		__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d)::"memory");
+		__asm__ volatile("vmmcall" : "+a"(result)::"memory");
 		count[(long)cpu]++;
 	}
 	return NULL;
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
 		pthread_join(threads[i], NULL);
 		restored += i == v ? 0 : count[i];
 	}
-	printf("cpuid %llu fxrstor %llu\n", (unsigned long long)count[v],
+	printf("vmmcall %llu fxrstor %llu\n", (unsigned long long)count[v],
 	       (unsigned long long)restored);
 	return 0;
 }

@@ -2,6 +2,16 @@
 #include "../lock.h"
 #include <Zydis/Zydis.h>
 
+#define LOCK 0xf0
+
+static bool insn_has_lock(const ZydisDecodedInstruction *insn)
+{
+	for (u32 i = 0; i < insn->raw.prefix_count; i++)
+		if (insn->raw.prefixes[i].value == LOCK)
+			return true;
+	return false;
+}
+
 bool has_lock(const struct redirect *piece)
 {
 	ZydisDecodedInstruction insn;
@@ -12,7 +22,7 @@ bool has_lock(const struct redirect *piece)
 		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, piece->old + i,
 								piece->len - i, &insn)))
 			break;
-		if (insn.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+		if (insn_has_lock(&insn))
 			return true;
 	}
 	return false;
