@@ -116,6 +116,8 @@ static int __init agent_init(void)
 		err = hello(&monitor);
 	if (err)
 		goto no_hello;
+	symbols_prepare();
+	sites_settle();
 	lookup_prepare();
 	overrides_prepare();
 
@@ -155,6 +157,7 @@ no_kobj:
 no_work:
 	bye();
 no_hello:
+	symbols_release();
 	shadow_exit();
 	mailbox_exit();
 	return err;
@@ -176,6 +179,7 @@ static void __exit agent_exit(void)
 	watch_exit();
 	idle_release();
 	bye();
+	symbols_release();
 	shadow_exit();
 	mailbox_exit();
 }

@@ -13,6 +13,9 @@
 
 #define NR_HEADS 1024
 
+/* Up to so many names are looked up one by one, where the kernel can: faster than a pass. */
+#define FEW_NAMES 256
+
 struct kept {
 	char (*wanted)[SUTURE_SYM_LEN]; /* sorted: of these names, and of parts of them */
 	unsigned int nr_wanted;
@@ -24,6 +27,9 @@ struct kept {
 	unsigned int count, room, names_size, names_room;
 	bool bad; /* no memory */
 };
+
+/* All symbols of vmlinux that are parts or clones. NULL: each look-up takes a pass. */
+static struct kept *pieces;
 
 struct index {
 	struct symbol **sorted; /* by name; equal names are adjacent */
@@ -209,7 +215,7 @@ static void keep(struct kept *k, const char *name, unsigned long address)
 {
 	unsigned int len = strlen(name) + 1;
 
-	if (k->bad || !kept_wants(k, name))
+	if (k->bad)
 		return;
 	if (k->count == k->room)
 		k->symbols = grow(k->symbols, k->count, &k->room, sizeof(*k->symbols));
@@ -260,13 +266,78 @@ static void match(void *data, const char *object, const char *name, unsigned lon
 
 	if (test_bit(head_of(name), index->heads))
 		match_name(index, object, name, address);
-	if (index->keep && test_bit(head_of(name), index->heads) && !strcmp(object, "vmlinux"))
+	if (index->keep && test_bit(head_of(name), index->heads) && !strcmp(object, "vmlinux") &&
+	    kept_wants(index->keep, name))
 		keep(index->keep, name, address);
 	if (name[0] != '_' || strncmp(name, EXPORT_PREFIX, strlen(EXPORT_PREFIX)))
 		return;
 	name += strlen(EXPORT_PREFIX);
 	if (test_bit(head_of(name), index->heads))
 		match_export(index, object, name);
+}
+
+/* ---- without a pass ---- */
+
+static bool is_piece(const char *name)
+{
+	const char *dot;
+
+	for (dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+		if (is_suffix(dot))
+			return true;
+	}
+	return false;
+}
+
+static void keep_piece(void *data, const char *object, const char *name, unsigned long address)
+{
+	if (is_piece(name) && !strcmp(object, "vmlinux"))
+		keep(data, name, address);
+}
+
+void symbols_prepare(void)
+{
+	struct kept *k = compat_has_names() ? kzalloc(sizeof(*k), GFP_KERNEL) : NULL;
+
+	if (!k)
+		return;
+	if (compat_for_each_symbol(true, keep_piece, k) || k->bad)
+		kept_free(k);
+	else
+		pieces = k;
+}
+
+void symbols_release(void)
+{
+	kept_free(pieces);
+	pieces = NULL;
+}
+
+static void match_kept(struct index *index, const struct kept *kept)
+{
+	unsigned int i;
+
+	for (i = 0; i < kept->count; i++)
+		match(index, "vmlinux", kept->names + kept->symbols[i].name,
+		      kept->symbols[i].address);
+}
+
+static void match_by_name(struct index *index)
+{
+	char export[sizeof(EXPORT_PREFIX) + SUTURE_SYM_LEN];
+	unsigned int i;
+
+	for (i = 0; i < index->count; i++) {
+		const char *name = index->sorted[i]->name;
+
+		if (i && !strcmp(name, index->sorted[i - 1]->name))
+			continue;
+		if (!is_piece(name))
+			compat_for_each_named(name, match, index);
+		snprintf(export, sizeof(export), EXPORT_PREFIX "%s", name);
+		compat_for_each_named(export, match, index);
+	}
+	match_kept(index, pieces);
 }
 
 /* Are all that are wanted of vmlinux among those that were kept? */
@@ -286,6 +357,7 @@ static int find(struct index *index, struct symbol *symbols, const struct kept *
 {
 	unsigned int count = index->count, i;
 	bool kernel = index->keep;
+	bool pass = !kept && (index->keep || !pieces || count > FEW_NAMES);
 	int err;
 
 	for (i = 0; i < count; i++) {
@@ -298,10 +370,11 @@ static int find(struct index *index, struct symbol *symbols, const struct kept *
 		kernel |= !symbols[i].object || !strcmp(symbols[i].object, "vmlinux");
 	}
 	sort(index->sorted, count, sizeof(*index->sorted), by_name, NULL);
-	for (i = 0; kernel && kept && i < kept->count; i++)
-		match(index, "vmlinux", kept->names + kept->symbols[i].name,
-		      kept->symbols[i].address);
-	err = compat_for_each_symbol(kernel && !kept, match, index);
+	if (kernel && kept)
+		match_kept(index, kept);
+	else if (kernel && !pass)
+		match_by_name(index);
+	err = compat_for_each_symbol(kernel && pass, match, index);
 	for (i = 0; !err && i < count; i++)
 		match_unlisted(&symbols[i]);
 	return err;
@@ -327,7 +400,9 @@ int symbols_find_and_keep(struct symbol *symbols, unsigned int count,
 			  const char (*functions)[SUTURE_SYM_LEN], unsigned int nr_functions,
 			  struct kept **kept)
 {
-	struct index index = {.count = count, .keep = kept_new(functions, nr_functions)};
+	bool few = pieces && count <= FEW_NAMES && nr_functions <= FEW_NAMES;
+	struct index index = {.count = count,
+			      .keep = few ? NULL : kept_new(functions, nr_functions)};
 	unsigned int i;
 	int err = -ENOMEM;
 
