@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a call of a patched function costs on arm64, counted by instruction: a direct branch more than
- * before, and what the compiler puts at the beginning of each function, here of the new one.
+ * What a call of a patched function costs on arm64, counted by instruction: a direct branch more
+ * than before, and what the compiler puts at the beginning of each function, here of the new one.
  */
 #include "arm64_redirect_rig.h"
 
@@ -43,7 +43,9 @@ static void redirect(u64 to, bool pad, bool site)
 {
 	struct redirect_request q = {.func = emulated.base + FUNCTION,
 				     .size = 64,
-				     .site = !site ? SUTURE_NONE : pad ? 8 : 4,
+				     .site = !site ? SUTURE_NONE
+					     : pad ? 8
+						   : 4,
 				     .to = to,
 				     .read = read_code,
 				     .is_free = is_free};
@@ -99,10 +101,10 @@ static void one_direct_branch_more(void **state)
 		before = count_call(to);
 		redirect(to, pad, site);
 		after = count_call(to);
-		print_message("arm64%s%s: a call executes %u instructions, patched %u: a branch and "
-			      "%u of the new function's entry more\n",
-			      pad ? ", BTI" : "", site ? ", ftrace's site" : "", before, after,
-			      entry);
+		print_message(
+			"arm64%s%s: a call executes %u instructions, patched %u: a branch and "
+			"%u of the new function's entry more\n",
+			pad ? ", BTI" : "", site ? ", ftrace's site" : "", before, after, entry);
 		assert_int_equal(before, 1 + entry + BODY_INSNS);
 		assert_int_equal(after, before + 1 + entry);
 	}

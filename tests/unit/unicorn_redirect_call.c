@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a call of a patched function costs on x86-64, counted by instruction: a direct jump more than
- * before, and what the compiler puts at the beginning of each function, here of the new one.
+ * What a call of a patched function costs on x86-64, counted by instruction: a direct jump more
+ * than before, and what the compiler puts at the beginning of each function, here of the new one.
  */
 #include "redirect_rig.h"
 
