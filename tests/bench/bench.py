@@ -36,10 +36,10 @@ IDLE_SECONDS = 20
 EXECS = 20
 STACK = 100  # patches, one on top of the other
 LARGE = (1000, 4096)  # functions of one patch
-READS = 100  # of /proc/many, which calls 4,096 functions
+READS = 10  # of /proc/callcost
 BUSY = 1.5  # load of a host on which others work as well
 MODULES = {f"/lib/modules/{name}.ko": os.path.join(TEST_MODULES, f"{name}.ko")
-           for name in ["throng", "many"] + (["nativeklp"] if LIVEPATCH else [])}
+           for name in ["throng", "many", "callcost"] + (["nativeklp"] if LIVEPATCH else [])}
 
 
 def say(text):
@@ -54,6 +54,15 @@ def large_patch(folder, count):
     code = "".join(f"static noinline int new_{name}(void) {{ barrier(); return {n + 1}; }}\n"
                    for n, name in enumerate(names))
     return make_patch(folder, f"many{count}", code, {"many": {name: f"new_{name}" for name in names}})
+
+
+CALL = """
+static noinline int new_plain(int n)
+{
+    barrier();
+    return n + 1;
+}
+"""
 
 
 def stack_of(folder):
@@ -80,8 +89,9 @@ def make_patches(folder):
     say("build the patches")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         large = {count: pool.submit(large_patch, folder, count) for count in sorted(LARGE, reverse=True)}
-        demo, stack = pool.submit(example, folder, "demo"), pool.submit(stack_of, folder)
-        return {"demo": demo.result(), "stack": stack.result(),
+        small = {"demo": pool.submit(example, folder, "demo"), "stack": pool.submit(stack_of, folder),
+                 "call": pool.submit(make_patch, folder, "callfix", CALL, {"callcost": {"callcost_plain": "new_plain"}})}
+        return {**{name: bundle.result() for name, bundle in small.items()},
                 "large": {count: bundle.result() for count, bundle in large.items()}}
 
 
@@ -181,17 +191,26 @@ def take_off(guest, name):
 
 
 def call_ns(guest):
-    """Of one of the 4,096 calls of a read of /proc/many."""
-    took, _ = seconds(guest.check, f"i=0; while [ $i -lt {READS} ]; do read x </proc/many; i=$((i+1)); done",
-                      timeout=120)
-    return took * 1e9 / READS / 4096
+    """Of callcost_plain() (tests/guest/modules/callcost.c), a million calls: the least of READS."""
+    return min(int(guest.check("cat /proc/callcost", timeout=120).split()[0]) for _ in range(READS)) / 1e6
+
+
+def calls(guest, patches, table):
+    """The emulator's time for a call of a patched function."""
+    guest.check("insmod /lib/modules/callcost.ko")
+    plain = call_ns(guest)
+    apply_ms(guest, patches["call"])
+    patched = call_ns(guest)
+    table.add("the emulator's time for a call of a patched function, times an unpatched one's",
+              patched / plain, "", note=f"{plain:.3g} ns, patched {patched:.3g} ns")
+    take_off(guest, "callfix")
+    guest.check("rmmod callcost")
 
 
 def large(guest, patches, table):
     """Patches of many functions, all of one module, which is loaded."""
     guest.check("insmod /lib/modules/many.ko", timeout=60)
-    call_ns(guest)
-    unpatched, times, kib = call_ns(guest), {}, {}
+    times, kib = {}, {}
     for count, bundle in sorted(patches["large"].items()):
         say(f"a patch of {count} functions")
         before = memory_mib(guest)
@@ -205,10 +224,6 @@ def large(guest, patches, table):
         table.add(f"pause, one patch of {count:,} functions", report["pause_max_us"], "us",
                   2000 if count == LARGE[0] else None)
         table.add(f"memory, one patch of {count:,} functions", kib[count], "KiB", linear.get("memory"))
-        patched = call_ns(guest)
-        if count == LARGE[-1]:
-            table.add("time of a call of a patched function, times an unpatched one's",
-                      patched / unpatched, "", note="the emulator's: see docs/performance.md")
         take_off(guest, f"many{count}")
     guest.check("rmmod many")
 
@@ -247,6 +262,7 @@ def measure(table, folder, patches, cpus):
                  **{kind: crowds(machine, patches, table, cpus, kind)
                     for kind in ("processes", "threads")}}
         if cpus > 1:
+            calls(machine, patches, table)
             large(machine, patches, table)
             stack(machine, patches, table)
         return found

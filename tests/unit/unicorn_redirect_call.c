@@ -14,6 +14,13 @@ static const u8 body[] = {0x8d, 0x47, 0x07, 0xc3};
 #define BODY_INSNS 2
 
 static u64 base, to;
+static u32 nr_blocks;
+
+static void count_block(uc_engine *uc, uint64_t address, uint32_t size, void *arg)
+{
+	(void)uc, (void)address, (void)size, (void)arg;
+	nr_blocks++;
+}
 
 static void put_function(u8 *at, bool endbr, const struct site *site)
 {
@@ -71,7 +78,7 @@ static u32 count_call(void)
 	forget_code(to, 64);
 	uc_reg_write(emulated.uc, UC_X86_REG_RSP, &sp);
 	uc_reg_write(emulated.uc, UC_X86_REG_RDI, &argument);
-	emulated.instructions = 0;
+	emulated.instructions = nr_blocks = 0;
 	assert_int_equal(uc_emu_start(emulated.uc, base + CALLER, base + AFTER, 0, 100), UC_ERR_OK);
 	uc_reg_read(emulated.uc, UC_X86_REG_RIP, &ip);
 	uc_reg_read(emulated.uc, UC_X86_REG_RAX, &result);
@@ -85,13 +92,18 @@ static u32 count_call(void)
 
 static void one_direct_jump_more(void **state)
 {
+	uc_hook hook;
+
 	(void)state;
+	assert_int_equal(
+		uc_hook_add(emulated.uc, &hook, UC_HOOK_BLOCK, (void *)count_block, NULL, 1, 0),
+		UC_ERR_OK);
 	base = emulated.base = 0xffffffff81000000;
 	to = 0xffffffffc0100000;
 	for (u32 i = 0; i < 2 * NR_SITES; i++) {
 		const struct site *site = &sites[i / 2];
 		bool endbr = i % 2;
-		u32 entry = endbr + !!site->len, before, after;
+		u32 entry = endbr + !!site->len, before, after, blocks;
 
 		if (!site->executes)
 			continue;
@@ -100,11 +112,14 @@ static void one_direct_jump_more(void **state)
 		put_function(emulated.code + FUNCTION, endbr, site);
 		put_function(emulated.target, endbr, site);
 		before = count_call();
+		blocks = nr_blocks;
 		redirect(endbr, site);
 		after = count_call();
 		print_message("x86-64, %s%s: a call executes %u instructions, patched %u: a jump "
-			      "and %u of the new function's entry more\n",
-			      endbr ? "ENDBR64 and " : "", site->name, before, after, entry);
+			      "and %u of the new function's entry more; blocks of code %u, %u\n",
+			      endbr ? "ENDBR64 and " : "", site->name, before, after, entry, blocks,
+			      nr_blocks);
+		assert_int_equal(nr_blocks, blocks + 1);
 		assert_int_equal(before, 1 + entry + BODY_INSNS);
 		assert_int_equal(after, before + 1 + entry);
 	}
