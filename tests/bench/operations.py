@@ -47,18 +47,21 @@ def breakdown(guest, since, name, total_ms):
 
 
 def patch_once(guest, bundle, name="demo", timed=False):
-    """Apply and revert: {apply_ms, revert_ms, attempts, pause_us, words, tasks}; apply_ms is None if
-    it did not succeed in time. timed: with parts, the apply's breakdown."""
+    """Apply and revert: {apply_ms, revert_ms, attempts, pause_us, words, tasks, cpu_ms}; apply_ms is
+    None if it did not succeed in time; cpu_ms: of the emulator, for the apply. timed: with parts, the
+    apply's breakdown."""
     if timed:
         time.sleep(LOG_SECONDS)
     since = log_position(guest) if timed else 0
+    cpu = guest.cpu_seconds()
     took, result = seconds(guest.suture, "--timeout", str(APPLY_LIMIT), "apply", bundle,
                            timeout=2 * APPLY_LIMIT)
+    cpu = guest.cpu_seconds() - cpu
     report = guest.json(f"/v1/patches/{name}")["apply"]
     once = {"attempts": report["attempts"], "pause_us": report["pause_max_us"],
             "words": report["words_checked"],
             "tasks": report["tasks_checked"] - report["tasks_before_pause"],
-            "apply_ms": None, "revert_ms": None}
+            "cpu_ms": cpu * 1000, "apply_ms": None, "revert_ms": None}
     if result.status == 4:
         guest.suture("cancel", name, timeout=2 * APPLY_LIMIT)
         return once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a call costs: reading /proc/callcost calls callcost_plain() a million times, which a patch may
- * replace, and shows the nanoseconds.
+ * What a call costs: reading /proc/callcost calls callcost_plain() a million times, which a patch
+ * may replace, and shows the nanoseconds.
  */
 #include <linux/ktime.h>
 #include <linux/module.h>
