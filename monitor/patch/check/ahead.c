@@ -143,10 +143,16 @@ static int look_at_noted(u64 until_us)
 	return 0;
 }
 
+/* Each attempt has copies of the names, at other addresses. */
 static bool is_about(const struct check_range *ranges, u32 count)
 {
-	return ahead && ahead->watch == guest_watch_id() && ahead->nr_ranges == count &&
-	       !memcmp(ahead->ranges, ranges, count * sizeof(*ranges));
+	if (!ahead || ahead->watch != guest_watch_id() || ahead->nr_ranges != count)
+		return false;
+	for (u32 i = 0; i < count; i++)
+		if (ahead->ranges[i].start != ranges[i].start ||
+		    ahead->ranges[i].end != ranges[i].end)
+			return false;
+	return true;
 }
 
 static int start_anew(const struct check_range *ranges, u32 count)
@@ -159,7 +165,8 @@ static int start_anew(const struct check_range *ranges, u32 count)
 		return -ENOMEM;
 	ahead->watch = guest_watch_id();
 	ahead->nr_ranges = count;
-	memcpy(ahead->ranges, ranges, count * sizeof(*ranges));
+	for (u32 i = 0; i < count; i++)
+		ahead->ranges[i] = (struct check_range){ranges[i].start, ranges[i].end, ""};
 	c = &ahead->check;
 	check_look_for(c, ahead->ranges, count, &ahead->ignored);
 	c->guest_runs = true;
