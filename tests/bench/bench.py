@@ -169,10 +169,13 @@ def latency(guest, patches, table, cpus):
 
 
 def add_crowd(table, where, kind, count, ours, peer, first):
-    note = "" if ours["apply_ms"] is not None else "did not switch in time"
+    note = ""
+    if ours["apply_ms"] is None:
+        note = f"did not switch in time, with {ours['attempts']} attempts"
+        ours = {**ours, **dict.fromkeys(("pause_us", "words", "attempts"))}
     for title, key, unit in (("pause", "pause_us", "us"), ("words read in a pause", "words", "")):
         table.add(f"{title}, {where}", ours[key], unit,
-                  1.5 * first[key] if first is not ours else None, note=note)
+                  1.5 * first[key] if first["apply_ms"] and count != TASKS[0] else None, note=note)
     table.add(f"attempts, {where}", ours["attempts"], "", 2, note=note)
     table.add(f"apply, {where}", ours["apply_ms"], "ms",
               400 if count > FEW and kind == "processes" else None, peer.get("apply_ms"),
