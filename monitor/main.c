@@ -110,7 +110,6 @@ static void op_unwatch(void *ctx)
 {
 	(void)ctx;
 	check_ahead_forget();
-	guest_watch_end();
 }
 
 static u64 op_now(void *ctx)
