@@ -59,7 +59,7 @@ static int try_with_simd(const struct stores_kind *k, unsigned int offset)
 	int right;
 
 #ifdef scoped_ksimd
-	scoped_ksimd()
+	scoped_ksimd ()
 		right = try_masked(k, offset);
 #else
 	kernel_neon_begin();
