@@ -435,8 +435,8 @@ static void the_pause_does_not_grow(void **state)
 		checked[round] = report.tasks_checked - report.tasks_before_pause;
 		printf("%u tasks sleep: the pause looks at %llu tasks and %llu words, %llu ns "
 		       "(built for tests)\n",
-		       made, (unsigned long long)checked[round],
-		       (unsigned long long)words[round], (unsigned long long)ns[round]);
+		       made, (unsigned long long)checked[round], (unsigned long long)words[round],
+		       (unsigned long long)ns[round]);
 	}
 	assert_int_equal(words[0], words[1]);
 	assert_int_equal(checked[0], checked[1]);

@@ -53,8 +53,8 @@ struct engine_ops {
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
 	const u8 *(*build_id)(void *ctx, u32 *len);
 	/*
-	 * Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine asks
-	 * for none, and looks at all tasks in each pause.
+	 * Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine
+	 * asks for none, and looks at all tasks in each pause.
 	 */
 	bool (*watching)(void *ctx);
 	void (*unwatch)(void *ctx);
