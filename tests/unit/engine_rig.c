@@ -216,14 +216,13 @@ void check_memory(struct rig *rig)
 	}
 }
 
-static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us,
-			  struct transition_report *r)
+static int rig_try_switch(void *ctx, const struct switch_set *set, struct transition_report *r)
 {
 	struct rig *rig = ctx;
 	u32 i, j;
 
 	r->attempts++;
-	rig->last_budget_us = budget_us;
+	rig->last_budget_us = set->budget_us;
 	r->looking = rig->watching && rig->looks_ahead;
 	if (r->looking) {
 		rig->looks_ahead--;

@@ -480,7 +480,7 @@ static void the_pause_is_too_short(void **state)
 {
 	(void)state;
 	add_func("a", A, A, NEW_A);
-	assert_int_equal(switch_try(&set, 0, &report), -EAGAIN);
+	assert_int_equal(attempt_within(0, 0), -EAGAIN);
 	assert_true(report.reason[0]);
 	assert_nothing_changed();
 	assert_done();
@@ -497,7 +497,7 @@ static void a_deadline_at_every_step(void **state)
 	fake_guest_stop();
 	for (budget = 0; budget < 100; budget++) {
 		fake_time_set(1000, 1);
-		if (!switch_try(&set, budget, &report))
+		if (!attempt_within(budget, budget))
 			break;
 		at_check |= !!strstr(report.detail, "tasks checked");
 		at_commit |= !!strstr(report.reason, "at the commit");
@@ -543,13 +543,33 @@ static void reasons_are_whole(void **state)
 	assert_non_null(strstr(report.reason, " (stack)"));
 }
 
+/*
+ * What the pause has to do took some time before it: the budget follows, up to the limit. Each
+ * reading of the clock is 100 us later than the one before.
+ */
+static void the_budget_follows_what_was_measured(void **state)
+{
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	fake_guest_stop();
+	cpus[2].state = CPU_GUEST; /* no thread: never comes, and the reason names the budget */
+	fake_time_set(1000, 100);
+	assert_int_equal(attempt_within(20, 100000), -EAGAIN);
+	assert_non_null(strstr(report.reason, "400 us"));
+	assert_int_equal(attempt_within(700, 100000), -EAGAIN);
+	assert_non_null(strstr(report.reason, "700 us"));
+	assert_int_equal(attempt_within(20, 150), -EAGAIN);
+	assert_non_null(strstr(report.reason, "150 us"));
+	cpus[2].state = CPU_PARKED;
+}
+
 static void a_cpu_that_does_not_stop(void **state)
 {
 	(void)state;
 	add_func("a", A, A, NEW_A);
 	fake_guest_stop();
 	cpus[2].state = CPU_GUEST; /* no thread: never comes */
-	assert_int_equal(switch_try(&set, 2000, &report), -EAGAIN);
+	assert_int_equal(attempt_within(2000, 2000), -EAGAIN);
 	assert_non_null(strstr(report.reason, "2000 us"));
 	assert_nothing_changed();
 	cpus[2].state = CPU_PARKED;
@@ -579,6 +599,7 @@ int main(void)
 		TEST(the_pause_is_too_short),
 		TEST(a_deadline_at_every_step),
 		TEST(reasons_are_whole),
+		TEST(the_budget_follows_what_was_measured),
 		TEST(a_cpu_that_does_not_stop),
 	};
 
