@@ -223,9 +223,14 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, struct transi
 
 	r->attempts++;
 	rig->last_budget_us = set->budget_us;
-	r->looking = rig->watching && rig->looks_ahead;
-	if (r->looking) {
+	r->looking = rig->watching && (rig->looks_ahead || rig->watch_gaps);
+	if (r->looking && rig->looks_ahead) {
 		rig->looks_ahead--;
+		return -EAGAIN;
+	}
+	if (r->looking) {
+		rig->watch_gaps--;
+		rig->watching = false;
 		return -EAGAIN;
 	}
 	rig->nr_extra = MIN(set->nr_extra, (u32)ARRAY_SIZE(rig->extra));

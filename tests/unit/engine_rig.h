@@ -106,6 +106,7 @@ struct rig {
 	s32 watch_error;
 	u32 watches;	 /* how often it was asked for */
 	u32 looks_ahead; /* slices of the look before the next pause */
+	u32 watch_gaps;	 /* so many looks find that the watch is over */
 	u64 lost; /* an address where a CPU fetches something else than the table has; 0: none */
 	const char *mismatch; /* the mismatch that a switch reports; NULL: none */
 	bool look_busy;	      /* the read-back has no result */

@@ -130,6 +130,50 @@ static void one_that_is_over_is_asked_for_again(void **state)
 	assert_true(rig->watching);
 }
 
+/* The attempt waits for another one. */
+static void one_with_a_gap_is_no_attempt(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->watch_gaps = 2;
+	begin(rig);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(rig->watches, 3);
+	assert_int_equal(attempts(rig), 1);
+}
+
+/* The guest is too fast for it: the attempt is made without. */
+static void gaps_have_an_end(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->watch_gaps = 1000;
+	begin(rig);
+	settle(rig, 1 * S);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_int_equal(rig->watches, 3);
+	assert_int_equal(attempts(rig), 1);
+}
+
+/* Each attempt may need another one: only what is lost between two attempts is counted. */
+static void a_gap_before_each_attempt(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->busy = "do_sys_open";
+	begin(rig);
+	for (u32 i = 0; i < 10; i++) {
+		u32 watches = rig->watches, tries = attempts(rig);
+
+		rig->watch_gaps = 1;
+		while (attempts(rig) < tries + 2)
+			settle(rig, 10);
+		assert_int_equal(rig->watches, watches + 1);
+		assert_true(rig->watching);
+	}
+}
+
 #define WATCH(test) cmocka_unit_test_setup_teardown(test, setup_watch, rig_teardown)
 
 int main(void)
@@ -141,6 +185,9 @@ int main(void)
 		WATCH(the_kernel_cannot),
 		WATCH(the_agent_is_silent),
 		WATCH(one_that_is_over_is_asked_for_again),
+		WATCH(one_with_a_gap_is_no_attempt),
+		WATCH(gaps_have_an_end),
+		WATCH(a_gap_before_each_attempt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

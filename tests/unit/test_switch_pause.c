@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How long the pause of a switch may last. */
 #include "switch_rig.h"
+#include "watch_rig.h"
+#include "core/pause.h"
 
 static void the_pause_is_too_short(void **state)
 {
@@ -67,6 +69,27 @@ static void a_cpu_that_does_not_stop(void **state)
 	cpus[2].state = CPU_PARKED;
 }
 
+/* The guest is not paused for a look at all tasks: the agent may give another record. */
+static void a_record_with_a_gap_costs_no_pause(void **state)
+{
+	struct pause_stats before, after;
+
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	watch_new(100);
+	assert_int_equal(watch_begin(), 0);
+	for (u32 i = 0; i <= SUTURE_WATCH_EVENTS; i++)
+		watch_switch(0, sleeper, false, 0);
+	pause_stats(&before);
+	assert_fails(-EAGAIN, "the agent's record of who has run has a gap");
+	pause_stats(&after);
+	assert_int_equal(after.count, before.count);
+	assert_true(report.looking);
+	assert_nothing_changed();
+	assert_done();
+	assert_false(report.looking);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -74,6 +97,7 @@ int main(void)
 		TEST(a_deadline_at_every_step),
 		TEST(the_budget_follows_what_was_measured),
 		TEST(a_cpu_that_does_not_stop),
+		TEST(a_record_with_a_gap_costs_no_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

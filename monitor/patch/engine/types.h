@@ -218,6 +218,7 @@ struct engine {
 	u64 next_attempt_us, budget_us;
 	u64 watch_due_us;  /* until then an attempt waits for the agent's watch */
 	bool cannot_watch; /* the agent has said that its kernel cannot */
+	u32 watches_lost;  /* since the last attempt */
 	struct convergence converge;
 	struct script run;
 	u32 last_job;

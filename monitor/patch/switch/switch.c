@@ -7,6 +7,7 @@
 #include "guest/hooks.h"
 #include "guest/kernel.h"
 #include "guest/mem.h"
+#include "guest/watch.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/mutate.h"
@@ -433,10 +434,14 @@ static int switch_paused(struct pause *p, const struct attempt *a, struct transi
  */
 static int look_ahead(struct attempt *a, struct transition_report *r)
 {
+	bool watched = guest_watch_id() != 0;
 	u64 start = arch_time_us();
 	int err = check_ahead(a->ranges, a->count, start + AHEAD_SLICE_US);
 
 	a->use_ahead = !err;
+	r->looking = watched && err == -ENOENT;
+	if (r->looking)
+		return fail_attempt(r, -EAGAIN, "the agent's record of who has run has a gap");
 	if (err == -ENOENT)
 		return 0;
 	start = arch_time_us();
