@@ -86,7 +86,7 @@ static bool is_in(const struct span *span, uint64_t at)
  * The lists that name functions and are no use of them, as runs of addresses of code in init data:
  * ftrace's sites, which are the entries of functions where these have no landing pad, and the
  * functions that kprobes refuse. An Image has no symbol for them unless CONFIG_KALLSYMS_ALL is set.
- * Linux's linker script puts .init.data between .init.text and .rela.dyn (vmlinux.lds.S).
+ * Linux's linker script puts .init.data between .init.text and .rela.dyn.
  */
 static size_t find_lists(const struct image *i, const struct relocations *r,
 			 const struct span *text, const struct span *init,

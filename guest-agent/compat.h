@@ -114,7 +114,7 @@ u32 compat_ftrace_site(unsigned long address, unsigned long size);
 			 struct task_struct *next)
 #endif
 
-/* In the context switch from the task: it will not run again. */
+/* It will not run again once its last context switch is over. */
 static inline bool compat_is_dead(const struct task_struct *task)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)

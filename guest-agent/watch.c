@@ -80,7 +80,8 @@ static void begin_records(void)
 
 	cpus_read_lock();
 	on_each_cpu(begin_record_here, NULL, 1);
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		if (!cpu_online(cpu))
 			begin_record(cpu);
 	}
@@ -100,21 +101,28 @@ static int make_rings(void)
 	rings = vzalloc(array_size(nr_cpu_ids, sizeof(*rings)));
 	if (!rings)
 		return -ENOMEM;
-	for_each_possible_cpu(cpu)
-		rings[cpu].counter = (unsigned long)per_cpu_ptr((void __percpu *)counter, cpu);
+	for_each_possible_cpu(cpu) rings[cpu].counter =
+		(unsigned long)per_cpu_ptr((void __percpu *)counter, cpu);
 	return 0;
 }
 
 /* ---- the list ---- */
 
-/* Returns the number of tasks; those for which there is no room are only counted. */
+/*
+ * Returns the number of tasks; those for which there is no room are only counted. A task that has
+ * died before the record began will have no event there, and may be freed at any time: it is left
+ * out. If it is still on its last way to the scheduler, it runs.
+ */
 static u32 fill_list(void)
 {
 	struct task_struct *process, *task;
 	u32 count = 0;
 
 	rcu_read_lock();
-	for_each_process_thread(process, task) {
+	for_each_process_thread(process, task)
+	{
+		if (compat_is_dead(task))
+			continue;
 		if (count < room)
 			tasks[count] = (struct suture_watch_task){
 				.task = (unsigned long)task,

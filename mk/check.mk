@@ -116,10 +116,10 @@ check-kselftest: $(QEMU_NEEDS) kselftest
 check-boot: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 	@$(call PYTEST,5400,SUTURE_BOOTS=20) --dist load test_boots.py::test_boots
 
-## soak          10,000 applies and reverts under load (SUTURE_ROUNDS)
+## soak          10,000 applies and reverts under load, with 3,000 more tasks (SUTURE_ROUNDS, SUTURE_TASKS)
 .PHONY: soak
 soak: $(QEMU_NEEDS)
-	@$(call PYTEST,86400,SUTURE_ROUNDS=$(or $(SUTURE_ROUNDS),10000)) test_mixture.py
+	@$(call PYTEST,86400,SUTURE_ROUNDS=$(or $(SUTURE_ROUNDS),10000) SUTURE_TASKS=$(or $(SUTURE_TASKS),3000)) test_mixture.py
 
 ## check-disk    100 boots of a Debian disk, multi-threaded (SUTURE_DISK_BOOTS; SUTURE_NATIVE=1: without the monitor)
 .PHONY: check-disk

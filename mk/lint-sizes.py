@@ -74,6 +74,8 @@ REASONS = {
         "one guest in memory: tasks, stacks, lists and CPUs lead to one another",
     "tests/unit/test_check.c":
         "the rule of the check, case by case over one guest",
+    "tests/unit/test_check_ahead.c":
+        "one look: what it may leave to the pause, what it may not, and each gap of the record",
     "tests/unit/test_check_cpus.c":
         "what a CPU may be doing when it is held, case by case over one guest",
     "tests/unit/test_engine_callbacks.c":

@@ -62,11 +62,10 @@ static bool serve_agent(struct engine *e)
 	return mailbox_serve(e);
 }
 
-static int op_switch(void *ctx, const struct switch_set *set, u64 budget_us,
-		     struct transition_report *r)
+static int op_switch(void *ctx, const struct switch_set *set, struct transition_report *r)
 {
 	(void)ctx;
-	return switch_try(set, budget_us, r);
+	return switch_try(set, r);
 }
 
 static int op_validate(void *ctx, const struct switch_set *set, struct transition_report *r)
@@ -110,7 +109,6 @@ static void op_unwatch(void *ctx)
 {
 	(void)ctx;
 	check_ahead_forget();
-	guest_watch_end();
 }
 
 static u64 op_now(void *ctx)

@@ -326,9 +326,9 @@ struct suture_watch_task {
  * `switches` grows as the kernel's own counter does.
  */
 struct suture_watch_ring {
-	su64 counter;  /* guest virtual address of the kernel's counter (rq->nr_switches, 64 bits) */
-	su64 behind;   /* the counter's value less that of `switches`, when the record began */
-	su64 first;    /* the value of `events` at that time */
+	su64 counter; /* guest virtual address of the kernel's counter (rq->nr_switches, 64 bits) */
+	su64 behind;  /* the counter's value less that of `switches`, when the record began */
+	su64 first;   /* the value of `events` at that time */
 	su64 switches; /* switches recorded */
 	su64 events;   /* events written; event i is event[i % SUTURE_WATCH_EVENTS] */
 	su64 reserved[3];
@@ -341,8 +341,8 @@ struct suture_watch_ring {
  */
 struct suture_watch {
 	struct suture_msg msg;
-	su64 tasks;    /* guest virtual address of struct suture_watch_task[nr_tasks] */
-	su64 rings;    /* guest virtual address of struct suture_watch_ring[nr_rings] */
+	su64 tasks; /* guest virtual address of struct suture_watch_task[nr_tasks] */
+	su64 rings; /* guest virtual address of struct suture_watch_ring[nr_rings] */
 	su32 nr_tasks;
 	su32 nr_rings; /* nr_cpu_ids of the layout: by Linux CPU number */
 };

@@ -50,10 +50,10 @@ enum suture_msg_type {
 				   */
 	SUTURE_MSG_OVERRIDDEN = 14, /* struct suture_overridden: patched functions whose callers
 				       something else in the guest diverts -> header */
-	SUTURE_MSG_WATCH = 15,	/* struct suture_watch: SUTURE_STEP_WATCH is carried out -> header
-				 */
-	SUTURE_MSG_PART = 16, /* struct suture_part and bytes -> header; with the last part the
-				 answer to the whole */
+	SUTURE_MSG_WATCH = 15, /* struct suture_watch: SUTURE_STEP_WATCH is carried out -> header
+				*/
+	SUTURE_MSG_PART = 16,  /* struct suture_part and bytes -> header; with the last part the
+				  answer to the whole */
 };
 
 struct suture_msg {

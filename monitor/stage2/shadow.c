@@ -282,6 +282,15 @@ static int place_entries(struct shadow_plan *p)
 	return err ? err : carry_pages(p, &former, UINT64_MAX);
 }
 
+/* Copy the guest's page, and make the CPUs execute what is there. */
+static void copy_page(const struct shadow_page *pg)
+{
+	memcpy(pg->copy, arch_ptr(pg->original), shadow_page_size());
+	if (!MUTATION(publish_copy))
+		shadow_publish(pg, 0, shadow_page_size());
+}
+
+/* With the guest running: the pause copies only what has changed since. */
 static int copy_pages(struct shadow_set *next)
 {
 	set_for_each_page (next, pg) {
@@ -292,6 +301,8 @@ static int copy_pages(struct shadow_set *next)
 		pg->copy = pg->live ? pgtable_page_alloc(stage2.format) : NULL;
 		if (pg->live && !pg->copy)
 			return -ENOMEM;
+		if (pg->live)
+			copy_page(pg);
 	}
 	return 0;
 }
@@ -419,6 +430,8 @@ static int fill_part(const struct shadow_page *pg, const struct shadow_entry *e,
 		return -EILSEQ;
 	else
 		memcpy(copy, e->r.bytes + part.at, part.len);
+	if (!MUTATION(publish_redirect))
+		shadow_publish(pg, part.offset, part.len);
 	return 0;
 }
 
@@ -435,19 +448,15 @@ int shadow_plan_fill(struct shadow_plan *p)
 	if (!MUTATION(probed_redirects) && !are_untouched(p))
 		return -EBUSY;
 	set_for_each_page (p->next, pg)
-		if (pg->fresh && pg->live)
-			memcpy(pg->copy, arch_ptr(pg->original), shadow_page_size());
+		if (pg->fresh && pg->live && !MUTATION(copy_again) &&
+		    memcmp(pg->copy, arch_ptr(pg->original), shadow_page_size()) != 0)
+			copy_page(pg);
 	set_for_each_entry (p->next, e)
 		for (u32 i = 0; !err && i < nr_parts(&e->r); i++)
 			if (page_of(p->next, e->page[i])->fresh)
 				err = fill_part(page_of(p->next, e->page[i]), e, i);
-	if (err)
-		return err;
-	set_for_each_page (p->next, pg)
-		if (pg->fresh && pg->live && !MUTATION(publish_copy))
-			shadow_publish(pg, 0, shadow_page_size());
-	p->filled = true;
-	return 0;
+	p->filled = !err;
+	return err;
 }
 
 void shadow_plan_apply(void *plan)

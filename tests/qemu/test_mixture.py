@@ -2,7 +2,7 @@
 """
 A patched function that calls two patched functions, from all contexts on all CPUs: no call ever
 executes one in the old and the other in the new version. SUTURE_ROUNDS: the number of applies and
-reverts.
+reverts; SUTURE_TASKS: of processes that sleep meanwhile.
 """
 
 import os
@@ -14,6 +14,7 @@ from patches import make_patch
 
 MIXTURE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "mixture.ko")
 ROUNDS = int(os.environ.get("SUTURE_ROUNDS", "1000"))
+TASKS = int(os.environ.get("SUTURE_TASKS", "0"))
 CALLS_A_SECOND = 100000
 CONTEXTS = ("user", "thread", "softirq", "hardirq", "ipi")
 
@@ -65,7 +66,7 @@ def attempts(guest, *arguments):
 
 
 def test_mixture(boot, tmp_path, measured):
-    guest = boot(cpus=2, files={"/lib/modules/mixture.ko": MIXTURE})
+    guest = boot(cpus=2, files={"/lib/modules/mixture.ko": MIXTURE}, memory="2G" if TASKS else "1G")
     guest.load_agent()
     guest.check("insmod /lib/modules/mixture.ko "
                 r"$(sed -nE 's/^([0-9a-f]+) T _(stext|etext)$/\2=0x\1/p' /proc/kallsyms)")
@@ -74,6 +75,9 @@ def test_mixture(boot, tmp_path, measured):
                 "bs=64 2>/dev/null & renice -n 19 $!; echo $! >>/tmp/pids; done")
     bundle = make_patch(str(tmp_path), "mixed", CODE, {
         "mixture": {"mixture_h": "new_h", "mixture_f": "new_f", "mixture_g": "new_g"}})
+
+    if TASKS:
+        guest.check(f"crowd {TASKS}", timeout=300)
 
     # what the kernel rewrites of itself when it loads a module for the first time is done now
     attempts(guest, "apply", bundle)
@@ -95,7 +99,7 @@ def test_mixture(boot, tmp_path, measured):
     assert after["mixed"] == 0, after
     assert text_hash(guest) == text
     calls = after["old"] + after["new"] - before["old"] - before["new"]
-    measured(f"{ROUNDS} rounds in {took:.0f} s, {used / ROUNDS:.2f} s of CPU time each, "
+    measured(f"{ROUNDS} rounds with {TASKS} more tasks in {took:.0f} s, {used / ROUNDS:.2f} s of CPU time each, "
              f"{blocked} attempts blocked, "
              f"{calls / took:.0f} calls a second, 0 of them mixed")
     assert blocked > 0

@@ -216,14 +216,23 @@ void check_memory(struct rig *rig)
 	}
 }
 
-static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us,
-			  struct transition_report *r)
+static int rig_try_switch(void *ctx, const struct switch_set *set, struct transition_report *r)
 {
 	struct rig *rig = ctx;
 	u32 i, j;
 
 	r->attempts++;
-	rig->last_budget_us = budget_us;
+	rig->last_budget_us = set->budget_us;
+	r->looking = rig->watching && (rig->looks_ahead || rig->watch_gaps);
+	if (r->looking && rig->looks_ahead) {
+		rig->looks_ahead--;
+		return -EAGAIN;
+	}
+	if (r->looking) {
+		rig->watch_gaps--;
+		rig->watching = false;
+		return -EAGAIN;
+	}
 	rig->nr_extra = MIN(set->nr_extra, (u32)ARRAY_SIZE(rig->extra));
 	if (rig->nr_extra)
 		memcpy(rig->extra, set->extra, rig->nr_extra * sizeof(rig->extra[0]));
@@ -266,6 +275,7 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, u64 budget_us
 	for (i = 0; i < set->count; i++)
 		*redirect_slot(rig, set->funcs[i].key) = set->funcs[i].new_addr;
 	rig->switches++;
+	rig->watching = false;
 	r->functions_redirected += set->count;
 	r->functions_verified += set->count - (rig->mismatch != NULL);
 	str_copy(r->mismatch, rig->mismatch ? rig->mismatch : "", sizeof(r->mismatch));
@@ -311,6 +321,20 @@ static const u8 *rig_build_id(void *ctx, u32 *len)
 
 	*len = sizeof(rig->build_id);
 	return rig->build_id;
+}
+
+static bool rig_watching(void *ctx)
+{
+	struct rig *rig = ctx;
+
+	return rig->watching || !rig->can_watch;
+}
+
+static void rig_unwatch(void *ctx)
+{
+	struct rig *rig = ctx;
+
+	rig->watching = false;
 }
 
 static int rig_panic_suspected(void *ctx)
@@ -395,6 +419,8 @@ void rig_engine(struct rig *rig, const struct engine_config *config)
 		.look = rig_look,
 		.is_text = rig_is_text,
 		.build_id = rig_build_id,
+		.watching = rig_watching,
+		.unwatch = rig_unwatch,
 		.panic_suspected = rig_panic_suspected,
 		.now_us = rig_now,
 		.alloc = rig_alloc,

@@ -101,6 +101,12 @@ struct rig {
 	int switch_error, validate_error;
 	u32 reason_spaces; /* make the reason of the latter longer */
 	bool short_pause;
+	/* the agent's watch; without can_watch the engine never asks for one */
+	bool can_watch, watching;
+	s32 watch_error;
+	u32 watches;	 /* how often it was asked for */
+	u32 looks_ahead; /* slices of the look before the next pause */
+	u32 watch_gaps;	 /* so many looks find that the watch is over */
 	u64 lost; /* an address where a CPU fetches something else than the table has; 0: none */
 	const char *mismatch; /* the mismatch that a switch reports; NULL: none */
 	bool look_busy;	      /* the read-back has no result */

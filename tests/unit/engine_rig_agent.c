@@ -191,6 +191,12 @@ int pump(struct rig *rig, enum suture_pump pump, const char *name, const char *m
 			if (rig->on_idle_leave)
 				rig->on_idle_leave(rig);
 			break;
+		case SUTURE_STEP_WATCH:
+			assert_int_equal(pump, SUTURE_PUMP_WORK);
+			rig->watches++;
+			result = rig->watch_error;
+			rig->watching = !result;
+			break;
 		default:
 			fail_msg("step %u", r.kind);
 		}

@@ -9,10 +9,9 @@
 
 /* ---- the engine ---- */
 
-static int try_switch(void *ctx, const struct switch_set *s, u64 budget_us,
-		      struct transition_report *r)
+static int try_switch(void *ctx, const struct switch_set *s, struct transition_report *r)
 {
-	(void)ctx, (void)s, (void)budget_us, (void)r;
+	(void)ctx, (void)s, (void)r;
 	return 0;
 }
 

@@ -23,10 +23,9 @@ static struct {
 
 static struct engine *engine;
 
-static int try_switch(void *ctx, const struct switch_set *set, u64 budget_us,
-		      struct transition_report *r)
+static int try_switch(void *ctx, const struct switch_set *set, struct transition_report *r)
 {
-	(void)ctx, (void)set, (void)budget_us;
+	(void)ctx, (void)set;
 	attempt.report.attempts = r->attempts + 1;
 	*r = attempt.report;
 	return attempt.result;

@@ -24,7 +24,7 @@ static void copies_are_published_before_the_commit(void **state)
 	plan_begin();
 	assert_int_equal(shadow_plan_add(world.plan, &r, 1), 0);
 	assert_int_equal(shadow_plan_prepare(world.plan), 0);
-	fake_events();
+	assert_non_null(strstr(fake_events(), "publish-code"));
 	assert_int_equal(shadow_plan_fill(world.plan), 0);
 	assert_string_equal(fake_events(), "publish-code");
 	shadow_plan_apply(world.plan);
@@ -35,6 +35,27 @@ static void copies_are_published_before_the_commit(void **state)
 	world.plan = NULL;
 	model_add(&r);
 	check_world();
+}
+
+/* The copy was made with the guest running: in the pause it is made again if it is not the same. */
+static void a_page_that_changed_before_the_pause(void **state)
+{
+	struct redirect r = redirect_at(1, 2, 100, 5);
+
+	(void)state;
+	plan_begin();
+	assert_int_equal(shadow_plan_add(world.plan, &r, 1), 0);
+	assert_int_equal(shadow_plan_prepare(world.plan), 0);
+	guest_writes(2, PAGE_SIZE - 1, 0x11);
+	fake_events();
+	assert_int_equal(shadow_plan_fill(world.plan), 0);
+	assert_string_equal(fake_events(), "publish-code publish-code");
+	shadow_plan_apply(world.plan);
+	shadow_plan_finish(world.plan);
+	world.plan = NULL;
+	model_add(&r);
+	check_world();
+	remove_key(1);
 }
 
 /* The guest's own page has changed behind the copy: no CPU may have the old code of it. */
@@ -160,7 +181,7 @@ static void a_plan_splits_in_pauses_of_its_own(void **state)
 	pause_stats(&after);
 	assert_int_equal(after.count, before.count + 2);
 	assert_string_equal(fake_events(), "break invalidate publish-table link "
-					   "break invalidate publish-table link");
+					   "break invalidate publish-table link publish-code");
 	plan_abort();
 	check_world();
 	add(&r);
@@ -190,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(copies_are_published_before_the_commit),
+		TEST(a_page_that_changed_before_the_pause),
 		TEST(the_guests_page_is_published_when_it_comes_back),
 		TEST(a_drop_publishes_what_it_restores),
 		TEST(a_write_publishes_what_it_changes),

@@ -476,39 +476,6 @@ static void what_cannot_be_judged_is_tried_again(void **state)
 	assert_done();
 }
 
-static void the_pause_is_too_short(void **state)
-{
-	(void)state;
-	add_func("a", A, A, NEW_A);
-	assert_int_equal(switch_try(&set, 0, &report), -EAGAIN);
-	assert_true(report.reason[0]);
-	assert_nothing_changed();
-	assert_done();
-}
-
-/* The deadline comes at every moment in turn, up to the commit; past it nothing can stop. */
-static void a_deadline_at_every_step(void **state)
-{
-	bool at_check = false, at_commit = false;
-	u64 budget;
-
-	(void)state;
-	add_func("a", A, A, NEW_A);
-	fake_guest_stop();
-	for (budget = 0; budget < 100; budget++) {
-		fake_time_set(1000, 1);
-		if (!switch_try(&set, budget, &report))
-			break;
-		at_check |= !!strstr(report.detail, "tasks checked");
-		at_commit |= !!strstr(report.reason, "at the commit");
-		assert_nothing_changed();
-	}
-	assert_true(at_check);
-	assert_true(at_commit);
-	assert_int_equal(target(A), NEW_A);
-	assert_int_equal(report.attempts, budget + 1);
-}
-
 /* Names of maximal length: what is the matter with them is said to its end. */
 static void reasons_are_whole(void **state)
 {
@@ -543,18 +510,6 @@ static void reasons_are_whole(void **state)
 	assert_non_null(strstr(report.reason, " (stack)"));
 }
 
-static void a_cpu_that_does_not_stop(void **state)
-{
-	(void)state;
-	add_func("a", A, A, NEW_A);
-	fake_guest_stop();
-	cpus[2].state = CPU_GUEST; /* no thread: never comes */
-	assert_int_equal(switch_try(&set, 2000, &report), -EAGAIN);
-	assert_non_null(strstr(report.reason, "2000 us"));
-	assert_nothing_changed();
-	cpus[2].state = CPU_PARKED;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -576,10 +531,7 @@ int main(void)
 		TEST(on_the_way_through_a_hook),
 		TEST(offline_looks_at_nothing),
 		TEST(what_cannot_be_judged_is_tried_again),
-		TEST(the_pause_is_too_short),
-		TEST(a_deadline_at_every_step),
 		TEST(reasons_are_whole),
-		TEST(a_cpu_that_does_not_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

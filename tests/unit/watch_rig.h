@@ -46,9 +46,8 @@ static inline void watch_new(u32 room)
 /* As the agent does it. */
 static inline int watch_begin(void)
 {
-	struct suture_watch m = {.tasks = watch_list,
-				 .rings = watch_rings,
-				 .nr_rings = SYN_MAX_CPU_IDS};
+	struct suture_watch m = {
+		.tasks = watch_list, .rings = watch_rings, .nr_rings = SYN_MAX_CPU_IDS};
 
 	for (u32 cpu = 0; cpu < SYN_MAX_CPU_IDS; cpu++) {
 		u64 ring = watch_ring(cpu);

@@ -5,8 +5,8 @@
  *
  * The agent's watch lists all tasks, and records who runs. What was seen of a task that sleeps is
  * true for as long as it does not run. So a task of the list whose stack is clear needs no entry
- * here: it is looked at again only if an event names it. What is read of a task that runs meanwhile,
- * or is freed, may be wrong, but then there is an event of it, or it runs in the pause.
+ * here: it is looked at again only if an event names it. What is read of a task that runs
+ * meanwhile, or is freed, may be wrong, but then there is an event of it, or it runs in the pause.
  */
 #include "arch/time.h"
 #include "core/pool.h"
@@ -25,6 +25,8 @@
 
 /* A CPU may be stopped between the kernel's counter and the record; more often it is a gap. */
 #define MAX_INCOMPLETE 3
+/* What judge_noted() returns for a task whose end is missing in the record. */
+#define GONE (-ENOENT)
 
 struct noted {
 	u64 task, start;
@@ -38,23 +40,25 @@ static struct check_ahead {
 	u32 next;  /* the task of the list that is looked at next */
 	u32 nr_noted;
 	bool full;	/* a task could not be noted */
-	u32 incomplete; /* attempts in a row for which the record of switches had gaps */
+	u32 incomplete; /* attempts in a row for which the record had gaps */
 	struct noted noted[MAX_NOTED];
 	u16 slots[SLOTS]; /* index into noted, plus 1 */
 	u32 nr_ranges;
 	struct check_range ranges[]; /* that were looked for */
-} *ahead;
+} * ahead;
 
 static size_t ahead_pages(u32 ranges)
 {
 	return (sizeof(*ahead) + ranges * sizeof(struct check_range) + PAGE_SIZE - 1) / PAGE_SIZE;
 }
 
+/* With the watch, whose events are given out once. */
 void check_ahead_forget(void)
 {
 	if (ahead)
 		pool_free(ahead, ahead_pages(ahead->nr_ranges));
 	ahead = NULL;
+	guest_watch_end();
 }
 
 /*
@@ -143,7 +147,6 @@ static int look_at_noted(u64 until_us)
 	return 0;
 }
 
-/* Each attempt has copies of the names, at other addresses. */
 static bool is_about(const struct check_range *ranges, u32 count)
 {
 	if (!ahead || ahead->watch != guest_watch_id() || ahead->nr_ranges != count)
@@ -155,18 +158,38 @@ static bool is_about(const struct check_range *ranges, u32 count)
 	return true;
 }
 
+/* Who has run and who has died does not depend on what is looked for; events are given out once. */
+static void keep_noted(const struct check_ahead *old)
+{
+	if (old->watch != ahead->watch || MUTATION(noted_before))
+		return;
+	ahead->full = old->full;
+	ahead->incomplete = old->incomplete;
+	ahead->nr_noted = old->nr_noted;
+	memcpy(ahead->noted, old->noted, sizeof(ahead->noted));
+	memcpy(ahead->slots, old->slots, sizeof(ahead->slots));
+	for (u32 i = 0; i < ahead->nr_noted; i++)
+		if (ahead->noted[i].state == CLEAR)
+			ahead->noted[i].state = LOOK;
+}
+
 static int start_anew(const struct check_range *ranges, u32 count)
 {
+	struct check_ahead *old = ahead;
 	struct check *c;
 
-	check_ahead_forget();
 	ahead = pool_alloc(ahead_pages(count));
+	if (ahead) {
+		ahead->watch = guest_watch_id();
+		ahead->nr_ranges = count;
+		memcpy(ahead->ranges, ranges, count * sizeof(*ranges));
+		if (old)
+			keep_noted(old);
+	}
+	if (old)
+		pool_free(old, ahead_pages(old->nr_ranges));
 	if (!ahead)
 		return -ENOMEM;
-	ahead->watch = guest_watch_id();
-	ahead->nr_ranges = count;
-	for (u32 i = 0; i < count; i++)
-		ahead->ranges[i] = (struct check_range){ranges[i].start, ranges[i].end, ""};
 	c = &ahead->check;
 	check_look_for(c, ahead->ranges, count, &ahead->ignored);
 	c->guest_runs = true;
@@ -174,16 +197,24 @@ static int start_anew(const struct check_range *ranges, u32 count)
 	return check_collect_probes(c);
 }
 
+static int set_ranges(const struct check_range *ranges, u32 count)
+{
+	if (!is_about(ranges, count))
+		return start_anew(ranges, count);
+	/* the names of this attempt */
+	memcpy(ahead->ranges, ranges, count * sizeof(*ranges));
+	return 0;
+}
+
 int check_ahead(const struct check_range *ranges, u32 count, u64 until_us)
 {
 	struct pause limit = {.deadline_us = UINT64_MAX};
-	int err = 0;
+	int err;
 
 	if (!guest_watch_id())
 		return -ENOENT;
 	guest_cache_begin();
-	if (!is_about(ranges, count))
-		err = start_anew(ranges, count);
+	err = set_ranges(ranges, count);
 	if (!err) {
 		ahead->check.pause = &limit;
 		err = look_at_list(until_us);
@@ -198,7 +229,6 @@ int check_ahead(const struct check_range *ranges, u32 count, u64 until_us)
 	guest_cache_end();
 	if (err != -EAGAIN && (err || ahead->full || ahead->incomplete == MAX_INCOMPLETE)) {
 		check_ahead_forget();
-		guest_watch_end();
 		return -ENOENT;
 	}
 	return err;
@@ -231,26 +261,34 @@ static int judge_noted(struct check *c, const struct noted *n)
 	struct guest_task t;
 
 	if (guest_task_at(n->task, &t) || t.start != n->start)
-		return check_refuse(c, -EFAULT, "a task at %#llx is not there any more", n->task);
+		return check_refuse(c, GONE, "a task at %#llx is not there any more", n->task);
 	return check_task(&t, c);
+}
+
+/* How many were looked at is added to *looked. */
+static int judge_all_noted(struct check *c, u64 *looked)
+{
+	int err = 0;
+
+	for (u32 i = 0; !err && i < ahead->nr_noted; i++) {
+		if (ahead->noted[i].state != LOOK)
+			continue;
+		++*looked;
+		err = judge_noted(c, &ahead->noted[i]);
+	}
+	return err;
 }
 
 int check_ahead_judge(struct check *c)
 {
 	u64 listed = guest_watch_tasks(), looked = 0;
-	int err = guest_watch_complete();
+	int record = guest_watch_complete(), err;
 
-	ahead->incomplete = err ? ahead->incomplete + 1 : 0;
-	if (!err)
-		err = guest_watch_events(note_event, NULL);
-	if (err)
-		return check_refuse(c, err, "the record of who has run is not complete");
-	for (u32 i = 0; !err && i < ahead->nr_noted; i++) {
-		if (ahead->noted[i].state != LOOK)
-			continue;
-		looked++;
-		err = judge_noted(c, &ahead->noted[i]);
-	}
+	if (!record)
+		record = guest_watch_events(note_event, NULL);
+	err = record ? check_refuse(c, record, "the record of who has run is not complete")
+		     : judge_all_noted(c, &looked);
+	ahead->incomplete = record || err == GONE ? ahead->incomplete + 1 : 0;
 	if (err)
 		return err;
 	if (ahead->full && !MUTATION(all_noted))

@@ -28,19 +28,21 @@ u32 check_sort(struct check_range *ranges, u32 count);
  * lists (guest/watch.h), and of those that have run since, until that time. 0: all were looked at,
  * and check_run() with the same ranges (sorted by check_sort(), copied here) looks at few; what was
  * found is kept for later attempts, until check_ahead_forget(). -EAGAIN: there was no time for all;
- * go on with another call. -ENOENT: there is no watch, or it is of no use any more; check_run() then
- * looks at all tasks. Service CPU, with no pause under way.
+ * go on with another call. -ENOENT: there is no watch, or it is of no use any more; check_run()
+ * then looks at all tasks. Service CPU, with no pause under way.
  */
 int check_ahead(const struct check_range *ranges, u32 count, u64 until_us);
+
+/* Forget what was found, and the watch with it. Service CPU. */
 void check_ahead_forget(void);
 
 /*
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
  * NULL. The ranges are those that check_sort() has left. use_ahead: tasks that check_ahead() has
  * found clear are not looked at. One CPU at a time, the holder of p. 0: safe. -EBUSY: r->blocker
- * names the task that blocks. -EFAULT, -ELOOP, -EAGAIN, -EOVERFLOW: could not be judged, r->reason
- * says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked, tasks_before_pause,
- * words_checked and words_cleared.
+ * names the task that blocks. -EFAULT, -ELOOP, -EAGAIN, -EOVERFLOW, -ENOENT: could not be judged,
+ * r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked,
+ * tasks_before_pause, words_checked and words_cleared.
  */
 int check_run(const struct pause *p, const struct cpu *self, const struct check_range *ranges,
 	      u32 count, bool use_ahead, struct transition_report *r);

@@ -59,7 +59,8 @@ int check_task(const struct guest_task *t, void *arg);
 
 /*
  * Holds: check_ahead() has looked at all tasks of the watch for these ranges, with the pages of
- * probes that there are now. Judge: those that it has not found clear, and those that have run since.
+ * probes that there are now. Judge: those that it has not found clear, and those that have run
+ * since.
  */
 bool check_ahead_holds(const struct check *c);
 int check_ahead_judge(struct check *c);

@@ -43,8 +43,7 @@ struct engine;
 
 struct engine_ops {
 	/* switch_try() and switch_validate(), or a test's. */
-	int (*try_switch)(void *ctx, const struct switch_set *set, u64 budget_us,
-			  struct transition_report *r);
+	int (*try_switch)(void *ctx, const struct switch_set *set, struct transition_report *r);
 	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
 	/* readback_redirect(); NULL: redirects are not read back. */
 	int (*look)(void *ctx, u64 key, u64 to, char *why, size_t why_size);
@@ -53,8 +52,8 @@ struct engine_ops {
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
 	const u8 *(*build_id)(void *ctx, u32 *len);
 	/*
-	 * Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine asks
-	 * for none, and looks at all tasks in each pause.
+	 * Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine
+	 * asks for none, and looks at all tasks in each pause.
 	 */
 	bool (*watching)(void *ctx);
 	void (*unwatch)(void *ctx);

@@ -218,8 +218,10 @@ static int try_change(struct engine *e, const struct change *c, enum switch_mode
 					  .count = d.nr_funcs,
 					  .mode = mode,
 					  .extra = d.extra,
-					  .nr_extra = d.nr_extra};
-		ret = e->ops.try_switch(e->ops.ctx, &set, budget_us, r);
+					  .nr_extra = d.nr_extra,
+					  .budget_us = budget_us,
+					  .limit_us = e->config.budget_max_us};
+		ret = e->ops.try_switch(e->ops.ctx, &set, r);
 		e->ops.free(e->ops.ctx, memory, size);
 		if (ret)
 			return ret;

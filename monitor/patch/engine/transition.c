@@ -11,6 +11,8 @@
 
 /* Longer than an agent takes that has nothing else to do. */
 #define WATCH_WAIT_US 200000
+/* A guest that switches tasks faster than the look before the pause is done without a watch. */
+#define MAX_WATCHES_LOST 3
 
 void engine_start_transition(struct engine *e, struct patch *p, bool on)
 {
@@ -20,6 +22,7 @@ void engine_start_transition(struct engine *e, struct patch *p, bool on)
 	e->budget_us = e->config.budget_us;
 	e->next_attempt_us = 0;
 	e->watch_due_us = engine_now(e) + WATCH_WAIT_US;
+	e->watches_lost = 0;
 	if (e->ops.unwatch)
 		e->ops.unwatch(e->ops.ctx);
 	converge_reset(e);
@@ -29,8 +32,8 @@ bool engine_wants_watch(const struct engine *e)
 {
 	const struct patch *p = e->transition;
 
-	return p && e->ops.watching && !e->cannot_watch && !p->orphan && !p->alone &&
-	       p->todo == TODO_NOTHING &&
+	return p && e->ops.watching && !e->cannot_watch && e->watches_lost < MAX_WATCHES_LOST &&
+	       !p->orphan && !p->alone && p->todo == TODO_NOTHING &&
 	       (p->phase == PHASE_PATCHING || p->phase == PHASE_UNPATCHING) &&
 	       !e->ops.watching(e->ops.ctx);
 }
@@ -70,6 +73,13 @@ static void note_blocker(struct transition_report *r, struct blocker *before)
 	symbols_keep(&r->blocker, before);
 }
 
+/* It was over before the look was. The agent is asked for another, or else there is none. */
+static void lose_watch(struct engine *e, u64 now)
+{
+	e->watches_lost++;
+	e->watch_due_us = now + WATCH_WAIT_US;
+}
+
 static void attempt_switch(struct engine *e, u64 now)
 {
 	struct patch *p = e->transition;
@@ -86,8 +96,11 @@ static void attempt_switch(struct engine *e, u64 now)
 		r->attempts = attempts - 1;
 		r->blocker = before;
 		e->next_attempt_us = now;
+		if (!e->ops.watching(e->ops.ctx))
+			lose_watch(e, now);
 		return;
 	}
+	e->watches_lost = 0;
 	r->attempts = attempts;
 	blocked = r->blocker.valid;
 	if (blocked)

@@ -7,6 +7,7 @@
 #include "guest/hooks.h"
 #include "guest/kernel.h"
 #include "guest/mem.h"
+#include "guest/watch.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/mutate.h"
@@ -387,13 +388,24 @@ static int fail_undecided(struct transition_report *r, int err)
 			  "tried again");
 }
 
+/* An attempt, prepared for the pause: the plan, and the ranges that must not be on a stack. */
+struct attempt {
+	struct shadow_plan *plan;
+	size_t pages;		    /* of memory for the ranges */
+	struct check_range *all;    /* with their names */
+	struct check_range *ranges; /* sorted and merged, for the check */
+	u32 nr_all, count;
+	u64 work_us;	/* what the pause has to do took so long before it */
+	bool use_ahead; /* the check may leave out what was looked at before the pause */
+};
+
 /*
  * Check, fill, commit, apply. -EBUSY: a blocker. Other errors may be gone at the next attempt.
  */
-static int switch_paused(struct pause *p, struct shadow_plan *plan, const struct check_range *ranges,
-			 u32 count, bool use_ahead, struct transition_report *r)
+static int switch_paused(struct pause *p, const struct attempt *a, struct transition_report *r)
 {
-	int err = count ? check_run(p, NULL, ranges, count, use_ahead, r) : 0;
+	struct shadow_plan *plan = a->plan;
+	int err = a->count ? check_run(p, NULL, a->ranges, a->count, a->use_ahead, r) : 0;
 
 	if (err)
 		return err == -EBUSY ? err : fail_undecided(r, err);
@@ -417,41 +429,48 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, const struct
 }
 
 /*
- * Look at the guest's tasks before the pause. -EAGAIN: there are more of them. *budget_us grows with
- * the time that was needed last for those that the pause will have to look at.
+ * Look at the guest's tasks before the pause. -EAGAIN: there are more of them. The second look is
+ * at those that the pause will have to look at.
  */
-static int look_ahead(const struct check_range *ranges, u32 count, u64 *budget_us, bool *use_ahead,
-		      struct transition_report *r)
+static int look_ahead(struct attempt *a, struct transition_report *r)
 {
-	u64 start = arch_time_us(), again;
-	int err = check_ahead(ranges, count, start + AHEAD_SLICE_US);
+	bool watched = guest_watch_id() != 0;
+	u64 start = arch_time_us();
+	int err = check_ahead(a->ranges, a->count, start + AHEAD_SLICE_US);
 
-	*use_ahead = !err;
+	a->use_ahead = !err;
+	r->looking = watched && err == -ENOENT;
+	if (r->looking)
+		return fail_attempt(r, -EAGAIN, "the agent's record of who has run has a gap");
 	if (err == -ENOENT)
 		return 0;
-	again = arch_time_us();
-	if (!err && check_ahead(ranges, count, again + AHEAD_SLICE_US))
+	start = arch_time_us();
+	if (!err && check_ahead(a->ranges, a->count, start + AHEAD_SLICE_US))
 		err = -EAGAIN;
+	a->work_us += arch_time_us() - start;
 	r->looking = err == -EAGAIN;
-	*budget_us = MAX(*budget_us, 4 * (arch_time_us() - again));
-	return err;
+	return err ? fail_attempt(r, err, "the guest's tasks are being looked at") : 0;
 }
 
-static int pause_and_switch(struct shadow_plan *plan, const struct check_range *ranges, u32 count,
-			    u64 budget_us, struct transition_report *r)
+/* The pause is not cut short if it takes some times as long as the same work did before it. */
+static u64 budget_of(const struct attempt *a, const struct switch_set *set)
 {
-	bool use_ahead = false;
+	u64 budget_us =
+		MUTATION(planned_budget) ? set->budget_us : MAX(set->budget_us, 4 * a->work_us);
+
+	return MIN(budget_us, set->limit_us);
+}
+
+static int pause_and_switch(const struct attempt *a, u64 budget_us, struct transition_report *r)
+{
 	struct pause p;
 	u64 took_us;
-	int err = count ? look_ahead(ranges, count, &budget_us, &use_ahead, r) : 0;
+	int err = pause_begin(&p, budget_us);
 
-	if (err)
-		return fail_attempt(r, err, "the guest's tasks are being looked at");
-	err = pause_begin(&p, budget_us);
 	if (err)
 		return fail_attempt(r, -EAGAIN, "the guest's CPUs did not stop within %llu us",
 				    budget_us);
-	err = switch_paused(&p, plan, ranges, count, use_ahead, r);
+	err = switch_paused(&p, a, r);
 	pause_end(&p);
 
 	took_us = arch_time_us() - p.start_us;
@@ -469,15 +488,6 @@ static void clear_attempt(struct transition_report *r)
 	r->blocker = (struct blocker){0};
 	r->reason[0] = r->detail[0] = r->mismatch[0] = '\0';
 }
-
-/* An attempt, prepared for the pause: the plan, and the ranges that must not be on a stack. */
-struct attempt {
-	struct shadow_plan *plan;
-	size_t pages;		    /* of memory for the ranges */
-	struct check_range *all;    /* with their names */
-	struct check_range *ranges; /* sorted and merged, for the check */
-	u32 nr_all, count;
-};
 
 static int prepare_ranges(struct attempt *a, const struct switch_set *set,
 			  struct transition_report *r)
@@ -503,6 +513,7 @@ static int prepare_attempt(struct attempt *a, const struct switch_set *set,
 			   struct transition_report *r)
 {
 	int err = plan_set(a->plan, set, r);
+	u64 start;
 
 	if (err == -EBUSY) /* the obstacle may be removed */
 		err = -EAGAIN;
@@ -510,7 +521,9 @@ static int prepare_attempt(struct attempt *a, const struct switch_set *set,
 		err = prepare_ranges(a, set, r);
 	if (err)
 		return err;
+	start = arch_time_us();
 	err = shadow_plan_prepare(a->plan);
+	a->work_us = arch_time_us() - start;
 	return err ? fail_attempt(r, err, "no shadow pages can be made (%s)", errno_name(err)) : 0;
 }
 
@@ -531,7 +544,7 @@ static void read_back(const struct switch_set *set, const struct shadow_plan *pl
 	}
 }
 
-int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r)
+int switch_try(const struct switch_set *set, struct transition_report *r)
 {
 	struct attempt a = {0};
 	int err;
@@ -544,8 +557,10 @@ int switch_try(const struct switch_set *set, u64 budget_us, struct transition_re
 	if (!a.plan)
 		return fail_attempt(r, -ENOMEM, "no memory for a plan of shadow pages");
 	err = prepare_attempt(&a, set, r);
+	if (!err && a.count)
+		err = look_ahead(&a, r);
 	if (!err)
-		err = pause_and_switch(a.plan, a.ranges, a.count, budget_us, r);
+		err = pause_and_switch(&a, budget_of(&a, set), r);
 	if (err == -EBUSY)
 		err = describe_blocker(a.all, a.nr_all, r);
 	if (!err) {

@@ -38,6 +38,11 @@ struct switch_set {
 	 */
 	const struct check_range *extra;
 	u32 nr_extra;
+	/*
+	 * A pause may last as long as was planned for it, or as long as what was done before it
+	 * suggests, but not longer than the limit.
+	 */
+	u64 budget_us, limit_us;
 };
 
 /*
@@ -48,7 +53,7 @@ struct switch_set {
  * -ENOMEM; r->reason names the function, the obstacle, and the way out. Adds to r. Service CPU, no
  * locks held.
  */
-int switch_try(const struct switch_set *set, u64 budget_us, struct transition_report *r);
+int switch_try(const struct switch_set *set, struct transition_report *r);
 
 /*
  * Would every function of the set take a redirect? The same refusals as switch_try() without

@@ -9,6 +9,7 @@
 #include <linux/smp.h>
 #include <linux/vmalloc.h>
 #include <asm/neon.h>
+#include <asm/simd.h>
 
 #include "proc_file.h"
 #include "stores_kinds.h"
@@ -41,19 +42,40 @@ static const struct stores_kind locked_kind = {"str x, OS lock", 8, store_os_loc
 
 /* ---- all of them ---- */
 
+static int try_masked(const struct stores_kind *k, unsigned int offset)
+{
+	unsigned long flags;
+	int right;
+
+	local_irq_save(flags);
+	right = stores_try(k, alias, buffer, offset);
+	local_irq_restore(flags);
+	return right;
+}
+
+/* From 6.19 on the kernel wants a place for the task's registers. */
+static int try_with_simd(const struct stores_kind *k, unsigned int offset)
+{
+	int right;
+
+#ifdef scoped_ksimd
+	scoped_ksimd ()
+		right = try_masked(k, offset);
+#else
+	kernel_neon_begin();
+	right = try_masked(k, offset);
+	kernel_neon_end();
+#endif
+	return right;
+}
+
 static int try_kind(struct seq_file *m, const struct stores_kind *k, unsigned int *wrong)
 {
 	unsigned int n = 0, offset;
 
 	while ((offset = stores_place(k, n)) < STORES_AREA) {
-		unsigned long flags;
-		int right;
+		int right = try_with_simd(k, offset);
 
-		kernel_neon_begin();
-		local_irq_save(flags);
-		right = stores_try(k, alias, buffer, offset);
-		local_irq_restore(flags);
-		kernel_neon_end();
 		if (!right)
 			seq_printf(m, "%s at %u is wrong\n", k->name, offset);
 		*wrong += !right;
