@@ -176,7 +176,9 @@ def add_crowd(table, where, kind, count, ours, peer, first):
     for title, key, unit in (("pause", "pause_us", "us"), ("words read in a pause", "words", "")):
         table.add(f"{title}, {where}", ours[key], unit,
                   1.5 * first[key] if first["apply_ms"] and count != TASKS[0] else None, note=note)
-    table.add(f"attempts, {where}", ours["attempts"], "", 2, note=note)
+    most = max(one["attempts"] for one in ours["rounds"])
+    table.add(f"attempts, {where}", ours["attempts"], "", 2,
+              note=note or f"at most {most} in {len(ours['rounds'])} rounds")
     table.add(f"apply, {where}", ours["apply_ms"], "ms",
               400 if count > FEW and kind == "processes" else None, peer.get("apply_ms"),
               note or cpu_note(ours))
