@@ -279,6 +279,11 @@ void engine_agent_hello(struct engine *e);
 int engine_agent_bye(struct engine *e); /* -EBUSY while patches are declared or loading */
 bool engine_agent_present(const struct engine *e);
 void engine_work(struct engine *e, struct suture_work *reply);
+/* Is there work for the agent, or soon? While there is not, it may sleep until it is rung. Any phase.
+ */
+bool engine_wants_agent(const struct engine *e);
+/* The agent's thread lives though it sends no message. Any phase. */
+void engine_agent_lives(struct engine *e);
 int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_fetch_reply *reply,
 		 void *bytes, size_t room);
 int engine_loaded(struct engine *e, const struct suture_loaded *m);
