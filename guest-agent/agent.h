@@ -68,7 +68,8 @@ void mailbox_drop_range(unsigned long start, unsigned long end);
 void mailbox_close(void);
 /* The kernel panics: len bytes at that address are its message. Any context. */
 void mailbox_panic(phys_addr_t text, size_t len);
-/* Where the monitor says that it rings the calling CPU; 0: not any more. Errors as SUTURE_HC_BELL. */
+/* Where the monitor says that it rings the calling CPU; 0: not any more. Errors as SUTURE_HC_BELL.
+ */
 long mailbox_bell(phys_addr_t word);
 
 /* ---- layout.c ---- */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The doorbell: the monitor wakes the thread that polls. Each CPU opens and closes its own: when the
- * hypercall has returned no ring is on its way to that CPU any more. So a CPU that goes offline, and
- * the agent when it is unloaded, need not wait for one.
+ * The doorbell: the monitor wakes the thread that polls. Each CPU opens and closes its own: when
+ * the hypercall has returned no ring is on its way to that CPU any more. So a CPU that goes
+ * offline, and the agent when it is unloaded, need not wait for one.
  *
- * The handler claims an interrupt only if the monitor has set the CPU's word. All others are those of
- * other handlers, or nobody's: with unknown_nmi_panic these must panic, and rings must not.
+ * The handler claims an interrupt only if the monitor has set the CPU's word. All others are those
+ * of other handlers, or nobody's: with unknown_nmi_panic these must panic, and rings must not.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>

@@ -98,8 +98,8 @@ enum suture_hypercall {
 	 * CPU. When the agent waits for work (suture_work.net_ms) and there is some, the monitor
 	 * stores 1 in the aligned su32 at that address and interrupts the CPU: x86: by an NMI. The
 	 * agent stores 0 when it handles that. The monitor interrupts a CPU whose word it has set
-	 * only when the word is 0 again. Address 0: none from now on. When the call returns, none is
-	 * on its way to this CPU either. The end of the kernel (DROP_ALL, PANIC) closes all.
+	 * only when the word is 0 again. Address 0: none from now on. When the call returns, none
+	 * is on its way to this CPU either. The end of the kernel (DROP_ALL, PANIC) closes all.
 	 */
 	SUTURE_HC_BELL = SUTURE_HC_TAG | 7,
 };
@@ -273,18 +273,18 @@ enum suture_work_kind {
 struct suture_work {
 	struct suture_msg msg;
 	su32 kind;
-	su32 id;		      /* of the payload or the job; returned in FETCH and LOADED */
-	su64 size;		      /* of the payload, bytes */
-	su32 active;		      /* 1: poll every poll_ms_active from now on */
-	su32 nr_addresses;	      /* SYMBOLS */
+	su32 id;	   /* of the payload or the job; returned in FETCH and LOADED */
+	su64 size;	   /* of the payload, bytes */
+	su32 active;	   /* 1: poll every poll_ms_active from now on */
+	su32 nr_addresses; /* SYMBOLS */
 	/*
 	 * NONE: not 0: the monitor will ring (SUTURE_HC_BELL) when there is work, and the next poll
 	 * is due after this time all the same. 0: it will not.
 	 */
 	su32 net_ms;
 	su32 reserved;
-	char name[SUTURE_NAME_LEN];   /* patch (module) name, '-' written as '_' */
-	char params[SUTURE_TEXT_LEN]; /* module parameters for the load */
+	char name[SUTURE_NAME_LEN];	    /* patch (module) name, '-' written as '_' */
+	char params[SUTURE_TEXT_LEN];	    /* module parameters for the load */
 	su64 addresses[SUTURE_SYMBOLS_MAX]; /* SYMBOLS: return addresses */
 };
 
@@ -346,9 +346,9 @@ struct suture_watch_task {
  * `switches` grows as the kernel's own counter does.
  */
 struct suture_watch_ring {
-	su64 counter;  /* guest virtual address of the kernel's counter (rq->nr_switches, 64 bits) */
-	su64 behind;   /* the counter's value less that of `switches`, when the record began */
-	su64 first;    /* the value of `events` at that time */
+	su64 counter; /* guest virtual address of the kernel's counter (rq->nr_switches, 64 bits) */
+	su64 behind;  /* the counter's value less that of `switches`, when the record began */
+	su64 first;   /* the value of `events` at that time */
 	su64 switches; /* switches recorded */
 	su64 events;   /* events written; event i is event[i % SUTURE_WATCH_EVENTS] */
 	su64 reserved[3];
@@ -361,8 +361,8 @@ struct suture_watch_ring {
  */
 struct suture_watch {
 	struct suture_msg msg;
-	su64 tasks;    /* guest virtual address of struct suture_watch_task[nr_tasks] */
-	su64 rings;    /* guest virtual address of struct suture_watch_ring[nr_rings] */
+	su64 tasks; /* guest virtual address of struct suture_watch_task[nr_tasks] */
+	su64 rings; /* guest virtual address of struct suture_watch_ring[nr_rings] */
 	su32 nr_tasks;
 	su32 nr_rings; /* nr_cpu_ids of the layout: by Linux CPU number */
 };

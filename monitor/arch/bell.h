@@ -13,8 +13,9 @@ struct cpu;
 int arch_bell_open(struct cpu *c);
 
 /*
- * Bring c to the place where it calls guest_bell_deliver(), before it enters the guest. May be lost.
- * Service CPU, with guest_bell_due(c). x86: as arch_kick(); the interrupt is an NMI (APM vol. 2, 15.20).
+ * Bring c to the place where it calls guest_bell_deliver(), before it enters the guest. May be
+ * lost. Service CPU, with guest_bell_due(c). x86: as arch_kick(); the interrupt is an NMI (APM vol.
+ * 2, 15.20).
  */
 void arch_bell_ring(struct cpu *c);
 

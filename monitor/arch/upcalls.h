@@ -99,8 +99,8 @@ void kexec_kicked(struct cpu *c);
 /*
  * The doorbell (arch/bell.h). guest_bell_due(): c is to be interrupted for the agent, unless
  * guest_bell_deliver() says otherwise. That one is called when c can take the interrupt; true: the
- * guest expects it, so it must have it before its next instruction. On c, before it enters the guest,
- * no lock held.
+ * guest expects it, so it must have it before its next instruction. On c, before it enters the
+ * guest, no lock held.
  */
 bool guest_bell_due(const struct cpu *c);
 bool guest_bell_deliver(const struct cpu *c);

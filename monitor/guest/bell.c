@@ -16,8 +16,10 @@
 #define HEARTBEAT_LOOK_US 1000000
 
 static struct {
-	u64 word; /* its guest physical address; 0: this CPU may not be rung. Its own, or 0 by others */
-	u32 due;  /* to be rung at its next entry. The service CPU sets it; whoever clears it owns it */
+	u64 word; /* its guest physical address; 0: this CPU may not be rung. Its own, or 0 by
+		     others */
+	u32 due; /* to be rung at its next entry. The service CPU sets it; whoever clears it owns it
+		  */
 } bells[MAX_CPUS];
 
 /* The service CPU's. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The doorbell: the agent sleeps while it has nothing to do, and the monitor interrupts one guest CPU
- * when there is work. A ring is asked for by the service CPU and delivered by the guest CPU itself,
- * before it enters the guest: so a CPU that is held gets none, and what the guest does on a CPU
- * decides whether it gets one (SUTURE_HC_BELL).
+ * The doorbell: the agent sleeps while it has nothing to do, and the monitor interrupts one guest
+ * CPU when there is work. A ring is asked for by the service CPU and delivered by the guest CPU
+ * itself, before it enters the guest: so a CPU that is held gets none, and what the guest does on a
+ * CPU decides whether it gets one (SUTURE_HC_BELL).
  *
  * The agent arms it by asking for work when there is none, and then is rung once. A ring that it
  * does not answer is repeated on another CPU, a few times; after that its own poll is the net.
@@ -14,8 +14,9 @@
 #include "core/cpu.h"
 
 /*
- * SUTURE_HC_BELL: c may be rung from now on, with the word at ipa; ipa 0: it may not. 0; -EINVAL: not
- * aligned; -EFAULT: no RAM of the guest; -EOPNOTSUPP: this machine has no doorbell. On c, in its exit.
+ * SUTURE_HC_BELL: c may be rung from now on, with the word at ipa; ipa 0: it may not. 0; -EINVAL:
+ * not aligned; -EFAULT: no RAM of the guest; -EOPNOTSUPP: this machine has no doorbell. On c, in
+ * its exit.
  */
 s64 guest_bell_open(struct cpu *c, u64 ipa);
 

@@ -207,13 +207,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_kick),
-		T(test_in_a_step),
-		T(test_nmi_from_outside),
-		T(test_kicks),
-		T(test_ring),
-		T(test_ring_in_an_nmi),
-		T(test_ring_withdrawn),
+		T(test_kick), T(test_in_a_step),      T(test_nmi_from_outside), T(test_kicks),
+		T(test_ring), T(test_ring_in_an_nmi), T(test_ring_withdrawn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
