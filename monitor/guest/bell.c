@@ -92,11 +92,18 @@ bool guest_bell_deliver(const struct cpu *c)
 
 /* ---- the service CPU's side ---- */
 
+static bool is_open(void)
+{
+	bool open = false;
+
+	for_each_cpu (c)
+		open |= word_of(c) != 0;
+	return open;
+}
+
 bool guest_bell_arm(void)
 {
-	ring.armed = false;
-	for_each_cpu (c)
-		ring.armed |= word_of(c) != 0;
+	ring.armed = is_open();
 	ring.rings = 0;
 	ring.again_us = 0;
 	return ring.armed;
@@ -146,7 +153,7 @@ u64 guest_bell_tick(bool wanted, u64 now_us)
 		return ring.again_us;
 	c = choose_cpu();
 	if (!c)
-		return now_us + BUSY_US;
+		return is_open() ? now_us + BUSY_US : UINT64_MAX;
 	ring.last = c->id;
 	ring.rings++;
 	ring.again_us = now_us + AGAIN_US;
