@@ -466,7 +466,7 @@ u64 bell_heartbeat(void);
 /* Let the monitor ring, if it can; and no more: when it returns, no ring is on its way. Sleep. */
 void bell_start(void);
 void bell_stop(void);
-/* The same for a while, or for the end of the kernel. bell_open() needs a running poll thread. */
+/* The same for a while. bell_open() needs a running poll thread. */
 void bell_close(void);
 void bell_open(void);
 /* After bell_open(), when the monitor has answered. Poll thread. */

@@ -195,10 +195,12 @@ static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
 
 static struct notifier_block pm_notifier = {.notifier_call = pm_event};
 
-/* The redirects must not stay over the next kernel's text, and no ring may come to it. */
+/*
+ * The redirects must not stay over the next kernel's text. No ring comes to it either: the monitor
+ * closes all doorbells, and then every CPU passes a pause.
+ */
 static int reboot_event(struct notifier_block *nb, unsigned long event, void *data)
 {
-	bell_close();
 	mailbox_close();
 	return NOTIFY_DONE;
 }
