@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "patch/bundle.h"
 
-#define POLL_US	    2000 /* at first; the interval grows */
-#define POLL_MAX_US 50000
+/* Between two looks at an operation: an eighth of the time since its beginning, by which the end is
+ * noticed late at most; within these limits. */
+#define POLL_MIN_S 0.002
+#define POLL_MAX_S 0.1
 
 static double now_s(void)
 {
@@ -21,6 +22,21 @@ static double now_s(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void sleep_s(double s)
+{
+	struct timespec t = {.tv_sec = (time_t)s};
+
+	t.tv_nsec = (long)((s - (double)t.tv_sec) * 1e9);
+	nanosleep(&t, NULL);
+}
+
+static double poll_interval_s(double since_s)
+{
+	double s = since_s / 8;
+
+	return s < POLL_MIN_S ? POLL_MIN_S : s > POLL_MAX_S ? POLL_MAX_S : s;
 }
 
 /* The obstacle of the patch at this moment, "" if none is known. */
@@ -55,9 +71,8 @@ static void progress(const json_t *patch, const char *report, char *last, size_t
 static int await_final(const struct options *o, const char *name, const char *report,
 		       json_t **answer)
 {
-	double end = now_s() + o->timeout_s, quiet_until = now_s() + 1;
+	double begin = now_s(), end = begin + o->timeout_s, quiet_until = begin + 1;
 	char path[128], last[1152] = "", text[1024];
-	unsigned int wait_us = POLL_US;
 	json_t *patch = NULL;
 	int r;
 
@@ -82,8 +97,7 @@ static int await_final(const struct options *o, const char *name, const char *re
 			return r;
 		}
 		json_decref(patch);
-		usleep(wait_us);
-		wait_us = wait_us * 2 < POLL_MAX_US ? wait_us * 2 : POLL_MAX_US;
+		sleep_s(poll_interval_s(now_s() - begin));
 	}
 }
 

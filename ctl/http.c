@@ -106,6 +106,18 @@ static int judge(const struct options *o, long status, const struct buffer *b, j
 	return EX_DONE;
 }
 
+/* One for all requests: they go over one connection, which the monitor keeps open for a while. */
+static CURL *prepare_handle(void)
+{
+	static CURL *curl;
+
+	if (curl)
+		curl_easy_reset(curl);
+	else
+		curl = curl_easy_init();
+	return curl;
+}
+
 int api_request(const struct options *o, const char *method, const char *path, const void *body,
 		size_t size, json_t **answer)
 {
@@ -123,7 +135,7 @@ int api_request(const struct options *o, const char *method, const char *path, c
 	if (snprintf(url, sizeof(url), "http://%s%s%s", o->host,
 		     has_port(o->host) ? "" : ":" DEFAULT_PORT, path) >= (int)sizeof(url))
 		return fail(EX_BAD_USAGE, "--host %.40s...: too long", o->host);
-	curl = curl_easy_init();
+	curl = prepare_handle();
 	headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
 	if (!curl || !headers) {
 		r = fail(EX_FAILED, "no memory");
@@ -157,7 +169,6 @@ int api_request(const struct options *o, const char *method, const char *path, c
 		r = judge(o, status, &b, answer);
 out:
 	curl_slist_free_all(headers);
-	curl_easy_cleanup(curl);
 	free(b.data);
 	return r;
 }

@@ -118,9 +118,16 @@ typedef void (*symbol_part_fn)(void *data, const struct symbol *symbol, const ch
 struct kept;
 
 /*
- * Look them all up in one pass over the kernel's symbols, and call fn (if not NULL) for each part
- * in the same object. The symbols of vmlinux are those of `kept`, if that is not NULL and has their
- * names. -ENOMEM. Sleeps.
+ * Find vmlinux's parts and clones, once, so that a few names need no pass over its symbols; without
+ * memory, and on kernels that have no index of names, they do. Sleeps.
+ */
+void symbols_prepare(void);
+void symbols_release(void);
+
+/*
+ * Look them all up, one by one or in one pass over the kernel's symbols, and call fn (if not NULL)
+ * for each part in the same object. The symbols of vmlinux are those of `kept`, if that is not NULL
+ * and has their names. -ENOMEM. Sleeps.
  */
 int symbols_find(struct symbol *symbols, unsigned int count, symbol_part_fn fn, void *data,
 		 const struct kept *kept);

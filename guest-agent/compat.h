@@ -51,6 +51,10 @@ typedef void (*compat_symbol_fn)(void *data, const char *object, const char *nam
 int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data);
 /* The same for the symbols of one module. */
 void compat_for_each_module_symbol(const char *module, compat_symbol_fn fn, void *data);
+/* Does the kernel find its symbols of one name without looking at all others? */
+bool compat_has_names(void);
+/* If so: call fn for each symbol of vmlinux of that name, in order. */
+void compat_for_each_named(const char *name, compat_symbol_fn fn, void *data);
 
 /*
  * On kernels whose kallsyms has no variables (no CONFIG_KALLSYMS_ALL), and so no entries of the

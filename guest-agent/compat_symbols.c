@@ -23,6 +23,8 @@ static int (*module_on_each_symbol)(int (*fn)(void *, const char *, struct modul
 				    void *data);
 #endif
 static bool (*is_module_data)(unsigned long address);
+/* 6.2 and later, and Debian's 6.1 */
+static int (*on_each_named)(int (*fn)(void *, unsigned long), const char *name, void *data);
 
 #ifndef CONFIG_KALLSYMS_ALL
 /* find_symbol() and its argument, of kernel/module/internal.h: since 5.13 */
@@ -97,6 +99,10 @@ int compat_symbols_init(void)
 	if (!err)
 		find_export = (void *)lookup_name("find_symbol");
 #endif
+	/* a compiler that optimizes at link time adds to names, and kernels differ in how they
+	 * compare those */
+	if (!err && !IS_ENABLED(CONFIG_LTO_CLANG))
+		on_each_named = (void *)lookup_name("kallsyms_on_each_match_symbol");
 	return err ?: compat_find(needed, ARRAY_SIZE(needed));
 }
 
@@ -233,6 +239,32 @@ void compat_for_each_module_symbol(const char *module, compat_symbol_fn fn, void
 }
 
 #endif
+
+struct each_named {
+	compat_symbol_fn fn;
+	void *data;
+	const char *name;
+};
+
+static int one_named(void *data, unsigned long address)
+{
+	const struct each_named *each = data;
+
+	each->fn(each->data, "vmlinux", each->name, address);
+	return 0;
+}
+
+bool compat_has_names(void)
+{
+	return on_each_named;
+}
+
+void compat_for_each_named(const char *name, compat_symbol_fn fn, void *data)
+{
+	struct each_named each = {fn, data, name};
+
+	on_each_named(one_named, name, &each);
+}
 
 unsigned long compat_symbol_size(unsigned long address)
 {

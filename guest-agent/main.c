@@ -120,6 +120,8 @@ static int __init agent_init(void)
 		err = hello(&monitor);
 	if (err)
 		goto no_hello;
+	symbols_prepare();
+	sites_settle();
 	lookup_prepare();
 	overrides_prepare();
 
@@ -161,6 +163,7 @@ no_work:
 	bye();
 no_hello:
 	bell_exit();
+	symbols_release();
 	shadow_exit();
 	mailbox_exit();
 	return err;
@@ -184,6 +187,7 @@ static void __exit agent_exit(void)
 	idle_release();
 	bye();
 	bell_exit();
+	symbols_release();
 	shadow_exit();
 	mailbox_exit();
 }

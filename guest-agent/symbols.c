@@ -8,22 +8,17 @@
 #include <linux/string.h>
 #include "agent.h"
 #include "compat.h"
+#include "kept.h"
 
 #define EXPORT_PREFIX "__ksymtab_"
 
 #define NR_HEADS 1024
 
-struct kept {
-	char (*wanted)[SUTURE_SYM_LEN]; /* sorted: of these names, and of parts of them */
-	unsigned int nr_wanted;
-	struct kept_symbol {
-		unsigned long address;
-		unsigned int name; /* offset into the names */
-	} * symbols;		   /* in the kernel's order */
-	char *names;
-	unsigned int count, room, names_size, names_room;
-	bool bad; /* no memory */
-};
+/* Up to so many names are looked up one by one, where the kernel can: faster than a pass. */
+#define FEW_NAMES 256
+
+/* All symbols of vmlinux that are parts or clones. NULL: each look-up takes a pass. */
+static struct kept *pieces;
 
 struct index {
 	struct symbol **sorted; /* by name; equal names are adjacent */
@@ -66,14 +61,6 @@ static struct symbol **first_of(const struct index *index, const char *name)
 	for (s = first_of(index, wanted);                                                          \
 	     s && s < (index)->sorted + (index)->count && !strcmp((*s)->name, wanted); s++)
 
-/* Does that dot begin a suffix that the compiler gives to parts and clones? */
-static bool is_suffix(const char *dot)
-{
-	return !strncmp(dot, ".part.", 6) || !strncmp(dot, ".constprop.", 11) ||
-	       !strncmp(dot, ".isra.", 6) ||
-	       (!strncmp(dot, ".cold", 5) && (!dot[5] || dot[5] == '.'));
-}
-
 static void match_piece(const struct index *index, const char *object, const char *name, size_t len,
 			unsigned long address)
 {
@@ -98,7 +85,7 @@ static void match_pieces(const struct index *index, const char *object, const ch
 	const char *dot;
 
 	for (dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
-		if (is_suffix(dot))
+		if (kept_is_suffix(dot))
 			match_piece(index, object, name, dot - name, address);
 	}
 }
@@ -161,97 +148,6 @@ static void match_unlisted(struct symbol *want)
 	}
 }
 
-/* ---- what is kept ---- */
-
-static int compare_wanted(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-static bool kept_has(const struct kept *k, const char *name)
-{
-	return bsearch(name, k->wanted, k->nr_wanted, sizeof(*k->wanted), compare_wanted);
-}
-
-/* Is it one of the names, or a part of one? */
-static bool kept_wants(const struct kept *k, const char *name)
-{
-	char base[KSYM_NAME_LEN];
-	const char *dot;
-
-	if (kept_has(k, name))
-		return true;
-	for (dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
-		if (!is_suffix(dot) || dot - name >= sizeof(base))
-			continue;
-		memcpy(base, name, dot - name);
-		base[dot - name] = 0;
-		if (kept_has(k, base))
-			return true;
-	}
-	return false;
-}
-
-/* Room for one item more; NULL when memory is out, and `old` is freed. */
-static void *grow(void *old, unsigned int used, unsigned int *room, size_t size)
-{
-	unsigned int more = *room ? 2 * *room : 256;
-	void *items = kvmalloc_array(more, size, GFP_KERNEL);
-
-	if (items && old)
-		memcpy(items, old, used * size);
-	kvfree(old);
-	*room = items ? more : 0;
-	return items;
-}
-
-static void keep(struct kept *k, const char *name, unsigned long address)
-{
-	unsigned int len = strlen(name) + 1;
-
-	if (k->bad || !kept_wants(k, name))
-		return;
-	if (k->count == k->room)
-		k->symbols = grow(k->symbols, k->count, &k->room, sizeof(*k->symbols));
-	while (k->names_size + len > k->names_room && !k->bad) {
-		k->names = grow(k->names, k->names_size, &k->names_room, 1);
-		k->bad = !k->names;
-	}
-	k->bad |= !k->symbols;
-	if (k->bad)
-		return;
-	memcpy(k->names + k->names_size, name, len);
-	k->symbols[k->count++] = (struct kept_symbol){address, k->names_size};
-	k->names_size += len;
-}
-
-void kept_free(struct kept *k)
-{
-	if (!k)
-		return;
-	kvfree(k->wanted);
-	kvfree(k->symbols);
-	kvfree(k->names);
-	kfree(k);
-}
-
-static struct kept *kept_new(const char (*functions)[SUTURE_SYM_LEN], unsigned int count)
-{
-	struct kept *k = count ? kzalloc(sizeof(*k), GFP_KERNEL) : NULL;
-
-	if (!k)
-		return NULL;
-	k->wanted = kvmalloc_array(count, sizeof(*k->wanted), GFP_KERNEL);
-	if (!k->wanted) {
-		kfree(k);
-		return NULL;
-	}
-	memcpy(k->wanted, functions, count * sizeof(*k->wanted));
-	k->nr_wanted = count;
-	sort(k->wanted, count, sizeof(*k->wanted), compare_wanted, NULL);
-	return k;
-}
-
 /* ---- the pass ---- */
 
 static void match(void *data, const char *object, const char *name, unsigned long address)
@@ -260,13 +156,67 @@ static void match(void *data, const char *object, const char *name, unsigned lon
 
 	if (test_bit(head_of(name), index->heads))
 		match_name(index, object, name, address);
-	if (index->keep && test_bit(head_of(name), index->heads) && !strcmp(object, "vmlinux"))
-		keep(index->keep, name, address);
+	if (index->keep && test_bit(head_of(name), index->heads) && !strcmp(object, "vmlinux") &&
+	    kept_wants(index->keep, name))
+		kept_add(index->keep, name, address);
 	if (name[0] != '_' || strncmp(name, EXPORT_PREFIX, strlen(EXPORT_PREFIX)))
 		return;
 	name += strlen(EXPORT_PREFIX);
 	if (test_bit(head_of(name), index->heads))
 		match_export(index, object, name);
+}
+
+/* ---- without a pass ---- */
+
+static void keep_piece(void *data, const char *object, const char *name, unsigned long address)
+{
+	if (kept_is_piece(name) && !strcmp(object, "vmlinux"))
+		kept_add(data, name, address);
+}
+
+void symbols_prepare(void)
+{
+	struct kept *k = compat_has_names() ? kzalloc(sizeof(*k), GFP_KERNEL) : NULL;
+
+	if (!k)
+		return;
+	if (compat_for_each_symbol(true, keep_piece, k) || k->bad)
+		kept_free(k);
+	else
+		pieces = k;
+}
+
+void symbols_release(void)
+{
+	kept_free(pieces);
+	pieces = NULL;
+}
+
+static void match_kept(struct index *index, const struct kept *kept)
+{
+	unsigned int i;
+
+	for (i = 0; i < kept->count; i++)
+		match(index, "vmlinux", kept->names + kept->symbols[i].name,
+		      kept->symbols[i].address);
+}
+
+static void match_by_name(struct index *index)
+{
+	char export[sizeof(EXPORT_PREFIX) + SUTURE_SYM_LEN];
+	unsigned int i;
+
+	for (i = 0; i < index->count; i++) {
+		const char *name = index->sorted[i]->name;
+
+		if (i && !strcmp(name, index->sorted[i - 1]->name))
+			continue;
+		if (!kept_is_piece(name))
+			compat_for_each_named(name, match, index);
+		snprintf(export, sizeof(export), EXPORT_PREFIX "%s", name);
+		compat_for_each_named(export, match, index);
+	}
+	match_kept(index, pieces);
 }
 
 /* Are all that are wanted of vmlinux among those that were kept? */
@@ -286,6 +236,7 @@ static int find(struct index *index, struct symbol *symbols, const struct kept *
 {
 	unsigned int count = index->count, i;
 	bool kernel = index->keep;
+	bool pass = !kept && (index->keep || !pieces || count > FEW_NAMES);
 	int err;
 
 	for (i = 0; i < count; i++) {
@@ -298,10 +249,11 @@ static int find(struct index *index, struct symbol *symbols, const struct kept *
 		kernel |= !symbols[i].object || !strcmp(symbols[i].object, "vmlinux");
 	}
 	sort(index->sorted, count, sizeof(*index->sorted), by_name, NULL);
-	for (i = 0; kernel && kept && i < kept->count; i++)
-		match(index, "vmlinux", kept->names + kept->symbols[i].name,
-		      kept->symbols[i].address);
-	err = compat_for_each_symbol(kernel && !kept, match, index);
+	if (kernel && kept)
+		match_kept(index, kept);
+	else if (kernel && !pass)
+		match_by_name(index);
+	err = compat_for_each_symbol(kernel && pass, match, index);
 	for (i = 0; !err && i < count; i++)
 		match_unlisted(&symbols[i]);
 	return err;
@@ -327,7 +279,9 @@ int symbols_find_and_keep(struct symbol *symbols, unsigned int count,
 			  const char (*functions)[SUTURE_SYM_LEN], unsigned int nr_functions,
 			  struct kept **kept)
 {
-	struct index index = {.count = count, .keep = kept_new(functions, nr_functions)};
+	bool few = pieces && count <= FEW_NAMES && nr_functions <= FEW_NAMES;
+	struct index index = {.count = count,
+			      .keep = few ? NULL : kept_new(functions, nr_functions)};
 	unsigned int i;
 	int err = -ENOMEM;
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-## bench         figures of speed and size: a table, build/bench/bench.json, docs/bench.svg (20 minutes)
+BENCH_UNIT := $(addprefix $(UNIT)/,growth_tasks unicorn_redirect_call unicorn_arm64_redirect_call)
+## bench         figures of speed and size: build/bench/bench.json; docs/bench.svg, docs/performance.md (20 minutes)
 .PHONY: bench
-bench: $(QEMU_NEEDS)
+bench: $(QEMU_NEEDS) $(BENCH_UNIT)
 	@exec env PYTHONDONTWRITEBYTECODE=1 timeout --foreground -k 10 1800 \
-		$(PYTHON) tests/bench/bench.py build/bench docs/bench.svg
+		$(PYTHON) tests/bench/bench.py build/bench docs/bench.svg docs/performance.md

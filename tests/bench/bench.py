@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`make bench`: figures of speed and size, beside those of Linux's own livepatch in the same guest.
 
-    bench.py FOLDER PICTURE
+    bench.py FOLDER PICTURE DOCUMENT
 
-Writes FOLDER/bench.json and FOLDER/bench.txt, prints the latter, and draws PICTURE (bench.svg).
+Writes FOLDER/bench.json and FOLDER/bench.txt, prints the latter, draws PICTURE (bench.svg), and puts
+the table into DOCUMENT; a run that leaves something out does so for neither.
 SUTURE_BENCH_TASKS: numbers of sleeping processes, and of kernel threads ("10 1000 10000").
+SUTURE_BENCH_CPUS: guest CPUs of the machines ("3 1").
 """
 
+import concurrent.futures
 import json
 import os
-import re
 import statistics
 import sys
 import time
@@ -17,61 +19,84 @@ import time
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
 
-from machine import BUILD, GUEST, SUTURE_EFI, GuestError, Machine  # noqa: E402
-from patches import LIVEPATCH, TEST_MODULES, example  # noqa: E402
+import counts  # noqa: E402
+from machine import GUEST, GuestError, Machine  # noqa: E402
+from operations import Crowd, livepatch_often, patch_often, seconds, settle  # noqa: E402
+from patches import LIVEPATCH, TEST_MODULES, example, make_patch  # noqa: E402
 from picture import draw  # noqa: E402
+from table import Table, write_section  # noqa: E402
 
 START = time.monotonic()
-TASKS = [int(n) for n in os.environ.get("SUTURE_BENCH_TASKS", "10 1000 10000").split()]
+ALL_TASKS, ALL_CPUS = "10 1000 10000", "3 1"
+TASKS = [int(n) for n in os.environ.get("SUTURE_BENCH_TASKS", ALL_TASKS).split()]
+CPUS = [int(n) for n in os.environ.get("SUTURE_BENCH_CPUS", ALL_CPUS).split()]
 ROUNDS = 5  # of apply and revert with few tasks; the median counts
 FEW = 1000  # up to so many tasks are few
-APPLY_LIMIT = 60  # seconds
 IDLE_SECONDS = 20
+SETTLE_SECONDS = 10
 EXECS = 20
+STACK = 100  # patches, one on top of the other
+LARGE = (1000, 4096)  # functions of one patch
+READS = 10  # of /proc/callcost
 BUSY = 1.5  # load of a host on which others work as well
 MODULES = {f"/lib/modules/{name}.ko": os.path.join(TEST_MODULES, f"{name}.ko")
-           for name in ["throng"] + (["nativeklp"] if LIVEPATCH else [])}
+           for name in ["throng", "many", "callcost"] + (["nativeklp"] if LIVEPATCH else [])}
 
 
 def say(text):
     print(f"[{time.monotonic() - START:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-# ---- the table ----
+# ---- the patches ----
 
-class Table:
-    """The figures. bar: the most that a figure may be; peer: Linux's livepatch in the same guest."""
-
-    def __init__(self):
-        self.rows = []
-
-    def add(self, name, value, unit, bar=None, peer=None, note=""):
-        self.rows.append({"name": name, "value": value, "unit": unit, "bar": bar, "peer": peer,
-                          "ratio": value / peer if value is not None and peer else None,
-                          "note": note})
-
-    def text(self):
-        lines = [("figure", "value", "bar", "holds", "Linux's livepatch", "ratio", "")]
-        for row in self.rows:
-            holds = ("" if row["bar"] is None else "no" if row["value"] is None else
-                     "yes" if row["value"] <= row["bar"] else "no")
-            lines.append((row["name"], figure(row["value"], row["unit"]),
-                          figure(row["bar"], row["unit"]) if row["bar"] is not None else "", holds,
-                          figure(row["peer"], row["unit"]) if row["peer"] else "",
-                          f"{row['ratio']:.2f}" if row["ratio"] else "", row["note"]))
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-                         for line in lines)
+def large_patch(folder, count):
+    """Of so many functions of the module `many`, each with a new function of its own."""
+    names = [f"many_{n:04o}" for n in range(count)]
+    code = "".join(f"static noinline int new_{name}(void) {{ barrier(); return {n + 1}; }}\n"
+                   for n, name in enumerate(names))
+    return make_patch(folder, f"many{count}", code, {"many": {name: f"new_{name}" for name in names}})
 
 
-def figure(value, unit):
-    if value is None:
-        return "-"
-    return f"{value:,.0f}{' ' + unit if unit else ''}" if value >= 100 or value == int(value) else \
-        f"{value:.3g}{' ' + unit if unit else ''}"
+CALL = """
+static noinline int new_plain(int n)
+{
+    barrier();
+    return n + 1;
+}
+"""
 
 
-# ---- measuring ----
+def stack_of(folder):
+    """STACK bundles that differ in their names only, and are not built one by one."""
+    first = make_patch(folder, "stack000", """
+        static int new_show(struct seq_file *m, void *v)
+        {
+            seq_puts(m, "stack000\\n");
+            return 0;
+        }
+        """, {None: {"cmdline_proc_show": "new_show"}})
+    with open(first, "rb") as f:
+        data = f.read()
+    paths = []
+    for n in range(STACK):
+        paths.append(os.path.join(folder, f"stack{n:03d}.sut"))
+        with open(paths[-1], "wb") as f:
+            f.write(data.replace(b"stack000", b"stack%03d" % n))
+    return paths
+
+
+def make_patches(folder):
+    """Before a machine runs, which they would slow down."""
+    say("build the patches")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        large = {count: pool.submit(large_patch, folder, count) for count in sorted(LARGE, reverse=True)}
+        small = {"demo": pool.submit(example, folder, "demo"), "stack": pool.submit(stack_of, folder),
+                 "call": pool.submit(make_patch, folder, "callfix", CALL, {"callcost": {"callcost_plain": "new_plain"}})}
+        return {**{name: bundle.result() for name, bundle in small.items()},
+                "large": {count: bundle.result() for count, bundle in large.items()}}
+
+
+# ---- figures of a machine ----
 
 def exits(guest):
     """Of the guest's CPUs, by class."""
@@ -82,92 +107,8 @@ def exits(guest):
     return total
 
 
-def seconds(do, *arguments, **options):
-    start = time.monotonic()
-    result = do(*arguments, **options)
-    return time.monotonic() - start, result
-
-
-def patch_once(guest, bundle):
-    """Apply and revert: {apply_ms, revert_ms, attempts, pause_us}; apply_ms is None if it did not
-    succeed in time."""
-    took, result = seconds(guest.suture, "--timeout", str(APPLY_LIMIT), "apply", bundle,
-                           timeout=2 * APPLY_LIMIT)
-    report = guest.json("/v1/patches/demo")["apply"]
-    once = {"attempts": report["attempts"], "pause_us": report["pause_max_us"],
-            "apply_ms": None, "revert_ms": None}
-    if result.status == 4:
-        guest.suture("cancel", "demo", timeout=2 * APPLY_LIMIT)
-        return once
-    if result.status:
-        raise GuestError(f"suture apply: {result}")
-    once["apply_ms"] = took * 1000
-    took, result = seconds(guest.suture, "--timeout", str(APPLY_LIMIT), "revert", "demo",
-                           timeout=2 * APPLY_LIMIT)
-    if result.status == 0:
-        once["revert_ms"] = took * 1000
-    return once
-
-
-def patch_often(guest, bundle, rounds):
-    """The medians; of attempts and pauses the most. None where a round did not succeed."""
-    all_rounds = []
-    while len(all_rounds) < rounds:
-        all_rounds.append(patch_once(guest, bundle))
-        if None in all_rounds[-1].values():
-            break
-    result = {}
-    for key in all_rounds[0]:
-        values = [one[key] for one in all_rounds]
-        result[key] = (None if None in values else max(values) if key == "attempts" else
-                       statistics.median(values))
-    return result
-
-
-def settle(guest):
-    """What did not end in time ends when its tasks are gone."""
-    end = time.monotonic() + 2 * APPLY_LIMIT
-    while guest.json("/v1/patches/demo")["phase"] not in ("reverted", "failed"):
-        if time.monotonic() > end:
-            raise GuestError("the patch does not come off")
-        time.sleep(0.2)
-
-
-def livepatch_often(guest, rounds):
-    """Linux's own: {apply_ms, revert_ms}, the medians; empty in kernels without it."""
-    found = []
-    for _ in range(rounds if LIVEPATCH else 0):
-        said = guest.check("livepatch /lib/modules/nativeklp.ko nativeklp", timeout=300)
-        found.append([int(us) / 1000 for us in re.findall(r"(\d+) us", said)])
-    return {key: statistics.median(values) for key, values in
-            zip(("apply_ms", "revert_ms"), zip(*found))}
-
-
-class Crowd:
-    """Tasks that sleep: processes or kernel threads."""
-
-    def __init__(self, guest, kind, count):
-        self.guest, self.kind, self.count = guest, kind, count
-
-    def __enter__(self):
-        if self.count and self.kind == "processes":
-            self.guest.check(f"crowd {self.count}", timeout=300)
-        elif self.count:
-            self.guest.check(f"insmod /lib/modules/throng.ko threads={self.count}", timeout=300)
-        return self
-
-    def __exit__(self, *unused):
-        if self.count and self.kind == "processes":
-            self.guest.check("killall -9 crowd; while pidof crowd >/dev/null; do sleep 0.2; done",
-                             timeout=300)
-        elif self.count:
-            self.guest.check("rmmod throng", timeout=300)
-
-
-# ---- the figures ----
-
-def image_size(table):
-    table.add("suture.efi", os.path.getsize(SUTURE_EFI) / 1024, "KiB", 512)
+def memory_mib(guest):
+    return guest.json("/v1/status")["memory"]["used_bytes"] / 2**20
 
 
 def boot_exits(guest, table):
@@ -183,57 +124,148 @@ def exec_exits(guest, table, cpus):
     table.add("CPUID exits of an exec", (exits(guest)["cpu_id"] - before) / EXECS, "", 0)
 
 
+def settle_agent(guest):
+    """Until the agent waits for work in silence; an agent that polls is never silent."""
+    before, end = -1, time.monotonic() + SETTLE_SECONDS
+    while (now := exits(guest)["hypercall"]) != before and time.monotonic() < end:
+        before = now
+        time.sleep(1)
+
+
 def idle_exits(guest, table):
+    """Without the guest's own writes to its APIC."""
+    settle_agent(guest)
     before = exits(guest)
     took, _ = seconds(time.sleep, IDLE_SECONDS)
     after = exits(guest)
-    other = sum(after[name] - before[name] for name in after if name != "irqchip")
-    table.add("exits a second of an idle guest, without APIC writes", other / took, "", 1)
+    rates = {name: (after[name] - before[name]) / took for name in after if name != "irqchip"}
+    most = ", ".join(f"{name} {rate:.2g}" for name, rate in
+                     sorted(rates.items(), key=lambda item: -item[1])[:3] if rate)
+    table.add("exits a second of an idle guest, without APIC writes", sum(rates.values()), "", 1, note=most)
 
 
-def memory(guest, table):
-    used = guest.json("/v1/status")["memory"]["used_bytes"]
-    table.add("memory in use after boot", used / 2**20, "MiB", 4)
+def memory_after_boot(guest, table):
+    table.add("memory in use after boot", memory_mib(guest), "MiB", 4)
 
 
-def latency(guest, bundle, table, cpus):
-    """Apply and revert, without other tasks."""
-    ours, peer = patch_often(guest, bundle, ROUNDS), livepatch_often(guest, ROUNDS)
-    table.add(f"apply, {cpus} CPUs", ours["apply_ms"], "ms", 150 if cpus > 1 else 100,
-              peer.get("apply_ms"))
+def cpu_note(ours):
+    """On a busy host it says more than the time."""
+    return f"{ours['cpu_ms']:.0f} ms of the emulator's CPU time"
+
+
+def latency(guest, patches, table, cpus):
+    """Apply and revert, without other tasks. Returns (ours, Linux's)."""
+    ours = patch_often(guest, patches["demo"], ROUNDS, timed=True)
+    peer = livepatch_often(guest, ROUNDS)
+    table.add(f"apply, {cpus} CPUs, 0 processes", ours["apply_ms"], "ms", 150 if cpus > 1 else 100,
+              peer.get("apply_ms"), note=cpu_note(ours))
+    if cpus > 1 and peer and ours["apply_ms"]:
+        table.add(f"apply, {cpus} CPUs, 0 processes, times Linux's livepatch",
+                  ours["apply_ms"] / peer["apply_ms"], "", 0.1)
+    for part, ms in ours.get("parts", {}).items():
+        table.add(f"of it: {part}", ms, "ms")
     table.add(f"revert, {cpus} CPUs", ours["revert_ms"], "ms", 100, peer.get("revert_ms"))
     return ours, peer
 
 
-def crowds(guest, bundle, table, cpus, kind):
+def add_crowd(table, where, kind, count, ours, peer, first):
+    note = ""
+    if ours["apply_ms"] is None:
+        note = f"did not switch in time, with {ours['attempts']} attempts"
+        ours = {**ours, **dict.fromkeys(("pause_us", "words", "attempts"))}
+    for title, key, unit in (("pause", "pause_us", "us"), ("words read in a pause", "words", "")):
+        table.add(f"{title}, {where}", ours[key], unit,
+                  1.5 * first[key] if first["apply_ms"] and count != TASKS[0] else None, note=note)
+    table.add(f"attempts, {where}", ours["attempts"], "", 2, note=note)
+    table.add(f"apply, {where}", ours["apply_ms"], "ms",
+              400 if count > FEW and kind == "processes" else None, peer.get("apply_ms"),
+              note or cpu_note(ours))
+
+
+def crowds(guest, patches, table, cpus, kind):
     """Pauses, attempts and apply with sleeping tasks. Returns [(tasks, ours, peer)]."""
     found = []
     for count in TASKS:
         say(f"{cpus} CPUs, {count} {kind}")
-        rounds = ROUNDS if count <= FEW else 3
         with Crowd(guest, kind, count):
-            ours = patch_often(guest, bundle, rounds)
-            peer = livepatch_often(guest, min(rounds, 3))
+            ours = patch_often(guest, patches["demo"], ROUNDS if count <= FEW else 3)
+            peer = livepatch_often(guest, 2 if count <= FEW else 1)
         settle(guest)
         found.append((count, ours, peer))
-    first = found[0][1]["pause_us"]
-    for count, ours, peer in found:
-        where = f"{cpus} CPUs, {count:,} {kind}"
-        note = "" if ours["apply_ms"] is not None else f"did not switch within {APPLY_LIMIT} s"
-        table.add(f"pause, {where}", ours["pause_us"], "us",
-                  1.5 * first if count != TASKS[0] else None, note=note)
-        table.add(f"attempts, {where}", ours["attempts"], "", 2, note=note)
-        table.add(f"apply, {where}", ours["apply_ms"], "ms", 400 if count > FEW else None,
-                  peer.get("apply_ms"), note)
+        add_crowd(table, f"{cpus} CPUs, {count:,} {kind}", kind, count, ours, peer, found[0][1])
     return found
 
 
-def measure(table, folder, cpus):
+def apply_ms(guest, bundle):
+    took, result = seconds(guest.suture, "apply", bundle)
+    if result.status:
+        raise GuestError(f"suture apply: {result}")
+    return took * 1000
+
+
+def take_off(guest, name):
+    result = guest.suture("revert", name)
+    if result.status or guest.suture("clear", name).status:
+        raise GuestError(f"suture revert {name}: {result}")
+
+
+def call_ns(guest):
+    """Of callcost_plain() (tests/guest/modules/callcost.c), a million calls: the least of READS."""
+    return min(int(guest.check("cat /proc/callcost", timeout=120).split()[0]) for _ in range(READS)) / 1e6
+
+
+def calls(guest, patches, table):
+    """The emulator's time for a call of a patched function."""
+    guest.check("insmod /lib/modules/callcost.ko")
+    plain = call_ns(guest)
+    apply_ms(guest, patches["call"])
+    patched = call_ns(guest)
+    table.add("the emulator's time for a call of a patched function, times an unpatched one's",
+              patched / plain, "", note=f"{plain:.3g} ns, patched {patched:.3g} ns")
+    take_off(guest, "callfix")
+    guest.check("rmmod callcost")
+
+
+def large(guest, patches, table):
+    """Patches of many functions, all of one module, which is loaded."""
+    guest.check("insmod /lib/modules/many.ko", timeout=60)
+    times, kib = {}, {}
+    for count, bundle in sorted(patches["large"].items()):
+        say(f"a patch of {count} functions")
+        before = memory_mib(guest)
+        times[count] = apply_ms(guest, bundle)
+        kib[count] = (memory_mib(guest) - before) * 1024
+        report = guest.json(f"/v1/patches/many{count}")["apply"]
+        per = count / LARGE[0]
+        linear = {} if count == LARGE[0] else {"time": 1.1 * per * times[LARGE[0]],
+                                               "memory": 1.1 * per * kib[LARGE[0]]}
+        table.add(f"apply, one patch of {count:,} functions", times[count], "ms", linear.get("time"))
+        table.add(f"pause, one patch of {count:,} functions", report["pause_max_us"], "us",
+                  2000 if count == LARGE[0] else None)
+        table.add(f"memory, one patch of {count:,} functions", kib[count], "KiB", linear.get("memory"))
+        take_off(guest, f"many{count}")
+    guest.check("rmmod many")
+
+
+def stack(guest, patches, table):
+    """Patches one on top of the other."""
+    say(f"{STACK} patches, one on top of the other")
+    before = memory_mib(guest)
+    times = [apply_ms(guest, bundle) for bundle in patches["stack"]]
+    first, last = statistics.median(times[:10]), statistics.median(times[-10:])
+    table.add(f"apply, patches 1 to 10 of {STACK} stacked", first, "ms")
+    table.add(f"apply, patches {STACK - 9} to {STACK} of {STACK} stacked", last, "ms", 1.2 * first)
+    table.add(f"memory in use with {STACK} patches", memory_mib(guest), "MiB", 16,
+              note=f"{memory_mib(guest) - before:.2g} MiB more than without")
+    if guest.check("cat /proc/cmdline") != f"stack{STACK - 1:03d}":
+        raise GuestError("the last patch of the stack is not in force")
+
+
+def measure(table, folder, patches, cpus):
     """One machine. Returns what the picture shows of it."""
     say(f"boot, {cpus} CPUs")
     machine = Machine(os.path.join(folder, f"cpus{cpus}"), cpus=cpus, memory="3G",
-                      cmdline="nowatchdog", files=MODULES)
-    bundle = example(folder, "demo")
+                      cmdline="nowatchdog", files=MODULES, conf={"log_level": "debug"})
     try:
         machine.start().wait_ready(timeout=300)
         machine.check("echo 60000 >/proc/sys/kernel/threads-max; echo 60000 >/proc/sys/kernel/pid_max")
@@ -242,49 +274,65 @@ def measure(table, folder, cpus):
             exec_exits(machine, table, cpus)
         machine.load_agent()
         if cpus > 1:
-            memory(machine, table)
+            memory_after_boot(machine, table)
             idle_exits(machine, table)
-        ours, peer = latency(machine, bundle, table, cpus)
-        return {"cpus": cpus, "idle": (0, ours, peer),
-                **{kind: crowds(machine, bundle, table, cpus, kind)
-                   for kind in ("processes", "threads")}}
+        ours, peer = latency(machine, patches, table, cpus)
+        found = {"cpus": cpus, "idle": (0, ours, peer),
+                 **{kind: crowds(machine, patches, table, cpus, kind)
+                    for kind in ("processes", "threads")}}
+        if cpus > 1:
+            calls(machine, patches, table)
+            large(machine, patches, table)
+            stack(machine, patches, table)
+        return found
     finally:
         machine.stop()
 
 
-# bars of the issue that nothing here measures yet
-OPEN = ("one patch of 1,000 and of 4,096 functions", "100 stacked patches", "memory with 100 patches",
-        "instructions of a call of a patched function", "reads and instructions in a pause")
-
-
-def main(folder, picture):
-    os.makedirs(folder, exist_ok=True)
-    table, machines = Table(), []
-    image_size(table)
-    for cpus in 3, 1:
+def measure_all(table, folder):
+    """What the picture shows. A machine that fails is a row of the table."""
+    patches, machines = make_patches(folder), []
+    for cpus in CPUS:
         try:
-            machines.append(measure(table, folder, cpus))
-        except GuestError as failed:
-            table.add(f"{cpus} CPUs", None, "", note=str(failed).split("\n", maxsplit=1)[0])
-    for name in OPEN:
-        table.add(name, None, "", note="not measured yet")
-    load = os.getloadavg()[2]
+            machines.append(measure(table, folder, patches, cpus))
+        except (GuestError, OSError) as failed:
+            table.add(f"the rest of {cpus} CPUs", None, "", bar=0, note=str(failed).split("\n", maxsplit=1)[0])
+    return machines
+
+
+def write_json(path, table, machines, load):
     result = {"kernel": GUEST, "host_cpus": os.cpu_count(), "host_load": round(load, 1),
-              "seconds": round(time.monotonic() - START), "rows": table.rows}
-    with open(os.path.join(folder, "bench.json"), "w") as f:
+              "seconds": round(time.monotonic() - START), "rows": table.rows, "machines": machines}
+    with open(path, "w") as f:
         json.dump(result, f, indent=1)
+
+
+def caption(load):
+    text = f"QEMU (TCG, one thread), {GUEST}, {os.cpu_count()} host CPUs"
+    return text + (f"; load of the host {load:.1f}: its times say little" if load > BUSY else "")
+
+
+def main(folder, picture, document):
+    os.makedirs(folder, exist_ok=True)
+    table = Table()
+    counts.image_size(table)
+    counts.call_instructions(table)
+    counts.pause_blocks(table)
+    machines = measure_all(table, folder)
+    load = os.getloadavg()[2]
+    text = f"{table.text()}\n\n{caption(load)}\n"
+    write_json(os.path.join(folder, "bench.json"), table, machines, load)
     with open(os.path.join(folder, "bench.txt"), "w") as f:
-        f.write(table.text() + "\n")
-    if machines:
+        f.write(text)
+    print(text, end="")
+    if TASKS == [int(n) for n in ALL_TASKS.split()] and len(machines) == len(ALL_CPUS.split()):
         with open(picture, "w") as f:
             f.write(draw(machines, GUEST))
-    print(table.text())
-    if load > BUSY:
-        print(f"The host's load was {load:.1f} in the last 15 minutes: the times say little.")
-    say(f"bench: {os.path.relpath(folder, TOP)}/bench.json, {os.path.relpath(picture, TOP)}")
+        write_section(document, text)
+    say(f"bench: {os.path.relpath(folder, TOP)}/bench.json")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
     main(*map(os.path.abspath, sys.argv[1:]))

@@ -383,6 +383,39 @@ def test_idle_exits(guest, measured):
     measured(f"idle guest: {rate:.0f} exits a second")
 
 
+PASSES = "kallsyms_on_each_symbol"
+TRACING = "/sys/kernel/tracing"
+
+
+def exits(guest):
+    """Of all CPUs, by class."""
+    total = {}
+    for cpu in guest.json("/v1/status")["cpus"]:
+        for name, count in cpu["exits"].items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def test_counts_of_an_apply(guest, demo, measured):
+    """What an apply does is counted: attempts, messages to the monitor, and passes over kallsyms."""
+    apply(guest, demo)
+    revert(guest, "demo")
+    guest.check(f"echo p:passes {PASSES} >{TRACING}/kprobe_events && "
+                f"echo 1 >{TRACING}/events/kprobes/passes/enable")
+    before = exits(guest)["hypercall"]
+    apply(guest, demo)
+    calls = exits(guest)["hypercall"] - before
+    passes = int(guest.check(f"cat {TRACING}/kprobe_profile").split()[1])
+    report = guest.json("/v1/patches/demo")["apply"]
+    revert(guest, "demo")
+    guest.check(f"echo 0 >{TRACING}/events/kprobes/passes/enable; echo >{TRACING}/kprobe_events")
+    measured(f"an apply: {report['attempts']} attempts, {calls} hypercalls, {passes} passes over kallsyms")
+    assert report["attempts"] <= 2
+    assert 10 < calls < 200
+    has_index = guest.shell("grep -qw kallsyms_on_each_match_symbol /proc/kallsyms").status == 0
+    assert passes == (0 if has_index else 1)
+
+
 # ---- bad input: a clear error, and nothing changed ----
 
 def changed(bundle, path, change):

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a patch costs grows with the number of its functions, at most as n log n. The monitor's code
- * is compiled to count the basic blocks that it executes (-fsanitize-coverage=trace-pc): such a
- * count is the same in each run. Included once in a program.
+ * What a patch costs grows with the number of its functions, at most as n log n. Included once in a
+ * program.
  */
 #ifndef GROWTH_H
 #define GROWTH_H
 
-static u64 blocks; /* executed so far */
-
-void __sanitizer_cov_trace_pc(void);
-void __sanitizer_cov_trace_pc(void)
-{
-	blocks++;
-}
+#include "blocks.h"
 
 static const u32 sizes[] = {64, 512, SUTURE_MAX_FUNCS};
 
