@@ -68,6 +68,9 @@ void mailbox_drop_range(unsigned long start, unsigned long end);
 void mailbox_close(void);
 /* The kernel panics: len bytes at that address are its message. Any context. */
 void mailbox_panic(phys_addr_t text, size_t len);
+/* Where the monitor says that it rings the calling CPU; 0: not any more. Errors as SUTURE_HC_BELL.
+ */
+long mailbox_bell(phys_addr_t word);
 
 /* ---- layout.c ---- */
 
@@ -461,6 +464,23 @@ void poll_stop(void);
 /* Ask for work now, not when it is due. */
 void poll_kick(void);
 
+/* ---- bell.c ---- */
+
+/* -ENOMEM. Before HELLO, which has the address of the heartbeat. */
+int bell_init(void);
+void bell_exit(void);
+u64 bell_heartbeat(void);
+/* Let the monitor ring, if it can; and no more: when it returns, no ring is on its way. Sleep. */
+void bell_start(void);
+void bell_stop(void);
+/* The same for a while. bell_open() needs a running poll thread. */
+void bell_close(void);
+void bell_open(void);
+/* After bell_open(), when the monitor has answered. Poll thread. */
+void bell_open_again(void);
+/* The poll thread lives. On it. */
+void bell_beat(void);
+
 /* ---- loader.c ---- */
 
 int loader_init(void);
@@ -495,6 +515,7 @@ int shadow_init(void);
  * at most. Poll thread.
  */
 void shadow_report(void);
+bool shadow_is_news(void); /* the monitor is still to be told */
 /* The monitor has forgotten the count: send it again. Poll thread. */
 void shadow_report_again(void);
 /* As klp_shadow_free_all(), but dtor may sleep: no lock is held when it runs. */

@@ -253,6 +253,11 @@ void mailbox_panic(phys_addr_t text, size_t len)
 	hypercall(SUTURE_HC_PANIC, text, len);
 }
 
+long mailbox_bell(phys_addr_t word)
+{
+	return hypercall(SUTURE_HC_BELL, word, 0);
+}
+
 void mailbox_close(void)
 {
 	WRITE_ONCE(closed, true);

@@ -58,6 +58,7 @@ static int hello(struct suture_hello_reply *reply)
 	h->msg.type = SUTURE_MSG_HELLO;
 	h->msg.size = sizeof(*h);
 	h->abi_version = SUTURE_ABI_VERSION;
+	h->heartbeat = bell_heartbeat();
 	err = layout_fill(h);
 	if (!err)
 		err = mailbox_call(&h->msg, reply, sizeof(*reply));
@@ -86,6 +87,7 @@ void agent_again(void)
 	else if (!hello(&monitor)) {
 		shadow_report_again();
 		overrides_report_again();
+		bell_open();
 		pr_info("registered with the monitor again\n");
 	}
 	mutex_unlock(&agent_lock);
@@ -108,6 +110,8 @@ static int __init agent_init(void)
 	if (err)
 		return err;
 	err = shadow_init();
+	if (!err)
+		err = bell_init();
 	if (!err)
 		err = compat_init();
 	if (!err)
@@ -140,6 +144,7 @@ static int __init agent_init(void)
 	err = poll_start(monitor.poll_ms_idle, monitor.poll_ms_active);
 	if (err)
 		goto no_poll;
+	bell_start();
 	pr_info("registered with the monitor, ABI version %u%s\n", monitor.abi_version,
 		monitor.guest_patches ? ", patches of this guest's own are accepted" : "");
 	return 0;
@@ -157,6 +162,7 @@ no_kobj:
 no_work:
 	bye();
 no_hello:
+	bell_exit();
 	symbols_release();
 	shadow_exit();
 	mailbox_exit();
@@ -166,6 +172,7 @@ no_hello:
 /* Payloads hold references to the agent: here none is loaded, and so no patch is on. */
 static void __exit agent_exit(void)
 {
+	bell_stop();
 	poll_stop();
 	overrides_exit();
 	loader_exit();
@@ -179,6 +186,7 @@ static void __exit agent_exit(void)
 	watch_exit();
 	idle_release();
 	bye();
+	bell_exit();
 	symbols_release();
 	shadow_exit();
 	mailbox_exit();

@@ -168,10 +168,14 @@ static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
 
 	mutex_lock(&agent_lock);
 	switch (event) {
+	case PM_SUSPEND_PREPARE:
+		bell_close();
+		break;
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
 		if (list_empty(&patches)) {
 			hibernates = true;
+			bell_close();
 			break;
 		}
 		pr_err("hibernation is refused while patches are on: revert them first\n");
@@ -180,6 +184,9 @@ static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
 		hibernates = false;
+		fallthrough;
+	case PM_POST_SUSPEND:
+		bell_open();
 		break;
 	}
 	mutex_unlock(&agent_lock);
@@ -188,7 +195,10 @@ static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
 
 static struct notifier_block pm_notifier = {.notifier_call = pm_event};
 
-/* The redirects must not stay over the next kernel's text. */
+/*
+ * The redirects must not stay over the next kernel's text. No ring comes to it either: the monitor
+ * closes all doorbells, and then every CPU passes a pause.
+ */
 static int reboot_event(struct notifier_block *nb, unsigned long event, void *data)
 {
 	mailbox_close();

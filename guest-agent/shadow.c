@@ -262,6 +262,11 @@ void shadow_report(void)
 	report_due = ktime_add_ns(report_due, 10 * ktime_to_ns(ktime_sub(ktime_get(), start)));
 }
 
+bool shadow_is_news(void)
+{
+	return READ_ONCE(changes) != reported;
+}
+
 void shadow_report_again(void)
 {
 	reported = READ_ONCE(changes) - 1;

@@ -9,6 +9,7 @@
 #include "boot/boot.h"
 #include "core/log.h"
 #include "core/pool.h"
+#include "guest/bell.h"
 #include "guest/drop.h"
 #include "guest/kernel.h"
 #include "guest/panic.h"
@@ -43,6 +44,7 @@ static void forget_kernel(struct engine *e)
 	engine_kernel_gone(e, how == KERNEL_REPLACED ? "the guest's kernel was replaced"
 						     : "the guest's kernel has shut down");
 	guest_kernel_forget();
+	guest_heartbeat_set(0);
 	shadow_open();
 }
 
@@ -196,9 +198,13 @@ _Noreturn void service_main(const struct boot_info *bi)
 			;
 		tell_dropped(e);
 		tell_panic(e);
+		if (guest_heartbeat())
+			engine_agent_lives(e);
 		if (!r)
 			next_us = net_poll();
 		next_us = MIN(next_us, engine_tick(e));
+		next_us = MIN(next_us, guest_bell_tick(engine_wants_agent(e), arch_time_us()));
+		next_us = MIN(next_us, guest_heartbeat_due(arch_time_us()));
 		shadow_reap();
 		arch_service_idle(next_us);
 	}

@@ -182,10 +182,10 @@ struct hv_ops {
 	/* Advance over the instruction that caused the exit, of len bytes. */
 	void (*skip)(struct cpu *c, u32 len);
 	/*
-	 * True: the guest can take an NMI at the next entry, and the caller injects one. False: the
-	 * guest exits, by any exit, as soon as it can take one. (SVM: its handler's IRET, stepped
-	 * over, 15.9; or a kick to itself if an event must be delivered first. VMX: NMI-window
-	 * exiting, for blocking by NMI, STI and MOV SS alike.)
+	 * True: the guest can take an NMI at the next entry, and the caller injects one or leaves
+	 * it. False: the guest exits, by any exit, as soon as it can take one. (SVM: its handler's
+	 * IRET, stepped over, 15.9; or a kick to itself if an event must be delivered first. VMX:
+	 * NMI-window exiting, for blocking by NMI, STI and MOV SS alike.)
 	 */
 	bool (*nmi_window)(struct cpu *c);
 	/* Run one instruction with interrupts held back; then vcpu_step_done() is called. (SVM: TF;
@@ -206,6 +206,11 @@ struct hv_ops {
 	 * always exits (VMX: "Instructions That Cause VM Exits Unconditionally").
 	 */
 	void (*release_cpuid)(struct cpu *c);
+	/*
+	 * The next LGDT or LIDT exits, once: vcpu_tables_change() is called before it is executed.
+	 * On that CPU, in its exit. (VMX: "descriptor-table exiting".)
+	 */
+	void (*catch_tables)(struct cpu *c);
 	/*
 	 * The guest writes an MTRR: write it, and change the memory types of stage 2 accordingly. 0
 	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, and the
@@ -244,6 +249,11 @@ void vcpu_cpuid(struct cpu *c, u32 len);
 void vcpu_xsetbv(struct cpu *c, u32 len);
 void vcpu_invd(struct cpu *c, u32 len);
 void vcpu_hypercall(struct cpu *c, u32 len);
+/*
+ * The guest is about to write GDTR or IDTR: a kernel ends or begins. Linux executes LIDT with a
+ * limit of 0 before it jumps into another kernel: from then on an NMI would be a triple fault.
+ */
+void vcpu_tables_change(struct cpu *c);
 /* msr.c: intercept the MSRs that the table lists. Boot CPU, in core_init, after hv->setup(). */
 void msr_init(void);
 /* RDMSR and WRMSR of MSRs that the bitmap intercepts or does not cover. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NMIs: the monitor's kicks, the guest's own, and those of the machine.
+ * NMIs: the monitor's kicks, the guest's own, those of the machine, and rings for the agent.
  *
  * NMIs carry no reason and merge in the hardware, so the reason is in memory. `kick` is set before
  * the NMI is sent and cleared after it was drained, and no CPU sends a second one while it is set:
@@ -9,6 +9,7 @@
  * the machine's: the numbers are right.)
  */
 #include "apic.h"
+#include "arch/bell.h"
 #include "arch/cpu.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
@@ -64,6 +65,17 @@ void nmi_send_guest(struct cpu *self, struct cpu *c)
 		arch_kick(c);
 }
 
+int arch_bell_open(struct cpu *c)
+{
+	hv->catch_tables(c);
+	return 0;
+}
+
+void arch_bell_ring(struct cpu *c)
+{
+	arch_kick(c);
+}
+
 void nmi_in_monitor(struct cpu *c)
 {
 	/* nmi_exit() does not run here: it handles NMIs that cause a VM exit. */
@@ -117,7 +129,10 @@ void nmi_deliver(struct cpu *c)
 
 	if (READ_ONCE(a->guest_nmi) && __atomic_exchange_n(&a->guest_nmi, 0, __ATOMIC_SEQ_CST))
 		a->nmi_pending = true;
-	if (!a->nmi_pending || a->step || !hv->nmi_window(c))
+	if (!(a->nmi_pending || guest_bell_due(c)) || a->step || !hv->nmi_window(c))
+		return;
+	/* A ring merges with an NMI of the guest's or the machine's, as NMIs do. */
+	if (!guest_bell_deliver(c) && !a->nmi_pending)
 		return;
 	a->vcpu.event = VEC_NMI | EVENT_NMI | EVENT_VALID;
 	a->nmi_pending = false;

@@ -96,6 +96,12 @@ void vcpu_hypercall(struct cpu *c, u32 len)
 		       : (u64)hypercall(c, v->gpr[RAX], v->gpr[RBX], v->gpr[RCX], v->gpr[RDX]);
 }
 
+void vcpu_tables_change(struct cpu *c)
+{
+	guest_bell_forget(c);
+	kexec_check(c);
+}
+
 _Noreturn void vcpu_shutdown(struct cpu *c)
 {
 	const struct vcpu *v = &c->arch->vcpu;

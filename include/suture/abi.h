@@ -25,7 +25,7 @@
  * Changes whenever a structure or the meaning of a call does. On a mismatch both sides log their
  * own version.
  */
-#define SUTURE_ABI_VERSION 9
+#define SUTURE_ABI_VERSION 10
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -93,6 +93,15 @@ enum suture_hypercall {
 	 * is -EFAULT or -EMSGSIZE.
 	 */
 	SUTURE_HC_PANIC = SUTURE_HC_TAG | 6,
+	/*
+	 * (guest physical address) -> 0, -EINVAL, -EFAULT, -EOPNOTSUPP: the doorbell of the calling
+	 * CPU. When the agent waits for work (suture_work.net_ms) and there is some, the monitor
+	 * stores 1 in the aligned su32 at that address and interrupts the CPU: x86: by an NMI. The
+	 * agent stores 0 when it handles that. The monitor interrupts a CPU whose word it has set
+	 * only when the word is 0 again. Address 0: none from now on. When the call returns, none
+	 * is on its way to this CPU either. The end of the kernel (DROP_ALL, PANIC) closes all.
+	 */
+	SUTURE_HC_BELL = SUTURE_HC_TAG | 7,
 };
 
 /* ---- HELLO: the guest's kernel and the layout of its structures ---- */
@@ -233,6 +242,11 @@ struct suture_hello {
 			     notes it reads itself */
 	su64 notes_start, notes_end;   /* guest virtual: __start_notes, __stop_notes */
 	char release[SUTURE_NAME_LEN]; /* uname -r */
+	/*
+	 * Guest PHYSICAL address of an aligned su32 that the thread which polls changes every
+	 * second at least; 0: there is none, only messages show that it lives.
+	 */
+	su64 heartbeat;
 	struct suture_layout layout;
 };
 
@@ -259,12 +273,18 @@ enum suture_work_kind {
 struct suture_work {
 	struct suture_msg msg;
 	su32 kind;
-	su32 id;		      /* of the payload or the job; returned in FETCH and LOADED */
-	su64 size;		      /* of the payload, bytes */
-	su32 active;		      /* 1: poll every poll_ms_active from now on */
-	su32 nr_addresses;	      /* SYMBOLS */
-	char name[SUTURE_NAME_LEN];   /* patch (module) name, '-' written as '_' */
-	char params[SUTURE_TEXT_LEN]; /* module parameters for the load */
+	su32 id;	   /* of the payload or the job; returned in FETCH and LOADED */
+	su64 size;	   /* of the payload, bytes */
+	su32 active;	   /* 1: poll every poll_ms_active from now on */
+	su32 nr_addresses; /* SYMBOLS */
+	/*
+	 * NONE: not 0: the monitor will ring (SUTURE_HC_BELL) when there is work, and the next poll
+	 * is due after this time all the same. 0: it will not.
+	 */
+	su32 net_ms;
+	su32 reserved;
+	char name[SUTURE_NAME_LEN];	    /* patch (module) name, '-' written as '_' */
+	char params[SUTURE_TEXT_LEN];	    /* module parameters for the load */
 	su64 addresses[SUTURE_SYMBOLS_MAX]; /* SYMBOLS: return addresses */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/mailbox.h"
 #include "arch/upcalls.h"
+#include "guest/bell.h"
 #include "guest/drop.h"
 #include "guest/panic.h"
 #include "lib/errno.h"
@@ -8,7 +9,7 @@
 
 s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2)
 {
-	(void)c, (void)a2;
+	(void)a2;
 	switch (nr) {
 	case SUTURE_HC_VERSION:
 		return SUTURE_ABI_VERSION;
@@ -24,6 +25,8 @@ s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2)
 		return drop_all(KERNEL_SHUTS_DOWN);
 	case SUTURE_HC_PANIC:
 		return panic_told(a0, a1);
+	case SUTURE_HC_BELL:
+		return guest_bell_open(c, a0);
 	default:
 		return -ENOSYS;
 	}

@@ -2,14 +2,19 @@
 #include "agent/messages.h"
 #include "agent/parts.h"
 #include "core/log.h"
+#include "guest/bell.h"
 #include "guest/kernel.h"
 #include "guest/register.h"
 #include "guest/watch.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* Polling intervals of the agent: short for the operator, long enough not to load an idle guest. */
+/*
+ * Polling intervals of the agent: short for the operator, long enough not to load an idle guest. An
+ * agent that is rung polls only in case that a ring is lost.
+ */
 #define POLL_IDLE_MS   250
+#define POLL_NET_MS    30000
 #define POLL_ACTIVE_MS 1
 
 static int on_hello(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
@@ -40,6 +45,7 @@ static int on_hello(struct engine *e, const struct suture_msg *msg, struct sutur
 		log_limited(LOG_AGENT, LOG_WARN, "agent refused: %s (%s)", why, errno_name(r));
 		return r;
 	}
+	guest_heartbeat_set(m->heartbeat);
 	engine_agent_hello(e);
 	log_limited(LOG_AGENT, LOG_INFO, "agent present: kernel %s", guest_kernel.release);
 	return 0;
@@ -51,6 +57,8 @@ static int on_bye(struct engine *e, const struct suture_msg *msg, struct suture_
 
 	(void)msg, (void)out;
 	if (!r) {
+		guest_bell_close();
+		guest_heartbeat_set(0);
 		guest_kernel_forget();
 		log_limited(LOG_AGENT, LOG_INFO, "agent gone");
 	}
@@ -59,8 +67,13 @@ static int on_bye(struct engine *e, const struct suture_msg *msg, struct suture_
 
 static int on_poll(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
+	struct suture_work *work = (struct suture_work *)out;
+
 	(void)msg;
-	engine_work(e, (struct suture_work *)out);
+	guest_bell_withdraw();
+	engine_work(e, work);
+	if (work->kind == SUTURE_WORK_NONE && !engine_wants_agent(e) && guest_bell_arm())
+		work->net_ms = POLL_NET_MS;
 	return 0;
 }
 

@@ -97,6 +97,18 @@ bool kexec_check(struct cpu *c);
 void kexec_kicked(struct cpu *c);
 
 /*
+ * The doorbell (arch/bell.h). guest_bell_due(): c is to be interrupted for the agent, unless
+ * guest_bell_deliver() says otherwise. That one is called when c can take the interrupt; true: the
+ * guest expects it, so it must have it before its next instruction. On c, before it enters the
+ * guest, no lock held.
+ */
+bool guest_bell_due(const struct cpu *c);
+bool guest_bell_deliver(const struct cpu *c);
+
+/* c must not be interrupted for the agent any more. On c, in its exit. */
+void guest_bell_forget(const struct cpu *c);
+
+/*
  * c cannot enter the guest again: state CPU_DEAD from now on, with a line in the log. It counts as
  * parked: no pause waits for it, and the guest may start it again from reset. `cause`: a constant
  * of lower-case letters and '-'; the text describes the cause. On c, no lock held; the caller

@@ -5,6 +5,7 @@
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/pause.h"
+#include "guest/bell.h"
 #include "lib/errno.h"
 #include "stage2/shadow.h"
 
@@ -96,9 +97,11 @@ s64 drop_range(u64 start, u64 end)
 
 s64 drop_all(enum kernel_end how)
 {
-	/* Also with nothing in force: a switch that the service CPU is about to begin must fail. */
-	s64 r = drop_paused(drop_everything, 0, UINT64_MAX);
+	s64 r;
 
+	guest_bell_close();
+	/* Also with nothing in force: a switch that the service CPU is about to begin must fail. */
+	r = drop_paused(drop_everything, 0, UINT64_MAX);
 	__atomic_store_n(&ended, how, __ATOMIC_RELEASE);
 	arch_service_wake();
 	return r;

@@ -78,5 +78,6 @@ void kexec_entry(struct cpu *c, u64 va)
 
 void kexec_cpu_started(const struct cpu *c)
 {
+	guest_bell_forget(c);
 	entries[c->id].va = 0;
 }

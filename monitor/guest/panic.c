@@ -4,6 +4,7 @@
 #include "arch/cpu.h"
 #include "arch/service.h"
 #include "core/pause.h"
+#include "guest/bell.h"
 #include "guest/mem.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -24,6 +25,7 @@ s64 panic_told(u64 ipa, u64 len)
 	u32 expected = EMPTY;
 	s64 r = 0;
 
+	guest_bell_close();
 	if (!__atomic_compare_exchange_n(&last.state, &expected, FILLING, false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED))
 		return 0;

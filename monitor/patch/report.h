@@ -39,7 +39,7 @@ struct transition_report {
 	u32 cpus_paused;
 	u64 tasks_checked, words_checked; /* of the last attempt, in the pause */
 	u64 tasks_before_pause;	  /* of these tasks: their stacks had been checked before it */
-	u64 words_cleared;	  /* of these words: stale hits */
+	u64 words_cleared;	  /* stale hits, those that were found before the pause as well */
 	u32 pages_remapped;	  /* of the last attempt: pages whose leaf changed */
 	u32 functions_redirected; /* redirects added or removed */
 	u32 functions_verified;	  /* of these: read back as a guest CPU fetches them, and correct */

@@ -183,7 +183,7 @@ static void a_stale_hit_is_cleared_before_the_pause(void **state)
 	look_ahead();
 	assert_safe();
 	assert_int_equal(report.tasks_before_pause, watch_listed);
-	assert_int_equal(report.words_cleared, 0);
+	assert_int_equal(report.words_cleared, 1);
 	syn_set(sp + 8, INSIDE);
 	watch_switch(0, sleeper, false, 0);
 	assert_blocked(100, "stack");

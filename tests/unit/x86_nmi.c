@@ -12,14 +12,19 @@
 #include "lib/string.h"
 #include "../../arch/x86/apic.h"
 #include "../../arch/x86/hv.h"
+#include "../../arch/x86/insn.h"
 
 static struct arch_cpu arch[2];
 static struct cpu *self = &cpus[0];
-static const struct hv_ops ops;
+static bool window(struct cpu *c);
+static const struct hv_ops ops = {.nmi_window = window};
 const struct hv_ops *hv = &ops;
 
 static u32 asked; /* whether the kernel has been replaced */
 static u32 nmis;
+static bool in_handler; /* the guest can take no NMI */
+static u32 rings;	/* that were asked for */
+static bool withdrawn;	/* at the last moment */
 
 /* ---- what the code under test calls ---- */
 
@@ -34,6 +39,28 @@ void kexec_kicked(struct cpu *c)
 {
 	assert_ptr_equal(c, self);
 	asked++;
+}
+
+static bool window(struct cpu *c)
+{
+	assert_ptr_equal(c, self);
+	return !in_handler;
+}
+
+bool guest_bell_due(const struct cpu *c)
+{
+	assert_ptr_equal(c, self);
+	return rings;
+}
+
+bool guest_bell_deliver(const struct cpu *c)
+{
+	bool rung = rings && !withdrawn;
+
+	assert_ptr_equal(c, self);
+	assert_false(in_handler);
+	rings = 0;
+	return rung;
 }
 
 void apic_send(u64 hwid, u32 icr)
@@ -66,7 +93,8 @@ static int setup(void **state)
 		c->state = CPU_GUEST;
 		c->arch = &arch[c->id];
 	}
-	asked = nmis = 0;
+	asked = nmis = rings = 0;
+	in_handler = withdrawn = false;
 	return 0;
 }
 
@@ -121,14 +149,66 @@ static void test_kicks(void **state)
 	assert_int_equal(other->arch->kick, 0);
 }
 
+/* Inject what is pending. Was it an NMI? */
+static bool injected(void)
+{
+	bool nmi;
+
+	nmi_deliver(self);
+	nmi = self->arch->vcpu.event == (VEC_NMI | EVENT_NMI | EVENT_VALID);
+	self->arch->vcpu.event = 0;
+	return nmi;
+}
+
+static void test_ring(void **state)
+{
+	(void)state;
+	assert_false(injected());
+	rings = 1;
+	assert_true(injected());
+	assert_false(injected());
+	/* an NMI of the guest's comes with it: they merge */
+	nmi_send_guest(self, self);
+	rings = 1;
+	assert_true(injected());
+	assert_int_equal(rings, 0);
+	assert_false(injected());
+}
+
+/* While the guest handles an NMI the ring is not delivered: it can still be withdrawn. */
+static void test_ring_in_an_nmi(void **state)
+{
+	(void)state;
+	in_handler = true;
+	rings = 1;
+	assert_false(injected());
+	assert_int_equal(rings, 1);
+	in_handler = false;
+	assert_true(injected());
+	self->arch->step = STEP_WRITE;
+	rings = 1;
+	assert_false(injected());
+	assert_int_equal(rings, 1);
+}
+
+static void test_ring_withdrawn(void **state)
+{
+	(void)state;
+	rings = 1;
+	withdrawn = true;
+	assert_false(injected());
+	/* the guest's own NMI does not go with it */
+	rings = 1;
+	nmi_send_guest(self, self);
+	assert_true(injected());
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_kick),
-		T(test_in_a_step),
-		T(test_nmi_from_outside),
-		T(test_kicks),
+		T(test_kick), T(test_in_a_step),      T(test_nmi_from_outside), T(test_kicks),
+		T(test_ring), T(test_ring_in_an_nmi), T(test_ring_withdrawn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

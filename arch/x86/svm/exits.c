@@ -2,7 +2,6 @@
 /* The handler of each exit. Sections are those of the AMD APM, vol. 2, revision 3.4x. */
 #include "svm.h"
 #include "../insn.h"
-#include "arch/upcalls.h"
 #include "core/log.h"
 
 typedef enum exit_class (*exit_handler)(struct cpu *c);
@@ -20,11 +19,11 @@ static enum exit_class on_cpuid(struct cpu *c)
 	return EXIT_CPU_ID;
 }
 
-/* 15.8.3: before the write. A kernel ends or begins. */
+/* 15.8.3: before the write. */
 static enum exit_class on_descriptor_table(struct cpu *c)
 {
 	svm_catch_cpuid(c);
-	kexec_check(c);
+	vcpu_tables_change(c);
 	return EXIT_OTHER;
 }
 

@@ -146,11 +146,15 @@ void svm_catch_cpuid(struct cpu *c)
 	v->intercept1 = (v->intercept1 & ~(INTERCEPT_LGDT | INTERCEPT_LIDT)) | INTERCEPT_CPUID;
 }
 
+static void svm_catch_tables(struct cpu *c)
+{
+	svm_of(c)->guest->intercept1 |= INTERCEPT_LGDT | INTERCEPT_LIDT;
+}
+
 static void svm_release_cpuid(struct cpu *c)
 {
-	struct vmcb *v = svm_of(c)->guest;
-
-	v->intercept1 = (v->intercept1 & ~INTERCEPT_CPUID) | INTERCEPT_LGDT | INTERCEPT_LIDT;
+	svm_of(c)->guest->intercept1 &= ~INTERCEPT_CPUID;
+	svm_catch_tables(c);
 }
 
 /* ---- guest state ---- */
@@ -391,4 +395,5 @@ const struct hv_ops svm_ops = {
 	.set_efer = svm_set_efer,
 	.set_lstar = svm_set_lstar,
 	.release_cpuid = svm_release_cpuid,
+	.catch_tables = svm_catch_tables,
 };

@@ -39,6 +39,7 @@ static struct check_ahead {
 	u32 watch; /* the id of the watch that it is about */
 	u32 next;  /* the task of the list that is looked at next */
 	u32 nr_noted;
+	u32 stale;	/* words on the stacks of tasks that are clear all the same */
 	bool full;	/* a task could not be noted */
 	u32 incomplete; /* attempts in a row for which the record had gaps */
 	struct noted noted[MAX_NOTED];
@@ -125,7 +126,10 @@ static int look_at_list(u64 until_us)
 			return -EAGAIN;
 		if (guest_watch_task(ahead->next, &t))
 			return -EFAULT;
-		if (!is_task_clear(t.task, t.start))
+		ahead->ignored.words_cleared = 0;
+		if (is_task_clear(t.task, t.start))
+			ahead->stale += ahead->ignored.words_cleared;
+		else
 			note_task(t.task, t.start);
 	}
 	return 0;
@@ -295,5 +299,6 @@ int check_ahead_judge(struct check *c)
 		return check_refuse(c, -EFAULT, "more than %u tasks have run since", MAX_NOTED);
 	c->r->tasks_before_pause = listed > looked ? listed - looked : 0;
 	c->r->tasks_checked += c->r->tasks_before_pause;
+	c->r->words_cleared += ahead->stale;
 	return 0;
 }

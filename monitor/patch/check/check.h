@@ -42,7 +42,7 @@ void check_ahead_forget(void);
  * found clear are not looked at. One CPU at a time, the holder of p. 0: safe. -EBUSY: r->blocker
  * names the task that blocks. -EFAULT, -ELOOP, -EAGAIN, -EOVERFLOW, -ENOENT: could not be judged,
  * r->reason says why. -ETIMEDOUT: the pause's deadline came first. Fills tasks_checked,
- * tasks_before_pause, words_checked and words_cleared.
+ * tasks_before_pause, words_checked (in the pause) and words_cleared (those before it as well).
  */
 int check_run(const struct pause *p, const struct cpu *self, const struct check_range *ranges,
 	      u32 count, bool use_ahead, struct transition_report *r);

@@ -227,7 +227,7 @@ void engine_look_stats(const struct engine *e, struct look_stats *s);
 enum guest_state {
 	GUEST_UNKNOWN, /* no agent has registered */
 	GUEST_ALIVE,
-	GUEST_SILENT,	/* no message from its agent for 10 s */
+	GUEST_SILENT,	/* no sign of its agent for 10 s */
 	GUEST_PANICKED, /* its agent said so, or its CPUs were halted for 10 s of silence */
 	GUEST_STATES
 };
@@ -236,7 +236,7 @@ const char *guest_state_name(enum guest_state s); /* "unknown", "alive", ... */
 
 struct guest_health {
 	enum guest_state state;
-	u64 silent_us; /* since the agent's last message; 0 while there is no agent */
+	u64 silent_us; /* since the agent's last sign of life; 0 while there is no agent */
 	char why[160]; /* what is wrong, for people; "" if nothing is */
 };
 
@@ -278,6 +278,12 @@ void engine_agent_hello(struct engine *e);
 int engine_agent_bye(struct engine *e); /* -EBUSY while patches are declared or loading */
 bool engine_agent_present(const struct engine *e);
 void engine_work(struct engine *e, struct suture_work *reply);
+/* Is there work for the agent, or soon? While there is not, it may sleep until it is rung. Any
+ * phase.
+ */
+bool engine_wants_agent(const struct engine *e);
+/* The agent's thread lives though it sends no message. Any phase. */
+void engine_agent_lives(struct engine *e);
 int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_fetch_reply *reply,
 		 void *bytes, size_t room);
 int engine_loaded(struct engine *e, const struct suture_loaded *m);

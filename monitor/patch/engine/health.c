@@ -33,6 +33,12 @@ void engine_hear(struct engine *e)
 		engine_forget_health(e);
 }
 
+void engine_agent_lives(struct engine *e)
+{
+	if (e->agent)
+		engine_hear(e);
+}
+
 /* ---- panics ---- */
 
 #define LOOK_US	  5000000ull  /* silence before the first look, and time between two looks */

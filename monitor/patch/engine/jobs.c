@@ -49,6 +49,11 @@ static struct patch *find_held(const struct engine *e)
 	return p;
 }
 
+bool engine_wants_agent(const struct engine *e)
+{
+	return is_active(e) || find_held(e);
+}
+
 static void give_pump(const struct patch *p, struct suture_work *reply)
 {
 	reply->kind = SUTURE_WORK_PUMP;

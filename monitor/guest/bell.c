@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/bell.h"
+#include "arch/bell.h"
+#include "arch/upcalls.h"
+#include "guest/ram.h"
+#include "lib/errno.h"
+#include "lib/mutate.h"
+#include <suture/abi.h>
+
+/* A ring that is not answered by then may be lost: the CPU has gone offline, for example. */
+#define AGAIN_US 100000
+#define RINGS	 5
+/* While no CPU can be rung: they are held, or have not handled the last ring. */
+#define BUSY_US 1000
+
+#define HEARTBEAT_LOOK_US 1000000
+
+static struct {
+	u64 word; /* its guest physical address; 0: this CPU may not be rung. Its own, or 0 by
+		     others */
+	u32 due; /* to be rung at its next entry. The service CPU sets it; whoever clears it owns it
+		  */
+} bells[MAX_CPUS];
+
+/* The service CPU's. */
+static struct {
+	bool armed;
+	u32 rings;    /* since it was armed */
+	u32 last;     /* the CPU that was rung last */
+	u64 again_us; /* not before */
+} ring;
+
+static struct {
+	u64 ipa;
+	u32 last;
+} heartbeat;
+
+static u64 word_of(const struct cpu *c)
+{
+	return __atomic_load_n(&bells[c->id].word, __ATOMIC_ACQUIRE);
+}
+
+static bool take_due(const struct cpu *c)
+{
+	return __atomic_exchange_n(&bells[c->id].due, 0, __ATOMIC_ACQ_REL);
+}
+
+/* ---- a guest CPU's side ---- */
+
+void guest_bell_forget(const struct cpu *c)
+{
+	__atomic_store_n(&bells[c->id].word, 0, __ATOMIC_RELEASE);
+	take_due(c);
+}
+
+s64 guest_bell_open(struct cpu *c, u64 ipa)
+{
+	const u32 none = 0;
+	int r = 0;
+
+	guest_bell_forget(c);
+	if (ipa % sizeof(none))
+		return -EINVAL;
+	if (ipa)
+		r = guest_write_ipa(IPA(ipa), &none, sizeof(none));
+	if (ipa && !r)
+		r = arch_bell_open(c);
+	if (!r)
+		__atomic_store_n(&bells[c->id].word, ipa, __ATOMIC_RELEASE);
+	return r;
+}
+
+void guest_bell_close(void)
+{
+	for_each_cpu (c)
+		guest_bell_forget(c);
+}
+
+bool guest_bell_due(const struct cpu *c)
+{
+	return READ_ONCE(bells[c->id].due);
+}
+
+bool guest_bell_deliver(const struct cpu *c)
+{
+	const u32 rung = 1;
+	u64 word = word_of(c);
+
+	/* Taken before the word is set: a ring is delivered or withdrawn. */
+	return take_due(c) && word && !guest_write_ipa(IPA(word), &rung, sizeof(rung));
+}
+
+/* ---- the service CPU's side ---- */
+
+static bool is_open(void)
+{
+	bool open = false;
+
+	for_each_cpu (c)
+		open |= word_of(c) != 0;
+	return open;
+}
+
+bool guest_bell_arm(void)
+{
+	ring.armed = is_open();
+	ring.rings = 0;
+	ring.again_us = 0;
+	return ring.armed;
+}
+
+void guest_bell_withdraw(void)
+{
+	ring.armed = false;
+	for_each_cpu (c)
+		if (!MUTATION(bell_withdrawn))
+			take_due(c);
+}
+
+/*
+ * Can it be rung? Not one that is held: its next entry may be far. Not one that has not handled its
+ * last ring: the next one would find nothing to claim.
+ */
+static bool can_be_rung(const struct cpu *c)
+{
+	u32 state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE), rung;
+	u64 word = word_of(c);
+
+	if (!word || (state != CPU_GUEST && !MUTATION(bell_held)))
+		return false;
+	return !guest_read_ipa(IPA(word), &rung, sizeof(rung)) && (!rung || MUTATION(bell_claimed));
+}
+
+/* Another one than the last if there is one. */
+static struct cpu *choose_cpu(void)
+{
+	for (u32 i = 1; i <= nr_cpus; i++) {
+		struct cpu *c = &cpus[(ring.last + i) % nr_cpus];
+
+		if (can_be_rung(c))
+			return c;
+	}
+	return NULL;
+}
+
+u64 guest_bell_tick(bool wanted, u64 now_us)
+{
+	struct cpu *c;
+
+	if (!ring.armed || !wanted || ring.rings == RINGS)
+		return UINT64_MAX;
+	if (now_us < ring.again_us)
+		return ring.again_us;
+	c = choose_cpu();
+	if (!c)
+		return is_open() ? now_us + BUSY_US : UINT64_MAX;
+	ring.last = c->id;
+	ring.rings++;
+	ring.again_us = now_us + AGAIN_US;
+	__atomic_store_n(&bells[c->id].due, 1, __ATOMIC_RELEASE);
+	arch_bell_ring(c);
+	return ring.again_us;
+}
+
+/* ---- the heartbeat ---- */
+
+void guest_heartbeat_set(u64 ipa)
+{
+	heartbeat.ipa = ipa;
+	heartbeat.last = 0;
+	guest_heartbeat();
+}
+
+bool guest_heartbeat(void)
+{
+	u32 before = heartbeat.last;
+
+	if (!heartbeat.ipa ||
+	    guest_read_ipa(IPA(heartbeat.ipa), &heartbeat.last, sizeof(heartbeat.last)))
+		return false;
+	return heartbeat.last != before;
+}
+
+u64 guest_heartbeat_due(u64 now_us)
+{
+	return heartbeat.ipa ? now_us + HEARTBEAT_LOOK_US : UINT64_MAX;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The doorbell: the agent sleeps while it has nothing to do, and the monitor interrupts one guest
+ * CPU when there is work. A ring is asked for by the service CPU and delivered by the guest CPU
+ * itself, before it enters the guest: so a CPU that is held gets none, and what the guest does on a
+ * CPU decides whether it gets one (SUTURE_HC_BELL).
+ *
+ * The agent arms it by asking for work when there is none, and then is rung once. A ring that it
+ * does not answer is repeated on another CPU, a few times; after that its own poll is the net.
+ */
+#ifndef GUEST_BELL_H
+#define GUEST_BELL_H
+
+#include "core/cpu.h"
+
+/*
+ * SUTURE_HC_BELL: c may be rung from now on, with the word at ipa; ipa 0: it may not. 0; -EINVAL:
+ * not aligned; -EFAULT: no RAM of the guest; -EOPNOTSUPP: this machine has no doorbell. On c, in
+ * its exit.
+ */
+s64 guest_bell_open(struct cpu *c, u64 ipa);
+
+/* The kernel ends, or its agent leaves: no CPU may be rung until it is opened again. Any CPU. */
+void guest_bell_close(void);
+
+/* ---- service CPU ---- */
+
+/* The agent sleeps: ring when there is work. False: no CPU may be rung. */
+bool guest_bell_arm(void);
+
+/* It asks by itself: take back what was not delivered. */
+void guest_bell_withdraw(void);
+
+/*
+ * Ring if the agent sleeps and is wanted. Returns the time at which to call again, UINT64_MAX: when
+ * something has changed.
+ */
+u64 guest_bell_tick(bool wanted, u64 now_us);
+
+/* Where the agent's thread counts while it lives; ipa 0: nowhere. */
+void guest_heartbeat_set(u64 ipa);
+
+/* Has it counted since the last call? */
+bool guest_heartbeat(void);
+
+/* When to look next, at the earliest; UINT64_MAX: it counts nowhere. */
+u64 guest_heartbeat_due(u64 now_us);
+
+#endif

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The doorbell: an idle guest leaves the processor to itself, and is woken when there is work.
+
+SUTURE_BELL_ROUNDS is the number of times that the agent is loaded and unloaded while NMIs come.
+"""
+
+import os
+import statistics
+import time
+
+import pytest
+
+from patches import apply, revert
+
+ROUNDS = int(os.environ.get("SUTURE_BELL_ROUNDS", "5"))
+IDLE_SECONDS = 12
+APPLIES = 5
+
+pytestmark = pytest.mark.x86
+
+
+@pytest.fixture(scope="module")
+def machine(boot_module):
+    """An NMI that nobody claims is its end."""
+    machine = boot_module(cpus=3, cmdline="unknown_nmi_panic=1 panic=0 nowatchdog")
+    # all CPUs tell their stacks on NMIs, which the console need not show
+    machine.check("dmesg -n 1; echo 1 >/proc/sys/kernel/sysrq")
+    machine.load_agent()
+    return machine
+
+
+@pytest.fixture
+def guest(machine):
+    yield machine
+    assert machine.alive()
+    assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|stall|unknown reason'").out == ""
+
+
+def exits(guest):
+    """Of all CPUs, by class."""
+    total = {}
+    for cpu in guest.json("/v1/status")["cpus"]:
+        for name, count in cpu["exits"].items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def idle_exits(guest):
+    """A second, without those of the guest's own APIC; by class."""
+    before, start = exits(guest), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    after, took = exits(guest), time.monotonic() - start
+    return {name: (after[name] - before[name]) / took for name in after
+            if name != "irqchip" and after[name] != before[name]}
+
+
+def settled(guest):
+    """The agent sleeps until it is rung."""
+    deadline = time.monotonic() + 30
+    before = exits(guest)["hypercall"]
+    while True:
+        time.sleep(1)
+        now = exits(guest)["hypercall"]
+        if now == before:
+            return
+        assert time.monotonic() < deadline
+        before = now
+
+
+def test_idle(guest, demo, measured):
+    for patched in False, True:
+        if patched:
+            apply(guest, demo)
+        settled(guest)
+        found = idle_exits(guest)
+        measured(f"exits a second {'with a patch' if patched else 'without patches'}: "
+                 f"{sum(found.values()):.2f} {found}")
+        assert sum(found.values()) < 1, found
+        # the agent is known to live though it says nothing
+        assert guest.json("/v1/status")["guest"]["state"] == "alive"
+        assert guest.json("/v1/status")["guest"]["silent_us"] < 5000000
+    revert(guest, "demo")
+
+
+def test_rung(guest, demo, measured):
+    """An apply does not wait for the agent's poll, and one NMI does for all of it."""
+    took = []
+    for _ in range(APPLIES):
+        settled(guest)
+        before, start = exits(guest), time.monotonic()
+        apply(guest, demo)
+        took.append(time.monotonic() - start)
+        assert exits(guest)["nmi"] - before["nmi"] in (1, 2)
+        settled(guest)
+        before = exits(guest)
+        revert(guest, "demo")
+        assert exits(guest)["nmi"] - before["nmi"] in (1, 2)
+    measured(f"apply, rung: median {1000 * statistics.median(took):.0f} ms of "
+             f"{[round(1000 * t) for t in took]}")
+
+
+def test_offline(guest, demo):
+    """A CPU that has gone offline is not rung, and one that comes back is."""
+    for offline in "1", "2", "1 2":
+        guest.check(f"for c in {offline}; do echo 0 >/sys/devices/system/cpu/cpu$c/online; done")
+        settled(guest)
+        apply(guest, demo)
+        guest.check(f"for c in {offline}; do echo 1 >/sys/devices/system/cpu/cpu$c/online; done")
+        settled(guest)
+        revert(guest, "demo")
+
+
+def test_storm(guest, demo, measured):
+    """Other NMIs come all the time, while the agent is loaded and unloaded."""
+    guest.check("(while [ ! -e /tmp/end ]; do echo l >/proc/sysrq-trigger; done; rm /tmp/end) "
+                ">/dev/null 2>&1 &")
+    before = exits(guest)["nmi"]
+    for _ in range(ROUNDS):
+        apply(guest, demo)
+        revert(guest, "demo")
+        guest.check("rmmod suture")
+        guest.load_agent()
+    guest.check("touch /tmp/end; while [ -e /tmp/end ]; do sleep 1; done")
+    count = exits(guest)["nmi"] - before
+    measured(f"{ROUNDS} loads of the agent, {count} NMIs")
+    assert count > 10 * ROUNDS
+    settled(guest)
+    apply(guest, demo)
+    revert(guest, "demo")

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* When the agent is rung, and when not. */
+#include "fake.h"
+#include "arch/cpu.h"
+#include "arch/upcalls.h"
+#include "core/cpu.h"
+#include "guest/bell.h"
+#include "guest/drop.h"
+#include "guest/mem.h"
+#include "guest/panic.h"
+#include "lib/errno.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <suture/abi.h>
+
+#define AGAIN 100000
+
+static ipa_t words;
+
+static u64 word_ipa(u32 cpu)
+{
+	return words.v + cpu * sizeof(u32);
+}
+
+static u32 *word(u32 cpu)
+{
+	return arch_ptr(PA(word_ipa(cpu)));
+}
+
+/* CPU 0 is the monitor's; 1 to 3 run the guest, and are open. */
+static int setup(void **state)
+{
+	const struct guest_ram ram = {FAKE_RAM_BASE, FAKE_GUEST_RAM_SIZE};
+	int r;
+
+	(void)state;
+	fake_reset(3);
+	r = guest_mem_init(&ram, 1, 0, 0);
+	words = fake_guest_alloc(PAGE_SIZE);
+	guest_bell_close();
+	for (u32 i = 1; i <= 3; i++) {
+		cpus[i].state = CPU_GUEST;
+		r |= (int)guest_bell_open(&cpus[i], word_ipa(i));
+	}
+	return r;
+}
+
+/* The CPU that is asked to ring; 0: none. */
+static u32 due(void)
+{
+	u32 found = 0;
+
+	for_each_cpu (c)
+		if (guest_bell_due(c)) {
+			assert_int_equal(found, 0);
+			found = c->id;
+		}
+	return found;
+}
+
+/* That CPU is about to enter the guest. */
+static u32 deliver(void)
+{
+	u32 cpu = due();
+
+	assert_int_not_equal(cpu, 0);
+	assert_int_equal(*word(cpu), 0);
+	assert_true(guest_bell_deliver(&cpus[cpu]));
+	assert_int_equal(*word(cpu), 1);
+	assert_false(guest_bell_due(&cpus[cpu]));
+	return cpu;
+}
+
+static void once_for_each_arm(void **state)
+{
+	(void)state;
+	/* never without the agent's request */
+	assert_true(guest_bell_tick(true, 1) == UINT64_MAX);
+	assert_int_equal(due(), 0);
+	assert_true(guest_bell_arm());
+	assert_true(guest_bell_tick(false, 2) == UINT64_MAX);
+	assert_int_equal(due(), 0);
+	assert_true(guest_bell_tick(true, 3) == 3 + AGAIN);
+	assert_true(fake_kicks(&cpus[due()]) == 1);
+	*word(deliver()) = 0;
+	/* the agent has claimed it, and asks */
+	guest_bell_withdraw();
+	assert_true(guest_bell_tick(true, 4) == UINT64_MAX);
+	assert_int_equal(due(), 0);
+	assert_true(guest_bell_arm());
+	guest_bell_tick(true, 5);
+	deliver();
+}
+
+static void not_twice_delivered(void **state)
+{
+	(void)state;
+	guest_bell_arm();
+	guest_bell_tick(true, 1);
+	assert_false(guest_bell_deliver(&cpus[deliver()]));
+}
+
+/* The agent asks by itself before the CPU has come to the place where it would be interrupted. */
+static void withdrawn(void **state)
+{
+	u32 cpu;
+
+	(void)state;
+	guest_bell_arm();
+	guest_bell_tick(true, 1);
+	cpu = due();
+	guest_bell_withdraw();
+	assert_int_equal(due(), 0);
+	assert_false(guest_bell_deliver(&cpus[cpu]));
+	assert_int_equal(*word(cpu), 0);
+}
+
+static void again_on_another_cpu_and_not_for_ever(void **state)
+{
+	u64 now = 10, next;
+	u32 rings = 0, last = 0;
+
+	(void)state;
+	guest_bell_arm();
+	while ((next = guest_bell_tick(true, now)) != UINT64_MAX) {
+		u32 cpu = deliver();
+
+		assert_int_not_equal(cpu, last);
+		assert_true(next == now + AGAIN);
+		*word(cpu) = 0;
+		last = cpu;
+		/* not before its time */
+		if (++rings < 5)
+			assert_true(guest_bell_tick(true, next - 1) == next);
+		assert_int_equal(due(), 0);
+		now = next;
+	}
+	assert_int_equal(rings, 5);
+}
+
+/* It would find nothing to claim when it handles the second one. */
+static void not_before_it_has_claimed(void **state)
+{
+	u64 now = 10;
+
+	(void)state;
+	guest_bell_arm();
+	for (u32 i = 0; i < 3; i++)
+		now = guest_bell_tick(true, now), deliver();
+	assert_true(guest_bell_tick(true, now) == now + 1000);
+	assert_int_equal(due(), 0);
+	*word(2) = 0;
+	guest_bell_tick(true, now);
+	assert_int_equal(due(), 2);
+}
+
+static void never_while_held(void **state)
+{
+	static const u32 out[] = {CPU_ABSENT, CPU_PARKED, CPU_HELD, CPU_DEAD};
+
+	(void)state;
+	guest_bell_arm();
+	for (u32 i = 0; i < ARRAY_SIZE(out); i++) {
+		for (u32 n = 1; n <= 3; n++)
+			cpus[n].state = out[i];
+		assert_true(guest_bell_tick(true, 10) == 1010);
+		assert_int_equal(due(), 0);
+	}
+	cpus[3].state = CPU_GUEST;
+	guest_bell_tick(true, 20);
+	assert_int_equal(deliver(), 3);
+}
+
+static void closed(u64 now)
+{
+	assert_false(guest_bell_arm());
+	assert_true(guest_bell_tick(true, now) == UINT64_MAX);
+	assert_int_equal(due(), 0);
+}
+
+/* A ring that is on its way at that moment does not arrive either. */
+static u32 ring_on_its_way(void)
+{
+	assert_int_equal(setup(NULL), 0);
+	assert_true(guest_bell_arm());
+	guest_bell_tick(true, 1);
+	return due();
+}
+
+static void does_not_arrive(u32 cpu)
+{
+	assert_false(guest_bell_deliver(&cpus[cpu]));
+	assert_int_equal(*word(cpu), 0);
+}
+
+static void never_when_the_kernel_ends(void **state)
+{
+	u32 cpu = ring_on_its_way();
+
+	(void)state;
+	for (u32 i = 1; i <= 3; i++)
+		cpus[i].state = CPU_PARKED; /* no thread of theirs would take part in a pause */
+	drop_all(KERNEL_SHUTS_DOWN);
+	does_not_arrive(cpu);
+	closed(2);
+
+	cpu = ring_on_its_way();
+	panic_told(0, 0);
+	does_not_arrive(cpu);
+	closed(2);
+
+	/* one CPU leaves the kernel, without a word of the agent */
+	cpu = ring_on_its_way();
+	guest_bell_forget(&cpus[cpu]);
+	does_not_arrive(cpu);
+	cpu = ring_on_its_way();
+	kexec_cpu_started(&cpus[cpu]);
+	does_not_arrive(cpu);
+}
+
+static void a_cpu_closes_its_own(void **state)
+{
+	u32 cpu;
+
+	(void)state;
+	guest_bell_arm();
+	guest_bell_tick(true, 1);
+	cpu = due();
+	assert_int_equal(guest_bell_open(&cpus[cpu], 0), 0);
+	does_not_arrive(cpu);
+	for (u32 i = 1; i <= 3; i++) {
+		assert_int_equal(guest_bell_open(&cpus[i], 0), 0);
+		assert_true(guest_bell_arm() == (i < 3));
+	}
+	closed(2);
+}
+
+static void bad_words(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_bell_open(&cpus[1], word_ipa(1) + 2), -EINVAL);
+	assert_int_equal(guest_bell_open(&cpus[2], FAKE_POOL_BASE), -EFAULT);
+	assert_int_equal(guest_bell_open(&cpus[3], ~3ull), -EFAULT);
+	/* what they had before is gone */
+	closed(1);
+}
+
+static void heartbeat(void **state)
+{
+	(void)state;
+	guest_heartbeat_set(0);
+	assert_false(guest_heartbeat());
+	assert_true(guest_heartbeat_due(7) == UINT64_MAX);
+	*word(9) = 77;
+	guest_heartbeat_set(word_ipa(9));
+	assert_false(guest_heartbeat());
+	assert_true(guest_heartbeat_due(7) == 1000007);
+	++*word(9);
+	assert_true(guest_heartbeat());
+	assert_false(guest_heartbeat());
+	guest_heartbeat_set(FAKE_POOL_BASE);
+	assert_false(guest_heartbeat());
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, setup)
+	const struct CMUnitTest tests[] = {
+		T(once_for_each_arm),
+		T(not_twice_delivered),
+		T(withdrawn),
+		T(again_on_another_cpu_and_not_for_ever),
+		T(not_before_it_has_claimed),
+		T(never_while_held),
+		T(never_when_the_kernel_ends),
+		T(a_cpu_closes_its_own),
+		T(bad_words),
+		T(heartbeat),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
