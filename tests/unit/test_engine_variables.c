@@ -216,10 +216,9 @@ static void test_forgotten(void **state)
 
 static u64 second = CALLER;
 
-static int blocked_switch(void *ctx, const struct switch_set *set, u64 budget_us,
-			  struct transition_report *r)
+static int blocked_switch(void *ctx, const struct switch_set *set, struct transition_report *r)
 {
-	(void)ctx, (void)set, (void)budget_us;
+	(void)ctx, (void)set;
 	r->attempts++;
 	r->blocker =
 		(struct blocker){.valid = true,
