@@ -124,8 +124,10 @@ def wait_transition(guest, patch):
 
 
 def disable(guest, patch):
+    """As Linux's functions.sh does it: the folder goes before the reference to the module."""
     guest.check(f"echo 0 >/sys/kernel/suture/{patch}/enabled;"
-                f"while [ -e /sys/kernel/suture/{patch} ]; do usleep 10000; done; rmmod {patch}",
+                f"while [ -e /sys/kernel/suture/{patch} ]; do usleep 10000; done;"
+                f"while [ $(cat /sys/module/{patch}/refcnt) != 0 ]; do usleep 10000; done; rmmod {patch}",
                 timeout=60)
 
 
