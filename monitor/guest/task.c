@@ -61,10 +61,10 @@ static int for_each_thread(struct walk *walk, u64 leader)
 	return r;
 }
 
-int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *arg)
+int guest_for_each_task(u64 until_us, int (*fn)(const struct guest_task *t, void *arg), void *arg)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	struct walk walk = {.left = MAX_TASKS, .fn = fn, .arg = arg};
+	struct walk walk = {.left = MAX_TASKS, .until_us = until_us, .fn = fn, .arg = arg};
 	u64 head = l->init_task + l->task_tasks, at;
 	int r = list_next(&walk, head, &at);
 

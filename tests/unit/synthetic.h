@@ -208,6 +208,20 @@ static inline u64 syn_task(u32 pid, const char *comm)
 	return task;
 }
 
+/* The list has these and no others: processes without threads, of which it is all that is there. */
+static inline void syn_processes_without_threads(u32 count)
+{
+	u64 signal = syn_alloc(PAGE_SIZE), at = syn_alloc(32ull * count);
+
+	syn_list_init(signal + SIGNAL_THREAD_HEAD);
+	syn_list_init(syn.hello.layout.init_task + TASK_TASKS);
+	guest_kernel.layout.task_signal = TASK_TASKS + 16;
+	for (u32 i = 0; i < count; i++, at += 32) {
+		syn_list_add_tail(at, syn.hello.layout.init_task + TASK_TASKS);
+		syn_set(at + 16, signal);
+	}
+}
+
 /* One more thread of the leader's process. */
 static inline u64 syn_thread(u64 leader, u32 pid, const char *comm)
 {

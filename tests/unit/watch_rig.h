@@ -46,9 +46,8 @@ static inline void watch_new(u32 room)
 /* As the agent does it. */
 static inline int watch_begin(void)
 {
-	struct suture_watch m = {.tasks = watch_list,
-				 .rings = watch_rings,
-				 .nr_rings = SYN_MAX_CPU_IDS};
+	struct suture_watch m = {
+		.tasks = watch_list, .rings = watch_rings, .nr_rings = SYN_MAX_CPU_IDS};
 
 	for (u32 cpu = 0; cpu < SYN_MAX_CPU_IDS; cpu++) {
 		u64 ring = watch_ring(cpu);
@@ -60,7 +59,7 @@ static inline int watch_begin(void)
 			syn_get(ring + offsetof(struct suture_watch_ring, events)));
 	}
 	watch_listed = 0;
-	assert_int_equal(guest_for_each_task(watch_list_task, NULL), 0);
+	assert_int_equal(guest_for_each_task(UINT64_MAX, watch_list_task, NULL), 0);
 	m.nr_tasks = watch_listed;
 	return guest_watch_begin(&m);
 }

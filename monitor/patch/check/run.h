@@ -42,6 +42,7 @@ struct check {
 	u64 lowest, span; /* a word that hits lies in (lowest, lowest + span] */
 	struct held_cpu cpus[MAX_CPUS];
 	u32 nr_cpus;
+	u32 kretprobes; /* that were looked at */
 	struct stack_owner owner;
 	struct unwind_trace trace; /* of the owner, once unwound */
 	struct transition_report *r;
@@ -59,13 +60,17 @@ int check_task(const struct guest_task *t, void *arg);
 
 /*
  * Holds: check_ahead() has looked at all tasks of the watch for these ranges, with the pages of
- * probes that there are now. Judge: those that it has not found clear, and those that have run since.
+ * probes that there are now. Judge: those that it has not found clear, and those that have run
+ * since.
  */
 bool check_ahead_holds(const struct check *c);
 int check_ahead_judge(struct check *c);
 
 /* Put the reason why it cannot be judged into the report; returns err. */
 int check_refuse(struct check *c, int err, const char *fmt, ...) __printf_like(3, 4);
+
+/* The deadline came: put that into the report; returns -ETIMEDOUT. */
+int check_out_of_time(struct check *c);
 
 /* Words of stacks that are judged from now on belong to t, which sleeps or runs on h. */
 void check_own_stacks(struct check *c, const struct guest_task *t, const struct held_cpu *h,

@@ -255,9 +255,10 @@ int check_task(const struct guest_task *t, void *arg)
 	u64 high = t->stack + guest_kernel.layout.thread_size;
 	int err = 0;
 
-	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
-		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
-				    c->r->tasks_checked - 1);
+	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause)) {
+		c->r->tasks_checked--;
+		return check_out_of_time(c);
+	}
 	/* A task that has exited is listed until its parent waits for it; its stack is freed
 	 * before. */
 	if (!t->stack && !t->on_cpu)
@@ -277,6 +278,8 @@ int check_task(const struct guest_task *t, void *arg)
 	return err ? err : judge_shadow_stack(c, t);
 }
 
+#define KRETPROBES_PER_LOOK 64
+
 /* Those that the kernel keeps in one table for all tasks. */
 static int judge_kretprobe(u64 address, u64 task, void *arg)
 {
@@ -286,6 +289,8 @@ static int judge_kretprobe(u64 address, u64 task, void *arg)
 
 	if (err)
 		return err;
+	if (c->kretprobes++ % KRETPROBES_PER_LOOK == 0 && !pause_left_us(c->pause))
+		return check_out_of_time(c);
 	check_own_stacks(c, &t, NULL, false);
 	return check_word(c, address, &t, "kretprobe");
 }
@@ -302,8 +307,10 @@ static int judge_kretprobes(struct check *c)
 /* Tasks that exit have left the list, and may be preempted before they are done. */
 static int judge_queue(struct check *c, const struct held_cpu *h)
 {
-	int err = guest_for_each_queued(h->ctx.percpu_base, check_task, c);
+	int err = guest_for_each_queued(h->ctx.percpu_base, c->pause->deadline_us, check_task, c);
 
+	if (err == -ETIMEDOUT)
+		return check_out_of_time(c);
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "CPU %u: its run queue cannot be followed", h->id);
 	return err;
@@ -340,8 +347,10 @@ static int judge_left_queues(struct check *c)
 
 		err = guest_percpu_base(i, &base);
 		if (!err && !is_held_base(c, base) && guest_is_percpu_base(base))
-			err = guest_for_each_queued(base, check_task, c);
+			err = guest_for_each_queued(base, c->pause->deadline_us, check_task, c);
 	}
+	if (err == -ETIMEDOUT)
+		return check_out_of_time(c);
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the run queue of a CPU that is dead cannot be followed");
 	return err;
@@ -354,7 +363,9 @@ static int judge_listed(struct check *c, bool use_ahead)
 
 	if (use_ahead && check_ahead_holds(c))
 		return check_ahead_judge(c);
-	err = guest_for_each_task(check_task, c);
+	err = guest_for_each_task(c->pause->deadline_us, check_task, c);
+	if (err == -ETIMEDOUT)
+		return check_out_of_time(c);
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the list of tasks cannot be followed");
 	return err;
@@ -473,7 +484,7 @@ void check_look_for(struct check *c, const struct check_range *ranges, u32 count
 	r->blocker = (struct blocker){0};
 	r->reason[0] = '\0';
 	c->r = r;
-	c->nr_cpus = 0;
+	c->nr_cpus = c->kretprobes = 0;
 	c->ranges = ranges;
 	c->nr_ranges = count;
 	c->lowest = count ? ranges[0].start : 0;
