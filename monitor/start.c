@@ -24,7 +24,7 @@ static int check_boot_info(const struct boot_info *bi, char *why, size_t why_siz
 	const char *wrong = NULL;
 
 	if (bi->nr_cpus < 2 || bi->nr_cpus > MAX_CPUS)
-		wrong = "it needs 2 to 64 CPUs, one of them for itself";
+		wrong = "it needs 2 to 512 CPUs, one of them for itself";
 	else if (!bi->service_cpu || bi->service_cpu >= bi->nr_cpus)
 		wrong = "the service CPU must be one of the machine's, and not the boot CPU";
 	if (!wrong)
@@ -35,8 +35,12 @@ static int check_boot_info(const struct boot_info *bi, char *why, size_t why_siz
 
 static int init_cpus(const struct boot_info *bi)
 {
+	size_t pages = (bi->nr_cpus * sizeof(*cpus) + PAGE_SIZE - 1) / PAGE_SIZE;
 	int err = 0;
 
+	cpus = pool_alloc(pages);
+	if (!cpus)
+		return -ENOMEM;
 	nr_cpus = bi->nr_cpus;
 	for_each_cpu (c) {
 		c->id = (u32)(c - cpus);

@@ -7,7 +7,7 @@
 #include "lib/format.h"
 #include "lib/types.h"
 
-#define MAX_CPUS 64
+#define MAX_CPUS 512
 
 enum cpu_state {
 	CPU_ABSENT = 0, /* not present, or left with the firmware: it has never run guest code under
@@ -65,7 +65,8 @@ static inline bool cpu_is_held(const struct cpu *c)
 	return state == CPU_HELD || state == CPU_IDLE;
 }
 
-extern struct cpu cpus[MAX_CPUS];
+/* Allocated for those that there are (init_cpus() in start.c); NULL before. */
+extern struct cpu *cpus;
 extern u32 nr_cpus;
 
 #define for_each_cpu(c) for (struct cpu *c = cpus; c < cpus + nr_cpus; c++)

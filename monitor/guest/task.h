@@ -73,6 +73,9 @@ int guest_percpu_base(u32 i, u64 *base);
  */
 bool guest_is_percpu_base(u64 percpu_base);
 
+/* Read the kernel's bases anew when guest_is_percpu_base() is called next. */
+void guest_percpu_forget(void);
+
 /* A stack of a CPU, not of a task. */
 struct guest_stack {
 	u64 low, high;

@@ -208,15 +208,25 @@ static void bases_of_cpus(void **state)
 	assert_true(guest_is_percpu_base(syn.cpus[1].base));
 	assert_true(guest_is_percpu_base(syn.cpus[2].base));
 	assert_false(guest_is_percpu_base(syn.cpus[1].base + 8));
+	/* the table is read once, and again after this */
+	syn_set(table, template + 16);
+	assert_true(guest_is_percpu_base(syn.cpus[1].base));
+	guest_percpu_forget();
+	assert_false(guest_is_percpu_base(syn.cpus[1].base));
+	syn_set(table, syn.cpus[1].base);
+	guest_percpu_forget();
 	/* CPUs that cannot exist: none here, or the same for all */
 	assert_false(guest_is_percpu_base(0));
 	for (u32 i = 2; i < SYN_MAX_CPU_IDS; i++)
 		syn_set(table + 8 * i, template);
+	guest_percpu_forget();
 	assert_false(guest_is_percpu_base(template));
 	/* behind the table's end */
 	syn_set(table + 8 * SYN_MAX_CPU_IDS, template + 8);
+	guest_percpu_forget();
 	assert_false(guest_is_percpu_base(template + 8));
 	guest_kernel.layout.per_cpu_offset = SYN_VMAP + (1ull << 36);
+	guest_percpu_forget();
 	assert_false(guest_is_percpu_base(syn.cpus[1].base));
 }
 

@@ -15,66 +15,7 @@
 /* Only the holder of the pause checks: there is one. */
 static struct check check;
 
-#define for_each_held(c, h) for (struct held_cpu *h = (c)->cpus; h < (c)->cpus + (c)->nr_cpus; h++)
-
 /* ---- CPUs ---- */
-
-/* The base that is the kernel's; 0 if neither of the two is, or if both may be. */
-static u64 find_percpu_base(const struct vcpu_context *ctx)
-{
-	bool first = guest_is_percpu_base(ctx->percpu_base);
-	bool other = ctx->other_base != ctx->percpu_base && guest_is_percpu_base(ctx->other_base);
-
-	if (first && (!other || MUTATION(two_bases)))
-		return ctx->percpu_base;
-	return other && !first ? ctx->other_base : 0;
-}
-
-static int collect_cpu(struct check *c, const struct cpu *cpu)
-{
-	struct held_cpu *h = &c->cpus[c->nr_cpus];
-	u64 base;
-	int err;
-
-	memset(h, 0, sizeof(*h));
-	h->id = cpu->id;
-	arch_vcpu_context(cpu, &h->ctx);
-	base = MUTATION(percpu_base) ? h->ctx.percpu_base : find_percpu_base(&h->ctx);
-	if (!base)
-		return check_refuse(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
-				    h->id);
-	h->ctx.percpu_base = base;
-	for_each_held (c, other)
-		if (other->ctx.percpu_base == base)
-			return check_refuse(c, -EFAULT, "CPU %u has the per-CPU base of CPU %u",
-					    h->id, other->id);
-	err = guest_current(base, &h->current);
-	if (err)
-		return check_refuse(c, err, "CPU %u: its current task cannot be read", h->id);
-	c->nr_cpus++;
-	return 0;
-}
-
-/* Parked, dead and absent CPUs run nothing, and start with an empty stack. */
-static int collect_cpus(struct check *c, const struct cpu *self)
-{
-	for_each_cpu (cpu) {
-		u32 state = __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE);
-		bool held = state == CPU_HELD || state == CPU_IDLE;
-		int err;
-
-		if (cpu != self && !held && state != CPU_GUEST)
-			continue;
-		if (cpu != self && !held && MUTATION(cpus_not_held))
-			continue;
-		if (cpu != self && !held)
-			return check_refuse(c, -EFAULT, "CPU %u is not held", cpu->id);
-		err = collect_cpu(c, cpu);
-		if (err)
-			return err;
-	}
-	return 0;
-}
 
 static int judge_registers(struct check *c, const struct held_cpu *h)
 {
@@ -131,46 +72,6 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 }
 
 /* ---- tasks ---- */
-
-/*
- * A task as the held CPUs have it: the lowest stack pointer on its stack, and whether all CPUs
- * whose current task it is are in user mode.
- */
-struct running {
-	bool on_stack;
-	bool elsewhere; /* a CPU has it as its current task, in kernel mode, on another stack */
-	u64 sp;
-	bool user, kernel;
-	const struct held_cpu *cpu; /* the one that it runs on, in kernel mode */
-	u32 claims;		    /* CPUs that it is the current task of, or that use its stack */
-};
-
-static struct running find_running(struct check *c, const struct guest_task *t)
-{
-	struct running run = {0};
-
-	for_each_held (c, h) {
-		bool current = h->current.task == t->task;
-		bool on_stack = !h->ctx.user && !h->ctx.sp_is_users &&
-				h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
-
-		run.claims += current || on_stack;
-		if (current && !h->ctx.user)
-			run.cpu = h;
-		h->listed |= current;
-		run.user |= current && h->ctx.user;
-		run.kernel |= current && !h->ctx.user;
-		run.elsewhere |= current && !h->ctx.user && !on_stack;
-		if (MUTATION(system_call_entry) && current && h->ctx.sp_is_users)
-			run.user = true, run.kernel = false;
-		if (!on_stack)
-			continue;
-		h->located = true;
-		run.sp = run.on_stack ? MIN(run.sp, h->ctx.sp) : h->ctx.sp;
-		run.on_stack = true;
-	}
-	return run;
-}
 
 /*
  * The lowest address from which the task's stack is in use. In doubt all of it is: stale words
@@ -250,7 +151,7 @@ static int judge_shadow_stack(struct check *c, const struct guest_task *t)
 int check_task(const struct guest_task *t, void *arg)
 {
 	struct check *c = arg;
-	struct running run = find_running(c, t);
+	struct running run = check_find_running(c, t);
 	struct hooked hooked = {c, t};
 	u64 high = t->stack + guest_kernel.layout.thread_size;
 	int err = 0;
@@ -324,14 +225,6 @@ static bool is_any_dead(void)
 	return false;
 }
 
-static bool is_held_base(struct check *c, u64 base)
-{
-	for_each_held (c, h)
-		if (h->ctx.percpu_base == base)
-			return true;
-	return false;
-}
-
 /*
  * A CPU that died left its run queue behind, and others may take tasks from it. Which of the
  * kernel's CPUs it was is not known: the queues of all that are not held are searched.
@@ -346,7 +239,7 @@ static int judge_left_queues(struct check *c)
 		u64 base;
 
 		err = guest_percpu_base(i, &base);
-		if (!err && !is_held_base(c, base) && guest_is_percpu_base(base))
+		if (!err && !check_cpu_of_base(c, base) && guest_is_percpu_base(base))
 			err = guest_for_each_queued(base, c->pause->deadline_us, check_task, c);
 	}
 	if (err == -ETIMEDOUT)
@@ -456,7 +349,7 @@ int check_collect_probes(struct check *c)
 
 static int judge_words(struct check *c, const struct cpu *self, bool use_ahead)
 {
-	int err = collect_cpus(c, self);
+	int err = check_collect_cpus(c, self);
 
 	if (!err)
 		err = check_collect_probes(c);
@@ -503,6 +396,7 @@ int check_run(const struct pause *p, const struct cpu *self, const struct check_
 	c->pause = p;
 	guest_cache_begin();
 	guest_modules_forget();
+	guest_percpu_forget();
 	err = judge_words(c, self, use_ahead);
 	guest_cache_end();
 	return err;
