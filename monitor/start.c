@@ -35,12 +35,8 @@ static int check_boot_info(const struct boot_info *bi, char *why, size_t why_siz
 
 static int init_cpus(const struct boot_info *bi)
 {
-	size_t pages = (bi->nr_cpus * sizeof(*cpus) + PAGE_SIZE - 1) / PAGE_SIZE;
 	int err = 0;
 
-	cpus = pool_alloc(pages);
-	if (!cpus)
-		return -ENOMEM;
 	nr_cpus = bi->nr_cpus;
 	for_each_cpu (c) {
 		c->id = (u32)(c - cpus);

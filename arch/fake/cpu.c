@@ -18,7 +18,6 @@
 #include <time.h>
 
 static struct {
-	struct cpu cpu[MAX_CPUS];
 	struct arch_cpu cpus[MAX_CPUS];
 	u64 real_start_us;
 	u64 time_us, step_us; /* while frozen */
@@ -43,7 +42,7 @@ void fake_reset(u32 guest_cpus)
 	fake_watch_reset();
 	memset(&machine, 0, sizeof(machine));
 	machine.real_start_us = real_us();
-	cpus = machine.cpu;
+	memset(cpus, 0, sizeof(cpus));
 	nr_cpus = MIN(guest_cpus + 1, (u32)MAX_CPUS);
 	for_each_cpu (c) {
 		c->id = (u32)(c - cpus);

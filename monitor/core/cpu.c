@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/cpu.h"
 
-struct cpu *cpus;
+struct cpu cpus[MAX_CPUS];
 u32 nr_cpus;
 
 const char *const cpu_state_names[CPU_STATES] = {

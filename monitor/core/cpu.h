@@ -65,8 +65,7 @@ static inline bool cpu_is_held(const struct cpu *c)
 	return state == CPU_HELD || state == CPU_IDLE;
 }
 
-/* Allocated for those that there are (init_cpus() in start.c); NULL before. */
-extern struct cpu *cpus;
+extern struct cpu cpus[MAX_CPUS];
 extern u32 nr_cpus;
 
 #define for_each_cpu(c) for (struct cpu *c = cpus; c < cpus + nr_cpus; c++)

@@ -3,6 +3,7 @@
 kind of machine that the platform has, SUTURE_BOOTS_EACH of it."""
 
 import os
+import time
 
 import pytest
 
@@ -37,6 +38,24 @@ def test_boots(boot, measured, cpus, thread):
         emulator = guest.emulator()
         power_off(guest)
     measured(f"{BOOTS} of {BOOTS} boots with {cpus} CPUs, {emulator}")
+
+
+def test_many_cpus(boot, demo, measured):
+    """128 CPUs, more than fit in a word of bits. TCG runs them one after the other, so a pause takes long."""
+    guest = boot(cpus=127, memory="2G", conf={"pause_budget_us": "1000000", "pause_limit_us": "1000000"},
+                 wait=False)
+    guest.wait_ready(timeout=1800)
+    seconds = time.monotonic() - guest.started
+    assert guest.check("nproc", timeout=120) == "127"
+    status = guest.json("/v1/status", timeout=120)
+    assert len(status["cpus"]) == 128
+    guest.load_agent()
+    apply(guest, demo)
+    assert guest.check("cat /proc/cmdline", timeout=120) == "this has been live patched"
+    report = guest.json("/v1/patches/demo", timeout=120)
+    revert(guest, "demo")
+    measured(f"128 CPUs: booted in {seconds:.0f} s, memory in use {status['memory']['used_bytes'] >> 20} MiB")
+    measured(f"128 CPUs: {report.get('report', report.get('transition', ''))}")
 
 
 @pytest.mark.parametrize("tables", PLATFORM.tables)

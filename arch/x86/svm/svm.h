@@ -12,7 +12,7 @@ struct svm_cpu {
 	struct vmcb *host;  /* the monitor's FS, GS, TR and system call MSRs, saved by VMSAVE */
 	void *host_save;    /* the processor's host save area */
 	u64 stepped_rflags; /* before the single step */
-	u64 stepped_dr6;
+	u64 stepped_dr6, stepped_debugctl;
 	bool nmi_blocked; /* the guest is in its NMI handler */
 	bool over_iret;	  /* the current single step executes its IRET */
 };
