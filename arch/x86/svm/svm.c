@@ -57,7 +57,8 @@ static int svm_probe(char *why, size_t why_size)
 	 */
 	if (read_cr4() & CR4_CET) {
 		format(why, why_size,
-		       "the firmware uses shadow stacks (CR4.CET), which the monitor cannot take over: "
+		       "the firmware uses shadow stacks (CR4.CET), which the monitor cannot take "
+		       "over: "
 		       "turn them off in its setup");
 		return -EOPNOTSUPP;
 	}
@@ -363,8 +364,8 @@ static void svm_step_begin(struct cpu *c)
 	v->v_intr |= V_INTR_MASKING;
 	s->stepped_rflags = c->arch->vcpu.rflags;
 	s->stepped_dr6 = v->dr6;
-	/* TF would trap at branches only ("Debug-Control MSR (DebugCtl)"). The monitor runs with the
-	 * guest's. */
+	/* TF would trap at branches only ("Debug-Control MSR (DebugCtl)"). The monitor runs with
+	 * the guest's. */
 	s->stepped_debugctl = host_debugctl();
 	if (s->stepped_debugctl & DEBUGCTL_BTF)
 		host_set_debugctl(s->stepped_debugctl & ~DEBUGCTL_BTF);
