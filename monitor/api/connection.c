@@ -18,8 +18,9 @@ static const u32 limit_us[] = {
 #define PACE	    65536u
 #define PATIENCE_US 1000000u /* behind its pace by more, a connection makes room for another */
 
-#define REQUESTS_AT_ONCE 8u /* answered in one go; the others when these answers are acknowledged  \
-			     */
+#define REQUESTS_AT_ONCE                                                                           \
+	8u /* answered in one go; the others when these answers are acknowledged                   \
+	    */
 
 /*
  * An answer first gets this much memory. If it does not fit, the handler is called again with more.
@@ -27,28 +28,7 @@ static const u32 limit_us[] = {
 #define REPLY_PAGES	16u
 #define REPLY_PAGES_MAX 1024u
 
-static struct answer_counts answers;
 static struct connection *uploading; /* the connection that has a body in memory */
-
-struct answer_counts connection_answers(void)
-{
-	return answers;
-}
-
-void connection_count(u16 status)
-{
-	if (status < 400)
-		answers.good++;
-	else if (status < 500)
-		answers.refused++;
-	else
-		answers.failed++;
-}
-
-static u64 answers_sum(void)
-{
-	return answers.good + answers.refused + answers.failed;
-}
 
 static size_t pages_for(size_t bytes)
 {
@@ -143,7 +123,7 @@ void connection_end(struct connection *c)
 }
 
 /* Close our direction. The connection ends when all is delivered and the client has closed. */
-static void linger(struct connection *c)
+static void begin_linger(struct connection *c)
 {
 	enter_state(c, LINGER);
 	if (altcp_shutdown(c->pcb, 0, 1) != ERR_OK)
@@ -169,7 +149,7 @@ static void push_reply(struct connection *c)
 		return;
 	free_reply(c);
 	if (c->last) {
-		linger(c);
+		begin_linger(c);
 		return;
 	}
 	enter_state(c, HEAD);
@@ -362,11 +342,11 @@ static void take_body(struct connection *c)
 
 err_t connection_work(struct connection *c)
 {
-	u64 until = answers_sum() + REQUESTS_AT_ONCE;
+	u64 until = connection_answer_sum() + REQUESTS_AT_ONCE;
 
 	if (c->state == SEND)
 		push_reply(c);
-	while (c->rx && c->state != SEND && answers_sum() < until) {
+	while (c->rx && c->state != SEND && connection_answer_sum() < until) {
 		if (c->state == HEAD)
 			take_head(c);
 		else if (c->state == BODY)
@@ -379,7 +359,7 @@ err_t connection_work(struct connection *c)
 		if (is_delivered(c))
 			connection_end(c);
 		else if (c->state != LINGER)
-			linger(c);
+			begin_linger(c);
 	}
 	return c->aborted ? ERR_ABRT : ERR_OK;
 }

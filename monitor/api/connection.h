@@ -76,13 +76,14 @@ void connection_end(struct connection *c);
 void connection_release(struct connection *c);
 
 /*
- * Answers so far, by the class of their status; and the function that counts one sent outside of a
- * connection.
+ * Answers so far (response.c), by the class of their status, and their sum; and the function that
+ * counts one sent outside of a connection.
  */
 struct answer_counts {
 	u64 good, refused, failed; /* 2xx, 4xx, 5xx */
 };
 struct answer_counts connection_answers(void);
+u64 connection_answer_sum(void);
 void connection_count(u16 status);
 
 #endif

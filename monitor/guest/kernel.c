@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/kernel.h"
-#include "guest/task.h"
 #include "lib/string.h"
 
 struct guest_kernel guest_kernel;
@@ -8,7 +7,6 @@ struct guest_kernel guest_kernel;
 void guest_kernel_forget(void)
 {
 	memset(&guest_kernel, 0, sizeof(guest_kernel));
-	guest_percpu_forget();
 }
 
 static bool range_within(u64 va, u64 len, u64 start, u64 end)

@@ -393,33 +393,6 @@ static void the_pause_does_not_grow(void **state)
 
 #define AHEAD(f) cmocka_unit_test_setup_teardown(f, setup_watch, after)
 
-/* Full rings of many CPUs, of tasks that are not there: a look ends in time, and the next goes on.
- */
-static void many_events_take_many_looks(void **state)
-{
-	u64 before;
-	u32 looks = 1;
-	int err;
-
-	(void)state;
-	look_ahead();
-	for (u32 cpu = 0; cpu < SYN_MAX_CPU_IDS; cpu++)
-		for (u32 i = 0; i < SUTURE_WATCH_EVENTS / 2; i++)
-			watch_event(cpu, sleeper, 1, false);
-	fake_time_set(1000, 100);
-	for (;; looks++) {
-		before = arch_time_us();
-		err = check_ahead(ranges, nr_ranges, before + 1000);
-		assert_true(arch_time_us() <= before + 1500);
-		if (err != -EAGAIN)
-			break;
-	}
-	print_message("%u events: %u looks of 1 ms at 100 us for 64\n",
-		      SYN_MAX_CPU_IDS * SUTURE_WATCH_EVENTS / 2, looks);
-	assert_int_equal(err, 0);
-	assert_true(looks > 1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,7 +415,6 @@ int main(void)
 		AHEAD(without_memory_all_is_left_to_the_pause),
 		AHEAD(a_look_in_slices),
 		AHEAD(the_pause_does_not_grow),
-		AHEAD(many_events_take_many_looks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@ static int setup(void **state)
 	(void)state;
 	seen.stop_at = 0;
 	syn_new(2);
+	guest_percpu_forget();
 	return 0;
 }
 

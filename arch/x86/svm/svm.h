@@ -37,6 +37,10 @@ u32 svm_insn_len(const struct cpu *c, u32 usual);
  */
 void svm_catch_cpuid(struct cpu *c);
 
+/* step.c: step_begin() and step_end() of hv.h. */
+void svm_step_begin(struct cpu *c);
+void svm_step_end(struct cpu *c, bool completed);
+
 /* The guest is about to leave its NMI handler by IRET: NMIs stay blocked until it has completed. */
 void svm_iret(struct cpu *c);
 

@@ -30,7 +30,7 @@ static u64 value_of(enum order o, u16 i)
 	return o == BY_BASE ? h->ctx.percpu_base : h->current.task;
 }
 
-static int compare(const void *a, const void *b, const void *arg)
+static int compare_cpus(const void *a, const void *b, const void *arg)
 {
 	enum order o = *(const enum order *)arg;
 	u16 i = *(const u16 *)a, j = *(const u16 *)b;
@@ -46,7 +46,7 @@ static void make_orders(u32 count)
 	for (enum order o = 0; o < ORDERS; o++) {
 		for (u32 i = 0; i < count; i++)
 			held.order[o][i] = (u16)i;
-		heap_sort(held.order[o], count, sizeof(held.order[o][0]), compare, &o);
+		heap_sort(held.order[o], count, sizeof(held.order[o][0]), compare_cpus, &o);
 	}
 	held.nr_on_stack = 0;
 	for (u32 i = 0; i < count; i++)
