@@ -30,8 +30,9 @@
 /*
  * Memory. Received frames and queued segments come from one heap, which lies in the pool
  * (net_init() allocates it); the fixed pools below limit the memory that a peer can cause. The heap
- * has room for what 16 connections of the API can hold, so that nobody's frames are lost for others'
- * sake: each 64 KiB of answers, 16 frames out of order, and 2 x 17 that are not yet processed.
+ * has room for what 16 connections of the API can hold, so that nobody's frames are lost for
+ * others' sake: each 64 KiB of answers, 16 frames out of order, and 2 x 17 that are not yet
+ * processed.
  */
 #define MEM_ALIGNMENT	      8
 #define MEM_SIZE	      (3 * 1024 * 1024)
