@@ -24,7 +24,7 @@ static int check_boot_info(const struct boot_info *bi, char *why, size_t why_siz
 	const char *wrong = NULL;
 
 	if (bi->nr_cpus < 2 || bi->nr_cpus > MAX_CPUS)
-		wrong = "it needs 2 to 64 CPUs, one of them for itself";
+		wrong = "it needs 2 to 512 CPUs, one of them for itself";
 	else if (!bi->service_cpu || bi->service_cpu >= bi->nr_cpus)
 		wrong = "the service CPU must be one of the machine's, and not the boot CPU";
 	if (!wrong)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What the build must know of this architecture.
-ARCH_CFLAGS := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none
+# No indirect branch that a guest could have trained: calls through pointers go through thunks
+# (retpolines), and a switch has no table of jumps. mk/check-image.sh looks at the result.
+ARCH_CFLAGS := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
+	-mindirect-branch=thunk -mindirect-branch-register -fno-jump-tables
 EFI_NAME := suture.efi
 EFI_ARCH := x86_64
 EFI_FORMAT := efi-app-x86_64

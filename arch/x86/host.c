@@ -76,6 +76,16 @@ u64 host_root(void)
 	return host_tables.v;
 }
 
+u64 host_debugctl(void)
+{
+	return rdmsr(MSR_DEBUGCTL);
+}
+
+void host_set_debugctl(u64 value)
+{
+	wrmsr(MSR_DEBUGCTL, value);
+}
+
 /* ---- segments and stacks ---- */
 
 static u64 alloc_stack(size_t pages)

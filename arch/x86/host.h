@@ -54,6 +54,11 @@ void host_load(struct cpu *c);
 /* The root of the page tables, below 4 GiB. */
 u64 host_root(void);
 
+/* This CPU's DebugCtl, which the guest and the monitor share. Functions, so that tests can have
+ * one. */
+u64 host_debugctl(void);
+void host_set_debugctl(u64 value);
+
 /* trap.c */
 void trap_init(void);
 extern struct descriptor_table host_idt;

@@ -324,4 +324,8 @@ void state_capture(struct guest_state *s, const struct native_frame *frame);
  */
 void state_reset(struct guest_state *s, u8 vector, u64 cr0);
 
+/* misc.c: map the debug port, if it is in memory. Boot CPU. As idmap_add(). */
+struct idmap;
+int misc_map(struct idmap *m);
+
 #endif

@@ -23,6 +23,7 @@
 #define CR4_SMEP    (1ull << 20)
 #define CR4_SMAP    (1ull << 21)
 #define CR4_PKE	    (1ull << 22)
+#define CR4_CET	    (1ull << 23)
 
 /* The states of XCR0 that the monitor knows; APX (19) is not one of them. */
 #define XCR0_X87       (1u << 0)
@@ -71,6 +72,7 @@
 #define MSR_FRED	    0x1cc /* to 0x1d4 */
 #define MSR_MTRR_VARIABLE   0x200 /* to 0x21f */
 #define MSR_MTRR_FIXED	    0x250 /* to 0x26f, with gaps */
+#define MSR_DEBUGCTL	    0x1d9
 #define MSR_PAT		    0x277
 #define MSR_MTRR_DEFAULT    0x2ff
 #define MSR_VMX		    0x480 /* capabilities, to 0x493 */
@@ -106,6 +108,8 @@ enum vector {
 	VEC_DE = 0,
 	VEC_DB = 1,
 	VEC_NMI = 2,
+	VEC_BP = 3,
+	VEC_OF = 4,
 	VEC_UD = 6,
 	VEC_DF = 8,
 	VEC_TS = 10, /* to VEC_GP: faults of segments */

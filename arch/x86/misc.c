@@ -1,24 +1,81 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The debug port and randomness. */
+#include "arch/memory.h"
 #include "arch/platform.h"
 #include "hv.h"
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "stage2/idmap.h"
 
 #define RDRAND_TRIES  10
 #define JITTER_ROUNDS 64
+
+#define UART_DATA      0
+#define UART_LSR       5
+#define UART_THRE      (1u << 5)
+#define UART_MAX_POLLS 100000u
 
 enum suture_machine arch_machine(void)
 {
 	return SUTURE_MACHINE_X86_64;
 }
 
+/* ---- the debug port: a 16550 (PC16550D data sheet, chapter 8) ---- */
+
+/* In memory its registers are 32 bits wide, as ACPI's SPCR describes those of chipsets. */
+static bool is_in_memory(u64 port)
+{
+	return port > 0xffff;
+}
+
+static u32 uart_read(u64 port, u32 reg)
+{
+	return is_in_memory(port) ? *(volatile u32 *)arch_ptr(PA(port + 4 * (u64)reg))
+				  : inb((u16)(port + reg));
+}
+
+static void uart_write(u64 port, u32 reg, u8 v)
+{
+	if (is_in_memory(port))
+		*(volatile u32 *)arch_ptr(PA(port + 4 * (u64)reg)) = v;
+	else
+		outb((u16)(port + reg), v);
+}
+
+/*
+ * Wait for its transmitter. A port that is no UART (QEMU's debugcon) has no such register, and
+ * reads as ones. A UART that is off, or the guest's, may never be ready: it is waited for once.
+ */
+static void wait_for_uart(u64 port)
+{
+	static bool stuck;
+	u32 polls = 0;
+
+	while (!stuck && !(uart_read(port, UART_LSR) & UART_THRE))
+		stuck = ++polls == UART_MAX_POLLS;
+}
+
 void arch_debug_putc(char c)
 {
-	if (machine && machine->config.debug_port)
-		outb((u16)machine->config.debug_port, (u8)c);
+	u64 port = machine ? machine->config.debug_port : 0;
+
+	if (!port)
+		return;
+	wait_for_uart(port);
+	uart_write(port, UART_DATA, (u8)c);
 }
+
+int misc_map(struct idmap *m)
+{
+	u64 page = ALIGN_DOWN(machine->config.debug_port, PAGE_SIZE);
+
+	return is_in_memory(machine->config.debug_port)
+		       ? idmap_add(m, page, PAGE_SIZE, page, PT_READ | PT_WRITE | PT_DEVICE, false)
+		       : 0;
+}
+
+/* ---- randomness ---- */
 
 /* AMD APM vol. 3, RDRAND: CF says whether there was a number. */
 static bool rdrand(u64 *v)

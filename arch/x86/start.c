@@ -88,6 +88,8 @@ int arch_start_map(struct idmap *m)
 	if (!err)
 		err = idmap_add(m, apic, PAGE_SIZE, apic, PT_READ | PT_WRITE | PT_DEVICE, false);
 	if (!err)
+		err = misc_map(m);
+	if (!err)
 		err = hide_memory(page, PAGE_SIZE);
 	/* Reads of the local APIC need no exit. */
 	return err ? err : hide_from_writes(apic, PAGE_SIZE);

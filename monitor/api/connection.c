@@ -5,12 +5,22 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* Time limits, in microseconds */
-#define HEAD_US	     10000000u	/* to send request line and headers, or to stay idle */
-#define BODY_STEP_US 10000000u	/* between two pieces of a body */
-#define BODY_US	     120000000u /* for all of it */
-#define SEND_STEP_US 20000000u	/* between two acknowledgements of an answer */
-#define LINGER_US    5000000u	/* for the client to close after a refusal */
+/*
+ * Time limits of the states, in microseconds. A body and an answer get a second more for each
+ * PACE bytes that have moved.
+ */
+static const u32 limit_us[] = {
+	[HEAD] = 10000000,  /* to send request line and headers, or to stay idle */
+	[BODY] = 10000000,  /* for a body, besides its pace */
+	[SEND] = 20000000,  /* for an answer, besides its pace */
+	[LINGER] = 5000000, /* for the client to take the rest of its answer, and to close */
+};
+#define PACE	    65536u
+#define PATIENCE_US 1000000u /* behind its pace by more, a connection makes room for another */
+
+#define REQUESTS_AT_ONCE                                                                           \
+	8u /* answered in one go; the others when these answers are acknowledged                   \
+	    */
 
 /*
  * An answer first gets this much memory. If it does not fit, the handler is called again with more.
@@ -18,32 +28,34 @@
 #define REPLY_PAGES	16u
 #define REPLY_PAGES_MAX 1024u
 
-static struct answer_counts answers;
-static const struct connection *uploading; /* the connection that has a body in memory */
-
-struct answer_counts connection_answers(void)
-{
-	return answers;
-}
-
-void connection_count(u16 status)
-{
-	if (status < 400)
-		answers.good++;
-	else if (status < 500)
-		answers.refused++;
-	else
-		answers.failed++;
-}
+static struct connection *uploading; /* the connection that has a body in memory */
 
 static size_t pages_for(size_t bytes)
 {
 	return ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE;
 }
 
-static void set_limit(struct connection *c, u64 us)
+static void enter_state(struct connection *c, enum connection_state state)
 {
-	c->deadline_us = arch_time_us() + us;
+	c->state = state;
+	c->begun_us = arch_time_us();
+}
+
+/* What has moved of the body or the answer. */
+static u64 moved_bytes(const struct connection *c)
+{
+	return c->state == BODY ? c->body_got : c->state == SEND ? c->reply_sent : 0;
+}
+
+/* Is the client so much slower than its pace? */
+static bool is_behind(const struct connection *c, u32 us)
+{
+	return arch_time_us() >= c->begun_us + us + moved_bytes(c) * 1000000 / PACE;
+}
+
+bool connection_gives_way(const struct connection *c)
+{
+	return c->state == HEAD || c->state == LINGER || is_behind(c, PATIENCE_US);
 }
 
 /* ---- memory of a connection: every end of a connection calls connection_release() ---- */
@@ -88,15 +100,33 @@ static void cut_off(struct connection *c)
 	c->aborted = true;
 }
 
-/* Close the connection; lwIP delivers what is queued. */
-void connection_close(struct connection *c)
+/* The client has acknowledged all that was sent. */
+static bool is_delivered(const struct connection *c)
+{
+	return !altcp_sndqueuelen(c->pcb);
+}
+
+void connection_end(struct connection *c)
 {
 	struct altcp_pcb *pcb = c->pcb;
 
+	if (c->state == SEND || !is_delivered(c)) {
+		cut_off(c);
+		return;
+	}
+	altcp_setprio(pcb, TCP_PRIO_MIN); /* where TCP has no room it gives way to a new one */
 	altcp_arg(pcb, NULL);
 	if (altcp_close(pcb) == ERR_OK)
 		connection_release(c);
 	else
+		cut_off(c);
+}
+
+/* Close our direction. The connection ends when all is delivered and the client has closed. */
+static void begin_linger(struct connection *c)
+{
+	enter_state(c, LINGER);
+	if (altcp_shutdown(c->pcb, 0, 1) != ERR_OK)
 		cut_off(c);
 }
 
@@ -118,17 +148,13 @@ static void push_reply(struct connection *c)
 	if (c->reply_sent < c->reply_len)
 		return;
 	free_reply(c);
-	if (!c->last) {
-		c->state = HEAD;
-		c->head_len = 0;
-		c->rq.method = HTTP_OTHER;
-		set_limit(c, HEAD_US);
+	if (c->last) {
+		begin_linger(c);
 		return;
 	}
-	c->state = LINGER;
-	set_limit(c, LINGER_US);
-	if (altcp_shutdown(c->pcb, 0, 1) != ERR_OK)
-		connection_close(c);
+	enter_state(c, HEAD);
+	c->head_len = 0;
+	c->rq.method = HTTP_OTHER;
 }
 
 /* Room for an answer of `room` bytes behind its headers. False: there is none. */
@@ -160,10 +186,9 @@ static void send_reply(struct connection *c, const struct api_reply *r)
 	memmove(c->reply + len, c->reply + HTTP_HEADERS_MAX, body);
 	memcpy(c->reply, headers, len);
 	c->reply_len = len + body;
-	c->state = SEND;
+	enter_state(c, SEND);
 	connection_count(r->status);
 	free_body(c);
-	set_limit(c, SEND_STEP_US);
 	push_reply(c);
 }
 
@@ -174,7 +199,7 @@ static void refuse_request(struct connection *c, u16 status, int err, const char
 
 	c->last = true;
 	if (!make_room(c, PAGE_SIZE, &r)) {
-		connection_close(c);
+		cut_off(c);
 		return;
 	}
 	api_error(&r, status, err, "%s", why);
@@ -207,15 +232,22 @@ static void answer_request(struct connection *c)
 
 /* ---- requests ---- */
 
+static void refuse_late(struct connection *c)
+{
+	refuse_request(c, 408, -ETIMEDOUT, "the request did not arrive in time");
+}
+
 /*
- * Memory for a body. One body at a time, and an eighth of the pool stays free for the monitor's own
- * work, so that an upload cannot keep it from patching.
+ * Memory for a body. One body at a time, unless it comes too slowly; and an eighth of the pool
+ * stays free for the monitor's own work, so that an upload cannot keep it from patching.
  */
 static bool begin_body(struct connection *c)
 {
 	size_t need = pages_for(c->rq.content_length);
 	struct pool_stats s;
 
+	if (uploading && is_behind(uploading, PATIENCE_US))
+		refuse_late(uploading);
 	if (uploading) {
 		refuse_request(c, 503, -EAGAIN,
 			       "another upload is under way: try again in a moment");
@@ -234,9 +266,7 @@ static bool begin_body(struct connection *c)
 	uploading = c;
 	c->body.size = c->rq.content_length;
 	c->body_got = 0;
-	c->state = BODY;
-	c->body_until_us = arch_time_us() + BODY_US;
-	set_limit(c, BODY_STEP_US);
+	enter_state(c, BODY);
 	return true;
 }
 
@@ -253,7 +283,7 @@ static void begin_request(struct connection *c)
 	}
 	c->last = !c->rq.keep_alive;
 	if (!make_room(c, PAGE_SIZE, &r)) {
-		connection_close(c);
+		cut_off(c);
 		return;
 	}
 	c->route = api_route(&c->rq, &r);
@@ -286,7 +316,7 @@ static void take_head(struct connection *c)
 	size_t n = MIN((size_t)c->rx->tot_len, sizeof(c->head) - before);
 
 	if (!before)
-		set_limit(c, HEAD_US);
+		c->begun_us = arch_time_us();
 	pbuf_copy_partial(c->rx, c->head + before, (u16_t)n, 0);
 	for (end = MAX(before, (size_t)3) + 1; end <= before + n; end++)
 		if (!memcmp(c->head + end - 4, "\r\n\r\n", 4))
@@ -306,16 +336,17 @@ static void take_body(struct connection *c)
 	pbuf_copy_partial(c->rx, (u8 *)c->body.data + c->body_got, (u16_t)n, 0);
 	c->body_got += n;
 	consume_bytes(c, n);
-	c->deadline_us = MIN(arch_time_us() + BODY_STEP_US, c->body_until_us);
 	if (c->body_got == c->body.size)
 		answer_request(c);
 }
 
 err_t connection_work(struct connection *c)
 {
+	u64 until = connection_answer_sum() + REQUESTS_AT_ONCE;
+
 	if (c->state == SEND)
 		push_reply(c);
-	while (c->rx && c->state != SEND) {
+	while (c->rx && c->state != SEND && connection_answer_sum() < until) {
 		if (c->state == HEAD)
 			take_head(c);
 		else if (c->state == BODY)
@@ -324,26 +355,35 @@ err_t connection_work(struct connection *c)
 			consume_bytes(c, c->rx->tot_len);
 	}
 	/* a client that has closed only its own side still expects the answer */
-	if (c->peer_closed && c->state != SEND && c->state != FREE)
-		connection_close(c);
+	if (c->peer_closed && !c->rx && c->state != SEND && c->state != FREE) {
+		if (is_delivered(c))
+			connection_end(c);
+		else if (c->state != LINGER)
+			begin_linger(c);
+	}
 	return c->aborted ? ERR_ABRT : ERR_OK;
 }
 
-err_t connection_timeout(struct connection *c)
+err_t connection_receive(struct connection *c, struct pbuf *p)
 {
-	if ((c->state == HEAD && c->head_len) || c->state == BODY)
-		refuse_request(c, 408, -ETIMEDOUT, "the request did not arrive in time");
-	else if (c->state == SEND)
-		cut_off(c);
+	if (p && c->rx)
+		return ERR_MEM;
+	if (p)
+		c->rx = p;
 	else
-		connection_close(c);
-	return c->aborted ? ERR_ABRT : ERR_OK;
+		c->peer_closed = true;
+	return connection_work(c);
 }
 
-void connection_progress(struct connection *c)
+err_t connection_check_time(struct connection *c)
 {
-	if (c->state == SEND)
-		set_limit(c, SEND_STEP_US);
+	if (!is_behind(c, limit_us[c->state]))
+		return connection_work(c);
+	if ((c->state == HEAD && c->head_len) || c->state == BODY)
+		refuse_late(c);
+	else
+		connection_end(c);
+	return c->aborted ? ERR_ABRT : ERR_OK;
 }
 
 void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine *e)
@@ -351,6 +391,6 @@ void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine 
 	memset(c, 0, sizeof(*c));
 	c->engine = e;
 	c->pcb = pcb;
-	c->state = HEAD;
-	set_limit(c, HEAD_US);
+	c->address = ip4_addr_get_u32(ip_2_ip4(altcp_get_ip(pcb, 0)));
+	enter_state(c, HEAD);
 }

@@ -10,9 +10,10 @@
 #include "lwip/altcp.h"
 
 /*
- * A connection repeats HEAD -> (BODY ->) SEND -> HEAD, or ends in LINGER: the answer is sent and
- * our direction is closed, and what the client still sends is received and discarded, because a
- * reset could make the client lose the answer.
+ * A connection repeats HEAD -> (BODY ->) SEND -> HEAD, or ends in LINGER: the answer is passed to
+ * TCP and our direction is closed, and what the client still sends is received and discarded,
+ * because a reset could make the client lose the answer. A connection ends when the client has
+ * acknowledged all of its answer, so that no memory is held by what is not a connection any more.
  */
 enum connection_state { FREE, HEAD, BODY, SEND, LINGER };
 
@@ -23,8 +24,9 @@ struct connection {
 	bool aborted;	  /* the callback must return ERR_ABRT to lwIP */
 	bool last;	  /* close after this answer */
 	bool peer_closed; /* the client sends no more */
-	u64 deadline_us, body_until_us;
-	struct pbuf *rx; /* received, not yet processed; its bytes still count in the TCP window */
+	u32 address;	  /* the client's */
+	u64 begun_us;	  /* the state; HEAD: the first byte, once it is there */
+	struct pbuf *rx;  /* received, not yet processed; its bytes still count in the TCP window */
 
 	char head[HTTP_HEAD_MAX];
 	size_t head_len;
@@ -38,37 +40,50 @@ struct connection {
 };
 
 /*
- * Process what was received (c->rx) as far as possible, and send more of an answer. Returns what
- * lwIP's callback must return: ERR_ABRT when the connection was reset meanwhile.
+ * Process what was received (c->rx) as far as possible, at most eight requests, and send more of an
+ * answer. Returns what lwIP's callback must return: ERR_ABRT when the connection was reset
+ * meanwhile.
  */
 err_t connection_work(struct connection *c);
 
 /*
- * Its time limit has passed: answer 408 if a request is incomplete, and end the connection. Returns
+ * What was received: p, which belongs to the connection from now on, or NULL: the client sends no
+ * more. ERR_MEM: p was not taken and lwIP keeps it, since an answer has to be taken first. Else as
+ * connection_work().
+ */
+err_t connection_receive(struct connection *c, struct pbuf *p);
+
+/*
+ * Has its time limit passed? Answer 408 if a request is incomplete, and end the connection. Returns
  * as connection_work().
  */
-err_t connection_timeout(struct connection *c);
+err_t connection_check_time(struct connection *c);
+
+/*
+ * May it be ended for the sake of a newcomer? It waits for a request, for the rest of a head, or
+ * for the client to close; or the client sends or reads more slowly than 64 KiB a second.
+ */
+bool connection_gives_way(const struct connection *c);
 
 /* Open a connection on this pcb, for requests about e. */
 void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine *e);
 
-/* Close it: queued data is still delivered. c is FREE afterwards. */
-void connection_close(struct connection *c);
+/* End it: with a reset if the client has not acknowledged all of an answer. c is FREE afterwards.
+ */
+void connection_end(struct connection *c);
 
 /* Free its memory; the pcb has been freed before. c is FREE afterwards. */
 void connection_release(struct connection *c);
 
-/* The peer has acknowledged some of the answer: extend the deadline for the rest. */
-void connection_progress(struct connection *c);
-
 /*
- * Answers so far, by the class of their status; and the function that counts one sent outside of a
- * connection.
+ * Answers so far (response.c), by the class of their status, and their sum; and the function that
+ * counts one sent outside of a connection.
  */
 struct answer_counts {
 	u64 good, refused, failed; /* 2xx, 4xx, 5xx */
 };
 struct answer_counts connection_answers(void);
+u64 connection_answer_sum(void);
 void connection_count(u16 status);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/http.h"
 #include "api/connection.h"
-#include "arch/time.h"
 #include "lib/errno.h"
 #include "lwip/altcp_tcp.h"
 
-#define CONNECTIONS 8
+#define CONNECTIONS 16
+#define PER_ADDRESS (CONNECTIONS / 2)
 
 static struct connection connections[CONNECTIONS];
 
@@ -15,34 +15,21 @@ static struct connection connections[CONNECTIONS];
 
 static err_t on_receive(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t err)
 {
-	struct connection *c = arg;
-
 	(void)pcb, (void)err;
-	if (!p)
-		c->peer_closed = true;
-	else if (c->rx)
-		pbuf_cat(c->rx, p);
-	else
-		c->rx = p;
-	return connection_work(c);
+	return connection_receive(arg, p);
 }
 
 static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
 {
 	(void)pcb, (void)len;
-	connection_progress(arg);
 	return connection_work(arg);
 }
 
 /* Twice a second */
 static err_t on_poll(void *arg, struct altcp_pcb *pcb)
 {
-	struct connection *c = arg;
-
 	(void)pcb;
-	if (arch_time_us() >= c->deadline_us)
-		return connection_timeout(c);
-	return connection_work(c);
+	return connection_check_time(arg);
 }
 
 /* The connection is gone: reset by the peer, or given up by TCP. */
@@ -53,24 +40,50 @@ static void on_error(void *arg, err_t err)
 		connection_release(arg);
 }
 
-/*
- * A free entry; if there is none, the entry of the connection that has been idle the longest, which
- * is closed.
- */
-static struct connection *find_place(void)
+static u32 count_from(u32 address)
 {
-	struct connection *idle = NULL;
+	u32 n = 0;
 
-	for (struct connection *c = connections; c < END; c++) {
+	for (const struct connection *c = connections; c < END; c++)
+		n += c->state != FREE && c->address == address;
+	return n;
+}
+
+/* Of two connections that give way: the one whose address has more, then the one that waits longer.
+ */
+static bool goes_first(const struct connection *c, const struct connection *than)
+{
+	u32 n = count_from(c->address), m = count_from(than->address);
+
+	return n > m || (n == m && c->begun_us < than->begun_us);
+}
+
+/* End a connection that gives way: of this address, or 0: of any. NULL: none does. */
+static struct connection *make_place(u32 address)
+{
+	struct connection *first = NULL;
+
+	for (struct connection *c = connections; c < END; c++)
+		if (c->state != FREE && (!address || c->address == address) &&
+		    connection_gives_way(c) && (!first || goes_first(c, first)))
+			first = c;
+	if (first)
+		connection_end(first);
+	return first;
+}
+
+/*
+ * A place for a connection from that address; NULL: none. An address that has its share gets one of
+ * its own, so that nobody takes all places.
+ */
+static struct connection *find_place(u32 address)
+{
+	if (count_from(address) >= PER_ADDRESS)
+		return make_place(address);
+	for (struct connection *c = connections; c < END; c++)
 		if (c->state == FREE)
 			return c;
-		if (c->state == HEAD && !c->head_len && !c->rx &&
-		    (!idle || c->deadline_us < idle->deadline_us))
-			idle = c;
-	}
-	if (idle)
-		connection_close(idle);
-	return idle;
+	return make_place(0);
 }
 
 static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
@@ -84,13 +97,15 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 
 	if (err != ERR_OK || !pcb)
 		return ERR_VAL;
-	c = find_place();
+	c = find_place(ip4_addr_get_u32(ip_2_ip4(altcp_get_ip(pcb, 0))));
 	if (!c) {
 		connection_count(503);
+		altcp_setprio(pcb, TCP_PRIO_MIN);
 		altcp_write(pcb, full, sizeof(full) - 1, TCP_WRITE_FLAG_COPY);
 		return altcp_close(pcb) == ERR_OK ? ERR_OK : ERR_MEM;
 	}
 	connection_open(c, pcb, arg);
+	altcp_setprio(pcb, TCP_PRIO_NORMAL); /* net_isn() may have lowered it */
 	altcp_arg(pcb, c);
 	altcp_recv(pcb, on_receive);
 	altcp_sent(pcb, on_sent);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/api.h"
+#include "api/connection.h"
 #include "core/version.h"
 #include "lib/format.h"
 
@@ -50,4 +50,26 @@ size_t http_headers(char *buf, size_t size, const struct api_reply *r, bool keep
 			 r->allow ? "\r\n" : "", keep_alive ? "keep-alive" : "close");
 
 	return MIN((size_t)len, size - 1);
+}
+
+static struct answer_counts answers;
+
+struct answer_counts connection_answers(void)
+{
+	return answers;
+}
+
+void connection_count(u16 status)
+{
+	if (status < 400)
+		answers.good++;
+	else if (status < 500)
+		answers.refused++;
+	else
+		answers.failed++;
+}
+
+u64 connection_answer_sum(void)
+{
+	return answers.good + answers.refused + answers.failed;
 }

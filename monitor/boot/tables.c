@@ -3,6 +3,7 @@
 
 #include "arch/boot.h"
 #include "boot/efi.h"
+#include "boot/iommu.h"
 #include "boot/iort.h"
 #include "lib/string.h"
 
@@ -103,10 +104,33 @@ static bool is_stuck(const struct boot *b)
 	return iort && iort_is_stuck(iort);
 }
 
+static u32 read_register(u64 address)
+{
+	return *(const volatile u32 *)address;
+}
+
+/* -EACCES: the firmware's IOMMU translates, by tables that do not have the monitor's memory. */
+static int check_iommus(struct boot *b)
+{
+	static const char *const signatures[] = {"DMAR", "IVRS"};
+	u64 on = 0;
+
+	for (u32 i = 0; b->firmware_rsdp && !on && i < ARRAY_SIZE(signatures); i++)
+		on = iommu_enabled(acpi_find(b->firmware_rsdp, signatures[i]), read_register);
+	return on ? fail(b, -EACCES,
+			 "nic=: the firmware has the IOMMU at 0x%llx on, which keeps the NIC from "
+			 "the "
+			 "monitor's memory: turn DMA protection off in its setup, or use nic=none",
+			 on)
+		  : 0;
+}
+
 int tables_read(struct boot *b)
 {
 	int err = find_tables(b), count;
 
+	if (!err && !b->config.nic_none)
+		err = check_iommus(b);
 	if (err)
 		return err;
 	if (!b->config.nic_none && is_stuck(b))

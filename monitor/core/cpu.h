@@ -7,7 +7,7 @@
 #include "lib/format.h"
 #include "lib/types.h"
 
-#define MAX_CPUS 64
+#define MAX_CPUS 512
 
 enum cpu_state {
 	CPU_ABSENT = 0, /* not present, or left with the firmware: it has never run guest code under

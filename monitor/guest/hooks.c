@@ -108,7 +108,8 @@ int guest_for_each_hooked_return(const struct guest_task *t, guest_return_fn fn,
 
 static int for_each_page(u64 head, int (*fn)(u64 page, void *arg), void *arg)
 {
-	struct walk walk = {.left = GUEST_MAX_SLOT_PAGES + 1}; /* and back to the head */
+	/* and back to the head */
+	struct walk walk = {.left = GUEST_MAX_SLOT_PAGES + 1, .until_us = UINT64_MAX};
 	u64 at, page;
 	int r = list_next(&walk, head, &at);
 

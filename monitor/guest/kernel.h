@@ -6,6 +6,8 @@
 #include "lib/types.h"
 #include <suture/abi.h>
 
+#define GUEST_MAX_CPU_IDS 8192u /* of nr_cpu_ids */
+
 struct guest_kernel {
 	bool registered;
 	struct suture_layout layout;

@@ -4,7 +4,8 @@
 #include "lib/errno.h"
 
 #define MAX_MODULES 1024
-#define MAX_ENTRIES (1u << 20) /* of one module's tables */
+#define MAX_LINKS   (2 * MAX_MODULES) /* of the list: some entries are not looked at */
+#define MAX_ENTRIES (1u << 20)	      /* of one module's tables */
 
 static struct {
 	bool read;
@@ -47,6 +48,7 @@ static int read_list(void)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
 	u64 at = l->modules_entry;
+	u32 links = 0;
 
 	do {
 		struct guest_module *m = &known.modules[known.count];
@@ -54,7 +56,7 @@ static int read_list(void)
 
 		if (guest_read_u64(GVA(at), &next) || guest_read_u64(GVA(next + 8), &back))
 			return -EFAULT;
-		if (back != at || known.count == MAX_MODULES)
+		if (back != at || known.count == MAX_MODULES || links++ == MAX_LINKS)
 			return -ELOOP;
 		if (guest_is_module_text(at, 1)) {
 			if (read_module(at - l->module_list, m))

@@ -65,11 +65,11 @@ static int for_each_in_tree(struct walk *walk, u64 root, u32 offset)
 	return 0;
 }
 
-int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t, void *arg),
-			  void *arg)
+int guest_for_each_queued(u64 percpu_base, u64 until_us,
+			  int (*fn)(const struct guest_task *t, void *arg), void *arg)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	struct walk walk = {.left = MAX_QUEUED, .fn = fn, .arg = arg};
+	struct walk walk = {.left = MAX_QUEUED, .until_us = until_us, .fn = fn, .arg = arg};
 	u64 rq = percpu_base + l->pcpu_rq;
 	u32 locked;
 	int r;

@@ -13,7 +13,6 @@
 #define MAX_TASK_SIZE  65536u
 #define MAX_STACK_SIZE (256u << 10)
 #define MAX_TEXT_SIZE  (1ull << 30)
-#define MAX_CPU_IDS    8192u
 #define MAX_STACK_AWAY (16 << 20)
 #define MAX_ORC_SIZE   (64u << 20)
 #define NO_SENSE       "makes no sense in the agent's layout"
@@ -201,7 +200,7 @@ static const char *wrong_number(const struct suture_layout *l)
 		return "init_task";
 	if (!is_kernel_pointer(l->per_cpu_offset))
 		return "per_cpu_offset";
-	if (!l->nr_cpu_ids || l->nr_cpu_ids > MAX_CPU_IDS)
+	if (!l->nr_cpu_ids || l->nr_cpu_ids > GUEST_MAX_CPU_IDS)
 		return "nr_cpu_ids";
 	if (!is_stack_size(l->thread_size) || l->thread_size & (l->thread_size - 1))
 		return "thread_size";

@@ -3,6 +3,7 @@
 #include "guest/walk.h"
 #include "lib/errno.h"
 #include "lib/mutate.h"
+#include "lib/sort.h"
 
 #define MAX_TASKS (4u << 20)
 
@@ -61,10 +62,10 @@ static int for_each_thread(struct walk *walk, u64 leader)
 	return r;
 }
 
-int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *arg)
+int guest_for_each_task(u64 until_us, int (*fn)(const struct guest_task *t, void *arg), void *arg)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
-	struct walk walk = {.left = MAX_TASKS, .fn = fn, .arg = arg};
+	struct walk walk = {.left = MAX_TASKS, .until_us = until_us, .fn = fn, .arg = arg};
 	u64 head = l->init_task + l->task_tasks, at;
 	int r = list_next(&walk, head, &at);
 
@@ -141,20 +142,54 @@ int guest_percpu_base(u32 i, u64 *base)
 	return guest_read_u64(GVA(guest_kernel.layout.per_cpu_offset + 8ull * i), base);
 }
 
+/* Those of all CPUs, sorted. */
+static struct {
+	bool read;
+	u64 base[GUEST_MAX_CPU_IDS];
+} bases;
+
+void guest_percpu_forget(void)
+{
+	bases.read = false;
+}
+
+static int compare_bases(const void *a, const void *b, const void *arg)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	(void)arg;
+	return x < y ? -1 : x > y;
+}
+
+static bool read_bases(void)
+{
+	u32 count = guest_kernel.layout.nr_cpu_ids;
+
+	if (!bases.read &&
+	    !guest_read(GVA(guest_kernel.layout.per_cpu_offset), bases.base, 8ull * count)) {
+		heap_sort(bases.base, count, sizeof(bases.base[0]), compare_bases, NULL);
+		bases.read = true;
+	}
+	return bases.read;
+}
+
 bool guest_is_percpu_base(u64 percpu_base)
 {
-	const struct suture_layout *l = &guest_kernel.layout;
-	u32 found = 0;
+	u32 low = 0, count = guest_kernel.layout.nr_cpu_ids, high = count;
 
-	/* CPUs that cannot exist have 0 (arm64), or all the same template's address (x86). */
-	for (u32 i = 0; percpu_base && i < l->nr_cpu_ids; i++) {
-		u64 offset;
+	if (!percpu_base || !read_bases())
+		return false;
+	while (low < high) {
+		u32 mid = (low + high) / 2;
 
-		if (guest_percpu_base(i, &offset))
-			return false;
-		found += offset == percpu_base;
+		if (bases.base[mid] < percpu_base)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	return found == 1;
+	/* CPUs that cannot exist have 0 (arm64), or all the same template's address (x86). */
+	return low < count && bases.base[low] == percpu_base &&
+	       (low + 1 == count || bases.base[low + 1] != percpu_base);
 }
 
 /*

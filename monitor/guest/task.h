@@ -24,17 +24,18 @@ struct guest_task {
  * Call fn for every task on the kernel's list: all threads of all processes. Idle tasks are not on
  * it: guest_idle(). Stops early when fn returns non-zero, and returns that. -ELOOP when a list does
  * not end (more than 4 million entries or a broken link), -EFAULT when one cannot be read: then the
- * state cannot be judged.
+ * state cannot be judged. -ETIMEDOUT when there are more at the time until_us: also entries for
+ * which fn is not called (processes without threads) take time.
  */
-int guest_for_each_task(int (*fn)(const struct guest_task *t, void *arg), void *arg);
+int guest_for_each_task(u64 until_us, int (*fn)(const struct guest_task *t, void *arg), void *arg);
 
 /*
  * Call fn for every task on the run queue of the CPU with this per-CPU base, those that have left
  * the kernel's list included. As guest_for_each_task() otherwise. Nothing is called when the agent
  * could not tell where run queues are (layout.pcpu_rq is 0). -ELOOP too while the queue is locked.
  */
-int guest_for_each_queued(u64 percpu_base, int (*fn)(const struct guest_task *t, void *arg),
-			  void *arg);
+int guest_for_each_queued(u64 percpu_base, u64 until_us,
+			  int (*fn)(const struct guest_task *t, void *arg), void *arg);
 
 /* Read the task_struct at that address; the second one through a window. 0 or -EFAULT. */
 int guest_task_at(u64 task, struct guest_task *t);
@@ -71,6 +72,9 @@ int guest_percpu_base(u32 i, u64 *base);
  * x86's GS base: in the first instructions of an entry from user mode it may still be there.
  */
 bool guest_is_percpu_base(u64 percpu_base);
+
+/* Read the kernel's bases anew when guest_is_percpu_base() is called next. */
+void guest_percpu_forget(void);
 
 /* A stack of a CPU, not of a task. */
 struct guest_stack {

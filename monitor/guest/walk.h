@@ -3,6 +3,7 @@
 #ifndef GUEST_WALK_H
 #define GUEST_WALK_H
 
+#include "arch/time.h"
 #include "guest/mem.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -52,14 +53,18 @@ struct guest_task;
 
 struct walk {
 	struct window window;
-	u32 left; /* how many more entries may follow, in all lists together */
+	u32 left;     /* how many more entries may follow, in all lists together */
+	u64 until_us; /* and until when */
 	int (*fn)(const struct guest_task *t, void *arg);
 	void *arg;
 };
 
+/* Entries between two looks at the clock: they take less than a tenth of a millisecond. */
+#define ENTRIES_PER_LOOK 64u
+
 /*
  * The entry after `at`, a struct list_head { next, prev }. -ELOOP if its `prev` does not lead back:
- * the list is being changed, or it is no list.
+ * the list is being changed, or it is no list. -ETIMEDOUT: there is no time left for more.
  */
 static inline int list_next(struct walk *walk, u64 at, u64 *next)
 {
@@ -69,7 +74,8 @@ static inline int list_next(struct walk *walk, u64 at, u64 *next)
 		return -EFAULT;
 	if (back != at || !walk->left)
 		return -ELOOP;
-	walk->left--;
+	if (walk->left-- % ENTRIES_PER_LOOK == 0 && arch_time_us() >= walk->until_us)
+		return -ETIMEDOUT;
 	return 0;
 }
 

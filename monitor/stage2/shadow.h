@@ -128,6 +128,9 @@ bool shadow_lookup(ipa_t ipa, pa_t *original, pa_t *copy);
 bool shadow_expose(ipa_t ipa);
 bool shadow_cover(ipa_t ipa);
 
+/* Call fn for each shadowed page. As shadow_lookup(), or with the guest paused. */
+void shadow_for_each_page(void (*fn)(ipa_t page));
+
 /*
  * The guest's write to [ipa, ipa + len) has been carried out on the original: bring the shadow page
  * up to date. In a redirect the guest sees the redirect's bytes. What it writes there (a

@@ -129,6 +129,13 @@ bool shadow_cover(ipa_t ipa)
 	return point_leaf(ipa, true);
 }
 
+void shadow_for_each_page(void (*fn)(ipa_t page))
+{
+	set_for_each_page (shadow.current, pg)
+		if (pg->live)
+			fn(pg->ipa);
+}
+
 /*
  * True if the guest's memory holds, unit for unit, either what was there before the redirect or
  * what the redirect has there, which the guest reads: then the guest has written back what it read

@@ -15,6 +15,7 @@ static struct write {
 	struct pause pause;
 	u32 count;
 	ipa_t page[2];
+	bool all; /* all shadowed pages are open */
 } writes[MAX_CPUS];
 
 static struct write *this_write(void)
@@ -39,15 +40,21 @@ bool shadow_write_concerns(ipa_t ipa)
 	return shadow_lookup(page_at(ipa), &original, &copy);
 }
 
+static void close_page(ipa_t page)
+{
+	shadow_write_through(page, page_size());
+	shadow_cover(page);
+}
+
 /* Idempotent, since another CPU may do it instead. */
 static void restore_leaves(void *arg)
 {
 	const struct write *w = arg;
 
-	for (u32 i = 0; i < w->count; i++) {
-		shadow_write_through(w->page[i], page_size());
-		shadow_cover(w->page[i]);
-	}
+	for (u32 i = 0; i < w->count; i++)
+		close_page(w->page[i]);
+	if (w->all)
+		shadow_for_each_page(close_page);
 }
 
 static void open_page(struct write *w, ipa_t page)
@@ -57,12 +64,29 @@ static void open_page(struct write *w, ipa_t page)
 	arch_stage2_flush_local();
 }
 
+static void expose_page(ipa_t page)
+{
+	shadow_expose(page);
+}
+
+/*
+ * An instruction writes to so many pages (a scatter to as many as it has elements), and may need
+ * all of them at once: an open page that is closed for the next one would fault again, for ever.
+ */
+static void open_all(struct write *w)
+{
+	w->all = true;
+	shadow_for_each_page(expose_page);
+	arch_stage2_flush_local();
+}
+
 int shadow_write_begin(ipa_t ipa)
 {
 	struct write *w = this_write();
 	ipa_t page = page_at(ipa);
 
 	w->count = 0;
+	w->all = false;
 	if (pause_begin(&w->pause, WRITE_BUDGET_US))
 		return -EAGAIN;
 	/* It may have changed while this CPU waited for other pauses. */
@@ -79,8 +103,12 @@ void shadow_write_also(ipa_t ipa)
 	struct write *w = this_write();
 	ipa_t page = page_at(ipa);
 
-	if (w->count < ARRAY_SIZE(w->page) && shadow_write_concerns(page))
+	if (!shadow_write_concerns(page))
+		return;
+	if (w->count < ARRAY_SIZE(w->page))
 		open_page(w, page);
+	else
+		open_all(w);
 }
 
 void shadow_write_end(void)

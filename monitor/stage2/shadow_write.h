@@ -20,7 +20,11 @@ bool shadow_write_concerns(ipa_t ipa);
  */
 int shadow_write_begin(ipa_t ipa);
 
-/* The same instruction writes to another shadowed page: an unaligned write crosses into it. */
+/*
+ * The same instruction writes to another shadowed page: an unaligned write crosses into it, a
+ * scatter has elements there. The second page is opened; at the third one, all shadowed pages are,
+ * so that every instruction ends, whatever it writes to.
+ */
 void shadow_write_also(ipa_t ipa);
 
 /* End the write, whether the instruction has completed or not. */

@@ -9,6 +9,7 @@ import random
 import re
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -167,6 +168,90 @@ def test_connections_that_do_nothing(guest, same_memory):
                 assert s.recv(1) == b""
         # 10 s of the monitor's clock
         assert time.monotonic() - start < 40
+
+
+def test_connections_of_one_byte(guest, same_memory, measured):
+    """They do not keep others out, though all have the same address."""
+    with contextlib.ExitStack() as stack:
+        served = 0
+        for _ in range(24):
+            s = stack.enter_context(connection(guest))
+            s.sendall(b"G")
+            served += guest.http("/v1/patches")[0] == 200
+        measured(f"{served} of 24 requests served beside connections of one byte")
+        assert served == 24
+
+
+def test_a_trickled_upload_gives_way(guest, same_memory, measured):
+    """An upload of which a byte comes now and then does not hold the slot."""
+    with connection(guest) as s:
+        s.sendall(head(b"POST", b"/v1/patches", b"Content-Length: 9000000", OCTETS.strip()) + b"x")
+        wait_pages(guest, lambda pages: pages > 2000)
+        start = time.monotonic()
+        while (answer := status_of(exchange(guest, head(b"POST", b"/v1/patches", b"Content-Length: 3",
+                                                        OCTETS.strip()) + b"abc"))) == 503:
+            s.sendall(b"x")
+            assert time.monotonic() - start < 30
+            time.sleep(0.2)
+        measured(f"a trickled upload held the slot for {time.monotonic() - start:.1f} s")
+        assert answer == 400
+        assert status_of(read_all(s)) == 408
+
+
+def counters(guest):
+    """What must be as before when all connections are gone."""
+    status, metrics = guest.json("/v1/status"), guest.http("/metrics")[1]
+    return {"memory": status["memory"]["used_bytes"], "patches": guest.json("/v1/patches"),
+            "dropped": status["nic"]["rx_dropped"], "connections": re.search(r"^suture_http_connections (\d+)$", metrics, re.M)[1]}
+
+
+def test_a_thousand_connections(guest, same_memory, measured):
+    """Opened and dropped at any point of a request, by a close or a reset: the monitor is as before."""
+    before = counters(guest)
+    begun = [b"", b"G", head(b"GET", b"/v1/log", close=False) * 3, head(b"GET", b"/nope"),
+             head(b"POST", b"/v1/patches", b"Content-Length: 70000") + b"abc"]
+    start = time.monotonic()
+    for i in range(1000):
+        with connection(guest) as s, contextlib.suppress(OSError):
+            # its answer says that QEMU has accepted the connection: it drops SYNs while it has not
+            s.sendall(head(b"HEAD", b"/v1/patches", close=False))
+            assert s.recv(1000).startswith(b"HTTP/1.1 200 ")
+            s.sendall(begun[i % len(begun)])
+            if i % 2:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if i % 100 == 99:
+            assert guest.http("/v1/patches")[0] == 200
+    measured(f"1000 connections opened and dropped in {time.monotonic() - start:.0f} s")
+    deadline = time.monotonic() + 40
+    while (now := counters(guest)) != before:
+        assert time.monotonic() < deadline, (before, now)
+        time.sleep(0.5)
+
+
+SLOW = {"headers": ("-H", "-u", "/v1/status", "-x", "24", "-i", "1"),
+        "body": ("-B", "-u", "/v1/patches", "-s", "8000000", "-f", "application/octet-stream", "-x", "10", "-i", "1"),
+        "read": ("-X", "-u", "/v1/log", "-w", "256", "-y", "512", "-n", "2", "-z", "16", "-k", "8")}
+
+
+@pytest.mark.parametrize("mode", SLOW)
+def test_slowhttptest(guest, same_memory, measured, tmp_path, mode):
+    """Its verdict: the service answered its probe; and while it runs an operator is served."""
+    args = list(SLOW[mode])
+    args[2] = f"http://127.0.0.1:{guest.port}{args[2]}"
+    statuses = []
+    output = tmp_path / "slowhttptest"
+    with open(output, "w", encoding="utf-8") as out, \
+            subprocess.Popen(["slowhttptest", *args, "-c", "100", "-r", "50", "-l", "8", "-p", "3", "-v", "1"],
+                             stdout=out) as attack:
+        while attack.poll() is None:
+            statuses.append(guest.http("/v1/patches")[0])
+            time.sleep(0.2)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", output.read_text(encoding="utf-8"))
+    verdicts = re.findall(r"service available:\s+(\w+)", text)
+    measured(f"slowhttptest, slow {mode}: service available: {' '.join(verdicts)}; "
+             f"{statuses.count(200)} of {len(statuses)} requests served")
+    assert verdicts and set(verdicts) == {"YES"}, text[-2000:]
+    assert len(statuses) > 5 and set(statuses) == {200}
 
 
 def test_noise(guest, same_memory):

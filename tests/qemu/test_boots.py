@@ -3,6 +3,8 @@
 kind of machine that the platform has, SUTURE_BOOTS_EACH of it."""
 
 import os
+import re
+import time
 
 import pytest
 
@@ -37,6 +39,24 @@ def test_boots(boot, measured, cpus, thread):
         emulator = guest.emulator()
         power_off(guest)
     measured(f"{BOOTS} of {BOOTS} boots with {cpus} CPUs, {emulator}")
+
+
+def test_many_cpus(boot, demo, measured):
+    """128 CPUs, more than fit in a word of bits. TCG runs them one after the other, so a pause takes long."""
+    guest = boot(cpus=127, memory="2G", conf={"pause_budget_us": "1000000", "pause_limit_us": "1000000"},
+                 wait=False)
+    guest.wait_ready(timeout=1800)
+    seconds = time.monotonic() - guest.started
+    assert guest.check("nproc", timeout=120) == "127"
+    status = guest.json("/v1/status", timeout=120)
+    assert len(status["cpus"]) == 128
+    guest.load_agent()
+    apply(guest, demo)
+    assert guest.check("cat /proc/cmdline", timeout=120) == "this has been live patched"
+    longest = re.search(r"^suture_pause_max_seconds (\S+)$", guest.http("/metrics", timeout=120)[1], re.M)[1]
+    revert(guest, "demo")
+    measured(f"128 CPUs: booted in {seconds:.0f} s, {status['memory']['used_bytes'] >> 20} MiB in use, "
+             f"longest pause {longest} s")
 
 
 @pytest.mark.parametrize("tables", PLATFORM.tables)

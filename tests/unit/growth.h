@@ -8,10 +8,10 @@
 
 #include "blocks.h"
 
-static const u32 sizes[] = {64, 512, SUTURE_MAX_FUNCS};
+static const u32 sizes[] __attribute__((unused)) = {64, 512, SUTURE_MAX_FUNCS};
 
 /* The cost for the three numbers of functions, of which the last is eight times the second. */
-static void assert_growth(const char *what, const u64 cost[3])
+static inline void assert_growth(const char *what, const u64 cost[3])
 {
 	print_message("%s: %llu, %llu, %llu blocks for 64, 512, 4096 functions\n", what, cost[0],
 		      cost[1], cost[2]);

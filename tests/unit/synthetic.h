@@ -35,11 +35,13 @@
 #define SYN_TASK_SIZE	0x2400u
 #define SYN_SAVED_REGS	10u
 #define SYN_SCS_SIZE	0x1000u
+#ifndef SYN_MAX_CPU_IDS
 #define SYN_MAX_CPU_IDS 8
-#define SYN_RT_PRIOS	8u
-#define SYN_RET_DEPTH	50u
-#define SYN_HOOK	(SYN_TEXT + 0xf0000)
-#define SYN_HOOK_SIZE	0x100ull
+#endif
+#define SYN_RT_PRIOS  8u
+#define SYN_RET_DEPTH 50u
+#define SYN_HOOK      (SYN_TEXT + 0xf0000)
+#define SYN_HOOK_SIZE 0x100ull
 
 /* Places in the per-CPU area, task_struct and signal_struct. */
 enum {
@@ -206,6 +208,20 @@ static inline u64 syn_task(u32 pid, const char *comm)
 	syn_make_leader(task);
 	syn_list_add_tail(task + TASK_TASKS, syn.hello.layout.init_task + TASK_TASKS);
 	return task;
+}
+
+/* The list has these and no others: processes without threads, of which it is all that is there. */
+static inline void syn_processes_without_threads(u32 count)
+{
+	u64 signal = syn_alloc(PAGE_SIZE), at = syn_alloc(32ull * count);
+
+	syn_list_init(signal + SIGNAL_THREAD_HEAD);
+	syn_list_init(syn.hello.layout.init_task + TASK_TASKS);
+	guest_kernel.layout.task_signal = TASK_TASKS + 16;
+	for (u32 i = 0; i < count; i++, at += 32) {
+		syn_list_add_tail(at, syn.hello.layout.init_task + TASK_TASKS);
+		syn_set(at + 16, signal);
+	}
 }
 
 /* One more thread of the leader's process. */
@@ -395,7 +411,7 @@ static inline void syn_new_unregistered(u32 count, u32 levels)
 	l->optprobe_slots = syn_alloc(64);
 	syn_list_init(l->kprobe_slots);
 	syn_list_init(l->optprobe_slots);
-	l->per_cpu_offset = syn_alloc(PAGE_SIZE);
+	l->per_cpu_offset = syn_alloc(8ull * (SYN_MAX_CPU_IDS + 1));
 	l->init_task = syn_loose_task(0, "swapper/0");
 	syn_make_leader(l->init_task);
 	syn_list_init(l->init_task + TASK_TASKS);

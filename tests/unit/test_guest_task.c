@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Tasks, and the stacks of CPUs, as read from the guest's memory. */
 #include "synthetic.h"
+#include "arch/time.h"
 
 static struct {
 	struct guest_task tasks[64];
@@ -19,7 +20,7 @@ static int iterate(void)
 {
 	memset(seen.tasks, 0, sizeof(seen.tasks));
 	seen.count = 0;
-	return guest_for_each_task(note, &seen);
+	return guest_for_each_task(UINT64_MAX, note, &seen);
 }
 
 static int setup(void **state)
@@ -27,6 +28,7 @@ static int setup(void **state)
 	(void)state;
 	seen.stop_at = 0;
 	syn_new(2);
+	guest_percpu_forget();
 	return 0;
 }
 
@@ -118,8 +120,23 @@ static void a_ring_without_the_head(void **state)
 	(void)state;
 	syn_set(ring, ring);
 	syn_set(ring + LIST_PREV, signal + SIGNAL_THREAD_HEAD);
-	assert_int_equal(guest_for_each_task(count_only, &count), -ELOOP);
+	assert_int_equal(guest_for_each_task(UINT64_MAX, count_only, &count), -ELOOP);
 	assert_int_equal(count, 1);
+}
+
+/* Processes without threads: nobody is called for them, and 10 looks at the clock are the limit. */
+static void a_long_list_ends_in_time(void **state)
+{
+	u32 count = 0;
+
+	(void)state;
+	syn_processes_without_threads(20000);
+	fake_time_set(1000, 1000);
+	assert_int_equal(guest_for_each_task(11000, count_only, &count), -ETIMEDOUT);
+	assert_true(arch_time_us() <= 13000);
+	assert_int_equal(guest_for_each_task(UINT64_MAX, count_only, &count), 0);
+	assert_int_equal(count, 0);
+	fake_time_set(1000, 0);
 }
 
 static void a_half_added_entry(void **state)
@@ -192,15 +209,25 @@ static void bases_of_cpus(void **state)
 	assert_true(guest_is_percpu_base(syn.cpus[1].base));
 	assert_true(guest_is_percpu_base(syn.cpus[2].base));
 	assert_false(guest_is_percpu_base(syn.cpus[1].base + 8));
+	/* the table is read once, and again after this */
+	syn_set(table, template + 16);
+	assert_true(guest_is_percpu_base(syn.cpus[1].base));
+	guest_percpu_forget();
+	assert_false(guest_is_percpu_base(syn.cpus[1].base));
+	syn_set(table, syn.cpus[1].base);
+	guest_percpu_forget();
 	/* CPUs that cannot exist: none here, or the same for all */
 	assert_false(guest_is_percpu_base(0));
 	for (u32 i = 2; i < SYN_MAX_CPU_IDS; i++)
 		syn_set(table + 8 * i, template);
+	guest_percpu_forget();
 	assert_false(guest_is_percpu_base(template));
 	/* behind the table's end */
 	syn_set(table + 8 * SYN_MAX_CPU_IDS, template + 8);
+	guest_percpu_forget();
 	assert_false(guest_is_percpu_base(template + 8));
 	guest_kernel.layout.per_cpu_offset = SYN_VMAP + (1ull << 36);
+	guest_percpu_forget();
 	assert_false(guest_is_percpu_base(syn.cpus[1].base));
 }
 
@@ -252,6 +279,7 @@ int main(void)
 		TEST(a_saved_pc_where_there_is_one),
 		TEST(a_loop_is_found),
 		TEST(a_ring_without_the_head),
+		TEST(a_long_list_ends_in_time),
 		TEST(a_half_added_entry),
 		TEST(a_link_out_of_memory),
 		TEST(current_and_idle),

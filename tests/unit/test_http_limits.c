@@ -96,7 +96,7 @@ static void ends_a_client_that_does_not_read(void **state)
 
 static void keeps_places_for_those_who_ask(void **state)
 {
-	struct client busy[8], idle[8], c;
+	struct client idle[8], c;
 
 	(void)state;
 	for (u32 i = 0; i < 8; i++)
@@ -109,17 +109,6 @@ static void keeps_places_for_those_who_ask(void **state)
 	leave(&c);
 	for (u32 i = 0; i < 8; i++)
 		leave(&idle[i]);
-
-	for (u32 i = 0; i < 8; i++) {
-		call(&busy[i]);
-		say_text(&busy[i], "GET /v1");
-	}
-	call(&c);
-	assert_answer(&c, "HTTP/1.1 503 ");
-	assert_true(c.closed);
-	leave(&c);
-	for (u32 i = 0; i < 8; i++)
-		vanish(&busy[i]);
 	assert_int_equal(connections(), 0);
 }
 

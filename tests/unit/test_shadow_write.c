@@ -58,7 +58,7 @@ static void across_two_pages(void **state)
 	fake_become(&cpus[1]);
 	cpus[1].state = CPU_GUEST;
 	assert_int_equal(shadow_write_begin(IPA(world.ipa[4] + PAGE_SIZE - 8)), 0);
-	/* a page that is not shadowed is none of ours, a third one cannot be */
+	/* a page that is not shadowed is none of ours */
 	shadow_write_also(IPA(world.ipa[9]));
 	shadow_write_also(IPA(world.ipa[5]));
 	shadow_write_also(IPA(world.ipa[5]));
@@ -67,6 +67,49 @@ static void across_two_pages(void **state)
 	shadow_write_end();
 	assert_int_equal(attrs_of(4), RX);
 	assert_int_equal(attrs_of(5), RX);
+	cpus[1].state = CPU_PARKED;
+	fake_become(&cpus[0]);
+	check_world();
+}
+
+#define SCATTERED 6u
+
+/* The next page of the instruction that cannot be written yet: its next fault. */
+static u32 faulting_page(void)
+{
+	u32 page = 0;
+
+	while (page < SCATTERED && attrs_of(page) & PT_WRITE)
+		page++;
+	return page;
+}
+
+/* An instruction that writes to many pages, and ends only if all of them are writable at once. */
+static void scatter_over_many_pages(void **state)
+{
+	struct redirect r[SCATTERED];
+	u32 faults = 0, page;
+
+	(void)state;
+	for (u32 i = 0; i < SCATTERED; i++) {
+		r[i] = redirect_at(1 + i, i, 100, 5);
+		add(&r[i]);
+	}
+	fake_become(&cpus[1]);
+	cpus[1].state = CPU_GUEST;
+	while ((page = faulting_page()) < SCATTERED && faults < 100)
+		if (faults++)
+			shadow_write_also(IPA(world.ipa[page] + 7));
+		else
+			assert_int_equal(shadow_write_begin(IPA(world.ipa[page] + 7)), 0);
+	print_message("a scatter over %u shadowed pages ended after %u faults\n", SCATTERED,
+		      faults);
+	assert_int_equal(faults, 3);
+	for (u32 i = 0; i < SCATTERED; i++)
+		execute(i, 7, (u8)(0xa0 + i));
+	shadow_write_end();
+	for (u32 i = 0; i < SCATTERED; i++)
+		assert_int_equal(attrs_of(i), RX);
 	cpus[1].state = CPU_PARKED;
 	fake_become(&cpus[0]);
 	check_world();
@@ -140,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(one_page),
 		TEST(across_two_pages),
+		TEST(scatter_over_many_pages),
 		TEST(nothing_is_shadowed_any_more),
 		TEST(cpus_take_turns),
 	};

@@ -95,7 +95,7 @@ static void compare(u64 ip, bool sleeps)
 {
 	static struct transition_report report;
 	struct check_range ranges[3];
-	struct pause pause = {0};
+	struct pause pause = {.deadline_us = UINT64_MAX};
 	u32 count = 1 + (u32)rnd(3), format = guest_kernel.layout.orc_format;
 	bool inside = false;
 	int err;
@@ -358,7 +358,7 @@ static int sleeper_is(u64 sp)
 	static struct transition_report report;
 	const struct func *f = &funcs[run.program->sched];
 	struct check_range range = {f->start, f->end, "sched"};
-	struct pause pause = {0};
+	struct pause pause = {.deadline_us = UINT64_MAX};
 
 	context = (struct vcpu_context){.percpu_base = DATA + PERCPU, .user = true};
 	set(DATA + PERCPU + F_CURRENT, DATA + IDLE);

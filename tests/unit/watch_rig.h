@@ -59,7 +59,7 @@ static inline int watch_begin(void)
 			syn_get(ring + offsetof(struct suture_watch_ring, events)));
 	}
 	watch_listed = 0;
-	assert_int_equal(guest_for_each_task(watch_list_task, NULL), 0);
+	assert_int_equal(guest_for_each_task(UINT64_MAX, watch_list_task, NULL), 0);
 	m.nr_tasks = watch_listed;
 	return guest_watch_begin(&m);
 }

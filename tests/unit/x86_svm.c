@@ -71,6 +71,18 @@ u64 host_root(void)
 	return ~0ull;
 }
 
+static u64 debugctl;
+
+u64 host_debugctl(void)
+{
+	return debugctl;
+}
+
+void host_set_debugctl(u64 value)
+{
+	debugctl = value;
+}
+
 void vcpu_die(struct cpu *c, const char *cause, const char *what, u64 code, u64 info1, u64 info2)
 {
 	(void)c, (void)cause, (void)what, (void)code, (void)info1, (void)info2;
@@ -279,6 +291,13 @@ static void events(void **state)
 	hv->run(self);
 	assert_int_equal(entered_with, gp);
 	assert_int_equal(arch.vcpu.event, 0);
+	/* INT3 and INTO run again too, though they cause exceptions */
+	interrupted = VEC_BP | EVENT_EXCEPTION | EVENT_VALID;
+	hv->run(self);
+	assert_int_equal(arch.vcpu.event, 0);
+	interrupted = VEC_OF | EVENT_EXCEPTION | EVENT_VALID;
+	hv->run(self);
+	assert_int_equal(arch.vcpu.event, 0);
 }
 
 /* The window closes with an NMI and opens behind the IRET of its handler, even if that faults. */
@@ -308,6 +327,21 @@ static void nmi_window(void **state)
 	}
 }
 
+/* DebugCtl.BTF makes TF trap at branches only: a step would execute all instructions before. */
+static void a_step_is_of_one_instruction(void **state)
+{
+	const u64 btf = 1 << 1, lbr = 1 << 0;
+
+	(void)state;
+	for (u64 was = 0; was <= (btf | lbr); was++) {
+		debugctl = was;
+		hv->step_begin(self);
+		assert_int_equal(debugctl, was & ~btf);
+		hv->step_end(self, true);
+		assert_int_equal(debugctl, was);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -318,6 +352,7 @@ int main(void)
 		T(cpuid_exits_while_a_kernel_starts),
 		T(events),
 		T(nmi_window),
+		T(a_step_is_of_one_instruction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,22 @@ svm_run:
 	mov	%r13, GPR(13)(%rax)
 	mov	%r14, GPR(14)(%rax)
 	mov	%r15, GPR(15)(%rax)
+	/* No return follows the guest's calls: each of the 32 entries of the return predictor leads to
+	   a stop (AMD, "Software techniques for managing speculation on AMD processors"). */
+	.rept	32
+	call	1f
+	int3
+1:
+	.endr
+	add	$(32 * 8), %rsp
+	lfence
+	/* nor does speculation find the guest's values in registers that C does not expect here */
+	xor	%ecx, %ecx
+	xor	%esi, %esi
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	xor	%r10d, %r10d
+	xor	%r11d, %r11d
 	pop	%rdi
 	pop	%rdx
 	pop	%r15

@@ -16,8 +16,10 @@
 #define FN80000001_ECX_SVM	     (1u << 2)
 #define FN8000000A_EDX_NP	     (1u << 0)
 #define FN8000000A_EDX_NRIP	     (1u << 3)
+#define FN80000021_EAX_AIBRS	     (1u << 8)
 #define FN8000000A_EDX_FLUSH_BY_ASID (1u << 6)
 
+#define VM_CR_R_INIT   (1ull << 1)
 #define VM_CR_DISABLED (1ull << 4)
 
 #define IOPM_PAGES  3 /* 64 Ki ports and 3 more bits, rounded up (15.10.1) */
@@ -28,6 +30,7 @@ static struct {
 	u8 *iopm, *msrpm;
 	bool next_rip;
 	bool flush_by_asid;
+	bool automatic_ibrs;
 } svm;
 
 static int svm_probe(char *why, size_t why_size)
@@ -46,10 +49,23 @@ static int svm_probe(char *why, size_t why_size)
 		format(why, why_size, "the firmware has disabled AMD SVM: enable it in its setup");
 		return -EACCES;
 	}
+	/*
+	 * The take-over returns into the guest by VMRUN, and the shadow stack of its caller is not
+	 * captured (APM vol. 2, "Shadow Stacks").
+	 */
+	if (read_cr4() & CR4_CET) {
+		format(why, why_size,
+		       "the firmware uses shadow stacks (CR4.CET), which the monitor cannot take "
+		       "over: "
+		       "turn them off in its setup");
+		return -EOPNOTSUPP;
+	}
 	if (!(features & FN8000000A_EDX_NP)) {
 		format(why, why_size, "this processor's AMD SVM has no nested paging");
 		return -EOPNOTSUPP;
 	}
+	svm.automatic_ibrs = cpuid(0x80000000, 0).eax >= 0x80000021 &&
+			     cpuid(0x80000021, 0).eax & FN80000021_EAX_AIBRS;
 	svm.next_rip = features & FN8000000A_EDX_NRIP;
 	svm.flush_by_asid = features & FN8000000A_EDX_FLUSH_BY_ASID;
 	return 0;
@@ -117,7 +133,11 @@ static void svm_enable(struct cpu *c)
 {
 	struct svm_cpu *s = svm_of(c);
 
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	/* The host's EFER: indirect branches do not follow the guest's history (EFER, 3.1.7). */
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | (svm.automatic_ibrs ? EFER_AIBRSE : 0));
+	/* With it the INITs by which CPUs start would be #SX (15.30.1); LOCK does not cover it. */
+	if (rdmsr(MSR_VM_CR) & VM_CR_R_INIT)
+		wrmsr(MSR_VM_CR, rdmsr(MSR_VM_CR) & ~VM_CR_R_INIT);
 	wrmsr(MSR_VM_HSAVE_PA, arch_pa(s->host_save).v);
 	__asm__ volatile("clgi; vmsave %0" ::"a"(arch_pa(s->host).v) : "memory");
 	s->guest->nested_cr3 = stage2.root.v;
@@ -226,15 +246,24 @@ static void svm_set_state(struct cpu *c, const struct guest_state *g)
 
 /* ---- entry ---- */
 
+/* INT3 and INTO cause exceptions, which are reported as such and not as software interrupts. */
+static bool is_of_instruction(u64 event)
+{
+	u8 vector = (u8)event;
+
+	return EVENT_TYPE(event) == EVENT_SOFTWARE ||
+	       (EVENT_TYPE(event) == EVENT_EXCEPTION && (vector == VEC_BP || vector == VEC_OF));
+}
+
 /*
  * An event whose delivery the exit interrupted is injected again, unless its instruction runs again
- * (15.7.2).
+ * (15.7.2): RIP is still at it, and an event that is injected would return there.
  */
 static u64 interrupted_event(const struct vmcb *v)
 {
 	u64 event = v->exit_int_info;
 
-	return (event & EVENT_VALID) && EVENT_TYPE(event) != EVENT_SOFTWARE ? event : 0;
+	return (event & EVENT_VALID) && !is_of_instruction(event) ? event : 0;
 }
 
 /*
@@ -320,46 +349,6 @@ static bool svm_nmi_window(struct cpu *c)
 	s->nmi_blocked = true;
 	s->guest->intercept1 |= INTERCEPT_IRET;
 	return true;
-}
-
-/*
- * A single step sets TF in the guest's RFLAGS. Interrupts stay pending: the monitor's IF, which is
- * clear, masks them (15.21.1). Exceptions exit, so that the step also ends if the instruction
- * faults.
- */
-static void svm_step_begin(struct cpu *c)
-{
-	struct svm_cpu *s = svm_of(c);
-	struct vmcb *v = s->guest;
-
-	v->intercept1 &= ~INTERCEPT_IRET;
-	v->intercept_exceptions = ~0u;
-	v->v_intr |= V_INTR_MASKING;
-	s->stepped_rflags = c->arch->vcpu.rflags;
-	s->stepped_dr6 = v->dr6;
-	c->arch->vcpu.rflags |= RFLAGS_TF;
-}
-
-void svm_iret(struct cpu *c)
-{
-	c->arch->step = STEP_VENDOR;
-	svm_of(c)->over_iret = true;
-	svm_step_begin(c);
-}
-
-static void svm_step_end(struct cpu *c, bool completed)
-{
-	struct svm_cpu *s = svm_of(c);
-	struct vmcb *v = s->guest;
-	bool loaded_flags = completed && s->over_iret;
-
-	/* An IRET that faults has unblocked NMIs as well (8.2.3). */
-	if (s->over_iret)
-		s->nmi_blocked = s->over_iret = false;
-	v->intercept_exceptions = 0;
-	v->v_intr &= ~V_INTR_MASKING;
-	if (!loaded_flags && !(s->stepped_rflags & RFLAGS_TF))
-		c->arch->vcpu.rflags &= ~RFLAGS_TF;
 }
 
 static void svm_set_efer(struct cpu *c, u64 efer)

@@ -12,7 +12,7 @@ struct svm_cpu {
 	struct vmcb *host;  /* the monitor's FS, GS, TR and system call MSRs, saved by VMSAVE */
 	void *host_save;    /* the processor's host save area */
 	u64 stepped_rflags; /* before the single step */
-	u64 stepped_dr6;
+	u64 stepped_dr6, stepped_debugctl;
 	bool nmi_blocked; /* the guest is in its NMI handler */
 	bool over_iret;	  /* the current single step executes its IRET */
 };
@@ -36,6 +36,10 @@ u32 svm_insn_len(const struct cpu *c, u32 usual);
  * release_cpuid() has ended that.
  */
 void svm_catch_cpuid(struct cpu *c);
+
+/* step.c: step_begin() and step_end() of hv.h. */
+void svm_step_begin(struct cpu *c);
+void svm_step_end(struct cpu *c, bool completed);
 
 /* The guest is about to leave its NMI handler by IRET: NMIs stay blocked until it has completed. */
 void svm_iret(struct cpu *c);

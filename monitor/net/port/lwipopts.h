@@ -24,29 +24,32 @@
 #define IP_FORWARD     0
 #define IP_FRAG	       0
 #define IP_REASSEMBLY  0
-#define LWIP_STATS     0
+#define LWIP_STATS     __STDC_HOSTED__ /* unit tests compare memory before and after */
 #define LWIP_NETIF_API 0
 
 /*
  * Memory. Received frames and queued segments come from one heap, which lies in the pool
- * (net_init() allocates it); the fixed pools below limit the memory that a peer can cause.
+ * (net_init() allocates it); the fixed pools below limit the memory that a peer can cause. The heap
+ * has room for what 16 connections of the API can hold, so that nobody's frames are lost for
+ * others' sake: each 64 KiB of answers, 16 frames out of order, and 2 x 17 that are not yet
+ * processed.
  */
 #define MEM_ALIGNMENT	      8
-#define MEM_SIZE	      (1024 * 1024)
+#define MEM_SIZE	      (3 * 1024 * 1024)
 #define LWIP_RAM_HEAP_POINTER net_heap
 #define PBUF_POOL_SIZE	      0
 #define MEMP_NUM_PBUF	      16
-#define MEMP_NUM_TCP_PCB      24 /* the API's connections, and room for those in TIME_WAIT */
+#define MEMP_NUM_TCP_PCB      64 /* the API's connections, and those that open or close */
 #define MEMP_NUM_ALTCP_PCB    24
-#define MEMP_NUM_TCP_SEG      512
+#define MEMP_NUM_TCP_SEG      2048
 
 /* A 64 KiB window: 2 MB in well under a second at a few milliseconds of latency */
 #define TCP_MSS		    1460
 #define TCP_WND		    (44 * TCP_MSS)
 #define TCP_SND_BUF	    (44 * TCP_MSS)
 #define TCP_SND_QUEUELEN    (2 * TCP_SND_BUF / TCP_MSS)
-#define TCP_OOSEQ_MAX_PBUFS 64
-#define TCP_LISTEN_BACKLOG  1
+#define TCP_OOSEQ_MAX_PBUFS 16
+#define TCP_LISTEN_BACKLOG  0 /* net_isn() */
 /* Each full segment of a bundle is acknowledged at once: its sender may wait for that to send two
  */
 #define TCP_WND_UPDATE_THRESHOLD TCP_MSS
@@ -62,8 +65,8 @@
 /* A segment is one buffer, so that a frame reaches the card without being gathered */
 #define LWIP_NETIF_TX_SINGLE_PBUF 1
 
-/* Sequence numbers that a stranger cannot guess (RFC 6528) */
-#define LWIP_HOOK_TCP_ISN(lip, lport, rip, rport) net_random()
+/* Sequence numbers that a stranger cannot guess (RFC 6528); called for each SYN that comes */
+#define LWIP_HOOK_TCP_ISN(lip, lport, rip, rport) net_isn()
 
 /* On the host, unit tests speak to the server through lwIP's own loopback */
 #if __STDC_HOSTED__

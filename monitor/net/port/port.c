@@ -4,6 +4,7 @@
 #include "arch/time.h"
 #include "core/log.h"
 #include "lwip/def.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
 
 u8 *net_heap;
@@ -24,6 +25,20 @@ u32 net_random(void)
 	/* net_init() has checked the source: here it may be exhausted for a moment */
 	state = (state ^ arch_time_us()) * 6364136223846793005ull + 1442695040888963407ull;
 	return (u32)(state >> 32);
+}
+
+/*
+ * The first sequence number of a new connection. It has a pcb already; those that are half open
+ * have the lowest priority from now on, so that the next SYN, if there is no pcb for it, takes that
+ * of the one that has waited longest. A limit on half-open connections (TCP_LISTEN_BACKLOG) would
+ * keep everybody out for as long as strangers fill it.
+ */
+u32 net_isn(void)
+{
+	for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
+		if (pcb->state == SYN_RCVD)
+			tcp_setprio(pcb, TCP_PRIO_MIN);
+	return net_random();
 }
 
 void net_assert_failed(const char *what, const char *file, int line)

@@ -86,12 +86,26 @@ static struct noted *note_task(u64 task, u64 start)
 	return n;
 }
 
+static bool is_late(u64 until_us)
+{
+	return arch_time_us() >= until_us;
+}
+
+/* Events between two looks at the clock. */
+#define EVENTS_PER_LOOK 64u
+
+/* Events are noted until a time; what remains is for another call. */
+struct note_run {
+	u64 until_us;
+	u32 events;
+};
+
 /* The events of several CPUs are not in order: who has died once does not run again. */
 static int note_event(const struct suture_watch_task *event, void *arg)
 {
+	struct note_run *run = arg;
 	struct noted *n;
 
-	(void)arg;
 	if (MUTATION(ran_since))
 		return 0;
 	n = note_task(event->task & ~(u64)SUTURE_WATCH_DEAD, event->start);
@@ -99,7 +113,15 @@ static int note_event(const struct suture_watch_task *event, void *arg)
 		n->state = DEAD;
 	else if (n && n->state == CLEAR)
 		n->state = LOOK;
-	return 0;
+	return ++run->events % EVENTS_PER_LOOK == 0 && is_late(run->until_us) ? -ETIMEDOUT : 0;
+}
+
+/* 0: all; -ETIMEDOUT: there was no time for all; or as guest_watch_events(). */
+static int note_events(u64 until_us)
+{
+	struct note_run run = {.until_us = until_us};
+
+	return guest_watch_events(note_event, &run);
 }
 
 /* Is its stack clear? In doubt it is not. */
@@ -109,11 +131,6 @@ static bool is_task_clear(u64 task, u64 start)
 
 	return !guest_task_at(task, &t) && t.start == start &&
 	       (!t.on_cpu || MUTATION(ahead_of_running)) && !check_task(&t, &ahead->check);
-}
-
-static bool is_late(u64 until_us)
-{
-	return arch_time_us() >= until_us;
 }
 
 /* 0, -EFAULT; -EAGAIN: there was no time for all. */
@@ -224,9 +241,10 @@ int check_ahead(const struct check_range *ranges, u32 count, u64 until_us)
 		err = look_at_list(until_us);
 	}
 	if (!err || err == -EAGAIN) {
-		int lost = guest_watch_events(note_event, NULL);
+		int lost = note_events(until_us);
 
-		err = lost ? lost : err;
+		if (lost)
+			err = lost == -ETIMEDOUT ? -EAGAIN : lost;
 	}
 	if (!err)
 		err = look_at_noted(until_us);
@@ -289,7 +307,9 @@ int check_ahead_judge(struct check *c)
 	int record = guest_watch_complete(), err;
 
 	if (!record)
-		record = guest_watch_events(note_event, NULL);
+		record = note_events(c->pause->deadline_us);
+	if (record == -ETIMEDOUT)
+		return check_out_of_time(c);
 	err = record ? check_refuse(c, record, "the record of who has run is not complete")
 		     : judge_all_noted(c, &looked);
 	ahead->incomplete = record || err == GONE ? ahead->incomplete + 1 : 0;

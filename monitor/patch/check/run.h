@@ -39,13 +39,45 @@ struct check {
 	u32 nr_probes;
 	struct check_range hiding[SUTURE_MAX_HIDING]; /* and nobody who runs in this */
 	u32 nr_hiding;
-	u64 lowest, span; /* a word that hits lies in (lowest, lowest + span] */
-	struct held_cpu cpus[MAX_CPUS];
+	u64 lowest, span;      /* a word that hits lies in (lowest, lowest + span] */
+	struct held_cpu *cpus; /* check_collect_cpus() */
 	u32 nr_cpus;
+	u32 kretprobes; /* that were looked at */
 	struct stack_owner owner;
 	struct unwind_trace trace; /* of the owner, once unwound */
 	struct transition_report *r;
 };
+
+#define for_each_held(c, h) for (struct held_cpu *h = (c)->cpus; h < (c)->cpus + (c)->nr_cpus; h++)
+
+/*
+ * Collect the CPUs that are held, and `self`, with their tasks: c->cpus. Parked, dead and absent
+ * CPUs run nothing, and start with an empty stack. 0 or negative errno, with the reason in the
+ * report.
+ */
+int check_collect_cpus(struct check *c, const struct cpu *self);
+
+/* The held CPU with this per-CPU base, or NULL. */
+struct held_cpu *check_cpu_of_base(const struct check *c, u64 base);
+
+/*
+ * A task as the held CPUs have it: the lowest stack pointer on its stack, and whether all CPUs
+ * whose current task it is are in user mode.
+ */
+struct running {
+	bool on_stack;
+	bool elsewhere; /* a CPU has it as its current task, in kernel mode, on another stack */
+	u64 sp;
+	bool user, kernel;
+	const struct held_cpu *cpu; /* the one that it runs on, in kernel mode */
+	u32 claims;		    /* CPUs that it is the current task of, or that use its stack */
+};
+
+/*
+ * Marks the CPUs as listed and located. Takes as long as there are CPUs that have to do with the
+ * task, and the logarithm of those that have not: it is called for each task.
+ */
+struct running check_find_running(const struct check *c, const struct guest_task *t);
 
 /* Begin to look for the ranges, which are sorted. */
 void check_look_for(struct check *c, const struct check_range *ranges, u32 count,
@@ -67,6 +99,9 @@ int check_ahead_judge(struct check *c);
 
 /* Put the reason why it cannot be judged into the report; returns err. */
 int check_refuse(struct check *c, int err, const char *fmt, ...) __printf_like(3, 4);
+
+/* The deadline came: put that into the report; returns -ETIMEDOUT. */
+int check_out_of_time(struct check *c);
 
 /* Words of stacks that are judged from now on belong to t, which sleeps or runs on h. */
 void check_own_stacks(struct check *c, const struct guest_task *t, const struct held_cpu *h,

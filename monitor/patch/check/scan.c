@@ -15,66 +15,7 @@
 /* Only the holder of the pause checks: there is one. */
 static struct check check;
 
-#define for_each_held(c, h) for (struct held_cpu *h = (c)->cpus; h < (c)->cpus + (c)->nr_cpus; h++)
-
 /* ---- CPUs ---- */
-
-/* The base that is the kernel's; 0 if neither of the two is, or if both may be. */
-static u64 find_percpu_base(const struct vcpu_context *ctx)
-{
-	bool first = guest_is_percpu_base(ctx->percpu_base);
-	bool other = ctx->other_base != ctx->percpu_base && guest_is_percpu_base(ctx->other_base);
-
-	if (first && (!other || MUTATION(two_bases)))
-		return ctx->percpu_base;
-	return other && !first ? ctx->other_base : 0;
-}
-
-static int collect_cpu(struct check *c, const struct cpu *cpu)
-{
-	struct held_cpu *h = &c->cpus[c->nr_cpus];
-	u64 base;
-	int err;
-
-	memset(h, 0, sizeof(*h));
-	h->id = cpu->id;
-	arch_vcpu_context(cpu, &h->ctx);
-	base = MUTATION(percpu_base) ? h->ctx.percpu_base : find_percpu_base(&h->ctx);
-	if (!base)
-		return check_refuse(c, -EFAULT, "CPU %u: the kernel does not know its per-CPU base",
-				    h->id);
-	h->ctx.percpu_base = base;
-	for_each_held (c, other)
-		if (other->ctx.percpu_base == base)
-			return check_refuse(c, -EFAULT, "CPU %u has the per-CPU base of CPU %u",
-					    h->id, other->id);
-	err = guest_current(base, &h->current);
-	if (err)
-		return check_refuse(c, err, "CPU %u: its current task cannot be read", h->id);
-	c->nr_cpus++;
-	return 0;
-}
-
-/* Parked, dead and absent CPUs run nothing, and start with an empty stack. */
-static int collect_cpus(struct check *c, const struct cpu *self)
-{
-	for_each_cpu (cpu) {
-		u32 state = __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE);
-		bool held = state == CPU_HELD || state == CPU_IDLE;
-		int err;
-
-		if (cpu != self && !held && state != CPU_GUEST)
-			continue;
-		if (cpu != self && !held && MUTATION(cpus_not_held))
-			continue;
-		if (cpu != self && !held)
-			return check_refuse(c, -EFAULT, "CPU %u is not held", cpu->id);
-		err = collect_cpu(c, cpu);
-		if (err)
-			return err;
-	}
-	return 0;
-}
 
 static int judge_registers(struct check *c, const struct held_cpu *h)
 {
@@ -131,46 +72,6 @@ static int judge_cpu_stacks(struct check *c, struct held_cpu *h)
 }
 
 /* ---- tasks ---- */
-
-/*
- * A task as the held CPUs have it: the lowest stack pointer on its stack, and whether all CPUs
- * whose current task it is are in user mode.
- */
-struct running {
-	bool on_stack;
-	bool elsewhere; /* a CPU has it as its current task, in kernel mode, on another stack */
-	u64 sp;
-	bool user, kernel;
-	const struct held_cpu *cpu; /* the one that it runs on, in kernel mode */
-	u32 claims;		    /* CPUs that it is the current task of, or that use its stack */
-};
-
-static struct running find_running(struct check *c, const struct guest_task *t)
-{
-	struct running run = {0};
-
-	for_each_held (c, h) {
-		bool current = h->current.task == t->task;
-		bool on_stack = !h->ctx.user && !h->ctx.sp_is_users &&
-				h->ctx.sp - t->stack < guest_kernel.layout.thread_size;
-
-		run.claims += current || on_stack;
-		if (current && !h->ctx.user)
-			run.cpu = h;
-		h->listed |= current;
-		run.user |= current && h->ctx.user;
-		run.kernel |= current && !h->ctx.user;
-		run.elsewhere |= current && !h->ctx.user && !on_stack;
-		if (MUTATION(system_call_entry) && current && h->ctx.sp_is_users)
-			run.user = true, run.kernel = false;
-		if (!on_stack)
-			continue;
-		h->located = true;
-		run.sp = run.on_stack ? MIN(run.sp, h->ctx.sp) : h->ctx.sp;
-		run.on_stack = true;
-	}
-	return run;
-}
 
 /*
  * The lowest address from which the task's stack is in use. In doubt all of it is: stale words
@@ -250,14 +151,15 @@ static int judge_shadow_stack(struct check *c, const struct guest_task *t)
 int check_task(const struct guest_task *t, void *arg)
 {
 	struct check *c = arg;
-	struct running run = find_running(c, t);
+	struct running run = check_find_running(c, t);
 	struct hooked hooked = {c, t};
 	u64 high = t->stack + guest_kernel.layout.thread_size;
 	int err = 0;
 
-	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause))
-		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
-				    c->r->tasks_checked - 1);
+	if (c->r->tasks_checked++ % TASKS_PER_LOOK == 0 && !pause_left_us(c->pause)) {
+		c->r->tasks_checked--;
+		return check_out_of_time(c);
+	}
 	/* A task that has exited is listed until its parent waits for it; its stack is freed
 	 * before. */
 	if (!t->stack && !t->on_cpu)
@@ -277,6 +179,8 @@ int check_task(const struct guest_task *t, void *arg)
 	return err ? err : judge_shadow_stack(c, t);
 }
 
+#define KRETPROBES_PER_LOOK 64
+
 /* Those that the kernel keeps in one table for all tasks. */
 static int judge_kretprobe(u64 address, u64 task, void *arg)
 {
@@ -286,6 +190,8 @@ static int judge_kretprobe(u64 address, u64 task, void *arg)
 
 	if (err)
 		return err;
+	if (c->kretprobes++ % KRETPROBES_PER_LOOK == 0 && !pause_left_us(c->pause))
+		return check_out_of_time(c);
 	check_own_stacks(c, &t, NULL, false);
 	return check_word(c, address, &t, "kretprobe");
 }
@@ -302,8 +208,10 @@ static int judge_kretprobes(struct check *c)
 /* Tasks that exit have left the list, and may be preempted before they are done. */
 static int judge_queue(struct check *c, const struct held_cpu *h)
 {
-	int err = guest_for_each_queued(h->ctx.percpu_base, check_task, c);
+	int err = guest_for_each_queued(h->ctx.percpu_base, c->pause->deadline_us, check_task, c);
 
+	if (err == -ETIMEDOUT)
+		return check_out_of_time(c);
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "CPU %u: its run queue cannot be followed", h->id);
 	return err;
@@ -313,14 +221,6 @@ static bool is_any_dead(void)
 {
 	for_each_cpu (cpu)
 		if (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) == CPU_DEAD)
-			return true;
-	return false;
-}
-
-static bool is_held_base(struct check *c, u64 base)
-{
-	for_each_held (c, h)
-		if (h->ctx.percpu_base == base)
 			return true;
 	return false;
 }
@@ -339,9 +239,11 @@ static int judge_left_queues(struct check *c)
 		u64 base;
 
 		err = guest_percpu_base(i, &base);
-		if (!err && !is_held_base(c, base) && guest_is_percpu_base(base))
-			err = guest_for_each_queued(base, check_task, c);
+		if (!err && !check_cpu_of_base(c, base) && guest_is_percpu_base(base))
+			err = guest_for_each_queued(base, c->pause->deadline_us, check_task, c);
 	}
+	if (err == -ETIMEDOUT)
+		return check_out_of_time(c);
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the run queue of a CPU that is dead cannot be followed");
 	return err;
@@ -354,7 +256,9 @@ static int judge_listed(struct check *c, bool use_ahead)
 
 	if (use_ahead && check_ahead_holds(c))
 		return check_ahead_judge(c);
-	err = guest_for_each_task(check_task, c);
+	err = guest_for_each_task(c->pause->deadline_us, check_task, c);
+	if (err == -ETIMEDOUT)
+		return check_out_of_time(c);
 	if (err && err != -EBUSY && !c->r->reason[0])
 		check_refuse(c, err, "the list of tasks cannot be followed");
 	return err;
@@ -445,7 +349,7 @@ int check_collect_probes(struct check *c)
 
 static int judge_words(struct check *c, const struct cpu *self, bool use_ahead)
 {
-	int err = collect_cpus(c, self);
+	int err = check_collect_cpus(c, self);
 
 	if (!err)
 		err = check_collect_probes(c);
@@ -473,7 +377,7 @@ void check_look_for(struct check *c, const struct check_range *ranges, u32 count
 	r->blocker = (struct blocker){0};
 	r->reason[0] = '\0';
 	c->r = r;
-	c->nr_cpus = 0;
+	c->nr_cpus = c->kretprobes = 0;
 	c->ranges = ranges;
 	c->nr_ranges = count;
 	c->lowest = count ? ranges[0].start : 0;
@@ -492,6 +396,7 @@ int check_run(const struct pause *p, const struct cpu *self, const struct check_
 	c->pause = p;
 	guest_cache_begin();
 	guest_modules_forget();
+	guest_percpu_forget();
 	err = judge_words(c, self, use_ahead);
 	guest_cache_end();
 	return err;

@@ -19,6 +19,12 @@ int check_refuse(struct check *c, int err, const char *fmt, ...)
 	return err;
 }
 
+int check_out_of_time(struct check *c)
+{
+	return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
+			    c->r->tasks_checked);
+}
+
 /* ---- words ---- */
 
 static inline u64 strip_code(u64 word)
@@ -153,8 +159,7 @@ static int judge_near(struct check *c, u64 word, u64 at, const struct guest_task
 		return 0;
 	/* Rare, but expensive when many stacks have one. */
 	if (c->owner.can_unwind && !c->owner.unwound && !pause_left_us(c->pause))
-		return check_refuse(c, -ETIMEDOUT, "the pause was too short: %llu tasks checked",
-				    c->r->tasks_checked);
+		return check_out_of_time(c);
 	unwind_owner(c);
 	if (is_stale(c, at)) {
 		c->r->words_cleared++;

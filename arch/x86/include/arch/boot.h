@@ -13,8 +13,9 @@
 #define ARCH_EFI_SUFFIX	  "x64" /* in the names of EFI loaders */
 #define ARCH_ELF_RELATIVE 8	/* R_X86_64_RELATIVE */
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
-#define ARCH_FIRMWARE_XN      false
-#define ARCH_DEBUG_PORT_MAX   0xffffu  /* debug_port= in suture.conf is an I/O port */
+#define ARCH_FIRMWARE_XN false
+/* debug_port= in suture.conf is an I/O port, or the address of a UART in memory */
+#define ARCH_DEBUG_PORT_MAX   0xffffffffffffull
 #define ARCH_TRAMPOLINE_LIMIT 0xa0000u /* a SIPI reaches pages below it; 0: none needed */
 
 #define ARCH_MEMORY_LIMIT   (4ull << 30) /* 32-bit addresses are enough for the root in CR3 */

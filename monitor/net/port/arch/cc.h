@@ -17,6 +17,7 @@ extern uint8_t *net_heap;
 
 /* A random number that a peer cannot guess. */
 uint32_t net_random(void);
+uint32_t net_isn(void);
 
 /* An assertion of lwIP failed: logged. */
 void net_assert_failed(const char *what, const char *file, int line);
