@@ -8,6 +8,7 @@
 
 #include "boot/boot.h"
 #include "core/cpu.h"
+#include "core/progress.h"
 #include "host.h"
 
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, NR_GPRS };
@@ -19,6 +20,7 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 struct vcpu {
 	u64 gpr[NR_GPRS];
 	u64 rip, rflags;
+	u64 exit_rip; /* where the last exit was */
 	u64 cr0, cr3, cr4, efer;
 	u64 gs_base, kernel_gs_base;
 	u32 cpl;
@@ -112,6 +114,7 @@ struct arch_cpu {
 	/* msr.c: guest's time stamp counter minus the machine's, which the monitor uses */
 	u64 tsc_offset;
 
+	struct progress progress;
 	enum step_reason step;
 	bool flush; /* drop stage-2 translations at the next entry */
 };

@@ -162,7 +162,7 @@ static void load_vcpu(struct cpu *c)
 
 	v->gpr[RAX] = b->rax;
 	v->gpr[RSP] = b->rsp;
-	v->rip = b->rip;
+	v->rip = v->exit_rip = b->rip;
 	v->rflags = b->rflags;
 	v->cr0 = b->cr0;
 	v->cr3 = b->cr3;
