@@ -68,6 +68,7 @@
 #define MSR_SYSENTER_CS	    0x174
 #define MSR_SYSENTER_ESP    0x175
 #define MSR_SYSENTER_EIP    0x176
+#define MSR_MCG_STATUS	    0x17a
 #define MSR_FRED	    0x1cc /* to 0x1d4 */
 #define MSR_MTRR_VARIABLE   0x200 /* to 0x21f */
 #define MSR_MTRR_FIXED	    0x250 /* to 0x26f, with gaps */
@@ -94,6 +95,8 @@
 #define MSR_AVIC_DOORBELL   0xc001011b
 #define MSR_VMPAGE_FLUSH    0xc001011e
 #define MSR_SEV		    0xc0010130 /* GHCB, status, RMP: to 0xc0010133 */
+
+#define MCG_STATUS_MCIP (1ull << 2) /* a machine check is being handled */
 
 #define APIC_BASE_BSP	 (1ull << 8)
 #define APIC_BASE_X2APIC (1ull << 10)
@@ -215,12 +218,6 @@ static inline u32 inl(u16 port)
 
 	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
 	return v;
-}
-
-static inline void xsetbv(u32 index, u64 value)
-{
-	__asm__ volatile("xsetbv" ::"a"((u32)value), "d"((u32)(value >> 32)), "c"(index)
-			 : "memory");
 }
 
 static inline void wbinvd(void)

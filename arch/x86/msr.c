@@ -167,8 +167,13 @@ static int set_lstar(struct cpu *c, u32 msr, u64 value)
 	return 0;
 }
 
+/* APM vol. 2, 16.11.1: a write that sets one faults. */
+#define X2APIC_ICR_RESERVED 0xfff32000u
+
 static int set_x2apic_icr(struct cpu *c, u32 msr, u64 value)
 {
+	if ((u32)value & X2APIC_ICR_RESERVED)
+		return -EIO;
 	if (apic_is_x2() && !icr_filter(c, (u32)value, (u32)(value >> 32), true))
 		return 0;
 	return wrmsr_safe(msr, value);

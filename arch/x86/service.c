@@ -31,11 +31,22 @@ void arch_service_wake(void)
 		apic_send(cpus[machine->service_cpu].hwid, APIC_FIXED | APIC_ASSERT | VEC_WAKE);
 }
 
+static bool in_service(u32 vector)
+{
+	u32 reg = APIC_ISR + vector / 32 * 0x10;
+
+	return apic_read((enum apic_register)reg) >> vector % 32 & 1;
+}
+
 void service_interrupt(u32 vector)
 {
 	__atomic_store_n(&service.woken, 1, __ATOMIC_SEQ_CST);
-	/* A spurious interrupt is not in service (APM vol. 2, 16.4.7). */
-	if (vector != VEC_SPURIOUS)
+	/*
+	 * A device may send any vector, also that of spurious interrupts: one that is not acknowledged
+	 * blocks all below. A spurious interrupt, and one by ExtINT, is not in service (APM vol. 2,
+	 * 16.4.7 and 16.6.3).
+	 */
+	if (in_service(vector))
 		apic_write(APIC_EOI, 0);
 }
 
@@ -86,7 +97,8 @@ static void init_apic(void)
 		apic_write(APIC_DFR, ~0u);
 		apic_write(APIC_LDR, 0); /* no logical destination of the guest includes this CPU */
 	}
-	apic_write(APIC_TPR, 0);
+	/* What devices send with other vectors stays pending for ever, and has no effect. */
+	apic_write(APIC_TPR, PRIORITY_BELOW_OURS);
 	apic_write(APIC_LVT_THERMAL, APIC_LVT_MASKED);
 	apic_write(APIC_LVT_PERF, APIC_LVT_MASKED);
 	apic_write(APIC_LVT_LINT0, APIC_LVT_MASKED);

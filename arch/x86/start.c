@@ -80,17 +80,41 @@ int arch_start_cpu(struct cpu *c)
 	return err || c->id == machine->service_cpu ? err : hv->setup_cpu(c);
 }
 
+/* Registers of an interrupt controller: the guest's reads need no exit. */
+static int map_irqchip(struct idmap *m, u64 base, u64 size)
+{
+	int err = idmap_add(m, base, size, base, PT_READ | PT_WRITE | PT_DEVICE, false);
+
+	return err ? err : hide_from_writes(base, size);
+}
+
+/*
+ * The addresses of interrupt messages (APM vol. 2, 16.10). Devices write there; a CPU has its local APIC
+ * there and nothing else, but in QEMU its writes send messages too.
+ */
+#define MESSAGES     0xfee00000ull
+#define MESSAGES_END 0xfef00000ull
+
+static int hide_messages(u64 apic)
+{
+	u64 begin = apic == MESSAGES ? apic + PAGE_SIZE : MESSAGES;
+
+	return hide_device(begin, MESSAGES_END - begin);
+}
+
 int arch_start_map(struct idmap *m)
 {
+	const struct boot_ranges *ioapics = &machine->ioapics;
 	u64 apic = machine->local_apic.v, page = machine->trampoline.v;
 	int err = idmap_add(m, page, PAGE_SIZE, page, PT_READ | PT_WRITE | PT_EXEC, false);
 
 	if (!err)
-		err = idmap_add(m, apic, PAGE_SIZE, apic, PT_READ | PT_WRITE | PT_DEVICE, false);
-	if (!err)
 		err = hide_memory(page, PAGE_SIZE);
-	/* Reads of the local APIC need no exit. */
-	return err ? err : hide_from_writes(apic, PAGE_SIZE);
+	if (!err)
+		err = map_irqchip(m, apic, PAGE_SIZE);
+	for (u32 i = 0; i < ioapics->count && !err; i++)
+		err = map_irqchip(m, ioapics->range[i].base, ioapics->range[i].size);
+	return err ? err : hide_messages(apic);
 }
 
 void arch_start_tables(pa_t root)

@@ -28,6 +28,9 @@ pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus);
  */
 bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ranges *r);
 
+/* x86: the registers of the IOAPICs. False: more than r has room for. */
+bool acpi_ioapics(const struct acpi_rsdp *rsdp, struct boot_ranges *r);
+
 /* How PSCI is called (FADT). */
 enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
 

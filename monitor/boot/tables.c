@@ -95,6 +95,15 @@ static int read_redistributors(struct boot *b)
 			   ARRAY_SIZE(r->range));
 }
 
+static int read_ioapics(struct boot *b)
+{
+	struct boot_ranges *r = &b->info->ioapics;
+
+	if (!b->firmware_rsdp || acpi_ioapics(b->firmware_rsdp, r))
+		return 0;
+	return fail(b, -E2BIG, "more than %zu IOAPICs", ARRAY_SIZE(r->range));
+}
+
 static bool is_stuck(const struct boot *b)
 {
 	const struct acpi_header *iort =
@@ -119,6 +128,8 @@ int tables_read(struct boot *b)
 		return fail(b, count, "more than %u CPUs", MAX_CPUS);
 	b->info->nr_cpus = (u32)count;
 	err = choose_cpus(b);
+	if (!err)
+		err = read_ioapics(b);
 	return err ? err : read_redistributors(b);
 }
 

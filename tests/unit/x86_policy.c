@@ -291,6 +291,11 @@ static void single_msrs(void **state)
 	assert_true(guest_writes(MSR_X2APIC + APIC_ICR / 16, 0xc4500));
 	assert_int_equal(icr_writes, 1);
 	assert_int_equal(hw_writes, 1);
+	/* reserved bits, as the processor refuses them */
+	for (u32 bit = 0; bit < 32; bit++)
+		assert_int_equal(guest_writes(MSR_X2APIC + APIC_ICR / 16, 1u << bit),
+				 !(0xfff32000u >> bit & 1));
+	assert_int_equal(hw_writes, 1);
 	assert_false(guest_writes(MSR_LSTAR, 1ull << 48));
 	assert_true(guest_writes(MSR_LSTAR, ~0ull << 47));
 	/* MTRRs go to whom they matter to */
