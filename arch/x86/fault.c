@@ -6,6 +6,7 @@
 #include "icr.h"
 #include "insn.h"
 #include "ioapic.h"
+#include "pci.h"
 
 /* ---- accesses that cannot be carried out ---- */
 
@@ -85,6 +86,23 @@ static enum exit_class irqchip_access(struct cpu *c, const struct stage2_fault *
 	return EXIT_IRQCHIP;
 }
 
+/* A write to PCI configuration space. */
+static enum exit_class config_access(struct cpu *c, const struct stage2_fault *f)
+{
+	struct guest_insn insn;
+
+	if (!decode(c, f, &insn))
+		return EXIT_IO;
+	if (insn.store && insn.size <= 4)
+		pci_guest_write(f->ipa, insn.size, (u32)insn.value);
+	else
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u: strange write to PCI configuration space at %#llx",
+			    c->id, (unsigned long long)c->arch->vcpu.rip);
+	hv->skip(c, insn.len);
+	return EXIT_IO;
+}
+
 static void hidden_access(struct cpu *c, const struct stage2_fault *f)
 {
 	struct guest_insn insn;
@@ -110,6 +128,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 {
 	if (f->write && (is_local_apic(f->ipa) || ioapic_covers(f->ipa)))
 		return irqchip_access(c, f);
+	if (f->write && pci_covers(f->ipa))
+		return config_access(c, f);
 	switch (guest_fault(c, f->ipa, f->write, c->arch->step == STEP_WRITE)) {
 	case GUEST_FAULT_RETRY:
 		break;

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Configuration space through ports CF8h and CFCh (PCI 3.0, 3.2.2.3.2). The guest's writes of CF8h
- * exit, so that it cannot address the NIC. Its data accesses exit only if the monitor uses the
- * ports too: then CF8h is written again before each.
+ * Configuration space through ports CF8h and CFCh (PCI 3.0, 3.2.2.3.2) and in memory. With a management
+ * NIC the guest's accesses to the ports exit, as its writes in memory do: it cannot address the NIC, nor
+ * put anything in its place (pci_filter.c). The port CF8h has an address of the monitor's between the
+ * accesses.
  */
 #include "arch/device.h"
+#include "arch/memory.h"
 #include "core/lock.h"
 #include "hv.h"
 #include "insn.h"
 #include "pci.h"
+#include "pci_filter.h"
 
 #define ADDRESS_ENABLE 0x80000000u
+#define ADDRESS_REG    0xfcu
 
 static struct {
 	struct spinlock lock;
@@ -19,13 +23,29 @@ static struct {
 
 /* ---- the monitor's access ---- */
 
+static void set_address(u16 bdf, u32 reg)
+{
+	outl(PCI_ADDRESS_PORT, ADDRESS_ENABLE | (u32)bdf << 8 | (reg & ADDRESS_REG));
+}
+
+u32 pci_port_read(u16 bdf, u32 reg)
+{
+	set_address(bdf, reg);
+	return inl(PCI_DATA_PORT);
+}
+
+void pci_port_write(u16 bdf, u32 reg, u32 value)
+{
+	set_address(bdf, reg);
+	outl(PCI_DATA_PORT, value);
+}
+
 u32 arch_pci_read(u16 bdf, u32 reg)
 {
 	u32 v;
 
 	spin_lock(&pci.lock);
-	outl(PCI_ADDRESS_PORT, ADDRESS_ENABLE | (u32)bdf << 8 | (reg & 0xfc));
-	v = inl(PCI_DATA_PORT);
+	v = pci_port_read(bdf, reg);
 	spin_unlock(&pci.lock);
 	return v;
 }
@@ -33,8 +53,7 @@ u32 arch_pci_read(u16 bdf, u32 reg)
 void arch_pci_write(u16 bdf, u32 reg, u32 value)
 {
 	spin_lock(&pci.lock);
-	outl(PCI_ADDRESS_PORT, ADDRESS_ENABLE | (u32)bdf << 8 | (reg & 0xfc));
-	outl(PCI_DATA_PORT, value);
+	pci_port_write(bdf, reg, value);
 	spin_unlock(&pci.lock);
 }
 
@@ -55,30 +74,87 @@ static void port_out(u16 port, u32 size, u32 value)
 		outl(port, value);
 }
 
-static bool names_nic(u32 address)
+/* Without the enable bit no device answers at the data port. */
+static bool reaches_device(u32 address)
 {
-	return machine->nic_present && (address & ADDRESS_ENABLE) &&
-	       (u16)(address >> 8) == machine->nic_bdf;
+	return (address & ADDRESS_ENABLE) && (u16)(address >> 8) != machine->nic_bdf;
+}
+
+static u32 data_port(u16 port, u32 size, bool in, u32 value)
+{
+	u32 address = pci.guest_address, offset = port - PCI_DATA_PORT;
+	u16 bdf = (u16)(address >> 8);
+	u32 reg = (address & ADDRESS_REG) + offset;
+
+	/* One that goes beyond the register is of no use. */
+	if (!reaches_device(address) || offset + size > 4)
+		return ~0u;
+	if (!in && !pci_guest_may_write(bdf, reg, size, value))
+		return ~0u;
+	/* with the bits of extended registers (AMD BKDG, IOCF8) */
+	outl(PCI_ADDRESS_PORT, address);
+	if (in)
+		return port_in(port, size);
+	port_out(port, size, value);
+	return ~0u;
+}
+
+static u32 address_port(u16 port, u32 size, bool in, u32 value)
+{
+	if (size == 4 && !in)
+		pci.guest_address = value;
+	else if (size == 4)
+		return pci.guest_address;
+	else if (in)
+		return port_in(port, size);
+	else
+		port_out(port, size, value);
+	return ~0u;
 }
 
 u32 pci_guest_port(u16 port, u32 size, bool in, u32 value)
 {
-	u32 result = ~0u;
+	u32 result;
 
 	spin_lock(&pci.lock);
-	if (port == PCI_ADDRESS_PORT && size == 4) {
-		if (in)
-			result = pci.guest_address;
-		else
-			pci.guest_address = value;
-	}
-	/* Without the enable bit no device answers at the data port. */
-	outl(PCI_ADDRESS_PORT, names_nic(pci.guest_address) ? pci.guest_address & ~ADDRESS_ENABLE
-							    : pci.guest_address);
-	if (port != PCI_ADDRESS_PORT && in)
-		result = port_in(port, size);
-	else if (port != PCI_ADDRESS_PORT)
-		port_out(port, size, value);
+	if (port < PCI_DATA_PORT)
+		result = address_port(port, size, in, value);
+	else
+		result = data_port(port, size, in, value);
 	spin_unlock(&pci.lock);
 	return result;
+}
+
+bool pci_covers(ipa_t ipa)
+{
+	u64 size = (machine->ecam_end_bus + 1ull) << 20;
+
+	return machine->nic_present && machine->ecam.v && ipa.v - machine->ecam.v < size;
+}
+
+#define ECAM_BDF(offset) ((u16)((offset) >> 12))
+#define ECAM_REG(offset) ((u32)(offset)&0xfff)
+
+static void store(void *at, u32 size, u32 value)
+{
+	if (size == 1)
+		*(volatile u8 *)at = (u8)value;
+	else if (size == 2)
+		*(volatile u16 *)at = (u16)value;
+	else
+		*(volatile u32 *)at = value;
+}
+
+void pci_guest_write(ipa_t ipa, u32 size, u32 value)
+{
+	u64 offset = ipa.v - machine->ecam.v;
+	u16 bdf = ECAM_BDF(offset);
+	u32 reg = ECAM_REG(offset);
+
+	if (bdf == machine->nic_bdf || (reg & 3) + size > 4)
+		return;
+	spin_lock(&pci.lock);
+	if (pci_guest_may_write(bdf, reg, size, value))
+		store(arch_ptr(PA(ipa.v)), size, value);
+	spin_unlock(&pci.lock);
 }

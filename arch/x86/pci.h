@@ -8,6 +8,15 @@
 /* The guest's access to port CF8h or CFCh to CFFh; value is IN's result or OUT's data. Any CPU. */
 u32 pci_guest_port(u16 port, u32 size, bool in, u32 value);
 
+/* True if configuration space is at ipa, and the guest's writes there exit. Any CPU. */
+bool pci_covers(ipa_t ipa);
+/* The guest writes there. On its CPU, in its exit. */
+void pci_guest_write(ipa_t ipa, u32 size, u32 value);
+
+/* The first 256 bytes of a function's space, 32 bits at a time. With the lock of pci.c, or at boot. */
+u32 pci_port_read(u16 bdf, u32 reg);
+void pci_port_write(u16 bdf, u32 reg, u32 value);
+
 #define PCI_ADDRESS_PORT 0xcf8
 #define PCI_DATA_PORT	 0xcfc
 

@@ -15,6 +15,7 @@
 #include "lib/format.h"
 #include "net/pci.h"
 #include "pci.h"
+#include "pci_filter.h"
 #include "smp.h"
 #include "stage2/hide.h"
 #include "stage2/idmap.h"
@@ -102,6 +103,19 @@ static int hide_messages(u64 apic)
 	return hide_device(begin, MESSAGES_END - begin);
 }
 
+/* Configuration space in memory, around the NIC's part of it, which is hidden. */
+static int hide_config_space(void)
+{
+	u64 base = machine->ecam.v, end = base + ((machine->ecam_end_bus + 1ull) << 20);
+	u64 nic = base + ((u64)machine->nic_bdf << 12);
+	int err;
+
+	if (!machine->nic_present || !base)
+		return 0;
+	err = hide_from_writes(base, nic - base);
+	return err ? err : hide_from_writes(nic + PAGE_SIZE, end - nic - PAGE_SIZE);
+}
+
 int arch_start_map(struct idmap *m)
 {
 	const struct boot_ranges *ioapics = &machine->ioapics;
@@ -114,6 +128,8 @@ int arch_start_map(struct idmap *m)
 		err = map_irqchip(m, apic, PAGE_SIZE);
 	for (u32 i = 0; i < ioapics->count && !err; i++)
 		err = map_irqchip(m, ioapics->range[i].base, ioapics->range[i].size);
+	if (!err)
+		err = hide_config_space();
 	return err ? err : hide_messages(apic);
 }
 
@@ -127,10 +143,10 @@ void arch_start_intercepts(const struct pci_device *nic)
 	if (!machine->nic_present)
 		return;
 	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
+	hv->intercept_ports(PCI_DATA_PORT, 4);
+	pci_filter_init(machine);
 	if (machine->ecam.v)
 		machine->last_bus = MAX(pci_last_bus(machine->ecam_end_bus), 1u);
-	else
-		hv->intercept_ports(PCI_DATA_PORT, 4);
 	for_each_bar (nic, bar)
 		if (bar->io)
 			hv->intercept_ports((u16)bar->base, (u16)bar->size);

@@ -38,11 +38,12 @@ enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
 struct acpi_edit {
 	u64 service_hwid;	    /* is disabled */
 	struct boot_ranges claimed; /* is in no PCI bridge's window */
+	struct boot_ranges reserved; /* no device gets them: an SSDT more */
 	u32 last_bus;		    /* where PCI configuration space ends, if not 0 */
 };
 
 /* Bytes that acpi_build() needs at most. */
-size_t acpi_build_size(const struct acpi_rsdp *rsdp);
+size_t acpi_build_size(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit);
 
 /*
  * Build in buf the tables that the guest is to see: the firmware's, but changed as `edit` says, no

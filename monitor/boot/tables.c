@@ -139,6 +139,12 @@ static struct boot_ranges claimed_bars(const struct boot *b)
 	return ARCH_OS_PLACES_BARS ? b->info->nic_bars : (struct boot_ranges){0};
 }
 
+/* And if it leaves BARs where they are, it must give them to no device that comes later. */
+static struct boot_ranges reserved_bars(const struct boot *b)
+{
+	return ARCH_OS_PLACES_BARS ? (struct boot_ranges){0} : b->info->nic_bars;
+}
+
 static int allocate_pages(struct boot *b, size_t size, EFI_PHYSICAL_ADDRESS *base, UINTN *pages)
 {
 	*pages = (size + PAGE_SIZE - 1) / PAGE_SIZE;
@@ -155,10 +161,11 @@ static int install_acpi(struct boot *b)
 {
 	struct acpi_edit edit = {.service_hwid = b->info->cpu_hwid[b->info->service_cpu],
 				 .claimed = claimed_bars(b),
+				 .reserved = reserved_bars(b),
 				 .last_bus = b->info->last_bus};
 	EFI_STATUS status;
-	int err =
-		allocate_pages(b, acpi_build_size(b->firmware_rsdp), &b->tables, &b->tables_pages);
+	int err = allocate_pages(b, acpi_build_size(b->firmware_rsdp, &edit), &b->tables,
+				 &b->tables_pages);
 
 	if (err)
 		return err;
