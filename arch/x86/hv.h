@@ -211,8 +211,8 @@ struct hv_ops {
 	void (*release_cpuid)(struct cpu *c);
 	/*
 	 * The guest writes an MTRR: write it, and change the memory types of stage 2 accordingly. 0
-	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, and the
-	 * guest writes them directly (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and
+	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, which
+	 * the common code writes (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and
 	 * Memory Typing").
 	 */
 	int (*set_mtrr)(struct cpu *c, u32 msr, u64 value);
@@ -220,6 +220,14 @@ struct hv_ops {
 
 /* pt_format.c */
 const struct pt_format *npt_format(void);
+/*
+ * The memory type may change at this address above 4 GiB: no leaf spans it. Boot CPU, before stage 2 is
+ * built. More than NPT_MAX_BORDERS are ignored.
+ */
+#define NPT_MAX_BORDERS 64
+void npt_add_border(u64 pa);
+/* Where the guest's physical addresses end: of so many bits, one of which may be that of encryption. */
+u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit);
 
 /* vendor.c chooses the one that this machine has. */
 extern const struct hv_ops svm_ops;

@@ -42,8 +42,8 @@ void pci_filter_init(const struct boot_info *bi)
 	filter.nic = &bi->nic_bars;
 	filter.window = WINDOW_UNKNOWN;
 	for (u32 i = 0; i < ARRAY_SIZE(windows) && bi->ecam.v; i++) {
-		u32 low = pci_port_read(BRIDGE_BDF, windows[i]);
-		u64 high = pci_port_read(BRIDGE_BDF, windows[i] + 4);
+		u32 low = pci_config_read(BRIDGE_BDF, windows[i]);
+		u64 high = pci_config_read(BRIDGE_BDF, windows[i] + 4);
 
 		if ((low & WINDOW_ENABLE) && (high << 32 | (low & ~WINDOW_FLAGS)) == bi->ecam.v)
 			filter.window = windows[i];
@@ -71,17 +71,17 @@ struct function {
 
 static u32 reg_of(const struct function *f, u32 reg)
 {
-	return reg == f->reg ? f->value : pci_port_read(f->bdf, reg);
+	return reg == f->reg ? f->value : pci_config_read(f->bdf, reg);
 }
 
 /* The bits that can be set. The function does not decode meanwhile. */
 static u32 mask_of(const struct function *f, u32 reg)
 {
-	u32 was = pci_port_read(f->bdf, reg), mask;
+	u32 was = pci_config_read(f->bdf, reg), mask;
 
-	pci_port_write(f->bdf, reg, ~0u);
-	mask = pci_port_read(f->bdf, reg);
-	pci_port_write(f->bdf, reg, was);
+	pci_config_write(f->bdf, reg, ~0u);
+	mask = pci_config_read(f->bdf, reg);
+	pci_config_write(f->bdf, reg, was);
 	return mask;
 }
 
@@ -90,9 +90,9 @@ static bool bar_hits(const struct function *f, u32 reg)
 	u32 low = reg_of(f, reg);
 	u64 mask = mask_of(f, reg) & ~BAR_FLAGS, base = low & ~BAR_FLAGS;
 
-	if ((pci_port_read(f->bdf, reg) & BAR_IO) || !mask)
+	if ((pci_config_read(f->bdf, reg) & BAR_IO) || !mask)
 		return false;
-	if (BAR_WIDE(pci_port_read(f->bdf, reg))) {
+	if (BAR_WIDE(pci_config_read(f->bdf, reg))) {
 		mask |= (u64)mask_of(f, reg + 4) << 32;
 		base |= (u64)reg_of(f, reg + 4) << 32;
 	} else {
@@ -118,7 +118,7 @@ static bool windows_hit(const struct function *f)
 	u32 mem = reg_of(f, BRIDGE_MEM), pref = reg_of(f, BRIDGE_PREF);
 	u64 base_high = 0, limit_high = 0;
 
-	if (pref & 1) { /* 64 bits */
+	if (pci_config_read(f->bdf, BRIDGE_PREF) & 1) { /* 64 bits */
 		base_high = (u64)reg_of(f, BRIDGE_PREF + 4) << 32;
 		limit_high = (u64)reg_of(f, BRIDGE_PREF + 8) << 32;
 	}
@@ -134,7 +134,7 @@ static bool function_hits(const struct function *f, u32 type)
 
 	for (u32 reg = PCI_BAR0; reg < PCI_BAR0 + 4 * bars; reg += 4) {
 		hit |= bar_hits(f, reg);
-		if (BAR_WIDE(pci_port_read(f->bdf, reg)))
+		if (BAR_WIDE(pci_config_read(f->bdf, reg)))
 			reg += 4;
 	}
 	return hit || rom_hits(f, rom) || (type == TYPE_BRIDGE && windows_hit(f));
@@ -152,9 +152,9 @@ static bool places_something(u32 reg, u32 type)
 
 static bool takes_nic_s_place(u16 bdf, u32 reg, u32 value)
 {
-	u32 type = HEADER_TYPE(pci_port_read(bdf, PCI_HEADER));
+	u32 type = HEADER_TYPE(pci_config_read(bdf, PCI_HEADER));
 	struct function f = {bdf, reg, value};
-	u32 command = pci_port_read(bdf, PCI_COMMAND) & 0xffff;
+	u32 command = pci_config_read(bdf, PCI_COMMAND) & 0xffff;
 	bool hit;
 
 	if (!places_something(reg, type) || !(reg_of(&f, PCI_COMMAND) & COMMAND_MEMORY))
@@ -162,9 +162,9 @@ static bool takes_nic_s_place(u16 bdf, u32 reg, u32 value)
 	/* Turned on already: nothing else is placed by this write. */
 	if (reg == PCI_COMMAND && (command & COMMAND_MEMORY))
 		return false;
-	pci_port_write(bdf, PCI_COMMAND, command & ~(COMMAND_IO | COMMAND_MEMORY));
+	pci_config_write(bdf, PCI_COMMAND, command & ~(COMMAND_IO | COMMAND_MEMORY));
 	hit = function_hits(&f, type);
-	pci_port_write(bdf, PCI_COMMAND, command);
+	pci_config_write(bdf, PCI_COMMAND, command);
 	return hit;
 }
 
@@ -176,7 +176,7 @@ bool pci_guest_may_write(u16 bdf, u32 reg, u32 size, u32 value)
 	if (size < 4) {
 		u32 mask = ((1u << size * 8) - 1) << shift;
 
-		whole = (pci_port_read(bdf, at) & ~mask) | (value << shift & mask);
+		whole = (pci_config_read(bdf, at) & ~mask) | (value << shift & mask);
 	}
 	if (filter.window && bdf == BRIDGE_BDF && (at & ~4u) == (filter.window & ~4u))
 		what = "moves configuration space";

@@ -20,7 +20,7 @@ void pci_filter_init(const struct boot_info *bi);
  * True if the guest may write these `size` bytes at reg, which do not cross a multiple of four. It may
  * not move configuration space, nor have a device, that decodes memory, answer at an address of the NIC;
  * what a device answers to is looked at when it is placed, and when it is turned on. Called with the
- * lock of pci.c; reads and writes the function's registers by pci_port_read() and pci_port_write(). Any
+ * lock of pci.c; reads and writes the function's registers by pci_config_read() and pci_config_write(). Any
  * CPU.
  */
 bool pci_guest_may_write(u16 bdf, u32 reg, u32 size, u32 value);

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "hv.h"
 #include "insn.h"
+#include "mtrr.h"
 #include "service.h"
 
 #define DIVIDE_BY_16	 0x3u
@@ -66,6 +67,7 @@ static void arm_timer(u64 until_us)
 
 void arch_service_idle(u64 until_us)
 {
+	mtrr_follow();
 	/*
 	 * Interrupts are on only during the halt: one that comes now stays pending and ends the
 	 * halt at once.

@@ -142,8 +142,9 @@ void arch_start_intercepts(const struct pci_device *nic)
 {
 	if (!machine->nic_present)
 		return;
-	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
 	hv->intercept_ports(PCI_DATA_PORT, 4);
+	if (!pci_is_in_memory())
+		hv->intercept_ports(PCI_ADDRESS_PORT, 1);
 	pci_filter_init(machine);
 	if (machine->ecam.v)
 		machine->last_bus = MAX(pci_last_bus(machine->ecam_end_bus), 1u);

@@ -25,7 +25,8 @@ NIC = 0x20  # 00:04.0, the management NIC
 class Attack:
     """
     run      the attack: a function of a Hostile.
-    machines where it ran: {platform of tests/qemu/platforms.py: processor and emulator}.
+    machines where it ran: {platform of tests/qemu/platforms.py, or of test_hostile.py: processor and
+             emulator}.
     ends     the guest itself is over, as on hardware: the machine resets.
     """
 
@@ -36,7 +37,7 @@ class Attack:
 
 
 def attack(*machines, ends=False):
-    where = {"x86-svm": "AMD SVM, QEMU 7.2"}
+    where = {"x86-svm": "AMD SVM, QEMU 7.2", "x86-svm-x2apic": "AMD SVM with x2APIC, QEMU 10.0"}
 
     def add(run):
         ATTACKS.append(Attack(run.__name__, run, {m: where[m] for m in machines}, ends))
@@ -230,6 +231,42 @@ def registers_of_svm(h):
         for value in 0, 1, h.memory, 1 << 63:
             assert h.run(f"n {msr:x} {value:x}") == [1], hex(msr)
     assert h.run("n c0010114 0, m c0010114") == [1, 0x18]
+
+
+@attack("x86-svm")
+def registers_of_the_firmware(h):
+    """What is memory, where SMM and configuration space are, microcode."""
+    for msr in (0xc0010016, 0xc001001a, 0xc001001d, 0xc0010050, 0xc0010058, 0xc0010111, 0xc0010113,
+                0xc0010116, 0xc0010119, 0x1f2, 0x982):
+        for value in 0, 1, 0xe0000021, h.memory | 0x800:
+            assert h.run(f"n {msr:x} {value:x}") == [1], hex(msr)
+    for bit in 0, 4, 24, 31, 35:
+        assert h.run(f"n c0010015 {1 << bit:x}") == [1], bit
+    for bit in 20, 21, 22, 23, 24:
+        assert h.run(f"n c0010010 {1 << bit:x}") == [1], bit
+    assert h.run("n c0010020 1000, n 79 1000") == [0, 0]
+
+
+@attack("x86-svm")
+def memory_types(h):
+    """The monitor's memory without caches, and all memory."""
+    assert h.run(f"m 2ff, n 20e {h.memory:x}, n 20f ffff000800, n 2ff 0, n 2ff c00, n 20f 0")[1:] == [0] * 5
+
+
+X2APIC_ON, X2APIC_ICR = 0xfee00c00, 0x830
+
+
+@attack("x86-svm-x2apic")
+def malformed_x2apic_message(h):
+    """x2APIC mode on a CPU that Linux uses without: reserved bits, modes, registers that are none."""
+    operations = [f"n 1b {X2APIC_ON:x}"]
+    for icr in (0xfff32000 | 0x41, 0x80041 | 0xfff00000, 0xc0041 | 1 << 13, 0x700, 0x300, 0x200):
+        for destination in h.service, 0, 0xffffffff:
+            operations.append(f"n {X2APIC_ICR:x} {destination << 32 | 0x4000 | icr:x}")
+    # its page of memory is none any more
+    for offset in 0x20, 0xd0, 0xe0, 0x280, 0x300, 0x310, 0x3f0, 0xff0:
+        operations.append(f"w 4 {APIC + offset:x} ffffffff")
+    h.without_answer(", ".join(operations), cpu=1)
 
 
 # ---- what a kernel may do to itself ----

@@ -18,6 +18,7 @@
 #include "../../arch/x86/icr.h"
 #include "../../arch/x86/insn.h"
 #include "../../arch/x86/ioapic.h"
+#include "../../arch/x86/pci.h"
 
 static struct arch_cpu arch;
 static struct cpu *self = &cpus[0];
@@ -116,6 +117,20 @@ void arch_debug_putc(char c)
 	(void)c;
 }
 
+bool pci_covers(ipa_t ipa)
+{
+	return ipa.v >> 28 == 0xe;
+}
+
+static u32 config_size;
+
+void pci_guest_write(ipa_t ipa, u32 size, u32 value)
+{
+	assert_int_equal(ipa.v, 0xe0008010);
+	assert_int_equal(value, 0x11);
+	config_size = size;
+}
+
 /* ---- the tests ---- */
 
 static int setup(void **state)
@@ -163,6 +178,14 @@ static void writes_reach_their_controller(void **state)
 	assert_false(fault((struct stage2_fault){.ipa = {0xfee00080}, .write = true}));
 	assert_int_equal(apic_writes + ioapic_writes, 2);
 	assert_int_equal(skipped, 15);
+	/* PCI takes those of one, two and four bytes */
+	for (store.size = 1; store.size <= 4; store.size *= 2) {
+		assert_false(fault((struct stage2_fault){.ipa = {0xe0008010}, .write = true}));
+		assert_int_equal(config_size, store.size);
+	}
+	assert_false(fault((struct stage2_fault){.ipa = {0xe0008010}, .write = true}));
+	assert_int_equal(config_size, 4);
+	assert_int_equal(skipped, 27);
 	assert_int_equal(injected, -1);
 }
 
