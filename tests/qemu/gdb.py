@@ -6,7 +6,7 @@ import socket
 
 from machine import PLATFORM
 
-RAX = 0  # number of a register of x86-64
+RAX, RSI, RDI = 0, 4, 5  # numbers of registers of x86-64
 PC = {"x86": 16, "arm64": 32}[PLATFORM.architecture]
 
 

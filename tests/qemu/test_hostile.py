@@ -10,7 +10,7 @@ import time
 import pytest
 
 import monitor
-from gdb import RAX, Gdb
+from gdb import RAX, RDI, RSI, Gdb
 from machine import BUILD, GUEST, PLATFORM
 
 sys.path.append(os.path.join(os.path.dirname(__file__), "..", "hostile"))
@@ -109,6 +109,7 @@ def test_x2apic(boot, attack):
 # ---- faults in the monitor ----
 
 MSR_TOOL = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
+MTRR, MTRR_VALUE = 0x20e, 0x80000006  # a base, whose mask says that it is off
 NO_SUCH_MSR = 0x40000000  # it always exits, and the monitor asks the processor
 LOAD = 0x008b  # mov (%rax), %eax
 NOT_CANONICAL = 1 << 63
@@ -131,11 +132,42 @@ def fixups(base):
 
 
 @pytest.mark.x86
-def test_planted_faults(boot, measured):
-    """A fault at each instruction that gets a number or value from the guest is the guest's."""
+def test_from_inside(boot, measured):
+    """With a debugger in the monitor."""
     guest = prepare(boot, files={"/lib/modules/msr.ko": MSR_TOOL},
                     qemu=["-gdb", "unix:{sockets}/gdb,server=on,wait=off"])
     guest.check("insmod /lib/modules/msr.ko allow_writes=on")
+    plant_faults(guest, measured)
+    follow_mtrr(guest)
+
+
+def follow_mtrr(guest):
+    """What the guest writes to an MTRR the service CPU writes too."""
+    address = monitor.base(guest) + monitor.symbols()["wrmsr_safe"]
+    gdb = Gdb(os.path.join(guest.sockets, "gdb"))
+    gdb.set_breakpoint(address)
+    guest.send(f"msr 0 {MTRR:x} {MTRR_VALUE:x} >/msr.mtrr")
+    writers = []
+    deadline = time.monotonic() + 30
+    while CPUS not in writers:
+        assert time.monotonic() < deadline, writers
+        gdb.go_on()
+        cpu = gdb.wait_stop()
+        if gdb.get_register(cpu, RDI) == MTRR:
+            assert gdb.get_register(cpu, RSI) == MTRR_VALUE
+            writers.append(cpu)
+        gdb.clear_breakpoint(address)
+        gdb.step(cpu)
+        gdb.set_breakpoint(address)
+    gdb.clear_breakpoint(address)
+    gdb.close()
+    assert writers == [0, CPUS]
+    guest.settle_shell()
+    check_answers(guest)
+
+
+def plant_faults(guest, measured):
+    """A fault at each instruction that gets a number or value from the guest is the guest's."""
     base, symbols = monitor.base(guest), monitor.symbols()
     entry, failed = base + symbols["rdmsr_safe"], base + symbols["insn_failed"]
     places = fixups(base)
