@@ -56,14 +56,14 @@ size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
 }
 
 /*
- * The opcodes of MOV to memory; those of one byte are one less. Zydis is built without its tables of
- * operands, so these are read from the instruction's parts.
+ * The opcodes of MOV to memory; those of one byte are one less. Zydis is built without its tables
+ * of operands, so these are read from the instruction's parts.
  */
-#define MOV_FROM_REGISTER  0x89
-#define MOV_FROM_RAX	   0xa3
-#define MOV_FROM_IMMEDIATE 0xc7
+#define MOV_FROM_REGISTER   0x89
+#define MOV_FROM_RAX	    0xa3
+#define MOV_FROM_IMMEDIATE  0xc7
 #define MOV_OF_BYTE(opcode) (!((opcode)&1))
-#define MOD_REGISTER	   3 /* ModRM.mod of an operand that is not in memory */
+#define MOD_REGISTER	    3 /* ModRM.mod of an operand that is not in memory */
 
 /* Without REX the registers 4 to 7 of one byte are the second bytes of the first four. */
 static u64 read_register(const struct vcpu *v, const ZydisDecodedInstruction *z, bool byte)

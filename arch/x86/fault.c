@@ -42,18 +42,15 @@ static void refuse(struct cpu *c, const struct stage2_fault *f, const char *what
 }
 
 /*
- * Decode the instruction that faulted; on failure the guest gets an exception. If its page tables are
- * where it has no memory, no exception can be relied on to be delivered through them: the CPU shuts
- * down, as by a triple fault.
+ * Decode the instruction that faulted; on failure the guest gets an exception. If its page tables
+ * are where it has no memory, no exception can be relied on to be delivered through them: the CPU
+ * shuts down, as by a triple fault.
  */
 static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_insn *insn)
 {
 	if (!f->table_walk && !f->fetch && !vcpu_decode(c, insn))
 		return true;
-	refuse(c, f,
-	       f->table_walk ? "page table"
-	       : f->fetch    ? "instruction fetch"
-			     : "access");
+	refuse(c, f, f->table_walk ? "page table" : f->fetch ? "instruction fetch" : "access");
 	if (f->table_walk)
 		vcpu_shutdown(c);
 	inject_gp(c);
@@ -74,9 +71,8 @@ static enum exit_class irqchip_access(struct cpu *c, const struct stage2_fault *
 		return EXIT_IRQCHIP;
 	/* Other widths are undefined (APM vol. 2, 16.3.2). */
 	if (!insn.store || insn.size != 4 || (f->ipa.v & 3))
-		log_limited(LOG_ACCESS, LOG_ERROR,
-			    "guest CPU %u: strange write to %s at %#llx", c->id,
-			    is_local_apic(f->ipa) ? "its local APIC" : "an IOAPIC",
+		log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: strange write to %s at %#llx",
+			    c->id, is_local_apic(f->ipa) ? "its local APIC" : "an IOAPIC",
 			    (unsigned long long)c->arch->vcpu.rip);
 	else if (is_local_apic(f->ipa))
 		apic_guest_write(c, f->ipa.v & ~PAGE_MASK, (u32)insn.value);

@@ -13,7 +13,8 @@
 #define VEC_WAKE     0xf1
 #define VEC_NIC	     0xf2
 #define VEC_SPURIOUS 0xff
-/* the task priority below their class: no other interrupt of a lower one comes (APM vol. 2, 16.6.4) */
+/* the task priority below their class: no other interrupt of a lower one comes (APM vol. 2, 16.6.4)
+ */
 #define PRIORITY_BELOW_OURS 0xe0
 
 #ifndef __ASSEMBLY__
@@ -61,9 +62,9 @@ void trap_init(void);
 extern struct descriptor_table host_idt;
 
 /*
- * isr.S: read or write an MSR, or set XCR0, with a number or value from the guest: 0, or -EIO for #GP.
- * Any CPU on the monitor's tables. No other instruction of the monitor may fault with what the guest
- * has chosen.
+ * isr.S: read or write an MSR, or set XCR0, with a number or value from the guest: 0, or -EIO for
+ * #GP. Any CPU on the monitor's tables. No other instruction of the monitor may fault with what the
+ * guest has chosen.
  */
 int rdmsr_safe(u32 msr, u64 *value);
 int wrmsr_safe(u32 msr, u64 value);

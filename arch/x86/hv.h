@@ -221,12 +221,13 @@ struct hv_ops {
 /* pt_format.c */
 const struct pt_format *npt_format(void);
 /*
- * The memory type may change at this address above 4 GiB: no leaf spans it. Boot CPU, before stage 2 is
- * built. More than NPT_MAX_BORDERS are ignored.
+ * The memory type may change at this address above 4 GiB: no leaf spans it. Boot CPU, before stage
+ * 2 is built. More than NPT_MAX_BORDERS are ignored.
  */
 #define NPT_MAX_BORDERS 64
 void npt_add_border(u64 pa);
-/* Where the guest's physical addresses end: of so many bits, one of which may be that of encryption. */
+/* Where the guest's physical addresses end: of so many bits, one of which may be that of
+ * encryption. */
 u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit);
 
 /* vendor.c chooses the one that this machine has. */

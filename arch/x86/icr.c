@@ -116,8 +116,8 @@ bool icr_filter(struct cpu *self, u32 icr, u32 destination, bool x2)
 }
 
 /*
- * Each register is at a multiple of 16, and the first two are reserved. In QEMU a write to the first
- * would send an MSI.
+ * Each register is at a multiple of 16, and the first two are reserved. In QEMU a write to the
+ * first would send an MSI.
  */
 static bool is_register(u32 offset)
 {

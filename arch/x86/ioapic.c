@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's writes to the IOAPICs (Intel 82093AA, chapter 3; its redirection entries have the fields
- * of the ICR). Reads do not exit. Device interrupts that bypass an IOAPIC (MSI) cannot be filtered
- * without interrupt remapping: service.c ignores what they can send to the service CPU.
+ * The guest's writes to the IOAPICs (Intel 82093AA, chapter 3; its redirection entries have the
+ * fields of the ICR). Reads do not exit. Device interrupts that bypass an IOAPIC (MSI) cannot be
+ * filtered without interrupt remapping: service.c ignores what they can send to the service CPU.
  */
 #include "ioapic.h"
 #include "apic.h"

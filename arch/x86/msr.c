@@ -3,6 +3,7 @@
 #include "apic.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
+#include "firmware_msr.h"
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
@@ -207,43 +208,6 @@ static int get_vm_cr(struct cpu *c, u32 msr, u64 *value)
 	return err;
 }
 
-/* The guest may change these bits alone. */
-static int set_bits_of(u32 msr, u64 value, u64 bits)
-{
-	u64 old;
-	int err = rdmsr_safe(msr, &old);
-
-	if (!err && (old ^ value) & ~bits)
-		err = -EIO;
-	return err ? err : wrmsr_safe(msr, value);
-}
-
-#define SYSCFG_MTRR_FIX_DRAM (3ull << 18) /* whether fixed MTRRs choose between memory and devices */
-
-static int set_syscfg(struct cpu *c, u32 msr, u64 value)
-{
-	(void)c;
-	return set_bits_of(msr, value, SYSCFG_MTRR_FIX_DRAM);
-}
-
-/* FFDIS, MONITOR in user mode, writes of MCi_STATUS, boost off, instructions retired counter */
-#define HWCR_GUEST (1ull << 6 | 1ull << 10 | 1ull << 18 | 1ull << 25 | 1ull << 30)
-
-static int set_hwcr(struct cpu *c, u32 msr, u64 value)
-{
-	(void)c;
-	return set_bits_of(msr, value, HWCR_GUEST);
-}
-
-/* As where the processor does not take it: Linux sees that the revision is what it was. */
-static int ignore_microcode(struct cpu *c, u32 msr, u64 value)
-{
-	(void)msr, (void)value;
-	log_limited(LOG_ACCESS, LOG_WARN,
-		    "guest CPU %u wants to load microcode: ignored, the firmware has to", c->id);
-	return 0;
-}
-
 static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 {
 	int err = hv->set_mtrr ? hv->set_mtrr(c, msr, value) : wrmsr_safe(msr, value);
@@ -260,7 +224,7 @@ static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 #define X2APIC_ICR   (MSR_X2APIC + APIC_ICR / 16)
 #define MTRR_WRITTEN PASS, MIRROR, ALWAYS, NULL, set_mtrr
 #define CONSTANT     PASS, REFUSE, ALWAYS, NULL, NULL
-#define MICROCODE    PASS, EMULATE, ALWAYS, NULL, ignore_microcode
+#define MICROCODE    PASS, EMULATE, ALWAYS, NULL, firmware_ignore_microcode
 
 /* clang-format off */
 const struct msr_rule msr_rules[] = {
@@ -312,9 +276,9 @@ const struct msr_rule msr_rules[] = {
 	 * the firmware's setting of memory encryption must stay: stage 2 does not set its bit (APM
 	 * vol. 2, 7.10 and 15.36); so must that of what is memory (7.9.4)
 	 */
-	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, set_syscfg},
+	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, firmware_set_syscfg},
 	/* SMM and its lock, what exits as INVD does, user mode without CPUID (APM vol. 2, 3.2.10) */
-	{ONE(MSR_HWCR), PASS, MIRROR, ALWAYS, NULL, set_hwcr},
+	{ONE(MSR_HWCR), PASS, MIRROR, ALWAYS, NULL, firmware_set_hwcr},
 	/* which addresses are memory, and which are devices (APM vol. 2, 7.9.2 and 7.9.4) */
 	{MSR_IORR, 0xc0010019, CONSTANT},
 	{ONE(MSR_TOP_MEM), CONSTANT},

@@ -43,7 +43,8 @@ static void write_all(void)
 	}
 }
 
-/* APM vol. 2, 7.7.5 and 7.8.5: without caches, and with none of the old types in them or in the TLB */
+/* APM vol. 2, 7.7.5 and 7.8.5: without caches, and with none of the old types in them or in the TLB
+ */
 void mtrr_follow(void)
 {
 	u64 cr0;

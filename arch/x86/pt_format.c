@@ -99,9 +99,9 @@ const struct pt_format *arch_guest_format(u32 levels)
 
 /*
  * A leaf must not span memory types (APM vol. 2, 7.7.1 and 7.8): below 4 GiB they may change from
- * one 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page. Above,
- * they change where the firmware's variable MTRRs begin and end, and at the top of memory (TOP_MEM2). The
- * type itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
+ * one 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page.
+ * Above, they change where the firmware's variable MTRRs begin and end, and at the top of memory
+ * (TOP_MEM2). The type itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
  */
 #define MIXED_BELOW (1ull << 32)
 
@@ -197,9 +197,9 @@ const struct pt_format *npt_format(void)
 }
 
 /*
- * Four levels reach 48 bits. With memory encryption one bit of an address, and those above it, are none
- * (APM vol. 2, 7.10.1): an address with that bit would be another way to the memory without it, also to
- * the monitor's.
+ * Four levels reach 48 bits. With memory encryption one bit of an address, and those above it, are
+ * none (APM vol. 2, 7.10.1): an address with that bit would be another way to the memory without
+ * it, also to the monitor's.
  */
 u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit)
 {

@@ -43,9 +43,9 @@ void service_interrupt(u32 vector)
 {
 	__atomic_store_n(&service.woken, 1, __ATOMIC_SEQ_CST);
 	/*
-	 * A device may send any vector, also that of spurious interrupts: one that is not acknowledged
-	 * blocks all below. A spurious interrupt, and one by ExtINT, is not in service (APM vol. 2,
-	 * 16.4.7 and 16.6.3).
+	 * A device may send any vector, also that of spurious interrupts: one that is not
+	 * acknowledged blocks all below. A spurious interrupt, and one by ExtINT, is not in service
+	 * (APM vol. 2, 16.4.7 and 16.6.3).
 	 */
 	if (in_service(vector))
 		apic_write(APIC_EOI, 0);

@@ -14,7 +14,7 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "net/pci.h"
-#include "pci.h"
+#include "pci_config.h"
 #include "pci_filter.h"
 #include "smp.h"
 #include "stage2/hide.h"
@@ -90,8 +90,8 @@ static int map_irqchip(struct idmap *m, u64 base, u64 size)
 }
 
 /*
- * The addresses of interrupt messages (APM vol. 2, 16.10). Devices write there; a CPU has its local APIC
- * there and nothing else, but in QEMU its writes send messages too.
+ * The addresses of interrupt messages (APM vol. 2, 16.10). Devices write there; a CPU has its local
+ * APIC there and nothing else, but in QEMU its writes send messages too.
  */
 #define MESSAGES     0xfee00000ull
 #define MESSAGES_END 0xfef00000ull

@@ -68,8 +68,9 @@ static _Noreturn void fatal(const struct trap_frame *f)
 
 /*
  * Interrupts are on at the HLT of idle_halt() and behind it alone, where no instruction causes an
- * exception: what comes there is an interrupt, whatever its vector. A device may choose any, and one by
- * ExtINT is not even in the in-service register. The machine check and NMI need no permission.
+ * exception: what comes there is an interrupt, whatever its vector. A device may choose any, and
+ * one by ExtINT is not even in the in-service register. The machine check and NMI need no
+ * permission.
  */
 static bool is_interrupt(const struct trap_frame *f)
 {

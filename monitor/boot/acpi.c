@@ -5,7 +5,7 @@
 #include "lib/errno.h"
 
 #define MADT_ENABLED  1u
-#define MADT_IOAPIC   1	 /* 5.2.12.3 */
+#define MADT_IOAPIC   1 /* 5.2.12.3 */
 #define IOAPIC_SIZE   0x400
 #define MADT_GICR     14 /* 5.2.12.17 */
 #define GICC_GICR     60

@@ -36,10 +36,10 @@ enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
 
 /* What the guest is to see otherwise. */
 struct acpi_edit {
-	u64 service_hwid;	    /* is disabled */
-	struct boot_ranges claimed; /* is in no PCI bridge's window */
+	u64 service_hwid;	     /* is disabled */
+	struct boot_ranges claimed;  /* is in no PCI bridge's window */
 	struct boot_ranges reserved; /* no device gets them: an SSDT more */
-	u32 last_bus;		    /* where PCI configuration space ends, if not 0 */
+	u32 last_bus;		     /* where PCI configuration space ends, if not 0 */
 };
 
 /* Bytes that acpi_build() needs at most. */

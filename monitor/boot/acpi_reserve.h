@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An ACPI table that reserves ranges of addresses: an SSDT with a device PNP0C02, motherboard resources
- * (ACPI 6.5, chapters 19 and 20). Operating systems give them to no device. Pure logic.
+ * An ACPI table that reserves ranges of addresses: an SSDT with a device PNP0C02, motherboard
+ * resources (ACPI 6.5, chapters 19 and 20). Operating systems give them to no device. Pure logic.
  */
 #ifndef BOOT_ACPI_RESERVE_H
 #define BOOT_ACPI_RESERVE_H

@@ -9,8 +9,8 @@
 #include "lib/types.h"
 
 /*
- * So many exits in a row are an endless loop. A retry waits at most for other CPUs, each of which is
- * done after a few exits.
+ * So many exits in a row are an endless loop. A retry waits at most for other CPUs, each of which
+ * is done after a few exits.
  */
 #define PROGRESS_LIMIT 10000u
 
@@ -20,9 +20,9 @@ struct progress {
 };
 
 /*
- * An exit at pc has been handled, and the guest goes on at pc, with these n general registers and no
- * event to be delivered. True if PROGRESS_LIMIT exits have been the same: it does not get on. Not to
- * be called for exits that the monitor has caused (kicks), which say nothing. On that CPU.
+ * An exit at pc has been handled, and the guest goes on at pc, with these n general registers and
+ * no event to be delivered. True if PROGRESS_LIMIT exits have been the same: it does not get on.
+ * Not to be called for exits that the monitor has caused (kicks), which say nothing. On that CPU.
  */
 bool progress_is_none(struct progress *p, u64 pc, const u64 *registers, u32 n);
 

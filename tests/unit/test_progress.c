@@ -76,8 +76,8 @@ static void what_goes_on_elsewhere_is_progress(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(an_endless_repetition_ends),	    T(the_first_place_counts_too),
-		T(other_places_are_progress),	    T(counting_registers_are_progress),
+		T(an_endless_repetition_ends),	       T(the_first_place_counts_too),
+		T(other_places_are_progress),	       T(counting_registers_are_progress),
 		T(what_goes_on_elsewhere_is_progress),
 	};
 

@@ -140,8 +140,8 @@ static void check_one(void)
 {
 	bool x2 = rnd(2), ours;
 	u32 mode = rnd(8) << 8, self_id, to;
-	u32 icr = mode | rnd(256) | APIC_ASSERT | rnd(2) << 11 | rnd(4) << 18 |
-		  rnd(0x1000) << 20 | rnd(4) << 16;
+	u32 icr = mode | rnd(256) | APIC_ASSERT | rnd(2) << 11 | rnd(4) << 18 | rnd(0x1000) << 20 |
+		  rnd(4) << 16;
 	struct cpu *self;
 	u64 want = 0;
 

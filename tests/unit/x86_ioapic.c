@@ -22,8 +22,8 @@
 #define MASKED	(1u << 16)
 
 /*
- * The registers are ordinary memory here, without the effect of a selection: so there is one window for
- * all numbers, and the tests look at single entries.
+ * The registers are ordinary memory here, without the effect of a selection: so there is one window
+ * for all numbers, and the tests look at single entries.
  */
 static u32 page[PAGE_SIZE / 4] __attribute__((aligned(PAGE_SIZE)));
 static struct boot_info info;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's writes to PCI configuration space, against a model of functions with BARs and windows:
- * nothing that decodes memory ever answers at an address of the management NIC, configuration space
- * stays where it is, and all other writes are carried out.
+ * The guest's writes to PCI configuration space, against a model of functions with BARs and
+ * windows: nothing that decodes memory ever answers at an address of the management NIC,
+ * configuration space stays where it is, and all other writes are carried out.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,19 +13,19 @@
 #include "arch/time.h"
 #include "boot/boot.h"
 #include "lib/string.h"
-#include "../../arch/x86/pci.h"
+#include "../../arch/x86/pci_config.h"
 #include "../../arch/x86/pci_filter.h"
 
-#define HOST	0x00u
-#define BRIDGE	0x08u
-#define DEVICE	0x30u
-#define REGS	64
-#define COMMAND 0x04u
-#define MEMORY	2u
-#define NIC	0xc1040000u
-#define WIDE	0x800001040000ull /* a second range, above 4 GiB */
+#define HOST	 0x00u
+#define BRIDGE	 0x08u
+#define DEVICE	 0x30u
+#define REGS	 64
+#define COMMAND	 0x04u
+#define MEMORY	 2u
+#define NIC	 0xc1040000u
+#define WIDE	 0x800001040000ull /* a second range, above 4 GiB */
 #define NIC_SIZE 0x20000u
-#define ROUNDS	200000
+#define ROUNDS	 200000
 
 /* Registers, and the bits of them that can be set. */
 static struct function {
@@ -56,17 +56,19 @@ static struct function *find(u16 bdf)
 	return NULL;
 }
 
-u32 pci_config_read(u16 bdf, u32 reg)
+u32 pci_config_read(u16 bdf, u32 reg, u32 size)
 {
+	assert_int_equal(size, 4);
 	assert_int_equal(reg % 4, 0);
 	return find(bdf)->reg[reg / 4];
 }
 
-void pci_config_write(u16 bdf, u32 reg, u32 value)
+void pci_config_write(u16 bdf, u32 reg, u32 size, u32 value)
 {
 	struct function *f = find(bdf);
 	u32 *r = &f->reg[reg / 4];
 
+	assert_int_equal(size, 4);
 	if (reg >= 0x10 && (f->reg[COMMAND / 4] & MEMORY))
 		decoding_while_sized++;
 	*r = (*r & ~f->mask[reg / 4]) | (value & f->mask[reg / 4]);
@@ -101,7 +103,7 @@ static int setup(void **state)
 	f = find(BRIDGE);
 	set(f, 0x0c, 1 << 16, 0);
 	set(f, COMMAND, 0, 0x407);
-	set(f, 0x10, 4, 0xfffff000);	 /* 64 bits, 4 KiB */
+	set(f, 0x10, 4, 0xfffff000); /* 64 bits, 4 KiB */
 	set(f, 0x14, 0, ~0u);
 	set(f, 0x20, 0x0000fff0, 0xfff0fff0);
 	set(f, 0x24, 0x0001fff1, 0xfff0fff0);
@@ -111,13 +113,13 @@ static int setup(void **state)
 	f = find(DEVICE);
 	set(f, 0x0c, 0, 0);
 	set(f, COMMAND, 0, 0x407);
-	set(f, 0x10, 0, 0xfff00000);	 /* 1 MiB */
-	set(f, 0x14, 1, 0x0000ffe0);	 /* ports */
-	set(f, 0x18, 4, 0xffffc000);	 /* 64 bits, 16 KiB */
+	set(f, 0x10, 0, 0xfff00000); /* 1 MiB */
+	set(f, 0x14, 1, 0x0000ffe0); /* ports */
+	set(f, 0x18, 4, 0xffffc000); /* 64 bits, 16 KiB */
 	set(f, 0x1c, 0, ~0u);
-	set(f, 0x20, 0, 0);		 /* none */
-	set(f, 0x24, 0, 0xfffffff0);	 /* 16 bytes */
-	set(f, 0x30, 0, 0xffff0001);	 /* ROM of 64 KiB */
+	set(f, 0x20, 0, 0);	     /* none */
+	set(f, 0x24, 0, 0xfffffff0); /* 16 bytes */
+	set(f, 0x30, 0, 0xffff0001); /* ROM of 64 KiB */
 	decoding_while_sized = 0;
 	pci_filter_init(&info);
 	return 0;
@@ -227,8 +229,9 @@ static void a_bridge_does_not_lead_past_the_nic(void **state)
 
 static void nothing_takes_its_place(void **state)
 {
-	static const u32 values[] = {0, ~0u, NIC, NIC + 0x10000, 0x8000, (u32)WIDE, 0xc0000000,
-				     0xc100c100, 0xfff0, 1, MEMORY, 7};
+	static const u32 values[] = {0,	     ~0u,	NIC,	    NIC + 0x10000,
+				     0x8000, (u32)WIDE, 0xc0000000, 0xc100c100,
+				     0xfff0, 1,		MEMORY,	    7};
 	u32 refused = 0;
 
 	(void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What comes to the monitor itself: interrupts, whatever vector a device has chosen, exceptions of the
- * instructions that may fault, and those that end the monitor.
+ * What comes to the monitor itself: interrupts, whatever vector a device has chosen, exceptions of
+ * the instructions that may fault, and those that end the monitor.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,8 +115,7 @@ static void elsewhere_it_is_an_exception(void **state)
 {
 	(void)state;
 	for (u32 vector = 0; vector < 256; vector++) {
-		struct trap_frame f = {
-			.vector = vector, .rflags = RFLAGS_FIXED, .rip = 0x1000};
+		struct trap_frame f = {.vector = vector, .rflags = RFLAGS_FIXED, .rip = 0x1000};
 
 		if (vector == VEC_NMI || vector == VEC_DB)
 			continue;
@@ -128,9 +127,8 @@ static void elsewhere_it_is_an_exception(void **state)
 
 static void a_machine_check_is_none(void **state)
 {
-	struct trap_frame f = {.vector = VEC_MC,
-			       .rflags = RFLAGS_FIXED | RFLAGS_IF,
-			       .rip = (u64)idle_halt_insn};
+	struct trap_frame f = {
+		.vector = VEC_MC, .rflags = RFLAGS_FIXED | RFLAGS_IF, .rip = (u64)idle_halt_insn};
 
 	(void)state;
 	machine_check = true;
@@ -140,9 +138,8 @@ static void a_machine_check_is_none(void **state)
 
 static void nmis_are_nmis(void **state)
 {
-	struct trap_frame f = {.vector = VEC_NMI,
-			       .rflags = RFLAGS_FIXED | RFLAGS_IF,
-			       .rip = (u64)idle_halt_insn};
+	struct trap_frame f = {
+		.vector = VEC_NMI, .rflags = RFLAGS_FIXED | RFLAGS_IF, .rip = (u64)idle_halt_insn};
 
 	(void)state;
 	nmi = true;
@@ -161,8 +158,7 @@ static void an_instruction_that_may_fault_fails(void **state)
 	/* by #GP alone, and no instruction beside it */
 	f = (struct trap_frame){.vector = VEC_UD, .rflags = RFLAGS_FIXED, .rip = (u64)may_fail};
 	assert_false(goes_on(&f));
-	f = (struct trap_frame){
-		.vector = VEC_GP, .rflags = RFLAGS_FIXED, .rip = (u64)may_fail + 1};
+	f = (struct trap_frame){.vector = VEC_GP, .rflags = RFLAGS_FIXED, .rip = (u64)may_fail + 1};
 	assert_false(goes_on(&f));
 }
 
