@@ -26,7 +26,7 @@ class Attack:
     """
     run      the attack: a function of a Hostile.
     machines where it ran: {platform of tests/qemu/platforms.py, or of test_hostile.py: processor and
-             emulator}.
+             emulator}; none: it is known, and nothing helps yet.
     ends     the guest itself is over, as on hardware: the machine resets.
     """
 
@@ -108,6 +108,12 @@ def message_of_each_mode(h):
     for mode in RESERVED, NMI, STARTUP, EXTINT:
         for vector in 0x02, 0x0d, 0x12, 0x40:
             h.msi(h.service, mode << 8 | vector)
+
+
+@attack()
+def message_init(h):
+    """It ends the service CPU: runs nowhere until that is restarted."""
+    h.msi(h.service, INIT << 8)
 
 
 @attack("x86-svm")
@@ -220,9 +226,22 @@ def other_device_on_the_nic(h):
 
 @attack("x86-svm")
 def instructions_of_svm(h):
-    for name in "vmrun", "vmload", "vmsave", "stgi", "clgi", "skinit", "invlpga", "xsetbv":
+    for name in "vmrun", "vmload", "vmsave", "stgi", "clgi", "skinit", "invlpga":
         assert h.run(f"x {name}") == [1], name
     h.run("x vmmcall, x invd")
+
+
+@attack("x86-svm")
+def odd_xcr0(h):
+    for xcr, value in (0, 0), (0, 2), (0, 5), (0, 1 << 12 | 1), (0, 1 << 62 | 1), (0, (1 << 64) - 1), (1, 1), (7, 1):
+        assert h.run(f"v {xcr:x} {value:x}") == [1], (xcr, hex(value))
+
+
+@attack("x86-svm")
+def flood_of_calls(h):
+    """Hypercalls of a number that there is not."""
+    for _ in range(20):
+        h.run(", ".join(["x vmmcall"] * 100))
 
 
 @attack("x86-svm")

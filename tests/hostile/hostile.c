@@ -13,6 +13,7 @@
  *	m MSR			read an MSR; 1 for #GP
  *	n MSR VALUE		write it; reads 0, or 1 for #GP
  *	x INSN			an instruction (instructions[]); reads 0, or 1 for a fault
+ *	v REG VALUE		XSETBV; reads 0, or 1 for a fault
  *	u MICROSECONDS		wait
  *	t PHYSICAL		page tables from there, interrupts off: does not return
  *	h			interrupts off, halt: does not return
@@ -119,8 +120,6 @@ TRY(clgi, ".byte 0x0f, 0x01, 0xdd")
 TRY(skinit, ".byte 0x0f, 0x01, 0xde")
 TRY(invlpga, ".byte 0x0f, 0x01, 0xdf")
 TRY(vmmcall, ".byte 0x0f, 0x01, 0xd9")
-/* XCR0 0x1000: no known state */
-TRY(xsetbv, ".byte 0x0f, 0x01, 0xd1")
 TRY(invd, ".byte 0x0f, 0x08")
 
 static const struct {
@@ -129,8 +128,7 @@ static const struct {
 } instructions[] = {
 	{"vmrun", try_vmrun},	  {"vmload", try_vmload},   {"vmsave", try_vmsave},
 	{"stgi", try_stgi},	  {"clgi", try_clgi},	    {"skinit", try_skinit},
-	{"invlpga", try_invlpga}, {"vmmcall", try_vmmcall}, {"xsetbv", try_xsetbv},
-	{"invd", try_invd},
+	{"invlpga", try_invlpga}, {"vmmcall", try_vmmcall}, {"invd", try_invd},
 };
 
 static int instruction(const char *name)
@@ -141,6 +139,16 @@ static int instruction(const char *name)
 		if (!strcmp(instructions[i].name, name))
 			return put(instructions[i].run());
 	return -EINVAL;
+}
+
+static int set_xcr(const u64 *n)
+{
+	int failed = 1;
+
+	asm volatile("1: xsetbv\n\tmovl $0, %0\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : "+r"(failed)
+		     : "c"((u32)n[0]), "a"((u32)n[1]), "d"((u32)(n[1] >> 32)));
+	return put(failed);
 }
 
 static int read_msr(const u64 *n)
@@ -189,6 +197,8 @@ static int operation(char *text)
 		return put(wrmsrl_safe(n[0], n[1]) ? 1 : 0);
 	case 'x':
 		return instruction(strim(text + 1));
+	case 'v':
+		return set_xcr(n);
 	case 'u':
 		udelay(n[0]);
 		return 0;

@@ -18,18 +18,20 @@ from attacks import ATTACKS, Hostile  # noqa: E402
 
 X2APIC = "x86-svm-x2apic"  # CPUs with x2APIC, which QEMU has since 9.0
 HOSTILE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hostile.ko")
+MSR_TOOL = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
 CPUS = 2
 ANSWERS_WITHIN = 5  # seconds
 
 
-def prepare(boot, files=(), qemu=(), **options):
-    """files, qemu: more of them; options: of the machine."""
+def prepare(boot, **options):
+    """options: of the machine."""
     # nothing that the guest's shell waits for is to happen on CPU 1
     guest = boot(cpus=CPUS, cmdline="nowatchdog isolcpus=1 irqaffinity=0 rcu_nocbs=1 "
                                     "rcupdate.rcu_cpu_stall_suppress=1",
-                 files={"/lib/modules/hostile.ko": HOSTILE, **dict(files)},
-                 qemu=["-device", "edu,addr=6", *qemu], **options)
-    guest.check("insmod /lib/modules/hostile.ko")
+                 files={"/lib/modules/hostile.ko": HOSTILE, "/lib/modules/msr.ko": MSR_TOOL},
+                 qemu=["-device", "edu,addr=6", "-gdb", "unix:{sockets}/gdb,server=on,wait=off"],
+                 **options)
+    guest.check("insmod /lib/modules/hostile.ko && insmod /lib/modules/msr.ko allow_writes=on")
     return guest
 
 
@@ -108,7 +110,6 @@ def test_x2apic(boot, attack):
 
 # ---- faults in the monitor ----
 
-MSR_TOOL = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
 MTRR, MTRR_VALUE = 0x20e, 0x80000006  # a base, whose mask says that it is off
 NO_SUCH_MSR = 0x40000000  # it always exits, and the monitor asks the processor
 LOAD = 0x008b  # mov (%rax), %eax
@@ -132,13 +133,11 @@ def fixups(base):
 
 
 @pytest.mark.x86
-def test_from_inside(boot, measured):
+def test_from_inside(shared, measured):
     """With a debugger in the monitor."""
-    guest = prepare(boot, files={"/lib/modules/msr.ko": MSR_TOOL},
-                    qemu=["-gdb", "unix:{sockets}/gdb,server=on,wait=off"])
-    guest.check("insmod /lib/modules/msr.ko allow_writes=on")
-    plant_faults(guest, measured)
-    follow_mtrr(guest)
+    with shared(prepare) as guest:
+        plant_faults(guest, measured)
+        follow_mtrr(guest)
 
 
 def follow_mtrr(guest):
