@@ -25,7 +25,6 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <asm/asm.h>
-#include <asm/msr.h>
 
 #define MAX_NUMBERS 4
 #define MAX_RESULTS 256
@@ -151,11 +150,27 @@ static int set_xcr(const u64 *n)
 	return put(failed);
 }
 
+/* The kernel's own functions have other names since 6.16. */
 static int read_msr(const u64 *n)
 {
-	u64 value;
+	u32 low = 0, high = 0;
+	int failed = 1;
 
-	return put(rdmsrl_safe(n[0], &value) ? 1 : value);
+	asm volatile("1: rdmsr\n\tmovl $0, %0\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : "+r"(failed), "+a"(low), "+d"(high)
+		     : "c"((u32)n[0]));
+	return put(failed ? 1 : (u64)high << 32 | low);
+}
+
+static int write_msr(const u64 *n)
+{
+	int failed = 1;
+
+	asm volatile("1: wrmsr\n\tmovl $0, %0\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : "+r"(failed)
+		     : "c"((u32)n[0]), "a"((u32)n[1]), "d"((u32)(n[1] >> 32))
+		     : "memory");
+	return put(failed);
 }
 
 /* ---- what does not return ---- */
@@ -194,7 +209,7 @@ static int operation(char *text)
 	case 'm':
 		return read_msr(n);
 	case 'n':
-		return put(wrmsrl_safe(n[0], n[1]) ? 1 : 0);
+		return write_msr(n);
 	case 'x':
 		return instruction(strim(text + 1));
 	case 'v':
