@@ -21,6 +21,7 @@
 #ifndef __ASSEMBLY__
 #include "boot/boot.h"
 #include "core/cpu.h"
+#include "core/progress.h"
 #include "exclusive.h"
 #include "sysreg.h"
 
@@ -49,6 +50,7 @@ struct arch_cpu {
 	u64 stack_top;
 	struct vcpu vcpu;
 	struct step step;
+	struct progress progress;
 	struct exclusive exclusive; /* the last one that failed */
 	bool halted;		    /* at the WFI, or CPU_SUSPEND, that the last exit was for */
 	u64 vbar;		    /* VBAR_EL1 when last looked at */

@@ -30,12 +30,32 @@ static void leave_if_stopped(struct cpu *c)
 	psci_halt();
 }
 
+/* pc: where the exit was. An exception whose vector cannot be fetched comes to the vector again. */
+static void check_progress(struct cpu *c, enum exit_class class, u64 pc)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+
+	if (v->elr != pc)
+		progress_made(&c->arch->progress);
+	else if (class != EXIT_KICK &&
+		 progress_is_none(&c->arch->progress, pc, v->x, ARRAY_SIZE(v->x)))
+		vcpu_die(c, "no-progress", "its instruction exits again and again");
+}
+
 _Noreturn void vcpu_loop(struct cpu *c)
 {
 	for (;;) {
+		enum exit_vector vector;
+		enum exit_class class;
+		u64 pc;
+
 		pause_point(c);
 		leave_if_stopped(c);
-		c->exits[handle_exit(c, vcpu_enter(c->arch))]++;
+		vector = vcpu_enter(c->arch);
+		pc = c->arch->vcpu.elr;
+		class = handle_exit(c, vector);
+		c->exits[class]++;
+		check_progress(c, class, pc);
 	}
 }
 

@@ -13,6 +13,11 @@ bool apic_is_x2(void)
 	return rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC;
 }
 
+bool apic_is_mmio(void)
+{
+	return (rdmsr(MSR_APIC_BASE) & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE;
+}
+
 static volatile u32 *mmio(enum apic_register r)
 {
 	return arch_ptr(PA(machine->local_apic.v + r));
@@ -26,7 +31,7 @@ u32 apic_read(enum apic_register r)
 void apic_write(enum apic_register r, u32 value)
 {
 	if (apic_is_x2())
-		wrmsr(MSR_X2APIC + (u32)r / 16, value);
+		wrmsr_safe(MSR_X2APIC + (u32)r / 16, value);
 	else
 		*mmio(r) = value;
 }
@@ -48,7 +53,7 @@ void apic_send(u64 hwid, u32 icr)
 		 * the target.
 		 */
 		arch_mb();
-		wrmsr(MSR_X2APIC + APIC_ICR / 16, hwid << 32 | icr);
+		wrmsr_safe(MSR_X2APIC + APIC_ICR / 16, hwid << 32 | icr);
 		return;
 	}
 	guest_destination = *mmio(APIC_ICR2);

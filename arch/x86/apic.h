@@ -13,6 +13,7 @@ enum apic_register {
 	APIC_LDR = 0xd0,
 	APIC_DFR = 0xe0,
 	APIC_SVR = 0xf0,
+	APIC_ISR = 0x100, /* in service: eight registers, a bit for each vector */
 	APIC_ICR = 0x300,
 	APIC_ICR2 = 0x310,
 	APIC_LVT_TIMER = 0x320,
@@ -34,6 +35,7 @@ enum apic_register {
 #define APIC_NMI	 0x400u
 #define APIC_INIT	 0x500u
 #define APIC_SIPI	 0x600u
+#define APIC_EXTINT	 0x700u
 #define APIC_LOGICAL	 (1u << 11)
 #define APIC_BUSY	 (1u << 12)
 #define APIC_ASSERT	 (1u << 14)
@@ -47,6 +49,8 @@ enum apic_register {
 #define APIC_LVT_MASKED (1u << 16)
 
 bool apic_is_x2(void);
+/* True if it is on and its registers are in memory. */
+bool apic_is_mmio(void);
 u32 apic_read(enum apic_register r);
 void apic_write(enum apic_register r, u32 value);
 

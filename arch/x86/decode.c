@@ -56,22 +56,35 @@ size_t vcpu_fetch(struct cpu *c, s64 offset, u8 *buf, size_t len)
 }
 
 /*
- * The opcodes of MOV to memory, without those of one byte. Zydis is built without its tables of
- * operands, so these are read from the instruction's parts.
+ * The opcodes of MOV to memory; those of one byte are one less. Zydis is built without its tables
+ * of operands, so these are read from the instruction's parts.
  */
-#define MOV_FROM_REGISTER  0x89
-#define MOV_FROM_RAX	   0xa3
-#define MOV_FROM_IMMEDIATE 0xc7
-#define MOD_REGISTER	   3 /* ModRM.mod of an operand that is not in memory */
+#define MOV_FROM_REGISTER   0x89
+#define MOV_FROM_RAX	    0xa3
+#define MOV_FROM_IMMEDIATE  0xc7
+#define MOV_OF_BYTE(opcode) (!((opcode)&1))
+#define MOD_REGISTER	    3 /* ModRM.mod of an operand that is not in memory */
+
+/* Without REX the registers 4 to 7 of one byte are the second bytes of the first four. */
+static u64 read_register(const struct vcpu *v, const ZydisDecodedInstruction *z, bool byte)
+{
+	u32 reg = (u32)z->raw.rex.R << 3 | z->raw.modrm.reg;
+
+	if (byte && !(z->attributes & ZYDIS_ATTRIB_HAS_REX) && reg >= 4)
+		return v->gpr[reg - 4] >> 8;
+	return v->gpr[reg];
+}
 
 static void read_store(const struct vcpu *v, const ZydisDecodedInstruction *z,
 		       struct guest_insn *insn)
 {
+	bool byte = MOV_OF_BYTE(z->opcode);
+
 	if (z->mnemonic != ZYDIS_MNEMONIC_MOV || z->raw.modrm.mod == MOD_REGISTER)
 		return;
-	switch (z->opcode) {
+	switch (z->opcode | 1) {
 	case MOV_FROM_REGISTER:
-		insn->value = v->gpr[z->raw.rex.R << 3 | z->raw.modrm.reg];
+		insn->value = read_register(v, z, byte);
 		break;
 	case MOV_FROM_RAX:
 		insn->value = v->gpr[RAX];
@@ -83,7 +96,7 @@ static void read_store(const struct vcpu *v, const ZydisDecodedInstruction *z,
 		return;
 	}
 	insn->store = true;
-	insn->size = z->operand_width / 8;
+	insn->size = byte ? 1 : z->operand_width / 8;
 }
 
 int vcpu_decode(struct cpu *c, struct guest_insn *insn)

@@ -5,6 +5,8 @@
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
+#include "ioapic.h"
+#include "pci.h"
 
 /* ---- accesses that cannot be carried out ---- */
 
@@ -15,8 +17,7 @@ static bool is_contributory(int vector)
 
 /*
  * Inject #GP. If it occurs during the delivery of another exception it becomes a double fault, and
- * then a shutdown, as on hardware (APM vol. 2, 8.2.9). Thus a guest whose tables cannot be walked
- * does not repeat the exit for ever.
+ * then a shutdown, as on hardware (APM vol. 2, 8.2.9).
  */
 static void inject_gp(struct cpu *c)
 {
@@ -32,37 +33,70 @@ static void inject_gp(struct cpu *c)
 
 /* ---- writes that are emulated ---- */
 
-/* Decode the instruction that faulted; on failure the guest gets an exception. */
+static void refuse(struct cpu *c, const struct stage2_fault *f, const char *what)
+{
+	log_limited(LOG_ACCESS, LOG_ERROR,
+		    "guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
+		    c->id, what, (unsigned long long)f->ipa.v,
+		    (unsigned long long)c->arch->vcpu.rip);
+}
+
+/*
+ * Decode the instruction that faulted; on failure the guest gets an exception. If its page tables
+ * are where it has no memory, no exception can be relied on to be delivered through them: the CPU
+ * shuts down, as by a triple fault.
+ */
 static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_insn *insn)
 {
 	if (!f->table_walk && !f->fetch && !vcpu_decode(c, insn))
 		return true;
-	log_limited(LOG_ACCESS, LOG_ERROR,
-		    "guest CPU %u: %s at guest physical %#llx from %#llx cannot be carried out",
-		    c->id,
-		    f->table_walk ? "page table"
-		    : f->fetch	  ? "instruction fetch"
-				  : "access",
-		    (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+	refuse(c, f, f->table_walk ? "page table" : f->fetch ? "instruction fetch" : "access");
+	if (f->table_walk)
+		vcpu_shutdown(c);
 	inject_gp(c);
 	return false;
 }
 
-static enum exit_class apic_access(struct cpu *c, const struct stage2_fault *f)
+static bool is_local_apic(ipa_t ipa)
+{
+	return ALIGN_DOWN(ipa.v, PAGE_SIZE) == machine->local_apic.v;
+}
+
+/* A write to the local APIC or to an IOAPIC. */
+static enum exit_class irqchip_access(struct cpu *c, const struct stage2_fault *f)
 {
 	struct guest_insn insn;
 
 	if (!decode(c, f, &insn))
 		return EXIT_IRQCHIP;
 	/* Other widths are undefined (APM vol. 2, 16.3.2). */
-	if (insn.store && insn.size == 4 && !(f->ipa.v & 3))
+	if (!insn.store || insn.size != 4 || (f->ipa.v & 3))
+		log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: strange write to %s at %#llx",
+			    c->id, is_local_apic(f->ipa) ? "its local APIC" : "an IOAPIC",
+			    (unsigned long long)c->arch->vcpu.rip);
+	else if (is_local_apic(f->ipa))
 		apic_guest_write(c, f->ipa.v & ~PAGE_MASK, (u32)insn.value);
 	else
-		log_limited(LOG_ACCESS, LOG_ERROR,
-			    "guest CPU %u: strange write to its local APIC at %#llx", c->id,
-			    (unsigned long long)c->arch->vcpu.rip);
+		ioapic_guest_write(c, f->ipa, (u32)insn.value);
 	hv->skip(c, insn.len);
 	return EXIT_IRQCHIP;
+}
+
+/* A write to PCI configuration space. */
+static enum exit_class config_access(struct cpu *c, const struct stage2_fault *f)
+{
+	struct guest_insn insn;
+
+	if (!decode(c, f, &insn))
+		return EXIT_IO;
+	if (insn.store && insn.size <= 4)
+		pci_guest_write(f->ipa, insn.size, (u32)insn.value);
+	else
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u: strange write to PCI configuration space at %#llx",
+			    c->id, (unsigned long long)c->arch->vcpu.rip);
+	hv->skip(c, insn.len);
+	return EXIT_IO;
 }
 
 static void hidden_access(struct cpu *c, const struct stage2_fault *f)
@@ -88,10 +122,10 @@ void vcpu_step_done(struct cpu *c, bool completed)
 
 enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 {
-	pa_t apic = machine->local_apic;
-
-	if (f->write && ALIGN_DOWN(f->ipa.v, PAGE_SIZE) == apic.v)
-		return apic_access(c, f);
+	if (f->write && (is_local_apic(f->ipa) || ioapic_covers(f->ipa)))
+		return irqchip_access(c, f);
+	if (f->write && pci_covers(f->ipa))
+		return config_access(c, f);
 	switch (guest_fault(c, f->ipa, f->write, c->arch->step == STEP_WRITE)) {
 	case GUEST_FAULT_RETRY:
 		break;
@@ -106,6 +140,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 		log_limited(LOG_ACCESS, LOG_ERROR,
 			    "guest CPU %u: stage 2 has nothing at %#llx for %#llx", c->id,
 			    (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
+		if (f->table_walk)
+			vcpu_shutdown(c);
 		inject_gp(c);
 		break;
 	}

@@ -9,10 +9,13 @@
 #define HOST_TR 0x18
 
 /* vectors on the service CPU */
-#define VEC_TIMER    0xe0
-#define VEC_WAKE     0xe1
-#define VEC_NIC	     0xe2
+#define VEC_TIMER    0xf0
+#define VEC_WAKE     0xf1
+#define VEC_NIC	     0xf2
 #define VEC_SPURIOUS 0xff
+/* the task priority below their class: no other interrupt of a lower one comes (APM vol. 2, 16.6.4)
+ */
+#define PRIORITY_BELOW_OURS 0xe0
 
 #ifndef __ASSEMBLY__
 #include "core/cpu.h"
@@ -63,9 +66,14 @@ void host_set_debugctl(u64 value);
 void trap_init(void);
 extern struct descriptor_table host_idt;
 
-/* Read or write an MSR that may not exist: 0 or -EIO. Any CPU on the monitor's tables. */
+/*
+ * isr.S: read or write an MSR, or set XCR0, with a number or value from the guest: 0, or -EIO for
+ * #GP. Any CPU on the monitor's tables. No other instruction of the monitor may fault with what the
+ * guest has chosen.
+ */
 int rdmsr_safe(u32 msr, u64 *value);
 int wrmsr_safe(u32 msr, u64 value);
+int xsetbv_safe(u32 index, u64 value); /* with CR4.OSXSAVE set */
 
 /* Reset the machine. Any CPU. */
 _Noreturn void machine_reset(void);

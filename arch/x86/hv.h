@@ -8,6 +8,7 @@
 
 #include "boot/boot.h"
 #include "core/cpu.h"
+#include "core/progress.h"
 #include "host.h"
 
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, NR_GPRS };
@@ -19,6 +20,7 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 struct vcpu {
 	u64 gpr[NR_GPRS];
 	u64 rip, rflags;
+	u64 exit_rip; /* where the last exit was */
 	u64 cr0, cr3, cr4, efer;
 	u64 gs_base, kernel_gs_base;
 	u32 cpl;
@@ -112,6 +114,7 @@ struct arch_cpu {
 	/* msr.c: guest's time stamp counter minus the machine's, which the monitor uses */
 	u64 tsc_offset;
 
+	struct progress progress;
 	enum step_reason step;
 	bool flush; /* drop stage-2 translations at the next entry */
 };
@@ -213,8 +216,8 @@ struct hv_ops {
 	void (*catch_tables)(struct cpu *c);
 	/*
 	 * The guest writes an MTRR: write it, and change the memory types of stage 2 accordingly. 0
-	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, and the
-	 * guest writes them directly (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and
+	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, which
+	 * the common code writes (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and
 	 * Memory Typing").
 	 */
 	int (*set_mtrr)(struct cpu *c, u32 msr, u64 value);
@@ -222,6 +225,15 @@ struct hv_ops {
 
 /* pt_format.c */
 const struct pt_format *npt_format(void);
+/*
+ * The memory type may change at this address above 4 GiB: no leaf spans it. Boot CPU, before stage
+ * 2 is built. More than NPT_MAX_BORDERS are ignored.
+ */
+#define NPT_MAX_BORDERS 64
+void npt_add_border(u64 pa);
+/* Where the guest's physical addresses end: of so many bits, one of which may be that of
+ * encryption. */
+u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit);
 
 /* vendor.c chooses the one that this machine has. */
 extern const struct hv_ops svm_ops;

@@ -52,8 +52,7 @@ static bool is_target(const struct cpu *self, const struct cpu *c, u32 icr, u32 
 	return c->hwid == destination;
 }
 
-/* True if the hardware, given this value, would interrupt the service CPU. */
-static bool reaches_service_cpu(u32 icr, u32 destination, bool x2)
+bool icr_reaches_service_cpu(u32 icr, u32 destination, bool x2)
 {
 	const struct cpu *s = &cpus[machine->service_cpu];
 
@@ -80,7 +79,8 @@ static void deliver(struct cpu *self, struct cpu *c, u32 icr)
 		smp_guest_sipi(self, c, APIC_VECTOR(icr));
 		break;
 	default:
-		apic_send(c->hwid, icr & ~(APIC_SHORTHAND | APIC_LOGICAL));
+		/* of the rest, reserved bits make a write fault in x2APIC mode */
+		apic_send(c->hwid, APIC_MODE(icr) | APIC_VECTOR(icr) | APIC_ASSERT);
 	}
 }
 
@@ -89,7 +89,10 @@ bool icr_filter(struct cpu *self, u32 icr, u32 destination, bool x2)
 	u32 mode = APIC_MODE(icr);
 	bool ours = mode == APIC_NMI || mode == APIC_INIT || mode == APIC_SIPI;
 
-	if (!ours && !reaches_service_cpu(icr, destination, x2))
+	/* The firmware's (SMI), reserved ones, and of no use between CPUs (ExtINT). */
+	if (!ours && mode != APIC_FIXED && mode != APIC_LOWEST)
+		return false;
+	if (!ours && !icr_reaches_service_cpu(icr, destination, x2))
 		return true;
 	/* INIT level de-assert: only the arbitration of early APIC buses uses it. */
 	if (mode == APIC_INIT && (icr & APIC_LEVEL) && !(icr & APIC_ASSERT))
@@ -112,8 +115,20 @@ bool icr_filter(struct cpu *self, u32 icr, u32 destination, bool x2)
 	return false;
 }
 
+/*
+ * Each register is at a multiple of 16, and the first two are reserved. In QEMU a write to the
+ * first would send an MSI.
+ */
+static bool is_register(u32 offset)
+{
+	return offset >= APIC_ID && offset % 16 == 0;
+}
+
 enum exit_class apic_guest_write(struct cpu *self, u32 offset, u32 value)
 {
+	/* While it is off, or its registers are MSRs, there is nothing. */
+	if (!is_register(offset) || !apic_is_mmio())
+		return EXIT_IRQCHIP;
 	switch (offset) {
 	case APIC_ID:
 		/* The guest has read the APIC IDs in the ACPI tables: they do not change. */

@@ -15,4 +15,10 @@ enum exit_class apic_guest_write(struct cpu *self, u32 offset, u32 value);
  */
 bool icr_filter(struct cpu *self, u32 icr, u32 destination, bool x2);
 
+/*
+ * True if an interrupt message with this destination (as above), and the destination mode and
+ * shorthand of this ICR value, would interrupt the service CPU. Any CPU.
+ */
+bool icr_reaches_service_cpu(u32 icr, u32 destination, bool x2);
+
 #endif

@@ -65,11 +65,15 @@
 #define MSR_APIC_BASE	    0x1b
 #define MSR_FEATURE_CONTROL 0x3a /* Intel's, as all without another note */
 #define MSR_TSC_ADJUST	    0x3b
+#define MSR_BIOS_UPDT_TRIG  0x79
 #define MSR_SMM_MONITOR_CTL 0x9b
+#define MSR_MTRR_CAP	    0xfe
 #define MSR_SYSENTER_CS	    0x174
 #define MSR_SYSENTER_ESP    0x175
 #define MSR_SYSENTER_EIP    0x176
+#define MSR_MCG_STATUS	    0x17a
 #define MSR_FRED	    0x1cc /* to 0x1d4 */
+#define MSR_SMRR	    0x1f2 /* with PRMRR, to 0x1f5 */
 #define MSR_MTRR_VARIABLE   0x200 /* to 0x21f */
 #define MSR_MTRR_FIXED	    0x250 /* to 0x26f, with gaps */
 #define MSR_DEBUGCTL	    0x1d9
@@ -79,6 +83,7 @@
 #define MSR_RTIT	    0x560 /* processor trace, to 0x587 */
 #define MSR_TSC_DEADLINE    0x6e0
 #define MSR_X2APIC	    0x800 /* + register offset / 16 */
+#define MSR_TME		    0x981 /* memory encryption, to 0x984 */
 #define MSR_UINTR	    0x985 /* to 0x98a */
 #define MSR_EFER	    0xc0000080
 #define MSR_STAR	    0xc0000081
@@ -90,12 +95,27 @@
 #define MSR_KERNEL_GS_BASE  0xc0000102
 #define MSR_TSC_RATIO	    0xc0000104 /* AMD's, and all below */
 #define MSR_SYSCFG	    0xc0010010
+#define MSR_HWCR	    0xc0010015
+#define MSR_IORR	    0xc0010016 /* to 0xc0010019 */
+#define MSR_TOP_MEM	    0xc001001a
+#define MSR_TOP_MEM2	    0xc001001d
+#define MSR_PATCH_LOADER    0xc0010020
+#define MSR_SMI_IO	    0xc0010050 /* what causes an SMI: to 0xc0010056 */
+#define MSR_MMIO_CFG_BASE   0xc0010058
+#define MSR_SMM_BASE	    0xc0010111 /* with SMM_ADDR and SMM_MASK, to 0xc0010113 */
+#define MSR_SMM_CTL	    0xc0010116
+#define MSR_SMM_KEY	    0xc0010119
+#define MSR_RMP_CFG	    0xc0010136
 #define MSR_VM_CR	    0xc0010114
 #define MSR_VM_HSAVE_PA	    0xc0010117
 #define MSR_SVM_KEY	    0xc0010118
 #define MSR_AVIC_DOORBELL   0xc001011b
 #define MSR_VMPAGE_FLUSH    0xc001011e
 #define MSR_SEV		    0xc0010130 /* GHCB, status, RMP: to 0xc0010133 */
+
+#define MCG_STATUS_MCIP (1ull << 2) /* a machine check is being handled */
+
+#define SYSCFG_TOP_MEM2 (1ull << 21) /* there is one */
 
 #define APIC_BASE_BSP	 (1ull << 8)
 #define APIC_BASE_X2APIC (1ull << 10)
@@ -219,12 +239,6 @@ static inline u32 inl(u16 port)
 
 	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
 	return v;
-}
-
-static inline void xsetbv(u32 index, u64 value)
-{
-	__asm__ volatile("xsetbv" ::"a"((u32)value), "d"((u32)(value >> 32)), "c"(index)
-			 : "memory");
 }
 
 static inline void wbinvd(void)

@@ -2,6 +2,7 @@
 /* Ports that exit: configuration space, and the I/O window of the hidden NIC. */
 #include "hv.h"
 #include "pci.h"
+#include "pci_config.h"
 
 void vcpu_io(struct cpu *c, u16 port, u32 size, bool in)
 {

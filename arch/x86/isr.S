@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Entry points of all vectors, and the two instructions whose faults are handled. */
+/* Entry points of all vectors, and the instructions whose faults are handled. */
 #include "host.h"
 
 	.section .text.isr, "ax"
 
-/* Each stub is 16 bytes long; trap_init() relies on it. Where the CPU pushes no error code the stub
-   pushes zero, so that struct trap_frame is always the same (APM vol. 2, 8.2). */
+/* Each stub is 16 bytes long; trap_init() relies on it. */
 	.balign 16
 	.hidden isr_stubs
 	.globl isr_stubs
@@ -13,16 +12,23 @@ isr_stubs:
 	.set vector, 0
 	.rept 256
 	.balign 16
-	.if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || \
-		vector == 29 || vector == 30)
-	push	$0
-	.endif
 	push	$vector
 	jmp	isr_common
 	.set vector, vector + 1
 	.endr
 
+/*
+ * The vector does not tell whether there is an error code: an interrupt with the vector of an exception
+ * pushes none. The stack pointer does: the CPU aligns it to 16 before it pushes five words, or six (APM
+ * vol. 2, 8.9.3). Where there is none a zero takes its place, so that struct trap_frame is always the
+ * same.
+ */
 isr_common:
+	testb	$8, %spl
+	jnz	1f
+	push	(%rsp)
+	movq	$0, 8(%rsp)
+1:
 	cld
 	push	%rax
 	push	%rbx
@@ -59,13 +65,20 @@ isr_common:
 	add	$16, %rsp
 	iretq
 
+/* An instruction whose #GP is handled: its function returns -EIO then. trap.c reads the table. */
+	.macro	may_fail insn:vararg
+9:	\insn
+	.pushsection .fixups, "a"
+	.long	9b - .
+	.popsection
+	.endm
+
 /* int rdmsr_safe(u32 msr, u64 *value) */
-	.globl rdmsr_safe, rdmsr_safe_insn
-	.hidden rdmsr_safe, rdmsr_safe_insn
+	.globl	rdmsr_safe
+	.hidden	rdmsr_safe
 rdmsr_safe:
 	mov	%edi, %ecx
-rdmsr_safe_insn:
-	rdmsr
+	may_fail rdmsr
 	shl	$32, %rdx
 	or	%rdx, %rax
 	mov	%rax, (%rsi)
@@ -73,21 +86,32 @@ rdmsr_safe_insn:
 	ret
 
 /* int wrmsr_safe(u32 msr, u64 value) */
-	.globl wrmsr_safe, wrmsr_safe_insn
-	.hidden wrmsr_safe, wrmsr_safe_insn
+	.globl	wrmsr_safe
+	.hidden	wrmsr_safe
 wrmsr_safe:
 	mov	%edi, %ecx
 	mov	%esi, %eax
 	mov	%rsi, %rdx
 	shr	$32, %rdx
-wrmsr_safe_insn:
-	wrmsr
+	may_fail wrmsr
 	xor	%eax, %eax
 	ret
 
-	.globl msr_failed
-	.hidden msr_failed
-msr_failed:
+/* int xsetbv_safe(u32 index, u64 value) */
+	.globl	xsetbv_safe
+	.hidden	xsetbv_safe
+xsetbv_safe:
+	mov	%edi, %ecx
+	mov	%esi, %eax
+	mov	%rsi, %rdx
+	shr	$32, %rdx
+	may_fail xsetbv
+	xor	%eax, %eax
+	ret
+
+	.globl	insn_failed
+	.hidden	insn_failed
+insn_failed:
 	mov	$-5, %eax	/* -EIO */
 	ret
 

@@ -3,10 +3,12 @@
 #include "apic.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
+#include "firmware_msr.h"
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
 #include "lib/errno.h"
+#include "mtrr.h"
 #include "policy.h"
 
 /* ---- time ---- */
@@ -167,8 +169,13 @@ static int set_lstar(struct cpu *c, u32 msr, u64 value)
 	return 0;
 }
 
+/* APM vol. 2, 16.11.1: a write that sets one faults. */
+#define X2APIC_ICR_RESERVED 0xfff32000u
+
 static int set_x2apic_icr(struct cpu *c, u32 msr, u64 value)
 {
+	if ((u32)value & X2APIC_ICR_RESERVED)
+		return -EIO;
 	if (apic_is_x2() && !icr_filter(c, (u32)value, (u32)(value >> 32), true))
 		return 0;
 	return wrmsr_safe(msr, value);
@@ -201,22 +208,13 @@ static int get_vm_cr(struct cpu *c, u32 msr, u64 *value)
 	return err;
 }
 
-#define SYSCFG_ENCRYPTION (0xfull << 23) /* SME, SNP, VMPLs, keys */
-
-static int set_syscfg(struct cpu *c, u32 msr, u64 value)
-{
-	u64 old;
-	int err = rdmsr_safe(msr, &old);
-
-	(void)c;
-	if (!err && (old ^ value) & SYSCFG_ENCRYPTION)
-		err = -EIO;
-	return err ? err : wrmsr_safe(msr, value);
-}
-
 static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 {
-	return hv->set_mtrr(c, msr, value);
+	int err = hv->set_mtrr ? hv->set_mtrr(c, msr, value) : wrmsr_safe(msr, value);
+
+	if (!err)
+		mtrr_note(msr, value);
+	return err;
 }
 
 /* ---- the table ---- */
@@ -224,7 +222,9 @@ static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 #define ONE(msr)     (msr), (msr)
 #define HIDDEN	     HIDE, HIDE, ALWAYS, NULL, NULL
 #define X2APIC_ICR   (MSR_X2APIC + APIC_ICR / 16)
-#define MTRR_WRITTEN PASS, MIRROR, MEMORY_TYPES, NULL, set_mtrr
+#define MTRR_WRITTEN PASS, MIRROR, ALWAYS, NULL, set_mtrr
+#define CONSTANT     PASS, REFUSE, ALWAYS, NULL, NULL
+#define MICROCODE    PASS, EMULATE, ALWAYS, NULL, firmware_ignore_microcode
 
 /* clang-format off */
 const struct msr_rule msr_rules[] = {
@@ -240,11 +240,17 @@ const struct msr_rule msr_rules[] = {
 	{ONE(MSR_FEATURE_CONTROL), MIRROR, REFUSE, ALWAYS, get_feature_control, NULL},
 	/* a write moves the counter (SDM vol. 3, "IA32_TSC_ADJUST Support") */
 	{ONE(MSR_TSC_ADJUST), EMULATE, EMULATE, ALWAYS, get_tsc_adjust, set_tsc_adjust},
+	/* would change the processor below the monitor, and of the service CPU not (SDM vol. 3,
+	 * "Microcode Update Loader") */
+	{ONE(MSR_BIOS_UPDT_TRIG), MICROCODE},
 	/* belongs to VMX (SDM vol. 3, "Dual-Monitor Treatment") */
 	{ONE(MSR_SMM_MONITOR_CTL), HIDDEN},
 	/* CPUID does not show FRED (SDM vol. 3, "FRED MSRs") */
 	{MSR_FRED, 0x1d4, HIDDEN},
-	/* EPT ignores MTRRs (SDM vol. 3, "EPT and Memory Typing"); NPT uses them (APM 15.25.8) */
+	/* the firmware's protection of SMM and of other memory (SDM vol. 3, "SMRR") */
+	{MSR_SMRR, 0x1f5, CONSTANT},
+	/* EPT ignores MTRRs (SDM vol. 3, "EPT and Memory Typing"); NPT uses them (APM 15.25.8). All CPUs
+	 * must have the same, also the service CPU (APM vol. 2, 7.7.5) */
 	{MSR_MTRR_VARIABLE, 0x21f, MTRR_WRITTEN},
 	{MSR_MTRR_FIXED, 0x26f, MTRR_WRITTEN},
 	{ONE(MSR_MTRR_DEFAULT), MTRR_WRITTEN},
@@ -256,6 +262,8 @@ const struct msr_rule msr_rules[] = {
 	{ONE(MSR_TSC_DEADLINE), EMULATE, EMULATE, TSC_MOVED, get_tsc_deadline, set_tsc_deadline},
 	/* the monitor carries out INIT, SIPI and NMI (APM vol. 2, 16.5 and 16.13) */
 	{ONE(X2APIC_ICR), PASS, MIRROR, ALWAYS, NULL, set_x2apic_icr},
+	/* the firmware's setting of memory encryption (SDM vol. 3, "Total Memory Encryption") */
+	{MSR_TME, 0x984, CONSTANT},
 	/* CPUID does not show user interrupts (SDM vol. 3, "User Interrupts") */
 	{MSR_UINTR, 0x98a, HIDDEN},
 	/* SVME must be set, and the guest must not see it (APM vol. 2, 15.4 and 15.5.1) */
@@ -266,16 +274,33 @@ const struct msr_rule msr_rules[] = {
 	{ONE(MSR_TSC_RATIO), HIDDEN},
 	/*
 	 * the firmware's setting of memory encryption must stay: stage 2 does not set its bit (APM
-	 * vol. 2, 7.10 and 15.36)
+	 * vol. 2, 7.10 and 15.36); so must that of what is memory (7.9.4)
 	 */
-	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, set_syscfg},
+	{ONE(MSR_SYSCFG), PASS, MIRROR, ALWAYS, NULL, firmware_set_syscfg},
+	/* SMM and its lock, what exits as INVD does, user mode without CPUID (APM vol. 2, 3.2.10) */
+	{ONE(MSR_HWCR), PASS, MIRROR, ALWAYS, NULL, firmware_set_hwcr},
+	/* which addresses are memory, and which are devices (APM vol. 2, 7.9.2 and 7.9.4) */
+	{MSR_IORR, 0xc0010019, CONSTANT},
+	{ONE(MSR_TOP_MEM), CONSTANT},
+	{ONE(MSR_TOP_MEM2), CONSTANT},
+	/* as 79h */
+	{ONE(MSR_PATCH_LOADER), MICROCODE},
+	/* SMIs on accesses to ports (BKDG, MSRC001_0050 to 0056) */
+	{MSR_SMI_IO, 0xc0010056, CONSTANT},
+	/* PCI configuration space in memory: would uncover the NIC (BKDG, MSRC001_0058) */
+	{ONE(MSR_MMIO_CFG_BASE), CONSTANT},
+	/* where SMM is (APM vol. 2, 10.3) */
+	{MSR_SMM_BASE, 0xc0010113, CONSTANT},
 	/* reads as locked with SVM off (APM vol. 2, 15.30.1) */
 	{ONE(MSR_VM_CR), MIRROR, REFUSE, ALWAYS, get_vm_cr, NULL},
+	{ONE(MSR_SMM_CTL), CONSTANT},
 	{MSR_VM_HSAVE_PA, MSR_SVM_KEY, HIDDEN},
+	{ONE(MSR_SMM_KEY), CONSTANT},
 	{ONE(MSR_AVIC_DOORBELL), HIDDEN},
 	/* CPUID does not show memory encryption of guests (APM vol. 2, 15.34) */
 	{ONE(MSR_VMPAGE_FLUSH), HIDDEN},
 	{MSR_SEV, 0xc0010133, HIDDEN},
+	{ONE(MSR_RMP_CFG), HIDDEN},
 };
 /* clang-format on */
 const u32 nr_msr_rules = ARRAY_SIZE(msr_rules);
@@ -301,8 +326,6 @@ static void intercept(enum msr_when when)
 void msr_init(void)
 {
 	intercept(ALWAYS);
-	if (hv->set_mtrr)
-		intercept(MEMORY_TYPES);
 }
 
 /* ---- exits ---- */
@@ -320,7 +343,7 @@ static int write_msr(struct cpu *c, u32 msr, u64 value)
 {
 	const struct msr_rule *r = find_rule(msr);
 
-	if (!r || r->write == PASS || (r->when == MEMORY_TYPES && !hv->set_mtrr))
+	if (!r || r->write == PASS)
 		return wrmsr_safe(msr, value);
 	return r->write == HIDE || r->write == REFUSE ? -EIO : r->set(c, msr, value);
 }

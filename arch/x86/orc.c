@@ -141,19 +141,29 @@ static bool find(u64 ip, struct orc *o)
 
 /* ---- text ---- */
 
-/* Length of the CALL with opcode FF /2 whose bytes these are, 0 if it is none (SDM vol. 2, 2.1). */
-static u32 indirect_call_length(const u8 *code)
+/* True if these bytes, two at least, are a CALL with opcode FF /2 (SDM vol. 2, 2.1). */
+static bool is_indirect_call(const u8 *code, u32 len)
 {
-	u32 mod = code[1] >> 6, rm = code[1] & 7, sib;
+	u32 mod = code[1] >> 6, base = code[1] & 7, fixed = 2;
 
 	if (code[0] != 0xff || (code[1] >> 3 & 7) != 2)
-		return 0;
-	if (mod == 3)
-		return 2;
-	sib = rm == 4;
-	if (mod == 0)
-		return 2 + sib + (rm == 5 || (sib && (code[2] & 7) == 5) ? 4 : 0);
-	return 2 + sib + (mod == 1 ? 1 : 4);
+		return false;
+	if (mod != 3 && base == 4) { /* a SIB byte has the base */
+		if (len < 3)
+			return false;
+		base = code[2] & 7;
+		fixed = 3;
+	}
+	switch (mod) {
+	case 0:
+		return len == fixed + (base == 5 ? 4 : 0);
+	case 1:
+		return len == fixed + 1;
+	case 2:
+		return len == fixed + 4;
+	default:
+		return len == fixed;
+	}
 }
 
 #define LONGEST_CALL 7
@@ -167,7 +177,7 @@ static bool follows_call(u64 ip)
 	if (code[LONGEST_CALL - 5] == 0xe8)
 		return true;
 	for (u32 len = 2; len <= LONGEST_CALL; len++)
-		if (indirect_call_length(code + LONGEST_CALL - len) == len)
+		if (is_indirect_call(code + LONGEST_CALL - len, len))
 			return true;
 	return false;
 }

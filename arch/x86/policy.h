@@ -42,8 +42,7 @@ struct cpuid cpuid_filter(u32 leaf, u32 subleaf, struct cpuid raw, u64 cr4);
 /* The time from which accesses with a policy other than PASS exit. */
 enum msr_when {
 	ALWAYS,
-	TSC_MOVED,    /* once a guest has set a time stamp counter */
-	MEMORY_TYPES, /* if stage 2 does not use the MTRRs (hv->set_mtrr) */
+	TSC_MOVED, /* once a guest has set a time stamp counter */
 };
 
 struct msr_rule {

@@ -99,16 +99,38 @@ const struct pt_format *arch_guest_format(u32 levels)
 
 /*
  * A leaf must not span memory types (APM vol. 2, 7.7.1 and 7.8): below 4 GiB they may change from
- * one 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page. The
- * type itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
+ * one 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page.
+ * Above, they change where the firmware's variable MTRRs begin and end, and at the top of memory
+ * (TOP_MEM2). The type itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
  */
 #define MIXED_BELOW (1ull << 32)
+
+static struct {
+	u32 count;
+	u64 at[NPT_MAX_BORDERS]; /* in no order */
+} borders;
+
+void npt_add_border(u64 pa)
+{
+	if (pa > MIXED_BELOW && borders.count < ARRAY_SIZE(borders.at))
+		borders.at[borders.count++] = pa;
+}
+
+static u64 next_border(u64 pa)
+{
+	u64 next = UINT64_MAX;
+
+	for (u32 i = 0; i < borders.count; i++)
+		if (borders.at[i] > pa)
+			next = MIN(next, borders.at[i]);
+	return next;
+}
 
 static u32 npt_memory_type(u64 pa, u64 *end)
 {
 	u64 piece = LEVEL_SIZE(pa < LEVEL_SIZE(1) ? 0 : 1);
 
-	*end = pa < MIXED_BELOW ? ALIGN_DOWN(pa, piece) + piece : UINT64_MAX;
+	*end = pa < MIXED_BELOW ? ALIGN_DOWN(pa, piece) + piece : next_border(pa);
 	return 0;
 }
 
@@ -174,12 +196,29 @@ const struct pt_format *npt_format(void)
 	return &npt[paused][0];
 }
 
+/*
+ * Four levels reach 48 bits. With memory encryption one bit of an address, and those above it, are
+ * none (APM vol. 2, 7.10.1): an address with that bit would be another way to the memory without
+ * it, also to the monitor's.
+ */
+u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit)
+{
+	u32 bits = MIN(address_bits, 48u);
+
+	return 1ull << (encrypts ? MIN(bits, encryption_bit) : bits);
+}
+
+#define FN8000001F_EAX_SME	  (1u << 0)
+#define FN8000001F_EBX_C_BIT(ebx) ((ebx)&0x3f)
+
+/* APM vol. 3, CPUID Fn8000_0008_EAX[7:0] and Fn8000_001F */
 u64 arch_physical_limit(void)
 {
 	u32 eax, ebx, ecx, edx, bits = 36;
 
-	/* APM vol. 3, CPUID Fn8000_0008_EAX[7:0]; four levels reach 48 bits */
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		bits = eax & 0xff;
-	return 1ull << MIN(bits, 48u);
+	if (!__get_cpuid(0x8000001f, &eax, &ebx, &ecx, &edx))
+		eax = ebx = 0;
+	return npt_limit(bits, eax & FN8000001F_EAX_SME, FN8000001F_EBX_C_BIT(ebx));
 }

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "hv.h"
 #include "insn.h"
+#include "mtrr.h"
 #include "service.h"
 
 #define DIVIDE_BY_16	 0x3u
@@ -31,11 +32,22 @@ void arch_service_wake(void)
 		apic_send(cpus[machine->service_cpu].hwid, APIC_FIXED | APIC_ASSERT | VEC_WAKE);
 }
 
+static bool in_service(u32 vector)
+{
+	u32 reg = APIC_ISR + vector / 32 * 0x10;
+
+	return apic_read((enum apic_register)reg) >> vector % 32 & 1;
+}
+
 void service_interrupt(u32 vector)
 {
 	__atomic_store_n(&service.woken, 1, __ATOMIC_SEQ_CST);
-	/* A spurious interrupt is not in service (APM vol. 2, 16.4.7). */
-	if (vector != VEC_SPURIOUS)
+	/*
+	 * A device may send any vector, also that of spurious interrupts: one that is not
+	 * acknowledged blocks all below. A spurious interrupt, and one by ExtINT, is not in service
+	 * (APM vol. 2, 16.4.7 and 16.6.3).
+	 */
+	if (in_service(vector))
 		apic_write(APIC_EOI, 0);
 }
 
@@ -55,6 +67,7 @@ static void arm_timer(u64 until_us)
 
 void arch_service_idle(u64 until_us)
 {
+	mtrr_follow();
 	/*
 	 * Interrupts are on only during the halt: one that comes now stays pending and ends the
 	 * halt at once.
@@ -86,7 +99,8 @@ static void init_apic(void)
 		apic_write(APIC_DFR, ~0u);
 		apic_write(APIC_LDR, 0); /* no logical destination of the guest includes this CPU */
 	}
-	apic_write(APIC_TPR, 0);
+	/* What devices send with other vectors stays pending for ever, and has no effect. */
+	apic_write(APIC_TPR, PRIORITY_BELOW_OURS);
 	apic_write(APIC_LVT_THERMAL, APIC_LVT_MASKED);
 	apic_write(APIC_LVT_PERF, APIC_LVT_MASKED);
 	apic_write(APIC_LVT_LINT0, APIC_LVT_MASKED);

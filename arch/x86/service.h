@@ -8,7 +8,8 @@
 /* Set up the local APIC and its timer, and run service_main(). On the service CPU. */
 _Noreturn void service_start(struct cpu *c);
 
-/* An interrupt of ours. On the service CPU, interrupts off. */
+/* An interrupt, ours or one that the guest had a device send. On the service CPU, interrupts off.
+ */
 void service_interrupt(u32 vector);
 
 /* isr.S: halt with interrupts on until one came; returns with interrupts off. */

@@ -14,7 +14,8 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "net/pci.h"
-#include "pci.h"
+#include "pci_config.h"
+#include "pci_filter.h"
 #include "smp.h"
 #include "stage2/hide.h"
 #include "stage2/idmap.h"
@@ -80,19 +81,58 @@ int arch_start_cpu(struct cpu *c)
 	return err || c->id == machine->service_cpu ? err : hv->setup_cpu(c);
 }
 
+/* Registers of an interrupt controller: the guest's reads need no exit. */
+static int map_irqchip(struct idmap *m, u64 base, u64 size)
+{
+	int err = idmap_add(m, base, size, base, PT_READ | PT_WRITE | PT_DEVICE, false);
+
+	return err ? err : hide_from_writes(base, size);
+}
+
+/*
+ * The addresses of interrupt messages (APM vol. 2, 16.10). Devices write there; a CPU has its local
+ * APIC there and nothing else, but in QEMU its writes send messages too.
+ */
+#define MESSAGES     0xfee00000ull
+#define MESSAGES_END 0xfef00000ull
+
+static int hide_messages(u64 apic)
+{
+	u64 begin = apic == MESSAGES ? apic + PAGE_SIZE : MESSAGES;
+
+	return hide_device(begin, MESSAGES_END - begin);
+}
+
+/* Configuration space in memory, around the NIC's part of it, which is hidden. */
+static int hide_config_space(void)
+{
+	u64 base = machine->ecam.v, end = base + ((machine->ecam_end_bus + 1ull) << 20);
+	u64 nic = base + ((u64)machine->nic_bdf << 12);
+	int err;
+
+	if (!machine->nic_present || !base)
+		return 0;
+	err = hide_from_writes(base, nic - base);
+	return err ? err : hide_from_writes(nic + PAGE_SIZE, end - nic - PAGE_SIZE);
+}
+
 int arch_start_map(struct idmap *m)
 {
+	const struct boot_ranges *ioapics = &machine->ioapics;
 	u64 apic = machine->local_apic.v, page = machine->trampoline.v;
 	int err = idmap_add(m, page, PAGE_SIZE, page, PT_READ | PT_WRITE | PT_EXEC, false);
 
 	if (!err)
-		err = idmap_add(m, apic, PAGE_SIZE, apic, PT_READ | PT_WRITE | PT_DEVICE, false);
-	if (!err)
 		err = misc_map(m);
 	if (!err)
 		err = hide_memory(page, PAGE_SIZE);
-	/* Reads of the local APIC need no exit. */
-	return err ? err : hide_from_writes(apic, PAGE_SIZE);
+	if (!err)
+		err = map_irqchip(m, apic, PAGE_SIZE);
+	for (u32 i = 0; i < ioapics->count && !err; i++)
+		err = map_irqchip(m, ioapics->range[i].base, ioapics->range[i].size);
+	if (!err)
+		err = hide_config_space();
+	return err ? err : hide_messages(apic);
 }
 
 void arch_start_tables(pa_t root)
@@ -104,11 +144,12 @@ void arch_start_intercepts(const struct pci_device *nic)
 {
 	if (!machine->nic_present)
 		return;
-	hv->intercept_ports(PCI_ADDRESS_PORT, 1);
+	hv->intercept_ports(PCI_DATA_PORT, 4);
+	if (!pci_is_in_memory())
+		hv->intercept_ports(PCI_ADDRESS_PORT, 1);
+	pci_filter_init(machine);
 	if (machine->ecam.v)
 		machine->last_bus = MAX(pci_last_bus(machine->ecam_end_bus), 1u);
-	else
-		hv->intercept_ports(PCI_DATA_PORT, 4);
 	for_each_bar (nic, bar)
 		if (bar->io)
 			hv->intercept_ports((u16)bar->base, (u16)bar->size);

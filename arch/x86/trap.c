@@ -17,8 +17,9 @@ struct gate {
 #define GATE_INTERRUPT 0x8e /* present, DPL 0: interrupts stay off */
 #define STUB_SIZE      16
 
-extern const char isr_stubs[];
-extern const char rdmsr_safe_insn[], wrmsr_safe_insn[], msr_failed[], idle_halt_insn[];
+extern const char isr_stubs[], insn_failed[], idle_halt_insn[];
+/* image.lds: where instructions of isr.S that may fault are, each counted from its entry here */
+extern const s32 fixups_start[], fixups_end[];
 void trap_handle(struct trap_frame *f);
 
 static struct gate idt[256];
@@ -65,10 +66,39 @@ static _Noreturn void fatal(const struct trap_frame *f)
 		__asm__ volatile("cli; hlt" ::: "memory");
 }
 
+/*
+ * Interrupts are on at the HLT of idle_halt() and behind it alone, where no instruction causes an
+ * exception: what comes there is an interrupt, whatever its vector. A device may choose any, and
+ * one by ExtINT is not even in the in-service register. The machine check and NMI need no
+ * permission.
+ */
+static bool is_interrupt(const struct trap_frame *f)
+{
+	u64 status;
+
+	if (f->vector >= 32)
+		return true;
+	if (!(f->rflags & RFLAGS_IF) || f->vector == VEC_NMI)
+		return false;
+	return f->vector != VEC_MC ||
+	       (!rdmsr_safe(MSR_MCG_STATUS, &status) && !(status & MCG_STATUS_MCIP));
+}
+
+/* True if the instruction is one of those that may fault: its function fails. */
+static bool fix_up(struct trap_frame *f)
+{
+	for (const s32 *at = fixups_start; at < fixups_end; at++)
+		if ((u64)at + (u64)(s64)*at == f->rip) {
+			f->rip = (u64)insn_failed;
+			return true;
+		}
+	return false;
+}
+
 /* Called by isr.S, interrupts off. */
 void trap_handle(struct trap_frame *f)
 {
-	if (f->vector >= 32) {
+	if (is_interrupt(f)) {
 		service_interrupt((u32)f->vector);
 	} else if (f->vector == VEC_DB) {
 		/*
@@ -76,13 +106,10 @@ void trap_handle(struct trap_frame *f)
 		 * 7.2).
 		 */
 		write_dr7(DR7_RESET);
-	} else if (f->vector == VEC_GP &&
-		   (f->rip == (u64)rdmsr_safe_insn || f->rip == (u64)wrmsr_safe_insn)) {
-		f->rip = (u64)msr_failed;
 	} else if (f->vector == VEC_NMI) {
 		/* The NMI's purpose is in memory, where the sender has stored it. */
 		nmi_in_monitor(cpu_this());
-	} else {
+	} else if (f->vector != VEC_GP || !fix_up(f)) {
 		fatal(f);
 	}
 	if (f->rip == (u64)idle_halt_insn)

@@ -10,13 +10,29 @@
 #include "policy.h"
 #include "smp.h"
 
+/* NMIs come at any place, and some are the monitor's kicks. */
+static void check_progress(struct cpu *c, enum exit_class class)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+	bool nmi = class == EXIT_KICK || c->arch->nmi_pending;
+
+	if (v->rip != v->exit_rip || v->event)
+		progress_made(&c->arch->progress);
+	else if (!nmi && progress_is_none(&c->arch->progress, v->rip, v->gpr, NR_GPRS))
+		vcpu_die(c, "no-progress", "its instruction exits again and again", class, 0, 0);
+}
+
 _Noreturn void vcpu_loop(struct cpu *c)
 {
 	for (;;) {
+		enum exit_class class;
+
 		pause_point(c);
 		smp_check_init(c);
 		nmi_deliver(c);
-		c->exits[hv->run(c)]++;
+		class = hv->run(c);
+		c->exits[class]++;
+		check_progress(c, class);
 	}
 }
 
@@ -68,15 +84,19 @@ void vcpu_xsetbv(struct cpu *c, u32 len)
 	struct cpuid x = cpuid(13, 0);
 	u32 index = (u32)v->gpr[RCX];
 	u64 value = v->gpr[RDX] << 32 | (u32)v->gpr[RAX], cr4 = read_cr4();
+	int err;
 
 	if (v->cpl || !xcr_allows(index, value, (u64)x.edx << 32 | x.eax)) {
 		vcpu_inject_fault(c, VEC_GP, true, 0);
 		return;
 	}
 	write_cr4(cr4 | CR4_OSXSAVE);
-	xsetbv(index, value);
+	err = xsetbv_safe(index, value);
 	write_cr4(cr4);
-	hv->skip(c, len);
+	if (err)
+		vcpu_inject_fault(c, VEC_GP, true, 0);
+	else
+		hv->skip(c, len);
 }
 
 /* Dirty lines in the caches may belong to the monitor: they are written back (WBINVD). */

@@ -5,6 +5,8 @@
 #include "lib/errno.h"
 
 #define MADT_ENABLED  1u
+#define MADT_IOAPIC   1 /* 5.2.12.3 */
+#define IOAPIC_SIZE   0x400
 #define MADT_GICR     14 /* 5.2.12.17 */
 #define GICC_GICR     60
 #define GICR_SIZE     0x20000 /* of a GICv3, IHI 0069, 12.10 */
@@ -67,6 +69,18 @@ bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ran
 			fits &= ranges_add(r, acpi_le(entry + 4, 8), acpi_le(entry + 12, 4));
 	if (madt && !r->count)
 		fits = add_gicc(madt, hwid, r);
+	return fits;
+}
+
+bool acpi_ioapics(const struct acpi_rsdp *rsdp, struct boot_ranges *r)
+{
+	const struct acpi_header *madt = acpi_find(rsdp, "APIC");
+	const u8 *entry;
+	bool fits = true;
+
+	for (u32 at = ACPI_MADT_ENTRIES; madt && (entry = acpi_next_entry(madt, &at));)
+		if (entry[0] == MADT_IOAPIC && entry[1] >= 12)
+			fits &= ranges_add(r, acpi_le(entry + 4, 4), IOAPIC_SIZE);
 	return fits;
 }
 

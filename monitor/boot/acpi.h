@@ -28,18 +28,22 @@ pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus);
  */
 bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ranges *r);
 
+/* x86: the registers of the IOAPICs. False: more than r has room for. */
+bool acpi_ioapics(const struct acpi_rsdp *rsdp, struct boot_ranges *r);
+
 /* How PSCI is called (FADT). */
 enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);
 
 /* What the guest is to see otherwise. */
 struct acpi_edit {
-	u64 service_hwid;	    /* is disabled */
-	struct boot_ranges claimed; /* is in no PCI bridge's window */
-	u32 last_bus;		    /* where PCI configuration space ends, if not 0 */
+	u64 service_hwid;	     /* is disabled */
+	struct boot_ranges claimed;  /* is in no PCI bridge's window */
+	struct boot_ranges reserved; /* no device gets them: an SSDT more */
+	u32 last_bus;		     /* where PCI configuration space ends, if not 0 */
 };
 
 /* Bytes that acpi_build() needs at most. */
-size_t acpi_build_size(const struct acpi_rsdp *rsdp);
+size_t acpi_build_size(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit);
 
 /*
  * Build in buf the tables that the guest is to see: the firmware's, but changed as `edit` says, no

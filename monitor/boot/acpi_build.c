@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The tables that the guest sees. Sections are those of the ACPI specification 6.5. */
 #include "boot/acpi.h"
+#include "boot/acpi_reserve.h"
 #include "boot/iort.h"
 #include "lib/string.h"
 
@@ -163,11 +164,12 @@ static void set_dsdt(struct acpi_header *fadt, const struct acpi_header *dsdt)
 	acpi_seal(fadt);
 }
 
-size_t acpi_build_size(const struct acpi_rsdp *rsdp)
+size_t acpi_build_size(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit)
 {
 	struct acpi_root r = acpi_root(rsdp);
 	size_t size = sizeof(struct acpi_rsdp) + sizeof(struct acpi_suture) +
-		      sizeof(struct acpi_header) + (r.count + 1) * 8 + 3 * TABLE_ALIGN;
+		      sizeof(struct acpi_header) + (r.count + 2) * 8 +
+		      acpi_reserve_size(&edit->reserved) + 4 * TABLE_ALIGN;
 
 	for (u32 i = 0; i < r.count; i++) {
 		const struct acpi_header *t = acpi_root_entry(&r, i);
@@ -216,15 +218,23 @@ static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t,
 	return copy;
 }
 
+/* Add a table to the XSDT, at slot; returns the next one. */
+static u8 *add_entry(u8 *slot, const void *table)
+{
+	u64 entry = (uintptr_t)table;
+
+	memcpy(slot, &entry, 8);
+	return slot + 8;
+}
+
 void acpi_build(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit, void *buf,
 		struct acpi_suture **suture)
 {
 	struct acpi_root r = acpi_root(rsdp);
 	u8 *next = buf;
 	struct acpi_rsdp *root = take_bytes(&next, sizeof(*root));
-	struct acpi_header *xsdt = take_bytes(&next, sizeof(*xsdt) + (r.count + 1) * 8);
+	struct acpi_header *xsdt = take_bytes(&next, sizeof(*xsdt) + (r.count + 2) * 8);
 	struct acpi_suture *own = take_bytes(&next, sizeof(*own));
-	u64 entry = (uintptr_t)own;
 	const struct acpi_header *madt = acpi_find(rsdp, "APIC");
 	u8 *slot = (u8 *)(xsdt + 1);
 
@@ -240,16 +250,19 @@ void acpi_build(const struct acpi_rsdp *rsdp, const struct acpi_edit *edit, void
 	memcpy(own->header.oem_table_id, "SUTURE  ", 8);
 	memcpy(own->header.creator_id, "SUTR", 4);
 	acpi_seal(&own->header);
-	memcpy(slot, &entry, 8);
-	slot += 8;
+	slot = add_entry(slot, own);
 
 	for (u32 i = 0; i < r.count; i++) {
 		const struct acpi_header *t = acpi_root_entry(&r, i);
 		if (!t || is_hidden(t))
 			continue;
-		entry = (uintptr_t)(is_changed(t) ? changed_copy(&next, t, madt, edit) : t);
-		memcpy(slot, &entry, 8);
-		slot += 8;
+		slot = add_entry(slot, is_changed(t) ? changed_copy(&next, t, madt, edit) : t);
+	}
+	if (edit->reserved.count) {
+		struct acpi_header *ssdt = take_bytes(&next, acpi_reserve_size(&edit->reserved));
+
+		acpi_reserve(&edit->reserved, ssdt);
+		slot = add_entry(slot, ssdt);
 	}
 	*xsdt = *r.table; /* with the vendor's names, by which quirks are found */
 	memcpy(xsdt->signature, "XSDT", 4);

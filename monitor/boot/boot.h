@@ -39,6 +39,7 @@ struct boot_info {
 	u16 nic_bdf;
 	struct boot_ranges nic_bars;	   /* its memory */
 	pa_t local_apic;		   /* x86 */
+	struct boot_ranges ioapics;	   /* x86: their registers */
 	struct boot_ranges redistributors; /* arm64: of the GIC, the service CPU's among them */
 	enum boot_psci psci;		   /* arm64 */
 	pa_t acpi_body;	  /* struct suture_acpi_body, of our ACPI table or device tree */

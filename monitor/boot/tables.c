@@ -96,6 +96,15 @@ static int read_redistributors(struct boot *b)
 			   ARRAY_SIZE(r->range));
 }
 
+static int read_ioapics(struct boot *b)
+{
+	struct boot_ranges *r = &b->info->ioapics;
+
+	if (!b->firmware_rsdp || acpi_ioapics(b->firmware_rsdp, r))
+		return 0;
+	return fail(b, -E2BIG, "more than %zu IOAPICs", ARRAY_SIZE(r->range));
+}
+
 static bool is_stuck(const struct boot *b)
 {
 	const struct acpi_header *iort =
@@ -143,6 +152,8 @@ int tables_read(struct boot *b)
 		return fail(b, count, "more than %u CPUs", MAX_CPUS);
 	b->info->nr_cpus = (u32)count;
 	err = choose_cpus(b);
+	if (!err)
+		err = read_ioapics(b);
 	return err ? err : read_redistributors(b);
 }
 
@@ -150,6 +161,12 @@ int tables_read(struct boot *b)
 static struct boot_ranges claimed_bars(const struct boot *b)
 {
 	return ARCH_OS_PLACES_BARS ? b->info->nic_bars : (struct boot_ranges){0};
+}
+
+/* And if it leaves BARs where they are, it must give them to no device that comes later. */
+static struct boot_ranges reserved_bars(const struct boot *b)
+{
+	return ARCH_OS_PLACES_BARS ? (struct boot_ranges){0} : b->info->nic_bars;
 }
 
 static int allocate_pages(struct boot *b, size_t size, EFI_PHYSICAL_ADDRESS *base, UINTN *pages)
@@ -168,10 +185,11 @@ static int install_acpi(struct boot *b)
 {
 	struct acpi_edit edit = {.service_hwid = b->info->cpu_hwid[b->info->service_cpu],
 				 .claimed = claimed_bars(b),
+				 .reserved = reserved_bars(b),
 				 .last_bus = b->info->last_bus};
 	EFI_STATUS status;
-	int err =
-		allocate_pages(b, acpi_build_size(b->firmware_rsdp), &b->tables, &b->tables_pages);
+	int err = allocate_pages(b, acpi_build_size(b->firmware_rsdp, &edit), &b->tables,
+				 &b->tables_pages);
 
 	if (err)
 		return err;

@@ -19,7 +19,7 @@ struct idmap_range {
 struct idmap {
 	u32 count;
 	u32 page_shift; /* of the format of the tables (struct pt_format); 0: PAGE_SHIFT */
-	struct idmap_range ranges[32]; /* sorted, disjoint */
+	struct idmap_range ranges[48]; /* sorted, disjoint */
 };
 
 /*

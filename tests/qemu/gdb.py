@@ -6,7 +6,7 @@ import socket
 
 from machine import PLATFORM
 
-RAX = 0  # number of a register of x86-64
+RAX, RSI, RDI = 0, 4, 5  # numbers of registers of x86-64
 PC = {"x86": 16, "arm64": 32}[PLATFORM.architecture]
 
 
@@ -66,8 +66,11 @@ class Gdb:
         return int(found[1], 16) - 1
 
     def set_pc(self, cpu, address):
+        self.set_register(cpu, PC, address)
+
+    def set_register(self, cpu, number, value):
         self.expect(f"Hg{self.thread(cpu)}")
-        self.expect(f"P{PC:x}={address.to_bytes(8, 'little').hex()}")
+        self.expect(f"P{number:x}={value.to_bytes(8, 'little').hex()}")
 
     def get_register(self, cpu, number):
         self.expect(f"Hg{self.thread(cpu)}")

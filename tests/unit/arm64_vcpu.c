@@ -12,7 +12,8 @@ static jmp_buf end;
 static struct vcpu exit_;
 static enum exit_vector vector;
 static char calls[128];
-static u32 entries;
+static u32 entries, most;
+static bool moves; /* the guest's registers, from exit to exit */
 
 static void note(const char *call)
 {
@@ -25,9 +26,10 @@ static void note(const char *call)
 
 enum exit_vector vcpu_enter(struct arch_cpu *a)
 {
-	if (entries++)
+	if (entries++ == most)
 		longjmp(end, 1);
 	a->vcpu = exit_;
+	exit_.x[3] += moves;
 	return vector;
 }
 
@@ -115,6 +117,8 @@ static int setup(void **state)
 	memset(&arch, 0, sizeof(arch));
 	memset(&exit_, 0, sizeof(exit_));
 	exit_.elr = AT;
+	most = 1;
+	moves = false;
 	exit_.spsr = PSTATE_EL1H;
 	vector = EXIT_SYNC;
 	cpu.state = CPU_GUEST;
@@ -130,6 +134,26 @@ static void leave(u32 ec, u64 iss, const char *called)
 	if (!setjmp(end))
 		vcpu_loop(&cpu);
 	assert_string_equal(calls, called);
+}
+
+/* Stage 2 refuses the same access again and again. */
+static void a_cpu_without_progress_dies(void **state)
+{
+	(void)state;
+	most = 3 * PROGRESS_LIMIT;
+	exit_.esr = (u64)EC_DABT_LOWER << 26 | ESR_IL;
+	calls[0] = 0;
+	entries = 0;
+	moves = true;
+	if (!setjmp(end))
+		vcpu_loop(&cpu);
+	assert_int_equal(entries, most + 1);
+	moves = false;
+	entries = 0;
+	if (!setjmp(end))
+		vcpu_loop(&cpu);
+	assert_int_equal(entries, PROGRESS_LIMIT);
+	assert_int_equal(cpu.state, CPU_DEAD);
 }
 
 static void smc(u64 fn, const char *called, u64 answer)
@@ -248,6 +272,7 @@ static void who_is_stopped_leaves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_cpu_without_progress_dies, setup),
 		cmocka_unit_test_setup(calls_of_the_firmware, setup),
 		cmocka_unit_test_setup(the_guest_has_no_sdei, setup),
 		cmocka_unit_test_setup(calls_of_the_agent, setup),

@@ -130,10 +130,11 @@ static int drop_machine(void **state)
 
 static const struct acpi_rsdp *build(u64 service, struct acpi_suture **suture)
 {
-	size_t size = acpi_build_size(rsdp);
+	struct acpi_edit edit = {.service_hwid = service};
+	size_t size = acpi_build_size(rsdp, &edit);
 	void *buf = calloc(1, size); /* exact, so that writing beyond it is seen */
 
-	acpi_build(rsdp, &(struct acpi_edit){.service_hwid = service}, buf, suture);
+	acpi_build(rsdp, &edit, buf, suture);
 	return buf;
 }
 
@@ -240,7 +241,7 @@ static void bounds_configuration_space(void **state)
 	(void)state;
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct acpi_edit edit = {.service_hwid = 2, .last_bus = cases[i].last_bus};
-		void *seen = calloc(1, acpi_build_size(rsdp));
+		void *seen = calloc(1, acpi_build_size(rsdp, &edit));
 		struct acpi_suture *suture;
 		u32 end;
 
@@ -251,6 +252,58 @@ static void bounds_configuration_space(void **state)
 		/* the other segment's entry stays */
 		assert_int_equal(((const u8 *)acpi_find(seen, "MCFG"))[44 + 11], 0xff);
 		free(seen);
+	}
+}
+
+static void finds_the_ioapics(void **state)
+{
+	struct boot_ranges r = {0};
+
+	(void)state;
+	assert_true(acpi_ioapics(rsdp, &r));
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.range[0].base, 0xfec00000);
+	while (r.count < ARRAY_SIZE(r.range))
+		ranges_add(&r, 1, 1);
+	assert_false(acpi_ioapics(rsdp, &r));
+}
+
+/* The last table of the set. */
+static const struct acpi_header *last_table(const struct acpi_rsdp *seen)
+{
+	struct acpi_root root = acpi_root(seen);
+
+	return acpi_root_entry(&root, root.count - 1);
+}
+
+/* \_SB.SUTN in AML, as iasl would write it. */
+static void reserves_ranges(void **state)
+{
+	static const u8 aml[] =
+		"\x10\x40\x06\\_SB_\x5b\x82\x47\x05SUTN"
+		"\x08_HID\x0c\x41\xd0\x0c\x02\x08_UID\x0cSUTR"
+		"\x08_CRS\x11\x47\x03\x0c\x30\x00\x00\x00"
+		"\x8a\x2b\x00\x00\x0d\x01\x00\x00\x00\x00\x00\x00\x00\x00"
+		"\x00\x00\x04\xc1\x00\x00\x00\x00\xff\xff\x05\xc1\x00\x00\x00\x00"
+		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x79";
+	struct acpi_edit edit = {.service_hwid = 2};
+
+	(void)state;
+	for (u32 i = 0; i <= ARRAY_SIZE(edit.reserved.range); i++) {
+		void *seen = calloc(1, acpi_build_size(rsdp, &edit));
+		const struct acpi_header *last;
+		struct acpi_suture *suture;
+
+		acpi_build(rsdp, &edit, seen, &suture);
+		last = last_table(seen);
+		assert_int_equal(acpi_is(last, "SSDT"), i > 0);
+		assert_true(sealed(last, last->length));
+		if (i == 1) {
+			assert_int_equal(last->length, sizeof(*last) + sizeof(aml));
+			assert_memory_equal(last + 1, aml, sizeof(aml));
+		}
+		free(seen);
+		ranges_add(&edit.reserved, 0xc1040000 + 0x20000 * i, 0x20000);
 	}
 }
 
@@ -307,6 +360,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hides_what_it_must, build_machine, drop_machine),
 		cmocka_unit_test_setup_teardown(bounds_configuration_space, build_machine,
 						drop_machine),
+		cmocka_unit_test_setup_teardown(finds_the_ioapics, build_machine, drop_machine),
+		cmocka_unit_test_setup_teardown(reserves_ranges, build_machine, drop_machine),
 		cmocka_unit_test_setup_teardown(leaves_the_firmwares_tables, build_machine,
 						drop_machine),
 		cmocka_unit_test_setup_teardown(starts_from_an_rsdt, build_machine, drop_machine),

@@ -88,7 +88,7 @@ static const struct acpi_rsdp *build(u64 service, const struct boot_ranges *clai
 {
 	struct acpi_edit edit = {.service_hwid = service};
 	struct acpi_suture *suture;
-	void *buf = calloc(1, acpi_build_size(&machine.rsdp));
+	void *buf = calloc(1, acpi_build_size(&machine.rsdp, &edit));
 
 	if (claimed)
 		edit.claimed = *claimed;

@@ -446,6 +446,24 @@ static void a_return_address_that_no_call_left(void **state)
 	assert_int_equal(sleeper_is(sp), -EBUSY);
 }
 
+/* FF 14 and no more: the byte that would end the instruction is not before the address. */
+static void half_a_call_is_none(void **state)
+{
+	u64 top = STACK_TOP - REGS_SIZE, leaf = funcs[run.program->first].start;
+	u64 sp = make_sleeper(top - 256, leaf + 1);
+	struct text *t = leaf - TEXT < TEXT_SIZE ? &texts[0] : &texts[1];
+	u8 *call = t->code + (leaf + 1 - t->base) - 2, kept[2];
+
+	(void)state;
+	for (u64 at = top - 256; at < top; at += 8)
+		set(at, leaf + 1);
+	set(top - 8, run.program->kthread + 5);
+	memcpy(kept, call, sizeof(kept));
+	memcpy(call, "\xff\x14", 2);
+	assert_int_equal(sleeper_is(sp), -EBUSY);
+	memcpy(call, kept, sizeof(kept));
+}
+
 /* Interrupted kernel code may have a return address in a register. */
 static void registers_of_interrupted_code_stand(void **state)
 {
@@ -518,6 +536,7 @@ int main(void)
 		cmocka_unit_test_setup(the_end_is_believed_at_the_top_only, setup_by_hand),
 		cmocka_unit_test_setup(a_task_that_has_not_run_yet, setup_by_hand),
 		cmocka_unit_test_setup(a_return_address_that_no_call_left, setup_by_hand),
+		cmocka_unit_test_setup(half_a_call_is_none, setup_by_hand),
 		cmocka_unit_test_setup(registers_of_interrupted_code_stand, setup_by_hand),
 		cmocka_unit_test_setup(any_memory_gets_an_answer, setup_by_hand),
 	};

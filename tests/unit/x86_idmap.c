@@ -78,6 +78,46 @@ static void test_map(void **state)
 	pgtable_destroy(&s);
 }
 
+/* The top of memory, somewhere in a GiB: the leaves around it end there. */
+static void test_borders(void **state)
+{
+	const u64 top = (5ull << 32) + 0x12200000, hole = (6ull << 32) + 0x40000000;
+	struct pgtable s;
+	struct idmap m = {0};
+
+	(void)state;
+	npt_add_border(top);
+	npt_add_border(hole);
+	npt_add_border(hole + 0x200000);
+	npt_add_border(0xc0000000); /* below 4 GiB they are small anyway */
+	assert_int_equal(pgtable_init(&s, arch_stage2_format()), 0);
+	assert_int_equal(idmap_build(&m, &s, LIMIT, ALL), 0);
+	for (u64 at = 1ull << 32; at < 8ull << 32; at += 0x200000) {
+		struct pt_walk w;
+		u64 size, start;
+
+		look(&s, at, at, ALL);
+		assert_int_equal(pgtable_lookup(&s, IPA(at), &w), 0);
+		size = pt_level_size(s.format, w.level);
+		start = ALIGN_DOWN(at, size);
+		assert_false(start < top && top < start + size);
+		assert_false(start < hole && hole < start + size);
+		assert_false(start < hole + 0x200000 && hole + 0x200000 < start + size);
+	}
+	pgtable_destroy(&s);
+}
+
+/* An address with the bit of encryption would lead to the same memory. */
+static void test_encryption(void **state)
+{
+	(void)state;
+	assert_true(npt_limit(40, false, 0) == 1ull << 40);
+	assert_true(npt_limit(52, false, 51) == 1ull << 48);
+	assert_true(npt_limit(48, true, 47) == 1ull << 47);
+	assert_true(npt_limit(43, true, 47) == 1ull << 43); /* reduced already */
+	assert_true(npt_limit(52, true, 51) == 1ull << 48);
+}
+
 static void test_overlaps(void **state)
 {
 	struct idmap m = {0};
@@ -132,6 +172,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_map),
+		cmocka_unit_test(test_borders),
+		cmocka_unit_test(test_encryption),
 		cmocka_unit_test(test_overlaps),
 		cmocka_unit_test(test_beyond_the_limit),
 	};

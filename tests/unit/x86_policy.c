@@ -15,6 +15,7 @@
 #include "../../arch/x86/apic.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/icr.h"
+#include "../../arch/x86/mtrr.h"
 #include "../../arch/x86/policy.h"
 
 static struct boot_info info = {.local_apic = {0xfee00000}};
@@ -89,6 +90,15 @@ int wrmsr_safe(u32 msr, u64 value)
 	hw_writes++;
 	hw_written = value;
 	return hw_has ? 0 : -EIO;
+}
+
+static u32 noted;
+
+void mtrr_note(u32 msr, u64 value)
+{
+	assert_int_equal(msr, MSR_MTRR_DEFAULT);
+	assert_int_equal(value, 6);
+	noted++;
 }
 
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
@@ -186,14 +196,13 @@ static void the_msrs_are_in_order(void **state)
 }
 
 /* Each MSR of the table once, with what its policies need, and none else. */
-static void check_bitmap(bool tsc_moved, bool memory_types)
+static void check_bitmap(bool tsc_moved)
 {
 	u32 at = 0;
 
 	for (u32 i = 0; i < nr_msr_rules; i++) {
 		const struct msr_rule *r = &msr_rules[i];
-		bool listed = r->when == ALWAYS || (r->when == TSC_MOVED && tsc_moved) ||
-			      (r->when == MEMORY_TYPES && memory_types);
+		bool listed = r->when == ALWAYS || tsc_moved;
 
 		for (u32 msr = r->first; msr <= r->last && listed; msr++, at++) {
 			u32 found = 0;
@@ -215,15 +224,10 @@ static void the_table_programs_the_bitmap(void **state)
 {
 	(void)state;
 	msr_init();
-	check_bitmap(false, false);
+	check_bitmap(false);
 	printf("%u MSRs exit, of %u lines\n", nr_bitmap, nr_msr_rules);
 	assert_true(guest_writes(MSR_TSC, 5));
-	check_bitmap(true, false);
-
-	nr_bitmap = 0;
-	ops.set_mtrr = fake_set_mtrr;
-	msr_init();
-	check_bitmap(false, true);
+	check_bitmap(true);
 }
 
 static void hidden_msrs_are_not_there(void **state)
@@ -246,7 +250,7 @@ static void hidden_msrs_are_not_there(void **state)
 
 static void other_msrs_are_the_processor_s(void **state)
 {
-	static const u32 others[] = {0, MSR_PAT, 0x1d9, 0x6e1, MSR_STAR, 0xc0010015, 0x40000000};
+	static const u32 others[] = {0, MSR_PAT, 0x1d9, 0x6e1, MSR_STAR, 0xc0010044, 0x40000000};
 	u64 value;
 
 	(void)state;
@@ -264,6 +268,9 @@ static void other_msrs_are_the_processor_s(void **state)
 
 static void single_msrs(void **state)
 {
+	static const u32 constants[] = {MSR_SMRR,     MSR_TME,		MSR_IORR,     MSR_TOP_MEM,
+					MSR_TOP_MEM2, MSR_SMI_IO,	MSR_SMM_BASE, MSR_SMM_CTL,
+					MSR_SMM_KEY,  MSR_MMIO_CFG_BASE};
 	u64 value;
 
 	(void)state;
@@ -277,13 +284,24 @@ static void single_msrs(void **state)
 	assert_true(guest_reads(MSR_VM_CR, &value));
 	assert_int_equal(value, 1 << 1 | 1 << 3 | 1 << 4);
 	assert_false(guest_writes(MSR_VM_CR, 0));
-	/* encryption stays, the rest does not matter */
+	/* encryption and what is memory stay, the rest does not matter */
 	hw_value = 1 << 23;
 	assert_true(guest_writes(MSR_SYSCFG, 1 << 23 | 1 << 19));
 	assert_int_equal(hw_written, 1 << 23 | 1 << 19);
 	hw_writes = 0;
 	assert_false(guest_writes(MSR_SYSCFG, 0));
-	assert_false(guest_writes(MSR_SYSCFG, 1 << 23 | 1 << 24));
+	assert_false(guest_writes(MSR_SYSCFG, 1 << 23 | 1 << 21));
+	/* the firmware's */
+	for (u32 i = 0; i < ARRAY_SIZE(constants); i++) {
+		hw_value = 0x5000;
+		assert_true(guest_reads(constants[i], &value));
+		assert_int_equal(value, hw_value);
+		assert_false(guest_writes(constants[i], hw_value));
+	}
+	/* microcode is written to nobody, without a fault */
+	assert_true(guest_writes(MSR_PATCH_LOADER, 0x1000));
+	assert_true(guest_writes(MSR_BIOS_UPDT_TRIG, 0x1000));
+	assert_int_equal(hw_writes, 0);
 	/* the local APIC stays where it is */
 	assert_false(guest_writes(MSR_APIC_BASE, 0xfec00800));
 	assert_int_equal(hw_writes, 0);
@@ -291,15 +309,27 @@ static void single_msrs(void **state)
 	assert_true(guest_writes(MSR_X2APIC + APIC_ICR / 16, 0xc4500));
 	assert_int_equal(icr_writes, 1);
 	assert_int_equal(hw_writes, 1);
+	/* reserved bits, as the processor refuses them */
+	for (u32 bit = 0; bit < 32; bit++)
+		assert_int_equal(guest_writes(MSR_X2APIC + APIC_ICR / 16, 1u << bit),
+				 !(0xfff32000u >> bit & 1));
+	assert_int_equal(hw_writes, 1);
 	assert_false(guest_writes(MSR_LSTAR, 1ull << 48));
 	assert_true(guest_writes(MSR_LSTAR, ~0ull << 47));
-	/* MTRRs go to whom they matter to */
+	/* MTRRs go to whom they matter to, and to the service CPU if the processor takes them */
 	assert_true(guest_writes(MSR_MTRR_DEFAULT, 6));
 	assert_int_equal(hw_writes, 2);
+	assert_int_equal(noted, 1);
+	hw_has = false;
+	assert_false(guest_writes(MSR_MTRR_DEFAULT, 6));
+	assert_int_equal(noted, 1);
+	hw_has = true;
+	hw_writes = 2;
 	ops.set_mtrr = fake_set_mtrr;
 	assert_true(guest_writes(MSR_MTRR_DEFAULT, 6));
 	assert_int_equal(hw_writes, 2);
 	assert_int_equal(mtrr_writes, 1);
+	assert_int_equal(noted, 2);
 }
 
 /* The deadline is in the machine's time, and 0 means none. */

@@ -16,6 +16,7 @@
 #include "../../arch/x86/apic.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/icr.h"
+#include "../../arch/x86/mtrr.h"
 #include "../../arch/x86/policy.h"
 #include "../../arch/x86/svm/svm.h"
 
@@ -109,6 +110,11 @@ int wrmsr_safe(u32 msr, u64 value)
 bool apic_is_x2(void)
 {
 	return false;
+}
+
+void mtrr_note(u32 msr, u64 value)
+{
+	(void)msr, (void)value;
 }
 
 bool icr_filter(struct cpu *c, u32 icr, u32 destination, bool x2)

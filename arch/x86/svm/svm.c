@@ -68,6 +68,7 @@ static int svm_probe(char *why, size_t why_size)
 			     cpuid(0x80000021, 0).eax & FN80000021_EAX_AIBRS;
 	svm.next_rip = features & FN8000000A_EDX_NRIP;
 	svm.flush_by_asid = features & FN8000000A_EDX_FLUSH_BY_ASID;
+	svm_read_memory_types();
 	return 0;
 }
 
@@ -186,7 +187,7 @@ static void load_vcpu(struct cpu *c)
 
 	v->gpr[RAX] = b->rax;
 	v->gpr[RSP] = b->rsp;
-	v->rip = b->rip;
+	v->rip = v->exit_rip = b->rip;
 	v->rflags = b->rflags;
 	v->cr0 = b->cr0;
 	v->cr3 = b->cr3;

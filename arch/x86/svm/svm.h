@@ -44,6 +44,12 @@ void svm_step_end(struct cpu *c, bool completed);
 /* The guest is about to leave its NMI handler by IRET: NMIs stay blocked until it has completed. */
 void svm_iret(struct cpu *c);
 
+/*
+ * types.c: tell the format of nested tables where the firmware has memory types change. Boot CPU,
+ * of which svm_probe() has found that it has SVM: then it has the MSRs that this reads.
+ */
+void svm_read_memory_types(void);
+
 /* run.S: one VMRUN with all registers loaded and saved. */
 void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa);
 /* STGI, so that pending NMIs and interrupts are taken, then CLGI. */

@@ -14,11 +14,11 @@ static int set_lines(const char *text, const struct kernel_param *kp)
 	unsigned long n;
 	int err = kstrtoul(text, 0, &n);
 
-	/* PCI's address port is the monitor's, and it carries out no string instructions */
+	/* PCI's data port is the monitor's, and it carries out no string instructions */
 	while (!err && n--) {
 		const u32 *from = &word;
 
-		asm volatile("outsl" : "+S"(from) : "d"((u16)0xcf8) : "memory");
+		asm volatile("outsl" : "+S"(from) : "d"((u16)0xcfc) : "memory");
 	}
 	return err;
 }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mtrr.h"
+#include "arch/service.h"
+#include "core/lock.h"
+#include "host.h"
+#include "insn.h"
+
+/* variable and fixed ones, and the default: by the lower part of their numbers */
+#define FIRST (MSR_MTRR_VARIABLE & ~0xffu)
+#define COUNT 0x100u
+
+static struct {
+	struct spinlock lock;
+	u32 pending;
+	bool written[COUNT]; /* since the service CPU has looked */
+	bool known[COUNT];
+	u64 value[COUNT];
+} mtrr;
+
+void mtrr_note(u32 msr, u64 value)
+{
+	u32 i = msr - FIRST;
+
+	spin_lock(&mtrr.lock);
+	/* Each guest CPU writes the same ones. */
+	if (!mtrr.known[i] || mtrr.value[i] != value) {
+		mtrr.known[i] = mtrr.written[i] = true;
+		mtrr.value[i] = value;
+		__atomic_store_n(&mtrr.pending, 1, __ATOMIC_RELEASE);
+	}
+	spin_unlock(&mtrr.lock);
+	if (__atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE))
+		arch_service_wake();
+}
+
+/* The default, which turns all of them on, comes last by its number. */
+static void write_all(void)
+{
+	for (u32 i = 0; i < COUNT; i++) {
+		if (mtrr.written[i])
+			wrmsr_safe(FIRST + i, mtrr.value[i]);
+		mtrr.written[i] = false;
+	}
+}
+
+/* APM vol. 2, 7.7.5 and 7.8.5: without caches, and with none of the old types in them or in the TLB
+ */
+void mtrr_follow(void)
+{
+	u64 cr0;
+
+	if (!__atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE))
+		return;
+	cr0 = read_cr0();
+	spin_lock(&mtrr.lock);
+	write_cr0(cr0 | CR0_CD);
+	wbinvd();
+	write_all();
+	wbinvd();
+	write_cr0(cr0);
+	write_cr3(host_root());
+	mtrr.pending = 0;
+	spin_unlock(&mtrr.lock);
+}

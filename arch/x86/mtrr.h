@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The service CPU has the guest's MTRRs: on CPUs with different types for the same memory the
+ * caches are not coherent (APM vol. 2, 7.7.5).
+ */
+#ifndef X86_MTRR_H
+#define X86_MTRR_H
+
+#include "lib/types.h"
+
+/* A guest CPU has written this value to its MTRR: the service CPU will, too. On any CPU, in its
+ * exit. */
+void mtrr_note(u32 msr, u64 value);
+
+/* Write what has been noted. Service CPU, interrupts off. */
+void mtrr_follow(void);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The loop of a guest CPU: one that makes no progress ends, and none else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include "arch/platform.h"
+#include "arch/time.h"
+#include "arch/upcalls.h"
+#include "../../arch/x86/hv.h"
+#include "../../arch/x86/smp.h"
+
+static struct arch_cpu arch;
+static struct cpu cpu = {.arch = &arch};
+static jmp_buf end;
+static struct boot_info info;
+struct boot_info *machine = &info;
+
+/* One exit: where, where the guest goes on, and what else there is about it. */
+static struct {
+	u64 at, on;
+	u64 event;
+	enum exit_class class;
+	bool nmi_pending, counts;
+} next;
+static u32 exits, most;
+static const char *died;
+
+/* ---- what the code under test calls ---- */
+
+static enum exit_class fake_run(struct cpu *c)
+{
+	struct vcpu *v = &c->arch->vcpu;
+
+	if (exits++ == most)
+		longjmp(end, 1);
+	v->exit_rip = next.at;
+	v->rip = next.on;
+	v->event = next.event;
+	v->gpr[RCX] += next.counts;
+	c->arch->nmi_pending = next.nmi_pending;
+	return next.class;
+}
+
+static const struct hv_ops ops = {.run = fake_run};
+const struct hv_ops *hv = &ops;
+
+void pause_point(struct cpu *self)
+{
+	(void)self;
+}
+
+void smp_check_init(struct cpu *self)
+{
+	(void)self;
+}
+
+void nmi_deliver(struct cpu *c)
+{
+	(void)c;
+}
+
+void cpu_mark_dead(struct cpu *c, const char *cause, const char *fmt, ...)
+{
+	(void)c, (void)fmt;
+	died = cause;
+}
+
+void smp_halt(struct cpu *self)
+{
+	(void)self;
+	longjmp(end, 2);
+}
+
+struct cpu *cpu_this(void)
+{
+	return &cpu;
+}
+
+s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2)
+{
+	(void)c, (void)nr, (void)a0, (void)a1, (void)a2;
+	return 0;
+}
+
+bool kexec_check(struct cpu *c)
+{
+	(void)c;
+	return false;
+}
+
+void vcpu_step_done(struct cpu *c, bool completed)
+{
+	(void)c, (void)completed;
+}
+
+int xsetbv_safe(u32 index, u64 value)
+{
+	(void)index, (void)value;
+	return 0;
+}
+
+void machine_reset(void)
+{
+	longjmp(end, 3);
+}
+
+u64 arch_time_us(void)
+{
+	return 0;
+}
+
+void arch_debug_putc(char c)
+{
+	(void)c;
+}
+
+/* ---- tests ---- */
+
+#define AT 0x1000ull
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&arch, 0, sizeof(arch));
+	memset(&next, 0, sizeof(next));
+	next.at = next.on = AT;
+	next.class = EXIT_STAGE2_FAULT;
+	memset(cpu.exits, 0, sizeof(cpu.exits));
+	died = NULL;
+	return 0;
+}
+
+/* Exits like `next`, until the CPU dies; true if it does. */
+static bool dies(void)
+{
+	exits = 0;
+	most = 3 * PROGRESS_LIMIT;
+	if (!setjmp(end))
+		vcpu_loop(&cpu);
+	return died;
+}
+
+static void a_cpu_without_progress_dies(void **state)
+{
+	(void)state;
+	assert_true(dies());
+	assert_string_equal(died, "no-progress");
+	assert_int_equal(cpu.exits[EXIT_STAGE2_FAULT], PROGRESS_LIMIT);
+}
+
+static void instructions_that_are_carried_out_are_progress(void **state)
+{
+	(void)state;
+	next.on = AT + 2;
+	assert_false(dies());
+}
+
+static void instructions_that_count_are_progress(void **state)
+{
+	(void)state;
+	next.counts = true;
+	assert_false(dies());
+}
+
+/* The guest's handler runs, and may come back. */
+static void exceptions_are_progress(void **state)
+{
+	(void)state;
+	next.event = EVENT_VALID;
+	assert_false(dies());
+}
+
+/* They come to a CPU that waits in a loop of one instruction. */
+static void nmis_say_nothing(void **state)
+{
+	(void)state;
+	next.class = EXIT_KICK;
+	assert_false(dies());
+	next.class = EXIT_OTHER;
+	next.nmi_pending = true;
+	assert_false(dies());
+}
+
+#define T(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_cpu_without_progress_dies),
+		T(instructions_that_are_carried_out_are_progress),
+		T(instructions_that_count_are_progress),
+		T(exceptions_are_progress),
+		T(nmis_say_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
