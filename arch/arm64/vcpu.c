@@ -36,6 +36,7 @@ _Noreturn void vcpu_loop(struct cpu *c)
 		pause_point(c);
 		leave_if_stopped(c);
 		c->exits[handle_exit(c, vcpu_enter(c->arch))]++;
+		service_look(c);
 	}
 }
 

@@ -22,6 +22,7 @@ static struct {
 	u64 real_start_us;
 	u64 time_us, step_us; /* while frozen */
 	bool frozen, wake, stop;
+	u32 interrupts, resets; /* of the service CPU */
 	void (*guest)(struct cpu *c);
 } machine;
 
@@ -179,6 +180,28 @@ void fake_guest_stop(void)
 void arch_service_wake(void)
 {
 	__atomic_store_n(&machine.wake, true, __ATOMIC_RELEASE);
+}
+
+void arch_service_interrupt(void)
+{
+	machine.interrupts++;
+}
+
+int arch_service_reset(struct cpu *self)
+{
+	(void)self;
+	machine.resets++;
+	return 0;
+}
+
+u32 fake_service_interrupts(void)
+{
+	return machine.interrupts;
+}
+
+u32 fake_service_resets(void)
+{
+	return machine.resets;
 }
 
 void arch_service_idle(u64 until_us)

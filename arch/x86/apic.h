@@ -13,6 +13,7 @@ enum apic_register {
 	APIC_LDR = 0xd0,
 	APIC_DFR = 0xe0,
 	APIC_SVR = 0xf0,
+	APIC_ISR = 0x100, /* eight of them */
 	APIC_ICR = 0x300,
 	APIC_ICR2 = 0x310,
 	APIC_LVT_TIMER = 0x320,

@@ -111,6 +111,12 @@ int smp_start(struct cpu *c)
 	return wake(NULL, c);
 }
 
+int smp_restart(struct cpu *self, struct cpu *c)
+{
+	reset(self, c);
+	return wake(self, c);
+}
+
 void smp_abandon(struct cpu *c)
 {
 	apic_send(c->hwid, APIC_INIT | APIC_ASSERT);

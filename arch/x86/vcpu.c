@@ -17,6 +17,7 @@ _Noreturn void vcpu_loop(struct cpu *c)
 		smp_check_init(c);
 		nmi_deliver(c);
 		c->exits[hv->run(c)]++;
+		service_look(c);
 	}
 }
 

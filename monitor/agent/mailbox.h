@@ -19,4 +19,13 @@ s64 mailbox_cancel(void);
 /* Answer the queued message for e, if there is one. Returns true if there was. Service CPU. */
 bool mailbox_serve(struct engine *e);
 
+/*
+ * That a message was answered goes along with checkpoints. -ENOMEM. Service CPU, as is
+ * mailbox_restart(): the service CPU has begun anew, and the records have gone back. A message
+ * whose answer the records know of has that answer. Another is served again; one that has ended two
+ * lives is refused with -EIO.
+ */
+int mailbox_keep(void);
+void mailbox_restart(void);
+
 #endif

@@ -4,6 +4,7 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "core/checkpoint.h"
 #include "patch/bundle.h"
 #include "patch/engine/engine.h"
 
@@ -262,7 +263,11 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 		refuse_request(reply, err, why);
 		return;
 	}
-	err = engine_upload(e, &b, why, sizeof(why));
+	err = checkpoint_adopt(body->data, ALIGN_UP(body->size, PAGE_SIZE) / PAGE_SIZE);
+	if (err)
+		format(why, sizeof(why), "no memory for the bundle");
+	else
+		err = engine_upload(e, &b, why, sizeof(why));
 	if (err) {
 		refuse_request(reply, err, why);
 		return;

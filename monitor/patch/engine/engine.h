@@ -331,6 +331,18 @@ int engine_overridden(struct engine *e, const struct suture_overridden *m);
 u64 engine_tick(struct engine *e);
 
 /*
+ * The service CPU has begun anew, and the engine is as it was at the last checkpoint. suspicious: it
+ * has done so several times within a moment, so that a transition under way is given up.
+ */
+void engine_restarted(struct engine *e, bool suspicious);
+
+/*
+ * Compare the functions that are on with the redirects that there are: target() is where the
+ * function at `key` leads to, 0 if it has none. Those without one were dropped by the guest.
+ */
+void engine_compare(struct engine *e, u64 (*target)(u64 key));
+
+/*
  * The guest's kernel is gone, and every redirect with it. Its patches fail with `why`, and there is
  * no agent any more. Any phase.
  */
