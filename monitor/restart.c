@@ -74,6 +74,8 @@ bool life_begins(void)
 	life.in_a_row = now - life.began_us < SHORT_US ? life.in_a_row + 1 : 0;
 	life.began_us = now;
 	lives.began_us = now;
+	lives.last = lives.why ? lives.why : "it was lost";
+	lives.why = NULL;
 	if (life.in_a_row < SHORT_MAX)
 		return true;
 	life.given_up = true;
@@ -146,10 +148,9 @@ int life_resume(const struct boot_info *bi, struct engine *e)
 	checkpoint_stats(&stats);
 	log_warn("the service CPU has begun anew (%s), for the %llu. time: %llu pages of its records "
 		 "went back%s",
-		 lives.why ? lives.why : "it was lost", (unsigned long long)lives.count,
+		 lives.last, (unsigned long long)lives.count,
 		 (unsigned long long)stats.restored_pages,
 		 switch_is_behind() ? ", and a switch is taken up that it had made" : "");
-	lives.why = NULL;
 	return 0;
 }
 

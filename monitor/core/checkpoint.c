@@ -253,6 +253,11 @@ int checkpoint_restore(void)
 	return err;
 }
 
+void checkpoint_forget(void)
+{
+	memset(&point, 0, sizeof(point));
+}
+
 void checkpoint_stats(struct checkpoint_stats *s)
 {
 	*s = point.stats;

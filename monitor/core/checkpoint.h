@@ -33,6 +33,9 @@ void checkpoint_take(void);
  */
 int checkpoint_restore(void);
 
+/* No block is known any more, and none is freed: for unit tests, whose pool is a new one. */
+void checkpoint_forget(void);
+
 /* The last restore: bytes that were different, and how many blocks there are. For the log. */
 struct checkpoint_stats {
 	u64 blocks, bytes, restored_pages, taken;

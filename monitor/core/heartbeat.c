@@ -30,6 +30,7 @@ void heartbeat(void)
 void heartbeat_end(void)
 {
 	WRITE_ONCE(beat.last_us, 0);
+	beat.interrupted_us = 0;
 }
 
 static const struct cpu *service_cpu(void)

@@ -8,7 +8,8 @@
 struct lives {
 	u64 count;	 /* since boot */
 	u64 began_us;	 /* when it last did */
-	const char *why; /* what ended the life before; NULL: nobody knows */
+	const char *why; /* what ends this life, if it is said */
+	const char *last; /* what ended the one before; NULL: there was none */
 };
 
 extern struct lives lives;
