@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The service CPU: network, engine, mailbox and timers in one loop. */
+#include <suture/abi.h>
 #include "agent/mailbox.h"
 #include "api/http.h"
 #include "arch/platform.h"
@@ -13,6 +14,7 @@
 #include "guest/drop.h"
 #include "guest/kernel.h"
 #include "guest/panic.h"
+#include "guest/register.h"
 #include "guest/watch.h"
 #include "lib/errno.h"
 #include "net/net.h"
@@ -38,18 +40,44 @@ static void tell_dropped(struct engine *e)
 		engine_dropped(e, key);
 }
 
-/* If the guest's kernel has ended, forget all that is known of it. */
-static void forget_kernel(struct engine *e)
+static void note_end(struct engine *e, enum kernel_end how)
 {
-	enum kernel_end how = kernel_end();
+	engine_kernel_ends(e, how == KERNEL_REPLACED ? "the guest runs another kernel"
+						     : "the guest said that its kernel ended");
+	/* A message that was posted before says nothing about what is now. */
+	mailbox_put_off();
+}
 
-	if (how == KERNEL_STAYS)
-		return;
+static void forget_kernel(struct engine *e, enum kernel_end how)
+{
 	engine_kernel_gone(e, how == KERNEL_REPLACED ? "the guest's kernel was replaced"
 						     : "the guest's kernel has shut down");
 	guest_kernel_forget();
-	checkpoint_take();
-	kernel_end_known(how);
+}
+
+/*
+ * The guest's kernel has ended, so it was said. The agent of a kernel that shuts down sends nothing
+ * more; a new kernel's begins with HELLO. False: it is not known yet.
+ */
+static bool judge_end(struct engine *e, enum kernel_end how)
+{
+	enum kernel_fate fate = engine_kernel_fate(e);
+	u32 type = mailbox_peek();
+
+	if (fate == KERNEL_IS_FINE) {
+		note_end(e, how);
+		fate = engine_kernel_fate(e);
+		type = 0;
+	}
+	if (fate == KERNEL_IS_OPEN && !type)
+		return false;
+	if (fate == KERNEL_IS_OPEN && type != SUTURE_MSG_HELLO && guest_kernel_is_same()) {
+		engine_kernel_goes_on(e);
+		kexec_goes_on();
+	} else {
+		forget_kernel(e, how);
+	}
+	return true;
 }
 
 static void tell_panic(struct engine *e)
@@ -67,7 +95,15 @@ static void tell_panic(struct engine *e)
  * taken for the old one's. */
 static bool serve_agent(struct engine *e)
 {
-	forget_kernel(e);
+	enum kernel_end how = kernel_end();
+
+	tell_dropped(e);
+	if (how != KERNEL_STAYS) {
+		if (!judge_end(e, how))
+			return false;
+		checkpoint_take();
+		kernel_end_known(how);
+	}
 	return mailbox_serve(e);
 }
 
@@ -220,14 +256,18 @@ static u64 attend(struct engine *e)
 	return next_us;
 }
 
-/* A switch that was made is taken up before the network can ask for another. */
+/*
+ * A switch that was made is taken up before anybody can ask for another: it was that of a message, or
+ * that of the transition.
+ */
 static void begin_anew(const struct boot_info *bi, struct engine *e)
 {
-	int err = life_resume(bi, e);
+	bool in_message = false;
+	int err = life_resume(bi, e, &in_message);
 
 	if (!err) {
-		while (serve_agent(e))
-			;
+		if (in_message)
+			serve_agent(e);
 		attend(e);
 		life_is_settled(e);
 		return;
@@ -262,7 +302,6 @@ static _Noreturn void serve(struct engine *e, bool network)
 		/* The guest waits for its answer, so it comes before the network. */
 		while (serve_agent(e))
 			heartbeat();
-		tell_dropped(e);
 		tell_panic(e);
 		if (network)
 			next_us = net_poll();

@@ -129,7 +129,7 @@ static int restore_memory(void)
 	return err;
 }
 
-int life_resume(const struct boot_info *bi, struct engine *e)
+int life_resume(const struct boot_info *bi, struct engine *e, bool *in_message)
 {
 	struct checkpoint_stats stats;
 	int err;
@@ -143,7 +143,7 @@ int life_resume(const struct boot_info *bi, struct engine *e)
 	check_restart();
 	guest_watch_restart();
 	switch_restart();
-	mailbox_restart();
+	*in_message = mailbox_restart();
 	engine_restarted(e, life.in_a_row >= SUSPICIOUS);
 	checkpoint_stats(&stats);
 	log_warn("the service CPU has begun anew (%s), for the %llu. time: %llu pages of its records "

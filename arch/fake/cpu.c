@@ -6,6 +6,7 @@
 #include "arch/service.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
+#include "core/checkpoint.h"
 #include "core/cpu.h"
 #include "core/pool.h"
 #include "fake.h"
@@ -53,6 +54,7 @@ void fake_reset(u32 guest_cpus)
 	}
 	fake_become(&cpus[0]);
 	pool_init(PA(FAKE_POOL_BASE), FAKE_POOL_SIZE);
+	checkpoint_forget();
 	memset(&stage2, 0, sizeof(stage2));
 }
 

@@ -111,17 +111,39 @@ static void publish_answer(void)
 		mailbox_change(ABANDONED, EMPTY);
 }
 
-static void refuse(void)
+static const struct suture_msg *request(void)
 {
-	const struct suture_msg *m = (const struct suture_msg *)box.request;
+	return (const struct suture_msg *)box.request;
+}
+
+static void answer_error(int err)
+{
 	struct suture_msg *reply = (struct suture_msg *)box.reply;
 
-	*reply = (struct suture_msg){
-		.type = m->type, .size = sizeof(*reply), .seq = m->seq, .status = -EIO};
-	log_limited(LOG_AGENT, LOG_ERROR,
-		    "message %u of the agent ended the service CPU %u times: refused", m->type,
-		    box.lives);
+	*reply = (struct suture_msg){.type = request()->type,
+				     .size = sizeof(*reply),
+				     .seq = request()->seq,
+				     .status = err};
 	publish_answer();
+}
+
+static void refuse(void)
+{
+	log_limited(LOG_AGENT, LOG_ERROR,
+		    "message %u of the agent ended the service CPU %u times: refused",
+		    request()->type, box.lives);
+	answer_error(-EIO);
+}
+
+u32 mailbox_peek(void)
+{
+	return __atomic_load_n(&box.state, __ATOMIC_ACQUIRE) == POSTED ? request()->type : 0;
+}
+
+void mailbox_put_off(void)
+{
+	if (mailbox_change(POSTED, SERVING))
+		answer_error(-EAGAIN);
 }
 
 bool mailbox_serve(struct engine *e)
@@ -143,16 +165,19 @@ int mailbox_keep(void)
 	return checkpoint_static(&record, sizeof(record));
 }
 
-void mailbox_restart(void)
+bool mailbox_restart(void)
 {
 	u32 state = READ_ONCE(box.state);
 
 	if (state != SERVING && state != ABANDONED)
-		return;
+		return false;
 	if (record.answered == box.served)
 		publish_answer();
 	else if (++box.lives >= MAX_LIVES)
 		refuse();
-	else if (!mailbox_change(SERVING, POSTED))
+	else if (mailbox_change(SERVING, POSTED))
+		return true;
+	else
 		publish_answer();
+	return false;
 }

@@ -13,6 +13,9 @@
  */
 #define LATE_US 1000000u
 
+/* A pause that has not ended so long after its deadline has lost its initiator. */
+#define PAUSE_US 300000u
+
 /* Until then a service CPU that was interrupted has begun anew, if it can take the interrupt. */
 #define INTERRUPT_US 200000u
 
@@ -49,7 +52,7 @@ bool heartbeat_is_late(void)
 	if (!last_us || now < last_us + LATE_US)
 		return false;
 	c = service_cpu();
-	return c && now > pause_until_us(c) + LATE_US;
+	return c && now > pause_until_us(c) + PAUSE_US;
 }
 
 /* First with an interrupt that cannot be masked; if that did not help, from reset. */

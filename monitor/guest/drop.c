@@ -56,7 +56,7 @@ static int drop_some(u64 start, u64 end)
 static int drop_everything(u64 start, u64 end)
 {
 	(void)start, (void)end;
-	return shadow_close(note_dropped, NULL);
+	return shadow_close(NULL, NULL);
 }
 
 static s64 drop_paused(int (*drop)(u64 start, u64 end), u64 start, u64 end)
@@ -113,9 +113,6 @@ void kernel_end_known(enum kernel_end how)
 {
 	u32 expected = how;
 
-	spin_lock(&dropped.lock);
-	dropped.count = 0;
-	spin_unlock(&dropped.lock);
 	/* Another end meanwhile is told anew. */
 	if (__atomic_compare_exchange_n(&ended, &expected, KERNEL_STAYS, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_RELAXED))

@@ -343,6 +343,22 @@ void engine_restarted(struct engine *e, bool suspicious);
 void engine_compare(struct engine *e, u64 (*target)(u64 key));
 
 /*
+ * The guest says that its kernel ends, or it looks so; every redirect is gone, and no switch succeeds.
+ * `why` (a constant) is for the operator. What has become of it, the fate says: open for two seconds,
+ * then the caller calls one of the two below, and lets switches succeed again.
+ */
+void engine_kernel_ends(struct engine *e, const char *why);
+enum kernel_fate {
+	KERNEL_IS_FINE, /* nothing was said */
+	KERNEL_IS_OPEN,
+	KERNEL_IS_GONE, /* its agent is silent */
+};
+enum kernel_fate engine_kernel_fate(const struct engine *e);
+
+/* Its agent speaks, and it is the same kernel: what was dropped is put back. */
+void engine_kernel_goes_on(struct engine *e);
+
+/*
  * The guest's kernel is gone, and every redirect with it. Its patches fail with `why`, and there is
  * no agent any more. Any phase.
  */

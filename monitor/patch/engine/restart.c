@@ -41,6 +41,9 @@ void engine_compare(struct engine *e, u64 (*target)(u64 key))
 {
 	u64 key;
 
+	/* All are dropped, and are put back or forgotten. */
+	if (e->ended)
+		return;
 	while ((key = find_dropped(e, target)) != 0)
 		engine_dropped(e, key);
 }
