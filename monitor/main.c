@@ -11,6 +11,7 @@
 #include "core/checkpoint.h"
 #include "core/heartbeat.h"
 #include "core/log.h"
+#include "core/reset.h"
 #include "guest/drop.h"
 #include "guest/kernel.h"
 #include "guest/panic.h"
@@ -299,6 +300,8 @@ static _Noreturn void serve(struct engine *e, bool network)
 		u64 next_us = UINT64_MAX;
 
 		heartbeat();
+		if (reset_is_due())
+			arch_machine_reset();
 		/* The guest waits for its answer, so it comes before the network. */
 		while (serve_agent(e))
 			heartbeat();

@@ -56,8 +56,10 @@ bool life_is_another(void)
 bool service_restarts(const char *why)
 {
 	/* Before the boot CPU is in the guest nobody waits for this one. */
-	if (!life.prepared || life.given_up || READ_ONCE(cpus[0].state) == CPU_ABSENT)
+	if (!life.prepared || life.given_up || READ_ONCE(cpus[0].state) == CPU_ABSENT) {
+		heartbeat_end();
 		return false;
+	}
 	lives.why = why;
 	return true;
 }
@@ -66,9 +68,13 @@ bool life_begins(void)
 {
 	u64 now = arch_time_us();
 
-	heartbeat();
 	if (!life.prepared)
 		return true;
+	if (life.given_up) {
+		heartbeat_end();
+		return false;
+	}
+	heartbeat();
 	cpu_this()->life++;
 	lives.count++;
 	life.in_a_row = now - life.began_us < SHORT_US ? life.in_a_row + 1 : 0;

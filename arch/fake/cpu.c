@@ -15,6 +15,7 @@
 #include "machine.h"
 #include "stage2/pgtable.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -228,6 +229,11 @@ enum suture_machine arch_machine(void)
 void arch_debug_putc(char c)
 {
 	fputc(c, stderr);
+}
+
+_Noreturn void arch_machine_reset(void)
+{
+	abort();
 }
 
 int arch_random(void *buf, size_t len)

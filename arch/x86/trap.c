@@ -7,6 +7,7 @@
 #include "core/heartbeat.h"
 #include "hv.h"
 #include "insn.h"
+#include "machine_check.h"
 #include "service.h"
 
 struct gate {
@@ -95,6 +96,8 @@ void trap_handle(struct trap_frame *f)
 	} else if (f->vector == VEC_GP &&
 		   (f->rip == (u64)rdmsr_safe_insn || f->rip == (u64)wrmsr_safe_insn)) {
 		f->rip = (u64)msr_failed;
+	} else if (f->vector == VEC_MC && machine_check()) {
+		/* It goes on. */
 	} else if (f->vector == VEC_NMI && cpu_this()->state == CPU_SERVICE &&
 		   heartbeat_is_late()) {
 		restart_service(f, "it was stuck");

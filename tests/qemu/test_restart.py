@@ -23,6 +23,8 @@ from test_life import PATCHED
 CPUS = 2
 SERVICE_CPU = CPUS  # the last one
 
+RDI = 5  # number of a register
+
 # an instruction that is an exception, and one that never ends
 UD2 = r"^ *([0-9a-f]+):\s+ud2"
 
@@ -42,7 +44,10 @@ class Debugger:
     def fail(self, how="exception", function=None, steps=0, operation=None):
         """Take the service CPU `steps` instructions into the function, and let it fail there."""
         gdb = self.connect()
-        running = None
+        running = lock = None
+        if function and function.startswith("lock:"):
+            lock = self.base + self.symbols[function.removeprefix("lock:")]
+            function = "spin_unlock"
         try:
             if function:
                 address = self.base + self.symbols[function]
@@ -52,13 +57,16 @@ class Debugger:
                     running = subprocess.Popen(
                         [SUTURE, "--host", f"127.0.0.1:{self.guest.port}", "--insecure", *operation],
                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                while gdb.wait_stop() != SERVICE_CPU:
+                while True:
+                    cpu = gdb.wait_stop()
+                    if cpu == SERVICE_CPU and lock in (None, gdb.get_register(cpu, RDI)):
+                        break
                     gdb.clear_breakpoint(address)
-                    gdb.step(0)
+                    gdb.step(cpu)
                     gdb.set_breakpoint(address)
                     gdb.go_on()
                 gdb.clear_breakpoint(address)
-            for _ in range(steps):
+            for _ in range(0 if lock else steps):
                 gdb.step(SERVICE_CPU)
             gdb.set_pc(SERVICE_CPU, self.failures[how])
         finally:
@@ -77,8 +85,6 @@ def answers(guest, limit=2.0):
             break
         except OSError:
             if time.monotonic() - begin > limit + 10:
-                print(guest.hmp("info lapic 2"), guest.hmp("info registers -a")[-1500:])
-                print(guest.http("/v1/status"), guest.http("/v1/status"))
                 guest.fail("the API does not answer")
             time.sleep(0.01)
     return time.monotonic() - begin
@@ -129,14 +135,13 @@ def run(guest, debugger, measured, count):
     measured(f"{count} faults of the service CPU: the API answers after {worst:.2f} s at most")
 
 
-PLACES = ["pool_alloc", "pool_free", "checkpoint_take", "checkpoint_alloc", "engine_upload",
+PLACES = ["lock:pool", "lock:ring", "lock:dropped", "pool_alloc", "pool_free", "checkpoint_take", "checkpoint_alloc", "engine_upload",
           "shadow_plan_begin", "shadow_plan_prepare", "pause_begin", "check_run",
           "shadow_plan_fill", "pause_commit", "shadow_plan_apply", "pause_end",
           "shadow_plan_finish", "engine_step", "engine_work", "message_answer", "log_limited",
           "net_poll", "tcp_input", "api_answer", "mailbox_serve", "engine_declare", "engine_tick",
           "memcpy"]
-PLACES = os.environ.get('PL', ' '.join(PLACES)).split()
-HOW = os.environ.get('H','').split() or ["exception", "exception", "exception", "stuck"]
+HOW = ["exception", "exception", "exception", "stuck"]
 MAX_STEPS = 60
 
 

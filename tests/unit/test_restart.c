@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The service CPU begins anew: its pause, its redirects, and a switch that its records lack. */
 #include "switch_rig.h"
+#include "agent/mailbox.h"
 #include "arch/upcalls.h"
 #include "core/checkpoint.h"
 #include "core/heartbeat.h"
+#include "patch/engine/engine.h"
 #include "patch/switch/redo.h"
 
 static int begin(void **state)
@@ -132,6 +134,107 @@ static void the_pause_is_ended(void **state)
 	end_in_a_pause(true);
 }
 
+/* ---- the agent's message ---- */
+
+static jmp_buf end_of_life;
+static bool ends;
+static u64 variable;
+
+static u64 now_us(void *ctx)
+{
+	(void)ctx;
+	if (ends)
+		longjmp(end_of_life, 1);
+	return 0;
+}
+
+static void *alloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	return checkpoint_alloc(ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+}
+
+static struct engine *make_engine(void)
+{
+	static const struct engine_ops ops = {.now_us = now_us, .alloc = alloc};
+	static const struct engine_config config;
+	struct engine *e;
+
+	checkpoint_forget();
+	assert_int_equal(mailbox_init(), 0);
+	pool_keep_all();
+	assert_int_equal(switch_keep(), 0);
+	assert_int_equal(mailbox_keep(), 0);
+	e = engine_create(&ops, &config);
+	engine_agent_hello(e);
+	assert_int_equal(checkpoint_static(&variable, sizeof(variable)), 0);
+	return e;
+}
+
+static void post(u32 seq)
+{
+	struct suture_msg *m = syn_at(sleeper);
+
+	*m = (struct suture_msg){.type = SUTURE_MSG_POLL, .size = sizeof(*m), .seq = seq};
+	assert_int_equal(mailbox_post(arch_pa(m).v, sizeof(*m)), 0);
+}
+
+static s64 reply(u32 seq)
+{
+	static struct suture_work *work;
+
+	work = syn_at(sleeper);
+	assert_true(mailbox_reply(arch_pa(work).v, PAGE_SIZE) > 0);
+	assert_int_equal(work->msg.seq, seq);
+	return work->msg.status;
+}
+
+/* The answer is not given before the records are safe. */
+static void an_answer_is_kept(void **state)
+{
+	struct engine *e = make_engine();
+
+	(void)state;
+	variable = 1;
+	checkpoint_take();
+	variable = 2;
+	post(1);
+	assert_true(mailbox_serve(e));
+	begin_anew();
+	assert_false(mailbox_restart());
+	assert_int_equal(variable, 2);
+	assert_int_equal(reply(1), 0);
+}
+
+static bool serve_and_die(struct engine *e)
+{
+	ends = true;
+	if (!setjmp(end_of_life))
+		mailbox_serve(e);
+	ends = false;
+	begin_anew();
+	return true;
+}
+
+static void a_message_is_served_again(void **state)
+{
+	struct engine *e = make_engine();
+
+	(void)state;
+	checkpoint_take();
+	for (u32 i = 0; i < 3; i++) {
+		/* the first message ends one life, the second one two, the third none */
+		post(i);
+		if (i < 2 && serve_and_die(e))
+			assert_true(mailbox_restart());
+		if (i == 1 && serve_and_die(e))
+			assert_false(mailbox_restart());
+		else
+			mailbox_serve(e);
+		assert_int_equal(reply(i), i == 1 ? -EIO : 0);
+	}
+}
+
 /* ---- the sign of life ---- */
 
 #define LATE 1000001u
@@ -193,7 +296,8 @@ int main(void)
 		UNIT(the_redirects_stay),  UNIT(a_lost_switch_is_taken_up),
 		UNIT(two_lost_switches),   UNIT(a_plan_is_forgotten),
 		UNIT(the_pause_is_ended),  UNIT(a_sign_of_life_is_missed),
-		UNIT(a_long_pause_is_no_failure),
+		UNIT(a_long_pause_is_no_failure), UNIT(an_answer_is_kept),
+		UNIT(a_message_is_served_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
