@@ -268,8 +268,9 @@ int cmd_reboot(const struct options *o, char **args)
 
 	(void)args;
 	if (!o->guest)
-		return fail(EX_BAD_USAGE, "reboot resets the machine, and its guest is not asked: say "
-					  "reboot --guest");
+		return fail(EX_BAD_USAGE,
+			    "reboot resets the machine, and its guest is not asked: say "
+			    "reboot --guest");
 	r = api_request(o, "POST", "/v1/reboot?guest=1", NULL, 0, &answer);
 	if (r)
 		return r;

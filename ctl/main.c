@@ -23,8 +23,8 @@ static const struct command commands[] = {
 	{"cancel", "[NAME]", "turn what is under way around", 0, 1, true, cmd_cancel},
 	{"clear", "[NAME]", "forget the record of a patch that is reverted or failed, or all", 0, 1,
 	 true, cmd_clear},
-	{"reboot", "--guest", "the last resort: reset the machine, whatever its guest does", 0, 0, true,
-	 cmd_reboot},
+	{"reboot", "--guest", "the last resort: reset the machine, whatever its guest does", 0, 0,
+	 true, cmd_reboot},
 	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
 };

@@ -226,13 +226,13 @@ static struct engine *make_engine(const struct boot_info *bi)
 	return engine_create(&ops, &config);
 }
 
-static _Noreturn void halt(void)
+static _Noreturn void halt_for_ever(void)
 {
 	for (;;)
 		arch_service_idle(UINT64_MAX);
 }
 
-static struct engine *begin(const struct boot_info *bi)
+static struct engine *begin_first(const struct boot_info *bi)
 {
 	int err = life_prepare();
 	struct engine *e = err ? NULL : make_engine(bi);
@@ -240,14 +240,14 @@ static struct engine *begin(const struct boot_info *bi)
 	if (!e) {
 		log_error("no memory for the engine: memory= in suture.conf is too small");
 		heartbeat_end();
-		halt();
+		halt_for_ever();
 	}
 	life_is_ready();
 	return e;
 }
 
 /* Attempt what is due. A switch is visible: its record must not be lost. */
-static u64 attend(struct engine *e)
+static u64 attend_engine(struct engine *e)
 {
 	u64 next_us = engine_tick(e);
 
@@ -258,8 +258,8 @@ static u64 attend(struct engine *e)
 }
 
 /*
- * A switch that was made is taken up before anybody can ask for another: it was that of a message, or
- * that of the transition.
+ * A switch that was made is taken up before anybody can ask for another: it was that of a message,
+ * or that of the transition.
  */
 static void begin_anew(const struct boot_info *bi, struct engine *e)
 {
@@ -269,7 +269,7 @@ static void begin_anew(const struct boot_info *bi, struct engine *e)
 	if (!err) {
 		if (in_message)
 			serve_agent(e);
-		attend(e);
+		attend_engine(e);
 		life_is_settled(e);
 		return;
 	}
@@ -277,7 +277,7 @@ static void begin_anew(const struct boot_info *bi, struct engine *e)
 		  "patches stay as they are",
 		  errno_name(err));
 	heartbeat_end();
-	halt();
+	halt_for_ever();
 }
 
 static int begin_network(const struct boot_info *bi, struct engine *e)
@@ -294,7 +294,7 @@ static int begin_network(const struct boot_info *bi, struct engine *e)
 	return err;
 }
 
-static _Noreturn void serve(struct engine *e, bool network)
+static _Noreturn void serve_all(struct engine *e, bool network)
 {
 	for (;;) {
 		u64 next_us = UINT64_MAX;
@@ -308,7 +308,7 @@ static _Noreturn void serve(struct engine *e, bool network)
 		tell_panic(e);
 		if (network)
 			next_us = net_poll();
-		next_us = MIN(next_us, attend(e));
+		next_us = MIN(next_us, attend_engine(e));
 		shadow_reap();
 		arch_service_idle(MIN(next_us, arch_time_us() + HEARTBEAT_US));
 	}
@@ -319,10 +319,10 @@ _Noreturn void service_main(const struct boot_info *bi)
 	static struct engine *engine;
 
 	if (!life_begins())
-		halt();
+		halt_for_ever();
 	if (life_is_another())
 		begin_anew(bi, engine);
 	else
-		engine = begin(bi);
-	serve(engine, !begin_network(bi, engine));
+		engine = begin_first(bi);
+	serve_all(engine, !begin_network(bi, engine));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Beginning anew, in the order in which things may be relied upon: the pause, the locks, the memory,
- * the records, the redirects. docs/restart.md has the reasons.
+ * Beginning anew, in the order in which things may be relied upon: the pause, the locks, the
+ * memory, the records, the redirects. docs/restart.md has the reasons.
  */
 #include "restart.h"
 #include "agent/mailbox.h"
@@ -152,7 +152,8 @@ int life_resume(const struct boot_info *bi, struct engine *e, bool *in_message)
 	*in_message = mailbox_restart();
 	engine_restarted(e, life.in_a_row >= SUSPICIOUS);
 	checkpoint_stats(&stats);
-	log_warn("the service CPU has begun anew (%s), for the %llu. time: %llu pages of its records "
+	log_warn("the service CPU has begun anew (%s), for the %llu. time: %llu pages of its "
+		 "records "
 		 "went back%s",
 		 lives.last, (unsigned long long)lives.count,
 		 (unsigned long long)stats.restored_pages,

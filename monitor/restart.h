@@ -24,9 +24,9 @@ int life_prepare(void);
 void life_is_ready(void);
 
 /*
- * Bring back what the last life left: e is as it was at its last checkpoint, the redirects are those
- * in force, and the network is as before its start. *in_message: the last life ended while it served
- * a message of the agent, which is queued again. -EIO: it is damaged.
+ * Bring back what the last life left: e is as it was at its last checkpoint, the redirects are
+ * those in force, and the network is as before its start. *in_message: the last life ended while it
+ * served a message of the agent, which is queued again. -EIO: it is damaged.
  */
 int life_resume(const struct boot_info *bi, struct engine *e, bool *in_message);
 

@@ -145,8 +145,8 @@ static int set_efer(struct cpu *c, u32 msr, u64 value)
 /* ---- others ---- */
 
 /*
- * Without a local APIC no NMI, and so no pause, would reach this CPU: it is turned off by its software
- * only, in which state it accepts NMIs (APM vol. 2, 16.3.1 and 16.4.7).
+ * Without a local APIC no NMI, and so no pause, would reach this CPU: it is turned off by its
+ * software only, in which state it accepts NMIs (APM vol. 2, 16.3.1 and 16.4.7).
  */
 static void turn_apic_off(struct cpu *c)
 {

@@ -9,7 +9,6 @@
 #include "hv.h"
 #include "insn.h"
 #include "service.h"
-#include "smp.h"
 
 #define DIVIDE_BY_16	 0x3u
 #define CALIBRATE_US	 2000
@@ -100,7 +99,8 @@ static void init_apic(void)
 static void end_interrupts(void)
 {
 	for (u32 word = 0; word < 256 / 32; word++)
-		for (u32 isr = apic_read((enum apic_register)(APIC_ISR + 16 * word)); isr; isr &= isr - 1)
+		for (u32 isr = apic_read((enum apic_register)(APIC_ISR + 16 * word)); isr;
+		     isr &= isr - 1)
 			apic_write(APIC_EOI, 0);
 }
 
@@ -159,9 +159,4 @@ _Noreturn void service_restart(void)
 void arch_service_interrupt(void)
 {
 	apic_send(cpus[machine->service_cpu].hwid, APIC_NMI | APIC_ASSERT);
-}
-
-int arch_service_reset(struct cpu *self)
-{
-	return smp_restart(self, &cpus[machine->service_cpu]);
 }

@@ -11,6 +11,7 @@
 #include "arch/cpu.h"
 #include "arch/memory.h"
 #include "arch/pagetable.h"
+#include "arch/service.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -111,8 +112,10 @@ int smp_start(struct cpu *c)
 	return wake(NULL, c);
 }
 
-int smp_restart(struct cpu *self, struct cpu *c)
+int arch_service_reset(struct cpu *self)
 {
+	struct cpu *c = &cpus[machine->service_cpu];
+
 	reset(self, c);
 	return wake(self, c);
 }

@@ -8,9 +8,6 @@
 /* Bring the service CPU through INIT and SIPI into service_main(). 0 or -ETIMEDOUT. Boot CPU. */
 int smp_start(struct cpu *c);
 
-/* The same on guest CPU self, in its exit, which takes part in pauses meanwhile. */
-int smp_restart(struct cpu *self, struct cpu *c);
-
 /* Put a CPU that did not come back into wait-for-SIPI. */
 void smp_abandon(struct cpu *c);
 

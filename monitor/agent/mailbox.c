@@ -21,7 +21,7 @@ enum state { EMPTY, FILLING, POSTED, SERVING, ANSWERED, DRAINING, ABANDONED };
 
 static struct {
 	u32 state;
-	u32 lives; /* that ended while the message in it was served */
+	u32 lives;  /* that ended while the message in it was served */
 	u64 served; /* messages */
 	u8 *request, *reply;
 } box;
@@ -111,7 +111,7 @@ static void publish_answer(void)
 		mailbox_change(ABANDONED, EMPTY);
 }
 
-static const struct suture_msg *request(void)
+static const struct suture_msg *queued_request(void)
 {
 	return (const struct suture_msg *)box.request;
 }
@@ -120,24 +120,24 @@ static void answer_error(int err)
 {
 	struct suture_msg *reply = (struct suture_msg *)box.reply;
 
-	*reply = (struct suture_msg){.type = request()->type,
+	*reply = (struct suture_msg){.type = queued_request()->type,
 				     .size = sizeof(*reply),
-				     .seq = request()->seq,
+				     .seq = queued_request()->seq,
 				     .status = err};
 	publish_answer();
 }
 
-static void refuse(void)
+static void refuse_deadly(void)
 {
 	log_limited(LOG_AGENT, LOG_ERROR,
 		    "message %u of the agent ended the service CPU %u times: refused",
-		    request()->type, box.lives);
+		    queued_request()->type, box.lives);
 	answer_error(-EIO);
 }
 
 u32 mailbox_peek(void)
 {
-	return __atomic_load_n(&box.state, __ATOMIC_ACQUIRE) == POSTED ? request()->type : 0;
+	return __atomic_load_n(&box.state, __ATOMIC_ACQUIRE) == POSTED ? queued_request()->type : 0;
 }
 
 void mailbox_put_off(void)
@@ -174,7 +174,7 @@ bool mailbox_restart(void)
 	if (record.answered == box.served)
 		publish_answer();
 	else if (++box.lives >= MAX_LIVES)
-		refuse();
+		refuse_deadly();
 	else if (mailbox_change(SERVING, POSTED))
 		return true;
 	else

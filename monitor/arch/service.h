@@ -30,9 +30,9 @@ void arch_service_idle(u64 until_us);
 bool arch_service_msi(u64 *address, u32 *data);
 
 /*
- * Interrupt the service CPU, whatever it does: there, if heartbeat_is_late(), the architecture calls
- * service_restarts(). Does not wait. Any guest CPU, in its exit. x86: NMI (APM vol. 2, 16.5); arm64:
- * does nothing, since EL2 has no interrupt that cannot be masked.
+ * Interrupt the service CPU, whatever it does: there, if heartbeat_is_late(), the architecture
+ * calls service_restarts(). Does not wait. Any guest CPU, in its exit. x86: NMI (APM vol. 2, 16.5);
+ * arm64: does nothing, since EL2 has no interrupt that cannot be masked.
  */
 void arch_service_interrupt(void);
 

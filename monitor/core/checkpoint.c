@@ -13,7 +13,7 @@ enum kind {
 };
 
 struct block {
-	u32 kind; /* written last when a block is made, and first when it ends */
+	u32 kind;    /* written last when a block is made, and first when it ends */
 	bool fresh;  /* since the last checkpoint */
 	bool doomed; /* freed since then */
 	u8 *live, *twin;
@@ -136,7 +136,8 @@ int checkpoint_static(void *p, size_t size)
 
 void checkpoint_free(void *p, size_t pages)
 {
-	for_each_block (b) {
+	for_each_block(b)
+	{
 		if (b->live != p || b->doomed)
 			continue;
 		if (b->fresh)
@@ -161,7 +162,7 @@ static u64 sum_of(const u8 *p, size_t size)
 	return sum;
 }
 
-static bool differs(const u8 *a, const u8 *b, size_t size)
+static bool has_changed(const u8 *a, const u8 *b, size_t size)
 {
 	const u64 *x = (const u64 *)a, *y = (const u64 *)b;
 
@@ -179,7 +180,7 @@ static u64 copy_changes(u8 *to, const u8 *from, size_t size)
 	for (size_t at = 0; at < size; at += PAGE_SIZE) {
 		size_t n = MIN(size - at, PAGE_SIZE);
 
-		if (!differs(to + at, from + at, n))
+		if (!has_changed(to + at, from + at, n))
 			continue;
 		memcpy(to + at, from + at, n);
 		changed++;
@@ -197,7 +198,8 @@ static void take_block(struct block *b)
 void checkpoint_take(void)
 {
 	__atomic_store_n(&point.copying, true, __ATOMIC_SEQ_CST);
-	for_each_block (b) {
+	for_each_block(b)
+	{
 		if (b->doomed)
 			end_block(b);
 		else
@@ -237,7 +239,8 @@ int checkpoint_restore(void)
 	int err = point.table ? pool_claim(point.table, point.table->pages) : 0;
 
 	point.stats.restored_pages = 0;
-	for_each_block (b) {
+	for_each_block(b)
+	{
 		if (err)
 			break;
 		if (point.copying ? b->doomed : b->fresh) {
@@ -261,7 +264,8 @@ void checkpoint_forget(void)
 void checkpoint_stats(struct checkpoint_stats *s)
 {
 	*s = point.stats;
-	for_each_block (b) {
+	for_each_block(b)
+	{
 		s->blocks++;
 		s->bytes += b->size;
 	}

@@ -8,8 +8,8 @@
 #include "core/pause.h"
 
 /*
- * A round of the loop takes milliseconds at most, but for the pause in it. This is long enough for a
- * machine that an emulator halts for a while.
+ * A round of the loop takes milliseconds at most, but for the pause in it. This is long enough for
+ * a machine that an emulator halts for a while.
  */
 #define LATE_US 1000000u
 
@@ -56,7 +56,7 @@ bool heartbeat_is_late(void)
 }
 
 /* First with an interrupt that cannot be masked; if that did not help, from reset. */
-static void act(struct cpu *self)
+static void act_on_silence(struct cpu *self)
 {
 	u64 now = arch_time_us();
 
@@ -80,6 +80,6 @@ void service_look(struct cpu *self)
 	if (!heartbeat_is_late() || __atomic_exchange_n(&beat.acting, 1, __ATOMIC_ACQUIRE))
 		return;
 	if (heartbeat_is_late())
-		act(self);
+		act_on_silence(self);
 	__atomic_store_n(&beat.acting, 0, __ATOMIC_RELEASE);
 }

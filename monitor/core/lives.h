@@ -6,9 +6,9 @@
 #include "lib/types.h"
 
 struct lives {
-	u64 count;	 /* since boot */
-	u64 began_us;	 /* when it last did */
-	const char *why; /* what ends this life, if it is said */
+	u64 count;	  /* since boot */
+	u64 began_us;	  /* when it last did */
+	const char *why;  /* what ends this life, if it is said */
 	const char *last; /* what ended the one before; NULL: there was none */
 };
 

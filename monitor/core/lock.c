@@ -12,8 +12,9 @@ static u32 token_of(const struct cpu *c)
 	return READ_ONCE(c->life) << ID_BITS | (c->id + 1);
 }
 
-/* Until the boot CPU has left the firmware it cannot say which CPU it is, and holds locks as itself. */
-static u32 token(void)
+/* Until the boot CPU has left the firmware it cannot say which CPU it is, and holds locks as
+ * itself. */
+static u32 own_token(void)
 {
 	bool early = READ_ONCE(cpus[0].state) == CPU_ABSENT;
 
@@ -32,7 +33,7 @@ bool spin_trylock(struct spinlock *l)
 
 	if (held && !is_broken(held))
 		return false;
-	return __atomic_compare_exchange_n(&l->held, &held, token(), false, __ATOMIC_ACQUIRE,
+	return __atomic_compare_exchange_n(&l->held, &held, own_token(), false, __ATOMIC_ACQUIRE,
 					   __ATOMIC_RELAXED);
 }
 

@@ -52,8 +52,8 @@ void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self));
 void pause_end(struct pause *p);
 
 /*
- * The calling CPU has begun anew: end the pause that it may have had, and finish what was committed.
- * On the service CPU, no lock held.
+ * The calling CPU has begun anew: end the pause that it may have had, and finish what was
+ * committed. On the service CPU, no lock held.
  */
 void pause_restart(struct cpu *self);
 

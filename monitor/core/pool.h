@@ -27,8 +27,8 @@ void pool_keep_all(void);
 void pool_keep(void *p, size_t pages);
 
 /*
- * The service CPU begins anew: all that is not kept is free. Then each owner claims the pages that it
- * still has: 0; -EIO: they are not the pool's, or somebody's already. Service CPU.
+ * The service CPU begins anew: all that is not kept is free. Then each owner claims the pages that
+ * it still has: 0; -EIO: they are not the pool's, or somebody's already. Service CPU.
  */
 void pool_restart(void);
 int pool_claim(const void *p, size_t pages);

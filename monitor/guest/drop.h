@@ -35,8 +35,8 @@ bool drop_take(u64 *key);
 
 /*
  * Has the kernel ended, and how? Service CPU, which finds out what has become of it and then calls
- * kernel_end_known(): redirects can be made again. drop_take() says nothing of those that the end has
- * dropped, which are all.
+ * kernel_end_known(): redirects can be made again. drop_take() says nothing of those that the end
+ * has dropped, which are all.
  */
 enum kernel_end kernel_end(void);
 void kernel_end_known(enum kernel_end how);

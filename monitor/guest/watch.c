@@ -95,7 +95,8 @@ int guest_watch_task(u32 i, struct suture_watch_task *t)
 	return guest_read(GVA(watch.tasks + i * (u64)sizeof(*t)), t, sizeof(*t));
 }
 
-/* The record of one CPU. The guest may be running: an event counts if it was there after the read. */
+/* The record of one CPU. The guest may be running: an event counts if it was there after the read.
+ */
 static int take_events(u32 ring, int (*fn)(const struct suture_watch_task *event, void *arg),
 		       void *arg)
 {

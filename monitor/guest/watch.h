@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The agent's watch (SUTURE_MSG_WATCH): all tasks that there were when it began, and who has run
- * since. The guest writes both tables. A guest whose agent lies there can have its own patch switched
- * at a wrong moment, as it could by a wrong layout; the monitor and other guests are not affected.
+ * since. The guest writes both tables. A guest whose agent lies there can have its own patch
+ * switched at a wrong moment, as it could by a wrong layout; the monitor and other guests are not
+ * affected.
  */
 #ifndef GUEST_WATCH_H
 #define GUEST_WATCH_H
@@ -12,8 +13,8 @@
 
 /*
  * Begin with these tables, instead of others if there were some. -EINVAL: there is not one ring for
- * each of the kernel's CPU numbers; -EFAULT: a ring cannot be read; -ENOMEM. Service CPU, as for all
- * of these functions.
+ * each of the kernel's CPU numbers; -EFAULT: a ring cannot be read; -ENOMEM. Service CPU, as for
+ * all of these functions.
  */
 int guest_watch_begin(const struct suture_watch *m);
 void guest_watch_end(void);

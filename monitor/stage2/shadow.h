@@ -140,8 +140,8 @@ bool shadow_cover(ipa_t ipa);
 bool shadow_write_through(ipa_t ipa, size_t len);
 
 /*
- * How many plans have been applied. A difference tells the service CPU, when it has begun anew, that
- * it had applied one which its records do not know of.
+ * How many plans have been applied. A difference tells the service CPU, when it has begun anew,
+ * that it had applied one which its records do not know of.
  */
 u64 shadow_serial(void);
 

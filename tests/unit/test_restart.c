@@ -293,9 +293,9 @@ static void a_long_pause_is_no_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(the_redirects_stay),  UNIT(a_lost_switch_is_taken_up),
-		UNIT(two_lost_switches),   UNIT(a_plan_is_forgotten),
-		UNIT(the_pause_is_ended),  UNIT(a_sign_of_life_is_missed),
+		UNIT(the_redirects_stay),	  UNIT(a_lost_switch_is_taken_up),
+		UNIT(two_lost_switches),	  UNIT(a_plan_is_forgotten),
+		UNIT(the_pause_is_ended),	  UNIT(a_sign_of_life_is_missed),
 		UNIT(a_long_pause_is_no_failure), UNIT(an_answer_is_kept),
 		UNIT(a_message_is_served_again),
 	};

@@ -5,8 +5,8 @@
  *
  * The agent's watch lists all tasks, and records who runs. What was seen of a task that sleeps is
  * true for as long as it does not run. So a task of the list whose stack is clear needs no entry
- * here: it is looked at again only if an event names it. What is read of a task that runs meanwhile,
- * or is freed, may be wrong, but then there is an event of it, or it runs in the pause.
+ * here: it is looked at again only if an event names it. What is read of a task that runs
+ * meanwhile, or is freed, may be wrong, but then there is an event of it, or it runs in the pause.
  */
 #include "arch/time.h"
 #include "core/pool.h"
@@ -43,7 +43,7 @@ static struct check_ahead {
 	u16 slots[SLOTS]; /* index into noted, plus 1 */
 	u32 nr_ranges;
 	struct check_range ranges[]; /* that were looked for */
-} *ahead;
+} * ahead;
 
 static size_t ahead_pages(u32 ranges)
 {

@@ -28,8 +28,8 @@ u32 check_sort(struct check_range *ranges, u32 count);
  * lists (guest/watch.h), and of those that have run since, until that time. 0: all were looked at,
  * and check_run() with the same ranges (sorted by check_sort(), copied here) looks at few; what was
  * found is kept for later attempts, until check_ahead_forget(). -EAGAIN: there was no time for all;
- * go on with another call. -ENOENT: there is no watch, or it is of no use any more; check_run() then
- * looks at all tasks. Service CPU, with no pause under way.
+ * go on with another call. -ENOENT: there is no watch, or it is of no use any more; check_run()
+ * then looks at all tasks. Service CPU, with no pause under way.
  */
 int check_ahead(const struct check_range *ranges, u32 count, u64 until_us);
 void check_ahead_forget(void);

@@ -58,14 +58,15 @@ enum kernel_fate engine_kernel_fate(const struct engine *e)
 	if (!e->ended || e->put_back)
 		return KERNEL_IS_FINE;
 	return !e->agent || engine_now(e) - e->ended_us > SILENT_US ? KERNEL_IS_GONE
-								     : KERNEL_IS_OPEN;
+								    : KERNEL_IS_OPEN;
 }
 
 void engine_kernel_goes_on(struct engine *e)
 {
-	log_limited(LOG_PATCH, LOG_WARN,
-		    "the same kernel goes on: what was dropped is put back as soon as no task is in "
-		    "the functions");
+	log_limited(
+		LOG_PATCH, LOG_WARN,
+		"the same kernel goes on: what was dropped is put back as soon as no task is in "
+		"the functions");
 	e->put_back = true;
 	e->put_back_us = 0;
 }
@@ -73,7 +74,7 @@ void engine_kernel_goes_on(struct engine *e)
 /* ---- putting back ---- */
 
 /* All functions that lead elsewhere by the records, from their originals; counted if s is NULL. */
-static u32 collect(const struct engine *e, struct switch_func *s)
+static u32 collect_dropped(const struct engine *e, struct switch_func *s)
 {
 	const struct patch *p, *owner;
 	u32 i, n = 0;
@@ -93,7 +94,7 @@ static u32 collect(const struct engine *e, struct switch_func *s)
 
 static int put_back(struct engine *e, struct transition_report *r)
 {
-	struct switch_set set = {.count = collect(e, NULL), .mode = SWITCH_SAFE};
+	struct switch_set set = {.count = collect_dropped(e, NULL), .mode = SWITCH_SAFE};
 	size_t size = set.count * sizeof(*set.funcs);
 	struct switch_func *funcs;
 	int err;
@@ -103,7 +104,7 @@ static int put_back(struct engine *e, struct transition_report *r)
 	funcs = e->ops.alloc(e->ops.ctx, size);
 	if (!funcs)
 		return -ENOMEM;
-	collect(e, funcs);
+	collect_dropped(e, funcs);
 	set.funcs = funcs;
 	err = e->ops.try_switch(e->ops.ctx, &set, e->config.budget_max_us, r);
 	e->ops.free(e->ops.ctx, funcs, size);
@@ -127,6 +128,16 @@ static void tell_put_back(struct engine *e)
 	e->put_back = false;
 }
 
+static void tell_why(struct engine *e, const struct transition_report *r)
+{
+	struct patch *p;
+
+	for (p = e->patches; p; p = p->next)
+		if (is_on(p))
+			format(p->why, sizeof(p->why), "dropped: %s; not put back yet: %s",
+			       e->ended, r->reason);
+}
+
 u64 engine_put_back(struct engine *e, u64 now)
 {
 	struct transition_report r = {0};
@@ -144,6 +155,7 @@ u64 engine_put_back(struct engine *e, u64 now)
 		return now;
 	}
 	e->put_back_us = now + (err == -EAGAIN ? e->config.retry_us : e->config.retry_max_us);
+	tell_why(e, &r);
 	if (err != -EAGAIN)
 		log_limited(LOG_PATCH, LOG_ERROR, "what was dropped cannot be put back: %s (%s)",
 			    r.reason, errno_name(err));

@@ -53,8 +53,8 @@ struct engine_ops {
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
 	const u8 *(*build_id)(void *ctx, u32 *len);
 	/*
-	 * Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine asks
-	 * for none, and looks at all tasks in each pause.
+	 * Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine
+	 * asks for none, and looks at all tasks in each pause.
 	 */
 	bool (*watching)(void *ctx);
 	void (*unwatch)(void *ctx);
@@ -331,8 +331,8 @@ int engine_overridden(struct engine *e, const struct suture_overridden *m);
 u64 engine_tick(struct engine *e);
 
 /*
- * The service CPU has begun anew, and the engine is as it was at the last checkpoint. suspicious: it
- * has done so several times within a moment, so that a transition under way is given up.
+ * The service CPU has begun anew, and the engine is as it was at the last checkpoint. suspicious:
+ * it has done so several times within a moment, so that a transition under way is given up.
  */
 void engine_restarted(struct engine *e, bool suspicious);
 
@@ -343,9 +343,9 @@ void engine_restarted(struct engine *e, bool suspicious);
 void engine_compare(struct engine *e, u64 (*target)(u64 key));
 
 /*
- * The guest says that its kernel ends, or it looks so; every redirect is gone, and no switch succeeds.
- * `why` (a constant) is for the operator. What has become of it, the fate says: open for two seconds,
- * then the caller calls one of the two below, and lets switches succeed again.
+ * The guest says that its kernel ends, or it looks so; every redirect is gone, and no switch
+ * succeeds. `why` (a constant) is for the operator. What has become of it, the fate says: open for
+ * two seconds, then the caller calls one of the two below, and lets switches succeed again.
  */
 void engine_kernel_ends(struct engine *e, const char *why);
 enum kernel_fate {

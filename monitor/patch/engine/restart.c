@@ -9,7 +9,8 @@ static void turn_around(struct engine *e, struct patch *p)
 {
 	if (p->todo != TODO_NOTHING || !e->target_on || p->phase != PHASE_PATCHING)
 		return;
-	patch_blame(p, -EIO, "the monitor's service CPU failed again and again while it was switched");
+	patch_blame(p, -EIO,
+		    "the monitor's service CPU failed again and again while it was switched");
 	p->unload = p->from_bundle;
 	p->todo = TODO_REVERSE;
 }

@@ -290,7 +290,8 @@ int engine_validate(struct engine *e, struct patch *p, struct transition_report 
 	for (i = 0; i < p->nr_funcs; i++)
 		if (p->objects[p->funcs[i].object].loaded)
 			engine_fill_switch(&funcs[n++], &p->funcs[i],
-				    top_func(e, p->funcs[i].old_addr, NULL, &owner), &p->funcs[i]);
+					   top_func(e, p->funcs[i].old_addr, NULL, &owner),
+					   &p->funcs[i]);
 	set = (struct switch_set){.funcs = funcs, .count = n};
 	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;
 	e->ops.free(e->ops.ctx, funcs, size);

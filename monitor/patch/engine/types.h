@@ -216,7 +216,7 @@ struct engine {
 	bool target_on;		  /* its direction */
 	bool force;		  /* do not look at stacks, only at the bytes that change */
 	u64 next_attempt_us, budget_us;
-	u64 watch_due_us; /* until then an attempt waits for the agent's watch */
+	u64 watch_due_us;  /* until then an attempt waits for the agent's watch */
 	bool cannot_watch; /* the agent has said that its kernel cannot */
 	struct convergence converge;
 	struct script run;

@@ -6,7 +6,7 @@
 #ifndef PATCH_SWITCH_REDO_H
 #define PATCH_SWITCH_REDO_H
 
-#include "patch/switch/switch.h"
+#include "patch/switch/set.h"
 
 /* The record of switches goes along with checkpoints. -ENOMEM. */
 int switch_keep(void);

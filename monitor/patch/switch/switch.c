@@ -206,8 +206,8 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 	int err;
 
 	/*
-	 * The redirect was dropped before; the engine will be told, and then ask for another set. An
-	 * engine that has lost its last switch does not know which redirect there is.
+	 * The redirect was dropped before; the engine will be told, and then ask for another set.
+	 * An engine that has lost its last switch does not know which redirect there is.
 	 */
 	if ((is_redirected(f) || switch_is_behind()) && shadow_plan_remove(plan, f->key) &&
 	    !switch_is_behind())
@@ -394,8 +394,9 @@ static int fail_undecided(struct transition_report *r, int err)
 /*
  * Check, fill, commit, apply. -EBUSY: a blocker. Other errors may be gone at the next attempt.
  */
-static int switch_paused(struct pause *p, struct shadow_plan *plan, const struct check_range *ranges,
-			 u32 count, bool use_ahead, struct transition_report *r)
+static int switch_paused(struct pause *p, struct shadow_plan *plan,
+			 const struct check_range *ranges, u32 count, bool use_ahead,
+			 struct transition_report *r)
 {
 	int err = count ? check_run(p, NULL, ranges, count, use_ahead, r) : 0;
 
@@ -421,8 +422,8 @@ static int switch_paused(struct pause *p, struct shadow_plan *plan, const struct
 }
 
 /*
- * Look at the guest's tasks before the pause. -EAGAIN: there are more of them. *budget_us grows with
- * the time that was needed last for those that the pause will have to look at.
+ * Look at the guest's tasks before the pause. -EAGAIN: there are more of them. *budget_us grows
+ * with the time that was needed last for those that the pause will have to look at.
  */
 static int look_ahead(const struct check_range *ranges, u32 count, u64 *budget_us, bool *use_ahead,
 		      struct transition_report *r)
