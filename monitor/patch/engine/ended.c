@@ -69,6 +69,9 @@ void engine_kernel_goes_on(struct engine *e)
 		"the functions");
 	e->put_back = true;
 	e->put_back_us = 0;
+	/* What the agent's watch has seen is of another set of functions. */
+	if (e->ops.unwatch)
+		e->ops.unwatch(e->ops.ctx);
 }
 
 /* ---- putting back ---- */
@@ -134,8 +137,8 @@ static void tell_why(struct engine *e, const struct transition_report *r)
 
 	for (p = e->patches; p; p = p->next)
 		if (is_on(p))
-			format(p->why, sizeof(p->why), "dropped: %s; not put back yet: %s",
-			       e->ended, r->reason);
+			format(p->why, sizeof(p->why), "dropped: %s; not put back yet: %s%s%s",
+			       e->ended, r->reason, r->detail[0] ? ": " : "", r->detail);
 }
 
 u64 engine_put_back(struct engine *e, u64 now)
