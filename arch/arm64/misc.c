@@ -114,8 +114,3 @@ int arch_random(void *buf, size_t len)
 	}
 	return 0;
 }
-
-_Noreturn void arch_machine_reset(void)
-{
-	psci_system_reset();
-}

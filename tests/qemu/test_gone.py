@@ -48,11 +48,13 @@ def test_gone(boot, demo, measured):
     assert value & APIC_ENABLE
     guest.send(f"msr 1 {APIC_BASE:x} {value & ~APIC_ENABLE:x} &")
     guest.wait_log(r"turns its local APIC off", name="monitor.log")
-    assert guest.suture("revert", "--no-wait", "demo").status == 0
     begin = time.monotonic()
     while redirects(guest):
-        assert time.monotonic() < begin + 30, guest.suture("status").out
-        time.sleep(0.2)
+        # the agent may be on the other CPU, or hang with its kernel
+        if guest.suture("revert", "--no-wait", "--from-below", "demo").status:
+            guest.suture("revert", "--no-wait", "demo")
+        assert time.monotonic() < begin + 60, guest.suture("status").out
+        time.sleep(1)
 
     # the last resort
     assert guest.suture("reboot").status == 2
