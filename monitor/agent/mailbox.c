@@ -171,12 +171,11 @@ bool mailbox_restart(void)
 
 	if (state != SERVING && state != ABANDONED)
 		return false;
-	if (record.answered == box.served)
-		publish_answer();
-	else if (++box.lives >= MAX_LIVES)
-		refuse_deadly();
-	else if (mailbox_change(SERVING, POSTED))
+	if (record.answered != box.served && ++box.lives < MAX_LIVES &&
+	    mailbox_change(SERVING, POSTED))
 		return true;
+	if (record.answered != box.served && box.lives >= MAX_LIVES)
+		refuse_deadly();
 	else
 		publish_answer();
 	return false;
