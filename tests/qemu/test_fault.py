@@ -28,8 +28,8 @@ STEPS = [
     ("after-check", "shadow_plan_fill", 1, False),
     ("before-commit", "pause_commit", 1, False),
     ("after-commit", "shadow_plan_apply", 1, True),
-    ("first-leaf", "pgtable_set_leaf", 1, True),
-    ("second-leaf", "pgtable_set_leaf", 2, True),
+    ("first-leaf", "pgtable_write_leaf", 1, True),
+    ("second-leaf", "pgtable_write_leaf", 2, True),
     ("before-end", "pause_end", 1, True),
     ("after-end", "shadow_plan_finish", 1, True),
 ]

@@ -73,6 +73,11 @@ static struct hv_ops ops = {
 };
 const struct hv_ops *hv = &ops;
 
+struct cpu *cpu_this(void)
+{
+	return &cpus[0];
+}
+
 int rdmsr_safe(u32 msr, u64 *value)
 {
 	(void)msr;
@@ -97,6 +102,17 @@ void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
 	assert_int_equal(vector, VEC_GP);
 	assert_true(has_error && !error);
 	faults++;
+}
+
+u32 apic_read(enum apic_register r)
+{
+	(void)r;
+	return 0;
+}
+
+void apic_write(enum apic_register r, u32 value)
+{
+	(void)r, (void)value;
 }
 
 bool apic_is_x2(void)
