@@ -303,7 +303,10 @@ static void single_msrs(void **state)
 	/* the local APIC stays where it is */
 	assert_false(guest_writes(MSR_APIC_BASE, 0xfec00800));
 	assert_int_equal(hw_writes, 0);
-	assert_true(guest_writes(MSR_APIC_BASE, 0xfee00800));
+	/* and stays on, for NMIs */
+	assert_true(guest_writes(MSR_APIC_BASE, 0xfee00000));
+	assert_int_equal(hw_writes, 0);
+	assert_true(guest_writes(MSR_APIC_BASE, 0xfee00c00));
 	assert_true(guest_writes(MSR_X2APIC + APIC_ICR / 16, 0xc4500));
 	assert_int_equal(icr_writes, 1);
 	assert_int_equal(hw_writes, 1);
