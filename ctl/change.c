@@ -274,3 +274,24 @@ int cmd_clear(const struct options *o, char **args)
 	json_decref(answer);
 	return EX_DONE;
 }
+
+int cmd_reboot(const struct options *o, char **args)
+{
+	json_t *answer = NULL;
+	int r;
+
+	(void)args;
+	if (!o->guest)
+		return fail(EX_BAD_USAGE,
+			    "reboot resets the machine, and its guest is not asked: say "
+			    "reboot --guest");
+	r = api_request(o, "POST", "/v1/reboot?guest=1", NULL, 0, &answer);
+	if (r)
+		return r;
+	if (o->json)
+		print_json(answer);
+	else
+		printf("the machine is being reset\n");
+	json_decref(answer);
+	return EX_DONE;
+}

@@ -36,6 +36,7 @@ struct options {
 	bool strict;	      /* apply, build: refuse new code that others do not run */
 	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
 	bool from_below;      /* revert: without the agent */
+	bool guest;	      /* reboot: the guest is not asked */
 	bool force;	      /* revert --from-below: look at the bytes of the jumps only */
 	unsigned timeout_s;   /* apply, revert, rollback, cancel: how long to wait */
 	const char *output;   /* build: -o */
@@ -72,6 +73,7 @@ int cmd_revert(const struct options *o, char **args);
 int cmd_rollback(const struct options *o, char **args);
 int cmd_cancel(const struct options *o, char **args);
 int cmd_clear(const struct options *o, char **args);
+int cmd_reboot(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 

@@ -23,6 +23,8 @@ static const struct command commands[] = {
 	{"cancel", "[NAME]", "turn what is under way around", 0, 1, true, cmd_cancel},
 	{"clear", "[NAME]", "forget the record of a patch that is reverted or failed, or all", 0, 1,
 	 true, cmd_clear},
+	{"reboot", "--guest", "the last resort: reset the machine, whatever its guest does", 0, 0,
+	 true, cmd_reboot},
 	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
 };
@@ -138,6 +140,7 @@ enum long_option {
 	OPT_STRICT,
 	OPT_FROM_BELOW,
 	OPT_FORCE,
+	OPT_GUEST,
 	OPT_KERNEL,
 	OPT_BUILD_ID,
 	OPT_VMLINUZ,
@@ -162,6 +165,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"strict", no_argument, NULL, OPT_STRICT},
 		{"from-below", no_argument, NULL, OPT_FROM_BELOW},
 		{"force", no_argument, NULL, OPT_FORCE},
+		{"guest", no_argument, NULL, OPT_GUEST},
 		{"output", required_argument, NULL, 'o'},
 		{"kernel", required_argument, NULL, OPT_KERNEL},
 		{"build-id", required_argument, NULL, OPT_BUILD_ID},
@@ -208,6 +212,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_FORCE:
 			o->force = true;
+			break;
+		case OPT_GUEST:
+			o->guest = true;
 			break;
 		case 'o':
 			o->output = optarg;

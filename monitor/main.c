@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The service CPU: network, engine, mailbox and timers in one loop. */
+#include <suture/abi.h>
 #include "agent/mailbox.h"
 #include "api/http.h"
 #include "arch/platform.h"
@@ -7,24 +8,31 @@
 #include "arch/time.h"
 #include "arch/upcalls.h"
 #include "boot/boot.h"
+#include "core/checkpoint.h"
+#include "core/heartbeat.h"
 #include "core/log.h"
-#include "core/pool.h"
+#include "core/reset.h"
 #include "guest/bell.h"
 #include "guest/drop.h"
 #include "guest/kernel.h"
 #include "guest/panic.h"
+#include "guest/register.h"
 #include "guest/watch.h"
 #include "lib/errno.h"
 #include "net/net.h"
 #include "patch/check/check.h"
 #include "patch/engine/engine.h"
 #include "patch/switch/readback.h"
+#include "restart.h"
 #include "stage2/shadow.h"
 
 /* Intervals between attempts at a switch: most functions are free at once; for the others the
  * interval grows, to spare the guest and the log. */
 #define RETRY_US     5000
 #define RETRY_MAX_US 1000000
+
+/* There was a switch since the last checkpoint. */
+static bool switched;
 
 static void tell_dropped(struct engine *e)
 {
@@ -34,40 +42,81 @@ static void tell_dropped(struct engine *e)
 		engine_dropped(e, key);
 }
 
-/* If the guest's kernel has ended, forget all that is known of it. */
-static void forget_kernel(struct engine *e)
+static void note_end(struct engine *e, enum kernel_end how)
 {
-	enum kernel_end how = kernel_end_take();
+	engine_kernel_ends(e, how == KERNEL_REPLACED ? "the guest runs another kernel"
+						     : "the guest said that its kernel ended");
+	/* A message that was posted before says nothing about what is now. */
+	mailbox_put_off();
+}
 
-	if (how == KERNEL_STAYS)
-		return;
+static void forget_kernel(struct engine *e, enum kernel_end how)
+{
 	engine_kernel_gone(e, how == KERNEL_REPLACED ? "the guest's kernel was replaced"
 						     : "the guest's kernel has shut down");
 	guest_kernel_forget();
 	guest_heartbeat_set(0);
-	shadow_open();
+}
+
+/*
+ * The guest's kernel has ended, so it was said. The agent of a kernel that shuts down sends nothing
+ * more; a new kernel's begins with HELLO. False: it is not known yet.
+ */
+static bool judge_end(struct engine *e, enum kernel_end how)
+{
+	enum kernel_fate fate = engine_kernel_fate(e);
+	u32 type = mailbox_peek();
+
+	if (fate == KERNEL_IS_FINE) {
+		note_end(e, how);
+		fate = engine_kernel_fate(e);
+		type = 0;
+	}
+	if (fate == KERNEL_IS_OPEN && !type)
+		return false;
+	if (fate == KERNEL_IS_OPEN && type != SUTURE_MSG_HELLO && guest_kernel_is_same()) {
+		engine_kernel_goes_on(e);
+		kexec_goes_on();
+	} else {
+		forget_kernel(e, how);
+	}
+	return true;
 }
 
 static void tell_panic(struct engine *e)
 {
 	char text[SUTURE_TEXT_LEN];
 
-	if (panic_take(text, sizeof(text)))
-		engine_panicked(e, text);
+	if (!panic_look(text, sizeof(text)))
+		return;
+	engine_panicked(e, text);
+	checkpoint_take();
+	panic_known();
 }
 
 /* True if there was a message. A kernel's end is handled first: no message of a new kernel may be
  * taken for the old one's. */
 static bool serve_agent(struct engine *e)
 {
-	forget_kernel(e);
+	enum kernel_end how = kernel_end();
+
+	tell_dropped(e);
+	if (how != KERNEL_STAYS) {
+		if (!judge_end(e, how))
+			return false;
+		checkpoint_take();
+		kernel_end_known(how);
+	}
 	return mailbox_serve(e);
 }
 
 static int op_switch(void *ctx, const struct switch_set *set, struct transition_report *r)
 {
+	int err = switch_try(set, r);
+
 	(void)ctx;
-	return switch_try(set, r);
+	switched |= !err;
+	return err;
 }
 
 static int op_validate(void *ctx, const struct switch_set *set, struct transition_report *r)
@@ -122,13 +171,13 @@ static u64 op_now(void *ctx)
 static void *op_alloc(void *ctx, size_t size)
 {
 	(void)ctx;
-	return pool_alloc(ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+	return checkpoint_alloc(ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
 static void op_free(void *ctx, void *p, size_t size)
 {
 	(void)ctx;
-	pool_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+	checkpoint_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
 static void start_listening(struct engine *e, const struct config *c)
@@ -149,7 +198,7 @@ static void start_listening(struct engine *e, const struct config *c)
 			 c->port);
 }
 
-_Noreturn void service_main(const struct boot_info *bi)
+static struct engine *make_engine(const struct boot_info *bi)
 {
 	static const struct engine_ops ops = {
 		.try_switch = op_switch,
@@ -164,7 +213,7 @@ _Noreturn void service_main(const struct boot_info *bi)
 		.alloc = op_alloc,
 		.free = op_free,
 	};
-	struct engine_config config = {
+	const struct engine_config config = {
 		.guest_patches = bi->config.guest_patches,
 		.guest_may_disable = bi->config.guest_may_disable,
 		.retry_us = RETRY_US,
@@ -173,39 +222,111 @@ _Noreturn void service_main(const struct boot_info *bi)
 		.budget_max_us = bi->config.pause_limit_us,
 		.machine = arch_machine(),
 	};
-	struct engine *e = engine_create(&ops, &config);
-	int r;
+
+	return engine_create(&ops, &config);
+}
+
+static _Noreturn void halt_for_ever(void)
+{
+	for (;;)
+		arch_service_idle(UINT64_MAX);
+}
+
+static struct engine *begin_first(const struct boot_info *bi)
+{
+	int err = life_prepare();
+	struct engine *e = err ? NULL : make_engine(bi);
 
 	if (!e) {
 		log_error("no memory for the engine: memory= in suture.conf is too small");
-		for (;;)
-			arch_service_idle(UINT64_MAX);
+		heartbeat_end();
+		halt_for_ever();
 	}
-	r = net_init(bi);
-	if (r)
+	life_is_ready();
+	return e;
+}
+
+/* Attempt what is due. A switch is visible: its record must not be lost. */
+static u64 attend_engine(struct engine *e)
+{
+	u64 next_us = engine_tick(e);
+
+	if (switched)
+		checkpoint_take();
+	switched = false;
+	return next_us;
+}
+
+/*
+ * A switch that was made is taken up before anybody can ask for another: it was that of a message,
+ * or that of the transition.
+ */
+static void begin_anew(const struct boot_info *bi, struct engine *e)
+{
+	bool in_message = false;
+	int err = life_resume(bi, e, &in_message);
+
+	if (!err) {
+		if (in_message)
+			serve_agent(e);
+		attend_engine(e);
+		life_is_settled(e);
+		return;
+	}
+	log_error("the service CPU's memory is damaged (%s): it stays off until the next boot, and "
+		  "patches stay as they are",
+		  errno_name(err));
+	heartbeat_end();
+	halt_for_ever();
+}
+
+static int begin_network(const struct boot_info *bi, struct engine *e)
+{
+	int err = net_init(bi);
+
+	if (err)
 		log_error("the management network is down (%s): this machine can be patched only "
 			  "after a boot with a working nic= and ip=",
-			  errno_name(r));
+			  errno_name(err));
 	else
 		start_listening(e,
 				&bi->config); /* without a listener the card still answers pings */
+	return err;
+}
 
+static _Noreturn void serve_all(struct engine *e, bool network)
+{
 	for (;;) {
 		u64 next_us = UINT64_MAX;
 
+		heartbeat();
+		if (reset_is_due())
+			arch_machine_reset();
 		/* The guest waits for its answer, so it comes before the network. */
 		while (serve_agent(e))
-			;
-		tell_dropped(e);
+			heartbeat();
 		tell_panic(e);
 		if (guest_heartbeat())
 			engine_agent_lives(e);
-		if (!r)
+		if (network)
 			next_us = net_poll();
-		next_us = MIN(next_us, engine_tick(e));
+		next_us = MIN(next_us, attend_engine(e));
 		next_us = MIN(next_us, guest_bell_tick(engine_wants_agent(e), arch_time_us()));
 		next_us = MIN(next_us, guest_heartbeat_due(arch_time_us()));
 		shadow_reap();
-		arch_service_idle(next_us);
+		arch_service_idle(MIN(next_us, arch_time_us() + HEARTBEAT_US));
 	}
+}
+
+_Noreturn void service_main(const struct boot_info *bi)
+{
+	static struct engine *engine;
+
+	if (!life_begins())
+		halt_for_ever();
+	if (life_is_another())
+		begin_anew(bi, engine);
+	else
+		engine = begin_first(bi);
+	serve_all(engine, !begin_network(bi, engine));
 }

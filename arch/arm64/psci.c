@@ -6,6 +6,7 @@
  */
 #include "arch/barrier.h"
 #include "arch/cpu.h"
+#include "arch/platform.h"
 #include "arch/pagetable.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
@@ -65,6 +66,11 @@ _Noreturn void psci_system_reset(void)
 	firmware(FN_SYSTEM_RESET, 0);
 	for (;;)
 		__asm__ volatile("wfi" ::: "memory");
+}
+
+_Noreturn void arch_machine_reset(void)
+{
+	psci_system_reset();
 }
 
 _Noreturn void psci_halt(void)

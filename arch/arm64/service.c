@@ -71,3 +71,14 @@ _Noreturn void service_start(struct cpu *c, const struct boot_info *bi)
 	log_info("CPU %u (MPIDR %#llx) is the service CPU", c->id, c->hwid);
 	service_main(bi);
 }
+
+/* EL2 runs with all interrupts masked, and PSCI cannot turn off another CPU. */
+void arch_service_interrupt(void)
+{
+}
+
+int arch_service_reset(struct cpu *self)
+{
+	(void)self;
+	return -EOPNOTSUPP;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Exceptions that hit the monitor itself: it has none that it expects. */
 #include "arch/cpu.h"
+#include "arch/upcalls.h"
 #include "core/emergency.h"
 #include "el2.h"
 
@@ -29,6 +30,8 @@ void trap_handle(const struct trap_frame *f, u32 vector)
 	emergency_stack((const u64 *)sp, machine->memory.v, machine->image_size);
 	if (c->state != CPU_SERVICE)
 		psci_system_reset();
+	if (service_restarts("an exception"))
+		el2_enter(c->arch, cpu_main);
 	/* The guest goes on without the service CPU. */
 	for (;;)
 		__asm__ volatile("wfi" ::: "memory");

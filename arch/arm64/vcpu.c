@@ -56,6 +56,7 @@ _Noreturn void vcpu_loop(struct cpu *c)
 		class = handle_exit(c, vector);
 		c->exits[class]++;
 		check_progress(c, class, pc);
+		service_look(c);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include "arch/service.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
+#include "core/checkpoint.h"
 #include "core/cpu.h"
 #include "core/pool.h"
 #include "fake.h"
@@ -14,6 +15,7 @@
 #include "machine.h"
 #include "stage2/pgtable.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -22,6 +24,7 @@ static struct {
 	u64 real_start_us;
 	u64 time_us, step_us; /* while frozen */
 	bool frozen, wake, stop;
+	u32 interrupts, resets; /* of the service CPU */
 	void (*guest)(struct cpu *c);
 } machine;
 
@@ -52,6 +55,7 @@ void fake_reset(u32 guest_cpus)
 	}
 	fake_become(&cpus[0]);
 	pool_init(PA(FAKE_POOL_BASE), FAKE_POOL_SIZE);
+	checkpoint_forget();
 	memset(&stage2, 0, sizeof(stage2));
 }
 
@@ -181,6 +185,28 @@ void arch_service_wake(void)
 	__atomic_store_n(&machine.wake, true, __ATOMIC_RELEASE);
 }
 
+void arch_service_interrupt(void)
+{
+	machine.interrupts++;
+}
+
+int arch_service_reset(struct cpu *self)
+{
+	(void)self;
+	machine.resets++;
+	return 0;
+}
+
+u32 fake_service_interrupts(void)
+{
+	return machine.interrupts;
+}
+
+u32 fake_service_resets(void)
+{
+	return machine.resets;
+}
+
 void arch_service_idle(u64 until_us)
 {
 	while (!__atomic_exchange_n(&machine.wake, false, __ATOMIC_ACQ_REL)) {
@@ -203,6 +229,11 @@ enum suture_machine arch_machine(void)
 void arch_debug_putc(char c)
 {
 	fputc(c, stderr);
+}
+
+_Noreturn void arch_machine_reset(void)
+{
+	abort();
 }
 
 int arch_random(void *buf, size_t len)

@@ -129,3 +129,8 @@ int arch_random(void *buf, size_t len)
 	}
 	return 0;
 }
+
+_Noreturn void arch_machine_reset(void)
+{
+	machine_reset();
+}

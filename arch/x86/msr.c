@@ -146,6 +146,17 @@ static int set_efer(struct cpu *c, u32 msr, u64 value)
 
 /* ---- others ---- */
 
+/*
+ * Without a local APIC no NMI, and so no pause, would reach this CPU: it is turned off by its
+ * software only, in which state it accepts NMIs (APM vol. 2, 16.3.1 and 16.4.7).
+ */
+static void turn_apic_off(struct cpu *c)
+{
+	apic_write(APIC_SVR, apic_read(APIC_SVR) & ~APIC_SVR_ENABLE);
+	log_limited(LOG_ACCESS, LOG_WARN,
+		    "guest CPU %u turns its local APIC off: it stays on for NMIs", c->id);
+}
+
 static int set_apic_base(struct cpu *c, u32 msr, u64 value)
 {
 	if ((value & APIC_BASE_ADDR) != machine->local_apic.v) {
@@ -154,6 +165,13 @@ static int set_apic_base(struct cpu *c, u32 msr, u64 value)
 			    (unsigned long long)(value & APIC_BASE_ADDR));
 		return -EIO;
 	}
+	if (!(value & APIC_BASE_ENABLE)) {
+		turn_apic_off(c);
+		return 0;
+	}
+	/* From x2APIC the way back leads through off, which the hardware has not seen. */
+	if (apic_is_x2() && !(value & APIC_BASE_X2APIC))
+		wrmsr_safe(msr, value & ~APIC_BASE_ENABLE);
 	return wrmsr_safe(msr, value);
 }
 

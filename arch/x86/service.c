@@ -109,6 +109,15 @@ static void init_apic(void)
 	apic_write(APIC_SVR, APIC_SVR_ENABLE | VEC_SPURIOUS);
 }
 
+/* End the interrupts whose handlers did not come to their end (APM vol. 2, 16.6.4). */
+static void end_interrupts(void)
+{
+	for (u32 word = 0; word < 256 / 32; word++)
+		for (u32 isr = apic_read((enum apic_register)(APIC_ISR + 16 * word)); isr;
+		     isr &= isr - 1)
+			apic_write(APIC_EOI, 0);
+}
+
 /*
  * No source gives the timer's rate reliably: measure it against the TSC. Of several measurements
  * the one whose readings took the least time counts, since it was disturbed least.
@@ -146,8 +155,22 @@ _Noreturn void service_start(struct cpu *c)
 	__atomic_store_n(&c->state, CPU_SERVICE, __ATOMIC_RELEASE);
 	__atomic_store_n(&c->arch->alive, 1, __ATOMIC_RELEASE);
 	init_apic();
+	end_interrupts();
 	calibrate_timer();
 	log_info("CPU %u (APIC ID %llu) is the service CPU, timer %llu kHz", c->id,
 		 (unsigned long long)c->hwid, (unsigned long long)service.timer_per_ms);
 	service_main(machine);
+}
+
+_Noreturn void service_restart(void)
+{
+	struct cpu *c = &cpus[machine->service_cpu];
+
+	host_load(c);
+	service_start(c);
+}
+
+void arch_service_interrupt(void)
+{
+	apic_send(cpus[machine->service_cpu].hwid, APIC_NMI | APIC_ASSERT);
 }

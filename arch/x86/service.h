@@ -8,6 +8,9 @@
 /* Set up the local APIC and its timer, and run service_main(). On the service CPU. */
 _Noreturn void service_start(struct cpu *c);
 
+/* The same again, whatever state this CPU is in, on an empty stack. On the service CPU. */
+_Noreturn void service_restart(void);
+
 /* An interrupt, ours or one that the guest had a device send. On the service CPU, interrupts off.
  */
 void service_interrupt(u32 vector);

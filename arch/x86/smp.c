@@ -11,6 +11,7 @@
 #include "arch/cpu.h"
 #include "arch/memory.h"
 #include "arch/pagetable.h"
+#include "arch/service.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -109,6 +110,14 @@ int smp_start(struct cpu *c)
 {
 	reset(NULL, c);
 	return wake(NULL, c);
+}
+
+int arch_service_reset(struct cpu *self)
+{
+	struct cpu *c = &cpus[machine->service_cpu];
+
+	reset(self, c);
+	return wake(self, c);
 }
 
 void smp_abandon(struct cpu *c)

@@ -2,9 +2,12 @@
 /* Exceptions and interrupts that hit the monitor itself. */
 #include "arch/barrier.h"
 #include "arch/cpu.h"
+#include "arch/upcalls.h"
 #include "core/emergency.h"
+#include "core/heartbeat.h"
 #include "hv.h"
 #include "insn.h"
+#include "machine_check.h"
 #include "service.h"
 
 struct gate {
@@ -45,7 +48,23 @@ void trap_init(void)
 	host_idt = (struct descriptor_table){.limit = sizeof(idt) - 1, .base = (u64)idt};
 }
 
-static _Noreturn void fatal(const struct trap_frame *f)
+/* Go on in service_restart(), with IRET, which also ends the blocking of NMIs. */
+static void restart_service(struct trap_frame *f, const char *why)
+{
+	if (service_restarts(why)) {
+		f->rip = (u64)service_restart;
+		f->rsp = cpus[machine->service_cpu].arch->host.stack_top - sizeof(u64);
+		f->cs = HOST_CS;
+		f->ss = HOST_DS;
+		f->rflags = 2;
+		return;
+	}
+	/* The guest continues without the service CPU. */
+	for (;;)
+		__asm__ volatile("cli; hlt" ::: "memory");
+}
+
+static void fatal(struct trap_frame *f)
 {
 	struct cpu *c = cpu_this();
 
@@ -61,9 +80,7 @@ static _Noreturn void fatal(const struct trap_frame *f)
 	emergency_stack((const u64 *)f->rsp, machine->memory.v, machine->image_size);
 	if (c->state != CPU_SERVICE)
 		machine_reset();
-	/* The guest continues without the service CPU. */
-	for (;;)
-		__asm__ volatile("cli; hlt" ::: "memory");
+	restart_service(f, "an exception");
 }
 
 /*
@@ -106,11 +123,18 @@ void trap_handle(struct trap_frame *f)
 		 * 7.2).
 		 */
 		write_dr7(DR7_RESET);
+	} else if (f->vector == VEC_MC && machine_check()) {
+		/* It goes on. */
+	} else if (f->vector == VEC_NMI && cpu_this()->state == CPU_SERVICE &&
+		   heartbeat_is_late()) {
+		restart_service(f, "it was stuck");
+		return;
 	} else if (f->vector == VEC_NMI) {
 		/* The NMI's purpose is in memory, where the sender has stored it. */
 		nmi_in_monitor(cpu_this());
 	} else if (f->vector != VEC_GP || !fix_up(f)) {
 		fatal(f);
+		return;
 	}
 	if (f->rip == (u64)idle_halt_insn)
 		f->rip++;

@@ -33,6 +33,7 @@ _Noreturn void vcpu_loop(struct cpu *c)
 		class = hv->run(c);
 		c->exits[class]++;
 		check_progress(c, class);
+		service_look(c);
 	}
 }
 

@@ -2,11 +2,13 @@
 #include "agent/mailbox.h"
 #include "agent/messages.h"
 #include "arch/service.h"
+#include "core/checkpoint.h"
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/pool.h"
 #include "guest/mem.h"
 #include "lib/errno.h"
+#include "lib/mutate.h"
 #include "lib/string.h"
 
 /*
@@ -19,8 +21,17 @@ enum state { EMPTY, FILLING, POSTED, SERVING, ANSWERED, DRAINING, ABANDONED };
 
 static struct {
 	u32 state;
+	u32 lives;  /* that ended while the message in it was served */
+	u64 served; /* messages */
 	u8 *request, *reply;
 } box;
+
+/* Goes along with checkpoints. */
+static struct {
+	u64 answered; /* box.served, of the last message that has its answer */
+} record;
+
+#define MAX_LIVES 2u
 
 static bool mailbox_change(enum state from, enum state to)
 {
@@ -93,12 +104,79 @@ s64 mailbox_cancel(void)
 	return 0;
 }
 
+static void publish_answer(void)
+{
+	box.lives = 0;
+	if (!mailbox_change(SERVING, ANSWERED))
+		mailbox_change(ABANDONED, EMPTY);
+}
+
+static const struct suture_msg *queued_request(void)
+{
+	return (const struct suture_msg *)box.request;
+}
+
+static void answer_error(int err)
+{
+	struct suture_msg *reply = (struct suture_msg *)box.reply;
+
+	*reply = (struct suture_msg){.type = queued_request()->type,
+				     .size = sizeof(*reply),
+				     .seq = queued_request()->seq,
+				     .status = err};
+	publish_answer();
+}
+
+static void refuse_deadly(void)
+{
+	log_limited(LOG_AGENT, LOG_ERROR,
+		    "message %u of the agent ended the service CPU %u times: refused",
+		    queued_request()->type, box.lives);
+	answer_error(-EIO);
+}
+
+u32 mailbox_peek(void)
+{
+	return __atomic_load_n(&box.state, __ATOMIC_ACQUIRE) == POSTED ? queued_request()->type : 0;
+}
+
+void mailbox_put_off(void)
+{
+	if (mailbox_change(POSTED, SERVING))
+		answer_error(-EAGAIN);
+}
+
 bool mailbox_serve(struct engine *e)
 {
 	if (!mailbox_change(POSTED, SERVING))
 		return false;
+	box.served++;
 	message_answer(e, (const struct suture_msg *)box.request, (struct suture_msg *)box.reply);
-	if (!mailbox_change(SERVING, ANSWERED))
-		mailbox_change(ABANDONED, EMPTY);
+	record.answered = box.served;
+	/* The agent acts on the answer, so what has led to it must not be lost. */
+	if (!MUTATION(checkpoint_of_answers))
+		checkpoint_take();
+	publish_answer();
 	return true;
+}
+
+int mailbox_keep(void)
+{
+	return checkpoint_static(&record, sizeof(record));
+}
+
+bool mailbox_restart(void)
+{
+	u32 state = READ_ONCE(box.state);
+
+	if (state != SERVING && state != ABANDONED)
+		return false;
+	if (record.answered != box.served && ++box.lives < MAX_LIVES &&
+	    mailbox_change(SERVING, POSTED))
+		return true;
+	if (record.answered != box.served && box.lives >= MAX_LIVES)
+		refuse_deadly();
+	else
+		publish_answer();
+	return false;
 }

@@ -19,4 +19,20 @@ s64 mailbox_cancel(void);
 /* Answer the queued message for e, if there is one. Returns true if there was. Service CPU. */
 bool mailbox_serve(struct engine *e);
 
+/*
+ * The type of the queued message; 0: there is none. And let its sender post it again: it came too
+ * early. Service CPU.
+ */
+u32 mailbox_peek(void);
+void mailbox_put_off(void);
+
+/*
+ * That a message was answered goes along with checkpoints. -ENOMEM. Service CPU, as is
+ * mailbox_restart(): the service CPU has begun anew, and the records have gone back. A message
+ * whose answer the records know of has that answer. Another is served again; one that has ended two
+ * lives is refused with -EIO. Returns true if a message is to be served again.
+ */
+int mailbox_keep(void);
+bool mailbox_restart(void);
+
 #endif

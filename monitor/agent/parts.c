@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/parts.h"
+#include "core/checkpoint.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -16,7 +17,8 @@ static size_t parts_pages(void)
 
 void parts_drop(void)
 {
-	pool_free(parts.bytes, parts_pages());
+	if (parts.bytes)
+		checkpoint_free(parts.bytes, parts_pages());
 	parts.bytes = NULL;
 	parts.total = parts.have = 0;
 }
@@ -28,7 +30,13 @@ static int parts_begin(u32 total)
 		return -EMSGSIZE;
 	parts.total = total;
 	parts.bytes = pool_alloc(parts_pages());
-	return parts.bytes ? 0 : -ENOMEM;
+	if (!parts.bytes)
+		return -ENOMEM;
+	/* No copy is needed: bytes that have come stay as they are. */
+	if (!checkpoint_adopt(parts.bytes, parts_pages()))
+		return 0;
+	parts_drop();
+	return -ENOMEM;
 }
 
 /* Append the bytes. 1: the whole is there. */
@@ -62,4 +70,9 @@ int parts_take(const struct suture_part *part, const struct suture_msg **whole)
 	if (r < 0)
 		parts_drop();
 	return r;
+}
+
+int parts_keep(void)
+{
+	return checkpoint_static(&parts, sizeof(parts));
 }

@@ -17,4 +17,7 @@ int parts_take(const struct suture_part *part, const struct suture_msg **whole);
 /* Forget what has come. */
 void parts_drop(void);
 
+/* What has come goes along with checkpoints. -ENOMEM. */
+int parts_keep(void);
+
 #endif

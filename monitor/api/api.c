@@ -4,6 +4,9 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "core/checkpoint.h"
+#include "core/log.h"
+#include "core/reset.h"
 #include "patch/bundle.h"
 #include "patch/engine/engine.h"
 
@@ -30,7 +33,10 @@ struct api_route {
 	void (*take)(struct engine *e, const struct http_request *rq, struct api_body *body,
 		     struct api_reply *reply);
 	void (*remove)(struct engine *e, const char *name, struct api_reply *reply); /* "": all */
+	void (*machine)(const struct http_request *rq, struct api_reply *reply);
 };
+
+static void begin_reset(const struct http_request *rq, struct api_reply *reply);
 
 static const struct api_route routes[] = {
 	{HTTP_GET, "/v1/status", .show = api_status},
@@ -43,6 +49,7 @@ static const struct api_route routes[] = {
 	{HTTP_POST, "/v1/patches/*/revert", .begin_with = begin_revert},
 	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},
 	{HTTP_POST, "/v1/patches/*/cancel", .begin = engine_cancel},
+	{HTTP_POST, "/v1/reboot", .machine = begin_reset},
 	{HTTP_GET, "/v1/shadow", .show = api_shadow},
 	{HTTP_GET, "/v1/log", .show = api_log},
 	{HTTP_GET, "/metrics", .text = api_metrics},
@@ -262,7 +269,11 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 		refuse_request(reply, err, why);
 		return;
 	}
-	err = engine_upload(e, &b, why, sizeof(why));
+	err = checkpoint_adopt(body->data, ALIGN_UP(body->size, PAGE_SIZE) / PAGE_SIZE);
+	if (err)
+		format(why, sizeof(why), "no memory for the bundle");
+	else
+		err = engine_upload(e, &b, why, sizeof(why));
 	if (err) {
 		refuse_request(reply, err, why);
 		return;
@@ -285,6 +296,24 @@ static void remove_records(struct engine *e, const char *name, struct api_reply 
 	}
 	j = open_object(reply);
 	json_u64(&j, "cleared", (u64)count);
+	close_object(&j);
+}
+
+static void begin_reset(const struct http_request *rq, struct api_reply *reply)
+{
+	u64 guest = 0;
+	struct json j;
+
+	if (http_query_u64(rq, "guest", &guest) || guest != 1) {
+		api_error(reply, 400, -EINVAL,
+			  "guest=1 is needed: the machine is reset, and its guest is not asked");
+		return;
+	}
+	log_limited(LOG_OPERATOR, LOG_WARN, "reset of the machine asked for");
+	reset_soon();
+	j = open_object(reply);
+	reply->status = 202;
+	json_bool(&j, "reset", true);
 	close_object(&j);
 }
 
@@ -344,6 +373,8 @@ void api_answer(struct engine *e, const struct api_route *route, const struct ht
 		answer_begin(e, route, rq, name, reply);
 	else if (route->take)
 		route->take(e, rq, body, reply);
+	else if (route->machine)
+		route->machine(rq, reply);
 	else if (route->remove)
 		route->remove(e, name, reply);
 	else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/connection.h"
 #include "arch/time.h"
+#include "core/checkpoint.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -63,7 +64,7 @@ bool connection_gives_way(const struct connection *c)
 static void free_body(struct connection *c)
 {
 	if (c->body.data)
-		pool_free(c->body.data, pages_for(c->body.size));
+		checkpoint_free(c->body.data, pages_for(c->body.size));
 	if (uploading == c)
 		uploading = NULL;
 	c->body = (struct api_body){0};
@@ -219,6 +220,9 @@ static void answer_request(struct connection *c)
 			return;
 		}
 		api_answer(c->engine, c->route, &c->rq, &c->body, &r);
+		/* What the operator is told has begun must not be lost. */
+		if (!api_repeatable(c->route) && r.status < 400)
+			checkpoint_take();
 		if (out_fits(&r.out))
 			break;
 		room = r.out.len;

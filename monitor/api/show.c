@@ -2,6 +2,7 @@
 /* The routes that show the monitor and its guest, in JSON. Patches are in patches.c. */
 #include "api/api.h"
 #include "arch/time.h"
+#include "core/lives.h"
 #include "core/log.h"
 #include "core/pause.h"
 #include "core/pool.h"
@@ -96,6 +97,18 @@ static void show_pauses_and_memory(struct json *j)
 	json_object_end(j);
 }
 
+static void show_service(struct json *j)
+{
+	json_object(j, "service");
+	json_u64(j, "lives", 1 + lives.count);
+	json_u64(j, "since_us", lives.began_us);
+	if (lives.last)
+		json_str(j, "ended", lives.last);
+	else
+		json_null(j, "ended");
+	json_object_end(j);
+}
+
 static void show_nic(struct json *j)
 {
 	const struct nic *n = net_nic();
@@ -132,6 +145,7 @@ void api_status(const struct engine *e, struct json *j, const struct http_reques
 	show_kernel(j);
 	api_show_current(e, j);
 	show_pauses_and_memory(j);
+	show_service(j);
 	show_nic(j);
 }
 

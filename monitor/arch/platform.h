@@ -24,4 +24,10 @@ void arch_debug_putc(char c);
  */
 int arch_random(void *buf, size_t len);
 
+/*
+ * Reset the machine, at once. Any CPU, in any state; takes no lock. x86: the reset control register
+ * of PCI (CF9h), the keyboard controller, a triple fault; arm64: PSCI SYSTEM_RESET (DEN0022).
+ */
+_Noreturn void arch_machine_reset(void);
+
 #endif

@@ -25,9 +25,16 @@ int start_before_guest(const struct boot_info *bi);
 
 /*
  * The service loop. Service CPU, in state CPU_SERVICE, on the monitor's tables, its interrupts set
- * up for arch_service_idle(), no lock held.
+ * up for arch_service_idle(), no lock held. Called again, on an empty stack, it begins anew.
  */
 _Noreturn void service_main(const struct boot_info *bi);
+
+/*
+ * The service CPU cannot go on: an exception, or it is stuck. `why` (a constant) is for the
+ * operator. True: call service_main() again; false: halt for ever. Service CPU, in any state; takes
+ * no lock.
+ */
+bool service_restarts(const char *why);
 
 /*
  * c runs the guest from the start, or again after the guest has stopped it (x86: INIT and SIPI, APM
@@ -37,6 +44,12 @@ _Noreturn void service_main(const struct boot_info *bi);
 void kexec_cpu_started(const struct cpu *c);
 
 /* ---- in each exit ---- */
+
+/*
+ * Look whether the service CPU lives, and do something about it if not. Called once in each exit.
+ * On that CPU, no lock held; takes part in pauses while it waits.
+ */
+void service_look(struct cpu *self);
 
 /*
  * If a pause is under way: acknowledge it and wait for its end, in state CPU_HELD, then call

@@ -49,6 +49,7 @@ struct cpu {
 	u32 id;	   /* index into cpus[] */
 	u64 hwid;  /* APIC ID, MPIDR */
 	u32 state; /* enum cpu_state; written by the CPU itself, read by all (acquire/release) */
+	u32 life;  /* how often it has begun anew: the service CPU only (docs/restart.md) */
 	u64 pause_acked;	 /* generation of the last pause that this CPU acknowledged */
 	u64 exits[EXIT_CLASSES]; /* written by this CPU only */
 	/* Of a dead CPU, written before its state: a keyword for the cause, and a description. */

@@ -9,32 +9,22 @@
  *	log			innermost: code may log under any lock
  * The mailbox has no lock: its state word says who owns it. No CPU holds a lock while it waits for
  * another CPU.
+ *
+ * A lock that the service CPU held when it began anew (docs/restart.md) is broken: whoever wants it
+ * next takes it. What it protects may be half changed then, and is such that this does no harm.
  */
 #ifndef CORE_LOCK_H
 #define CORE_LOCK_H
 
-#include "arch/barrier.h"
 #include "lib/types.h"
 
 struct spinlock {
-	u32 held;
+	u32 held; /* the holder and its life (struct cpu); 0: free */
 };
 
-static inline void spin_lock(struct spinlock *l)
-{
-	while (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))
-		while (READ_ONCE(l->held))
-			arch_relax();
-}
-
-static inline bool spin_trylock(struct spinlock *l)
-{
-	return !__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE);
-}
-
-static inline void spin_unlock(struct spinlock *l)
-{
-	__atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
-}
+/* Any CPU inside the monitor, and the boot CPU before it. */
+void spin_lock(struct spinlock *l);
+bool spin_trylock(struct spinlock *l);
+void spin_unlock(struct spinlock *l);
 
 #endif

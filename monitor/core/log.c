@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/log.h"
+#include "arch/barrier.h"
 #include "arch/platform.h"
 #include "arch/time.h"
 #include "core/lock.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/pause.h"
+#include "arch/barrier.h"
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
 #include "arch/time.h"
@@ -258,6 +259,27 @@ void pause_point(struct cpu *self)
 			arch_stage2_flush_local();
 		arch_mb();
 	}
+}
+
+void pause_restart(struct cpu *self)
+{
+	u64 owner = __atomic_load_n(&now.owner, __ATOMIC_ACQUIRE), gen = GEN_OF(load_word());
+
+	if (OWNER_ID(owner) != self->id + 1)
+		return;
+	if (!MUTATION(finish_committed) && change_phase(gen, COMMITTED, FINISHING)) {
+		if (now.finish)
+			now.finish(now.arg);
+		change_phase(gen, FINISHING, IDLE);
+	}
+	release_hold(gen, owner);
+}
+
+u64 pause_until_us(const struct cpu *c)
+{
+	u64 owner = READ_ONCE(now.owner);
+
+	return OWNER_ID(owner) == c->id + 1 ? OWNER_UNTIL_US(owner) : 0;
 }
 
 void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self))

@@ -52,6 +52,17 @@ void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self));
 void pause_end(struct pause *p);
 
 /*
+ * The calling CPU has begun anew: end the pause that it may have had, and finish what was
+ * committed. On the service CPU, no lock held.
+ */
+void pause_restart(struct cpu *self);
+
+/*
+ * The deadline of the pause that c has, or is about to begin; 0: none. Any CPU.
+ */
+u64 pause_until_us(const struct cpu *c);
+
+/*
  * For a reader of data that other CPUs change in pauses, and that takes no pause itself. It reads
  * the mark before and after the data: if the mark is not 0 and the same, nothing was changed
  * meanwhile. 0: a pause is in progress. Any CPU.

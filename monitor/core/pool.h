@@ -19,6 +19,20 @@ void pool_init(pa_t base, u64 size);
 void *pool_alloc(size_t pages);
 void pool_free(void *p, size_t pages);
 
+/*
+ * What stays allocated when the service CPU begins anew, without being claimed: all that is
+ * allocated now; or these pages, until they are freed. Boot CPU or service CPU.
+ */
+void pool_keep_all(void);
+void pool_keep(void *p, size_t pages);
+
+/*
+ * The service CPU begins anew: all that is not kept is free. Then each owner claims the pages that
+ * it still has: 0; -EIO: they are not the pool's, or somebody's already. Service CPU.
+ */
+void pool_restart(void);
+int pool_claim(const void *p, size_t pages);
+
 struct pool_stats {
 	u64 total_pages;
 	u64 used_pages;

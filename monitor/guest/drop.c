@@ -57,7 +57,7 @@ static int drop_some(u64 start, u64 end)
 static int drop_everything(u64 start, u64 end)
 {
 	(void)start, (void)end;
-	return shadow_close(note_dropped, NULL);
+	return shadow_close(NULL, NULL);
 }
 
 static s64 drop_paused(int (*drop)(u64 start, u64 end), u64 start, u64 end)
@@ -107,15 +107,17 @@ s64 drop_all(enum kernel_end how)
 	return r;
 }
 
-enum kernel_end kernel_end_take(void)
+enum kernel_end kernel_end(void)
 {
-	enum kernel_end how =
-		(enum kernel_end)__atomic_exchange_n(&ended, KERNEL_STAYS, __ATOMIC_ACQ_REL);
+	return (enum kernel_end)__atomic_load_n(&ended, __ATOMIC_ACQUIRE);
+}
 
-	if (how != KERNEL_STAYS) {
-		spin_lock(&dropped.lock);
-		dropped.count = 0;
-		spin_unlock(&dropped.lock);
-	}
-	return how;
+void kernel_end_known(enum kernel_end how)
+{
+	u32 expected = how;
+
+	/* Another end meanwhile is told anew. */
+	if (__atomic_compare_exchange_n(&ended, &expected, KERNEL_STAYS, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED))
+		shadow_open();
 }

@@ -23,7 +23,7 @@ enum kernel_end {
 
 /*
  * The guest's kernel ends: drop all redirects. No switch succeeds until the service CPU has called
- * kernel_end_take(). Returns as drop_range().
+ * kernel_end_known(). Returns as drop_range().
  */
 s64 drop_all(enum kernel_end how);
 
@@ -34,9 +34,14 @@ s64 drop_all(enum kernel_end how);
 bool drop_take(u64 *key);
 
 /*
- * Has the kernel ended since the last call, and how? Service CPU, which then forgets the kernel and
- * calls shadow_open(). If it has ended, drop_take() has nothing more.
+ * Has the kernel ended, and how? Service CPU, which finds out what has become of it and then calls
+ * kernel_end_known(): redirects can be made again. drop_take() says nothing of those that the end
+ * has dropped, which are all.
  */
-enum kernel_end kernel_end_take(void);
+enum kernel_end kernel_end(void);
+void kernel_end_known(enum kernel_end how);
+
+/* It has not: the CPUs are asked again whether they run another kernel (kexec.c). Service CPU. */
+void kexec_goes_on(void);
 
 #endif

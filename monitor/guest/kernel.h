@@ -14,6 +14,7 @@ struct guest_kernel {
 	u8 build_id[32]; /* read by the monitor from the notes in guest memory */
 	u32 build_id_len;
 	char release[SUTURE_NAME_LEN];
+	u64 notes_start, notes_end; /* where the build-id is */
 };
 
 extern struct guest_kernel guest_kernel;

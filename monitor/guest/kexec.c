@@ -24,6 +24,7 @@
 static struct {
 	u64 va;
 	ipa_t ipa;
+	bool left; /* this CPU was seen in another kernel: it is not asked about again */
 } entries[MAX_CPUS];
 
 static bool is_replaced(struct cpu *c)
@@ -31,7 +32,7 @@ static bool is_replaced(struct cpu *c)
 	u64 va = entries[c->id].va;
 	ipa_t ipa;
 
-	if (!va || arch_vcpu_user(c))
+	if (!va || entries[c->id].left || arch_vcpu_user(c))
 		return false;
 	return arch_vcpu_translate(c, va, &ipa) || ipa.v != entries[c->id].ipa.v;
 }
@@ -47,7 +48,7 @@ bool kexec_check(struct cpu *c)
 {
 	if (!is_replaced(c))
 		return false;
-	entries[c->id].va = 0;
+	entries[c->id].left = true;
 	log_limited(LOG_CPU, LOG_INFO, "guest CPU %u runs another kernel than before", c->id);
 	/* The old kernel has halted them in memory that the new one uses: none may run on. */
 	stop_others(c);
@@ -74,10 +75,17 @@ void kexec_entry(struct cpu *c, u64 va)
 {
 	kexec_check(c);
 	entries[c->id].va = arch_vcpu_translate(c, va, &entries[c->id].ipa) ? 0 : va;
+	entries[c->id].left = false;
 }
 
 void kexec_cpu_started(const struct cpu *c)
 {
 	guest_bell_forget(c);
 	entries[c->id].va = 0;
+}
+
+void kexec_goes_on(void)
+{
+	for_each_cpu (c)
+		WRITE_ONCE(entries[c->id].left, false);
 }

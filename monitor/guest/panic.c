@@ -39,13 +39,17 @@ s64 panic_told(u64 ipa, u64 len)
 	return r;
 }
 
-bool panic_take(char *text, size_t size)
+bool panic_look(char *text, size_t size)
 {
 	if (__atomic_load_n(&last.state, __ATOMIC_ACQUIRE) != TOLD)
 		return false;
 	str_copy(text, last.text, size);
-	__atomic_store_n(&last.state, EMPTY, __ATOMIC_RELEASE);
 	return true;
+}
+
+void panic_known(void)
+{
+	__atomic_store_n(&last.state, EMPTY, __ATOMIC_RELEASE);
 }
 
 int panic_suspected(void)

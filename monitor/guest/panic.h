@@ -12,9 +12,12 @@
  */
 s64 panic_told(u64 ipa, u64 len);
 
-/* True if a panic was told since the last call; text gets its line, "" if it has none. Service CPU.
+/*
+ * True if a panic was told since panic_known(); text gets its line, "" if it has none. Service CPU,
+ * which tells the engine and then calls panic_known().
  */
-bool panic_take(char *text, size_t size);
+bool panic_look(char *text, size_t size);
+void panic_known(void);
 
 /*
  * Are all guest CPUs but one, of two at least, halted with interrupts off, and is that one not

@@ -325,6 +325,22 @@ int guest_kernel_register(const struct suture_hello *h, char *why_buf, size_t wh
 		return err;
 	}
 	memcpy(k->release, h->release, sizeof(k->release) - 1);
+	k->notes_start = h->notes_start;
+	k->notes_end = h->notes_end;
 	k->registered = true;
 	return 0;
+}
+
+bool guest_kernel_is_same(void)
+{
+	const struct guest_kernel *k = &guest_kernel;
+	char reason[REASON_LEN];
+	const struct why why = {reason, sizeof(reason)};
+	u8 id[sizeof(k->build_id)];
+	u32 len = 0;
+
+	return k->registered &&
+	       !read_build_id(k->notes_start, k->notes_end, id, sizeof(id), &len) &&
+	       len == k->build_id_len && !memcmp(id, k->build_id, len) &&
+	       !check_init_task(&k->layout, &why);
 }

@@ -15,4 +15,7 @@
  */
 int guest_kernel_register(const struct suture_hello *h, char *why, size_t why_size);
 
+/* Is it still in the guest's memory: its build-id, and its first task? Service CPU. */
+bool guest_kernel_is_same(void);
+
 #endif

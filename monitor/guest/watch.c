@@ -46,6 +46,12 @@ void guest_watch_end(void)
 	watch.id = 0;
 }
 
+void guest_watch_restart(void)
+{
+	watch.taken = NULL;
+	watch.id = 0;
+}
+
 int guest_watch_begin(const struct suture_watch *m)
 {
 	struct ring_head head;

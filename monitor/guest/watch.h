@@ -19,6 +19,9 @@
 int guest_watch_begin(const struct suture_watch *m);
 void guest_watch_end(void);
 
+/* The service CPU has begun anew: no watch is on, and its memory is gone. */
+void guest_watch_restart(void);
+
 /* A number for each watch, from 1; 0: none is on. */
 u32 guest_watch_id(void);
 

@@ -286,10 +286,11 @@ static int e1000_start(struct nic *n, const struct pci_device *d)
 	e->model = find_model(d);
 	e->regs = mmio_at(PA(d->bar[0].base));
 	n->priv = e;
-	pci_enable(d);
+	pci_decode(d);
 	err = e->regs ? reset_card(e) : -EIO;
 	if (err)
 		goto fail;
+	pci_enable(d);
 	err = read_mac(e, n->mac);
 	if (err) {
 		log_error("e1000: the card has no MAC address");

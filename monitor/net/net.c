@@ -154,6 +154,14 @@ int net_init(const struct boot_info *bi)
 	return 0;
 }
 
+void net_halt(const struct boot_info *bi)
+{
+	const struct pci_device d = {.bdf = bi->nic_bdf};
+
+	if (bi->nic_present)
+		pci_disable(&d);
+}
+
 /* Give received frames to lwIP. Returns how many there were. */
 static u32 receive_frames(void)
 {

@@ -20,6 +20,12 @@ int net_init(const struct boot_info *bi);
  */
 u64 net_poll(void);
 
+/*
+ * No DMA of the management NIC from here on, whatever state its driver is in. The service CPU has
+ * begun anew.
+ */
+void net_halt(const struct boot_info *bi);
+
 /* The management NIC, for what the API shows of it; NULL while there is none. */
 struct nic;
 const struct nic *net_nic(void);

@@ -136,6 +136,11 @@ int pci_look(u16 bdf, struct pci_device *d)
 	return 0;
 }
 
+void pci_decode(const struct pci_device *d)
+{
+	set_command(d->bdf, COMMAND_MEMORY);
+}
+
 void pci_enable(const struct pci_device *d)
 {
 	set_command(d->bdf, COMMAND_MEMORY | COMMAND_MASTER);

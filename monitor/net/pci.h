@@ -51,7 +51,11 @@ u32 pci_last_bus(u32 end_bus);
 int pci_probe(u16 bdf, struct pci_device *d);
 int pci_look(u16 bdf, struct pci_device *d);
 
-/* Let the device decode its memory BARs and do DMA, or not; its INTx line stays off. */
+/*
+ * Let the device decode its memory BARs, and do DMA too; or neither. Its INTx line stays off. A
+ * device that another owner has left running is reset before it may do DMA.
+ */
+void pci_decode(const struct pci_device *d);
 void pci_enable(const struct pci_device *d);
 void pci_disable(const struct pci_device *d);
 

@@ -65,8 +65,11 @@ static u64 *alloc_table(struct pgtable *s, u32 level)
 {
 	u64 *table = alloc_aligned(table_pages(s->format, level));
 
-	if (table)
-		s->tables += table_pages(s->format, level);
+	if (!table)
+		return NULL;
+	/* Stage 2 is in force whatever the service CPU does. */
+	pool_keep(table, table_pages(s->format, level));
+	s->tables += table_pages(s->format, level);
 	return table;
 }
 

@@ -87,6 +87,7 @@ struct shadow_plan *shadow_plan_begin(void)
 		.generation = __atomic_load_n(&shadow.generation, __ATOMIC_ACQUIRE),
 		.open = true,
 	};
+	p->next->serial = p->former->serial + 1;
 	set_for_each_entry (p->former, e)
 		if (!err)
 			err = copy_entry(p, e);
@@ -489,6 +490,11 @@ static void plan_end(struct shadow_plan *p)
 	else
 		shadow_free(p->next);
 	*p = (struct shadow_plan){0};
+}
+
+void shadow_plan_forget(void)
+{
+	the_plan = (struct shadow_plan){0};
 }
 
 void shadow_plan_finish(struct shadow_plan *p)

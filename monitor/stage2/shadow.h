@@ -142,6 +142,21 @@ void shadow_for_each_page(void (*fn)(ipa_t page));
  */
 bool shadow_write_through(ipa_t ipa, size_t len);
 
+/*
+ * How many plans have been applied. A difference tells the service CPU, when it has begun anew,
+ * that it had applied one which its records do not know of.
+ */
+u64 shadow_serial(void);
+
+/* Where the function with this key leads to now: 0 if it has no redirect. Service CPU. */
+u64 shadow_target(u64 key);
+
+/*
+ * The service CPU has begun anew, after pool_restart(): the set in force stays, any plan is gone.
+ * Claims the memory of the set: 0; -EIO as pool_claim().
+ */
+int shadow_restart(void);
+
 struct shadow_stats {
 	u64 pages, redirects; /* in force */
 	bool plan_open;	      /* a plan may be about to add more */

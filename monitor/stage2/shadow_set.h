@@ -61,6 +61,7 @@ struct shadow_set {
 	struct vec entries;
 	struct vec pages; /* by ipa */
 	struct vec orders[NR_ORDERS];
+	u64 serial; /* of the sets that were in force */
 };
 
 extern struct shadow_state {
@@ -109,6 +110,11 @@ static inline u64 shadow_reach(u64 at)
 
 /* The page of the set at that address, live or not; NULL: there is none. */
 struct shadow_page *shadow_find_page(const struct shadow_set *s, u64 ipa);
+
+/* ---- shadow.c ---- */
+
+/* The plan is gone, with all that it had. Service CPU, when it begins anew. */
+void shadow_plan_forget(void);
 
 /* ---- shadow_change.c: a set that is being made. Service CPU ---- */
 

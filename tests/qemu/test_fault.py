@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The service CPU dies, at every step of an apply and of a revert: the guest goes on, with the patch
-wholly on or wholly off, and without the monitor's help from then on.
+"""The service CPU dies, at every step of an apply and of a revert, and does not begin anew: the guest
+goes on, with the patch wholly on or wholly off, and without the monitor's help from then on.
 
 QEMU's gdb stub stops the service CPU at the entry of a function, and makes it halt for ever with
 interrupts off. The monitor is the ordinary build.
@@ -62,6 +62,8 @@ def kill_service_cpu(guest, function, count, committed, operation):
                 gdb.step(SERVICE_CPU)
                 if count:
                     gdb.set_breakpoint(address)
+        # as if it had failed too often already (struct life: prepared, given_up)
+        gdb.write(SERVICE_CPU, base + symbols["life"], 0x0101)
         gdb.set_pc(SERVICE_CPU, base + monitor.find_code(monitor.ENDLESS_HALT))
     finally:
         gdb.close()

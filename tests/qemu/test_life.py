@@ -127,6 +127,29 @@ def test_poweroff(boot, demo, deaf):
         guest.wait_end()
 
 
+def test_end_that_is_none(boot, demo, measured):
+    """A module says that the kernel ends, and it goes on: what was dropped is reported and put back."""
+    guest = boot(cpus=2, files={"/lib/modules/life.ko": LIFE})
+    guest.load_agent()
+    apply(guest, demo)
+    guest.check("insmod /lib/modules/life.ko")
+    for n in range(3):
+        guest.check("echo ended >/proc/life")
+        begin = time.monotonic()
+        while not is_patched(guest):
+            assert time.monotonic() < begin + 20, guest.suture("list").out
+            time.sleep(0.05)
+        measured(f"put back after {time.monotonic() - begin:.2f} s")
+        assert redirects(guest) == 2
+        log = guest.suture("log").out
+        assert log.count("patches dropped: the guest said that its kernel ended") == n + 1
+        assert log.count("what was dropped is in force again") == n + 1
+    assert guest.suture("status").status == 0
+    revert(guest, "demo")
+    assert not is_patched(guest)
+    unharmed(guest)
+
+
 # ---- CPUs ----
 
 @pytest.mark.parametrize("thread", ["single", "multi"])

@@ -81,6 +81,11 @@ void pause_point(struct cpu *self)
 	note("pause");
 }
 
+void service_look(struct cpu *self)
+{
+	(void)self;
+}
+
 void pause_sleep(struct cpu *self, void (*halt)(struct cpu *self))
 {
 	note("sleep");

@@ -103,6 +103,79 @@ static void test_kernel_gone(void **state)
 	}
 }
 
+#define ENDED "the guest said that its kernel ended"
+
+static void kernel_ends(struct rig *rig)
+{
+	memset(rig->redirects, 0, sizeof(rig->redirects));
+	engine_kernel_ends(rig->e, ENDED);
+}
+
+/* The kernel is said to end, and goes on: what was dropped is reported, and put back. */
+static void test_end_that_is_none(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_FINE);
+	kernel_ends(rig);
+	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_OPEN);
+	assert_text(info(rig, "fix").why, "dropped: " ENDED);
+	assert_int_equal(info(rig, "fix").nr_not_in_force, 2);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	engine_tick(rig->e);
+	assert_int_equal(count_redirects(rig), 0);
+
+	/* a task stands in the way first */
+	rig->busy = "do_sys_open";
+	engine_kernel_goes_on(rig->e);
+	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_FINE);
+	settle(rig, 100);
+	assert_int_equal(count_redirects(rig), 0);
+	rig->busy = NULL;
+	settle(rig, 100);
+	assert_int_equal(count_redirects(rig), 2);
+	assert_int_equal(info(rig, "fix").nr_not_in_force, 0);
+	assert_text(info(rig, "fix").why, "");
+	assert_int_equal(revert(rig, "fix"), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_REVERTED);
+	assert_int_equal(count_redirects(rig), 0);
+}
+
+/* In the middle of a transition, which goes on afterwards. */
+static void test_end_in_a_transition(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &other);
+	rig->busy = "do_sys_open";
+	assert_int_equal(upload(rig, &fix), 0);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_PATCHING);
+	kernel_ends(rig);
+	engine_kernel_goes_on(rig->e);
+	rig->busy = NULL;
+	settle(rig, 200);
+	assert_phase(rig, "fix", PHASE_APPLIED);
+	assert_phase(rig, "other", PHASE_APPLIED);
+	assert_int_equal(info(rig, "other").nr_not_in_force, 0);
+}
+
+/* It falls silent: it has ended. */
+static void test_end(void **state)
+{
+	struct rig *rig = *state;
+
+	apply(rig, &fix);
+	kernel_ends(rig);
+	rig->now_us += 2000001;
+	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_GONE);
+	engine_kernel_gone(rig->e, "the kernel was replaced");
+	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_FINE);
+	assert_phase(rig, "fix", PHASE_FAILED);
+}
+
 static void test_dropped(void **state)
 {
 	struct rig *rig = *state;
@@ -201,6 +274,9 @@ int main(void)
 		T(test_new_agent_fails_what_is_half_way),
 		T(test_new_agent_during_unpatching),
 		T(test_kernel_gone),
+		T(test_end_that_is_none),
+		T(test_end_in_a_transition),
+		T(test_end),
 		T(test_dropped),
 		T(test_one_script_at_a_time),
 		T(test_odd_messages),

@@ -41,6 +41,11 @@ void *pool_alloc(size_t pages)
 	return p ? memset(p, 0, pages * PAGE_SIZE) : NULL;
 }
 
+void pool_keep(void *p, size_t pages)
+{
+	(void)p, (void)pages;
+}
+
 void pool_free(void *p, size_t pages)
 {
 	(void)pages;

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "core/cpu.h"
 #include "arch/platform.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
@@ -30,6 +31,11 @@ static int injected;
 static jmp_buf ended;
 
 /* ---- what the code under test calls ---- */
+
+struct cpu *cpu_this(void)
+{
+	return &cpus[0];
+}
 
 int vcpu_undelivered(const struct cpu *c)
 {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "core/cpu.h"
 #include "arch/pagetable.h"
 #include "arch/platform.h"
 #include "arch/time.h"
@@ -24,6 +25,11 @@ const struct hv_ops *hv = &ops;
 #define POOL_SIZE (16ull << 20)
 #define LIMIT	  (1ull << 40)
 #define ALL	  (PT_READ | PT_WRITE | PT_EXEC)
+
+struct cpu *cpu_this(void)
+{
+	return &cpus[0];
+}
 
 /* The real log and clock would link the whole monitor. */
 u64 arch_time_us(void)

@@ -46,6 +46,8 @@ struct fake_view {
 void fake_set_view(struct cpu *c, const struct fake_view *view);
 
 u64 fake_kicks(const struct cpu *c);
+u32 fake_service_interrupts(void);
+u32 fake_service_resets(void);
 u64 fake_flushes(const struct cpu *c);
 
 /*

@@ -62,6 +62,13 @@ void check_ahead_forget(void)
 	guest_watch_end();
 }
 
+void check_restart(void)
+{
+	ahead = NULL;
+	guest_cache_end();
+	guest_modules_forget();
+}
+
 /*
  * The task's entry, a new one if it has none; NULL: there is no room. Multiplicative hashing with
  * linear probing: Knuth, The Art of Computer Programming, volume 3, 6.4.

@@ -36,6 +36,9 @@ int check_ahead(const struct check_range *ranges, u32 count, u64 until_us);
 /* Forget what was found, and the watch with it. Service CPU. */
 void check_ahead_forget(void);
 
+/* The service CPU has begun anew: what was found is gone, with its memory. */
+void check_restart(void);
+
 /*
  * Run the check with all guest CPUs held; `self` is the initiator if that is a guest CPU, else
  * NULL. The ranges are those that check_sort() has left. use_ahead: tasks that check_ahead() has

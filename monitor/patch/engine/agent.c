@@ -119,6 +119,8 @@ void engine_kernel_gone(struct engine *e, const char *why)
 	e->run.kind = SCRIPT_NONE;
 	e->transition = NULL;
 	e->agent = false;
+	e->ended = NULL;
+	e->put_back = false;
 	engine_forget_health(e);
 	engine_forget_shadow(e);
 	e->job_out = 0;

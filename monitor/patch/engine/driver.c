@@ -260,6 +260,9 @@ u64 engine_tick(struct engine *e)
 	if (wants_no_agent(p))
 		engine_pump_alone(e, p);
 	next = MIN(next, engine_watch(e, time));
+	next = MIN(next, engine_put_back(e, time));
+	if (e->ended)
+		return next;
 	next = MIN(next, engine_attempt(e, time));
 	next = MIN(next, engine_look(e, engine_now(e)));
 	return wants_no_agent(e->transition) ? time : next;

@@ -336,6 +336,34 @@ int engine_overridden(struct engine *e, const struct suture_overridden *m);
 u64 engine_tick(struct engine *e);
 
 /*
+ * The service CPU has begun anew, and the engine is as it was at the last checkpoint. suspicious:
+ * it has done so several times within a moment, so that a transition under way is given up.
+ */
+void engine_restarted(struct engine *e, bool suspicious);
+
+/*
+ * Compare the functions that are on with the redirects that there are: target() is where the
+ * function at `key` leads to, 0 if it has none. Those without one were dropped by the guest.
+ */
+void engine_compare(struct engine *e, u64 (*target)(u64 key));
+
+/*
+ * The guest says that its kernel ends, or it looks so; every redirect is gone, and no switch
+ * succeeds. `why` (a constant) is for the operator. What has become of it, the fate says: open for
+ * two seconds, then the caller calls one of the two below, and lets switches succeed again.
+ */
+void engine_kernel_ends(struct engine *e, const char *why);
+enum kernel_fate {
+	KERNEL_IS_FINE, /* nothing was said */
+	KERNEL_IS_OPEN,
+	KERNEL_IS_GONE, /* its agent is silent */
+};
+enum kernel_fate engine_kernel_fate(const struct engine *e);
+
+/* Its agent speaks, and it is the same kernel: what was dropped is put back. */
+void engine_kernel_goes_on(struct engine *e);
+
+/*
  * The guest's kernel is gone, and every redirect with it. Its patches fail with `why`, and there is
  * no agent any more. Any phase.
  */

@@ -60,7 +60,7 @@ const struct func *engine_active(const struct engine *e, u64 key, const struct p
 	return top_func(e, key, NULL, owner);
 }
 
-static void fill_switch(struct switch_func *s, const struct func *f, const struct func *before,
+void engine_fill_switch(struct switch_func *s, const struct func *f, const struct func *before,
 			const struct func *after)
 {
 	*s = (struct switch_func){
@@ -157,7 +157,7 @@ static void find_difference(const struct engine *e, const struct change *c, stru
 			if (before == after)
 				continue;
 			if (d->funcs)
-				fill_switch(&d->funcs[d->nr_funcs], f, before, after);
+				engine_fill_switch(&d->funcs[d->nr_funcs], f, before, after);
 			d->nr_funcs++;
 			add_parts(d, active, before ? before : f, before);
 		}
@@ -291,8 +291,9 @@ int engine_validate(struct engine *e, struct patch *p, struct transition_report 
 	}
 	for (i = 0; i < p->nr_funcs; i++)
 		if (p->objects[p->funcs[i].object].loaded)
-			fill_switch(&funcs[n++], &p->funcs[i],
-				    top_func(e, p->funcs[i].old_addr, NULL, &owner), &p->funcs[i]);
+			engine_fill_switch(&funcs[n++], &p->funcs[i],
+					   top_func(e, p->funcs[i].old_addr, NULL, &owner),
+					   &p->funcs[i]);
 	set = (struct switch_set){.funcs = funcs, .count = n};
 	ret = n ? e->ops.validate(e->ops.ctx, &set, r) : 0;
 	e->ops.free(e->ops.ctx, funcs, size);

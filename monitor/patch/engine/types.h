@@ -238,6 +238,10 @@ struct engine {
 		u64 functions, took_us; /* of the round under way */
 		struct look_stats stats;
 	} look;
+	const char *ended;  /* the guest says that its kernel ended: why all is dropped; NULL: no */
+	u64 ended_us;	    /* when */
+	bool put_back;	    /* it goes on: what was dropped is put back */
+	u64 put_back_us;    /* not before */
 	u64 symbols_due_us; /* the agent is asked for symbols again at this time */
 	struct {
 		struct shadow_total total;
@@ -327,6 +331,11 @@ void states_pass_on(struct engine *e, struct patch *p);
 /* A state that turning p off would remove though it is marked block_disable: its id, or 0. */
 u64 engine_blocked_state(struct engine *e, struct patch *p);
 
+/* ---- ended.c ---- */
+
+/* Attempt to put back what was dropped, if that is due. Returns the time of the next attempt. */
+u64 engine_put_back(struct engine *e, u64 now);
+
 /* ---- parts.c ---- */
 
 /* Room for so many more parts behind p->nr_parts. -ENOMEM: nothing changed. */
@@ -390,6 +399,9 @@ void patch_forget_redirects(struct patch *p, const struct object *o);
  * patch. NULL, and *owner as it was: there is none.
  */
 const struct func *engine_active(const struct engine *e, u64 key, const struct patch **owner);
+/* A switch of f's original, from `before` to `after`; NULL: the original itself. */
+void engine_fill_switch(struct switch_func *s, const struct func *f, const struct func *before,
+			const struct func *after);
 /* Ask ops->validate whether every function of p whose object is loaded would take its redirect. */
 int engine_validate(struct engine *e, struct patch *p, struct transition_report *r);
 /* Switch what the transition under way changes. As switch_try(). */

@@ -14,6 +14,7 @@
 #include "lib/string.h"
 #include "patch/check/check.h"
 #include "patch/switch/readback.h"
+#include "patch/switch/redo.h"
 #include "stage2/shadow.h"
 
 /* The service CPU has other work to do after this time. */
@@ -205,9 +206,12 @@ static int plan_func(struct shadow_plan *plan, const struct switch_func *f,
 	struct redirect pieces[REDIRECT_PIECES];
 	int err;
 
-	/* The redirect was dropped before; the engine will be told, and then ask for another set.
+	/*
+	 * The redirect was dropped before; the engine will be told, and then ask for another set.
+	 * An engine that has lost its last switch does not know which redirect there is.
 	 */
-	if (is_redirected(f) && shadow_plan_remove(plan, f->key))
+	if ((is_redirected(f) || switch_is_behind()) && shadow_plan_remove(plan, f->key) &&
+	    !switch_is_behind())
 		return fail_attempt(r, -EAGAIN, "%s: its redirect was dropped by the guest",
 				    f->name);
 	if (!f->new_addr)
@@ -553,6 +557,10 @@ int switch_try(const struct switch_set *set, struct transition_report *r)
 	clear_attempt(r);
 	if (!set->count && !set->nr_extra)
 		return 0;
+	if (switch_is_made(set)) {
+		r->functions_redirected += set->count;
+		return 0;
+	}
 	a.plan = shadow_plan_begin();
 	if (!a.plan)
 		return fail_attempt(r, -ENOMEM, "no memory for a plan of shadow pages");
@@ -566,6 +574,7 @@ int switch_try(const struct switch_set *set, struct transition_report *r)
 	if (!err) {
 		r->pages_remapped = shadow_plan_pages(a.plan);
 		r->functions_redirected += set->count;
+		switch_made();
 		read_back(set, a.plan, r);
 		shadow_plan_finish(a.plan);
 		check_ahead_forget();

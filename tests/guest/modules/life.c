@@ -3,6 +3,7 @@
  * Functions inside the kernel for test_life.py and others. Written to /proc/life:
  *
  *	deaf reboot, kexec and panic call no notifier, as if the agent were dead
+ *	ended	the monitor is told that the kernel ends, which it does not
  *	count N		have the monitor pause the guest N times from each CPU; a patch must be on
  *	idle N		the same from CPU 0 alone, while the others are idle between interrupts
  *
@@ -59,6 +60,13 @@ static int deaf(void)
 	rcu_assign_pointer(only.next, NULL);
 	rcu_assign_pointer(panic_notifier_list.head, NULL);
 	return 0;
+}
+
+static int ended(void)
+{
+	u32 insn = IS_ENABLED(CONFIG_X86) ? SUTURE_INSN_VMMCALL : SUTURE_INSN_HVC;
+
+	return arch_hypercall(insn, SUTURE_HC_DROP_ALL, 0, 0) < 0 ? -EIO : 0;
 }
 
 /* Nothing is in that range: the monitor pauses all CPUs to see that. */
@@ -199,6 +207,8 @@ static int life_command(const char *line)
 {
 	if (!strcmp(line, "deaf"))
 		return deaf();
+	if (!strcmp(line, "ended"))
+		return ended();
 	if (sscanf(line, "count %u", &rounds) == 1)
 		return count(false);
 	return sscanf(line, "idle %u", &rounds) == 1 ? count(true) : -EINVAL;
