@@ -5,7 +5,8 @@
  * offline, and the agent when it is unloaded, need not wait for one.
  *
  * The handler claims an interrupt only if the monitor has set the CPU's word. All others are those
- * of other handlers, or nobody's: with unknown_nmi_panic these must panic, and rings must not.
+ * of other handlers, or nobody's: with unknown_nmi_panic these must panic, and rings must not. For
+ * the exception shortly after a ring see arch/x86/bell.h.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>

@@ -99,36 +99,27 @@ def make_patches(folder):
 
 # ---- figures of a machine ----
 
-def exits(guest):
-    """Of the guest's CPUs, by class."""
-    total = {}
-    for cpu in guest.json("/v1/status")["cpus"]:
-        for name, count in cpu["exits"].items():
-            total[name] = total.get(name, 0) + count
-    return total
-
-
 def memory_mib(guest):
     return guest.json("/v1/status")["memory"]["used_bytes"] / 2**20
 
 
 def boot_exits(guest, table):
-    table.add("port exits of a boot", exits(guest)["io"], "", 700)
+    table.add("port exits of a boot", guest.exits()["io"], "", 700)
 
 
 def exec_exits(guest, table, cpus):
     """Of a program linked with glibc: Busybox. Each CPU has run user space before."""
     run = "; ".join(f"taskset -c {cpu} /bin/busybox true" for cpu in range(cpus))
     guest.check(run)
-    before = exits(guest)["cpu_id"]
+    before = guest.exits()["cpu_id"]
     guest.check(f"for i in $(seq {EXECS}); do taskset -c 0 /bin/busybox true; done")
-    table.add("CPUID exits of an exec", (exits(guest)["cpu_id"] - before) / EXECS, "", 0)
+    table.add("CPUID exits of an exec", (guest.exits()["cpu_id"] - before) / EXECS, "", 0)
 
 
 def settle_agent(guest):
     """Until the agent waits for work in silence; an agent that polls is never silent."""
     before, end = -1, time.monotonic() + SETTLE_SECONDS
-    while (now := exits(guest)["hypercall"]) != before and time.monotonic() < end:
+    while (now := guest.exits()["hypercall"]) != before and time.monotonic() < end:
         before = now
         time.sleep(1)
 
@@ -136,9 +127,9 @@ def settle_agent(guest):
 def idle_exits(guest, table):
     """Without the guest's own writes to its APIC."""
     settle_agent(guest)
-    before = exits(guest)
+    before = guest.exits()
     took, _ = seconds(time.sleep, IDLE_SECONDS)
-    after = exits(guest)
+    after = guest.exits()
     rates = {name: (after[name] - before[name]) / took for name in after if name != "irqchip"}
     most = ", ".join(f"{name} {rate:.2g}" for name, rate in
                      sorted(rates.items(), key=lambda item: -item[1])[:3] if rate)

@@ -218,6 +218,14 @@ class Machine:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def exits(self):
+        """Of all guest CPUs, by class, as the monitor counts them."""
+        total = {}
+        for cpu in self.json("/v1/status")["cpus"]:
+            for name, count in cpu["exits"].items():
+                total[name] = total.get(name, 0) + count
+        return total
+
     def cpu_seconds(self):
         """CPU time that the emulator has used: on a busy host it varies less than real time."""
         with open(f"/proc/{self.process.pid}/stat") as f:

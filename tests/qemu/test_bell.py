@@ -36,20 +36,11 @@ def guest(machine):
     assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|stall|unknown reason'").out == ""
 
 
-def exits(guest):
-    """Of all CPUs, by class."""
-    total = {}
-    for cpu in guest.json("/v1/status")["cpus"]:
-        for name, count in cpu["exits"].items():
-            total[name] = total.get(name, 0) + count
-    return total
-
-
 def idle_exits(guest):
     """A second, without those of the guest's own APIC; by class."""
-    before, start = exits(guest), time.monotonic()
+    before, start = guest.exits(), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    after, took = exits(guest), time.monotonic() - start
+    after, took = guest.exits(), time.monotonic() - start
     return {name: (after[name] - before[name]) / took for name in after
             if name != "irqchip" and after[name] != before[name]}
 
@@ -57,10 +48,10 @@ def idle_exits(guest):
 def settled(guest):
     """The agent sleeps until it is rung."""
     deadline = time.monotonic() + 30
-    before = exits(guest)["hypercall"]
+    before = guest.exits()["hypercall"]
     while True:
         time.sleep(1)
-        now = exits(guest)["hypercall"]
+        now = guest.exits()["hypercall"]
         if now == before:
             return
         assert time.monotonic() < deadline
@@ -87,14 +78,14 @@ def test_rung(guest, demo, measured):
     took = []
     for _ in range(APPLIES):
         settled(guest)
-        before, start = exits(guest), time.monotonic()
+        before, start = guest.exits(), time.monotonic()
         apply(guest, demo)
         took.append(time.monotonic() - start)
-        assert exits(guest)["nmi"] - before["nmi"] in (1, 2)
+        assert guest.exits()["nmi"] - before["nmi"] in (1, 2)
         settled(guest)
-        before = exits(guest)
+        before = guest.exits()
         revert(guest, "demo")
-        assert exits(guest)["nmi"] - before["nmi"] in (1, 2)
+        assert guest.exits()["nmi"] - before["nmi"] in (1, 2)
     measured(f"apply, rung: median {1000 * statistics.median(took):.0f} ms of "
              f"{[round(1000 * t) for t in took]}")
 
@@ -114,14 +105,14 @@ def test_storm(guest, demo, measured):
     """Other NMIs come all the time, while the agent is loaded and unloaded."""
     guest.check("(while [ ! -e /tmp/end ]; do echo l >/proc/sysrq-trigger; done; rm /tmp/end) "
                 ">/dev/null 2>&1 &")
-    before = exits(guest)["nmi"]
+    before = guest.exits()["nmi"]
     for _ in range(ROUNDS):
         apply(guest, demo)
         revert(guest, "demo")
         guest.check("rmmod suture")
         guest.load_agent()
     guest.check("touch /tmp/end; while [ -e /tmp/end ]; do sleep 1; done")
-    count = exits(guest)["nmi"] - before
+    count = guest.exits()["nmi"] - before
     measured(f"{ROUNDS} loads of the agent, {count} NMIs")
     assert count > 10 * ROUNDS
     settled(guest)

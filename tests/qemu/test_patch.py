@@ -387,15 +387,6 @@ PASSES = "kallsyms_on_each_symbol"
 TRACING = "/sys/kernel/tracing"
 
 
-def exits(guest):
-    """Of all CPUs, by class."""
-    total = {}
-    for cpu in guest.json("/v1/status")["cpus"]:
-        for name, count in cpu["exits"].items():
-            total[name] = total.get(name, 0) + count
-    return total
-
-
 def test_counts_of_an_apply(guest, demo, measured):
     """What an apply does is counted: messages to the monitor, and passes over kallsyms. On a busy host
     CPUs come late to a pause, and there may be several attempts."""
@@ -403,9 +394,9 @@ def test_counts_of_an_apply(guest, demo, measured):
     revert(guest, "demo")
     guest.check(f"echo p:passes {PASSES} >{TRACING}/kprobe_events && "
                 f"echo 1 >{TRACING}/events/kprobes/passes/enable")
-    before = exits(guest)["hypercall"]
+    before = guest.exits()["hypercall"]
     apply(guest, demo)
-    calls = exits(guest)["hypercall"] - before
+    calls = guest.exits()["hypercall"] - before
     passes = int(guest.check(f"cat {TRACING}/kprobe_profile").split()[1])
     report = guest.json("/v1/patches/demo")["apply"]
     revert(guest, "demo")

@@ -408,8 +408,8 @@ def test_hook_under_load(guest, bundles, measured):
 
 def test_lock_prefix_of_one_cpu(boot, bundles):
     """
-    A kernel that began with one CPU of two has no lock prefixes: it puts them back when the patch comes,
-    not under it when the second CPU does.
+    A kernel that began with one CPU of two has no lock prefixes: it puts them back when the agent comes,
+    not under a patch when the second CPU does.
     """
     bundle = make_patch(bundles, "locked", """
         static noinline int new_locked(int n)
@@ -418,13 +418,13 @@ def test_lock_prefix_of_one_cpu(boot, bundles):
         }
     """, {"rewritten": {"rewritten_locked": "new_locked"}})
     guest = boot(cpus=2, cmdline="maxcpus=1", files=FILES)
-    guest.load_agent()
-    guest.check("insmod /lib/modules/rewritten.ko")
     assert guest.check("cat /sys/devices/system/cpu/online") == "0"
     switched = "dmesg | grep -c 'switching to SMP code' || true"
     assert guest.check(switched) == "0"
-    apply(guest, bundle)
+    guest.load_agent()
+    guest.check("insmod /lib/modules/rewritten.ko")
     assert guest.check(switched) == "1"
+    apply(guest, bundle)
     assert rewritten(guest)["locked"] == "5"
     guest.check("echo 1 >/sys/devices/system/cpu/cpu1/online", timeout=60)
     assert guest.check("cat /sys/devices/system/cpu/online") == "0-1"

@@ -284,7 +284,7 @@ bool check_ahead_holds(const struct check *c)
 	       has_same_probes(c);
 }
 
-/* Its task_struct is not freed: it has not died, so there would be an event. */
+/* A task that dies has an event, and zombies are not listed: a freed one is a gap in the record. */
 static int judge_noted(struct check *c, const struct noted *n)
 {
 	struct guest_task t;
