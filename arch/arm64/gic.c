@@ -20,7 +20,7 @@
 
 #define DISTRIBUTOR_SIZE 0x10000 /* 12.8 */
 
-static struct boot_range service; /* its redistributor */
+static struct boot_range service;     /* its redistributor */
 static struct boot_range distributor; /* size 0: it is not used */
 static u32 line;		      /* the doorbell; 0: there is none */
 

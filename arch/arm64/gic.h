@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The interrupt controller, a GICv3 or v4 (IHI 0069). It is the guest's: the monitor sends SGIs,
- * makes one SPI pending that no device has (the doorbell), and takes no interrupt. The service CPU's redistributor stays as the firmware has left it: the
- * guest reads it, since it walks all of them, and what it writes there is lost.
+ * makes one SPI pending that no device has (the doorbell), and takes no interrupt. The service
+ * CPU's redistributor stays as the firmware has left it: the guest reads it, since it walks all of
+ * them, and what it writes there is lost.
  */
 #ifndef ARM64_GIC_H
 #define ARM64_GIC_H

@@ -66,10 +66,10 @@ struct boot_range gic_find(const struct boot_ranges *redistributors, u64 hwid)
 
 /* ---- the distributor (12.9) ---- */
 
-#define GICD_TYPER   0x4
+#define GICD_TYPER     0x4
 #define GICD_ISENABLER 0x100
-#define GICD_ISPENDR 0x200
-#define GICD_ICPENDR 0x280
+#define GICD_ISPENDR   0x200
+#define GICD_ICPENDR   0x280
 #define GICD_ISACTIVER 0x300
 
 #define TYPER_LINES 31u /* interrupts, in units of 32, less one (12.9.38) */
@@ -110,8 +110,7 @@ u32 gic_find_free(u64 distributor, const struct boot_irqs *named)
 	u32 lines = *reg_at(distributor, GICD_TYPER) & TYPER_LINES;
 	u32 intid = MIN(32 * lines + 31, LAST_SPI);
 
-	while (intid >= FIRST_SPI &&
-	       (irqs_has(named, intid) || !is_free(distributor, intid)))
+	while (intid >= FIRST_SPI && (irqs_has(named, intid) || !is_free(distributor, intid)))
 		intid--;
 	return intid >= FIRST_SPI ? intid : 0;
 }

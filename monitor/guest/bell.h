@@ -3,11 +3,11 @@
  * The doorbell: the agent sleeps while it has nothing to do, and the monitor interrupts one guest
  * CPU when there is work.
  *
- * Where each CPU has a doorbell of its own (SUTURE_HC_BELL; x86), a ring is asked for by the service
- * CPU and delivered by the guest CPU itself, before it enters the guest: so a CPU that is held gets
- * none, and what the guest does on a CPU decides whether it gets one. Where the machine has one
- * (SUTURE_HC_BELL_LINE; arm64), it is an interrupt like any device's: the service CPU makes it
- * pending, and the guest's interrupt controller does the rest.
+ * Where each CPU has a doorbell of its own (SUTURE_HC_BELL; x86), a ring is asked for by the
+ * service CPU and delivered by the guest CPU itself, before it enters the guest: so a CPU that is
+ * held gets none, and what the guest does on a CPU decides whether it gets one. Where the machine
+ * has one (SUTURE_HC_BELL_LINE; arm64), it is an interrupt like any device's: the service CPU makes
+ * it pending, and the guest's interrupt controller does the rest.
  *
  * The agent arms it by asking for work when there is none, and then is rung once. A ring that it
  * does not answer is repeated on another CPU, a few times; after that its own poll is the net.
