@@ -8,6 +8,7 @@
 #define BOOT_ACPI_H
 
 #include "boot/acpi_walk.h"
+#include "boot/irqs.h"
 #include "boot/psci.h"
 #include "boot/range.h"
 #include <suture/abi.h>
@@ -27,6 +28,15 @@ pa_t acpi_ecam(const struct acpi_rsdp *rsdp, u32 *end_bus);
  * The redistributors of a GICv3, among which CPU hwid's is. False: more ranges than r has room for.
  */
 bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ranges *r);
+
+/* The distributor of the GIC; 0: the tables name none. */
+pa_t acpi_distributor(const struct acpi_rsdp *rsdp);
+
+/*
+ * Add each number that may be one of an interrupt, wherever it stands in a table or its AML: there
+ * are more of them than interrupts.
+ */
+void acpi_irqs(const struct acpi_rsdp *rsdp, struct boot_irqs *irqs);
 
 /* How PSCI is called (FADT). */
 enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);

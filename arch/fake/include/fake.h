@@ -46,6 +46,10 @@ struct fake_view {
 void fake_set_view(struct cpu *c, const struct fake_view *view);
 
 u64 fake_kicks(const struct cpu *c);
+
+/* The machine has this doorbell (arch_bell_line()), 0: none; it is not pending. */
+void fake_bell_line(u32 number);
+bool fake_bell_pending(void);
 u64 fake_flushes(const struct cpu *c);
 
 /*
