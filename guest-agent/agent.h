@@ -71,6 +71,10 @@ void mailbox_panic(phys_addr_t text, size_t len);
 /* Where the monitor says that it rings the calling CPU; 0: not any more. Errors as SUTURE_HC_BELL.
  */
 long mailbox_bell(phys_addr_t word);
+/* The machine's doorbell (suture_acpi_body.bell_line); 0: it has none. */
+u32 mailbox_bell_line(void);
+/* May the monitor ring it? Errors as SUTURE_HC_BELL_LINE. */
+long mailbox_open_line(bool open);
 
 /* ---- layout.c ---- */
 
@@ -466,11 +470,25 @@ void poll_kick(void);
 
 /* ---- bell.c ---- */
 
+/*
+ * The two kinds of doorbell. start() and stop() as bell_start() and bell_stop(), open() and close()
+ * while it is started; each may sleep. start(): -EOPNOTSUPP: there is none here.
+ */
+struct bell_ops {
+	int (*start)(void);
+	void (*stop)(void);
+	void (*open)(void);
+	void (*close)(void);
+};
+
+extern const struct bell_ops cpu_bells; /* bell_cpu.c: each CPU has its own */
+extern const struct bell_ops line_bell; /* bell_line.c: the machine has one */
+
 /* -ENOMEM. Before HELLO, which has the address of the heartbeat. */
 int bell_init(void);
 void bell_exit(void);
 u64 bell_heartbeat(void);
-/* Let the monitor ring, if it can; and no more: when it returns, no ring is on its way. Sleep. */
+/* Let the monitor ring, if it can; and no more: when it returns, no ring is handled. Sleep. */
 void bell_start(void);
 void bell_stop(void);
 /* The same for a while. bell_open() needs a running poll thread. */

@@ -14,6 +14,7 @@
 static DEFINE_MUTEX(mailbox_lock);
 static struct suture_msg *buffer; /* SUTURE_MSG_MAX bytes, physically contiguous */
 static u32 insn;		  /* enum suture_hypercall_insn */
+static u32 bell_line;
 static u32 seq;
 static bool closed;
 
@@ -25,6 +26,7 @@ static long hypercall(enum suture_hypercall nr, unsigned long a0, unsigned long 
 static u32 read_body(const struct suture_acpi_body *body)
 {
 	insn = body->insn;
+	bell_line = body->bell_line;
 	return body->abi_version;
 }
 
@@ -256,6 +258,16 @@ void mailbox_panic(phys_addr_t text, size_t len)
 long mailbox_bell(phys_addr_t word)
 {
 	return hypercall(SUTURE_HC_BELL, word, 0);
+}
+
+u32 mailbox_bell_line(void)
+{
+	return bell_line;
+}
+
+long mailbox_open_line(bool open)
+{
+	return hypercall(SUTURE_HC_BELL_LINE, open, 0);
 }
 
 void mailbox_close(void)

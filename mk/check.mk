@@ -83,6 +83,9 @@ ARM64_LONG_TESTS := test_mixture.py test_fault.py test_life.py test_payloads.py 
 	test_unwind.py test_idle.py test_examples.py test_rollback.py test_sysfs.py test_sick.py \
 	test_dead.py test_differential.py
 
+# The doorbell
+ARM64_TESTS += test_bell.py::test_idle test_bell.py::test_rung
+
 # The guest's writes to its own code, and the agent's mishaps but those that wait for half a minute
 ARM64_TESTS += test_text.py test_readback.py $(addprefix test_mishaps.py::,test_helper_killed \
 	test_helper_killed_in_init test_helper_killed_on_unload test_init_fails_late test_agent_leaves_a_job \

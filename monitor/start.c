@@ -5,6 +5,7 @@
  */
 #include <suture/abi.h>
 #include "agent/mailbox.h"
+#include "arch/bell.h"
 #include "arch/memory.h"
 #include "arch/pagetable.h"
 #include "arch/start.h"
@@ -167,6 +168,7 @@ int start_before_guest(const struct boot_info *bi)
 			  (unsigned long long)cpus[bi->service_cpu].hwid);
 		return err;
 	}
+	acpi->bell_line = arch_bell_line();
 	acpi->insn = arch_start_hypercall_insn();
 	return 0;
 }

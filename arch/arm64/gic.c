@@ -2,9 +2,11 @@
 /* Sections are those of the GIC architecture specification, IHI 0069. */
 #include "gic.h"
 #include "arch/barrier.h"
+#include "arch/bell.h"
 #include "arch/memory.h"
 #include "arch/pagetable.h"
 #include "boot/boot.h"
+#include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "stage2/hide.h"
@@ -16,7 +18,11 @@
 #define CTLR_NO_1_OF_N (7u << 24) /* DPG0, DPG1NS, DPG1S */
 #define TYPER_DPGS     (1u << 5)
 
-static struct boot_range service; /* its redistributor */
+#define DISTRIBUTOR_SIZE 0x10000 /* 12.8 */
+
+static struct boot_range service;     /* its redistributor */
+static struct boot_range distributor; /* size 0: it is not used */
+static u32 line;		      /* the doorbell; 0: there is none */
 
 static volatile u32 *reg_at(u32 reg)
 {
@@ -32,6 +38,16 @@ static bool has_registers(void)
 	return features >> 24 & 15;
 }
 
+/* Without one the agent polls. */
+static void choose_line(const struct boot_info *bi)
+{
+	if (!bi->distributor.v)
+		return;
+	line = gic_find_free(bi->distributor.v, &bi->irqs);
+	if (line)
+		distributor = (struct boot_range){bi->distributor.v, DISTRIBUTOR_SIZE};
+}
+
 int gic_probe(const struct boot_info *bi, char *why, size_t why_size)
 {
 	u64 hwid = bi->cpu_hwid[bi->service_cpu];
@@ -41,10 +57,12 @@ int gic_probe(const struct boot_info *bi, char *why, size_t why_size)
 		return -ENODEV;
 	}
 	service = gic_find(&bi->redistributors, hwid);
-	if (service.size)
-		return 0;
-	format(why, why_size, "no redistributor of the GIC is that of CPU ID %llu", hwid);
-	return -ENODEV;
+	if (!service.size) {
+		format(why, why_size, "no redistributor of the GIC is that of CPU ID %llu", hwid);
+		return -ENODEV;
+	}
+	choose_line(bi);
+	return 0;
 }
 
 int gic_map(struct idmap *m)
@@ -52,12 +70,41 @@ int gic_map(struct idmap *m)
 	int err = idmap_add(m, service.base, service.size, service.base,
 			    PT_READ | PT_WRITE | PT_DEVICE, false);
 
+	if (line)
+		log_info("the guest's agent is rung by the GIC's interrupt %u", line);
+	if (!err)
+		err = idmap_add(m, distributor.base, distributor.size, distributor.base,
+				PT_READ | PT_WRITE | PT_DEVICE, false);
 	return err ? err : hide_from_writes(service.base, service.size);
 }
 
 bool gic_filters(ipa_t ipa)
 {
 	return ipa.v - service.base < service.size;
+}
+
+/* ---- the doorbell ---- */
+
+u32 arch_bell_line(void)
+{
+	return line;
+}
+
+void arch_bell_set_line(bool pending)
+{
+	gic_set_pending(distributor.base, line, pending);
+}
+
+/* The CPUs have none of their own. */
+int arch_bell_open(struct cpu *c)
+{
+	(void)c;
+	return -EOPNOTSUPP;
+}
+
+void arch_bell_ring(struct cpu *c)
+{
+	(void)c;
 }
 
 /* ---- CPU interfaces (12.2), by their encodings: assemblers need not know the names ---- */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The interrupt controller, a GICv3 or v4 (IHI 0069). It is the guest's: the monitor sends SGIs,
- * and takes no interrupt. The service CPU's redistributor stays as the firmware has left it: the
- * guest reads it, since it walks all of them, and what it writes there is lost.
+ * makes one SPI pending that no device has (the doorbell), and takes no interrupt. The service
+ * CPU's redistributor stays as the firmware has left it: the guest reads it, since it walks all of
+ * them, and what it writes there is lost.
  */
 #ifndef ARM64_GIC_H
 #define ARM64_GIC_H
 
+#include "boot/irqs.h"
 #include "boot/range.h"
 
 struct boot_info;
@@ -24,7 +26,18 @@ int gic_probe(const struct boot_info *bi, char *why, size_t why_size);
  */
 struct boot_range gic_find(const struct boot_ranges *redistributors, u64 hwid);
 
-/* Map it in the monitor's tables, and hide it from the guest's writes. In arch_start_map(). */
+/*
+ * gic_find.c: an SPI that this distributor has for us, and no device: the last one that is not
+ * among `named`, and is as after a reset. Its INTID; 0: there is none. It is made pending and not
+ * again, disabled all the time. As gic_probe().
+ */
+u32 gic_find_free(u64 distributor, const struct boot_irqs *named);
+
+/* gic_find.c: make that SPI pending, or not pending (12.9.25, 12.9.14). Any CPU, at EL2. */
+void gic_set_pending(u64 distributor, u32 intid, bool pending);
+
+/* Map what the monitor uses, and hide the redistributor from the guest's writes. In
+ * arch_start_map(). */
 int gic_map(struct idmap *m);
 
 /* Is a write of the guest's to this address to be lost? Any CPU. */

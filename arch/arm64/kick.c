@@ -10,14 +10,12 @@
  * they are for the walker, which pauses need. Who comes out of the pause gives them back, if no
  * other pause is under way; so does a CPU that finds them gone for no reason.
  */
-#include "arch/bell.h"
 #include "arch/cpu.h"
 #include "arch/memory.h"
 #include "arch/pagetable.h"
 #include "core/lock.h"
 #include "core/pause.h"
 #include "el2.h"
-#include "lib/errno.h"
 #include "lib/mutate.h"
 #include "pt_format.h"
 #include "stage2/pgtable.h"
@@ -61,18 +59,6 @@ void arch_kick(struct cpu *c)
 		stage2_invalidate_all();
 	spin_unlock(&lock);
 	instruction("sev");
-}
-
-/* Not yet: the agent polls. */
-int arch_bell_open(struct cpu *c)
-{
-	(void)c;
-	return -EOPNOTSUPP;
-}
-
-void arch_bell_ring(struct cpu *c)
-{
-	(void)c;
 }
 
 void stage2_give_back(bool always)

@@ -22,6 +22,29 @@ void arch_bell_ring(struct cpu *c)
 	arch_kick(c);
 }
 
+static u32 line, pending;
+
+u32 arch_bell_line(void)
+{
+	return line;
+}
+
+void arch_bell_set_line(bool set)
+{
+	pending = set;
+}
+
+void fake_bell_line(u32 number)
+{
+	line = number;
+	pending = 0;
+}
+
+bool fake_bell_pending(void)
+{
+	return pending;
+}
+
 void arch_stage2_flush_local(void)
 {
 	__atomic_fetch_add(&cpu_this()->arch->flushes, 1, __ATOMIC_RELAXED);

@@ -25,7 +25,7 @@
  * Changes whenever a structure or the meaning of a call does. On a mismatch both sides log their
  * own version.
  */
-#define SUTURE_ABI_VERSION 10
+#define SUTURE_ABI_VERSION 11
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -49,6 +49,11 @@ enum suture_hypercall_insn {
 struct suture_acpi_body {
 	su32 abi_version;
 	su32 insn; /* enum suture_hypercall_insn; written when the monitor has taken over */
+	/*
+	 * The interrupt that is the machine's doorbell (SUTURE_HC_BELL_LINE), by its INTID, and
+	 * edge-triggered; no device has it. 0: there is none. Written with insn.
+	 */
+	su32 bell_line;
 } __attribute__((packed));
 
 /*
@@ -102,6 +107,12 @@ enum suture_hypercall {
 	 * is on its way to this CPU either. The end of the kernel (DROP_ALL, PANIC) closes all.
 	 */
 	SUTURE_HC_BELL = SUTURE_HC_TAG | 7,
+	/*
+	 * (1 or 0) -> 0, -EOPNOTSUPP: may the monitor make the interrupt suture_acpi_body.bell_line
+	 * pending, when the agent waits for work and there is some? When the call with 0 returns,
+	 * one may still be pending. The end of the kernel closes this doorbell too.
+	 */
+	SUTURE_HC_BELL_LINE = SUTURE_HC_TAG | 8,
 };
 
 /* ---- HELLO: the guest's kernel and the layout of its structures ---- */

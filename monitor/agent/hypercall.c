@@ -27,6 +27,8 @@ s64 hypercall(struct cpu *c, u64 nr, u64 a0, u64 a1, u64 a2)
 		return panic_told(a0, a1);
 	case SUTURE_HC_BELL:
 		return guest_bell_open(c, a0);
+	case SUTURE_HC_BELL_LINE:
+		return guest_bell_open_line(a0);
 	default:
 		return -ENOSYS;
 	}

@@ -3,7 +3,25 @@
 #ifndef ARCH_BELL_H
 #define ARCH_BELL_H
 
+#include "lib/types.h"
+
 struct cpu;
+
+/* ---- one for the machine ---- */
+
+/*
+ * The number of an interrupt that no device of the guest's has, as suture_acpi_body.bell_line says
+ * it; 0: there is none, and CPUs have their own, or none. The same from the take-over on. Any CPU.
+ */
+u32 arch_bell_line(void);
+
+/*
+ * Make that interrupt pending, or take it back if no CPU has it yet. Which CPU it interrupts, and
+ * whether any, is the guest's business; it needs no exit. Service CPU.
+ */
+void arch_bell_set_line(bool pending);
+
+/* ---- one for each CPU ---- */
 
 /*
  * c is going to be rung. From now on the architecture calls guest_bell_forget() before the guest's

@@ -7,9 +7,11 @@
 #define MADT_ENABLED  1u
 #define MADT_IOAPIC   1 /* 5.2.12.3 */
 #define IOAPIC_SIZE   0x400
+#define MADT_GICD     12 /* 5.2.12.15 */
 #define MADT_GICR     14 /* 5.2.12.17 */
 #define GICC_GICR     60
 #define GICR_SIZE     0x20000 /* of a GICv3, IHI 0069, 12.10 */
+#define AML_BYTE      0x0a    /* a constant of a byte follows (20.2.3) */
 #define FADT_ARM_BOOT 129     /* 5.2.9.4: there is PSCI, it is called by HVC */
 
 int acpi_cpus(const struct acpi_rsdp *rsdp, u64 *hwid, u32 max)
@@ -82,6 +84,42 @@ bool acpi_ioapics(const struct acpi_rsdp *rsdp, struct boot_ranges *r)
 		if (entry[0] == MADT_IOAPIC && entry[1] >= 12)
 			fits &= ranges_add(r, acpi_le(entry + 4, 4), IOAPIC_SIZE);
 	return fits;
+}
+
+pa_t acpi_distributor(const struct acpi_rsdp *rsdp)
+{
+	const struct acpi_header *madt = acpi_find(rsdp, "APIC");
+	const u8 *entry;
+
+	for (u32 at = ACPI_MADT_ENTRIES; madt && (entry = acpi_next_entry(madt, &at));)
+		if (entry[0] == MADT_GICD && entry[1] >= 16)
+			return PA(acpi_le(entry + 8, 8));
+	return PA(0);
+}
+
+/* Of two bytes at least, but for constants of one byte in AML. */
+static void add_irqs(const struct acpi_header *t, struct boot_irqs *irqs)
+{
+	const u8 *p = (const u8 *)t;
+
+	for (u32 at = sizeof(*t); t && at + 2 <= t->length; at++) {
+		irqs_add(irqs, (u32)acpi_le(p + at, 2));
+		if (p[at] == AML_BYTE)
+			irqs_add(irqs, p[at + 1]);
+	}
+}
+
+void acpi_irqs(const struct acpi_rsdp *rsdp, struct boot_irqs *irqs)
+{
+	struct acpi_root r = acpi_root(rsdp);
+
+	for (u32 i = 0; i < r.count; i++) {
+		const struct acpi_header *t = acpi_root_entry(&r, i);
+
+		add_irqs(t, irqs);
+		if (t && acpi_is(t, "FACP"))
+			add_irqs(acpi_dsdt(t), irqs);
+	}
 }
 
 enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp)

@@ -8,6 +8,7 @@
 #define BOOT_ACPI_H
 
 #include "boot/acpi_walk.h"
+#include "boot/irqs.h"
 #include "boot/psci.h"
 #include "boot/range.h"
 #include <suture/abi.h>
@@ -30,6 +31,15 @@ bool acpi_redistributors(const struct acpi_rsdp *rsdp, u64 hwid, struct boot_ran
 
 /* x86: the registers of the IOAPICs. False: more than r has room for. */
 bool acpi_ioapics(const struct acpi_rsdp *rsdp, struct boot_ranges *r);
+
+/* The distributor of the GIC; 0: the tables name none. */
+pa_t acpi_distributor(const struct acpi_rsdp *rsdp);
+
+/*
+ * Add each number that may be one of an interrupt, wherever it stands in a table or its AML: there
+ * are more of them than interrupts.
+ */
+void acpi_irqs(const struct acpi_rsdp *rsdp, struct boot_irqs *irqs);
 
 /* How PSCI is called (FADT). */
 enum boot_psci acpi_psci(const struct acpi_rsdp *rsdp);

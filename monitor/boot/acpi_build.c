@@ -5,8 +5,6 @@
 #include "boot/iort.h"
 #include "lib/string.h"
 
-#define FADT_DSDT    40 /* 5.2.9 */
-#define FADT_X_DSDT  140
 #define RSDP_V1_SIZE 20 /* 5.2.5.3 */
 #define TABLE_ALIGN  64
 
@@ -141,26 +139,14 @@ static bool is_changed(const struct acpi_header *t)
 	       acpi_is(t, "IORT") || acpi_is(t, "MCFG");
 }
 
-static const struct acpi_header *dsdt_of(const struct acpi_header *fadt)
-{
-	const u8 *p = (const u8 *)fadt;
-	u64 dsdt = 0;
-
-	if (fadt->length >= FADT_X_DSDT + 8)
-		dsdt = acpi_le(p + FADT_X_DSDT, 8);
-	if (!dsdt && fadt->length >= FADT_DSDT + 4)
-		dsdt = acpi_le(p + FADT_DSDT, 4);
-	return (const void *)(uintptr_t)dsdt;
-}
-
 static void set_dsdt(struct acpi_header *fadt, const struct acpi_header *dsdt)
 {
 	u64 wide = (uintptr_t)dsdt;
 	u32 narrow = wide >> 32 ? 0 : (u32)wide;
 
-	memcpy((u8 *)fadt + FADT_DSDT, &narrow, 4);
-	if (fadt->length >= FADT_X_DSDT + 8)
-		memcpy((u8 *)fadt + FADT_X_DSDT, &wide, 8);
+	memcpy((u8 *)fadt + ACPI_FADT_DSDT, &narrow, 4);
+	if (fadt->length >= ACPI_FADT_X_DSDT + 8)
+		memcpy((u8 *)fadt + ACPI_FADT_X_DSDT, &wide, 8);
 	acpi_seal(fadt);
 }
 
@@ -176,8 +162,8 @@ size_t acpi_build_size(const struct acpi_rsdp *rsdp, const struct acpi_edit *edi
 		if (!t || !is_changed(t))
 			continue;
 		size += t->length + TABLE_ALIGN;
-		if (acpi_is(t, "FACP") && dsdt_of(t))
-			size += dsdt_of(t)->length + TABLE_ALIGN;
+		if (acpi_is(t, "FACP") && acpi_dsdt(t))
+			size += acpi_dsdt(t)->length + TABLE_ALIGN;
 	}
 	return size;
 }
@@ -210,8 +196,8 @@ static struct acpi_header *changed_copy(u8 **next, const struct acpi_header *t,
 		cut_ecam(copy, edit->last_bus);
 	} else if (acpi_is(t, "SSDT")) {
 		edit_aml(copy, madt, edit);
-	} else if (dsdt_of(t)) {
-		struct acpi_header *dsdt = copy_table(next, dsdt_of(t));
+	} else if (acpi_dsdt(t)) {
+		struct acpi_header *dsdt = copy_table(next, acpi_dsdt(t));
 		edit_aml(dsdt, madt, edit);
 		set_dsdt(copy, dsdt);
 	}

@@ -66,6 +66,18 @@ const struct acpi_header *acpi_find(const struct acpi_rsdp *rsdp, const char *si
 	return NULL;
 }
 
+const struct acpi_header *acpi_dsdt(const struct acpi_header *fadt)
+{
+	const u8 *p = (const u8 *)fadt;
+	u64 dsdt = 0;
+
+	if (fadt->length >= ACPI_FADT_X_DSDT + 8)
+		dsdt = acpi_le(p + ACPI_FADT_X_DSDT, 8);
+	if (!dsdt && fadt->length >= ACPI_FADT_DSDT + 4)
+		dsdt = acpi_le(p + ACPI_FADT_DSDT, 4);
+	return (const void *)(uintptr_t)dsdt;
+}
+
 const u8 *acpi_next_entry(const struct acpi_header *madt, u32 *at)
 {
 	const u8 *entry = (const u8 *)madt + *at;

@@ -62,6 +62,12 @@ bool acpi_is(const struct acpi_header *t, const char *signature);
 /* The table with this signature, NULL if there is none. */
 const struct acpi_header *acpi_find(const struct acpi_rsdp *rsdp, const char *signature);
 
+/* Where the FADT has the address of the DSDT, and the one for 64 bits (5.2.9). */
+#define ACPI_FADT_DSDT	 40
+#define ACPI_FADT_X_DSDT 140
+/* The DSDT, which no root table names; NULL if there is none. */
+const struct acpi_header *acpi_dsdt(const struct acpi_header *fadt);
+
 /*
  * The entry of the MCFG for segment 0 from bus 0 on (PCI firmware specification 4.1.2); NULL if
  * there is none.

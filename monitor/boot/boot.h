@@ -13,6 +13,7 @@
 #define BOOT_BOOT_H
 
 #include "boot/config.h"
+#include "boot/irqs.h"
 #include "boot/psci.h"
 #include "boot/range.h"
 #include "core/cpu.h"
@@ -41,6 +42,8 @@ struct boot_info {
 	pa_t local_apic;		   /* x86 */
 	struct boot_ranges ioapics;	   /* x86: their registers */
 	struct boot_ranges redistributors; /* arm64: of the GIC, the service CPU's among them */
+	pa_t distributor;		   /* arm64: of the GIC; 0: not known */
+	struct boot_irqs irqs;		   /* arm64: that the guest may know a device of */
 	enum boot_psci psci;		   /* arm64 */
 	pa_t acpi_body;	  /* struct suture_acpi_body, of our ACPI table or device tree */
 	u64 ticks_per_us; /* x86: TSC, measured with the firmware's Stall() */

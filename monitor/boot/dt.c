@@ -4,7 +4,8 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-#define DT_MAGIC 0xd00dfeedu
+#define DT_MAGIC  0xd00dfeedu
+#define FIRST_SPI 32 /* a tree counts from there */
 
 /* Of the header (5.2), as words. */
 enum {
@@ -144,6 +145,28 @@ bool dt_redistributors(const struct dt *t, struct boot_ranges *ranges)
 			fits &= ranges_add(ranges, r.base, r.size);
 	}
 	return fits;
+}
+
+pa_t dt_distributor(const struct dt *t)
+{
+	struct dt_walk w = DT_WALK(t);
+	struct boot_range r;
+
+	while (dt_walk_next(&w))
+		if (dt_prop_has(t, w.node[w.depth], "compatible", "arm,gic-v3") &&
+		    reg_range(&w, 0, &r))
+			return PA(r.base);
+	return PA(0);
+}
+
+void dt_irqs(const struct dt *t, struct boot_irqs *irqs)
+{
+	for (u32 at = 0; at + 4 <= t->nodes_size; at += 4) {
+		u32 spi = dt_be32(t->nodes + at);
+
+		if (spi < BOOT_IRQS)
+			irqs_add(irqs, spi + FIRST_SPI);
+	}
 }
 
 enum boot_psci dt_psci(const struct dt *t)

@@ -8,6 +8,7 @@
 #define BOOT_DT_H
 
 #include "boot/dt_walk.h"
+#include "boot/irqs.h"
 #include "boot/psci.h"
 #include "boot/range.h"
 
@@ -25,6 +26,12 @@ enum boot_psci dt_psci(const struct dt *t);
 
 /* The redistributors of a GICv3. False: more ranges than r has room for. */
 bool dt_redistributors(const struct dt *t, struct boot_ranges *r);
+
+/* The distributor of a GICv3; 0: the tree has none. */
+pa_t dt_distributor(const struct dt *t);
+
+/* Add each cell of the tree, as the number of an SPI: more than there are interrupts. */
+void dt_irqs(const struct dt *t, struct boot_irqs *irqs);
 
 /* What the guest is to see otherwise. */
 struct dt_edit {

@@ -83,6 +83,22 @@ static int read_machine(struct boot *b)
 	return dt_cpus(&b->firmware_dt, info->cpu_hwid, MAX_CPUS);
 }
 
+/* The guest may go by either description, if it has both. */
+static void read_irqs(struct boot *b)
+{
+	struct boot_info *info = b->info;
+
+	if (b->firmware_rsdp) {
+		info->distributor = acpi_distributor(b->firmware_rsdp);
+		acpi_irqs(b->firmware_rsdp, &info->irqs);
+	}
+	if (b->firmware_dt.blob) {
+		if (!info->distributor.v)
+			info->distributor = dt_distributor(&b->firmware_dt);
+		dt_irqs(&b->firmware_dt, &info->irqs);
+	}
+}
+
 /* Of the interrupt controller what belongs to single CPUs. */
 static int read_redistributors(struct boot *b)
 {
@@ -151,6 +167,7 @@ int tables_read(struct boot *b)
 	if (count < 0)
 		return fail(b, count, "more than %u CPUs", MAX_CPUS);
 	b->info->nr_cpus = (u32)count;
+	read_irqs(b);
 	err = choose_cpus(b);
 	if (!err)
 		err = read_ioapics(b);

@@ -22,6 +22,8 @@ static struct {
 		  */
 } bells[MAX_CPUS];
 
+static u32 line_open; /* the machine's doorbell. By any CPU */
+
 /* The service CPU's. */
 static struct {
 	bool armed;
@@ -70,8 +72,17 @@ s64 guest_bell_open(struct cpu *c, u64 ipa)
 	return r;
 }
 
+s64 guest_bell_open_line(u64 open)
+{
+	if (!arch_bell_line())
+		return -EOPNOTSUPP;
+	__atomic_store_n(&line_open, open != 0, __ATOMIC_RELEASE);
+	return 0;
+}
+
 void guest_bell_close(void)
 {
+	__atomic_store_n(&line_open, 0, __ATOMIC_RELEASE);
 	for_each_cpu (c)
 		guest_bell_forget(c);
 }
@@ -92,9 +103,14 @@ bool guest_bell_deliver(const struct cpu *c)
 
 /* ---- the service CPU's side ---- */
 
+static bool is_line_open(void)
+{
+	return __atomic_load_n(&line_open, __ATOMIC_ACQUIRE);
+}
+
 static bool is_open(void)
 {
-	bool open = false;
+	bool open = is_line_open();
 
 	for_each_cpu (c)
 		open |= word_of(c) != 0;
@@ -112,9 +128,13 @@ bool guest_bell_arm(void)
 void guest_bell_withdraw(void)
 {
 	ring.armed = false;
+	if (MUTATION(bell_withdrawn))
+		return;
 	for_each_cpu (c)
-		if (!MUTATION(bell_withdrawn))
-			take_due(c);
+		take_due(c);
+	if (ring.rings && arch_bell_line())
+		arch_bell_set_line(false);
+	ring.rings = 0;
 }
 
 /*
@@ -143,22 +163,37 @@ static struct cpu *choose_cpu(void)
 	return NULL;
 }
 
+/* False: no CPU can be rung now. */
+static bool ring_a_cpu(void)
+{
+	struct cpu *c = choose_cpu();
+
+	if (!c)
+		return false;
+	ring.last = c->id;
+	__atomic_store_n(&bells[c->id].due, 1, __ATOMIC_RELEASE);
+	arch_bell_ring(c);
+	return true;
+}
+
+static bool ring_the_line(void)
+{
+	if (!is_line_open())
+		return false;
+	arch_bell_set_line(true);
+	return true;
+}
+
 u64 guest_bell_tick(bool wanted, u64 now_us)
 {
-	struct cpu *c;
-
 	if (!ring.armed || !wanted || ring.rings == RINGS)
 		return UINT64_MAX;
 	if (now_us < ring.again_us)
 		return ring.again_us;
-	c = choose_cpu();
-	if (!c)
+	if (!ring_the_line() && !ring_a_cpu())
 		return is_open() ? now_us + BUSY_US : UINT64_MAX;
-	ring.last = c->id;
 	ring.rings++;
 	ring.again_us = now_us + AGAIN_US;
-	__atomic_store_n(&bells[c->id].due, 1, __ATOMIC_RELEASE);
-	arch_bell_ring(c);
 	return ring.again_us;
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The doorbell: the agent sleeps while it has nothing to do, and the monitor interrupts one guest
- * CPU when there is work. A ring is asked for by the service CPU and delivered by the guest CPU
- * itself, before it enters the guest: so a CPU that is held gets none, and what the guest does on a
- * CPU decides whether it gets one (SUTURE_HC_BELL).
+ * CPU when there is work.
+ *
+ * Where each CPU has a doorbell of its own (SUTURE_HC_BELL; x86), a ring is asked for by the
+ * service CPU and delivered by the guest CPU itself, before it enters the guest: so a CPU that is
+ * held gets none, and what the guest does on a CPU decides whether it gets one. Where the machine
+ * has one (SUTURE_HC_BELL_LINE; arm64), it is an interrupt like any device's: the service CPU makes
+ * it pending, and the guest's interrupt controller does the rest.
  *
  * The agent arms it by asking for work when there is none, and then is rung once. A ring that it
  * does not answer is repeated on another CPU, a few times; after that its own poll is the net.
@@ -20,12 +24,15 @@
  */
 s64 guest_bell_open(struct cpu *c, u64 ipa);
 
+/* SUTURE_HC_BELL_LINE: may the machine's doorbell be rung? 0; -EOPNOTSUPP: it has none. Any CPU. */
+s64 guest_bell_open_line(u64 open);
+
 /* The kernel ends, or its agent leaves: no CPU may be rung until it is opened again. Any CPU. */
 void guest_bell_close(void);
 
 /* ---- service CPU ---- */
 
-/* The agent sleeps: ring when there is work. False: no CPU may be rung. */
+/* The agent sleeps: ring when there is work. False: no doorbell is open. */
 bool guest_bell_arm(void);
 
 /* It asks by itself: take back what was not delivered. */

@@ -70,11 +70,50 @@ static void stops_at_the_end(void **state)
 	check(&r, 1, 0, 0);
 }
 
+/*
+ * A distributor as memory: what is written stays, so that only an SPI can be made pending, and not
+ * again, whose bits of GICD_ICPENDR are those of GICD_ISPENDR.
+ */
+static void set_reg(u32 reg, u32 value)
+{
+	memcpy(arch_ptr(PA(AT + reg)), &value, sizeof(value));
+}
+
+static void what_is_taken_is_not_free(void **state)
+{
+	struct boot_irqs named = {0};
+
+	(void)state;
+	fake_reset(1);
+	set_reg(4, 1); /* INTIDs to 63 */
+	/* no SPI of memory stops to be pending */
+	assert_int_equal(gic_find_free(AT, &named), 0);
+	for (u32 i = 32; i < 64; i++)
+		irqs_add(&named, i);
+	assert_int_equal(gic_find_free(AT, &named), 0);
+}
+
+static void sets_one_bit(void **state)
+{
+	u32 v;
+
+	(void)state;
+	fake_reset(1);
+	gic_set_pending(AT, 287, true);
+	memcpy(&v, arch_ptr(PA(AT + 0x200 + 4 * 8)), sizeof(v));
+	assert_int_equal(v, 1u << 31);
+	gic_set_pending(AT, 33, false);
+	memcpy(&v, arch_ptr(PA(AT + 0x280 + 4)), sizeof(v));
+	assert_int_equal(v, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_the_cpus_own),
 		cmocka_unit_test(stops_at_the_end),
+		cmocka_unit_test(what_is_taken_is_not_free),
+		cmocka_unit_test(sets_one_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,6 +128,18 @@ static void reads_the_machine(void **state)
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.range[0].base, 0x80a0000);
 	assert_int_equal(r.range[0].size, 0xf60000);
+	assert_int_equal(acpi_distributor(&machine.rsdp).v, 0x8000000);
+}
+
+/* The UART's, 33, stands in the DSDT and in SPCR; one of the last is nobody's. */
+static void reads_interrupts(void **state)
+{
+	struct boot_irqs irqs = {0};
+
+	(void)state;
+	acpi_irqs(&machine.rsdp, &irqs);
+	assert_true(irqs_has(&irqs, 33));
+	assert_false(irqs_has(&irqs, 286));
 }
 
 /* Where there are no regions of redistributors each GICC names its own. */
@@ -240,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(reads_the_machine, set_up),
+		cmocka_unit_test_setup(reads_interrupts, set_up),
 		cmocka_unit_test_setup(reads_a_redistributor_of_one_cpu, set_up),
 		cmocka_unit_test_setup(disables_the_cpu, set_up),
 		cmocka_unit_test_setup(leads_past_the_smmu, set_up),

@@ -37,6 +37,7 @@ static int setup(void **state)
 
 	(void)state;
 	fake_reset(3);
+	fake_bell_line(0);
 	r = guest_mem_init(&ram, 1, 0, 0);
 	words = fake_guest_alloc(PAGE_SIZE);
 	guest_bell_close();
@@ -247,6 +248,74 @@ static void bad_words(void **state)
 	closed(1);
 }
 
+/* The machine has one doorbell; its CPUs' are closed. */
+static void line_setup(void)
+{
+	guest_bell_close();
+	fake_bell_line(287);
+	assert_int_equal(guest_bell_open_line(1), 0);
+}
+
+static void a_line(void **state)
+{
+	u64 now = 10, next;
+	u32 rings = 0;
+
+	(void)state;
+	assert_int_equal(guest_bell_open_line(1), -EOPNOTSUPP);
+	line_setup();
+	assert_true(guest_bell_tick(true, now) == UINT64_MAX);
+	assert_false(fake_bell_pending());
+	assert_true(guest_bell_arm());
+	assert_true(guest_bell_tick(false, now) == UINT64_MAX);
+	assert_false(fake_bell_pending());
+	/* whatever its CPUs do */
+	for (u32 i = 1; i <= 3; i++)
+		cpus[i].state = CPU_HELD;
+	while ((next = guest_bell_tick(true, now)) != UINT64_MAX) {
+		assert_true(fake_bell_pending());
+		assert_int_equal(due(), 0);
+		assert_true(next == now + AGAIN);
+		now = next;
+		rings++;
+	}
+	assert_int_equal(rings, 5);
+}
+
+static void a_line_is_withdrawn(void **state)
+{
+	(void)state;
+	line_setup();
+	guest_bell_arm();
+	guest_bell_tick(true, 1);
+	assert_true(fake_bell_pending());
+	guest_bell_withdraw();
+	assert_false(fake_bell_pending());
+	assert_true(guest_bell_tick(true, 2) == UINT64_MAX);
+}
+
+static void line_is_closed(void)
+{
+	assert_false(guest_bell_arm());
+	assert_true(guest_bell_tick(true, 3) == UINT64_MAX);
+	assert_false(fake_bell_pending());
+}
+
+static void a_line_is_closed(void **state)
+{
+	(void)state;
+	line_setup();
+	/* a CPU that starts ends nothing */
+	kexec_cpu_started(&cpus[1]);
+	assert_true(guest_bell_arm());
+	assert_int_equal(guest_bell_open_line(0), 0);
+	line_is_closed();
+	line_setup();
+	guest_bell_arm();
+	panic_told(0, 0);
+	line_is_closed();
+}
+
 static void heartbeat(void **state)
 {
 	(void)state;
@@ -277,6 +346,9 @@ int main(void)
 		T(never_when_the_kernel_ends),
 		T(a_cpu_closes_its_own),
 		T(bad_words),
+		T(a_line),
+		T(a_line_is_withdrawn),
+		T(a_line_is_closed),
 		T(heartbeat),
 	};
 

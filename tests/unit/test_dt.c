@@ -96,6 +96,7 @@ static void reads_the_machine(void **state)
 {
 	struct dt t = open_virt();
 	struct boot_ranges r = {0};
+	struct boot_irqs irqs = {0};
 	u64 hwid[8];
 	u32 end;
 
@@ -111,6 +112,9 @@ static void reads_the_machine(void **state)
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.range[0].base, 0x80a0000);
 	assert_int_equal(r.range[0].size, 0xf60000);
+	assert_int_equal(dt_distributor(&t).v, 0x8000000);
+	dt_irqs(&t, &irqs);
+	assert_true(irqs_has(&irqs, 33) && !irqs_has(&irqs, 286));
 }
 
 /* Each node and property of `a` that the skipped paths do not name is in `b` with the same value.

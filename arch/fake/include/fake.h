@@ -48,6 +48,10 @@ void fake_set_view(struct cpu *c, const struct fake_view *view);
 u64 fake_kicks(const struct cpu *c);
 u32 fake_service_interrupts(void);
 u32 fake_service_resets(void);
+
+/* The machine has this doorbell (arch_bell_line()), 0: none; it is not pending. */
+void fake_bell_line(u32 number);
+bool fake_bell_pending(void);
 u64 fake_flushes(const struct cpu *c);
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* On x86 the monitor's doorbell is an NMI. */
+/* On x86 the monitor's doorbell is an NMI of each CPU's own. */
 #ifndef SUTURE_AGENT_ARCH_BELL_H
 #define SUTURE_AGENT_ARCH_BELL_H
 
@@ -57,6 +57,16 @@ static inline int arch_bell_register(bool (*handler)(void))
 	if (err)
 		unregister_nmi_handler(NMI_LOCAL, "suture");
 	return err;
+}
+
+/* The machine has none. */
+static inline int arch_bell_map(u32 number)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void arch_bell_unmap(u32 number, int irq)
+{
 }
 
 #endif
