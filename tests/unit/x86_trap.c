@@ -9,21 +9,27 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "arch/platform.h"
+#include "arch/upcalls.h"
+#include "core/heartbeat.h"
 #include "lib/errno.h"
 #include "lib/types.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/insn.h"
+#include "../../arch/x86/machine_check.h"
 #include "../../arch/x86/service.h"
 
 void trap_handle(struct trap_frame *f);
 
 static struct boot_info info;
 struct boot_info *machine = &info;
-static struct cpu cpu = {.state = CPU_SERVICE};
+static struct arch_cpu arch;
+struct cpu cpus[MAX_CPUS] = {{.state = CPU_SERVICE, .arch = &arch}};
 static jmp_buf ended;
 static int interrupt; /* the vector that was taken for an interrupt, or -1 */
 static u32 nmis;
-static bool machine_check;
+static bool in_machine_check, goes_on_after_it; /* MCIP, RIPV */
+static bool late;
+static const char *restarted;
 
 /* isr.S: an instruction that may fault, and what is at the addresses that trap.c knows */
 __asm__(".pushsection .data\n"
@@ -43,9 +49,30 @@ void service_interrupt(u32 vector)
 	interrupt = (int)vector;
 }
 
+bool machine_check(void)
+{
+	return goes_on_after_it;
+}
+
+bool heartbeat_is_late(void)
+{
+	return late;
+}
+
+bool service_restarts(const char *why)
+{
+	restarted = why;
+	return true;
+}
+
+_Noreturn void service_restart(void)
+{
+	longjmp(ended, 2); /* its address is what counts */
+}
+
 void nmi_in_monitor(struct cpu *c)
 {
-	assert_ptr_equal(c, &cpu);
+	assert_ptr_equal(c, &cpus[0]);
 	nmis++;
 }
 
@@ -56,13 +83,13 @@ struct cpu *cpu_this(void)
 {
 	if (!nmi)
 		longjmp(ended, 1);
-	return &cpu;
+	return &cpus[0];
 }
 
 int rdmsr_safe(u32 msr, u64 *value)
 {
 	assert_int_equal(msr, MSR_MCG_STATUS);
-	*value = machine_check ? MCG_STATUS_MCIP : 0;
+	*value = in_machine_check ? MCG_STATUS_MCIP : 0;
 	return 0;
 }
 
@@ -78,7 +105,9 @@ static int setup(void **state)
 	(void)state;
 	interrupt = -1;
 	nmis = 0;
-	nmi = machine_check = false;
+	nmi = late = in_machine_check = goes_on_after_it = false;
+	restarted = NULL;
+	arch.host.stack_top = 0x2000;
 	return 0;
 }
 
@@ -131,8 +160,11 @@ static void a_machine_check_is_none(void **state)
 		.vector = VEC_MC, .rflags = RFLAGS_FIXED | RFLAGS_IF, .rip = (u64)idle_halt_insn};
 
 	(void)state;
-	machine_check = true;
+	in_machine_check = true;
 	assert_false(goes_on(&f));
+	assert_int_equal(interrupt, -1);
+	goes_on_after_it = true;
+	assert_true(goes_on(&f));
 	assert_int_equal(interrupt, -1);
 }
 
@@ -146,6 +178,29 @@ static void nmis_are_nmis(void **state)
 	assert_true(goes_on(&f));
 	assert_int_equal(nmis, 1);
 	assert_int_equal(interrupt, -1);
+}
+
+/* Its stack is as after a call, and nothing of the handler's remains. */
+static void one_that_is_late_restarts(void **state)
+{
+	struct trap_frame f = {.vector = VEC_NMI,
+			       .rflags = RFLAGS_FIXED | RFLAGS_IF,
+			       .rip = (u64)idle_halt_insn};
+
+	(void)state;
+	nmi = late = true;
+	assert_true(goes_on(&f));
+	assert_int_equal(nmis, 0);
+	assert_string_equal(restarted, "it was stuck");
+	assert_ptr_equal(f.rip, service_restart);
+	assert_int_equal(f.rsp, 0x2000 - 8);
+	assert_int_equal(f.rflags, RFLAGS_FIXED);
+	/* guest CPUs have no heartbeat */
+	f.rip = (u64)idle_halt_insn;
+	cpus[0].state = CPU_GUEST;
+	assert_true(goes_on(&f));
+	cpus[0].state = CPU_SERVICE;
+	assert_int_equal(nmis, 1);
 }
 
 static void an_instruction_that_may_fault_fails(void **state)
@@ -171,6 +226,7 @@ int main(void)
 		T(elsewhere_it_is_an_exception),
 		T(a_machine_check_is_none),
 		T(nmis_are_nmis),
+		T(one_that_is_late_restarts),
 		T(an_instruction_that_may_fault_fails),
 	};
 

@@ -9,6 +9,8 @@
 #include "arch/platform.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
+#include "core/heartbeat.h"
+#include "guest/bell.h"
 #include "../../arch/x86/hv.h"
 #include "../../arch/x86/smp.h"
 
@@ -25,7 +27,7 @@ static struct {
 	enum exit_class class;
 	bool nmi_pending, counts;
 } next;
-static u32 exits, most;
+static u32 exits, looks, most;
 static const char *died;
 
 /* ---- what the code under test calls ---- */
@@ -50,6 +52,17 @@ const struct hv_ops *hv = &ops;
 void pause_point(struct cpu *self)
 {
 	(void)self;
+}
+
+void service_look(struct cpu *c)
+{
+	(void)c;
+	looks++;
+}
+
+void guest_bell_forget(const struct cpu *c)
+{
+	(void)c;
 }
 
 void smp_check_init(struct cpu *self)
@@ -136,10 +149,12 @@ static int setup(void **state)
 /* Exits like `next`, until the CPU dies; true if it does. */
 static bool dies(void)
 {
-	exits = 0;
+	exits = looks = 0;
 	most = 3 * PROGRESS_LIMIT;
 	if (!setjmp(end))
 		vcpu_loop(&cpu);
+	/* the service CPU is looked after in each */
+	assert_int_equal(looks, exits - 1);
 	return died;
 }
 
