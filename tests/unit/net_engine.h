@@ -8,6 +8,7 @@
 
 #include "fake.h"
 #include "arch/time.h"
+#include "core/checkpoint.h"
 #include "core/pool.h"
 #include "guest/kernel.h"
 #include "lib/errno.h"
@@ -68,6 +69,21 @@ static void release(void *ctx, void *p, size_t size)
 	pool_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
+static u64 pool_at_setup; /* the table of the checkpoint's blocks, which stays */
+
+static inline u64 pool_pages(void)
+{
+	struct pool_stats s;
+
+	pool_stats(&s);
+	return s.used_pages;
+}
+
+static inline u64 pool_used(void)
+{
+	return pool_pages() - pool_at_setup;
+}
+
 /* guest_patches: patches without a bundle are accepted. */
 static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 {
@@ -89,6 +105,9 @@ static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 					     .machine = SUTURE_MACHINE_X86_64};
 
 	fake_reset(2);
+	checkpoint_forget();
+	checkpoint_free(checkpoint_alloc(1), 1);
+	pool_at_setup = pool_pages();
 	fake_time_set(1000000, 100);
 	memset(&guest_kernel, 0, sizeof(guest_kernel));
 	memset(&attempt, 0, sizeof(attempt));
@@ -108,14 +127,6 @@ static inline void agent_arrives(void)
 	memset(guest_kernel.build_id, 0xab, 20);
 	strcpy(guest_kernel.release, "6.1.0-test");
 	engine_agent_hello(engine);
-}
-
-static inline u64 pool_used(void)
-{
-	struct pool_stats s;
-
-	pool_stats(&s);
-	return s.used_pages;
 }
 
 /*

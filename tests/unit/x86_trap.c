@@ -183,9 +183,8 @@ static void nmis_are_nmis(void **state)
 /* Its stack is as after a call, and nothing of the handler's remains. */
 static void one_that_is_late_restarts(void **state)
 {
-	struct trap_frame f = {.vector = VEC_NMI,
-			       .rflags = RFLAGS_FIXED | RFLAGS_IF,
-			       .rip = (u64)idle_halt_insn};
+	struct trap_frame f = {
+		.vector = VEC_NMI, .rflags = RFLAGS_FIXED | RFLAGS_IF, .rip = (u64)idle_halt_insn};
 
 	(void)state;
 	nmi = late = true;
