@@ -177,13 +177,17 @@ int tables_read(struct boot *b)
 /* The monitor's BARs, if the guest would give them to other devices. */
 static struct boot_ranges claimed_bars(const struct boot *b)
 {
-	return ARCH_OS_PLACES_BARS ? b->info->nic_bars : (struct boot_ranges){0};
+	static const struct boot_ranges none;
+
+	return ARCH_OS_PLACES_BARS ? b->info->nic_bars : none;
 }
 
 /* And if it leaves BARs where they are, it must give them to no device that comes later. */
 static struct boot_ranges reserved_bars(const struct boot *b)
 {
-	return ARCH_OS_PLACES_BARS ? (struct boot_ranges){0} : b->info->nic_bars;
+	static const struct boot_ranges none;
+
+	return ARCH_OS_PLACES_BARS ? none : b->info->nic_bars;
 }
 
 static int allocate_pages(struct boot *b, size_t size, EFI_PHYSICAL_ADDRESS *base, UINTN *pages)
