@@ -10,16 +10,19 @@
 /* A ring that is not answered by then may be lost: the CPU has gone offline, for example. */
 #define AGAIN_US 100000
 #define RINGS	 5
-/* While no CPU can be rung: they are held, or have not handled the last ring. */
+/* While no CPU can be rung: they are held, or have not handled the last waking. */
 #define BUSY_US 1000
 
 #define HEARTBEAT_LOOK_US 1000000
 
+/*
+ * `word` is the guest physical address of the CPU's own word, 0 if the CPU may not be rung. The CPU
+ * itself sets it; others only clear it. `due`: it is to be rung at its next entry. The service CPU
+ * sets it, and who clears it owns it.
+ */
 static struct {
-	u64 word; /* its guest physical address; 0: this CPU may not be rung. Its own, or 0 by
-		     others */
-	u32 due; /* to be rung at its next entry. The service CPU sets it; whoever clears it owns it
-		  */
+	u64 word;
+	u32 due;
 } bells[MAX_CPUS];
 
 static u32 line_open; /* the machine's doorbell. By any CPU */
@@ -30,7 +33,7 @@ static struct {
 	u32 rings;    /* since it was armed */
 	u32 last;     /* the CPU that was rung last */
 	u64 again_us; /* not before */
-} ring;
+} waking;
 
 static struct {
 	u64 ipa;
@@ -119,22 +122,22 @@ static bool is_open(void)
 
 bool guest_bell_arm(void)
 {
-	ring.armed = is_open();
-	ring.rings = 0;
-	ring.again_us = 0;
-	return ring.armed;
+	waking.armed = is_open();
+	waking.rings = 0;
+	waking.again_us = 0;
+	return waking.armed;
 }
 
 void guest_bell_withdraw(void)
 {
-	ring.armed = false;
+	waking.armed = false;
 	if (MUTATION(bell_withdrawn))
 		return;
 	for_each_cpu (c)
 		take_due(c);
-	if (ring.rings && arch_bell_line())
+	if (waking.rings && arch_bell_line())
 		arch_bell_set_line(false);
-	ring.rings = 0;
+	waking.rings = 0;
 }
 
 /*
@@ -155,7 +158,7 @@ static bool can_be_rung(const struct cpu *c)
 static struct cpu *choose_cpu(void)
 {
 	for (u32 i = 1; i <= nr_cpus; i++) {
-		struct cpu *c = &cpus[(ring.last + i) % nr_cpus];
+		struct cpu *c = &cpus[(waking.last + i) % nr_cpus];
 
 		if (can_be_rung(c))
 			return c;
@@ -170,7 +173,7 @@ static bool ring_a_cpu(void)
 
 	if (!c)
 		return false;
-	ring.last = c->id;
+	waking.last = c->id;
 	__atomic_store_n(&bells[c->id].due, 1, __ATOMIC_RELEASE);
 	arch_bell_ring(c);
 	return true;
@@ -186,15 +189,15 @@ static bool ring_the_line(void)
 
 u64 guest_bell_tick(bool wanted, u64 now_us)
 {
-	if (!ring.armed || !wanted || ring.rings == RINGS)
+	if (!waking.armed || !wanted || waking.rings == RINGS)
 		return UINT64_MAX;
-	if (now_us < ring.again_us)
-		return ring.again_us;
+	if (now_us < waking.again_us)
+		return waking.again_us;
 	if (!ring_the_line() && !ring_a_cpu())
 		return is_open() ? now_us + BUSY_US : UINT64_MAX;
-	ring.rings++;
-	ring.again_us = now_us + AGAIN_US;
-	return ring.again_us;
+	waking.rings++;
+	waking.again_us = now_us + AGAIN_US;
+	return waking.again_us;
 }
 
 /* ---- the heartbeat ---- */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The monitor's image: addresses of its symbols and of instructions, for tests with a debugger."""
 
+import collections
 import os
 import re
 import subprocess
@@ -27,9 +28,10 @@ def base(guest):
 
 
 def symbols():
-    """{name: offset from the base}"""
-    return {name: int(address, 16) for address, _, name in
-            (line.split() for line in run("nm").splitlines() if len(line.split()) == 3)}
+    """{name: offset from the base}, without names that several symbols have."""
+    lines = [line.split() for line in run("nm").splitlines() if len(line.split()) == 3]
+    count = collections.Counter(name for _, _, name in lines)
+    return {name: int(address, 16) for address, _, name in lines if count[name] == 1}
 
 
 def find_code(pattern):
