@@ -496,8 +496,16 @@ void bell_close(void);
 void bell_open(void);
 /* After bell_open(), when the monitor has answered. Poll thread. */
 void bell_open_again(void);
+/* The monitor has closed it, and this kernel goes on. Poll thread. */
+void bell_reopen(void);
 /* The poll thread lives. On it. */
 void bell_beat(void);
+/*
+ * Has the monitor not answered for two seconds? True once in that time. Its own CPU has failed, and
+ * the exit that a question makes lets it be seen; or it takes this kernel for one that has ended.
+ * Poll thread.
+ */
+bool bell_is_unanswered(void);
 
 /* ---- loader.c ---- */
 

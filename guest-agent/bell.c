@@ -13,7 +13,15 @@ static const struct bell_ops *bell; /* NULL: there is none */
 static bool closed;
 static bool again; /* it is to be opened once the monitor has answered */
 
-static u32 *heartbeat;
+/* What the monitor answers once a second (abi.h). */
+#define UNANSWERED_MS 2000
+
+static struct heartbeat {
+	u32 beats;
+	u32 answers; /* the monitor's */
+} *heartbeat;
+static u32 answers;
+static ktime_t answered; /* or asked */
 
 void bell_close(void)
 {
@@ -48,9 +56,29 @@ void bell_open_again(void)
 		poll_kick();
 }
 
+void bell_reopen(void)
+{
+	mutex_lock(&lock);
+	again = !closed;
+	mutex_unlock(&lock);
+	poll_kick();
+}
+
 void bell_beat(void)
 {
-	WRITE_ONCE(*heartbeat, *heartbeat + 1);
+	WRITE_ONCE(heartbeat->beats, heartbeat->beats + 1);
+}
+
+bool bell_is_unanswered(void)
+{
+	ktime_t now = ktime_get();
+	u32 seen = READ_ONCE(heartbeat->answers);
+	bool unanswered = seen == answers && ktime_ms_delta(now, answered) >= UNANSWERED_MS;
+
+	if (seen != answers || unanswered)
+		answered = now;
+	answers = seen;
+	return unanswered;
 }
 
 u64 bell_heartbeat(void)

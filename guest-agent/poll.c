@@ -39,10 +39,17 @@ static void wait_longer(u32 most)
 
 static void wait_for_work(const struct suture_work *work)
 {
+	static bool armed; /* it was the monitor's turn, when there was no work */
+
 	if (work->net_ms)
 		wait_ms = clamp(work->net_ms, idle_ms, 60000u);
 	else
 		wait_longer(work->active ? min(ACTIVE_WAITS * active_ms, idle_ms) : idle_ms);
+	if (work->active)
+		return;
+	if (armed && !work->net_ms)
+		bell_reopen();
+	armed = work->net_ms;
 }
 
 /* Ask for work, and do it. */
@@ -91,7 +98,7 @@ static void poll_if_due(void)
 
 	if (now)
 		wait_ms = active_ms;
-	else if (ktime_before(ktime_get(), due))
+	else if (!bell_is_unanswered() && ktime_before(ktime_get(), due))
 		return;
 	poll_once();
 	due = ktime_add_ms(ktime_get(), wait_ms);

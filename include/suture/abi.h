@@ -254,8 +254,10 @@ struct suture_hello {
 	su64 notes_start, notes_end;   /* guest virtual: __start_notes, __stop_notes */
 	char release[SUTURE_NAME_LEN]; /* uname -r */
 	/*
-	 * Guest PHYSICAL address of an aligned su32 that the thread which polls changes every
-	 * second at least; 0: there is none, only messages show that it lives.
+	 * Guest PHYSICAL address of two su32, aligned to their size; 0: there are none, only
+	 * messages show that the agent lives. The thread which polls changes the first every second
+	 * at least. The monitor changes the second as often, from a reply with net_ms on until a
+	 * doorbell closes: if it does not, the agent asks for work.
 	 */
 	su64 heartbeat;
 	struct suture_layout layout;

@@ -2,6 +2,7 @@
 #include "guest/bell.h"
 #include "arch/bell.h"
 #include "arch/upcalls.h"
+#include "core/lock.h"
 #include "guest/ram.h"
 #include "lib/errno.h"
 #include "lib/mutate.h"
@@ -35,9 +36,15 @@ static struct {
 	u64 again_us; /* not before */
 } waking;
 
+/*
+ * The agent's word is only read. The one behind it is written, by the service CPU, while the agent
+ * sleeps and its kernel goes on: `lock` protects `answered`, and what is written while it is true.
+ */
 static struct {
 	u64 ipa;
-	u32 last;
+	u32 last, answers;
+	struct spinlock lock;
+	bool answered;
 } heartbeat;
 
 static u64 word_of(const struct cpu *c)
@@ -50,10 +57,18 @@ static bool take_due(const struct cpu *c)
 	return __atomic_exchange_n(&bells[c->id].due, 0, __ATOMIC_ACQ_REL);
 }
 
+static void set_answered(bool answered)
+{
+	spin_lock(&heartbeat.lock);
+	heartbeat.answered = answered;
+	spin_unlock(&heartbeat.lock);
+}
+
 /* ---- a guest CPU's side ---- */
 
 void guest_bell_forget(const struct cpu *c)
 {
+	set_answered(false);
 	__atomic_store_n(&bells[c->id].word, 0, __ATOMIC_RELEASE);
 	take_due(c);
 }
@@ -79,12 +94,15 @@ s64 guest_bell_open_line(u64 open)
 {
 	if (!arch_bell_line())
 		return -EOPNOTSUPP;
+	if (!open)
+		set_answered(false);
 	__atomic_store_n(&line_open, open != 0, __ATOMIC_RELEASE);
 	return 0;
 }
 
 void guest_bell_close(void)
 {
+	set_answered(false);
 	__atomic_store_n(&line_open, 0, __ATOMIC_RELEASE);
 	for_each_cpu (c)
 		guest_bell_forget(c);
@@ -125,6 +143,7 @@ bool guest_bell_arm(void)
 	waking.armed = is_open();
 	waking.rings = 0;
 	waking.again_us = 0;
+	set_answered(waking.armed);
 	return waking.armed;
 }
 
@@ -209,6 +228,16 @@ void guest_heartbeat_set(u64 ipa)
 	guest_heartbeat();
 }
 
+static void answer(void)
+{
+	spin_lock(&heartbeat.lock);
+	heartbeat.answers++;
+	if (heartbeat.answered || MUTATION(bell_answers))
+		guest_write_ipa(IPA(heartbeat.ipa + sizeof(heartbeat.last)), &heartbeat.answers,
+				sizeof(heartbeat.answers));
+	spin_unlock(&heartbeat.lock);
+}
+
 bool guest_heartbeat(void)
 {
 	u32 before = heartbeat.last;
@@ -216,6 +245,7 @@ bool guest_heartbeat(void)
 	if (!heartbeat.ipa ||
 	    guest_read_ipa(IPA(heartbeat.ipa), &heartbeat.last, sizeof(heartbeat.last)))
 		return false;
+	answer();
 	return heartbeat.last != before;
 }
 

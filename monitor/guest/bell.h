@@ -44,10 +44,13 @@ void guest_bell_withdraw(void);
  */
 u64 guest_bell_tick(bool wanted, u64 now_us);
 
-/* Where the agent's thread counts while it lives; ipa 0: nowhere. */
+/* Where the agent's thread counts while it lives (suture_hello.heartbeat); ipa 0: nowhere. */
 void guest_heartbeat_set(u64 ipa);
 
-/* Has it counted since the last call? */
+/*
+ * Has it counted since the last call? It is answered in the word behind its own, from
+ * guest_bell_arm() on until a doorbell closes: after that the memory may be another kernel's.
+ */
 bool guest_heartbeat(void);
 
 /* When to look next, at the earliest; UINT64_MAX: it counts nowhere. */

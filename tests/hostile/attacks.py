@@ -3,6 +3,7 @@
 part; tests/qemu/test_hostile.py runs the list, and looks after each entry whether the monitor answers."""
 
 import dataclasses
+import time
 
 ATTACKS = []
 
@@ -59,6 +60,13 @@ class Hostile:
         """The command for the guest's shell."""
         return (f"taskset -c {cpu} sh -c \"echo '{operations}' >/sys/module/hostile/parameters/run\"")
 
+    def lives(self):
+        """Of the service CPU; -1: it does not answer."""
+        try:
+            return self.guest.json("/v1/status", timeout=1)["service"]["lives"]
+        except OSError:
+            return -1
+
     def run(self, operations, cpu=0):
         """Carry the operations out; returns what they read."""
         out = self.guest.check(f"{self.do(operations, cpu)} && cat /sys/module/hostile/parameters/run")
@@ -110,10 +118,16 @@ def message_of_each_mode(h):
             h.msi(h.service, mode << 8 | vector)
 
 
-@attack()
+@attack("x86-svm")
 def message_init(h):
-    """It ends the service CPU: runs nowhere until that is restarted."""
-    h.msi(h.service, INIT << 8)
+    """It cannot be kept away without interrupt remapping: a guest CPU starts the service CPU again."""
+    for _ in range(3):
+        lives = h.lives()
+        h.msi(h.service, INIT << 8)
+        deadline = time.monotonic() + 10
+        while h.lives() != lives + 1:
+            assert time.monotonic() < deadline, "the service CPU stays away"
+            time.sleep(0.05)
 
 
 @attack("x86-svm")

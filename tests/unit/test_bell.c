@@ -333,6 +333,44 @@ static void heartbeat(void **state)
 	assert_false(guest_heartbeat());
 }
 
+/* True if the monitor has written the word behind the agent's, and nothing else of its memory. */
+static bool is_answered(void)
+{
+	u32 before[] = {*word(9), *word(10), *word(11)};
+
+	guest_heartbeat();
+	assert_int_equal(*word(9), before[0]);
+	assert_int_equal(*word(11), before[2]);
+	return *word(10) != before[1];
+}
+
+/* Only while the agent sleeps and can be woken: after that its memory may be another kernel's. */
+static void heartbeat_is_answered(void **state)
+{
+	(void)state;
+	guest_heartbeat_set(word_ipa(9));
+	assert_false(is_answered());
+	guest_bell_arm();
+	assert_true(is_answered());
+	guest_bell_close();
+	assert_false(is_answered());
+	guest_bell_arm(); /* nothing is open */
+	assert_false(is_answered());
+
+	assert_int_equal(guest_bell_open(&cpus[1], word_ipa(1)), 0);
+	guest_bell_arm();
+	assert_true(is_answered());
+	guest_bell_forget(&cpus[1]);
+	assert_false(is_answered());
+
+	line_setup();
+	guest_heartbeat_set(word_ipa(9));
+	guest_bell_arm();
+	assert_true(is_answered());
+	guest_bell_open_line(0);
+	assert_false(is_answered());
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
@@ -350,6 +388,7 @@ int main(void)
 		T(a_line_is_withdrawn),
 		T(a_line_is_closed),
 		T(heartbeat),
+		T(heartbeat_is_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,8 @@
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
-/* The agent asks four times a second. */
-#define SILENT_US 2000000u
+/* An agent that sleeps asks three seconds after its last answer (suture_hello.heartbeat). */
+#define SILENT_US 5000000u
 
 static bool is_on(const struct patch *p)
 {
