@@ -169,7 +169,9 @@ static void test_end(void **state)
 
 	apply(rig, &fix);
 	kernel_ends(rig);
-	rig->now_us += 2000001;
+	rig->now_us += 5000000;
+	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_OPEN);
+	rig->now_us += 1;
 	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_GONE);
 	engine_kernel_gone(rig->e, "the kernel was replaced");
 	assert_int_equal(engine_kernel_fate(rig->e), KERNEL_IS_FINE);
