@@ -19,7 +19,7 @@ static bool again; /* it is to be opened once the monitor has answered */
 static struct heartbeat {
 	u32 beats;
 	u32 answers; /* the monitor's */
-} *heartbeat;
+} * heartbeat;
 static u32 answers;
 static ktime_t answered; /* or asked */
 

@@ -228,7 +228,7 @@ void guest_heartbeat_set(u64 ipa)
 	guest_heartbeat();
 }
 
-static void answer(void)
+static void answer_beat(void)
 {
 	spin_lock(&heartbeat.lock);
 	heartbeat.answers++;
@@ -245,7 +245,7 @@ bool guest_heartbeat(void)
 	if (!heartbeat.ipa ||
 	    guest_read_ipa(IPA(heartbeat.ipa), &heartbeat.last, sizeof(heartbeat.last)))
 		return false;
-	answer();
+	answer_beat();
 	return heartbeat.last != before;
 }
 
