@@ -165,6 +165,14 @@ static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
 	return r;
 }
 
+/* CPUID Fn0000_0001 EAX (APM vol. 3): the extended family counts from family 15 on. */
+static inline u32 cpu_family(void)
+{
+	u32 eax = cpuid(1, 0).eax, family = eax >> 8 & 0xf;
+
+	return family + (family == 0xf ? eax >> 20 & 0xff : 0);
+}
+
 static inline u64 rdtsc(void)
 {
 	u32 low, high;

@@ -5,6 +5,7 @@
  */
 #include "arch/pagetable.h"
 #include "hv.h"
+#include "insn.h"
 #include <cpuid.h>
 
 #define PTE_P	 (1ull << 0)
@@ -172,15 +173,6 @@ static const struct pt_format npt[2][2] = {
 	{NPT_FORMAT(1, PT_SPLIT_LIVE), NPT_FORMAT(2, PT_SPLIT_LIVE)},
 	{NPT_FORMAT(1, PT_SPLIT_PAUSED), NPT_FORMAT(2, PT_SPLIT_PAUSED)},
 };
-
-/* CPUID 0000_0001 EAX (APM vol. 3): the extended family counts from family 15 on. */
-static u32 cpu_family(void)
-{
-	u32 eax = 0, ebx, ecx, edx;
-
-	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
-	return (eax >> 8 & 0xf) + ((eax >> 8 & 0xf) == 0xf ? eax >> 20 & 0xff : 0);
-}
 
 /* Erratum 383 of family 10h: TLB entries of two sizes for one address can cause a machine check. */
 #define MULTIPLE_MATCH_FAMILY 0x10

@@ -47,11 +47,11 @@ void *pool_alloc(size_t pages)
 	return memset(blocks[nr_blocks++], 0, pages * PAGE_SIZE);
 }
 
-void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa)
+void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier)
 {
 	struct vmcb *v = svm_of(self)->guest;
 
-	(void)gprs, (void)guest_pa, (void)host_pa;
+	(void)gprs, (void)guest_pa, (void)host_pa, (void)barrier;
 	entered_with = v->event_injection;
 	v->exit_int_info = interrupted;
 }
@@ -364,6 +364,18 @@ static void a_step_is_of_one_instruction(void **state)
 	}
 }
 
+static void which_processors_need_a_barrier(void **state)
+{
+	const u32 ibpb = 1u << 12;
+
+	(void)state;
+	for (u32 family = 0x10; family < 0x20; family++) {
+		assert_int_equal(svm_needs_barrier(family, ibpb), family >= 0x17 && family < 0x1a);
+		/* it does not know the MSR */
+		assert_false(svm_needs_barrier(family, ~ibpb));
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -373,6 +385,7 @@ int main(void)
 		T(the_state_is_the_vmcb_s),
 		T(cpuid_exits_while_a_kernel_starts),
 		T(events),
+		T(which_processors_need_a_barrier),
 		T(nmi_window),
 		T(a_step_is_of_one_instruction),
 	};

@@ -15,7 +15,10 @@
 #define RSI 6
 #define RDI 7
 
-/* void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa): RAX and RSP are in the VMCB */
+#define MSR_PRED_CMD 0x49
+#define IBPB	     1
+
+/* void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier): RAX and RSP are in the VMCB */
 	.globl	svm_run
 	.hidden	svm_run
 svm_run:
@@ -25,6 +28,7 @@ svm_run:
 	push	%r13
 	push	%r14
 	push	%r15
+	push	%rcx
 	push	%rdx
 	push	%rdi
 	mov	%rsi, %rax
@@ -64,6 +68,15 @@ svm_run:
 	mov	%r13, GPR(13)(%rax)
 	mov	%r14, GPR(14)(%rax)
 	mov	%r15, GPR(15)(%rax)
+	/* Nothing that the guest has trained is predicted, on processors that may take any instruction
+	   for a branch. The LFENCE below ends speculation past this test, before the first return. */
+	cmpb	$0, 16(%rsp)
+	je	2f
+	mov	$MSR_PRED_CMD, %ecx
+	mov	$IBPB, %eax
+	xor	%edx, %edx
+	wrmsr
+2:
 	/* No return follows the guest's calls: each of the 32 entries of the return predictor leads to
 	   a stop (AMD, "Software techniques for managing speculation on AMD processors"). */
 	.rept	32
@@ -82,6 +95,7 @@ svm_run:
 	xor	%r11d, %r11d
 	pop	%rdi
 	pop	%rdx
+	pop	%rcx
 	pop	%r15
 	pop	%r14
 	pop	%r13

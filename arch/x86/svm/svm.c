@@ -16,6 +16,7 @@
 #define FN80000001_ECX_SVM	     (1u << 2)
 #define FN8000000A_EDX_NP	     (1u << 0)
 #define FN8000000A_EDX_NRIP	     (1u << 3)
+#define FN80000008_EBX_IBPB	     (1u << 12)
 #define FN80000021_EAX_AIBRS	     (1u << 8)
 #define FN8000000A_EDX_FLUSH_BY_ASID (1u << 6)
 
@@ -31,7 +32,13 @@ static struct {
 	bool next_rip;
 	bool flush_by_asid;
 	bool automatic_ibrs;
+	bool barrier; /* of predictions, behind each exit */
 } svm;
+
+bool svm_needs_barrier(u32 family, u32 features)
+{
+	return family >= 0x17 && family <= 0x19 && features & FN80000008_EBX_IBPB;
+}
 
 static int svm_probe(char *why, size_t why_size)
 {
@@ -66,6 +73,7 @@ static int svm_probe(char *why, size_t why_size)
 	}
 	svm.automatic_ibrs = cpuid(0x80000000, 0).eax >= 0x80000021 &&
 			     cpuid(0x80000021, 0).eax & FN80000021_EAX_AIBRS;
+	svm.barrier = svm_needs_barrier(cpu_family(), cpuid(0x80000008, 0).ebx);
 	svm.next_rip = features & FN8000000A_EDX_NRIP;
 	svm.flush_by_asid = features & FN8000000A_EDX_FLUSH_BY_ASID;
 	svm_read_memory_types();
@@ -306,7 +314,7 @@ static enum exit_class svm_enter(struct cpu *c)
 	v->tsc_offset = c->arch->tsc_offset;
 	v->clean = 0;
 
-	svm_run(r->gpr, arch_pa(v).v, arch_pa(s->host).v);
+	svm_run(r->gpr, arch_pa(v).v, arch_pa(s->host).v, svm.barrier);
 
 	if (has_host_state(v))
 		die_of_host_state(c, v);

@@ -50,8 +50,17 @@ void svm_iret(struct cpu *c);
  */
 void svm_read_memory_types(void);
 
-/* run.S: one VMRUN with all registers loaded and saved. */
-void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa);
+/*
+ * Does a guest of this processor train what the monitor's returns do? Branch type confusion (Zen,
+ * Zen 2) and inception (Zen 3, Zen 4) make any instruction, or any return, go where the guest wants
+ * it to, whatever the code is. IBPB behind an exit forgets what was learned (AMD, "Technical
+ * guidance for mitigating branch type confusion", AMD-SB-7005). family: as CPUID Fn0000_0001_EAX
+ * has it with the extended family added; features: CPUID Fn8000_0008_EBX.
+ */
+bool svm_needs_barrier(u32 family, u32 features);
+
+/* run.S: one VMRUN with all registers loaded and saved; barrier: IBPB behind the exit. */
+void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier);
 /* STGI, so that pending NMIs and interrupts are taken, then CLGI. */
 void svm_open_window(void);
 
