@@ -42,18 +42,22 @@ static void tell_dropped(struct engine *e)
 		engine_dropped(e, key);
 }
 
+/* How the guest's kernel ended, as it was said first: by itself, if its agent lived. */
+static enum kernel_end ended;
+
 static void note_end(struct engine *e, enum kernel_end how)
 {
+	ended = how;
 	engine_kernel_ends(e, how == KERNEL_REPLACED ? "the guest runs another kernel"
 						     : "the guest said that its kernel ended");
 	/* A message that was posted before says nothing about what is now. */
 	mailbox_put_off();
 }
 
-static void forget_kernel(struct engine *e, enum kernel_end how)
+static void forget_kernel(struct engine *e)
 {
-	engine_kernel_gone(e, how == KERNEL_REPLACED ? "the guest's kernel was replaced"
-						     : "the guest's kernel has shut down");
+	engine_kernel_gone(e, ended == KERNEL_REPLACED ? "the guest's kernel was replaced"
+						       : "the guest's kernel has shut down");
 	guest_kernel_forget();
 	guest_heartbeat_set(0);
 }
@@ -78,7 +82,7 @@ static bool judge_end(struct engine *e, enum kernel_end how)
 		engine_kernel_goes_on(e);
 		kexec_goes_on();
 	} else {
-		forget_kernel(e, how);
+		forget_kernel(e);
 	}
 	return true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The debug port and randomness. */
+#include "arch/boot.h"
 #include "arch/memory.h"
 #include "arch/platform.h"
 #include "hv.h"
@@ -26,7 +27,7 @@ enum suture_machine arch_machine(void)
 /* In memory its registers are 32 bits wide, as ACPI's SPCR describes those of chipsets. */
 static bool is_in_memory(u64 port)
 {
-	return port > 0xffff;
+	return port > ARCH_LAST_IO_PORT;
 }
 
 static u32 uart_read(u64 port, u32 reg)

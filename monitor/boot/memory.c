@@ -41,6 +41,48 @@ static EFI_STATUS allocate_aligned(struct boot *b, u64 size, EFI_PHYSICAL_ADDRES
 	return EFI_SUCCESS;
 }
 
+/* Memory that the OS may use, or that has tables or firmware. */
+static bool is_ram(const EFI_MEMORY_DESCRIPTOR *d)
+{
+	switch (d->Type) {
+	case EfiLoaderCode:
+	case EfiLoaderData:
+	case EfiBootServicesCode:
+	case EfiBootServicesData:
+	case EfiRuntimeServicesCode:
+	case EfiRuntimeServicesData:
+	case EfiConventionalMemory:
+	case EfiACPIReclaimMemory:
+	case EfiACPIMemoryNVS:
+	case 14: /* EfiPersistentMemory, which gnu-efi does not know */
+		return true;
+	}
+	return false;
+}
+
+/* -EINVAL: the debug port would be written to memory. */
+static int check_debug_port(struct boot *b)
+{
+	u64 port = b->config.debug_port;
+	UINTN size = b->map_size, key, stride;
+	UINT32 version;
+
+	if (port <= ARCH_LAST_IO_PORT ||
+	    b->bs->GetMemoryMap(&size, b->map, &key, &stride, &version))
+		return 0;
+	for (UINTN at = 0; at + sizeof(EFI_MEMORY_DESCRIPTOR) <= size; at += stride) {
+		const EFI_MEMORY_DESCRIPTOR *d = (const void *)((const char *)b->map + at);
+
+		if (is_ram(d) && port >= d->PhysicalStart &&
+		    port - d->PhysicalStart < d->NumberOfPages * PAGE_SIZE)
+			return fail(b, -EINVAL,
+				    "debug_port=0x%llx is in the machine's memory: give a UART's "
+				    "address, or 0 for none",
+				    port);
+	}
+	return 0;
+}
+
 int memory_reserve(struct boot *b)
 {
 	u64 image_size = copy_size(b) + ALIGN_UP(sizeof(struct boot_info), PAGE_SIZE);
@@ -79,7 +121,7 @@ int memory_reserve(struct boot *b)
 	b->info->memory_size = b->config.memory;
 	b->info->image_size = image_size;
 	b->info->trampoline = PA(b->trampoline);
-	return 0;
+	return check_debug_port(b);
 }
 
 void memory_release(struct boot *b)
@@ -94,25 +136,6 @@ void memory_release(struct boot *b)
 	if (b->memory)
 		b->bs->FreePages(b->memory, b->config.memory / PAGE_SIZE);
 	b->memory = 0;
-}
-
-/* Memory that the OS may use, or that has tables or firmware. */
-static bool is_ram(const EFI_MEMORY_DESCRIPTOR *d)
-{
-	switch (d->Type) {
-	case EfiLoaderCode:
-	case EfiLoaderData:
-	case EfiBootServicesCode:
-	case EfiBootServicesData:
-	case EfiRuntimeServicesCode:
-	case EfiRuntimeServicesData:
-	case EfiConventionalMemory:
-	case EfiACPIReclaimMemory:
-	case EfiACPIMemoryNVS:
-	case 14: /* EfiPersistentMemory, which gnu-efi does not know */
-		return true;
-	}
-	return false;
 }
 
 /* The map need not be sorted: take the lowest range that reaches beyond `end`, again and again. */

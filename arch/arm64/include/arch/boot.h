@@ -15,6 +15,7 @@
 #define ARCH_OS_PLACES_BARS   true	   /* Linux does, unless the firmware forbids it */
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
 #define ARCH_FIRMWARE_XN    true
+#define ARCH_LAST_IO_PORT   0		      /* there are none */
 #define ARCH_DEBUG_PORT_MAX 0xffffffffffffull /* debug_port= is the address of a PL011 */
 
 /* This CPU's number as the MADT has it: the affinity fields of MPIDR_EL1 (ACPI 6.5, 5.2.12.14). */

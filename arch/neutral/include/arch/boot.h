@@ -17,6 +17,7 @@
 	      * windows have room? */
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
 #define ARCH_FIRMWARE_XN    true
+#define ARCH_LAST_IO_PORT   0 /* debug_port= is an address beyond it; 0: there are no I/O ports */
 #define ARCH_DEBUG_PORT_MAX 0 /* the largest debug_port= in suture.conf; u64 */
 
 /* This CPU's id in the MADT (ACPI 6.5, 5.2.12). */

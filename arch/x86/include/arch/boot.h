@@ -14,7 +14,8 @@
 #define ARCH_ELF_RELATIVE 8	/* R_X86_64_RELATIVE */
 /* Does firmware without EFI_MEMORY_ATTRIBUTE_PROTOCOL map what is not for code execute-never? */
 #define ARCH_FIRMWARE_XN false
-/* debug_port= in suture.conf is an I/O port, or the address of a UART in memory */
+/* debug_port= in suture.conf is an I/O port, or beyond those the address of a UART in memory */
+#define ARCH_LAST_IO_PORT     0xffffu
 #define ARCH_DEBUG_PORT_MAX   0xffffffffffffull
 #define ARCH_TRAMPOLINE_LIMIT 0xa0000u /* a SIPI reaches pages below it; 0: none needed */
 
