@@ -5,6 +5,7 @@ SUTURE_BELL_ROUNDS is the number of times that the agent is loaded and unloaded 
 """
 
 import os
+import re
 import statistics
 import time
 
@@ -16,6 +17,10 @@ from patches import apply, revert
 ROUNDS = int(os.environ.get("SUTURE_BELL_ROUNDS", "5"))
 IDLE_SECONDS = 12
 APPLIES = 5
+TRACING = "/sys/kernel/tracing"
+# what the waits of an operation are counted by
+WAITS = ("loader_start", "declare_patch", "mailbox_call", "synchronize_rcu", "synchronize_rcu_expedited")
+LONGEST_POLL = 0.25  # seconds
 ARM64 = PLATFORM.architecture == "arm64"
 # what a guest does by itself while it is idle; arm64: WFI
 OWN = {"other", "irqchip"} if ARM64 else {"irqchip"}
@@ -98,6 +103,41 @@ def test_rung(guest, demo, measured):
         assert rings(guest) - before in (1, 2)
     measured(f"apply, rung: median {1000 * statistics.median(took):.0f} ms of "
              f"{[round(1000 * t) for t in took]}")
+
+
+def traced(guest, operation, *arguments):
+    """[(seconds, task, function, its caller)] of WAITS, in order, while the operation runs."""
+    guest.check(f"[ -e {TRACING}/trace ] || mount -t tracefs tracefs {TRACING}; cd {TRACING} && "
+                f"echo {' '.join(WAITS)} >set_ftrace_filter && echo function >current_tracer", timeout=60)
+    operation(guest, *arguments)
+    text = guest.check(f"cd {TRACING} && cat trace && echo nop >current_tracer && echo >set_ftrace_filter",
+                       timeout=60)
+    found = re.findall(r"^ +(\S+)-\d+ +\[\d+\] \S+ +([\d.]+): (\S+) <-(\S+)", text, re.M)
+    return sorted((float(at), task, function, caller) for task, at, function, caller in found)
+
+
+def polls(events, start, end):
+    """How often the agent asked in vain, and how long that took."""
+    begin = next(at for at, _, function, _ in events if function == start)
+    last = next((at for at, _, function, _ in events if function == end and at > begin), events[-1][0])
+    return sum(begin < at < last and function == "mailbox_call" and task == "suture"
+               and caller.startswith("poll_") for at, task, function, caller in events), last - begin
+
+
+def test_waits(guest, demo, measured):
+    """While the helper works, the agent does not ask again and again; and the helper does not wait for
+    grace periods of RCU that idle CPUs make long."""
+    settled(guest)
+    events = traced(guest, apply, demo)
+    count, took = polls(events, "loader_start", "declare_patch")
+    measured(f"polls while the helper loads: {count} in {1000 * took:.0f} ms")
+    assert count <= 1 + took / LONGEST_POLL
+    settled(guest)
+    helper = [function for _, task, function, _ in traced(guest, revert, "demo")
+              if task == "suture-load"]
+    waits, expedited = map(helper.count, ("synchronize_rcu", "synchronize_rcu_expedited"))
+    measured(f"grace periods that an unload waits for: {waits}, {expedited} of them expedited")
+    assert waits == expedited > 0
 
 
 def test_offline(guest, demo):
