@@ -12,11 +12,12 @@ import time
 import pytest
 
 from machine import PLATFORM
-from patches import apply, revert
+from patches import apply, make_patch, revert
 
 ROUNDS = int(os.environ.get("SUTURE_BELL_ROUNDS", "5"))
 IDLE_SECONDS = 12
 APPLIES = 5
+STACK = 4
 TRACING = "/sys/kernel/tracing"
 # what the waits of an operation are counted by
 WAITS = ("loader_start", "declare_patch", "mailbox_call", "synchronize_rcu", "synchronize_rcu_expedited")
@@ -138,6 +139,36 @@ def test_waits(guest, demo, measured):
     waits, expedited = map(helper.count, ("synchronize_rcu", "synchronize_rcu_expedited"))
     measured(f"grace periods that an unload waits for: {waits}, {expedited} of them expedited")
     assert waits == expedited > 0
+
+
+def looked_at(guest, bundle):
+    """How many symbols the agent looks at for an apply."""
+    def hits():
+        return sum(int(line.split()[1]) for line in
+                   guest.check(f"cat {TRACING}/kprobe_profile").splitlines())
+    before = hits()
+    apply(guest, bundle)
+    return hits() - before
+
+
+def test_symbols_of_a_stack(guest, bundles, measured):
+    """An apply looks through the payloads below it once: for what its payload takes from modules."""
+    code = "static int new_show(struct seq_file *m, void *v) {{ seq_puts(m, \"{0}\\n\"); return 0; }}"
+    names = [f"layer{n:03d}" for n in range(STACK)]
+    stack = [make_patch(bundles, name, code.format(name), {None: {"cmdline_proc_show": "new_show"}})
+             for name in names]
+    probes = guest.check("grep -oE ' one_(module_)?symbol\t\\[suture\\]' /proc/kallsyms").split("\n")
+    guest.check(f"[ -e {TRACING}/trace ] || mount -t tracefs tracefs {TRACING}; cd {TRACING} && "
+                + " && ".join(f"echo p:looks/{probe.split()[0]} suture:{probe.split()[0]} >>kprobe_events"
+                              for probe in probes) + " && echo 1 >events/looks/enable")
+    counts = [looked_at(guest, bundle) for bundle in stack]
+    own = int(guest.check("grep -cF '[layer000]' /proc/kallsyms"))
+    guest.check(f"cd {TRACING} && echo 0 >events/looks/enable && echo >kprobe_events")
+    for name in reversed(names):
+        revert(guest, name)
+    measured(f"symbols that an apply looks at, by its place on a stack: {counts}; a payload has {own}")
+    # those without a name, which /proc/kallsyms leaves out, count as well: nearly as many
+    assert counts[-1] - counts[0] <= 2.5 * (STACK - 1) * own
 
 
 def test_offline(guest, demo):
