@@ -514,6 +514,11 @@ void loader_exit(void);
 /* Have a payload loaded or unloaded by the helper. The monitor is told how it ended. Poll thread.
  */
 void loader_start(const struct suture_work *work);
+/*
+ * True while the helper has a job. Until it has ended the poll thread is kicked when there may be
+ * work for it: a patch was enabled, its payload is live, or the job is over.
+ */
+bool loader_is_busy(void);
 /* Give up a job whose helper takes too long. Poll thread. */
 void loader_check(void);
 /* True if the payload of that name is in its init, and its load was given up. */

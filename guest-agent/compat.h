@@ -179,4 +179,21 @@ int compat_task_work(struct task_struct *task, struct callback_head *work);
 /* Make a task pass through the kernel's exit to user mode, without a signal that it could see. */
 void compat_fake_signal(struct task_struct *task);
 
+/*
+ * Exported, but kernel/rcu/rcu.h declares them. Calls nest: until the last one is taken back, who
+ * waits for a grace period has it sooner, at the price of interrupts to CPUs that are not idle.
+ */
+#ifdef CONFIG_TINY_RCU
+static inline void rcu_expedite_gp(void)
+{
+}
+
+static inline void rcu_unexpedite_gp(void)
+{
+}
+#else
+void rcu_expedite_gp(void);
+void rcu_unexpedite_gp(void);
+#endif
+
 #endif

@@ -138,6 +138,7 @@ struct each_symbol {
 	compat_symbol_fn fn;
 	void *data;
 	const char *module; /* whose symbols come; NULL: vmlinux */
+	bool found;	    /* before 6.4: its symbols come now */
 };
 
 #if ITERATES_ONE_MODULE
@@ -177,7 +178,7 @@ static unsigned int module_names(char (*names)[MODULE_NAME_LEN], unsigned int ma
 
 int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 {
-	struct each_symbol each = {fn, data, NULL};
+	struct each_symbol each = {fn, data, NULL, false};
 	unsigned int count = module_names(NULL, 0), i;
 	char(*names)[MODULE_NAME_LEN] = kvmalloc_array(count, sizeof(*names), GFP_KERNEL);
 
@@ -196,7 +197,7 @@ int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 
 void compat_for_each_module_symbol(const char *module, compat_symbol_fn fn, void *data)
 {
-	struct each_symbol each = {fn, data, module};
+	struct each_symbol each = {fn, data, module, false};
 
 	module_on_each_symbol(module, one_symbol, &each);
 }
@@ -213,7 +214,7 @@ static int one_symbol(void *data, const char *name, struct module *mod, unsigned
 
 int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 {
-	struct each_symbol each = {fn, data, NULL};
+	struct each_symbol each = {fn, data, NULL, false};
 
 	if (kernel)
 		on_each_symbol(one_symbol, &each);
@@ -221,19 +222,22 @@ int compat_for_each_symbol(bool kernel, compat_symbol_fn fn, void *data)
 	return 0;
 }
 
+/* A module's symbols follow one another, and the newest module, a payload, comes first. */
 static int one_module_symbol(void *data, const char *name, struct module *mod,
 			     unsigned long address)
 {
-	const struct each_symbol *each = data;
+	struct each_symbol *each = data;
 
-	if (mod && !strcmp(mod->name, each->module))
-		each->fn(each->data, each->module, name, address);
+	if (!mod || strcmp(mod->name, each->module))
+		return each->found;
+	each->found = true;
+	each->fn(each->data, each->module, name, address);
 	return 0;
 }
 
 void compat_for_each_module_symbol(const char *module, compat_symbol_fn fn, void *data)
 {
-	struct each_symbol each = {fn, data, module};
+	struct each_symbol each = {fn, data, module, false};
 
 	module_on_each_symbol(one_module_symbol, &each);
 }

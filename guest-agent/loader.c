@@ -29,7 +29,8 @@ static DEFINE_MUTEX(job_lock);
 static struct {
 	bool active;
 	bool opened;
-	u32 number; /* identifies the job, so that a helper of an older one is refused */
+	bool expedites; /* RCU's grace periods */
+	u32 number;	/* identifies the job, so that a helper of an older one is refused */
 	struct suture_job info;
 	void *payload;
 	ktime_t deadline;
@@ -43,6 +44,21 @@ static struct {
 	u32 number; /* as the job's; 0: there is none */
 	char name[SUTURE_NAME_LEN];
 } given_up; /* under job_lock */
+
+/*
+ * On several CPUs delete_module(2) waits for two grace periods of RCU, of several ticks each. The
+ * administrator's /sys/kernel/rcu_normal goes first.
+ */
+static void expedite(bool on)
+{
+	if (on == job.expedites)
+		return;
+	job.expedites = on;
+	if (on)
+		rcu_expedite_gp();
+	else
+		rcu_unexpedite_gp();
+}
 
 /* job_lock held, the job active. */
 static void finish(int result, const char *text)
@@ -62,6 +78,7 @@ static void finish(int result, const char *text)
 		pr_err("a payload could not be %s: %s (error %d)\n",
 		       job.info.kind == SUTURE_WORK_LOAD ? "loaded" : "unloaded", text, result);
 	job.active = false;
+	expedite(false);
 	vfree(job.payload);
 	job.payload = NULL;
 	mailbox_send(&loaded.msg);
@@ -151,6 +168,7 @@ void loader_start(const struct suture_work *work)
 			finish(err, "the agent could not fetch the payload");
 	}
 	if (!err) {
+		expedite(work->kind == SUTURE_WORK_UNLOAD);
 		err = start_helper();
 		if (err) {
 			scnprintf(text, sizeof(text), "the agent could not start its helper %s",
@@ -160,6 +178,16 @@ void loader_start(const struct suture_work *work)
 	}
 out:
 	mutex_unlock(&job_lock);
+}
+
+bool loader_is_busy(void)
+{
+	bool busy;
+
+	mutex_lock(&job_lock);
+	busy = job.active;
+	mutex_unlock(&job_lock);
+	return busy;
 }
 
 void loader_check(void)

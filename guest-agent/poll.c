@@ -43,8 +43,10 @@ static void wait_for_work(const struct suture_work *work)
 
 	if (work->net_ms)
 		wait_ms = clamp(work->net_ms, idle_ms, 60000u);
+	else if (work->active && !loader_is_busy())
+		wait_longer(min(ACTIVE_WAITS * active_ms, idle_ms));
 	else
-		wait_longer(work->active ? min(ACTIVE_WAITS * active_ms, idle_ms) : idle_ms);
+		wait_longer(idle_ms);
 	if (work->active)
 		return;
 	if (armed && !work->net_ms)
@@ -74,8 +76,9 @@ static void poll_once(void)
 	switch (work.kind) {
 	case SUTURE_WORK_LOAD:
 	case SUTURE_WORK_UNLOAD:
+		wait_ms = idle_ms; /* see loader_is_busy() */
 		loader_start(&work);
-		break;
+		return;
 	case SUTURE_WORK_PUMP:
 		mutex_lock(&agent_lock);
 		steps_pump(SUTURE_PUMP_WORK, work.name, "");

@@ -17,6 +17,9 @@
 /* Up to so many names are looked up one by one, where the kernel can: faster than a pass. */
 #define FEW_NAMES 256
 
+/* Symbols of so many modules are looked up in these alone. */
+#define FEW_MODULES 8
+
 /* All symbols of vmlinux that are parts or clones. NULL: each look-up takes a pass. */
 static struct kept *pieces;
 
@@ -232,6 +235,50 @@ static bool kept_covers(const struct kept *k, const struct symbol *symbols, unsi
 	return true;
 }
 
+static bool is_listed(const char *const *names, unsigned int count, const char *name)
+{
+	while (count--) {
+		if (same_object_name(names[count], name))
+			return true;
+	}
+	return false;
+}
+
+/* List the modules whose symbols are wanted. Returns how many; over FEW_MODULES: many, or any. */
+static unsigned int list_modules(const struct symbol *symbols, unsigned int count,
+				 const char *modules[FEW_MODULES])
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < count; i++) {
+		const char *name = symbols[i].object;
+
+		if (name && (!strcmp(name, "vmlinux") || is_listed(modules, n, name)))
+			continue;
+		if (!name || n == FEW_MODULES)
+			return FEW_MODULES + 1;
+		modules[n++] = name;
+	}
+	return n;
+}
+
+/* A guest may have hundreds of modules: each patch of a stack is one. */
+static int match_modules(struct index *index, const struct symbol *symbols)
+{
+	const char *modules[FEW_MODULES];
+	unsigned int count = list_modules(symbols, index->count, modules), i;
+
+	if (count > FEW_MODULES)
+		return compat_for_each_symbol(false, match, index);
+	for (i = 0; i < count; i++) {
+		const struct module *mod = compat_find_module(modules[i]);
+
+		if (mod)
+			compat_for_each_module_symbol(mod->name, match, index);
+	}
+	return 0;
+}
+
 static int find(struct index *index, struct symbol *symbols, const struct kept *kept)
 {
 	unsigned int count = index->count, i;
@@ -253,7 +300,8 @@ static int find(struct index *index, struct symbol *symbols, const struct kept *
 		match_kept(index, kept);
 	else if (kernel && !pass)
 		match_by_name(index);
-	err = compat_for_each_symbol(kernel && pass, match, index);
+	err = kernel && pass ? compat_for_each_symbol(true, match, index)
+			     : match_modules(index, symbols);
 	for (i = 0; !err && i < count; i++)
 		match_unlisted(&symbols[i]);
 	return err;

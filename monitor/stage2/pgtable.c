@@ -294,16 +294,3 @@ void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 at
 		break_entry(s, leaf, ipa.v, 0);
 	arch_write_entry(leaf, value);
 }
-
-int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs)
-{
-	u64 *leaf;
-
-	if (attrs && !can_express(s->format, attrs))
-		return -EOPNOTSUPP;
-	leaf = pgtable_leaf(s, ipa);
-	if (!leaf)
-		return -ENOENT;
-	pgtable_write_leaf(s, leaf, ipa, pa, attrs);
-	return 0;
-}

@@ -53,20 +53,16 @@ int pgtable_split(struct pgtable *s, ipa_t ipa, pgtable_alone_fn alone);
 int pgtable_lookup(const struct pgtable *s, ipa_t ipa, struct pt_walk *w);
 
 /*
- * Point the leaf of the page at ipa, which pgtable_split() has made, at pa with attrs (0: at
- * nothing): one store, after the old leaf was taken out of all TLBs if the format asks for that.
- * Idempotent, also when another CPU did one half of it. -ENOENT when it is not split; -EOPNOTSUPP:
- * the format cannot express attrs. With all guest CPUs paused, or before they run; they flush
- * before they go on.
- */
-int pgtable_set_leaf(struct pgtable *s, ipa_t ipa, pa_t pa, u32 attrs);
-
-/*
- * The entry of that leaf, for pgtable_write_leaf(): it stays where it is, since leaves are not
- * joined again. NULL: it is not split.
+ * The entry of the leaf of the page at ipa, which pgtable_split() has made: it stays where it is,
+ * since leaves are not joined again. NULL: it is not split.
  */
 u64 *pgtable_leaf(const struct pgtable *s, ipa_t ipa);
-/* As pgtable_set_leaf(), for attrs that the format can express. */
+/*
+ * Point that leaf at pa with attrs, which the format can express (0: at nothing): one store, after
+ * the old leaf was taken out of all TLBs if the format asks for that. Idempotent, also when another
+ * CPU did one half of it. With all guest CPUs paused, or before they run; they flush before they go
+ * on.
+ */
 void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs);
 
 /* A page of the format's size, aligned to it, zeroed; NULL when memory is out. Any CPU. */

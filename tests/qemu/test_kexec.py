@@ -3,7 +3,6 @@
 each kind."""
 
 import os
-
 import time
 
 import pytest

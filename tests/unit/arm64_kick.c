@@ -8,6 +8,7 @@
 #include "arch/memory.h"
 #include "core/pause.h"
 #include "fake.h"
+#include "leaf.h"
 #include "stage2/pgtable.h"
 
 #define GIB	    (1ull << 30)
@@ -149,7 +150,7 @@ static void a_leaf_is_broken_before_it_is_invalidated(void **state)
 	processor.done[0] = 0;
 	looked = 0;
 	processor.look = leaf_is_broken;
-	assert_int_equal(pgtable_set_leaf(&stage2, IPA(0x201000), PA(0x7000), PT_EXEC), 0);
+	assert_int_equal(set_leaf(&stage2, IPA(0x201000), PA(0x7000), PT_EXEC), 0);
 	assert_int_equal(looked, 2);
 	assert_executed("dsb ishst; tlbi ipas2e1is 0x201; dsb ish; tlbi vmalle1is; dsb ish; isb");
 	assert_int_equal(pgtable_lookup(&stage2, IPA(0x201000), &w), 0);

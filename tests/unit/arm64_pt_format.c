@@ -4,6 +4,7 @@
 #include "../../arch/arm64/pt_format.h"
 #include "arch/memory.h"
 #include "fake.h"
+#include "leaf.h"
 #include "lib/errno.h"
 #include "stage2/pgtable.h"
 #include <setjmp.h>
@@ -123,7 +124,7 @@ static void a_root_of_two_tables(void **state)
 	assert_int_equal(f.split, PT_SPLIT_PAUSED);
 	assert_int_equal(pgtable_split(&t, IPA(600 * GIB), NULL), 0);
 	assert_int_equal(invalidated, 2);
-	assert_int_equal(pgtable_set_leaf(&t, IPA(600 * GIB), PA(0x5000), PT_EXEC), 0);
+	assert_int_equal(set_leaf(&t, IPA(600 * GIB), PA(0x5000), PT_EXEC), 0);
 	assert_int_equal(invalidated, 3);
 	assert_true(lookup(&t, 600 * GIB + 0x10) == 0x5010);
 	assert_true(lookup(&t, 600 * GIB + PAGE_SIZE) == 600 * GIB + PAGE_SIZE);
@@ -154,7 +155,7 @@ static void taken_away_and_given_back(void **state)
 	assert_true(lookup(&t, 3 * GIB + 8) == 3 * GIB + 8);
 	assert_true(lookup(&t, 4 * GIB + 8) == 4 * GIB + 8);
 	assert_true(lookup(&t, 5 * GIB) == ~0ull);
-	assert_int_equal(pgtable_set_leaf(&t, IPA(4 * GIB), PA(0x6000), PT_READ), 0);
+	assert_int_equal(set_leaf(&t, IPA(4 * GIB), PA(0x6000), PT_READ), 0);
 	assert_true(lookup(&t, 4 * GIB + 8) == 0x6008);
 	for (u32 i = 0; i < ARRAY_SIZE(before); i++) {
 		root[i] = stage2_restore(root[i]);

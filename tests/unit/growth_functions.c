@@ -39,16 +39,22 @@ static void add_functions(u32 count, bool on)
 	}
 }
 
+/* The functions of the i-th size, in a new guest. */
+static void begin_with(void **state, u32 i)
+{
+	if (i) {
+		teardown(state);
+		setup(state);
+	}
+	add_functions(sizes[i], true);
+}
+
 static void a_switch_and_back(void **state)
 {
 	u64 apply[3], apply_paused[3], revert[3], revert_paused[3], before;
 
 	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
-		if (i) {
-			teardown(state);
-			setup(state);
-		}
-		add_functions(sizes[i], true);
+		begin_with(state, i);
 		before = blocks;
 		paused = 0;
 		assert_done();
@@ -76,11 +82,7 @@ static void one_more_on_top(void **state)
 	u64 cost[3], before;
 
 	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
-		if (i) {
-			teardown(state);
-			setup(state);
-		}
-		add_functions(sizes[i], true);
+		begin_with(state, i);
 		assert_done();
 		set.count = 0;
 		add_func("a", A, A, NEW_B);
@@ -97,11 +99,7 @@ static void a_drop(void **state)
 	u64 cost[3], before;
 
 	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
-		if (i) {
-			teardown(state);
-			setup(state);
-		}
-		add_functions(sizes[i], true);
+		begin_with(state, i);
 		assert_done();
 		before = blocks;
 		assert_int_equal(shadow_drop_range(NEW_A, NEW_A + 1, NULL, NULL), sizes[i]);
@@ -116,11 +114,7 @@ static void a_write_of_the_guest(void **state)
 	u64 cost[3], before;
 
 	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
-		if (i) {
-			teardown(state);
-			setup(state);
-		}
-		add_functions(sizes[i], true);
+		begin_with(state, i);
 		assert_done();
 		before = blocks;
 		assert_true(shadow_write_through(IPA(arch_pa(syn_at(SYN_TEXT + 0x10000)).v), 1));

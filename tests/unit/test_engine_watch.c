@@ -18,14 +18,20 @@ static void begin(struct rig *rig)
 		settle(rig, 1);
 }
 
-static void it_comes_before_the_first_attempt(void **state)
+/* do_sys_open blocks each attempt. */
+static void begin_blocked(struct rig *rig)
 {
-	struct rig *rig = *state;
-
 	rig->busy = "do_sys_open";
 	begin(rig);
 	while (!attempts(rig))
 		settle(rig, 1);
+}
+
+static void it_comes_before_the_first_attempt(void **state)
+{
+	struct rig *rig = *state;
+
+	begin_blocked(rig);
 	assert_int_equal(rig->watches, 1);
 	assert_true(rig->watching);
 	/* and stays on while the transition lasts */
@@ -60,10 +66,7 @@ static void the_look_keeps_the_blocker(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->busy = "do_sys_open";
-	begin(rig);
-	while (!attempts(rig))
-		settle(rig, 1);
+	begin_blocked(rig);
 	rig->looks_ahead = 1000000;
 	settle(rig, 2 * S);
 	assert_int_equal(attempts(rig), 1);
@@ -130,30 +133,26 @@ static void one_that_is_over_is_asked_for_again(void **state)
 	assert_true(rig->watching);
 }
 
-/* The attempt waits for another one. */
-static void one_with_a_gap_is_no_attempt(void **state)
+static void expect_gaps(struct rig *rig, u32 gaps, u32 ms)
 {
-	struct rig *rig = *state;
-
-	rig->watch_gaps = 2;
+	rig->watch_gaps = gaps;
 	begin(rig);
-	settle(rig, 100);
+	settle(rig, ms);
 	assert_phase(rig, "fix", PHASE_APPLIED);
 	assert_int_equal(rig->watches, 3);
 	assert_int_equal(attempts(rig), 1);
 }
 
+/* The attempt waits for another one. */
+static void one_with_a_gap_is_no_attempt(void **state)
+{
+	expect_gaps(*state, 2, 100);
+}
+
 /* The guest is too fast for it: the attempt is made without. */
 static void gaps_have_an_end(void **state)
 {
-	struct rig *rig = *state;
-
-	rig->watch_gaps = 1000;
-	begin(rig);
-	settle(rig, 1 * S);
-	assert_phase(rig, "fix", PHASE_APPLIED);
-	assert_int_equal(rig->watches, 3);
-	assert_int_equal(attempts(rig), 1);
+	expect_gaps(*state, 1000, 1 * S);
 }
 
 /* Each attempt may need another one: only what is lost between two attempts is counted. */

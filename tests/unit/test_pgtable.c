@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include "fake.h"
+#include "leaf.h"
 #include "arch/barrier.h"
 #include "core/pool.h"
 #include "lib/errno.h"
@@ -139,22 +140,21 @@ static void set_leaf_is_one_page_and_idempotent(void **state)
 
 	(void)state;
 	assert_int_equal(pgtable_map(&stage2, IPA(GB), PA(GB), GB, RWX), 0);
-	assert_int_equal(pgtable_set_leaf(&stage2, IPA(ipa), PA(4096), PT_READ), -ENOENT);
+	assert_int_equal(set_leaf(&stage2, IPA(ipa), PA(4096), PT_READ), -ENOENT);
 	assert_maps(ipa, ipa, 2, RWX);
 	assert_int_equal(pgtable_split(&stage2, IPA(ipa), NULL), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(pgtable_set_leaf(&stage2, IPA(ipa), PA(4096), PT_READ | PT_EXEC),
-				 0);
+		assert_int_equal(set_leaf(&stage2, IPA(ipa), PA(4096), PT_READ | PT_EXEC), 0);
 		assert_maps(ipa, 4096, 0, PT_READ | PT_EXEC);
 	}
 	assert_maps(ipa - 4096, ipa - 4096, 0, RWX);
 	assert_maps(ipa + 4096, ipa + 4096, 0, RWX);
 
 	/* Taken away and given back. */
-	assert_int_equal(pgtable_set_leaf(&stage2, IPA(ipa), PA(0), 0), 0);
+	assert_int_equal(set_leaf(&stage2, IPA(ipa), PA(0), 0), 0);
 	assert_unmapped(ipa);
 	assert_int_equal(pgtable_split(&stage2, IPA(ipa), NULL), -ENOENT);
-	assert_int_equal(pgtable_set_leaf(&stage2, IPA(ipa), PA(ipa), RWX), 0);
+	assert_int_equal(set_leaf(&stage2, IPA(ipa), PA(ipa), RWX), 0);
 	assert_maps(ipa, ipa, 0, RWX);
 }
 

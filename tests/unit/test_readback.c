@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The proof that redirects are in force, through the guest's tables and stage 2. */
+#include "leaf.h"
 #include "switch_rig.h"
 #include "arch/barrier.h"
 #include "arch/time.h"
@@ -107,11 +108,11 @@ static void a_lost_shadow_page(void **state)
 
 	(void)state;
 	assert_int_equal(pgtable_lookup(&stage2, IPA(page_of_a), &w), 0);
-	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_WRITE | PT_EXEC);
+	set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_WRITE | PT_EXEC);
 	assert_lost(A, NEW_A, "a CPU fetches 90 90 90 90 90 90 90 90 at 0xffffffff81001000");
-	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), PT_READ);
+	set_leaf(&stage2, IPA(page_of_a), PA(w.pa), PT_READ);
 	assert_lost(A, NEW_A, "stage 2 does not let a CPU fetch");
-	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
+	set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
 	assert_in_force();
 }
 
@@ -184,9 +185,9 @@ static void a_hook_and_its_site(void **state)
 	assert_int_equal(look(B, NEW_B), 0);
 
 	assert_int_equal(pgtable_lookup(&stage2, IPA(ipa_of(word)), &w), 0);
-	pgtable_set_leaf(&stage2, IPA(ipa_of(word)), PA(ipa_of(word)), PT_READ);
+	set_leaf(&stage2, IPA(ipa_of(word)), PA(ipa_of(word)), PT_READ);
 	assert_lost(B, NEW_B, "a CPU reads 00 00 00 00 00 00 00 00 at 0xffffffff81007000");
-	pgtable_set_leaf(&stage2, IPA(ipa_of(word)), PA(w.pa), w.attrs);
+	set_leaf(&stage2, IPA(ipa_of(word)), PA(w.pa), w.attrs);
 	assert_int_equal(look(B, NEW_B), 0);
 
 	/* the copy was made before there was a tracer */
@@ -234,10 +235,10 @@ static void write_to_page(struct cpu *c)
 	if (c->id != 1 || pause_begin(&p, BUDGET_US))
 		return;
 	if (!pgtable_lookup(&stage2, IPA(page_of_a), &w)) {
-		pgtable_set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_EXEC);
+		set_leaf(&stage2, IPA(page_of_a), PA(page_of_a), PT_READ | PT_EXEC);
 		for (u64 until = arch_time_us() + 20; arch_time_us() < until;)
 			arch_relax();
-		pgtable_set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
+		set_leaf(&stage2, IPA(page_of_a), PA(w.pa), w.attrs);
 	}
 	pause_end(&p);
 	__atomic_fetch_add(&writes, 1, __ATOMIC_RELAXED);
@@ -278,7 +279,7 @@ static void write_from_walk(u64 pa, u32 attrs)
 	struct pause p;
 
 	assert_int_equal(pause_begin(&p, BUDGET_US), 0);
-	pgtable_set_leaf(&stage2, IPA(page_of_a), PA(pa), attrs);
+	set_leaf(&stage2, IPA(page_of_a), PA(pa), attrs);
 	pause_end(&p);
 }
 
@@ -316,7 +317,7 @@ static void what_is_wrong_after_the_switch_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(pgtable_split(&stage2, page, NULL), 0);
-	assert_int_equal(pgtable_set_leaf(&stage2, page, PA(page.v), PT_READ | PT_WRITE), 0);
+	assert_int_equal(set_leaf(&stage2, page, PA(page.v), PT_READ | PT_WRITE), 0);
 	add_func("a", A, A, NEW_A);
 	add_func("c", C, C, NEW_2);
 	assert_int_equal(attempt(), 0);

@@ -4,6 +4,7 @@
  * memory types that stay the guest's. The other tests of shadow pages run on the same machine, and
  * look at fake_violation() after each step.
  */
+#include "leaf.h"
 #include "shadow_rig.h"
 #include "core/cpu.h"
 #include "stage2/shadow_write.h"
@@ -141,7 +142,7 @@ static void leaves_keep_their_rights_and_type(void **state)
 
 	(void)state;
 	assert_int_equal(pgtable_split(&stage2, IPA(world.ipa[2]), NULL), 0);
-	assert_int_equal(pgtable_set_leaf(&stage2, IPA(world.ipa[2]), PA(world.ipa[2]), had), 0);
+	assert_int_equal(set_leaf(&stage2, IPA(world.ipa[2]), PA(world.ipa[2]), had), 0);
 	plan_begin();
 	assert_int_equal(shadow_plan_add(world.plan, &r, 1), 0);
 	assert_int_equal(plan_carry_out(), 0);

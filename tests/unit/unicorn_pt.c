@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unicorn/unicorn.h>
+#include "leaf.h"
 #include "arch/pagetable.h"
 #include "core/pool.h"
 #include "lib/errno.h"
@@ -156,8 +157,7 @@ static void all_entries_of_a_set_allow_user_accesses(void **state)
 	assert_int_equal(pgtable_init(&s, arch_stage2_format()), 0);
 	assert_int_equal(pgtable_map(&s, IPA(PAGE_SIZE), PA(PAGE_SIZE), 4 * GB, RWX), 0);
 	assert_int_equal(pgtable_split(&s, IPA(GB + 12345678), NULL), 0);
-	assert_int_equal(pgtable_set_leaf(&s, IPA(GB + 12345678), PA(0x7000), PT_READ | PT_EXEC),
-			 0);
+	assert_int_equal(set_leaf(&s, IPA(GB + 12345678), PA(0x7000), PT_READ | PT_EXEC), 0);
 	assert_true(check_user_bits(s.format, (u64 *)(uintptr_t)s.root.v, 3) > 3 * 512);
 	assert_int_equal(pgtable_lookup(&s, IPA(GB + 12345678), &w), 0);
 	assert_int_equal(w.entry & ~A, 0x7000 | P | US);
