@@ -40,18 +40,22 @@ def load_kexec(guest, how, cmdline=""):
                 f"umount /boot && rmmod {drivers}", timeout=120)
 
 
+def forgotten(guest, name, why):
+    """The patch has ended with its kernel, whose agent has five seconds to say that it goes on."""
+    deadline = time.monotonic() + 20
+    while (patch := patch_named(guest, name))["phase"] != "failed":
+        assert time.monotonic() < deadline, patch
+        time.sleep(0.1)
+    assert why in patch["why"], patch
+
+
 def replaced(guest, why):
     """The new kernel is not patched, and the monitor has forgotten the old one."""
     assert not is_patched(guest)
     assert redirects(guest) == 0
     # it was asked what processor it sees, though the old one's user space ran
     assert guest.shell("grep -w svm /proc/cpuinfo").status == 1
-    # its agent has five seconds to say that it goes on
-    deadline = time.monotonic() + 20
-    while (patch := patch_named(guest, "demo"))["phase"] != "failed":
-        assert time.monotonic() < deadline, patch
-        time.sleep(0.1)
-    assert why in patch["why"], patch
+    forgotten(guest, "demo", why)
     unharmed(guest)
 
 
@@ -101,8 +105,7 @@ def test_kexec_in_transition(boot, tmp_path):
     guest.send("kexec run")
     guest.wait_ready(count=2, timeout=120)
     assert guest.check("nproc") == "3"
-    patch = patch_named(guest, "sleepy")
-    assert patch["phase"] == "failed" and "was replaced" in patch["why"], patch
+    forgotten(guest, "sleepy", "was replaced")
     unharmed(guest)
 
 
