@@ -128,15 +128,14 @@ def test_poweroff(boot, demo, deaf):
         guest.wait_end()
 
 
-def test_end_that_is_none(boot, demo, measured):
-    """A module says that the kernel ends, and it goes on: what was dropped is reported and put back."""
-    guest = boot(cpus=2, files={"/lib/modules/life.ko": LIFE})
+def check_goes_on(guest, demo, measured, command, says):
+    """The module makes the monitor take the kernel for ended; what was dropped is reported and put back."""
     guest.load_agent()
     apply(guest, demo)
     guest.check("insmod /lib/modules/life.ko")
     for n in range(3):
         settled(guest)  # the agent waits to be rung, which it is not
-        guest.check("echo ended >/proc/life")
+        guest.check(f"echo {command} >/proc/life")
         begin = time.monotonic()
         while redirects(guest) < 2:
             assert time.monotonic() < begin + 20, guest.suture("list").out
@@ -144,13 +143,25 @@ def test_end_that_is_none(boot, demo, measured):
         measured(f"put back after {time.monotonic() - begin:.2f} s")
         assert is_patched(guest)
         log = guest.suture("log").out
-        assert log.count("patches dropped: the guest said that its kernel ended") == n + 1
+        assert log.count(f"patches dropped: {says}") == n + 1
         assert log.count("what was dropped is in force again") == n + 1
     settled(guest)  # the doorbell is open again
     assert guest.suture("status").status == 0
     revert(guest, "demo")
     assert not is_patched(guest)
     unharmed(guest)
+
+
+def test_end_that_is_none(boot, demo, measured):
+    guest = boot(cpus=2, files={"/lib/modules/life.ko": LIFE})
+    check_goes_on(guest, demo, measured, "ended", "the guest said that its kernel ended")
+
+
+@pytest.mark.x86
+def test_other_kernel_that_is_none(boot, demo, measured):
+    """Its other CPUs would be stopped, as a kernel's that has been replaced are."""
+    guest = boot(cpus=1, files={"/lib/modules/life.ko": LIFE})
+    check_goes_on(guest, demo, measured, "other", "the guest runs another kernel")
 
 
 # ---- CPUs ----

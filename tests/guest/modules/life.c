@@ -4,6 +4,8 @@
  *
  *	deaf reboot, kexec and panic call no notifier, as if the agent were dead
  *	ended	the monitor is told that the kernel ends, which it does not
+ *	other	x86: this CPU loads its IDT on page tables without the system call entry, as another
+ *		kernel does, and goes on with its own
  *	count N		have the monitor pause the guest N times from each CPU; a patch must be on
  *	idle N		the same from CPU 0 alone, while the others are idle between interrupts
  *
@@ -68,6 +70,46 @@ static int ended(void)
 
 	return arch_hypercall(insn, SUTURE_HC_DROP_ALL, 0, 0) < 0 ? -EIO : 0;
 }
+
+#ifdef CONFIG_X86_64
+/* Modules lie in the last GiB, and the kernel's text in the one before: so this runs on them. */
+static void on_other_tables(unsigned long tables)
+{
+	unsigned long flags, own = __read_cr3();
+	struct desc_ptr idt;
+
+	local_irq_save(flags);
+	asm volatile("sidt %0" : "=m"(idt));
+	native_write_cr3(tables | (own & ~PAGE_MASK));
+	asm volatile("lidt %0" ::"m"(idt));
+	native_write_cr3(own);
+	local_irq_restore(flags);
+}
+
+static int other(void)
+{
+	unsigned long entry = __START_KERNEL_map;
+	pgd_t *pgd = (void *)get_zeroed_page(GFP_KERNEL);
+	pud_t *pud = (void *)get_zeroed_page(GFP_KERNEL), *own;
+
+	if (pgd && pud) {
+		memcpy(pgd, __va(__read_cr3() & PAGE_MASK), PAGE_SIZE);
+		own = __va(pgd_val(pgd[pgd_index(entry)]) & PTE_PFN_MASK);
+		memcpy(pud, own, PAGE_SIZE);
+		pud[pud_index(entry)] = __pud(0);
+		pgd[pgd_index(entry)] = __pgd(__pa(pud) | _KERNPG_TABLE);
+		on_other_tables(__pa(pgd));
+	}
+	free_page((unsigned long)pgd);
+	free_page((unsigned long)pud);
+	return pgd && pud ? 0 : -ENOMEM;
+}
+#else
+static int other(void)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 /* Nothing is in that range: the monitor pauses all CPUs to see that. */
 static long pause_guest(void)
@@ -209,6 +251,8 @@ static int life_command(const char *line)
 		return deaf();
 	if (!strcmp(line, "ended"))
 		return ended();
+	if (!strcmp(line, "other"))
+		return other();
 	if (sscanf(line, "count %u", &rounds) == 1)
 		return count(false);
 	return sscanf(line, "idle %u", &rounds) == 1 ? count(true) : -EINVAL;
