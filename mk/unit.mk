@@ -97,7 +97,8 @@ $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(UNIT_LIBS) -o $@
 
-$(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(UNIT_ARCH)/tests/unit/%.o $(UNIT)/$(UNIT_ARCH)/libsuture.a
+NATIVE_RIG := $(UNIT)/$(UNIT_ARCH)/tests/unit/native_rig.o
+$(NATIVE_TESTS): $(UNIT)/%: $(UNIT)/$(UNIT_ARCH)/tests/unit/%.o $(NATIVE_RIG) $(UNIT)/$(UNIT_ARCH)/libsuture.a
 	@echo "LD $@"
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lcmocka -lunicorn -o $@
 

@@ -2,6 +2,7 @@
 #include "core/lock.h"
 #include "arch/barrier.h"
 #include "core/cpu.h"
+#include "arch/upcalls.h"
 #include "lib/mutate.h"
 
 #define ID_BITS	  16
@@ -39,8 +40,14 @@ bool spin_trylock(struct spinlock *l)
 
 void spin_lock(struct spinlock *l)
 {
-	while (!spin_trylock(l))
+	while (!spin_trylock(l)) {
+		struct cpu *self = cpu_this();
+
+		/* The service CPU may hold it and be gone, and all guest CPUs wait here. */
+		if (self->state != CPU_SERVICE && !MUTATION(waits_for_the_dead))
+			service_look(self);
 		arch_relax();
+	}
 }
 
 void spin_unlock(struct spinlock *l)

@@ -11,7 +11,9 @@
  * another CPU.
  *
  * A lock that the service CPU held when it began anew (docs/restart.md) is broken: whoever wants it
- * next takes it. What it protects may be half changed then, and is such that this does no harm.
+ * next takes it. What it protects may be half changed then, and is such that this does no harm. A
+ * guest CPU that waits for a lock looks after the service CPU, as in an exit: so it is begun anew
+ * also if all of them wait for it.
  */
 #ifndef CORE_LOCK_H
 #define CORE_LOCK_H

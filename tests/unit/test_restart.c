@@ -5,8 +5,11 @@
 #include "arch/upcalls.h"
 #include "core/checkpoint.h"
 #include "core/heartbeat.h"
+#include "core/lock.h"
 #include "patch/engine/engine.h"
 #include "patch/switch/redo.h"
+#include <pthread.h>
+#include <unistd.h>
 
 static int begin(void **state)
 {
@@ -268,6 +271,42 @@ static void a_sign_of_life_is_missed(void **state)
 	assert_int_equal(fake_service_interrupts(), 2);
 }
 
+/* The service CPU comes back when it was reset; after some seconds in any case. */
+static void *come_back(void *unused)
+{
+	u32 *resets = unused;
+
+	for (u32 i = 0; i < 3000 && !*resets; i++) {
+		usleep(1000);
+		*resets = fake_service_resets();
+	}
+	__atomic_store_n(&cpus[0].life, cpus[0].life + 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* It is lost with a lock held, which the guest's last CPU wants. */
+static void who_waits_for_a_lock_looks(void **state)
+{
+	static struct spinlock lock;
+	pthread_t thread;
+	u32 resets = 0;
+
+	(void)state;
+	fake_guest_stop();
+	fake_time_set(0, 0);
+	heartbeat();
+	spin_lock(&lock);
+	fake_become(&cpus[1]);
+	fake_time_set(LATE, 1000);
+	assert_int_equal(pthread_create(&thread, NULL, come_back, &resets), 0);
+	spin_lock(&lock);
+	pthread_join(thread, NULL);
+	assert_int_equal(resets, 1);
+	spin_unlock(&lock);
+	fake_become(&cpus[0]);
+	heartbeat_end();
+}
+
 /* The guest waits for its pause as long as it was asked for. */
 static void a_long_pause_is_no_failure(void **state)
 {
@@ -297,7 +336,7 @@ int main(void)
 		UNIT(two_lost_switches),	  UNIT(a_plan_is_forgotten),
 		UNIT(the_pause_is_ended),	  UNIT(a_sign_of_life_is_missed),
 		UNIT(a_long_pause_is_no_failure), UNIT(an_answer_is_kept),
-		UNIT(a_message_is_served_again),
+		UNIT(a_message_is_served_again),  UNIT(who_waits_for_a_lock_looks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,11 +18,6 @@ static u64 value;
 static bool there;
 static u32 writes;
 
-struct cpu *cpu_this(void)
-{
-	return &cpu;
-}
-
 int rdmsr_safe(u32 msr, u64 *v)
 {
 	(void)msr;

@@ -26,11 +26,6 @@ const struct hv_ops *hv = &ops;
 #define LIMIT	  (1ull << 40)
 #define ALL	  (PT_READ | PT_WRITE | PT_EXEC)
 
-struct cpu *cpu_this(void)
-{
-	return &cpus[0];
-}
-
 /* The real log and clock would link the whole monitor. */
 u64 arch_time_us(void)
 {

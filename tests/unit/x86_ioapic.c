@@ -45,11 +45,6 @@ bool icr_reaches_service_cpu(u32 icr, u32 destination, bool with_x2)
 	return !(icr & APIC_LOGICAL) && destination == SERVICE;
 }
 
-struct cpu *cpu_this(void)
-{
-	return &cpus[0];
-}
-
 u64 arch_time_us(void)
 {
 	return 0;

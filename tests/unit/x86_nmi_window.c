@@ -51,11 +51,6 @@ void apic_send(u64 hwid, u32 icr)
 	(void)hwid, (void)icr;
 }
 
-struct cpu *cpu_this(void)
-{
-	return self;
-}
-
 u64 arch_time_us(void)
 {
 	return 1000;

@@ -56,11 +56,6 @@ static struct function *find(u16 bdf)
 	return NULL;
 }
 
-struct cpu *cpu_this(void)
-{
-	return &cpus[0];
-}
-
 u32 pci_config_read(u16 bdf, u32 reg, u32 size)
 {
 	assert_int_equal(size, 4);

@@ -74,11 +74,6 @@ static struct hv_ops ops = {
 };
 const struct hv_ops *hv = &ops;
 
-struct cpu *cpu_this(void)
-{
-	return &cpus[0];
-}
-
 int rdmsr_safe(u32 msr, u64 *value)
 {
 	(void)msr;

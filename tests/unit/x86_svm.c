@@ -35,11 +35,6 @@ static u64 interrupted;	 /* the one that its exit interrupts */
 
 /* ---- what the code under test calls ---- */
 
-struct cpu *cpu_this(void)
-{
-	return &cpus[0];
-}
-
 void *pool_alloc(size_t pages)
 {
 	assert_true(nr_blocks < MAX_BLOCKS);
