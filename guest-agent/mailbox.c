@@ -33,16 +33,20 @@ static u32 read_body(const struct suture_acpi_body *body)
 /* -ENODEV: there is no such table. */
 static int find_in_acpi(u32 *version)
 {
+	struct suture_acpi_body body = {0};
 	struct acpi_table_header *table;
 	int err = 0;
+	u32 size;
 
 	if (acpi_disabled || ACPI_FAILURE(acpi_get_table((char *)SUTURE_ACPI_SIGNATURE, 0, &table)))
 		return -ENODEV;
-	if (table->length < sizeof(*table) + sizeof(struct suture_acpi_body)) {
+	/* Another release's may be shorter: its version is what is to be said of it. */
+	size = max_t(u32, table->length, sizeof(*table)) - sizeof(*table);
+	memcpy(&body, table + 1, min_t(u32, size, sizeof(body)));
+	*version = read_body(&body);
+	if (size < sizeof(body) && *version == SUTURE_ABI_VERSION) {
 		pr_err("the monitor's ACPI table has %u bytes, too few\n", table->length);
 		err = -EPROTO;
-	} else {
-		*version = read_body((const void *)(table + 1));
 	}
 	acpi_put_table(table);
 	return err;

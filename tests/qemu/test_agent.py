@@ -24,17 +24,21 @@ def hello(bundles):
 
 # ---- no monitor, or another one ----
 
+OTHER = ABI_VERSION + 6, "Protocol error", f"ABI version {ABI_VERSION + 6}, this agent version {ABI_VERSION}"
+
+
 @pytest.mark.x86  # QEMU has -acpitable for no other architecture
-@pytest.mark.parametrize("version,error,says", [
-    (ABI_VERSION, "No such device", "does not answer"),
-    (ABI_VERSION + 6, "Protocol error", f"ABI version {ABI_VERSION + 6}, this agent version"
-                                        f" {ABI_VERSION}"),
-], ids=["absent", "other-release"])
-def test_false_monitor(boot, tmp_path, version, error, says):
-    """The monitor's ACPI table without the monitor (the hypercall is an undefined instruction), and
-    one of another release: neither may harm the kernel."""
+@pytest.mark.parametrize("version,error,says,rest", [
+    (ABI_VERSION, "No such device", "does not answer", 4),
+    (ABI_VERSION, "Protocol error", "ACPI table has 44 bytes, too few", 0),
+    (*OTHER, 0),
+    (*OTHER, 60),
+], ids=["absent", "cut", "other-release", "long-release"])
+def test_false_monitor(boot, tmp_path, version, error, says, rest):
+    """The monitor's ACPI table without the monitor (the hypercall is an undefined instruction), a part of
+    it, and one of another release, shorter or longer: none may harm the kernel."""
     table = tmp_path / "table"
-    table.write_bytes(version.to_bytes(4, "little") + VMMCALL.to_bytes(4, "little"))
+    table.write_bytes(version.to_bytes(4, "little") + VMMCALL.to_bytes(4, "little") + bytes(rest))
     guest = boot(native=True, qemu=["-acpitable", f"sig=SUTR,data={table}"])
     result = guest.shell("insmod /lib/modules/suture.ko")
     assert result.status != 0 and error in result.out, result
