@@ -35,7 +35,7 @@
  * processed.
  */
 #define MEM_ALIGNMENT	      8
-#define MEM_SIZE	      (3 * 1024 * 1024)
+#define MEM_SIZE	      (2560 * 1024)
 #define LWIP_RAM_HEAP_POINTER net_heap
 #define PBUF_POOL_SIZE	      0
 #define MEMP_NUM_PBUF	      16
