@@ -87,7 +87,7 @@ ARM64_LONG_TESTS := test_mixture.py test_fault.py test_life.py test_payloads.py 
 ARM64_TESTS += test_bell.py::test_idle test_bell.py::test_rung
 
 # The guest's writes to its own code, and the agent's mishaps but those that wait for half a minute
-ARM64_TESTS += test_text.py test_readback.py $(addprefix test_mishaps.py::,test_helper_killed \
+ARM64_TESTS += test_text.py test_hide.py test_readback.py $(addprefix test_mishaps.py::,test_helper_killed \
 	test_helper_killed_in_init test_helper_killed_on_unload test_init_fails_late test_agent_leaves_a_job \
 	test_agent_is_needed test_no_memory_to_enable test_no_memory_for_module test_no_memory_for_payload)
 ARM64_LONG_TESTS += test_mishaps.py test_in_force.py test_probes.py test_clones.py

@@ -19,6 +19,7 @@
 #include "net/pci.h"
 #include "stage2/hide.h"
 #include "stage2/idmap.h"
+#include "stage2/shadow.h"
 
 static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
 {
@@ -48,6 +49,18 @@ static int init_cpus(const struct boot_info *bi)
 			return err;
 	}
 	return 0;
+}
+
+static int hide_redirects(const struct boot_info *bi, char *why, size_t why_size)
+{
+	int err = bi->config.hide ? shadow_hide() : 0;
+
+	if (err)
+		format(why, why_size,
+		       "hide=yes: %s has no page that can be executed and not read; take the line "
+		       "out of suture.conf",
+		       arch_stage2_format()->name);
+	return err;
 }
 
 /* The management NIC as it is, its memory in *bi; NULL if there is none. */
@@ -134,6 +147,8 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 
 	if (!err)
 		err = arch_start_probe(bi, why, why_size);
+	if (!err)
+		err = hide_redirects(bi, why, why_size);
 	if (err)
 		return err;
 	log_set_level((enum log_level)bi->config.log_level);

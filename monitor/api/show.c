@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "net/net.h"
 #include "net/nic.h"
+#include "stage2/shadow.h"
 
 #define LOG_LINES_MAX 256u
 
@@ -139,6 +140,7 @@ void api_status(const struct engine *e, struct json *j, const struct http_reques
 	json_str(j, "version", MONITOR_VERSION);
 	json_u64(j, "abi", SUTURE_ABI_VERSION);
 	json_u64(j, "uptime_us", arch_time_us());
+	json_bool(j, "hide", shadow_is_hidden());
 	show_cpus(j);
 	json_bool(j, "agent", engine_agent_present(e));
 	show_guest(e, j);

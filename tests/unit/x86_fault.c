@@ -78,10 +78,10 @@ int vcpu_decode(struct cpu *c, struct guest_insn *insn)
 	return decoded ? 0 : -1;
 }
 
-enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping)
+enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, u32 need, bool stepping)
 {
 	assert_ptr_equal(c, self);
-	(void)write;
+	(void)need;
 	assert_false(stepping);
 	return ipa.v < 0x200000 ? GUEST_FAULT_HIDDEN : GUEST_FAULT_NOTHING;
 }
