@@ -19,7 +19,7 @@ READ = re.compile(r"at ([0-9a-f]+) bytes ([0-9a-f]+) alike own ([0-9a-f]+) there
 def test_refused_without_execute_only(boot):
     """AMD's nested tables have no page for execution alone: said, and the machine boots natively."""
     guest = boot(cpus=1, conf={"hide": "yes"})
-    guest.wait_log(r"Suture: hide=yes: AMD NPT has no page that can be executed and not read; take "
+    guest.wait_log(r"suture: hide=yes: AMD NPT has no page that can be executed and not read; take "
                    r"the line out", timeout=1)
     assert guest.check("nproc") == "2"
 
