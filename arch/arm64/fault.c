@@ -10,6 +10,7 @@
 #include "gic.h"
 #include "guest/ram.h"
 #include "load.h"
+#include "net/pci_guest.h"
 #include "stage2/pgtable.h"
 #include "sysreg.h"
 #include "trampoline.h"
@@ -66,6 +67,29 @@ static void refuse(struct cpu *c, const struct stage2_abort *abort)
 					     : "access",
 		    abort->ipa.v, c->arch->vcpu.elr);
 	inject_abort(c, abort->walk ? FSC_EXTERNAL_WALK + 3 : FSC_EXTERNAL);
+}
+
+/*
+ * A write to PCI configuration space. Kernels store one register there (Linux: writeb(), writew(),
+ * writel()); what else there is is lost.
+ */
+static enum exit_class config_write(struct cpu *c, const struct stage2_abort *abort)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+	u32 size = 1u << ISS_SAS(v->esr), from = ISS_SRT(v->esr);
+
+	if (abort->walk) {
+		refuse(c, abort);
+		return EXIT_IO;
+	}
+	if ((v->esr & ISS_ISV) && size <= 4)
+		pci_guest_write(abort->ipa, size, from < ARRAY_SIZE(v->x) ? (u32)v->x[from] : 0);
+	else
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u: strange write to PCI configuration space at %#llx",
+			    c->id, v->elr);
+	vcpu_skip(c);
+	return EXIT_IO;
 }
 
 /* Nothing to write to. */
@@ -268,6 +292,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c)
 		skip_write(c, &abort);
 		return EXIT_IRQCHIP;
 	}
+	if (abort.need == PT_WRITE && pci_guest_covers(abort.ipa))
+		return config_write(c, &abort);
 	if (load(c, &abort))
 		return EXIT_STAGE2_FAULT;
 	switch (guest_fault(c, abort.ipa, abort.need, c->arch->step.active)) {

@@ -7,7 +7,7 @@
 #include "icr.h"
 #include "insn.h"
 #include "ioapic.h"
-#include "pci.h"
+#include "net/pci_guest.h"
 
 /* ---- accesses that cannot be carried out ---- */
 
@@ -131,7 +131,7 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 {
 	if (f->write && (is_local_apic(f->ipa) || ioapic_covers(f->ipa)))
 		return irqchip_access(c, f);
-	if (f->write && pci_covers(f->ipa))
+	if (f->write && pci_guest_covers(f->ipa))
 		return config_access(c, f);
 	switch (guest_fault(c, f->ipa, need_of(f), c->arch->step == STEP_SHADOWED)) {
 	case GUEST_FAULT_RETRY:

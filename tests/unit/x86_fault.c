@@ -19,7 +19,7 @@
 #include "../../arch/x86/icr.h"
 #include "../../arch/x86/insn.h"
 #include "../../arch/x86/ioapic.h"
-#include "../../arch/x86/pci.h"
+#include "net/pci_guest.h"
 
 static struct arch_cpu arch;
 static struct cpu *self = &cpus[0];
@@ -123,7 +123,7 @@ void arch_debug_putc(char c)
 	(void)c;
 }
 
-bool pci_covers(ipa_t ipa)
+bool pci_guest_covers(ipa_t ipa)
 {
 	return ipa.v >> 28 == 0xe;
 }
