@@ -31,20 +31,22 @@ enum exit_code {
 #define TRUSTED_KEYS   8u
 
 struct options {
-	const char *host;     /* HOST or HOST:PORT; NULL if not given */
-	bool json;	      /* print the monitor's answers as they are */
-	bool insecure;	      /* plain HTTP */
-	bool strict;	      /* apply, build: refuse new code that others do not run */
-	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
-	bool from_below;      /* revert: without the agent */
-	bool guest;	      /* reboot: the guest is not asked */
-	bool force;	      /* revert --from-below: look at the bytes of the jumps only */
-	unsigned timeout_s;   /* apply, revert, rollback, cancel: how long to wait */
-	const char *output;   /* build: -o */
-	const char *kernel;   /* build: kernel headers */
-	const char *build_id; /* build: hexadecimal */
-	const char *vmlinuz;  /* build: the kernel's image */
-	const char *debug;    /* build: a vmlinux with debug information */
+	const char *host;	     /* HOST or HOST:PORT; NULL if not given */
+	const char *context;	     /* NULL if not given */
+	const char *ca, *cert, *key; /* files for TLS, of the context; "" for none */
+	bool json;		     /* print the monitor's answers as they are */
+	bool insecure;		     /* plain HTTP */
+	bool strict;		     /* apply, build: refuse new code that others do not run */
+	bool no_wait;		     /* apply, revert, rollback, cancel: do not wait for the end */
+	bool from_below;	     /* revert: without the agent */
+	bool guest;		     /* reboot: the guest is not asked */
+	bool force;		     /* revert --from-below: look at the bytes of the jumps only */
+	unsigned timeout_s;	     /* apply, revert, rollback, cancel: how long to wait */
+	const char *output;	     /* build: -o */
+	const char *kernel;	     /* build: kernel headers */
+	const char *build_id;	     /* build: hexadecimal */
+	const char *vmlinuz;	     /* build: the kernel's image */
+	const char *debug;	     /* build: a vmlinux with debug information */
 	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
 	unsigned nr_modules;
 	bool no_check; /* build: a payload that does not fit causes warnings, not errors */
@@ -83,6 +85,8 @@ int cmd_build(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 int cmd_sign(const struct options *o, char **args);
 int cmd_verify(const struct options *o, char **args);
+int cmd_keys(const struct options *o, char **args);
+int cmd_contexts(const struct options *o, char **args);
 
 /* An error for people on stderr: "suture: ...". Returns code, so that callers can return it. */
 int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

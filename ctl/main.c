@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "context.h"
 #include "ctl.h"
 
 #include <errno.h>
@@ -28,6 +29,10 @@ static const struct command commands[] = {
 	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
 	{"sign", "FILE", "sign a bundle (--key FILE, --days N, -o FILE)", 1, 1, false, cmd_sign},
+	{"keys", "DIR HOST...", "make all keys and certificates for monitors in a new folder", 2,
+	 64, false, cmd_keys},
+	{"contexts", "", "the contexts that there are: which monitor, and as whom", 0, 0, false,
+	 cmd_contexts},
 	{"verify", "FILE", "is it signed by one of these keys? (--key FILE ...)", 1, 1, false,
 	 cmd_verify},
 };
@@ -52,12 +57,16 @@ int fail(enum exit_code code, const char *fmt, ...)
 
 static void usage(FILE *to)
 {
-	fputs("usage: suture [--host HOST[:PORT]] [--insecure] [--json] COMMAND [ARGUMENTS]\n\n",
+	fputs("usage: suture [--context NAME] [--host HOST[:PORT]] [--json] COMMAND "
+	      "[ARGUMENTS]\n\n",
 	      to);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(to, "  %-8s %-6s %s\n", commands[i].name, commands[i].args,
+		fprintf(to, "  %-8s %-11s %s\n", commands[i].name, commands[i].args,
 			commands[i].help);
 	fputs("\n"
+	      "  --context NAME      which monitor, and as whom (or SUTURE_CONTEXT); the file with "
+	      "the\n"
+	      "                      contexts is SUTURE_CONFIG or ~/.config/suture/contexts\n"
 	      "  --host HOST[:PORT]  the monitor (or SUTURE_HOST in the environment); port 8443\n"
 	      "  --insecure          plain HTTP, for a monitor with insecure=yes in its "
 	      "suture.conf\n"
@@ -86,7 +95,7 @@ static void usage(FILE *to)
 	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
 	      "reached, 4 still under way after --timeout, 5 status: the guest is not well, or\n"
 	      "a function of a patch is not in force.\n\n"
-	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
+	      "Example: suture --context operate apply fix.sut\n",
 	      to);
 }
 
@@ -118,6 +127,7 @@ enum long_option {
 	OPT_CVE,
 	OPT_SINCE,
 	OPT_KEY,
+	OPT_CONTEXT,
 	OPT_DAYS
 };
 
@@ -146,6 +156,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"cve", required_argument, NULL, OPT_CVE},
 		{"since", required_argument, NULL, OPT_SINCE},
 		{"key", required_argument, NULL, OPT_KEY},
+		{"context", required_argument, NULL, OPT_CONTEXT},
 		{"days", required_argument, NULL, OPT_DAYS},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -233,6 +244,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 					    TRUSTED_KEYS);
 			o->keys[o->nr_keys++] = optarg;
 			break;
+		case OPT_CONTEXT:
+			o->context = optarg;
+			break;
 		case OPT_DAYS:
 			if (!number(optarg, 36500, &v))
 				return fail(EX_BAD_USAGE, "--days %s: give days, 0 to 36500",
@@ -252,7 +266,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.host = getenv("SUTURE_HOST"), .timeout_s = 60};
+	struct options o = {.context = getenv("SUTURE_CONTEXT"), .timeout_s = 60};
+	static struct context context;
 	const struct command *c = NULL;
 	int r = parse_options(argc, argv, &o);
 
@@ -269,9 +284,20 @@ int main(int argc, char **argv)
 		return fail(EX_BAD_USAGE, "no command '%s': see suture --help", argv[optind]);
 	if (argc - optind - 1 < c->min_args || argc - optind - 1 > c->max_args)
 		return fail(EX_BAD_USAGE, "usage: suture %s %s", c->name, c->args);
-	if (c->remote && (!o.host || !*o.host))
-		return fail(EX_BAD_USAGE,
-			    "%s needs to know the monitor: --host HOST[:PORT] or SUTURE_HOST",
-			    c->name);
+	if (c->remote) {
+		r = context_read(&context, o.context);
+		if (r)
+			return r;
+		if (!o.host)
+			o.host = context.host;
+		o.ca = context.ca;
+		o.cert = context.cert;
+		o.key = context.key;
+		if (!*o.host)
+			return fail(EX_BAD_USAGE,
+				    "%s needs to know the monitor: --context NAME, --host "
+				    "HOST[:PORT] or SUTURE_HOST",
+				    c->name);
+	}
 	return c->run(&o, argv + optind + 1);
 }
