@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mbedTLS's options (documented in its mbedtls_config.h): a TLS 1.3 server with
+ * Options of mbedTLS (its own configuration documents them): a TLS 1.3 server with
  * certificates, on P-256 alone. ChaCha20 comes before AES with clients of openssl: it has no tables
  * whose use the guest could see in the caches.
  */
