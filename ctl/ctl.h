@@ -30,20 +30,23 @@ enum exit_code {
 #define MODULE_FOLDERS 8u
 
 struct options {
-	const char *host;     /* HOST or HOST:PORT; NULL if not given */
-	bool json;	      /* print the monitor's answers as they are */
-	bool insecure;	      /* plain HTTP */
-	bool strict;	      /* apply, build: refuse new code that others do not run */
-	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
-	bool from_below;      /* revert: without the agent */
-	bool guest;	      /* reboot: the guest is not asked */
-	bool force;	      /* revert --from-below: look at the bytes of the jumps only */
-	unsigned timeout_s;   /* apply, revert, rollback, cancel: how long to wait */
-	const char *output;   /* build: -o */
-	const char *kernel;   /* build: kernel headers */
-	const char *build_id; /* build: hexadecimal */
-	const char *vmlinuz;  /* build: the kernel's image */
-	const char *debug;    /* build: a vmlinux with debug information */
+	const char *host; /* HOST or HOST:PORT; NULL if not given */
+	bool json;	  /* print the monitor's answers as they are, in JSON or YAML */
+	bool yaml, wide;
+	bool insecure;		      /* plain HTTP */
+	bool strict;		      /* apply, build: refuse new code that others do not run */
+	bool no_wait;		      /* apply, revert, rollback, cancel: do not wait for the end */
+	bool from_below;	      /* revert: without the agent */
+	bool guest;		      /* reboot: the guest is not asked */
+	bool force;		      /* revert --from-below: look at the bytes of the jumps only */
+	bool no_cancel;		      /* the monitor goes on when timeout_s is over */
+	bool follow;		      /* log: wait for more */
+	unsigned long long timeout_s; /* apply, revert, rollback, cancel: how long to wait */
+	const char *output;	      /* build: the file; else the name of a format */
+	const char *kernel;	      /* build: kernel headers */
+	const char *build_id;	      /* build: hexadecimal */
+	const char *vmlinuz;	      /* build: the kernel's image */
+	const char *debug;	      /* build: a vmlinux with debug information */
 	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
 	unsigned nr_modules;
 	bool no_check; /* build: a payload that does not fit causes warnings, not errors */
@@ -51,15 +54,6 @@ struct options {
 	struct cves cves;		   /* build: --cve */
 	struct params params;		   /* build: --param */
 	unsigned long long since;	   /* log */
-};
-
-struct command {
-	const char *name;
-	const char *args; /* for the usage line */
-	const char *help;
-	int min_args, max_args;
-	bool remote; /* needs --host */
-	int (*run)(const struct options *o, char **args);
 };
 
 /* Commands: return an exit code; messages are printed already. */
@@ -98,6 +92,9 @@ void *read_bundle(const char *path, struct bundle *b);
  */
 int api_request(const struct options *o, const char *method, const char *path, const void *body,
 		size_t size, json_t **answer);
+
+/* An answer in JSON or YAML, as the options say, on stdout. */
+void print_value(const struct options *o, const json_t *value);
 
 /* Members of a JSON object, with defaults when they are missing or of another type. */
 const char *jstr(const json_t *o, const char *key);

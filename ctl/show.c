@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that only show: status, list, info, log. */
+/* Commands that only show: status, list, info, shadow. */
 #include "ctl.h"
 #include "names.h"
 
@@ -12,7 +12,7 @@ static int get(const struct options *o, const char *path, json_t **answer)
 	int r = api_request(o, "GET", path, NULL, 0, answer);
 
 	if (!r && o->json)
-		print_json(*answer);
+		print_value(o, *answer);
 	return r;
 }
 
@@ -231,6 +231,16 @@ out:
 	return r;
 }
 
+/* The further columns of a line of the list. */
+static void print_wide(const json_t *p)
+{
+	char order[24] = "-";
+
+	if (jint(p, "stack_order"))
+		snprintf(order, sizeof(order), "%lld", jint(p, "stack_order"));
+	printf("%5s %-7s  ", order, jbool(p, "replace") ? "yes" : "no");
+}
+
 int cmd_list(const struct options *o, char **args)
 {
 	const json_t *list;
@@ -245,13 +255,16 @@ int cmd_list(const struct options *o, char **args)
 	if (!o->json && !json_array_size(list))
 		puts("no patches");
 	else if (!o->json)
-		printf("%-24s %-12s %-12s %5s  %s\n", "NAME", "VERSION", "PHASE", "FUNCS", "WHY");
+		printf("%-24s %-12s %-12s %5s  %s%s\n", "NAME", "VERSION", "PHASE", "FUNCS",
+		       o->wide ? "ORDER REPLACE  " : "", "WHY");
 	json_array_foreach(list, i, p)
 	{
 		if (o->json)
 			break;
 		printf("%-24s %-12s %-12s %5lld  ", jstr(p, "name"), jstr(p, "version"),
 		       jstr(p, "phase"), jint(p, "functions_total"));
+		if (o->wide)
+			print_wide(p);
 		print_not_in_force("", p, *jstr(p, "why") ? "; " : "");
 		puts(jstr(p, "why"));
 	}
@@ -415,32 +428,5 @@ int cmd_shadow(const struct options *o, char **args)
 	printf("%-20s %10lld %12lld\n", "all", jint(answer, "count"), jint(answer, "bytes"));
 out:
 	json_decref(answer);
-	return EX_DONE;
-}
-
-int cmd_log(const struct options *o, char **args)
-{
-	unsigned long long since = o->since;
-	json_t *answer = NULL, *line;
-	const json_t *lines;
-	char path[64];
-	size_t i, n;
-	int r;
-
-	(void)args;
-	do {
-		snprintf(path, sizeof(path), "/v1/log?since=%llu", since);
-		r = get(o, path, &answer);
-		if (r)
-			return r;
-		lines = json_object_get(answer, "lines");
-		n = json_array_size(lines);
-		json_array_foreach(lines, i, line) if (!o->json)
-			printf("%6lld %12.6f %-5s %s\n", jint(line, "seq"),
-			       (double)jint(line, "time_us") / 1e6, jstr(line, "level"),
-			       jstr(line, "text"));
-		since = (unsigned long long)jint(answer, "next");
-		json_decref(answer);
-	} while (n);
 	return EX_DONE;
 }
