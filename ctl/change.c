@@ -50,6 +50,27 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 	return r;
 }
 
+/* The monitor has had this bundle before: it is applied, or an earlier apply is under way. */
+static int judge_known(const struct options *o, const char *name)
+{
+	char path[128];
+	json_t *patch = NULL;
+	int r;
+
+	snprintf(path, sizeof(path), "/v1/patches/%s", name);
+	r = api_request(o, "GET", path, NULL, 0, &patch);
+	if (r)
+		return r;
+	if (!jbool(patch, "final") && !o->no_wait)
+		r = await(o, name, "applied", NULL, "apply");
+	else if (o->json)
+		print_value(o, patch);
+	else
+		printf("%s is %s already\n", name, jstr(patch, "phase"));
+	json_decref(patch);
+	return r;
+}
+
 int cmd_apply(const struct options *o, char **args)
 {
 	json_t *answer = NULL;
@@ -62,7 +83,9 @@ int cmd_apply(const struct options *o, char **args)
 		return EX_BAD_USAGE;
 	r = api_request(o, "POST", o->strict ? "/v1/patches?strict=1" : "/v1/patches", data, b.size,
 			&answer);
-	if (!r && o->no_wait)
+	if (!r && jbool(answer, "already"))
+		r = judge_known(o, b.manifest.name);
+	else if (!r && o->no_wait)
 		printf("%s accepted\n", b.manifest.name);
 	else if (!r)
 		r = await(o, b.manifest.name, "applied", NULL, "apply");

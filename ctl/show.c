@@ -231,6 +231,18 @@ out:
 	return r;
 }
 
+/* "CVE-2026-1, CVE-2026-2", or what stands for none. */
+static void print_cves(const json_t *p, const char *none)
+{
+	const json_t *cves = json_object_get(p, "cves");
+	json_t *cve;
+	size_t i;
+
+	json_array_foreach(cves, i, cve) printf("%s%s", i ? "," : "", json_string_value(cve));
+	if (!json_array_size(cves))
+		fputs(none, stdout);
+}
+
 /* The further columns of a line of the list. */
 static void print_wide(const json_t *p)
 {
@@ -238,7 +250,9 @@ static void print_wide(const json_t *p)
 
 	if (jint(p, "stack_order"))
 		snprintf(order, sizeof(order), "%lld", jint(p, "stack_order"));
-	printf("%5s %-7s  ", order, jbool(p, "replace") ? "yes" : "no");
+	printf("%5s %-7s ", order, jbool(p, "replace") ? "yes" : "no");
+	print_cves(p, "-");
+	printf(" %.12s  ", *jstr(p, "sha256") ? jstr(p, "sha256") : "-");
 }
 
 int cmd_list(const struct options *o, char **args)
@@ -256,7 +270,7 @@ int cmd_list(const struct options *o, char **args)
 		puts("no patches");
 	else if (!o->json)
 		printf("%-24s %-12s %-12s %5s  %s%s\n", "NAME", "VERSION", "PHASE", "FUNCS",
-		       o->wide ? "ORDER REPLACE  " : "", "WHY");
+		       o->wide ? "ORDER REPLACE CVES SHA256  " : "", "WHY");
 	json_array_foreach(list, i, p)
 	{
 		if (o->json)
@@ -361,7 +375,11 @@ static void print_patch(const json_t *p)
 	print_not_in_force(", ", p, "");
 	if (*jstr(p, "why"))
 		printf(": %s", jstr(p, "why"));
-	putchar('\n');
+	printf("\n  version   %s\n  bundle    %s\n  fixes     ", jstr(p, "version"),
+	       *jstr(p, "sha256") ? jstr(p, "sha256") : "none: the guest loaded it by itself");
+	print_cves(p, "no CVE is named");
+	printf("\n  changed   %.1f s after the monitor's start\n",
+	       (double)jint(p, "changed_us") / 1e6);
 	print_tables(p);
 	print_doubts(stdout, p);
 	if (jint(json_object_get(p, "apply"), "attempts"))
