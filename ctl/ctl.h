@@ -28,6 +28,8 @@ enum exit_code {
 };
 
 #define MODULE_FOLDERS 8u
+#define TRUSTED_KEYS   8u
+#define DAYS_NONE      (~0ull)
 
 struct options {
 	const char *host; /* HOST or HOST:PORT; NULL if not given */
@@ -42,7 +44,7 @@ struct options {
 	bool no_cancel;		      /* the monitor goes on when timeout_s is over */
 	bool follow;		      /* log: wait for more */
 	unsigned long long timeout_s; /* apply, revert, rollback, cancel: how long to wait */
-	const char *output;	      /* build: the file; else the name of a format */
+	const char *output;	      /* build, sign: the file */
 	const char *kernel;	      /* build: kernel headers */
 	const char *build_id;	      /* build: hexadecimal */
 	const char *vmlinuz;	      /* build: the kernel's image */
@@ -54,6 +56,9 @@ struct options {
 	struct cves cves;		   /* build: --cve */
 	struct params params;		   /* build: --param */
 	unsigned long long since;	   /* log */
+	const char *keys[TRUSTED_KEYS];	   /* sign: the private key; verify: the trusted ones */
+	unsigned nr_keys;
+	unsigned long long days; /* sign: --days; DAYS_NONE: not given */
 };
 
 /* Commands: return an exit code; messages are printed already. */
@@ -70,6 +75,8 @@ int cmd_clear(const struct options *o, char **args);
 int cmd_reboot(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
+int cmd_sign(const struct options *o, char **args);
+int cmd_verify(const struct options *o, char **args);
 
 /* An error for people on stderr: "suture: ...". Returns code, so that callers can return it. */
 int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -77,6 +84,10 @@ int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf
 /* Read a whole file; malloced, with a zero byte behind it. NULL with a message printed. max in
  * bytes. */
 void *read_file(const char *path, size_t max, size_t *size);
+
+/* Write a whole file; secret: only its owner can read it. An exit code, message printed; nothing is
+ * left there on failure. */
+int save_file(const char *path, const void *data, size_t size, bool secret);
 
 /*
  * Read a bundle, and check it as the monitor will. Returns the memory to free when *b is not needed

@@ -26,70 +26,6 @@ int fail(enum exit_code code, const char *fmt, ...)
 	return code;
 }
 
-void *read_file(const char *path, size_t max, size_t *size)
-{
-	FILE *f = fopen(path, "rb");
-	char *data = NULL;
-	size_t have = 0, room = 0;
-
-	if (!f) {
-		fail(EX_BAD_USAGE, "%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	do {
-		char *more;
-
-		room = room ? room * 2 : 65536;
-		more = realloc(data, room + 1);
-		if (!more) {
-			fail(EX_FAILED, "%s: no memory for %zu bytes", path, room);
-			goto out;
-		}
-		data = more;
-		have += fread(data + have, 1, room - have, f);
-	} while (have == room && have <= max);
-	if (ferror(f)) {
-		fail(EX_BAD_USAGE, "%s: %s", path, strerror(errno));
-		goto out;
-	}
-	if (have > max) {
-		fail(EX_BAD_USAGE, "%s: larger than the %zu bytes that are allowed", path, max);
-		goto out;
-	}
-	data[have] = 0;
-	*size = have;
-	fclose(f);
-	return data;
-out:
-	fclose(f);
-	free(data);
-	return NULL;
-}
-
-/* -o of a command that shows something. */
-static int take_format(struct options *o)
-{
-	static const struct {
-		const char *name;
-		bool json, yaml, wide;
-	} formats[] = {
-		{.name = "table"},
-		{.name = "wide", .wide = true},
-		{.name = "json", .json = true},
-		{.name = "yaml", .json = true, .yaml = true},
-	};
-
-	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		if (strcmp(formats[i].name, o->output) != 0)
-			continue;
-		o->json |= formats[i].json;
-		o->yaml = formats[i].yaml;
-		o->wide = formats[i].wide;
-		return EX_DONE;
-	}
-	return fail(EX_BAD_USAGE, "-o %s: there are table, wide, json and yaml", o->output);
-}
-
 void print_value(const struct options *o, const json_t *value)
 {
 	if (o->yaml)
@@ -100,7 +36,7 @@ void print_value(const struct options *o, const json_t *value)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.host = getenv("SUTURE_HOST"), .timeout_s = 60};
+	struct options o = {.host = getenv("SUTURE_HOST"), .timeout_s = 60, .days = DAYS_NONE};
 	const struct command *c;
 	int first, r;
 
@@ -125,7 +61,5 @@ int main(int argc, char **argv)
 		return fail(EX_BAD_USAGE,
 			    "%s needs to know the monitor: --host HOST[:PORT] or SUTURE_HOST",
 			    c->name);
-	if (o.output && c->run != cmd_build && take_format(&o))
-		return EX_BAD_USAGE;
 	return c->run(&o, argv + first + 1);
 }

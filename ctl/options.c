@@ -44,13 +44,14 @@ static int take_option(const struct option_row *row, const char *given, struct o
 	return row->add(o, given);
 }
 
-/* The row that c means. A name may have several rows, each for other commands. */
-static size_t find_row(int c)
+/* The row that getopt's value means. Several rows may have its name, each for other commands. */
+static const struct option_row *find_row(int value)
 {
 	for (size_t i = 0; i < nr_option_rows; i++)
-		if (c == FIRST_ROW + (int)i || (c < FIRST_ROW && c == option_rows[i].letter))
-			return i;
-	return nr_option_rows;
+		if (value == FIRST_ROW + (int)i ||
+		    (value < FIRST_ROW && value == option_rows[i].letter))
+			return &option_rows[i];
+	return NULL;
 }
 
 static void list_options(struct option *longs, char *letters)
@@ -76,44 +77,39 @@ static void list_options(struct option *longs, char *letters)
 	longs[i] = (struct option){.name = "help", .val = OPT_HELP};
 }
 
-/* Whether some row of the given option's name is for the command. */
-static int check_taken(const bool *given, const struct command *c)
-{
-	for (size_t i = 0; i < nr_option_rows; i++) {
-		bool taken = !given[i];
+/* An option as it was given: which one it is depends on the command, which may stand behind it. */
+struct given {
+	const char *name, *arg;
+};
 
-		for (size_t j = 0; j < nr_option_rows && !taken; j++)
-			taken = !strcmp(option_rows[j].name, option_rows[i].name) &&
-				option_is_for(&option_rows[j], c);
-		if (!taken)
-			return fail(EX_BAD_USAGE, "%s takes no --%s: see suture help %s", c->name,
-				    option_rows[i].name, c->name);
-	}
-	return EX_DONE;
+static int take_given(const struct given *given, const struct command *c, struct options *o)
+{
+	for (const struct option_row *row = option_rows; row < option_rows + nr_option_rows; row++)
+		if (!strcmp(row->name, given->name) && option_is_for(row, c))
+			return take_option(row, given->arg, o);
+	return fail(EX_BAD_USAGE, "%s takes no --%s: see suture help %s", c->name, given->name,
+		    c->name);
 }
 
-int options_parse(int argc, char **argv, struct options *o, int *first)
+static int take_all(int argc, char **argv, struct given *given, struct options *o, int *first)
 {
 	struct option longs[OPTION_ROWS_MAX + 2] = {0};
 	char letters[SHORT_SIZE] = "h";
-	bool given[OPTION_ROWS_MAX] = {false}, help = false;
 	const struct command *c;
-	int letter, r;
+	size_t n = 0, i;
+	bool help = false;
+	int value, r = EX_DONE;
 
 	list_options(longs, letters);
-	while ((letter = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-		size_t row = find_row(letter);
+	while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		const struct option_row *row = find_row(value);
 
-		if (letter == 'h' || letter == OPT_HELP) {
+		if (value == 'h' || value == OPT_HELP)
 			help = true;
-			continue;
-		}
-		if (row == nr_option_rows)
+		else if (row)
+			given[n++] = (struct given){row->name, optarg};
+		else
 			return fail(EX_BAD_USAGE, "see suture --help");
-		given[row] = true;
-		r = take_option(&option_rows[row], optarg, o);
-		if (r)
-			return r;
 	}
 	*first = optind;
 	c = optind < argc ? command_find(argv[optind]) : NULL;
@@ -124,5 +120,24 @@ int options_parse(int argc, char **argv, struct options *o, int *first)
 			help_all(stdout);
 		exit(EX_DONE);
 	}
-	return c ? check_taken(given, c) : EX_DONE;
+	for (i = 0; c && i < n && !r; i++)
+		r = take_given(&given[i], c, o);
+	return r;
+}
+
+int options_parse(int argc, char **argv, struct options *o, int *first)
+{
+	/* letters may be given together: "-jf" */
+	size_t most = 0;
+	struct given *given;
+	int r;
+
+	for (int i = 1; i < argc; i++)
+		most += strlen(argv[i]) + 1;
+	given = calloc(most + 1, sizeof(*given));
+	if (!given)
+		return fail(EX_FAILED, "no memory");
+	r = take_all(argc, argv, given, o, first);
+	free(given);
+	return r;
 }

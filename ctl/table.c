@@ -53,6 +53,9 @@ const struct command commands[] = {
 	 "--build-id names.",
 	 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", NULL, 1, 1, false, cmd_inspect},
+	{"sign", "FILE", "sign a bundle", NULL, 1, 1, false, cmd_sign},
+	{"verify", "FILE", "is the bundle signed by one of these keys?", NULL, 1, 1, false,
+	 cmd_verify},
 	{"help", "[COMMAND]", "this list, or a command with its options", NULL, 0, 1, false,
 	 cmd_help},
 	{"completion", "SHELL", "print the completion for bash, zsh or fish", NULL, 1, 1, false,
@@ -80,9 +83,41 @@ static int add_cve(struct options *o, const char *given)
 	return cves_add(&o->cves, given) ? EX_BAD_USAGE : EX_DONE;
 }
 
+static int add_key(struct options *o, const char *given)
+{
+	if (o->nr_keys == TRUSTED_KEYS)
+		return fail(EX_BAD_USAGE, "--key %s: at most %u keys", given, TRUSTED_KEYS);
+	o->keys[o->nr_keys++] = given;
+	return EX_DONE;
+}
+
+static int set_format(struct options *o, const char *given)
+{
+	static const struct {
+		const char *name;
+		bool json, yaml, wide;
+	} formats[] = {
+		{.name = "table"},
+		{.name = "wide", .wide = true},
+		{.name = "json", .json = true},
+		{.name = "yaml", .json = true, .yaml = true},
+	};
+
+	for (size_t i = 0; i < NR_OF(formats); i++) {
+		if (strcmp(formats[i].name, given) != 0)
+			continue;
+		o->json |= formats[i].json;
+		o->yaml = formats[i].yaml;
+		o->wide = formats[i].wide;
+		return EX_DONE;
+	}
+	return fail(EX_BAD_USAGE, "-o %s: there are table, wide, json and yaml", given);
+}
+
 #define WAITING " apply revert rollback cancel "
-#define SHOWING " status list info shadow log apply revert rollback cancel clear reboot inspect "
-#define REMOTE	" status list info shadow log apply revert rollback cancel clear reboot "
+#define SHOWING                                                                                    \
+	" status list info shadow log apply revert rollback cancel clear reboot inspect verify "
+#define REMOTE " status list info shadow log apply revert rollback cancel clear reboot "
 
 #define SET(member)    OPTION_SET, offsetof(struct options, member), 0, NULL
 #define TEXT(member)   OPTION_TEXT, offsetof(struct options, member), 0, NULL
@@ -96,8 +131,8 @@ const struct option_row option_rows[] = {
 	 "plain HTTP, for a monitor with insecure=yes in its suture.conf", SET(insecure)},
 	{"json", 'j', NULL, SHOWING, "the same as -o json: the answers as they are", SET(json)},
 	{"output", 'o', "table|wide|json|yaml", SHOWING, "how to print what is shown",
-	 TEXT(output)},
-	{"output", 'o', "FILE", " build ", "the bundle to write", TEXT(output)},
+	 CALL(set_format)},
+	{"output", 'o', "FILE", " build sign ", "the bundle to write", TEXT(output)},
 	{"timeout", 't', "SECONDS", WAITING, "how long to wait (60)", NUMBER(timeout_s), 86400,
 	 NULL},
 	{"no-cancel", 0, NULL, WAITING, "let the monitor go on when --timeout is over",
@@ -118,6 +153,13 @@ const struct option_row option_rows[] = {
 	{"since", 0, "NUMBER", " log ", "begin with this line's number", NUMBER(since), ~0ull >> 1,
 	 NULL},
 	{"follow", 'f', NULL, " log ", "wait for more lines, until Ctrl-C", SET(follow)},
+	{"key", 0, "FILE", " sign verify ",
+	 "sign: the private key, or its pkcs11: URI; verify: a trusted public key or certificate, "
+	 "as "
+	 "often as needed",
+	 CALL(add_key)},
+	{"days", 0, "NUMBER", " sign ", "the bundle is refused after so many days", NUMBER(days),
+	 36500, NULL},
 	{"kernel", 0, "HEADERS", " build ", "folder of the kernel's headers", TEXT(kernel)},
 	{"vmlinuz", 0, "FILE", " build ", "the kernel's image, with its build-id", TEXT(vmlinuz)},
 	{"build-id", 0, "HEX", " build ", "the build-id, if there is no image", TEXT(build_id)},

@@ -17,6 +17,7 @@ struct bundle {
 	const u8 *objects, *funcs, *states, *cves; /* tables within data, unaligned */
 	const char *strings;
 	const struct suture_signature *signature;
+	size_t signed_size; /* bytes of data that the signature is over */
 	u8 digest[SHA256_SIZE]; /* of the whole bundle, from bundle_hash() */
 };
 
@@ -27,7 +28,7 @@ struct bundle {
  */
 int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, size_t why_size);
 
-/* Fill b->digest: names the contents. Takes time, some 5 ns a byte. */
+/* Fill b->digest, which names the contents. */
 void bundle_hash(struct bundle *b);
 
 /* The i-th entries, copied out; i must be below the manifest's count. Strings live as long as data.
