@@ -28,6 +28,7 @@ enum exit_code {
 };
 
 #define MODULE_FOLDERS 8u
+#define TRUSTED_KEYS   8u
 
 struct options {
 	const char *host;     /* HOST or HOST:PORT; NULL if not given */
@@ -51,6 +52,10 @@ struct options {
 	struct cves cves;		   /* build: --cve */
 	struct params params;		   /* build: --param */
 	unsigned long long since;	   /* log */
+	const char *keys[TRUSTED_KEYS];	   /* sign: the private key; verify: the trusted ones */
+	unsigned nr_keys;
+	bool has_days; /* sign: --days */
+	unsigned days;
 };
 
 struct command {
@@ -76,6 +81,8 @@ int cmd_clear(const struct options *o, char **args);
 int cmd_reboot(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
+int cmd_sign(const struct options *o, char **args);
+int cmd_verify(const struct options *o, char **args);
 
 /* An error for people on stderr: "suture: ...". Returns code, so that callers can return it. */
 int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -83,6 +90,10 @@ int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf
 /* Read a whole file; malloced, with a zero byte behind it. NULL with a message printed. max in
  * bytes. */
 void *read_file(const char *path, size_t max, size_t *size);
+
+/* Write a whole file; secret: only its owner can read it. An exit code, message printed; nothing is
+ * left there on failure. */
+int save_file(const char *path, const void *data, size_t size, bool secret);
 
 /*
  * Read a bundle, and check it as the monitor will. Returns the memory to free when *b is not needed

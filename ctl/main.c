@@ -27,6 +27,9 @@ static const struct command commands[] = {
 	 true, cmd_reboot},
 	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
+	{"sign", "FILE", "sign a bundle (--key FILE, --days N, -o FILE)", 1, 1, false, cmd_sign},
+	{"verify", "FILE", "is it signed by one of these keys? (--key FILE ...)", 1, 1, false,
+	 cmd_verify},
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -45,46 +48,6 @@ int fail(enum exit_code code, const char *fmt, ...)
 	free(shown);
 	free(text);
 	return code;
-}
-
-void *read_file(const char *path, size_t max, size_t *size)
-{
-	FILE *f = fopen(path, "rb");
-	char *data = NULL;
-	size_t have = 0, room = 0;
-
-	if (!f) {
-		fail(EX_BAD_USAGE, "%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	do {
-		char *more;
-
-		room = room ? room * 2 : 65536;
-		more = realloc(data, room + 1);
-		if (!more) {
-			fail(EX_FAILED, "%s: no memory for %zu bytes", path, room);
-			goto out;
-		}
-		data = more;
-		have += fread(data + have, 1, room - have, f);
-	} while (have == room && have <= max);
-	if (ferror(f)) {
-		fail(EX_BAD_USAGE, "%s: %s", path, strerror(errno));
-		goto out;
-	}
-	if (have > max) {
-		fail(EX_BAD_USAGE, "%s: larger than the %zu bytes that are allowed", path, max);
-		goto out;
-	}
-	data[have] = 0;
-	*size = have;
-	fclose(f);
-	return data;
-out:
-	fclose(f);
-	free(data);
-	return NULL;
 }
 
 static void usage(FILE *to)
@@ -117,7 +80,9 @@ static void usage(FILE *to)
 	      "         --debug VMLINUX, --no-check, --version TEXT, --description TEXT, --cve "
 	      "ID,\n"
 	      "         --param NAME=VALUE (of the module, for its load); --modules, --cve and\n"
-	      "         --param as often as needed\n\n"
+	      "         --param as often as needed\n"
+	      "  sign: --key FILE, or a pkcs11: URI; --days N: refused after that; -o FILE\n"
+	      "  verify: --key FILE of a trusted public key or certificate, as often as needed\n\n"
 	      "Exit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor not\n"
 	      "reached, 4 still under way after --timeout, 5 status: the guest is not well, or\n"
 	      "a function of a patch is not in force.\n\n"
@@ -151,7 +116,9 @@ enum long_option {
 	OPT_DESCRIPTION,
 	OPT_PARAM,
 	OPT_CVE,
-	OPT_SINCE
+	OPT_SINCE,
+	OPT_KEY,
+	OPT_DAYS
 };
 
 static int parse_options(int argc, char **argv, struct options *o)
@@ -178,6 +145,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"param", required_argument, NULL, OPT_PARAM},
 		{"cve", required_argument, NULL, OPT_CVE},
 		{"since", required_argument, NULL, OPT_SINCE},
+		{"key", required_argument, NULL, OPT_KEY},
+		{"days", required_argument, NULL, OPT_DAYS},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -257,6 +226,19 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case OPT_SINCE:
 			if (!number(optarg, ~0ull >> 1, &o->since))
 				return fail(EX_BAD_USAGE, "--since %s: give a line number", optarg);
+			break;
+		case OPT_KEY:
+			if (o->nr_keys == TRUSTED_KEYS)
+				return fail(EX_BAD_USAGE, "--key %s: at most %u keys", optarg,
+					    TRUSTED_KEYS);
+			o->keys[o->nr_keys++] = optarg;
+			break;
+		case OPT_DAYS:
+			if (!number(optarg, 36500, &v))
+				return fail(EX_BAD_USAGE, "--days %s: give days, 0 to 36500",
+					    optarg);
+			o->days = (unsigned)v;
+			o->has_days = true;
 			break;
 		case 'h':
 			usage(stdout);

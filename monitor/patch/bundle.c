@@ -125,8 +125,8 @@ static int check_manifest(struct parser *p)
 		return refuse(p, EBADMSG, "a manifest of %u bytes is too short",
 			      p->header.manifest_size);
 	memcpy(m, at, sizeof(*m));
-	if (m->flags & ~SUTURE_MANIFEST_REPLACE || m->reserved[0] || m->reserved[1])
-		return refuse(p, EBADMSG, "unknown flags or reserved words in the manifest");
+	if (m->flags & ~SUTURE_MANIFEST_REPLACE)
+		return refuse(p, EBADMSG, "unknown flags in the manifest");
 	if (!m->build_id_len || m->build_id_len > sizeof(m->build_id) ||
 	    !is_zero(m->build_id + m->build_id_len, sizeof(m->build_id) - m->build_id_len))
 		return refuse(p, EBADMSG, "a build-id of %u bytes", m->build_id_len);
@@ -307,6 +307,7 @@ int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, siz
 	b->payload = b->data + p.header.payload_offset;
 	b->payload_size = p.header.payload_size;
 	b->signature = (const void *)(b->data + p.header.signature_offset);
+	b->signed_size = p.header.signature_offset;
 	return 0;
 }
 

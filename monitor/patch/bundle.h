@@ -16,6 +16,7 @@ struct bundle {
 	const u8 *objects, *funcs, *states, *cves; /* tables within data, unaligned */
 	const char *strings;
 	const struct suture_signature *signature;
+	size_t signed_size; /* bytes of data that the signature is over */
 };
 
 /*
