@@ -77,7 +77,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 # What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
-INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+INTEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
 

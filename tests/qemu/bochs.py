@@ -103,4 +103,12 @@ class Bochs:
     def open_shell(self, machine):
         with machine.shell_listener as listener:
             listener.settimeout(10)
-            return listener.accept()[0]
+            shell = listener.accept()[0]
+        # the firmware has written to this line too
+        shell.settimeout(1)
+        try:
+            while shell.recv(65536):
+                pass
+        except socket.timeout:
+            pass
+        return shell
