@@ -23,6 +23,7 @@ include mk/qemu.mk
 include mk/bochs.mk
 include mk/kselftest.mk
 include mk/ctl.mk
+include mk/install.mk
 include mk/lint.mk
 include mk/check.mk
 include mk/bench.mk
