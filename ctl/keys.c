@@ -285,7 +285,8 @@ static int make_all(struct maker *m, char **hosts)
 
 int cmd_keys(const struct options *o, char **args)
 {
-	struct maker m = {.dir = args[0], .days = o->has_days ? o->days : DEFAULT_DAYS};
+	struct maker m = {.dir = args[0],
+			  .days = o->days != DAYS_NONE ? (unsigned)o->days : DEFAULT_DAYS};
 	int r = make_all(&m, args + 1);
 
 	X509_free(m.ca);
