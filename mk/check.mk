@@ -92,12 +92,16 @@ ARM64_TESTS += test_text.py test_readback.py $(addprefix test_mishaps.py::,test_
 	test_agent_is_needed test_no_memory_to_enable test_no_memory_for_module test_no_memory_for_payload)
 ARM64_LONG_TESTS += test_mishaps.py test_in_force.py test_probes.py test_clones.py
 
-check-qemu-arm64: $(QEMU_NEEDS)
+# Linux's livepatch selftests; the samples take longer
+ARM64_TESTS += $(addprefix test_kselftest.py::test_,unmodified tag names script without_ftrace)
+ARM64_LONG_TESTS += test_kselftest.py
+
+check-qemu-arm64: $(QEMU_NEEDS) kselftest
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)
 
 ## check-arm64-long  what make check leaves out on arm64 (ARCH=arm64)
 .PHONY: check-arm64-long
-check-arm64-long: $(QEMU_NEEDS)
+check-arm64-long: $(QEMU_NEEDS) kselftest
 	@$(call PYTEST,14400) $(call deselect,$(MULTI_TESTS)) $(ARM64_LONG_TESTS)
 
 ## check-native  the guest and its agent without the monitor
