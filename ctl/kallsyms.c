@@ -77,18 +77,11 @@ static bool is_index(const struct tables *t, size_t at)
 	return true;
 }
 
-/* `digits`: where the string of '0' begins. The 48 strings before it are found backward. */
-static bool try_tokens(struct tables *t, size_t digits)
+/* The table from `start` on, whose index follows it. False: none begins there. */
+static bool try_table(struct tables *t, size_t start)
 {
-	size_t start = digits, end;
+	size_t end = read_tokens(t, start);
 
-	for (unsigned i = 0; i < '0'; i++) {
-		if (start < 2)
-			return false;
-		for (start--; start && t->data[start - 1];)
-			start--;
-	}
-	end = read_tokens(t, start);
 	for (size_t alignment = 4; end && alignment <= 8; alignment *= 2) {
 		size_t at = align_up(end, alignment);
 
@@ -96,6 +89,30 @@ static bool try_tokens(struct tables *t, size_t digits)
 			continue;
 		t->index_end = at + 2 * TOKENS;
 		return true;
+	}
+	return false;
+}
+
+/*
+ * `digits`: where the string of '0' begins. The 47 strings before it are found backward. Where the
+ * first one begins is found by the table's alignment, since what is in front of the table need not
+ * end with a zero.
+ */
+static bool try_tokens(struct tables *t, size_t digits)
+{
+	size_t second = digits, start;
+
+	for (unsigned i = 1; i < '0'; i++) {
+		if (second < 2)
+			return false;
+		for (second--; second && t->data[second - 1];)
+			second--;
+	}
+	for (start = (second - 1) & ~(size_t)3; start && second - start < NAME_MAX_; start -= 4) {
+		if (memchr(t->data + start, 0, second - 1 - start))
+			break;
+		if (try_table(t, start))
+			return true;
 	}
 	return false;
 }

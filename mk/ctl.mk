@@ -12,7 +12,7 @@ build/ctl/obj/%.o: %.c mk/flags.mk mk/ctl.mk
 
 build/ctl/suture: $(CTL_OBJ)
 	@echo "LD $@"
-	$(Q)$(HOSTCC) $^ -lcurl -ljansson -lelf -ldw -lbpf -larchive -o $@
+	$(Q)$(HOSTCC) $^ -lcurl -ljansson -lelf -ldw -lbpf -larchive -lcrypto -o $@
 
 ## ctl           build/ctl/suture, the operator's command
 .PHONY: ctl

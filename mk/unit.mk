@@ -86,12 +86,14 @@ $(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
 
 # the operator's command: how it reads a kernel's image and the entry of a function, and who calls it
 CTL_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/image.c ctl/unpack.c ctl/entry.c)
+KALLSYMS_RIG := $(UNIT)/fake/ctl/kallsyms.o
 REFS_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/refs.c ctl/refs_arm64.c ctl/ko.c)
-$(CTL_RIG) $(REFS_RIG): HOST_CFLAGS += -D_GNU_SOURCE
+$(CTL_RIG) $(REFS_RIG) $(KALLSYMS_RIG): HOST_CFLAGS += -D_GNU_SOURCE
 $(UNIT)/test_image: $(CTL_RIG)
 $(UNIT)/test_refs: $(REFS_RIG)
+$(UNIT)/test_kallsyms: $(KALLSYMS_RIG)
 $(UNIT)/test_image $(UNIT)/test_refs: UNIT_LIBS := -lelf -larchive
--include $(CTL_RIG:.o=.d) $(REFS_RIG:.o=.d)
+-include $(CTL_RIG:.o=.d) $(REFS_RIG:.o=.d) $(KALLSYMS_RIG:.o=.d)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a
 	@echo "LD $@"

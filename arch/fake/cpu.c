@@ -25,6 +25,7 @@ static struct {
 	u64 time_us, step_us; /* while frozen */
 	bool frozen, wake, stop;
 	u32 interrupts, resets; /* of the service CPU */
+	void (*begin)(void);	/* at its reset */
 	void (*guest)(struct cpu *c);
 } machine;
 
@@ -194,7 +195,14 @@ int arch_service_reset(struct cpu *self)
 {
 	(void)self;
 	machine.resets++;
+	if (machine.begin)
+		machine.begin();
 	return 0;
+}
+
+void fake_on_service_reset(void (*begin)(void))
+{
+	machine.begin = begin;
 }
 
 u32 fake_service_interrupts(void)

@@ -48,6 +48,8 @@ void fake_set_view(struct cpu *c, const struct fake_view *view);
 u64 fake_kicks(const struct cpu *c);
 u32 fake_service_interrupts(void);
 u32 fake_service_resets(void);
+/* What a reset of the service CPU does beside being counted, until fake_reset(). NULL: nothing. */
+void fake_on_service_reset(void (*begin)(void));
 
 /* The machine has this doorbell (arch_bell_line()), 0: none; it is not pending. */
 void fake_bell_line(u32 number);
