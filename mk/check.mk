@@ -41,12 +41,12 @@ MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
-# test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk); test_races.py
-# shows an open fault (check-races)
-ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+# test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk), test_packages.py
+# packages (check-deb); test_races.py shows an open fault (check-races)
+ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_packages.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
-	test_terminal.py test_command.py test_hostile.py
+	test_terminal.py test_command.py test_install.py test_hostile.py
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
 SHORT_COUNTS := SUTURE_ROUNDS=60 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
