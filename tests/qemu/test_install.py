@@ -156,12 +156,14 @@ def test_refusals_change_nothing(host, lines, says):
 def test_check(host):
     out = host.ok("check")
     assert "nic=00:04.0" in out and "nothing stands in the way" in out
+    host.write("proc/cpuinfo", "processor: 0\nflags : fpu vmx\nvmx flags : vnmi ept\nprocessor: 1\n")
+    assert "Intel VMX with EPT" in host.ok("check")
     host.write("sys/bus/pci/devices/0000:00:04.1/vendor", "0x8086\n")
     host.write("proc/cpuinfo", "processor: 0\nflags : fpu vmx\n")
     host.write("sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\7\0\0\0\1")
     status, out = host.run("check")
     assert status == 1
-    for says in "not supported by this release", "1 CPUs", "function 0 of several", "no e1000", "Secure Boot is on":
+    for says in "VMX without EPT", "1 CPUs", "function 0 of several", "no e1000", "Secure Boot is on":
         assert says in out, out
 
 
