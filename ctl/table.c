@@ -65,6 +65,8 @@ const struct command commands[] = {
 	 "They are sections of SUTURE_CONFIG or ~/.config/suture/contexts, with host, ca, cert "
 	 "and key.",
 	 0, 0, false, cmd_contexts},
+	{"check-config", "FILE", "would the monitor take this suture.conf?", NULL, 1, 1, false,
+	 cmd_check_config},
 	{"help", "[COMMAND]", "this list, or a command with its options", NULL, 0, 1, false,
 	 cmd_help},
 	{"completion", "SHELL", "print the completion for bash, zsh or fish", NULL, 1, 1, false,
