@@ -120,6 +120,43 @@ static inline const char *arch_shadow_stacks(struct suture_layout *l)
 	return NULL;
 }
 
+/* Code that has no frame record; returns false if this kernel does not tell where it is. */
+static inline bool arch_add_unrecorded(struct suture_layout *l, u64 start, u64 end)
+{
+	l->unrecorded[l->nr_unrecorded++] = (struct suture_code){start, end};
+	return start && end > start;
+}
+
+static inline bool arch_add_trampoline(struct suture_layout *l, const char *name)
+{
+	u64 start = compat_symbol(name);
+
+	return arch_add_unrecorded(l, start, start ? start + compat_symbol_size(start) : 0);
+}
+
+/* In 6.1 the stack's last record is in struct pt_regs (arch/arm64/kernel/entry.S), and still in 7.2. */
+static inline void arch_frame_records(struct suture_layout *l)
+{
+	bool known = arch_add_unrecorded(l, compat_symbol("__entry_text_start"),
+					 compat_symbol("__entry_text_end"));
+
+#ifdef CONFIG_RETHOOK
+	known &= arch_add_trampoline(l, "arch_rethook_trampoline");
+#elif defined(CONFIG_KRETPROBES)
+	known &= arch_add_trampoline(l, "__kretprobe_trampoline");
+#endif
+#ifdef CONFIG_FUNCTION_GRAPH_TRACER
+	known &= arch_add_trampoline(l, "return_to_handler");
+#endif
+	if (known) {
+		l->final_record = sizeof(struct pt_regs) - offsetof(struct pt_regs, stackframe);
+		return;
+	}
+	pr_warn("this kernel does not tell where its entry code and trampolines are: stale words "
+		"on stacks keep a patch waiting\n");
+	l->nr_unrecorded = 0;
+}
+
 /* A CPU's running task and stacks. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
@@ -137,6 +174,7 @@ static inline const char *arch_layout(struct suture_layout *l)
 	l->task_regs = offsetof(struct task_struct, thread.cpu_context.x19);
 	l->task_nr_regs = (offsetof(struct cpu_context, fp) - offsetof(struct cpu_context, x19)) /
 			  sizeof(u64);
+	arch_frame_records(l);
 	return arch_shadow_stacks(l);
 }
 
