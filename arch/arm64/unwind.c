@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Unwinding by frame records (AAPCS64, IHI 0055, 6.4.6): X29 points at a pair of the caller's X29
- * and the return address. Compiled code makes its record before it calls anything; so the chain has
- * the return addresses of all functions but the innermost, if each of them
- * is behind a call of such code (`make records` looks at a kernel's functions).
+ * and the return address. Compiled code makes its record before it calls anything. So the chain has
+ * all return addresses but the innermost function's, while each of them is behind a call in such
+ * code (`make records` looks at a kernel's functions).
  *
- * Three places break the rule, and a trace through one has a gap: code that an exception has
- * interrupted may have no record yet, and its return address is somewhere among the registers that
- * were saved; trampolines of tracers keep the address in places of their own; what is behind no
- * call is such a trampoline, put in an address's place.
+ * A trace has a gap where that is not so. Code that an exception has interrupted may have no record
+ * yet: its return address is somewhere among the registers that were saved. A trampoline of a
+ * tracer keeps the address in a place of its own. A return address that is behind no call was put
+ * there by a tracer.
  */
 #include "arch/pac.h"
 #include "arch/unwind.h"
@@ -23,14 +23,30 @@
 /* In struct cpu_context of Linux's thread_struct: fp, sp, pc. */
 #define FP_BELOW_SP 8
 
-static bool is_unrecorded(u64 ip)
+static bool is_in(const struct suture_code *code, u64 ip)
+{
+	return ip >= code->start && ip <= code->end;
+}
+
+static bool is_trampoline(u64 ip)
 {
 	const struct suture_layout *l = &guest_kernel.layout;
 
-	for (u32 i = 0; !MUTATION(unrecorded_code) && i < l->nr_unrecorded; i++)
-		if (ip >= l->unrecorded[i].start && ip <= l->unrecorded[i].end)
+	for (u32 i = 0; !MUTATION(trampolines) && i < l->nr_trampolines; i++)
+		if (is_in(&l->trampolines[i], ip))
 			return true;
 	return false;
+}
+
+static bool is_entry(u64 ip)
+{
+	return is_in(&guest_kernel.layout.entry, ip) && !MUTATION(exception_entry);
+}
+
+/* Neither an entry nor a trampoline. */
+static bool is_compiled(u64 ip)
+{
+	return !is_entry(ip) && !is_trampoline(ip);
 }
 
 static bool follows_call(u64 ip)
@@ -46,8 +62,8 @@ static bool is_recorded(const struct unwind_state *s)
 {
 	u64 ip = arch_strip_pac(s->ip);
 
-	return (guest_is_kernel_text(ip, 1) || guest_is_module_text(ip, 1)) &&
-	       !is_unrecorded(ip) && (s->exact || follows_call(ip));
+	return (guest_is_kernel_text(ip, 1) || guest_is_module_text(ip, 1)) && is_compiled(ip) &&
+	       (s->exact || follows_call(ip));
 }
 
 bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t)
@@ -55,6 +71,32 @@ bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t)
 	s->ip = t->pc;
 	s->sp = t->sp;
 	return !guest_read_u64(GVA(t->task + guest_kernel.layout.task_sp - FP_BELOW_SP), &s->fp);
+}
+
+/* Is X29 at SP or higher up, on the same stack? */
+static bool is_own_record(const struct unwind_state *s)
+{
+	for (u32 i = 0; i < s->nr_stacks; i++)
+		if (s->sp >= s->stacks[i].low && s->sp < s->stacks[i].high)
+			return s->fp >= s->sp && s->fp < s->stacks[i].high;
+	return false;
+}
+
+/*
+ * May the innermost function return to code without records? Its caller is in no record where it
+ * has not made its own; then the one at X29 may be an exception's.
+ */
+static bool returns_to_unrecorded(const struct unwind_state *s)
+{
+	u64 word;
+
+	for (u32 i = 0; i < VCPU_MAX_REGS; i++)
+		if (!is_compiled(arch_strip_pac(s->regs[i])))
+			return true;
+	for (u64 at = s->saved_low; at < s->saved_high; at += 8)
+		if (unwind_word(s, at, &word) || !is_compiled(arch_strip_pac(word)))
+			return true;
+	return false;
 }
 
 /*
@@ -71,10 +113,12 @@ void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx)
 	s->has_regs = true;
 	for (u32 i = 0; i < VCPU_MAX_REGS; i++)
 		s->regs[i] = ctx->regs[i];
-	s->gap = !is_recorded(s) || s->fp < s->sp ||
-		 unwind_stack(s, s->fp, 16) != unwind_stack(s, s->sp, 16);
+	s->gap = !is_recorded(s) || !is_own_record(s);
+	if (s->gap)
+		return;
 	s->saved_low = ALIGN_DOWN(s->sp, 8);
 	s->saved_high = MUTATION(innermost_frame) ? s->saved_low : s->fp;
+	s->gap = returns_to_unrecorded(s) && !MUTATION(innermost_caller);
 }
 
 enum unwind_step arch_unwind_next(struct unwind_state *s)
@@ -83,9 +127,12 @@ enum unwind_step arch_unwind_next(struct unwind_state *s)
 
 	if (unwind_word(s, record, &next) || unwind_word(s, record + 8, &ip))
 		return UNWIND_UNRELIABLE;
-	if (!ip)
+	if (!ip) {
+		/* from where a task begins, or comes in from user mode, nothing is returned to */
+		s->gap |= is_trampoline(arch_strip_pac(s->ip));
 		return (record == final && !next) || MUTATION(record_of_zeros) ? UNWIND_DONE
 									       : UNWIND_UNRELIABLE;
+	}
 	s->gap |= !is_recorded(s);
 	s->ip = ip;
 	s->slot = record + 8;

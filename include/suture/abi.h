@@ -141,7 +141,7 @@ struct suture_code {
 	su64 start, end;
 };
 
-#define SUTURE_MAX_UNRECORDED 8u
+#define SUTURE_MAX_TRAMPOLINES 7u
 
 /*
  * Everything that the monitor must know to read tasks and stacks, from offsetof() in the agent's
@@ -253,13 +253,14 @@ struct suture_layout {
 
 	/*
 	 * Frame records (arm64). final_record: bytes from the record that ends each task's chain to
-	 * the end of its stack. 0: this is not known, and no chain is taken for complete.
-	 * unrecorded: code that calls others without a record of where it returns to, entries of
-	 * exceptions and trampolines of tracers.
+	 * the end of its stack; 0: this is not known, and no chain is taken for complete. entry:
+	 * where exceptions come in. trampolines: code that calls others and keeps its return
+	 * address elsewhere than in a record.
 	 */
 	su32 final_record;
-	su32 nr_unrecorded;
-	struct suture_code unrecorded[SUTURE_MAX_UNRECORDED];
+	su32 nr_trampolines;
+	struct suture_code entry;
+	struct suture_code trampolines[SUTURE_MAX_TRAMPOLINES];
 };
 
 struct suture_hello {

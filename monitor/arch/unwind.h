@@ -30,9 +30,9 @@ void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx)
 
 /*
  * Go to the caller, or to the code that was interrupted. Reads stacks through unwind_word() only.
- * UNWIND_DONE guarantees that the rest of the task's stack holds no return address, and that none is
- * missing so far, unless s->gap says so. On one CPU at a time, with the guest paused; takes no lock. x86: Linux's ORC tables (asm/orc_types.h); arm64:
- * frame records (AAPCS64, IHI 0055).
+ * UNWIND_DONE guarantees that the rest of the task's stack holds no return address, and that none
+ * is missing so far, unless s->gap says so. On one CPU at a time, with the guest paused; takes no
+ * lock. x86: Linux's ORC tables (asm/orc_types.h); arm64: frame records (AAPCS64, IHI 0055).
  */
 enum unwind_step arch_unwind_next(struct unwind_state *s);
 

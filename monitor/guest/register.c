@@ -162,11 +162,13 @@ static const char *wrong_records(const struct suture_layout *l)
 {
 	if (l->final_record > MAX_FINAL_RECORD || l->final_record % 8)
 		return "final_record";
-	if (l->nr_unrecorded > SUTURE_MAX_UNRECORDED)
-		return "nr_unrecorded";
-	for (u32 i = 0; i < l->nr_unrecorded; i++)
-		if (!is_kernel_range(l->unrecorded[i].start, l->unrecorded[i].end))
-			return "unrecorded";
+	if (l->final_record && !is_kernel_range(l->entry.start, l->entry.end))
+		return "entry";
+	if (l->nr_trampolines > SUTURE_MAX_TRAMPOLINES)
+		return "nr_trampolines";
+	for (u32 i = 0; i < l->nr_trampolines; i++)
+		if (!is_kernel_range(l->trampolines[i].start, l->trampolines[i].end))
+			return "trampolines";
 	return NULL;
 }
 

@@ -120,41 +120,37 @@ static inline const char *arch_shadow_stacks(struct suture_layout *l)
 	return NULL;
 }
 
-/* Code that has no frame record; returns false if this kernel does not tell where it is. */
-static inline bool arch_add_unrecorded(struct suture_layout *l, u64 start, u64 end)
+/* Returns false if this kernel has it and does not tell where. */
+static inline bool arch_add_trampoline(struct suture_layout *l, bool has, const char *name)
 {
-	l->unrecorded[l->nr_unrecorded++] = (struct suture_code){start, end};
-	return start && end > start;
+	u64 start = has ? compat_symbol(name) : 0, size = start ? compat_symbol_size(start) : 0;
+
+	if (size)
+		l->trampolines[l->nr_trampolines++] = (struct suture_code){start, start + size};
+	return !has || size;
 }
 
-static inline bool arch_add_trampoline(struct suture_layout *l, const char *name)
-{
-	u64 start = compat_symbol(name);
-
-	return arch_add_unrecorded(l, start, start ? start + compat_symbol_size(start) : 0);
-}
-
-/* In 6.1 the stack's last record is in struct pt_regs (arch/arm64/kernel/entry.S), and still in 7.2. */
+/*
+ * A stack's last record is in struct pt_regs (arch/arm64/kernel/entry.S), from 5.11 to 7.2 in a
+ * member of the same name.
+ */
 static inline void arch_frame_records(struct suture_layout *l)
 {
-	bool known = arch_add_unrecorded(l, compat_symbol("__entry_text_start"),
-					 compat_symbol("__entry_text_end"));
+	bool has_rethook = IS_ENABLED(CONFIG_RETHOOK);
 
-#ifdef CONFIG_RETHOOK
-	known &= arch_add_trampoline(l, "arch_rethook_trampoline");
-#elif defined(CONFIG_KRETPROBES)
-	known &= arch_add_trampoline(l, "__kretprobe_trampoline");
-#endif
-#ifdef CONFIG_FUNCTION_GRAPH_TRACER
-	known &= arch_add_trampoline(l, "return_to_handler");
-#endif
-	if (known) {
+	l->entry.start = compat_symbol("__entry_text_start");
+	l->entry.end = compat_symbol("__entry_text_end");
+	if (l->entry.start && l->entry.end &&
+	    arch_add_trampoline(l, IS_ENABLED(CONFIG_FUNCTION_GRAPH_TRACER), "return_to_handler") &&
+	    arch_add_trampoline(l, has_rethook, "arch_rethook_trampoline") &&
+	    arch_add_trampoline(l, IS_ENABLED(CONFIG_KRETPROBES) && !has_rethook,
+				"__kretprobe_trampoline")) {
 		l->final_record = sizeof(struct pt_regs) - offsetof(struct pt_regs, stackframe);
 		return;
 	}
-	pr_warn("this kernel does not tell where its entry code and trampolines are: stale words "
-		"on stacks keep a patch waiting\n");
-	l->nr_unrecorded = 0;
+	pr_warn("this kernel does not tell where its entry code and its trampolines are: stale "
+		"words on stacks keep a patch waiting\n");
+	l->entry = (struct suture_code){};
 }
 
 /* A CPU's running task and stacks. Returns the name of a symbol that is missing, or NULL. */
