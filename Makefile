@@ -22,6 +22,7 @@ include mk/guest.mk
 include mk/qemu.mk
 include mk/kselftest.mk
 include mk/ctl.mk
+include mk/install.mk
 include mk/lint.mk
 include mk/check.mk
 include mk/bench.mk

@@ -93,7 +93,7 @@ static int judge(const struct options *o, long status, const struct buffer *b, j
 			    o->host, status);
 	if (status >= 400) {
 		if (o->json)
-			print_json(root);
+			print_value(o, root);
 		escape_json(root);
 		fail(EX_FAILED, "%s (%s)", *jstr(e, "message") ? jstr(e, "message") : "refused",
 		     *jstr(e, "code") ? jstr(e, "code") : "no code");

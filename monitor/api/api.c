@@ -251,6 +251,16 @@ static void answer_accepted(struct api_reply *reply, const char *name)
 	close_object(&j);
 }
 
+/* 200: the same bundle is applied, or on its way. */
+static void answer_known(struct api_reply *reply, const char *name)
+{
+	struct json j = open_object(reply);
+
+	json_str(&j, "name", name);
+	json_bool(&j, "already", true);
+	close_object(&j);
+}
+
 static void take_upload(struct engine *e, const struct http_request *rq, struct api_body *body,
 			struct api_reply *reply)
 {
@@ -274,6 +284,10 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 		format(why, sizeof(why), "no memory for the bundle");
 	else
 		err = engine_upload(e, &b, why, sizeof(why));
+	if (err > 0) {
+		answer_known(reply, b.manifest.name);
+		return;
+	}
 	if (err) {
 		refuse_request(reply, err, why);
 		return;

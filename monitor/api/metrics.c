@@ -7,6 +7,7 @@
 #include "core/pause.h"
 #include "core/pool.h"
 #include "core/version.h"
+#include "lib/string.h"
 #include "net/net.h"
 #include "net/nic.h"
 #include "stage2/shadow.h"
@@ -92,6 +93,56 @@ static void show_memory(struct out *o)
 		     s.peak_pages * PAGE_SIZE);
 }
 
+/* A guest that makes patches itself can name them with any byte. */
+static void patch_label(char label[SUTURE_NAME_LEN], const struct patch_info *p)
+{
+	str_copy(label, p->name, SUTURE_NAME_LEN);
+	for (char *c = label; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == '"' || *c == '\\')
+			*c = '?';
+}
+
+/* A sample for each patch; value: of one that is there. */
+static void patch_samples(const struct engine *e, struct out *o, const char *name,
+			  u64 (*value)(const struct patch_info *p))
+{
+	char label[SUTURE_NAME_LEN];
+	struct patch_info p;
+
+	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
+		patch_label(label, &p);
+		metric_sample(o, name, "patch", label, value(&p));
+	}
+}
+
+static u64 patch_in_force(const struct patch_info *p)
+{
+	return p->phase == PHASE_APPLIED && !p->nr_not_in_force;
+}
+
+static u64 patch_stuck(const struct patch_info *p)
+{
+	return p->stuck;
+}
+
+static u64 patch_changed_s(const struct patch_info *p)
+{
+	return p->changed_us / 1000000;
+}
+
+static void show_each_patch(const struct engine *e, struct out *o)
+{
+	metric_family(o, "patch_in_force", "gauge",
+		      "1 for each patch that is applied with all of its functions in force.");
+	patch_samples(e, o, "patch_in_force", patch_in_force);
+	metric_family(o, "patch_stuck", "gauge",
+		      "1 for each patch in transition that one function always blocks.");
+	patch_samples(e, o, "patch_stuck", patch_stuck);
+	metric_family(o, "patch_changed_seconds", "gauge",
+		      "From the monitor's start to the last change of the patch's phase.");
+	patch_samples(e, o, "patch_changed_seconds", patch_changed_s);
+}
+
 static void show_patches(const struct engine *e, struct out *o)
 {
 	u32 counts[PHASE_FAILED + 1] = {0}, not_in_force = 0;
@@ -114,6 +165,7 @@ static void show_patches(const struct engine *e, struct out *o)
 	metric_family(o, "patches", "gauge", "Patches in each phase.");
 	for (u32 i = 0; i <= PHASE_FAILED; i++)
 		metric_sample(o, "patches", "phase", patch_phase_name(i), counts[i]);
+	show_each_patch(e, o);
 	metric_value(o, "functions_not_in_force", "gauge",
 		     "Functions of patches that are redirected while other code runs.",
 		     not_in_force);

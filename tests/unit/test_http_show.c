@@ -412,6 +412,7 @@ static void names_are_documented(void **state)
 	agent_arrives();
 	assert_int_equal(request("GET", "/v1/info"), 200);
 	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 202);
+	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 200);
 	assert_int_equal(request("DELETE", "/v1/patches"), 200);
 	for (u32 i = 0; i < ARRAY_SIZE(nic_members); i++)
 		names_put(&answered.members, nic_members[i]);
