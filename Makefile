@@ -20,6 +20,7 @@ include mk/unit.mk
 include mk/mutants.mk
 include mk/guest.mk
 include mk/qemu.mk
+include mk/bochs.mk
 include mk/kselftest.mk
 include mk/ctl.mk
 include mk/install.mk

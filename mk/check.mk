@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-QEMU_NEEDS := image agent ctl guest
-# the platform of tests/qemu/platforms.py
-PLATFORM_x86 := x86-svm
+QEMU_NEEDS := image agent ctl guest $(if $(filter intel,$(VENDOR)),bochs)
+# the platform of tests/qemu/platforms.py; VENDOR: whose virtualization a machine of ARCH=x86 has
+PLATFORM_amd := x86-svm
+PLATFORM_intel := x86-vmx
+PLATFORM_x86 := $(PLATFORM_$(or $(VENDOR),amd))
 PLATFORM_arm64 := arm64-virt
+ifeq ($(PLATFORM_$(ARCH)),)
+$(error VENDOR=$(VENDOR) is neither amd nor intel)
+endif
 SUTURE_PLATFORM ?= $(PLATFORM_$(ARCH))
 export SUTURE_PLATFORM
 # number of machines at a time; the tests of one file run one after the other
@@ -12,20 +17,21 @@ QEMU_JOBS ?= 2
 PYTEST = cd tests/qemu && exec env PYTHONDONTWRITEBYTECODE=1 $(2) timeout --foreground -k 10 $(1) \
 	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short --durations=25 --durations-min=10 -n $(QEMU_JOBS) --dist loadfile
 
-CHECK_PARTS_x86 := host amd rest arm64
+CHECK_PARTS_x86 := $(if $(filter intel,$(VENDOR)),intel,host amd intel rest arm64)
 CHECK_PARTS_arm64 := arm64
 
-## check         everything but what takes hours: the parts host, amd, rest and arm64; with ARCH=arm64
-##               the part arm64; ends with N passed, N failed
+## check         everything but what takes hours: the parts host, amd, intel, rest and arm64; with
+##               ARCH=arm64 the part arm64, with VENDOR=intel the part intel; ends with N passed, N failed
 .PHONY: check
 check: $(SETUP)
 	@mk/check.sh build/logs $(CHECK_PARTS_$(ARCH))
 
 ## check-host    the part without machines: build, lint, unit tests
 ## check-amd     the part on AMD's SVM: kernels, fixes, QEMU tests
+## check-intel   the part on Intel's VMX, in Bochs
 ## check-rest    the part with hostile input, and with guests and helpers that break
 ## check-arm64   the part on arm64
-PARTS := check-host check-amd check-rest check-arm64
+PARTS := check-host check-amd check-intel check-rest check-arm64
 .PHONY: $(PARTS)
 $(PARTS): check-%: $(SETUP)
 	@mk/check.sh build/logs $*
@@ -41,12 +47,12 @@ MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
-# test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk); test_races.py
-# shows an open fault (check-races)
-ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+# test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk), test_packages.py
+# packages (check-deb); test_races.py shows an open fault (check-races)
+ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_packages.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
-	test_terminal.py test_command.py test_hostile.py
+	test_terminal.py test_command.py test_install.py test_hostile.py
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
 SHORT_COUNTS := SUTURE_ROUNDS=60 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
@@ -62,13 +68,21 @@ SHORT_LEFT_OUT := test_boots.py \
 deselect = $(addprefix --deselect=,$(1))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
-.PHONY: check-qemu check-qemu-amd check-qemu-rest check-qemu-arm64 check-counts
+.PHONY: check-qemu check-qemu-amd check-qemu-intel check-qemu-rest check-qemu-arm64 check-counts
 check-qemu: $(QEMU_NEEDS) $(if $(findstring kselftest,$(TESTS)),kselftest)
 	@$(call PYTEST,5400) $(call deselect,$(MULTI_TESTS)) $(TESTS)
 
 check-qemu-amd: $(QEMU_NEEDS) kselftest
 	@$(call PYTEST,5400,$(SHORT_COUNTS)) $(call deselect,$(MULTI_TESTS) $(SHORT_LEFT_OUT)) \
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
+
+# What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
+INTEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
+	test_patch.py::test_module_object test_patch.py::test_blocker
+
+check-qemu-intel: $(QEMU_NEEDS)
+	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)
 
 check-qemu-rest: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
@@ -164,7 +178,7 @@ check-kernel: $(QEMU_NEEDS)
 check-kernels: image ctl
 	@ARCH=$(ARCH) mk/check-kernels.sh build/logs $(KERNELS_$(ARCH))
 
-## demo          boot a Debian kernel, patch it over the network, revert it
+## demo          boot a Debian kernel, patch it over the network, revert it (VENDOR=intel: in Bochs)
 .PHONY: demo
 demo: $(QEMU_NEEDS)
 	@$(PYTHON) tests/demo/demo.py

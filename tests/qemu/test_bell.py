@@ -23,8 +23,8 @@ TRACING = "/sys/kernel/tracing"
 WAITS = ("loader_start", "declare_patch", "mailbox_call", "synchronize_rcu", "synchronize_rcu_expedited")
 LONGEST_POLL = 0.25  # seconds
 ARM64 = PLATFORM.architecture == "arm64"
-# what a guest does by itself while it is idle; arm64: WFI
-OWN = {"other", "irqchip"} if ARM64 else {"irqchip"}
+# what a guest does by itself while it is idle
+OWN = {"irqchip", "wait"}
 
 
 @pytest.fixture(scope="module")
