@@ -119,7 +119,7 @@ int cmd_inspect(const struct options *o, char **args)
 	if (!d) {
 		r = fail(EX_FAILED, "%s: its strings are not UTF-8", args[0]);
 	} else if (o->json) {
-		print_json(d);
+		print_value(o, d);
 	} else {
 		escape_json(d);
 		print_text(d);

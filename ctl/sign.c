@@ -80,7 +80,7 @@ int cmd_sign(const struct options *o, char **args)
 	if (r)
 		goto out;
 	m = b.manifest;
-	m.expires = o->has_days ? (su64)time(NULL) + o->days * (su64)DAY : 0;
+	m.expires = o->days != DAYS_NONE ? (su64)time(NULL) + o->days * (su64)DAY : 0;
 	b.manifest.expires = m.expires;
 	memcpy(data + sizeof(struct suture_bundle), &m, sizeof(m));
 	r = make_signature(key, data, b.signed_size, &s);

@@ -20,6 +20,7 @@
 #define SUTURE_BUNDLE_MAGIC   0x2e74757300555453ull /* "STU\0sut." as a little-endian word */
 #define SUTURE_BUNDLE_VERSION 2
 #define SUTURE_BUNDLE_MAX     (16u << 20)
+#define SUTURE_CVE_LEN	      32u
 
 /* The payload's architecture, as ELF numbers them (e_machine). */
 enum suture_machine {

@@ -193,7 +193,7 @@ static int check_texts(struct parser *p)
 		r = check_string(p, "parameter line", m->params, SUTURE_TEXT_LEN, true);
 	for (i = 0; !r && i < m->nr_cves; i++) {
 		memcpy(&offset, p->b->cves + i * sizeof(offset), sizeof(offset));
-		r = check_string(p, "CVE", offset, TEXT_MAX, false);
+		r = check_string(p, "CVE", offset, SUTURE_CVE_LEN, false);
 	}
 	return r;
 }
@@ -359,4 +359,9 @@ const char *bundle_cve(const struct bundle *b, u32 i)
 
 	memcpy(&offset, b->cves + i * sizeof(offset), sizeof(offset));
 	return bundle_string(b, offset);
+}
+
+void bundle_hash(struct bundle *b)
+{
+	sha256(b->data, b->size, b->digest);
 }

@@ -15,7 +15,8 @@ EXCLUSIVES = ["stxrb", "stlxr w", "stxr x", "stlxp", "stxr xzr"]
 READ = re.compile(r"at ([0-9a-f]+) bytes ([0-9a-f]+) alike own ([0-9a-f]+) there result (\d+)")
 
 
-@pytest.mark.x86
+@pytest.mark.x86("about AMD's nested page tables")
+@pytest.mark.skipif(PLATFORM.name != "x86-svm", reason="Intel has pages for execution only")
 def test_refused_without_execute_only(boot):
     """AMD's nested tables have no page for execution alone: said, and the machine boots natively."""
     guest = boot(cpus=1, conf={"hide": "yes"})
@@ -70,7 +71,7 @@ def patch(bundles):
     """, {None: {"cmdline_proc_show": "new_cmdline_proc_show"}, "reads": {"reads_plain": "new_plain"}})
 
 
-@pytest.mark.arm64
+@pytest.mark.arm64("AMD has no pages for execution only; Intel's were not tried")
 def test_guest_reads_its_own_code(guest, patch, measured):
     """
     The bytes of a patched function, by single loads and by copies, a function that reads the page
@@ -95,7 +96,7 @@ def test_guest_reads_its_own_code(guest, patch, measured):
         measured(f"{when}: {line}")
 
 
-@pytest.mark.arm64
+@pytest.mark.arm64("AMD has no pages for execution only; Intel's were not tried")
 def test_tracers_write_to_the_page(guest, patch):
     """
     ftrace's site and kprobes, before the redirect, in it and behind it: the guest reads what it
@@ -128,7 +129,7 @@ def test_tracers_write_to_the_page(guest, patch):
     assert reads(guest) == (at, code, own, "7")
 
 
-@pytest.mark.arm64
+@pytest.mark.arm64("AMD has no pages for execution only; Intel's were not tried")
 def test_read_while_switched(guest, patch, measured):
     """Two CPUs read and call the function while the patch comes and goes."""
     at, code, own, _ = reads(guest)
@@ -145,7 +146,7 @@ def test_read_while_switched(guest, patch, measured):
     measured(f"two CPUs read a hidden page while it was switched 20 times: {seen.values()}")
 
 
-@pytest.mark.arm64
+@pytest.mark.arm64("its module has arm64's instructions")
 def test_accesses_of_all_kinds(guest, bundles, measured):
     """
     Loads, stores and both in one, of each kind, to the pages of two hidden redirects. A
