@@ -45,14 +45,14 @@ static volatile void *ecam_at(u16 bdf, u32 reg)
 	return arch_ptr(PA(space.ecam.v + ((u64)bdf << 12) + reg));
 }
 
-static u32 load(const volatile void *at, u32 size)
+static u32 load_sized(const volatile void *at, u32 size)
 {
 	return size == 1   ? *(const volatile u8 *)at
 	       : size == 2 ? *(const volatile u16 *)at
 			   : *(const volatile u32 *)at;
 }
 
-static void store(volatile void *at, u32 size, u32 value)
+static void store_sized(volatile void *at, u32 size, u32 value)
 {
 	if (size == 1)
 		*(volatile u8 *)at = (u8)value;
@@ -66,7 +66,7 @@ u32 pci_config_read(u16 bdf, u32 reg, u32 size)
 {
 	const volatile void *at = ecam_at(bdf, reg);
 
-	return at ? load(at, size) : arch_pci_read(bdf, reg, size);
+	return at ? load_sized(at, size) : arch_pci_read(bdf, reg, size);
 }
 
 void pci_config_write(u16 bdf, u32 reg, u32 size, u32 value)
@@ -74,7 +74,7 @@ void pci_config_write(u16 bdf, u32 reg, u32 size, u32 value)
 	volatile void *at = ecam_at(bdf, reg);
 
 	if (at)
-		store(at, size, value);
+		store_sized(at, size, value);
 	else
 		arch_pci_write(bdf, reg, size, value);
 }
