@@ -9,8 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "arch/platform.h"
-#include "arch/time.h"
 #include "lib/string.h"
 #include "net/pci.h"
 #include "net/pci_filter.h"
@@ -68,16 +66,6 @@ void pci_config_write(u16 bdf, u32 reg, u32 size, u32 value)
 	if (reg >= 0x10 && (f->reg[COMMAND / 4] & MEMORY))
 		decoding_while_sized++;
 	*r = (*r & ~f->mask[reg / 4]) | (value & f->mask[reg / 4]);
-}
-
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
 }
 
 /* ---- the model ---- */
