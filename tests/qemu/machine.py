@@ -36,7 +36,9 @@ KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
 INITRAMFS = os.path.join(BUILD, "guest", PLATFORM.architecture, "initramfs.cpio.gz")
 # make MUTATE=name: a monitor without that point (monitor/lib/mutate.h)
 MUTATE = os.environ.get("MUTATE")
-SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" if MUTATE else ""),
+# make DEBUG=1: one that checks more (monitor/lib/debug.h)
+DEBUG = "-debug" if os.environ.get("DEBUG") else ""
+SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" if MUTATE else "") + DEBUG,
                           PLATFORM.image)
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
@@ -149,6 +151,9 @@ class Machine:
             conf["cmdline"] += " " + self.cmdline
         conf.update(self.conf)
         return "".join(f"{k}={v}\n" for k, v in conf.items() if v is not None)
+
+    def native_cmdline(self):
+        return f"{KERNEL_CMDLINE} {self.cmdline}"
 
     def make_initrd(self):
         files = dict(self.files)
