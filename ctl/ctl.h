@@ -74,6 +74,7 @@ int cmd_cancel(const struct options *o, char **args);
 int cmd_clear(const struct options *o, char **args);
 int cmd_reboot(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
+int cmd_check_config(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 int cmd_sign(const struct options *o, char **args);
 int cmd_verify(const struct options *o, char **args);

@@ -56,6 +56,8 @@ const struct command commands[] = {
 	{"sign", "FILE", "sign a bundle", NULL, 1, 1, false, cmd_sign},
 	{"verify", "FILE", "is the bundle signed by one of these keys?", NULL, 1, 1, false,
 	 cmd_verify},
+	{"check-config", "FILE", "would the monitor take this suture.conf?", NULL, 1, 1, false,
+	 cmd_check_config},
 	{"help", "[COMMAND]", "this list, or a command with its options", NULL, 0, 1, false,
 	 cmd_help},
 	{"completion", "SHELL", "print the completion for bash, zsh or fish", NULL, 1, 1, false,

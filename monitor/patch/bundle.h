@@ -17,7 +17,7 @@ struct bundle {
 	const u8 *objects, *funcs, *states, *cves; /* tables within data, unaligned */
 	const char *strings;
 	const struct suture_signature *signature;
-	size_t signed_size; /* bytes of data that the signature is over */
+	size_t signed_size;	/* bytes of data that the signature is over */
 	u8 digest[SHA256_SIZE]; /* of the whole bundle, from bundle_hash() */
 };
 

@@ -49,7 +49,7 @@ def report(guest, patch, what):
     return guest.json(f"/v1/patches/{patch}")[what]
 
 
-@pytest.mark.x86
+@pytest.mark.x86("by ORC")
 @pytest.mark.parametrize("mode", ["sleep", "spin"])
 def test_stale_words_are_cleared(guest, value_patch, mode, measured):
     """
@@ -73,7 +73,7 @@ def test_stale_words_are_cleared(guest, value_patch, mode, measured):
         guest.check("echo wake >/proc/stale")
 
 
-@pytest.mark.arm64
+@pytest.mark.arm64("without frame records that clear")
 def test_stale_words_stand(guest, value_patch):
     """Frame records do not tell which words are stale (docs/consistency.md): they are in the way."""
     guest.check("echo sleep >/proc/stale")
