@@ -92,7 +92,7 @@ check-qemu-rest: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 of = $(addprefix $(1).py::test_,$(2))
 ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test_differential.py \
 	test_examples.py test_idle.py test_in_force.py test_payloads.py test_probes.py test_rollback.py \
-	test_scale.py test_sick.py test_sites.py test_sysfs.py test_unwind.py \
+	test_scale.py test_sick.py test_sites.py test_sysfs.py \
 	$(call of,test_bell,offline symbols_of_a_stack waits) test_boots.py::test_boots \
 	$(call of,test_boot,api_answers api_same_port_again bad_configuration boot_time firmware_variables \
 		grub hidden no_configuration reboot) \
