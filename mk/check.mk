@@ -93,12 +93,12 @@ check-qemu-rest: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 of = $(addprefix $(1).py::test_,$(2))
 ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test_differential.py \
 	test_examples.py test_idle.py test_in_force.py test_payloads.py test_probes.py test_rollback.py \
-	test_scale.py test_sick.py test_sites.py test_sysfs.py test_unwind.py \
+	test_scale.py test_sick.py test_sites.py test_sysfs.py \
 	$(call of,test_bell,offline symbols_of_a_stack waits) test_boots.py::test_boots \
 	$(call of,test_boot,api_answers api_same_port_again bad_configuration boot_time firmware_variables \
 		grub hidden no_configuration reboot) \
-	$(call of,test_build,against_kernel bad_files clones compressed_module export good inlined \
-		lifetime modules no_image warnings wrong_image) \
+	$(call of,test_build,against_kernel bad_files clones compressed_module export inlined \
+		modules no_image warnings wrong_image) \
 	$(call of,test_kselftest,sample sample_callbacks sample_shadow) \
 	$(call of,test_life,agent_again end_that_is_none module_unload reboot) \
 	$(call of,test_mishaps,helper_hangs init_ends_late init_too_long memory_full) \

@@ -96,6 +96,11 @@ redirects: build/redirects/$(ARCH) $(GUEST_DIR)/release
 	@tests/guest/redirects/image.py $(GUEST_DIR)/vmlinuz $<.records $<.text
 	@for offset in 0x3000000 0x3f000000; do $< $<.records $<.text $$offset | grep -v '^overlap '; done
 
+## records       that the guest kernel's functions keep frame records, as the check relies on (ARCH=arm64)
+.PHONY: records
+records: $(GUEST_DIR)/release
+	@tests/guest/redirects/records.py $(GUEST_DIR)/vmlinuz
+
 # kernel modules of the tests, built like the agent
 GUEST_MODULES := build/guest/$(GUEST)-modules
 $(GUEST_MODULES)/built: $(wildcard tests/guest/modules/* tests/guest/sites.h tests/hostile/*.[chS]) $(AGENT_SRC) \
