@@ -96,8 +96,8 @@ ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test
 	$(call of,test_bell,offline symbols_of_a_stack waits) test_boots.py::test_boots \
 	$(call of,test_boot,api_answers api_same_port_again bad_configuration boot_time firmware_variables \
 		grub hidden no_configuration reboot) \
-	$(call of,test_build,against_kernel bad_files clones compressed_module export good inlined \
-		lifetime modules no_image warnings wrong_image) \
+	$(call of,test_build,against_kernel bad_files clones compressed_module export inlined \
+		modules no_image warnings wrong_image) \
 	$(call of,test_kselftest,sample sample_callbacks sample_shadow) \
 	$(call of,test_life,agent_again end_that_is_none module_unload reboot) \
 	$(call of,test_mishaps,helper_hangs init_ends_late init_too_long memory_full) \
