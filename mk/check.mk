@@ -93,7 +93,7 @@ check-qemu-rest: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 of = $(addprefix $(1).py::test_,$(2))
 ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test_differential.py \
 	test_examples.py test_idle.py test_in_force.py test_payloads.py test_probes.py test_rollback.py \
-	test_scale.py test_sick.py test_sites.py test_sysfs.py \
+	test_scale.py test_sick.py test_sites.py test_sysfs.py test_tls.py \
 	$(call of,test_bell,offline symbols_of_a_stack waits) test_boots.py::test_boots \
 	$(call of,test_boot,api_answers api_same_port_again bad_configuration boot_time firmware_variables \
 		grub hidden no_configuration reboot) \
@@ -106,7 +106,8 @@ ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test
 ARM64_LEFT_OUT += $(patsubst %,"test_boots.py::test_machines[%]",cortex-a72-acpi cortex-a72-dt \
 	neoverse-n1-acpi max-acpi max-dt) \
 	$(patsubst %,"test_kexec.py::test_kexec[%]",alive-random alive-same-place dead-same-place) \
-	"test_kdump.py::test_kdump[alive]" "test_life.py::test_poweroff[dead]"
+	"test_kdump.py::test_kdump[alive]" "test_life.py::test_poweroff[dead]" \
+	$(patsubst %,"test_hostile.py::test_hangs_itself[kernel_in_page_tables_of_%]",a_device nothing)
 # of the places where the service CPU dies one remains
 ARM64_LEFT_OUT += $(patsubst %,"test_fault.py::test_service_cpu_dies[%]", \
 	$(addprefix apply-,prepare before-pause after-pause after-check before-commit after-commit first-leaf \

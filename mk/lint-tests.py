@@ -18,6 +18,7 @@ import sys
 
 ARCHITECTURES = ["x86", "arm64"]
 DOCUMENT = "docs/testing.md"
+NO_JOBS = {**os.environ, "MAKEFLAGS": ""}  # of a make that may have called this
 BEGIN, END = "<!-- tests: begin, written by make docs-tests -->\n", "<!-- tests: end -->\n"
 
 
@@ -95,8 +96,8 @@ def read_file(path, errors):
 
 def leave_out(tests, errors):
     """What make check leaves out: `ARCHITECTURE TEST` a line, TEST as pytest's --deselect has it."""
-    lists = subprocess.run(["make", "-s", "--no-print-directory", "test-lists"], stdout=subprocess.PIPE,
-                           check=True).stdout.decode()
+    lists = subprocess.run(["make", "-s", "--no-print-directory", "test-lists"], env=NO_JOBS,
+                           stdout=subprocess.PIPE, check=True).stdout.decode()
     for line in lists.splitlines():
         architecture, name = line.split(None, 1)
         plain = name.split("[")[0]
