@@ -34,10 +34,10 @@ CPU = PLATFORM.cpu(GUEST)
 KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
 KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
 INITRAMFS = os.path.join(BUILD, "guest", PLATFORM.architecture, "initramfs.cpio.gz")
-# make MUTATE=name: a monitor without that point (monitor/lib/mutate.h)
+# make MUTATE=name: a monitor without that point (monitor/lib/mutate.h); DEBUG=1: one that checks more
 MUTATE = os.environ.get("MUTATE")
-SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" if MUTATE else ""),
-                          PLATFORM.image)
+VARIANT = f"-without-{MUTATE}" if MUTATE else "-debug" if os.environ.get("DEBUG") else ""
+SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + VARIANT, PLATFORM.image)
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
@@ -149,6 +149,9 @@ class Machine:
             conf["cmdline"] += " " + self.cmdline
         conf.update(self.conf)
         return "".join(f"{k}={v}\n" for k, v in conf.items() if v is not None)
+
+    def native_cmdline(self):
+        return f"{KERNEL_CMDLINE} {self.cmdline}"
 
     def make_initrd(self):
         files = dict(self.files)

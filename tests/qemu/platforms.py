@@ -102,7 +102,7 @@ class Qemu:
     def boot_arguments(self, machine):
         if machine.native:
             return ["-kernel", machine.kernel, "-initrd", machine.make_initrd(),
-                    "-append", f"{kernel_cmdline(self)} {machine.cmdline}"]
+                    "-append", machine.native_cmdline()]
         return ["-drive", f"if=none,id=esp,format=raw,file={machine.make_esp({})}",
                 "-device", "virtio-blk-pci,drive=esp,addr=3,bootindex=1"]
 
