@@ -13,7 +13,7 @@ import time
 import pytest
 
 from images import run
-from machine import SUTURE, TOP
+from machine import TOP
 from patches import suture_build
 from test_sign import suture
 from waiting import wait_until
