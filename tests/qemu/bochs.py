@@ -74,6 +74,7 @@ class Bochs:
 
     emulator = "Bochs"
     demo_cpus = 2
+    boots_within = 400
 
     def cpu(self, _kernel):
         return self.cpu_model

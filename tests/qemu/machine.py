@@ -250,7 +250,7 @@ class Machine:
                 self.fail(f"no {pattern!r} in {name} within {timeout} s")
             time.sleep(0.1)
 
-    def wait_ready(self, timeout=180, count=1):
+    def wait_ready(self, timeout=PLATFORM.boots_within, count=1):
         """Wait for the guest's user space, for the count-th boot of this machine."""
         self.wait_log(r"GUEST READY", timeout, count=count)
         self.unanswered = None  # an earlier boot's

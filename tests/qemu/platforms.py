@@ -45,7 +45,7 @@ class Qemu:
     log        where the monitor writes its log: QEMU's arguments, {file} in them is the file; none:
                its debug port is the console.
     conf       keys of suture.conf that only this machine has.
-    emulator   its name; demo_cpus: the guest's CPUs in `make demo`.
+    emulator   its name; demo_cpus: the guest's CPUs in `make demo`; boots_within: seconds, on a busy host.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Qemu:
 
     emulator = "QEMU"
     demo_cpus = 3
+    boots_within = 180
 
     def command(self, machine):
         """The emulator with its arguments, for a Machine of machine.py; makes what it boots from."""

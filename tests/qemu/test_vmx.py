@@ -7,7 +7,8 @@ import pytest
 from machine import PLATFORM
 from test_msr import EIO, FEATURE_CONTROL, MSR_KO, msr
 
-pytestmark = pytest.mark.skipif(PLATFORM.name != "x86-vmx", reason="is about Intel VMX")
+pytestmark = [pytest.mark.x86("Intel VMX, in Bochs: make check-intel"),
+              pytest.mark.skipif(PLATFORM.name != "x86-vmx", reason="not Intel VMX")]
 
 # the first and the last of VMX's capabilities; SMM_MONITOR_CTL
 HIDDEN = 0x480, 0x491, 0x9b
