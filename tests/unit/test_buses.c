@@ -46,6 +46,7 @@ u32 arch_pci_read(u16 bdf, u32 reg, u32 size)
 {
 	const struct function *f = NULL;
 
+	assert_int_equal(size, 4);
 	reads++;
 	for (u32 i = 0; i < nr_functions; i++)
 		if (functions[i].bdf == bdf)
@@ -67,6 +68,7 @@ u32 arch_pci_read(u16 bdf, u32 reg, u32 size)
 
 void arch_pci_write(u16 bdf, u32 reg, u32 size, u32 value)
 {
+	assert_int_equal(size, 4);
 	(void)bdf, (void)reg, (void)value;
 	fail(); /* the devices are the guest's */
 }
