@@ -22,7 +22,7 @@ KNOWN = "return_to_handler|__kretprobe_trampoline|arch_rethook_trampoline"
 # ftrace's callers make two records, but end under other names; qcom_link_stack_sanitisation calls nothing.
 ELSEWHERE = r"ret_from_fork.*|.*cpu_resume|__cpu_suspend_enter|secondary_.*|__secondary_.*|__primary_switch|" \
     r"__pi_.*|__kvm_nvhe_.*|__guest_e.*|el2_.*|__sdei_asm_.*|__efi_rt_asm_recover|dummy_tramp|" \
-    r"qcom_link_stack_sanitisation|cpu_switch_to|ftrace_regs_caller|ftrace_call"
+    r"qcom_link_stack_sanitisation|cpu_switch_to|ftrace_(regs_)?call(er.*)?|ftrace_stub_direct_tramp"
 
 # A path ends at a call of these.
 NO_RETURN = r"__stack_chk_fail|panic|(__)?fortify_panic|do_exit|make_task_dead|usercopy_abort|kthread_exit|" \
