@@ -23,7 +23,7 @@ $(LINT)/%.tidy: %.c .clang-tidy
 # library what is the compiler's, and the rest is in arch/neutral/.
 NEUTRAL_OBJ = $(patsubst %.c,$(LINT)/neutral/%.o,$(filter %.c,$(call sources,monitor)))
 NEUTRAL_CFLAGS = --target=riscv64-unknown-elf -std=gnu11 -ffreestanding -fshort-wchar -Wall -Wextra -Werror \
-	$(INCLUDES) -Iarch/neutral/include $(LWIP_CPPFLAGS) -isystem /usr/include/efi -idirafter /usr/include
+	$(INCLUDES) -Iarch/neutral/include $(LWIP_CPPFLAGS) $(MBEDTLS_CPPFLAGS) -isystem /usr/include/efi -idirafter /usr/include
 $(LINT)/neutral/%.o: %.c mk/lint.mk
 	@mkdir -p $(@D)
 	$(Q)clang $(NEUTRAL_CFLAGS) -MD -MP -c $< -o $@

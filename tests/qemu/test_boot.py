@@ -209,10 +209,9 @@ RAM = {"x86": "0x1000000", "arm64": "0x50000000"}[PLATFORM.architecture]
     ({"ip": "10.0.2.300/24"}, r"ip"),
     ({"colour": "blue"}, r"colour"),
     ({"nic": "00:0a.0"}, r"nic|00:0a\.0"),
-    ({"insecure": None}, r"insecure"),
     ({"debug_port": "1" + "0" * 15}, r"debug_port=0x38d7ea4c68000: 0 to 0xffffffffffff"),
     ({"debug_port": RAM}, rf"debug_port={RAM} is in the machine's memory"),
-], ids=["nic-syntax", "ip", "unknown-key", "nic-absent", "secure-not-there-yet", "debug-port", "debug-port-in-memory"])
+], ids=["nic-syntax", "ip", "unknown-key", "nic-absent", "debug-port", "debug-port-in-memory"])
 def test_bad_configuration(boot, conf, says):
     """A wrong line is named; the machine boots all the same, on the kernel that `next` names."""
     guest = boot(cpus=1, conf=conf)
