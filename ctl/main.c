@@ -25,7 +25,8 @@ static const struct command commands[] = {
 	 true, cmd_clear},
 	{"reboot", "--guest", "the last resort: reset the machine, whatever its guest does", 0, 0,
 	 true, cmd_reboot},
-	{"build", "DIR", "build a bundle from livepatch source (-o FILE)", 1, 1, false, cmd_build},
+	{"build", "[DIR]", "build a bundle from livepatch source or source diffs (-o FILE)", 0, 1,
+	 false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", 1, 1, false, cmd_inspect},
 };
 
@@ -114,6 +115,7 @@ static void usage(FILE *to)
 	      "                      jumps are checked\n"
 	      "  build: -o FILE, --kernel HEADERS, --vmlinuz FILE or --build-id HEX, "
 	      "--modules DIR,\n"
+	      "         --diff FILE (instead of DIR) and --source DIR_OR_DEB of the kernel,\n"
 	      "         --debug VMLINUX, --no-check, --version TEXT, --description TEXT, --cve "
 	      "ID,\n"
 	      "         --param NAME=VALUE (of the module, for its load); --modules, --cve and\n"
@@ -146,6 +148,8 @@ enum long_option {
 	OPT_VMLINUZ,
 	OPT_MODULES,
 	OPT_DEBUG,
+	OPT_DIFF,
+	OPT_SOURCE,
 	OPT_NO_CHECK,
 	OPT_VERSION,
 	OPT_DESCRIPTION,
@@ -172,6 +176,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"vmlinuz", required_argument, NULL, OPT_VMLINUZ},
 		{"modules", required_argument, NULL, OPT_MODULES},
 		{"debug", required_argument, NULL, OPT_DEBUG},
+		{"diff", required_argument, NULL, OPT_DIFF},
+		{"source", required_argument, NULL, OPT_SOURCE},
 		{"no-check", no_argument, NULL, OPT_NO_CHECK},
 		{"version", required_argument, NULL, OPT_VERSION},
 		{"description", required_argument, NULL, OPT_DESCRIPTION},
@@ -236,6 +242,15 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_DEBUG:
 			o->debug = optarg;
+			break;
+		case OPT_DIFF:
+			if (o->nr_diffs == DIFFS)
+				return fail(EX_BAD_USAGE, "--diff %s: at most %u diffs", optarg,
+					    DIFFS);
+			o->diffs[o->nr_diffs++] = optarg;
+			break;
+		case OPT_SOURCE:
+			o->source = optarg;
 			break;
 		case OPT_NO_CHECK:
 			o->no_check = true;

@@ -41,9 +41,9 @@ MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
-# test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk); test_races.py
+# test_fixes.py and test_diffs.py need another kernel (check-fixes), test_disk.py a disk (check-disk); test_races.py
 # shows an open fault (check-races)
-ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_diffs.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
 	test_terminal.py test_hostile.py
