@@ -3,14 +3,13 @@
 #include "../buildlog.h"
 #include "../ctl.h"
 #include "../run.h"
+#include "cache.h"
 #include "source.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,25 +25,6 @@ static int make_folder(const char *path)
 	return EX_DONE;
 }
 
-/* The folder of all trees. */
-static int find_cache(char *path, size_t size)
-{
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int r;
-
-	if (cache && *cache == '/')
-		snprintf(path, size, "%s", cache);
-	else if (home && *home)
-		snprintf(path, size, "%s/.cache", home);
-	else
-		return fail(EX_BAD_USAGE, "where are prepared kernels kept? Set XDG_CACHE_HOME");
-	r = make_folder(path);
-	if (r)
-		return r;
-	strncat(path, "/suture", size - strlen(path) - 1);
-	return make_folder(path);
-}
-
 /* Different sources of one release have different trees. */
 static uint32_t hash(const char *text)
 {
@@ -53,24 +33,6 @@ static uint32_t hash(const char *text)
 	while (*text)
 		h = (h ^ (unsigned char)*text++) * 16777619u;
 	return h;
-}
-
-static int take_lock(struct tree *t)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s.lock", t->dir);
-	t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (t->lock < 0)
-		return fail(EX_FAILED, "%s: %s", path, strerror(errno));
-	if (!flock(t->lock, LOCK_EX | LOCK_NB))
-		return EX_DONE;
-	printf("waiting for another build with this kernel\n");
-	fflush(stdout);
-	while (flock(t->lock, LOCK_EX))
-		if (errno != EINTR)
-			return fail(EX_FAILED, "%s: %s", path, strerror(errno));
-	return EX_DONE;
 }
 
 static int prepare(const struct tree *t, const char *source, const struct kernel *k,
@@ -91,12 +53,25 @@ static int prepare(const struct tree *t, const char *source, const struct kernel
 	return fail(EX_FAILED, "%s: the kernel's source cannot be prepared: see above", source);
 }
 
+/* It is locked. */
+static int find_prepared(const struct tree *t, const char *source, const struct kernel *k,
+			 const struct headers *h, const char *headers)
+{
+	char path[PATH_MAX], saved[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/ready", t->dir);
+	if (access(path, F_OK))
+		return prepare(t, source, k, h, headers);
+	snprintf(path, sizeof(path), "%s/src", t->dir);
+	snprintf(saved, sizeof(saved), "%s/saved", t->dir);
+	return source_restore(path, saved);
+}
+
 int tree_open(struct tree *t, const struct options *o, const struct kernel *k,
 	      const struct headers *h, const char *headers)
 {
-	char source[PATH_MAX], config[PATH_MAX], cache[PATH_MAX / 2], path[PATH_MAX],
-		saved[PATH_MAX];
-	int r = find_cache(cache, sizeof(cache));
+	char source[PATH_MAX], config[PATH_MAX], cache[PATH_MAX / 2];
+	int r = cache_find(cache, sizeof(cache));
 
 	t->lock = -1;
 	if (r)
@@ -110,16 +85,13 @@ int tree_open(struct tree *t, const struct options *o, const struct kernel *k,
 		return fail(EX_BAD_USAGE, "%s: %s", headers, strerror(errno));
 	snprintf(t->dir, sizeof(t->dir), "%s/%s-%08x", cache, k->release, hash(source));
 	r = make_folder(t->dir);
-	if (!r)
-		r = take_lock(t);
 	if (r)
 		return r;
-	snprintf(path, sizeof(path), "%s/ready", t->dir);
-	if (access(path, F_OK))
-		return prepare(t, source, k, h, config);
-	snprintf(path, sizeof(path), "%s/src", t->dir);
-	snprintf(saved, sizeof(saved), "%s/saved", t->dir);
-	return source_restore(path, saved);
+	t->lock = cache_lock(t->dir);
+	r = t->lock < 0 ? EX_FAILED : find_prepared(t, source, k, h, config);
+	if (!r)
+		cache_limit(cache, t->dir);
+	return r;
 }
 
 void tree_close(struct tree *t)
