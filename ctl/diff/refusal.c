@@ -16,12 +16,10 @@ static const struct reason {
 } reasons[] = {
 	{"changed section ", ".init", " not selected",
 	 "__init code or data changes, which has run and is gone in a running kernel: what it "
-	 "should "
-	 "have done is for a callback (--callbacks)"},
+	 "X"},
 	{"changed section ", ".rela.init", " not selected",
 	 "__init code or data changes, which has run and is gone in a running kernel: what it "
-	 "should "
-	 "have done is for a callback (--callbacks)"},
+	 "X"},
 	{"changed section ", ".exit", " not selected",
 	 "__exit code changes, which cannot be replaced"},
 	{"changed section ", ".rela.exit", " not selected",
@@ -29,15 +27,15 @@ static const struct reason {
 	{"data section ", "", " selected for inclusion",
 	 "the initial value of a variable changes, and the running kernel has the variable "
 	 "already: "
-	 "set it in a callback (--callbacks)"},
+	 "set it in a callback of a patch that is written by hand"},
 	{"changed section ", ".data", " not selected",
 	 "the initial value of a variable changes, and the running kernel has the variable "
 	 "already: "
-	 "set it in a callback (--callbacks)"},
+	 "set it in a callback of a patch that is written by hand"},
 	{"changed section ", ".rela.data", " not selected",
 	 "the initial value of a variable changes, and the running kernel has the variable "
 	 "already: "
-	 "set it in a callback (--callbacks)"},
+	 "set it in a callback of a patch that is written by hand"},
 	{"changed section ", "__param", " not selected",
 	 "a module parameter changes, which the running kernel has read already"},
 	{"changed section ", "", " not selected",
@@ -105,15 +103,18 @@ int refusal_show(const char *object, const char *log)
 {
 	size_t size;
 	char *text = read_file(log, LOG_MAX, &size), *rest = text, *line, word[WORD_MAX];
+	char last[WORD_MAX] = "";
 	unsigned known = 0;
 
 	while (text && (line = strsep(&rest, "\n")) != NULL)
 		for (size_t i = 0; i < NR_REASONS; i++) {
 			if (!find_word(&reasons[i], line, word))
 				continue;
-			known++;
-			fail(EX_BAD_USAGE, "%s: %s: %s", object, without_section(word),
-			     reasons[i].why);
+			/* a section and its relocations are one reason */
+			if (!known++ || strcmp(last, without_section(word)) != 0)
+				fail(EX_BAD_USAGE, "%s: %s: %s", object, without_section(word),
+				     reasons[i].why);
+			snprintf(last, sizeof(last), "%s", without_section(word));
 			break;
 		}
 	free(text);
