@@ -20,8 +20,10 @@ include mk/unit.mk
 include mk/mutants.mk
 include mk/guest.mk
 include mk/qemu.mk
+include mk/bochs.mk
 include mk/kselftest.mk
 include mk/ctl.mk
+include mk/install.mk
 include mk/lint.mk
 include mk/check.mk
 include mk/bench.mk

@@ -29,7 +29,7 @@
 
 /* The agent's livepatch header, by what this command is: installed, or in a source tree's
  * build/ctl/. */
-#define INSTALLED_INCLUDE "/usr/share/suture/include"
+#define INSTALLED_INCLUDE "../share/suture/include"
 #define TREE_INCLUDE	  "../../guest-agent/include"
 
 static bool is_file(const char *dir, const char *name)
@@ -51,8 +51,8 @@ static int find_include(char *path, size_t size)
 		run_find_own(path, size, TREE_INCLUDE, INSTALLED_INCLUDE);
 	if (!is_file(path, "linux/livepatch.h"))
 		return fail(EX_BAD_USAGE,
-			    "the agent's linux/livepatch.h is not in %s: install the agent's "
-			    "package or set SUTURE_INCLUDE",
+			    "the agent's linux/livepatch.h is not in %s: install the "
+			    "whole package or set SUTURE_INCLUDE",
 			    path);
 	return EX_DONE;
 }

@@ -3,103 +3,13 @@
  * for its end. clear changes the list of patches only.
  */
 #include "ctl.h"
+#include "wait.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "patch/bundle.h"
-
-/* Between two looks at an operation: an eighth of the time since its beginning, by which the end is
- * noticed late at most; within these limits. */
-#define POLL_MIN_S 0.002
-#define POLL_MAX_S 0.1
-
-static double now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void sleep_s(double s)
-{
-	struct timespec t = {.tv_sec = (time_t)s};
-
-	t.tv_nsec = (long)((s - (double)t.tv_sec) * 1e9);
-	nanosleep(&t, NULL);
-}
-
-static double poll_interval_s(double since_s)
-{
-	double s = since_s / 8;
-
-	return s < POLL_MIN_S ? POLL_MIN_S : s > POLL_MAX_S ? POLL_MAX_S : s;
-}
-
-/* The obstacle of the patch at this moment, "" if none is known. */
-static void obstacle(const json_t *patch, const char *report, char *text, size_t size)
-{
-	const json_t *r = json_object_get(patch, report);
-
-	text[0] = 0;
-	if (jbool(patch, "stuck"))
-		snprintf(text, size, "%s", jstr(patch, "why"));
-	else if (!blocker_text(r, text, size))
-		snprintf(text, size, "%s", jstr(r, "reason"));
-}
-
-/* Print the progress, once for each change. Mere waiting prints nothing. */
-static void progress(const json_t *patch, const char *report, char *last, size_t size)
-{
-	char text[1024], line[1152];
-
-	obstacle(patch, report, text, sizeof(text));
-	snprintf(line, sizeof(line), "%s%s%s", jstr(patch, "phase"), *text ? ": " : "", text);
-	if (strcmp(line, last) != 0) {
-		fail(EX_PENDING, "%s: %s", jstr(patch, "name"), line);
-		snprintf(last, size, "%s", line);
-	}
-}
-
-/*
- * Wait until the patch reaches a final phase. The caller frees the answer. report: "apply" or
- * "revert", the operation under way.
- */
-static int await_final(const struct options *o, const char *name, const char *report,
-		       json_t **answer)
-{
-	double begin = now_s(), end = begin + o->timeout_s, quiet_until = begin + 1;
-	char path[128], last[1152] = "", text[1024];
-	json_t *patch = NULL;
-	int r;
-
-	snprintf(path, sizeof(path), "/v1/patches/%s", name);
-	for (;;) {
-		r = api_request(o, "GET", path, NULL, 0, &patch);
-		if (r)
-			return r;
-		if (jbool(patch, "final")) {
-			*answer = patch;
-			return EX_DONE;
-		}
-		if (now_s() > quiet_until)
-			progress(patch, report, last, sizeof(last));
-		if (now_s() > end) {
-			obstacle(patch, report, text, sizeof(text));
-			r = fail(EX_PENDING,
-				 "%s is still %s after %u s%s%s; the monitor goes on trying: see "
-				 "suture status",
-				 name, jstr(patch, "phase"), o->timeout_s, *text ? ": " : "", text);
-			json_decref(patch);
-			return r;
-		}
-		json_decref(patch);
-		sleep_s(poll_interval_s(now_s() - begin));
-	}
-}
 
 static int fail_final(const char *name, const json_t *patch)
 {
@@ -119,12 +29,12 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 		 const char *report)
 {
 	json_t *patch;
-	int r = await_final(o, name, report, &patch);
+	int r = wait_final(o, name, report, &patch);
 
 	if (r)
 		return r;
 	if (o->json)
-		print_json(patch);
+		print_value(o, patch);
 	if (!is_phase(patch, wanted) && !is_phase(patch, or)) {
 		r = fail_final(name, patch);
 	} else if (!o->json) {
@@ -136,6 +46,27 @@ static int await(const struct options *o, const char *name, const char *wanted, 
 			print_overridden(stderr, patch);
 		}
 	}
+	json_decref(patch);
+	return r;
+}
+
+/* The monitor has had this bundle before: it is applied, or an earlier apply is under way. */
+static int judge_known(const struct options *o, const char *name)
+{
+	char path[128];
+	json_t *patch = NULL;
+	int r;
+
+	snprintf(path, sizeof(path), "/v1/patches/%s", name);
+	r = api_request(o, "GET", path, NULL, 0, &patch);
+	if (r)
+		return r;
+	if (!jbool(patch, "final") && !o->no_wait)
+		r = await(o, name, "applied", NULL, "apply");
+	else if (o->json)
+		print_value(o, patch);
+	else
+		printf("%s is %s already\n", name, jstr(patch, "phase"));
 	json_decref(patch);
 	return r;
 }
@@ -152,7 +83,9 @@ int cmd_apply(const struct options *o, char **args)
 		return EX_BAD_USAGE;
 	r = api_request(o, "POST", o->strict ? "/v1/patches?strict=1" : "/v1/patches", data, b.size,
 			&answer);
-	if (!r && o->no_wait)
+	if (!r && jbool(answer, "already"))
+		r = judge_known(o, b.manifest.name);
+	else if (!r && o->no_wait)
 		printf("%s accepted\n", b.manifest.name);
 	else if (!r)
 		r = await(o, b.manifest.name, "applied", NULL, "apply");
@@ -183,7 +116,7 @@ static int take_off(const struct options *o, const char *given, const char *how)
 		return EX_DONE;
 	}
 	r = await(o, name, "reverted", o->from_below ? "disabled" : NULL, "revert");
-	if (r == EX_PENDING && o->from_below && !o->force)
+	if (r == EX_PENDING && o->from_below && !o->force && !wait_interrupted())
 		fail(r, "who is in the way may hang there: --from-below --force looks at the bytes "
 			"of the jumps only");
 	return r;
@@ -238,12 +171,12 @@ int cmd_cancel(const struct options *o, char **args)
 		printf("cancel of %s has begun\n", name);
 		return EX_DONE;
 	}
-	r = await_final(o, name, "apply", &patch);
+	r = wait_final(o, name, "apply", &patch);
 	if (r)
 		return r;
 	/* an apply ends as failed, which its own command reports; a revert ends as applied */
 	if (o->json)
-		print_json(patch);
+		print_value(o, patch);
 	if (!strcmp(jstr(patch, "phase"), "failed") &&
 	    strcmp(jstr(patch, "error"), "ECANCELED") != 0)
 		r = fail_final(name, patch);
@@ -268,7 +201,7 @@ int cmd_clear(const struct options *o, char **args)
 	if (r)
 		return r;
 	if (o->json)
-		print_json(answer);
+		print_value(o, answer);
 	else
 		printf("%lld cleared\n", jint(answer, "cleared"));
 	json_decref(answer);
@@ -289,7 +222,7 @@ int cmd_reboot(const struct options *o, char **args)
 	if (r)
 		return r;
 	if (o->json)
-		print_json(answer);
+		print_value(o, answer);
 	else
 		printf("the machine is being reset\n");
 	json_decref(answer);

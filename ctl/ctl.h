@@ -29,22 +29,29 @@ enum exit_code {
 
 #define MODULE_FOLDERS 8u
 #define DIFFS	       32u
+#define TRUSTED_KEYS   8u
+#define DAYS_NONE      (~0ull)
 
 struct options {
-	const char *host;     /* HOST or HOST:PORT; NULL if not given */
-	bool json;	      /* print the monitor's answers as they are */
-	bool insecure;	      /* plain HTTP */
-	bool strict;	      /* apply, build: refuse new code that others do not run */
-	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
-	bool from_below;      /* revert: without the agent */
-	bool guest;	      /* reboot: the guest is not asked */
-	bool force;	      /* revert --from-below: look at the bytes of the jumps only */
-	unsigned timeout_s;   /* apply, revert, rollback, cancel: how long to wait */
-	const char *output;   /* build: -o */
-	const char *kernel;   /* build: kernel headers */
-	const char *build_id; /* build: hexadecimal */
-	const char *vmlinuz;  /* build: the kernel's image */
-	const char *debug;    /* build: a vmlinux with debug information */
+	const char *host;	     /* HOST or HOST:PORT; NULL if not given */
+	const char *context;	     /* NULL if not given */
+	const char *ca, *cert, *key; /* files for TLS, of the context; "" for none */
+	bool json;		     /* print the monitor's answers as they are, in JSON or YAML */
+	bool yaml, wide;
+	bool insecure;		      /* plain HTTP */
+	bool strict;		      /* apply, build: refuse new code that others do not run */
+	bool no_wait;		      /* apply, revert, rollback, cancel: do not wait for the end */
+	bool from_below;	      /* revert: without the agent */
+	bool guest;		      /* reboot: the guest is not asked */
+	bool force;		      /* revert --from-below: look at the bytes of the jumps only */
+	bool no_cancel;		      /* the monitor goes on when timeout_s is over */
+	bool follow;		      /* log: wait for more */
+	unsigned long long timeout_s; /* apply, revert, rollback, cancel: how long to wait */
+	const char *output;	      /* build, sign: the file */
+	const char *kernel;	      /* build: kernel headers */
+	const char *build_id;	      /* build: hexadecimal */
+	const char *vmlinuz;	      /* build: the kernel's image */
+	const char *debug;	      /* build: a vmlinux with debug information */
 	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
 	unsigned nr_modules;
 	const char *diffs[DIFFS]; /* build: source diffs */
@@ -55,15 +62,9 @@ struct options {
 	struct cves cves;		   /* build: --cve */
 	struct params params;		   /* build: --param */
 	unsigned long long since;	   /* log */
-};
-
-struct command {
-	const char *name;
-	const char *args; /* for the usage line */
-	const char *help;
-	int min_args, max_args;
-	bool remote; /* needs --host */
-	int (*run)(const struct options *o, char **args);
+	const char *keys[TRUSTED_KEYS];	   /* sign: the private key; verify: the trusted ones */
+	unsigned nr_keys;
+	unsigned long long days; /* sign, keys: --days; DAYS_NONE: not given */
 };
 
 /* Commands: return an exit code; messages are printed already. */
@@ -79,7 +80,12 @@ int cmd_cancel(const struct options *o, char **args);
 int cmd_clear(const struct options *o, char **args);
 int cmd_reboot(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
+int cmd_check_config(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
+int cmd_sign(const struct options *o, char **args);
+int cmd_verify(const struct options *o, char **args);
+int cmd_keys(const struct options *o, char **args);
+int cmd_contexts(const struct options *o, char **args);
 
 /* An error for people on stderr: "suture: ...". Returns code, so that callers can return it. */
 int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -87,6 +93,10 @@ int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf
 /* Read a whole file; malloced, with a zero byte behind it. NULL with a message printed. max in
  * bytes. */
 void *read_file(const char *path, size_t max, size_t *size);
+
+/* Write a whole file; secret: only its owner can read it. An exit code, message printed; nothing is
+ * left there on failure. */
+int save_file(const char *path, const void *data, size_t size, bool secret);
 
 /*
  * Read a bundle, and check it as the monitor will. Returns the memory to free when *b is not needed
@@ -102,6 +112,9 @@ void *read_bundle(const char *path, struct bundle *b);
  */
 int api_request(const struct options *o, const char *method, const char *path, const void *body,
 		size_t size, json_t **answer);
+
+/* An answer in JSON or YAML, as the options say, on stdout. */
+void print_value(const struct options *o, const json_t *value);
 
 /* Members of a JSON object, with defaults when they are missing or of another type. */
 const char *jstr(const json_t *o, const char *key);

@@ -54,15 +54,20 @@ void escape_json(json_t *value)
 	}
 }
 
-void print_json(const json_t *value)
+void print_encoded(const json_t *value, size_t flags)
 {
-	char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	char *text = json_dumps(value, flags | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
 
 	for (const char *s = text; s && *s; s++)
 		if (*s == 0x7f) /* which the library takes for a letter */
 			fputs("\\u007f", stdout);
 		else
 			putchar(*s);
-	putchar('\n');
 	free(text);
+}
+
+void print_json(const json_t *value)
+{
+	print_encoded(value, JSON_INDENT(2));
+	putchar('\n');
 }

@@ -17,5 +17,9 @@ void escape_json(json_t *value);
 /* Print a value as JSON in printable ASCII on stdout; strings keep their content, in JSON's
  * escapes. */
 void print_json(const json_t *value);
+/* Likewise, with more flags of json_dumps(), and without a newline. */
+void print_encoded(const json_t *value, size_t flags);
+/* A document of YAML. */
+void print_yaml(const json_t *value);
 
 #endif

@@ -18,7 +18,7 @@ static json_t *describe(const struct bundle *b)
 {
 	const struct suture_manifest *m = &b->manifest;
 	json_t *objects = json_array(), *states = json_array(), *cves = json_array();
-	char id[65];
+	char id[65], key[2 * sizeof(b->signature->key_id) + 1];
 	unsigned f = 0;
 
 	hex(m->build_id, m->build_id_len, id);
@@ -48,14 +48,17 @@ static json_t *describe(const struct bundle *b)
 	}
 	for (unsigned i = 0; i < m->nr_cves; i++)
 		json_array_append_new(cves, json_string(bundle_cve(b, i)));
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:o, s:o, s:o}",
+	hex(b->signature->key_id, sizeof(b->signature->key_id), key);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:i, s:i, s:o, s:o, "
+			 "s:o}",
 			 "name", m->name, "version", bundle_string(b, m->version), "description",
 			 bundle_string(b, m->description), "params", bundle_string(b, m->params),
 			 "architecture", bundle_machine_name(b->machine), "build_id", id, "replace",
 			 (int)(m->flags & SUTURE_MANIFEST_REPLACE), "signature",
-			 b->signature->kind == SUTURE_SIG_NONE ? "none" : "ecdsa-p256", "size",
-			 (int)b->size, "payload_size", (int)b->payload_size, "objects", objects,
-			 "states", states, "cves", cves);
+			 b->signature->kind == SUTURE_SIG_NONE ? "none" : "ecdsa-p256", "key",
+			 b->signature->kind == SUTURE_SIG_NONE ? "" : key, "expires",
+			 (json_int_t)m->expires, "size", (int)b->size, "payload_size",
+			 (int)b->payload_size, "objects", objects, "states", states, "cves", cves);
 }
 
 static void print_text(const json_t *d)
@@ -67,8 +70,9 @@ static void print_text(const json_t *d)
 	       "%s\n",
 	       jstr(d, "name"), jstr(d, "version"), jstr(d, "description"), jstr(d, "build_id"),
 	       jstr(d, "architecture"), jbool(d, "replace") ? "yes" : "no");
-	printf("params      %s\nsignature   %s\nsize        %lld bytes, payload %lld\n",
-	       jstr(d, "params"), jstr(d, "signature"), jint(d, "size"), jint(d, "payload_size"));
+	printf("params      %s\nsignature   %s %s\nsize        %lld bytes, payload %lld\n",
+	       jstr(d, "params"), jstr(d, "signature"), jstr(d, "key"), jint(d, "size"),
+	       jint(d, "payload_size"));
 	json_array_foreach(json_object_get(d, "objects"), i, o)
 	{
 		printf("object      %s\n", jstr(o, "name"));
@@ -115,7 +119,7 @@ int cmd_inspect(const struct options *o, char **args)
 	if (!d) {
 		r = fail(EX_FAILED, "%s: its strings are not UTF-8", args[0]);
 	} else if (o->json) {
-		print_json(d);
+		print_value(o, d);
 	} else {
 		escape_json(d);
 		print_text(d);

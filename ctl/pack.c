@@ -2,11 +2,9 @@
 #include "pack.h"
 #include "ctl.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/errno.h"
 #include "patch/bundle.h"
@@ -101,22 +99,6 @@ static void put_manifest(struct buffer *out, const struct pack_input *in)
 	free(tables.data);
 }
 
-static int save(const char *path, const struct buffer *b)
-{
-	FILE *f = fopen(path, "wb");
-	bool good;
-
-	if (!f)
-		return fail(EX_BAD_USAGE, "%s: %s", path, strerror(errno));
-	good = fwrite(b->data, 1, b->size, f) == b->size;
-	good &= !fclose(f);
-	if (good)
-		return EX_DONE;
-	fail(EX_FAILED, "%s: %s", path, strerror(errno));
-	unlink(path);
-	return EX_FAILED;
-}
-
 int pack_write(const char *path, const struct pack_input *in)
 {
 	struct suture_bundle h = {.magic = SUTURE_BUNDLE_MAGIC,
@@ -148,7 +130,8 @@ int pack_write(const char *path, const struct pack_input *in)
 	memcpy(b.data, &h, sizeof(h));
 	/* The monitor's own check: a bundle that it would refuse is not written. */
 	r = bundle_parse(&check, b.data, b.size, why, sizeof(why));
-	r = r ? fail(EX_BAD_USAGE, "%s: %s (%s)", path, why, errno_name(r)) : save(path, &b);
+	r = r ? fail(EX_BAD_USAGE, "%s: %s (%s)", path, why, errno_name(r))
+	      : save_file(path, b.data, b.size, false);
 out:
 	free(b.data);
 	return r;

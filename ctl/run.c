@@ -42,5 +42,5 @@ bool run_find_own(char *path, size_t size, const char *in_tree, const char *inst
 		*slash = 0;
 	if (snprintf(path, size, "%s/%s", self, in_tree) < (int)size && !access(path, R_OK))
 		return true;
-	return snprintf(path, size, "%s", installed) < (int)size && !access(path, R_OK);
+	return snprintf(path, size, "%s/%s", self, installed) < (int)size && !access(path, R_OK);
 }

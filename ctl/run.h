@@ -13,8 +13,8 @@
 int run(const char *const argv[], const char *log);
 
 /*
- * The path of a file of this command's, into `path`: `installed`, or, when this program lies in the
- * build folder of a source tree, `in_tree`, which is relative to the program's folder. False: there
+ * The path of a file of this command's, into `path`: `in_tree`, when the program lies in the build
+ * folder of a source tree, or `installed`; both are relative to the program's folder. False: there
  * is none.
  */
 bool run_find_own(char *path, size_t size, const char *in_tree, const char *installed);

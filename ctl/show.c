@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that only show: status, list, info, log. */
+/* Commands that only show: status, list, info, shadow. */
 #include "ctl.h"
 #include "names.h"
 
@@ -12,7 +12,7 @@ static int get(const struct options *o, const char *path, json_t **answer)
 	int r = api_request(o, "GET", path, NULL, 0, answer);
 
 	if (!r && o->json)
-		print_json(*answer);
+		print_value(o, *answer);
 	return r;
 }
 
@@ -231,6 +231,30 @@ out:
 	return r;
 }
 
+/* "CVE-2026-1, CVE-2026-2", or what stands for none. */
+static void print_cves(const json_t *p, const char *none)
+{
+	const json_t *cves = json_object_get(p, "cves");
+	json_t *cve;
+	size_t i;
+
+	json_array_foreach(cves, i, cve) printf("%s%s", i ? "," : "", json_string_value(cve));
+	if (!json_array_size(cves))
+		fputs(none, stdout);
+}
+
+/* The further columns of a line of the list. */
+static void print_wide(const json_t *p)
+{
+	char order[24] = "-";
+
+	if (jint(p, "stack_order"))
+		snprintf(order, sizeof(order), "%lld", jint(p, "stack_order"));
+	printf("%5s %-7s ", order, jbool(p, "replace") ? "yes" : "no");
+	print_cves(p, "-");
+	printf(" %.12s  ", *jstr(p, "sha256") ? jstr(p, "sha256") : "-");
+}
+
 int cmd_list(const struct options *o, char **args)
 {
 	const json_t *list;
@@ -245,13 +269,16 @@ int cmd_list(const struct options *o, char **args)
 	if (!o->json && !json_array_size(list))
 		puts("no patches");
 	else if (!o->json)
-		printf("%-24s %-12s %-12s %5s  %s\n", "NAME", "VERSION", "PHASE", "FUNCS", "WHY");
+		printf("%-24s %-12s %-12s %5s  %s%s\n", "NAME", "VERSION", "PHASE", "FUNCS",
+		       o->wide ? "ORDER REPLACE CVES SHA256  " : "", "WHY");
 	json_array_foreach(list, i, p)
 	{
 		if (o->json)
 			break;
 		printf("%-24s %-12s %-12s %5lld  ", jstr(p, "name"), jstr(p, "version"),
 		       jstr(p, "phase"), jint(p, "functions_total"));
+		if (o->wide)
+			print_wide(p);
 		print_not_in_force("", p, *jstr(p, "why") ? "; " : "");
 		puts(jstr(p, "why"));
 	}
@@ -348,7 +375,11 @@ static void print_patch(const json_t *p)
 	print_not_in_force(", ", p, "");
 	if (*jstr(p, "why"))
 		printf(": %s", jstr(p, "why"));
-	putchar('\n');
+	printf("\n  version   %s\n  bundle    %s\n  fixes     ", jstr(p, "version"),
+	       *jstr(p, "sha256") ? jstr(p, "sha256") : "none: the guest loaded it by itself");
+	print_cves(p, "no CVE is named");
+	printf("\n  changed   %.1f s after the monitor's start\n",
+	       (double)jint(p, "changed_us") / 1e6);
 	print_tables(p);
 	print_doubts(stdout, p);
 	if (jint(json_object_get(p, "apply"), "attempts"))
@@ -415,32 +446,5 @@ int cmd_shadow(const struct options *o, char **args)
 	printf("%-20s %10lld %12lld\n", "all", jint(answer, "count"), jint(answer, "bytes"));
 out:
 	json_decref(answer);
-	return EX_DONE;
-}
-
-int cmd_log(const struct options *o, char **args)
-{
-	unsigned long long since = o->since;
-	json_t *answer = NULL, *line;
-	const json_t *lines;
-	char path[64];
-	size_t i, n;
-	int r;
-
-	(void)args;
-	do {
-		snprintf(path, sizeof(path), "/v1/log?since=%llu", since);
-		r = get(o, path, &answer);
-		if (r)
-			return r;
-		lines = json_object_get(answer, "lines");
-		n = json_array_size(lines);
-		json_array_foreach(lines, i, line) if (!o->json)
-			printf("%6lld %12.6f %-5s %s\n", jint(line, "seq"),
-			       (double)jint(line, "time_us") / 1e6, jstr(line, "level"),
-			       jstr(line, "text"));
-		since = (unsigned long long)jint(answer, "next");
-		json_decref(answer);
-	} while (n);
 	return EX_DONE;
 }

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-QEMU_NEEDS := image agent ctl guest
-# the platform of tests/qemu/platforms.py
-PLATFORM_x86 := x86-svm
+QEMU_NEEDS := image agent ctl guest $(if $(filter intel,$(VENDOR)),bochs)
+# the platform of tests/qemu/platforms.py; VENDOR: whose virtualization a machine of ARCH=x86 has
+PLATFORM_amd := x86-svm
+PLATFORM_intel := x86-vmx
+PLATFORM_x86 := $(PLATFORM_$(or $(VENDOR),amd))
 PLATFORM_arm64 := arm64-virt
+ifeq ($(PLATFORM_$(ARCH)),)
+$(error VENDOR=$(VENDOR) is neither amd nor intel)
+endif
 SUTURE_PLATFORM ?= $(PLATFORM_$(ARCH))
 export SUTURE_PLATFORM
 # number of machines at a time; the tests of one file run one after the other
@@ -12,20 +17,21 @@ QEMU_JOBS ?= 2
 PYTEST = cd tests/qemu && exec env PYTHONDONTWRITEBYTECODE=1 $(2) timeout --foreground -k 10 $(1) \
 	$(PYTHON) -m pytest -p no:cacheprovider -q --tb=short --durations=25 --durations-min=10 -n $(QEMU_JOBS) --dist loadfile
 
-CHECK_PARTS_x86 := host amd rest arm64
+CHECK_PARTS_x86 := $(if $(filter intel,$(VENDOR)),intel,host amd intel rest arm64)
 CHECK_PARTS_arm64 := arm64
 
-## check         everything but what takes hours: the parts host, amd, rest and arm64; with ARCH=arm64
-##               the part arm64; ends with N passed, N failed
+## check         everything but what takes hours: the parts host, amd, intel, rest and arm64; with
+##               ARCH=arm64 the part arm64, with VENDOR=intel the part intel; ends with N passed, N failed
 .PHONY: check
 check: $(SETUP)
 	@mk/check.sh build/logs $(CHECK_PARTS_$(ARCH))
 
 ## check-host    the part without machines: build, lint, unit tests
 ## check-amd     the part on AMD's SVM: kernels, fixes, QEMU tests
+## check-intel   the part on Intel's VMX, in Bochs
 ## check-rest    the part with hostile input, and with guests and helpers that break
 ## check-arm64   the part on arm64
-PARTS := check-host check-amd check-rest check-arm64
+PARTS := check-host check-amd check-intel check-rest check-arm64
 .PHONY: $(PARTS)
 $(PARTS): check-%: $(SETUP)
 	@mk/check.sh build/logs $*
@@ -41,12 +47,12 @@ MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
-# test_fixes.py and test_diffs.py need another kernel (check-fixes), test_disk.py a disk (check-disk); test_races.py
-# shows an open fault (check-races)
-ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_diffs.py test_disk.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+# test_fixes.py and test_diffs.py need another kernel (check-fixes), test_disk.py a disk (check-disk), test_packages.py
+# packages (check-deb); test_races.py shows an open fault (check-races)
+ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_diffs.py test_disk.py test_packages.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
-	test_terminal.py test_hostile.py
+	test_terminal.py test_command.py test_install.py test_hostile.py
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
 SHORT_COUNTS := SUTURE_ROUNDS=60 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
@@ -62,7 +68,7 @@ SHORT_LEFT_OUT := test_boots.py \
 deselect = $(addprefix --deselect=,$(1))
 
 ## check-qemu    tests in QEMU (TESTS="test_boot.py -k smp" to choose)
-.PHONY: check-qemu check-qemu-amd check-qemu-rest check-qemu-arm64 check-counts
+.PHONY: check-qemu check-qemu-amd check-qemu-intel check-qemu-rest check-qemu-arm64 check-counts
 check-qemu: $(QEMU_NEEDS) $(if $(findstring kselftest,$(TESTS)),kselftest)
 	@$(call PYTEST,5400) $(call deselect,$(MULTI_TESTS)) $(TESTS)
 
@@ -70,35 +76,62 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 	@$(call PYTEST,5400,$(SHORT_COUNTS)) $(call deselect,$(MULTI_TESTS) $(SHORT_LEFT_OUT)) \
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
+# What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
+INTEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
+	test_patch.py::test_module_object test_patch.py::test_blocker
+
+check-qemu-intel: $(QEMU_NEEDS)
+	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)
+
 check-qemu-rest: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
 
-# What make check runs on arm64; the rest of what is known to pass there is in ARM64_LONG_TESTS.
-ARM64_TESTS := test_patch.py test_agent.py test_shadow.py test_native.py "test_boot.py::test_smp[1]" \
-	"test_boot.py::test_smp[2]" "test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
-	test_boot.py::test_no_el2 "test_boots.py::test_machines[neoverse-n1-dt]" test_psci.py
-ARM64_TESTS += test_mixture.py test_masked.py test_symbols.py test_check.py test_life.py::test_nothing_lost \
-	"test_life.py::test_hotplug[single]" "test_fault.py::test_service_cpu_dies[apply-second-leaf]"
-ARM64_LONG_TESTS := test_mixture.py test_fault.py test_life.py test_payloads.py test_api.py test_callbacks.py \
-	test_unwind.py test_idle.py test_examples.py test_rollback.py test_sysfs.py test_sick.py \
-	test_dead.py test_differential.py
+# What make check leaves out on arm64 for time, in the form of pytest's --deselect: check-arm64-long has
+# it. mk/lint-tests.py makes the table in docs/testing.md of these lists and of the tests' marks.
+of = $(addprefix $(1).py::test_,$(2))
+ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test_differential.py \
+	test_examples.py test_idle.py test_in_force.py test_payloads.py test_probes.py test_rollback.py \
+	test_scale.py test_sick.py test_sites.py test_sysfs.py \
+	$(call of,test_bell,offline symbols_of_a_stack waits) test_boots.py::test_boots \
+	$(call of,test_boot,api_answers api_same_port_again bad_configuration boot_time firmware_variables \
+		grub hidden no_configuration reboot) \
+	$(call of,test_build,against_kernel bad_files clones compressed_module export good inlined \
+		lifetime modules no_image warnings wrong_image) \
+	$(call of,test_kselftest,sample sample_callbacks sample_shadow) \
+	$(call of,test_life,agent_again end_that_is_none module_unload reboot) \
+	$(call of,test_mishaps,helper_hangs init_ends_late init_too_long memory_full) \
+	$(call of,test_kexec,kexec_in_transition kexec_one_cpu)
+ARM64_LEFT_OUT += $(patsubst %,"test_boots.py::test_machines[%]",cortex-a72-acpi cortex-a72-dt \
+	neoverse-n1-acpi max-acpi max-dt) \
+	$(patsubst %,"test_kexec.py::test_kexec[%]",alive-random alive-same-place dead-same-place) \
+	"test_kdump.py::test_kdump[alive]" "test_life.py::test_poweroff[dead]"
+# of the places where the service CPU dies one remains
+ARM64_LEFT_OUT += $(patsubst %,"test_fault.py::test_service_cpu_dies[%]", \
+	$(addprefix apply-,prepare before-pause after-pause after-check before-commit after-commit first-leaf \
+		before-end after-end) \
+	$(addprefix revert-,prepare before-pause after-pause after-check before-commit after-commit \
+		first-leaf second-leaf before-end after-end))
 
-# The doorbell
-ARM64_TESTS += test_bell.py::test_idle test_bell.py::test_rung
+check-qemu-arm64: $(QEMU_NEEDS) kselftest
+	@$(call PYTEST,1800,$(SHORT_COUNTS) SUTURE_KDUMPS=1 SUTURE_FAULTS=3) \
+		$(call deselect,$(MULTI_TESTS) $(ARM64_LEFT_OUT)) $(ALL_TESTS)
 
-# The guest's writes to its own code, and the agent's mishaps but those that wait for half a minute
-ARM64_TESTS += test_text.py test_readback.py $(addprefix test_mishaps.py::,test_helper_killed \
-	test_helper_killed_in_init test_helper_killed_on_unload test_init_fails_late test_agent_leaves_a_job \
-	test_agent_is_needed test_no_memory_to_enable test_no_memory_for_module test_no_memory_for_payload)
-ARM64_LONG_TESTS += test_mishaps.py test_in_force.py test_probes.py test_clones.py
-
-check-qemu-arm64: $(QEMU_NEEDS)
-	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)
-
-## check-arm64-long  what make check leaves out on arm64 (ARCH=arm64)
+## check-arm64-long  what make check leaves out on arm64, and all rounds (ARCH=arm64)
 .PHONY: check-arm64-long
-check-arm64-long: $(QEMU_NEEDS)
-	@$(call PYTEST,14400) $(call deselect,$(MULTI_TESTS)) $(ARM64_LONG_TESTS)
+check-arm64-long: $(QEMU_NEEDS) kselftest
+	@$(call PYTEST,14400) $(call deselect,$(MULTI_TESTS)) $(ARM64_LEFT_OUT) $(COUNT_TESTS)
+
+# what make check leaves out, by architecture
+.PHONY: test-lists
+test-lists:
+	@printf 'x86 %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_disk.py test_races.py
+	@printf 'arm64 %s\n' $(ARM64_LEFT_OUT)
+
+## docs-tests    the table in docs/testing.md: which test runs where, and why not elsewhere
+.PHONY: docs-tests
+docs-tests:
+	@mk/lint-tests.py --write
 
 ## check-native  the guest and its agent without the monitor
 .PHONY: check-native
@@ -164,7 +197,7 @@ check-kernel: $(QEMU_NEEDS)
 check-kernels: image ctl
 	@ARCH=$(ARCH) mk/check-kernels.sh build/logs $(KERNELS_$(ARCH))
 
-## demo          boot a Debian kernel, patch it over the network, revert it
+## demo          boot a Debian kernel, patch it over the network, revert it (VENDOR=intel: in Bochs)
 .PHONY: demo
 demo: $(QEMU_NEEDS)
 	@$(PYTHON) tests/demo/demo.py

@@ -105,6 +105,10 @@ part() { # name
 		finish fixes counts
 		stage qemu check-qemu-amd counts
 		;;
+	intel)
+		minutes=6
+		stage qemu-intel 'check-qemu-intel VENDOR=intel' counts
+		;;
 	rest)
 		minutes=7
 		stage hostile check-qemu-rest counts
@@ -147,7 +151,7 @@ account() { # name, seconds
 }
 
 # each stage has its own architecture, platform and kernel
-unset MAKEFLAGS MAKELEVEL MFLAGS GUEST SUTURE_PLATFORM
+unset MAKEFLAGS MAKELEVEL MFLAGS GUEST SUTURE_PLATFORM VENDOR
 accounts=
 for name in "$@"; do
 	part_start=$(date +%s)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The command judges bundles with the monitor's own parser, built for the host.
-CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/lib/errno.c \
+CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/boot/config.c monitor/lib/errno.c \
 	$(call sources,monitor/lib)
 CTL_OBJ := $(call objects,build/ctl/obj,$(CTL_SRC))
 CTL_CPPFLAGS := -D_GNU_SOURCE $(INCLUDES) -Iarch/fake/include
@@ -12,7 +12,7 @@ build/ctl/obj/%.o: %.c mk/flags.mk mk/ctl.mk
 
 build/ctl/suture: $(CTL_OBJ)
 	@echo "LD $@"
-	$(Q)$(HOSTCC) $^ -lcurl -ljansson -lelf -ldw -lbpf -larchive -o $@
+	$(Q)$(HOSTCC) $^ -lcurl -ljansson -lelf -ldw -lbpf -larchive -lcrypto -o $@
 
 ## ctl           build/ctl/suture, the operator's command
 .PHONY: ctl

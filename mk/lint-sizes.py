@@ -40,6 +40,8 @@ REASONS = {
         "three kinds of override, found alike and told in one message",
     "include/suture/abi.h":
         "the contract of monitor and agent, read from top to bottom; what DECLARE and messages share is split off",
+    "monitor/net/e1000.c":
+        "one card: its start, its rings and its stop share the registers and their order",
     "monitor/patch/check/scan.c":
         "one scan: CPUs and tasks in the order that docs/consistency.md argues from",
     "monitor/patch/engine/declaration.c":
@@ -52,12 +54,16 @@ REASONS = {
         "one switch from the plan to its end; who undoes a step stands beside it",
     "monitor/stage2/shadow.c":
         "the set and its plan: apply beside abandon, in the order of their use",
-    "tests/qemu/machine.py":
-        "one machine: what starts it, waits for it, and speaks to its guest and its monitor",
     "tests/qemu/test_differential.py":
         "one list of steps, and the two sides that are compared",
     "tests/qemu/test_in_force.py":
         "the tests share one machine and its modules",
+    "monitor/tls/session.c":
+        "one state: what comes from TCP, what the API asks for, and the session between them",
+    "monitor/api/api.c":
+        "one table of routes, what each needs, and those that change something",
+    "monitor/api/connection.c":
+        "one connection, from its first byte to its last",
     "tests/qemu/test_patch.py":
         "the tests share one machine and its patches",
     "tests/qemu/test_sites.py":

@@ -166,7 +166,7 @@ static enum exit_class wait_exit(struct cpu *c)
 	vcpu_skip(c);
 	if (!ISS_TI(c->arch->vcpu.esr))
 		vcpu_wait(c);
-	return EXIT_OTHER;
+	return EXIT_WAIT;
 }
 
 /* ---- calls ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Guest CPUs on x86. What is common to AMD SVM and Intel VMX works on struct vcpu and calls the
- * vendor through `hv`; it never asks which one it is. svm/ fills struct hv_ops; vmx/ will.
+ * vendor through `hv`; it never asks which one it is. svm/ and vmx/ fill struct hv_ops.
  */
 #ifndef X86_HV_H
 #define X86_HV_H
@@ -137,9 +137,9 @@ struct hv_ops {
 	u32 hypercall_insn; /* enum suture_hypercall_insn */
 
 	/*
-	 * Does this machine support it? 0, or negative errno with `why`; -ENODEV: the processor is
-	 * the other vendor's. Reports all that would make enable() fail (VMX: FEATURE_CONTROL, the
-	 * capability MSRs). Boot CPU, native.
+	 * Does this machine support it? 0, or negative errno with `why`; -ENODEV, without: the
+	 * processor does not have it. Reports all that would make enable() fail (VMX:
+	 * FEATURE_CONTROL, the capability MSRs). Boot CPU, native.
 	 */
 	int (*probe)(char *why, size_t why_size);
 	/* The format of stage 2: NPT or EPT, with the leaves that this machine can have. Any CPU,
@@ -236,7 +236,7 @@ void npt_add_border(u64 pa);
 u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit);
 
 /* vendor.c chooses the one that this machine has. */
-extern const struct hv_ops svm_ops;
+extern const struct hv_ops svm_ops, vmx_ops;
 extern const struct hv_ops *hv;
 /*
  * Choose it. 0, or negative errno with the reason of the vendor whose processor this is. Boot CPU.
@@ -245,6 +245,18 @@ int vendor_find(char *why, size_t why_size);
 
 /* start.c: the boot part's description of the machine; in the monitor's memory. */
 extern struct boot_info *machine;
+
+/* ---- event.c: what the vendors report alike. Any CPU. ---- */
+
+/*
+ * The event that is to be delivered after an exit that interrupted the delivery of `event`: the
+ * same, unless it is of an instruction (INT n, INT3, INTO, INT1), or 0. RIP is still at such an
+ * instruction, which runs again, and an event that is injected would return there. (APM vol. 2,
+ * 15.7.2 and 15.20; SDM vol. 3, "Information for VM Exits During Event Delivery".)
+ */
+u64 event_again(u64 event);
+/* Advance over an instruction of len bytes: RIP, RFLAGS.RF and the interrupt shadow. */
+void vcpu_advance(struct vcpu *v, u32 len);
 
 /* ---- vcpu.c: exits that the vendors share. On the CPU, in its exit. ---- */
 

@@ -197,18 +197,19 @@ DEFINE_CR(2)
 DEFINE_CR(3)
 DEFINE_CR(4)
 
-static inline u64 read_dr7(void)
-{
-	u64 v;
-
-	__asm__ volatile("mov %%dr7, %0" : "=r"(v));
-	return v;
-}
-
-static inline void write_dr7(u64 v)
-{
-	__asm__ volatile("mov %0, %%dr7" ::"r"(v));
-}
+#define DEFINE_DR(n)                                                                               \
+	static inline u64 read_dr##n(void)                                                         \
+	{                                                                                          \
+		u64 v;                                                                             \
+		__asm__ volatile("mov %%dr" #n ", %0" : "=r"(v));                                  \
+		return v;                                                                          \
+	}                                                                                          \
+	static inline void write_dr##n(u64 v)                                                      \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%dr" #n ::"r"(v));                                      \
+	}
+DEFINE_DR(6)
+DEFINE_DR(7)
 
 static inline void outb(u16 port, u8 v)
 {

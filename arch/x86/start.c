@@ -39,6 +39,12 @@ static int check_boot_info(const struct boot_info *bi, char *why, size_t why_siz
 		wrong = "the time stamp counter does not count";
 	else if (read_cr4() & CR4_LA57)
 		wrong = "the firmware uses page tables of five levels";
+	/*
+	 * The take-over returns into the guest, and the shadow stack of its caller is not captured
+	 * (APM vol. 2, "Shadow Stacks").
+	 */
+	else if (read_cr4() & CR4_CET)
+		wrong = "the firmware uses shadow stacks (CR4.CET): turn them off in its setup";
 	if (!wrong)
 		return 0;
 	format(why, why_size, "the monitor cannot start: %s", wrong);

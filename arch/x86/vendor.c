@@ -2,8 +2,9 @@
 /* The list of the vendors' virtualizations. No other common file names one. */
 #include "hv.h"
 #include "lib/errno.h"
+#include "lib/format.h"
 
-static const struct hv_ops *const vendors[] = {&svm_ops};
+static const struct hv_ops *const vendors[] = {&svm_ops, &vmx_ops};
 
 const struct hv_ops *hv;
 
@@ -16,5 +17,9 @@ int vendor_find(char *why, size_t why_size)
 		if (!err)
 			hv = vendors[i];
 	}
+	if (err == -ENODEV)
+		format(why, why_size,
+		       "this processor has no virtualization that the monitor knows (AMD SVM, "
+		       "Intel VMX)");
 	return err;
 }

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define IN_TREE "../deps/kpatch/create-diff-object"
+#define IN_TREE	  "../deps/kpatch/create-diff-object"
+#define INSTALLED "../lib/kpatch/create-diff-object"
 /* its exit status: the compiled code is the same */
 #define NO_CHANGE 3
 
@@ -41,9 +42,13 @@ static int find_program(char *path, size_t size)
 				      given)
 			       : EX_DONE;
 	}
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if (run_find_own(path, size, IN_TREE, places[i]))
+	if (run_find_own(path, size, IN_TREE, INSTALLED))
+		return EX_DONE;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, size, "%s", places[i]);
+		if (!access(path, X_OK))
 			return EX_DONE;
+	}
 	return fail(EX_BAD_USAGE,
 		    "create-diff-object, which compares objects, is not here: install kpatch-build "
 		    "(Debian sid has it; version 0.9.11), or set SUTURE_CREATE_DIFF_OBJECT to its "

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define PREPARE		  "../../ctl/diff/prepare.sh"
-#define INSTALLED_PREPARE "/usr/share/suture/diff/prepare.sh"
+#define INSTALLED_PREPARE "../share/suture/diff/prepare.sh"
 #define CMD_MAX		  ((size_t)4 << 20)
 #define OBJECTS_MAX	  64u
 

@@ -20,6 +20,7 @@
 #define SUTURE_BUNDLE_MAGIC   0x2e74757300555453ull /* "STU\0sut." as a little-endian word */
 #define SUTURE_BUNDLE_VERSION 2
 #define SUTURE_BUNDLE_MAX     (16u << 20)
+#define SUTURE_CVE_LEN	      32u
 
 /* The payload's architecture, as ELF numbers them (e_machine). */
 enum suture_machine {
@@ -45,12 +46,12 @@ struct suture_manifest {
 	su32 build_id_len;
 	su8 build_id[32];	    /* of the kernel that the patch is for */
 	char name[SUTURE_NAME_LEN]; /* module name of the payload: [a-z0-9_]+ */
-	su32 version;		    /* string: free text, for people */
+	su32 version;		    /* string: free text; its numbers order the versions */
 	su32 description;	    /* string */
 	su32 params;		    /* string: module parameters for the load */
 	su32 nr_objects, nr_funcs, nr_states, nr_cves;
 	su32 strings_size;
-	su32 reserved[2];
+	su64 expires; /* seconds since 1970 (UTC) after which it is refused, 0 for never */
 	/* struct suture_manifest_object objects[nr_objects]; objects[0..] own funcs in order */
 	/* struct suture_manifest_func funcs[nr_funcs] */
 	/* struct suture_manifest_state states[nr_states] */
@@ -83,13 +84,13 @@ struct suture_manifest_state {
 };
 
 enum suture_signature_kind {
-	SUTURE_SIG_NONE = 0,	   /* accepted only by a monitor with insecure=yes */
+	SUTURE_SIG_NONE = 0,	   /* accepted only by a monitor that trusts no key */
 	SUTURE_SIG_ECDSA_P256 = 1, /* r and s, 32 bytes each, big-endian */
 };
 
 struct suture_signature {
 	su32 kind;
-	su32 key_id; /* first four bytes of SHA-256 of the public key */
+	su8 key_id[4]; /* first bytes of SHA-256 of the public key (DER, SubjectPublicKeyInfo) */
 	su8 bytes[64];
 };
 

@@ -7,9 +7,13 @@
 #include "core/pause.h"
 #include "core/pool.h"
 #include "core/version.h"
+#include "lib/string.h"
 #include "net/net.h"
 #include "net/nic.h"
 #include "stage2/shadow.h"
+#include "tls/keys.h"
+#include "tls/platform.h"
+#include "tls/tls.h"
 
 /* The lines that stand before the samples of a metric. */
 static void metric_family(struct out *o, const char *name, const char *type, const char *help)
@@ -92,6 +96,56 @@ static void show_memory(struct out *o)
 		     s.peak_pages * PAGE_SIZE);
 }
 
+/* A guest that makes patches itself can name them with any byte. */
+static void patch_label(char label[SUTURE_NAME_LEN], const struct patch_info *p)
+{
+	str_copy(label, p->name, SUTURE_NAME_LEN);
+	for (char *c = label; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == '"' || *c == '\\')
+			*c = '?';
+}
+
+/* A sample for each patch; value: of one that is there. */
+static void patch_samples(const struct engine *e, struct out *o, const char *name,
+			  u64 (*value)(const struct patch_info *p))
+{
+	char label[SUTURE_NAME_LEN];
+	struct patch_info p;
+
+	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
+		patch_label(label, &p);
+		metric_sample(o, name, "patch", label, value(&p));
+	}
+}
+
+static u64 patch_in_force(const struct patch_info *p)
+{
+	return p->phase == PHASE_APPLIED && !p->nr_not_in_force;
+}
+
+static u64 patch_stuck(const struct patch_info *p)
+{
+	return p->stuck;
+}
+
+static u64 patch_changed_s(const struct patch_info *p)
+{
+	return p->changed_us / 1000000;
+}
+
+static void show_each_patch(const struct engine *e, struct out *o)
+{
+	metric_family(o, "patch_in_force", "gauge",
+		      "1 for each patch that is applied with all of its functions in force.");
+	patch_samples(e, o, "patch_in_force", patch_in_force);
+	metric_family(o, "patch_stuck", "gauge",
+		      "1 for each patch in transition that one function always blocks.");
+	patch_samples(e, o, "patch_stuck", patch_stuck);
+	metric_family(o, "patch_changed_seconds", "gauge",
+		      "From the monitor's start to the last change of the patch's phase.");
+	patch_samples(e, o, "patch_changed_seconds", patch_changed_s);
+}
+
 static void show_patches(const struct engine *e, struct out *o)
 {
 	u32 counts[PHASE_FAILED + 1] = {0}, not_in_force = 0;
@@ -114,6 +168,7 @@ static void show_patches(const struct engine *e, struct out *o)
 	metric_family(o, "patches", "gauge", "Patches in each phase.");
 	for (u32 i = 0; i <= PHASE_FAILED; i++)
 		metric_sample(o, "patches", "phase", patch_phase_name(i), counts[i]);
+	show_each_patch(e, o);
 	metric_value(o, "functions_not_in_force", "gauge",
 		     "Functions of patches that are redirected while other code runs.",
 		     not_in_force);
@@ -171,6 +226,24 @@ static void show_net(struct out *o)
 	metric_value(o, "http_connections", "gauge", "Connections that are open.", h.connections);
 }
 
+static void show_tls(struct out *o)
+{
+	struct tls_stats s = tls_stats();
+
+	metric_value(o, "insecure", "gauge",
+		     "1: the API is plain HTTP, and whoever reaches it may change the guest.",
+		     !s.on);
+	metric_value(o, "trusted_keys", "gauge",
+		     "Keys that may sign bundles; 0: unsigned ones are taken.", keys_signers());
+	metric_value(o, "tls_handshakes_total", "counter", "TLS handshakes that succeeded.",
+		     s.handshakes);
+	metric_family(o, "tls_refused_total", "counter", "Clients that were refused, by reason.");
+	for (u32 i = 0; i < TLS_REFUSALS; i++)
+		metric_sample(o, "tls_refused_total", "reason",
+			      tls_refusal_name((enum tls_refusal)i), s.refused[i]);
+	metric_value(o, "tls_memory_bytes", "gauge", "Memory of TLS in use.", tls_memory().used);
+}
+
 static void show_log(struct out *o)
 {
 	metric_family(o, "log_lines_total", "counter", "Lines of the log, by kind.");
@@ -198,5 +271,6 @@ void api_metrics(const struct engine *e, struct api_reply *reply)
 	show_variables(e, o);
 	show_shadow(e, o);
 	show_net(o);
+	show_tls(o);
 	show_log(o);
 }

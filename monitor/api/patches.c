@@ -69,8 +69,10 @@ static bool is_final(enum patch_phase p)
 }
 
 /* The members of a patch, without its objects, functions and states. */
-static void show_patch(struct json *j, const struct patch_info *p)
+static void show_patch(struct json *j, const struct engine *e, u32 i, const struct patch_info *p)
 {
+	const char *cve;
+
 	json_strn(j, "name", p->name, sizeof(p->name));
 	json_strn(j, "version", p->version, sizeof(p->version));
 	json_str(j, "phase", patch_phase_name(p->phase));
@@ -93,6 +95,15 @@ static void show_patch(struct json *j, const struct patch_info *p)
 	json_u64(j, "functions_not_in_force", p->nr_not_in_force);
 	json_u64(j, "states_total", p->nr_states);
 	json_u64(j, "clones_total", p->nr_clones + p->more_clones);
+	if (p->from_bundle)
+		json_bytes(j, "sha256", p->digest, sizeof(p->digest));
+	else
+		json_null(j, "sha256");
+	json_array(j, "cves");
+	for (u32 n = 0; (cve = engine_patch_cve(e, i, n)); n++)
+		json_strn(j, NULL, cve, SUTURE_CVE_LEN);
+	json_array_end(j);
+	json_u64(j, "changed_us", p->changed_us);
 	show_report(j, "apply", &p->apply);
 	show_report(j, "revert", &p->revert);
 }
@@ -191,7 +202,7 @@ void api_patches(const struct engine *e, struct json *j, const struct http_reque
 	json_array(j, "patches");
 	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
 		json_object(j, NULL);
-		show_patch(j, &p);
+		show_patch(j, e, i, &p);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -212,7 +223,7 @@ void api_patch(const struct engine *e, struct json *j, const struct http_request
 			  "no patch %s; GET /v1/patches lists those that there are", name);
 		return;
 	}
-	show_patch(j, &p);
+	show_patch(j, e, i, &p);
 	show_tables(j, e, i, true);
 	show_clones(j, e, i);
 }
@@ -273,7 +284,7 @@ void api_show_current(const struct engine *e, struct json *j)
 		if (!is_current(&p))
 			continue;
 		json_object(j, NULL);
-		show_patch(j, &p);
+		show_patch(j, e, i, &p);
 		show_tables(j, e, i, functions <= STATUS_FUNCS_MAX);
 		json_object_end(j);
 	}

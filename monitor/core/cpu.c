@@ -20,6 +20,7 @@ const char *const exit_class_names[EXIT_CLASSES] = {
 	[EXIT_STARTUP] = "startup",
 	[EXIT_IO] = "io",
 	[EXIT_STAGE2_FAULT] = "stage2_fault",
+	[EXIT_WAIT] = "wait",
 	[EXIT_SINGLE_STEP] = "single_step",
 	[EXIT_OTHER] = "other",
 };

@@ -35,6 +35,7 @@ enum exit_class {
 	EXIT_STARTUP,	   /* CPUs that start and stop: INIT, SIPI; PSCI */
 	EXIT_IO,	   /* devices: configuration space and I/O ports */
 	EXIT_STAGE2_FAULT, /* on hidden or shadowed memory: NPF, EPT violation, stage-2 abort */
+	EXIT_WAIT,	   /* the guest waits for an interrupt: WFI, where it exits */
 	EXIT_SINGLE_STEP,  /* behind an instruction that the monitor let through */
 	EXIT_OTHER,
 	EXIT_CLASSES

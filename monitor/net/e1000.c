@@ -17,6 +17,7 @@
 enum {
 	CTRL = 0x0000,
 	STATUS = 0x0008,
+	EERD = 0x0014,
 	ICR = 0x00c0,
 	ITR = 0x00c4,
 	IMS = 0x00d0,
@@ -54,6 +55,11 @@ enum {
 
 #define STATUS_LU	 (1u << 1)
 #define STATUS_MASTER_ON (1u << 19) /* 82574 */
+
+#define EERD_START   (1u << 0)
+#define EERD_DONE    (1u << 4)
+#define EERD_WORD(n) ((n) << 8)
+#define EERD_DATA(v) ((v) >> 16)
 
 #define INT_LSC	   (1u << 2)
 #define INT_RXDMT0 (1u << 4)
@@ -196,10 +202,35 @@ static int reset_card(const struct e1000 *e)
 	return 0;
 }
 
+/* SDM 13.4.4: of the 82540EM. 0xffff if it does not answer. */
+static u32 read_eeprom(const struct e1000 *e, u32 word)
+{
+	u64 end = arch_time_us() + 100000;
+	u32 value;
+
+	reg_write(e, EERD, EERD_WORD(word) | EERD_START);
+	while (!((value = reg_read(e, EERD)) & EERD_DONE))
+		if (arch_time_us() > end)
+			return 0xffff;
+	return EERD_DATA(value);
+}
+
+/* The reset reads the address from the EEPROM (SDM 5.6.1), but not in Bochs. */
+static void load_mac(const struct e1000 *e)
+{
+	if (reg_read(e, RAH) & RAH_VALID || e->model->pcie)
+		return;
+	reg_write(e, RAL, read_eeprom(e, 0) | read_eeprom(e, 1) << 16);
+	reg_write(e, RAH, read_eeprom(e, 2) | RAH_VALID);
+}
+
 static int read_mac(const struct e1000 *e, u8 *mac)
 {
-	u32 low = reg_read(e, RAL), high = reg_read(e, RAH);
+	u32 low, high;
 
+	load_mac(e);
+	low = reg_read(e, RAL);
+	high = reg_read(e, RAH);
 	for (u32 i = 0; i < 6; i++)
 		mac[i] = (u8)((i < 4 ? low >> 8 * i : high >> 8 * (i - 4)));
 	/* multicast bit, or nothing there */

@@ -125,8 +125,8 @@ static int check_manifest(struct parser *p)
 		return refuse(p, EBADMSG, "a manifest of %u bytes is too short",
 			      p->header.manifest_size);
 	memcpy(m, at, sizeof(*m));
-	if (m->flags & ~SUTURE_MANIFEST_REPLACE || m->reserved[0] || m->reserved[1])
-		return refuse(p, EBADMSG, "unknown flags or reserved words in the manifest");
+	if (m->flags & ~SUTURE_MANIFEST_REPLACE)
+		return refuse(p, EBADMSG, "unknown flags in the manifest");
 	if (!m->build_id_len || m->build_id_len > sizeof(m->build_id) ||
 	    !is_zero(m->build_id + m->build_id_len, sizeof(m->build_id) - m->build_id_len))
 		return refuse(p, EBADMSG, "a build-id of %u bytes", m->build_id_len);
@@ -193,7 +193,7 @@ static int check_texts(struct parser *p)
 		r = check_string(p, "parameter line", m->params, SUTURE_TEXT_LEN, true);
 	for (i = 0; !r && i < m->nr_cves; i++) {
 		memcpy(&offset, p->b->cves + i * sizeof(offset), sizeof(offset));
-		r = check_string(p, "CVE", offset, TEXT_MAX, false);
+		r = check_string(p, "CVE", offset, SUTURE_CVE_LEN, false);
 	}
 	return r;
 }
@@ -307,6 +307,7 @@ int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, siz
 	b->payload = b->data + p.header.payload_offset;
 	b->payload_size = p.header.payload_size;
 	b->signature = (const void *)(b->data + p.header.signature_offset);
+	b->signed_size = p.header.signature_offset;
 	return 0;
 }
 
@@ -358,4 +359,9 @@ const char *bundle_cve(const struct bundle *b, u32 i)
 
 	memcpy(&offset, b->cves + i * sizeof(offset), sizeof(offset));
 	return bundle_string(b, offset);
+}
+
+void bundle_hash(struct bundle *b)
+{
+	sha256(b->data, b->size, b->digest);
 }

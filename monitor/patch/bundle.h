@@ -3,6 +3,7 @@
 #ifndef PATCH_BUNDLE_H
 #define PATCH_BUNDLE_H
 
+#include "lib/sha256.h"
 #include "lib/types.h"
 #include <suture/bundle.h>
 
@@ -16,6 +17,8 @@ struct bundle {
 	const u8 *objects, *funcs, *states, *cves; /* tables within data, unaligned */
 	const char *strings;
 	const struct suture_signature *signature;
+	size_t signed_size;	/* bytes of data that the signature is over */
+	u8 digest[SHA256_SIZE]; /* of the whole bundle, from bundle_hash() */
 };
 
 /*
@@ -24,6 +27,9 @@ struct bundle {
  * bytes), -EFBIG, -EINVAL (names); `why` gets one line that names the field.
  */
 int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, size_t why_size);
+
+/* Fill b->digest, which names the contents. */
+void bundle_hash(struct bundle *b);
 
 /* The i-th entries, copied out; i must be below the manifest's count. Strings live as long as data.
  */

@@ -34,12 +34,13 @@ def figure(value, unit):
         f"{value:.3g}{' ' + unit if unit else ''}"
 
 
-BEGIN, END = "<!-- written by make bench -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- written by make bench ARCH={} -->\n", "<!-- end -->\n"
 
 
-def write_section(path, text):
-    """Put the text between the marks of a document."""
+def write_section(path, architecture, text):
+    """Put the text between the marks that a document has for this architecture."""
+    begin = BEGIN.format(architecture)
     with open(path) as f:
-        head, rest = f.read().split(BEGIN)
+        head, rest = f.read().split(begin)
     with open(path, "w") as f:
-        f.write(head + BEGIN + f"```\n{text}```\n" + END + rest.split(END)[1])
+        f.write(head + begin + f"```\n{text}```\n" + END + rest.split(END, 1)[1])

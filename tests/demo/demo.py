@@ -8,7 +8,7 @@ import time
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
 
-from machine import BUILD, GuestError, Machine  # noqa: E402
+from machine import BUILD, GuestError, Machine, PLATFORM  # noqa: E402
 from patches import suture_build  # noqa: E402
 
 START = time.monotonic()
@@ -50,8 +50,9 @@ def look(machine):
 
 def play(machine):
     machine.wait_ready()
-    say("The guest is up. It has three CPUs; the fourth is the monitor's.")
-    expect("three CPUs in the guest", guest(machine, "nproc") == "3")
+    cpus = machine.cpus
+    say(f"The guest is up. It has {cpus} CPUs; one more is the monitor's.")
+    expect(f"{cpus} CPUs in the guest", guest(machine, "nproc") == str(cpus))
     guest(machine, "uname -r")
 
     say("Load the agent.")
@@ -86,8 +87,8 @@ def play(machine):
 
 def main():
     logs = os.path.join(BUILD, "logs", "demo")
-    say("Boot OVMF, Suture, and a Debian 12 kernel in QEMU.")
-    machine = Machine(logs, cpus=3)
+    say(f"Boot OVMF, Suture, and a Debian 12 kernel in {PLATFORM.emulator}.")
+    machine = Machine(logs, cpus=PLATFORM.demo_cpus)
     try:
         machine.start()
         play(machine)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A machine in QEMU: EFI firmware, Suture (or not), and a Debian kernel with the test initramfs.
+"""A machine in QEMU, or in Bochs: EFI firmware, Suture (or not), and a Debian kernel with the test initramfs.
 platforms.py describes its parts.
 
 Every wait has a limit; the emulator is ended by its pid; all its output stays in the machine's log
@@ -28,7 +28,8 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(TOP, "build")
 PLATFORM = platforms.chosen()
 GUEST = os.environ.get("GUEST", PLATFORM.kernel)
-LOGS = os.path.join(BUILD, "logs", "qemu" if GUEST == platforms.X86_SVM.kernel else GUEST)
+LOGS = os.path.join(BUILD, "logs", PLATFORM.name if PLATFORM is platforms.X86_VMX else
+                    "qemu" if GUEST == platforms.X86_SVM.kernel else GUEST)
 CPU = PLATFORM.cpu(GUEST)
 KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
 KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
@@ -40,12 +41,10 @@ SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" i
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
-# each VMRUN and each exit, a file for each thread (svm.*.log)
-TRACE = bool(os.environ.get("SUTURE_TRACE"))
 
-GUEST_IP = "10.0.2.15"
-API_PORT = 8443
-KERNEL_CMDLINE = PLATFORM.kernel_cmdline()
+GUEST_IP = platforms.GUEST_IP
+API_PORT = platforms.API_PORT
+KERNEL_CMDLINE = platforms.kernel_cmdline(PLATFORM)
 
 SUTURE_CONF = {
     "next": r"\vmlinuz.efi",
@@ -108,6 +107,7 @@ class Machine:
         self.logs = logs
         self.cpus = cpus
         self.native = native
+        self.kernel = KERNEL
         self.conf = conf or {}
         self.cpu = cpu
         self.thread = thread
@@ -165,46 +165,25 @@ class Machine:
             f.write(archive)
         return path
 
-    def boot_arguments(self):
-        initrd = self.make_initrd()
-        if self.native:
-            return ["-kernel", KERNEL, "-initrd", initrd,
-                    "-append", f"{KERNEL_CMDLINE} {self.cmdline}"]
-        files = {
+    def make_esp(self, files):
+        """The EFI system partition with the monitor and what it boots, and more files; its path."""
+        esp = self.log("esp.img")
+        images.make_esp(esp, {
             PLATFORM.loader: SUTURE_EFI,
             "/EFI/suture/suture.conf": self.suture_conf().encode(),
             "/vmlinuz.efi": KERNEL,
-            "/initrd": initrd,
-        }
-        files.update(self.esp)
-        esp = self.log("esp.img")
-        images.make_esp(esp, files)
-        return ["-drive", f"if=none,id=esp,format=raw,file={esp}",
-                "-device", "virtio-blk-pci,drive=esp,addr=3,bootindex=1"]
+            "/initrd": self.make_initrd(),
+            **files,
+            **self.esp,
+        })
+        return esp
 
     def start(self):
         self.port = free_port()
         self.sockets = tempfile.mkdtemp(prefix="suture-")
         for name in ("console.log", "monitor.log", "shell.log"):
             open(self.log(name), "wb").close()
-        command = PLATFORM.command(self.thread, self.cpu) + [
-            "-m", self.memory, "-smp", str(self.all_cpus()),
-            "-netdev", "user,id=n0,restrict=on,"
-            f"hostfwd=tcp:127.0.0.1:{self.port}-{GUEST_IP}:{API_PORT}",
-            *PLATFORM.nic_arguments("n0"),
-            "-object", f"filter-dump,id=dump,netdev=n0,maxlen=200,file={self.log('net.pcap')}",
-            "-serial", f"file:{self.log('console.log')}",
-            *PLATFORM.shell_arguments(f"{self.sockets}/shell"),
-            "-qmp", f"unix:{self.sockets}/qmp,server=on,wait=off",
-            *PLATFORM.log_arguments(self.log("monitor.log")),
-        ]
-        if not self.reboot:
-            command.append("-no-reboot")
-        if TRACE:
-            # no code has such an address: of what in_asm logs only VMRUN and exits are left
-            command += ["-d", "in_asm,tid", "-dfilter", "0x1+0x1", "-D", self.log("svm.%d.log")]
-        command += self.boot_arguments()
-        command += [word.replace("{sockets}", self.sockets) for word in self.qemu]
+        command = PLATFORM.command(self)
         with open(self.log("qemu.log"), "wb") as out:
             out.write((" ".join(command) + "\n").encode())
             out.flush()
@@ -253,7 +232,7 @@ class Machine:
             lines = [line for line in self.read_log(name).splitlines()
                      if "TCG doesn't support requested feature" not in line]
             tails += "\n".join([f"--- {name}", *lines[-25:], ""])
-        raise GuestError(f"{what} (QEMU {state}; logs in {self.logs})\n{tails}")
+        raise GuestError(f"{what} ({PLATFORM.emulator} {state}; logs in {self.logs})\n{tails}")
 
     def wait_log(self, pattern, timeout=60, name="console.log", count=1):
         """Wait until `pattern` is in a log for the count-th time; returns that match."""
@@ -273,8 +252,7 @@ class Machine:
         self.wait_log(r"GUEST READY", timeout, count=count)
         self.unanswered = None  # an earlier boot's
         if self.shell_socket is None:
-            self.shell_socket = socket.socket(socket.AF_UNIX)
-            self.shell_socket.connect(f"{self.sockets}/shell")
+            self.shell_socket = PLATFORM.open_shell(self)
         return self
 
     def wait_end(self, timeout=30):

@@ -4,6 +4,20 @@
 import dataclasses
 import os
 import re
+import socket
+
+from bochs import Bochs
+
+# the monitor's, on the emulator's network
+GUEST_IP = "10.0.2.15"
+API_PORT = 8443
+# each VMRUN and each exit, a file for each thread (svm.*.log)
+TRACE = bool(os.environ.get("SUTURE_TRACE"))
+
+
+def kernel_cmdline(platform):
+    return (f"console={platform.console} shell={platform.shell} rdinit=/init panic=1 "
+            f"{platform.cmdline}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +45,7 @@ class Qemu:
     log        where the monitor writes its log: QEMU's arguments, {file} in them is the file; none:
                its debug port is the console.
     conf       keys of suture.conf that only this machine has.
+    emulator   its name; demo_cpus: the guest's CPUs in `make demo`.
     """
 
     name: str
@@ -56,15 +71,46 @@ class Qemu:
     log: tuple
     conf: dict
 
-    def kernel_cmdline(self):
-        return f"console={self.console} shell={self.shell} rdinit=/init panic=1 {self.cmdline}"
+    emulator = "QEMU"
+    demo_cpus = 3
 
-    def command(self, thread, cpu):
-        """The emulator, and the arguments that every machine of this kind gets."""
-        return [self.programs[thread], "-nodefaults", "-no-user-config", "-display", "none",
-                "-machine", self.machine, "-cpu", cpu, "-accel", f"tcg,thread={thread}",
-                # without a flash for variables the firmware keeps them in memory, which is faster
-                "-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}", *self.devices]
+    def command(self, machine):
+        """The emulator with its arguments, for a Machine of machine.py; makes what it boots from."""
+        command = [
+            self.programs[machine.thread], "-nodefaults", "-no-user-config", "-display", "none",
+            "-machine", self.machine, "-cpu", machine.cpu, "-accel", f"tcg,thread={machine.thread}",
+            # without a flash for variables the firmware keeps them in memory, which is faster
+            "-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}", *self.devices,
+            "-m", machine.memory, "-smp", str(machine.all_cpus()),
+            "-netdev", "user,id=n0,restrict=on,"
+            f"hostfwd=tcp:127.0.0.1:{machine.port}-{GUEST_IP}:{API_PORT}",
+            *self.nic_arguments("n0"),
+            "-object", f"filter-dump,id=dump,netdev=n0,maxlen=200,file={machine.log('net.pcap')}",
+            "-serial", f"file:{machine.log('console.log')}",
+            *self.shell_arguments(f"{machine.sockets}/shell"),
+            "-qmp", f"unix:{machine.sockets}/qmp,server=on,wait=off",
+            *self.log_arguments(machine.log("monitor.log")),
+        ]
+        if not machine.reboot:
+            command.append("-no-reboot")
+        if TRACE:
+            # no code has such an address: of what in_asm logs only VMRUN and exits are left
+            command += ["-d", "in_asm,tid", "-dfilter", "0x1+0x1", "-D", machine.log("svm.%d.log")]
+        command += self.boot_arguments(machine)
+        return command + [word.replace("{sockets}", machine.sockets) for word in machine.qemu]
+
+    def boot_arguments(self, machine):
+        if machine.native:
+            return ["-kernel", machine.kernel, "-initrd", machine.make_initrd(),
+                    "-append", f"{kernel_cmdline(self)} {machine.cmdline}"]
+        return ["-drive", f"if=none,id=esp,format=raw,file={machine.make_esp({})}",
+                "-device", "virtio-blk-pci,drive=esp,addr=3,bootindex=1"]
+
+    def open_shell(self, machine):
+        """A socket of the line with the guest's shell. The machine runs."""
+        shell = socket.socket(socket.AF_UNIX)
+        shell.connect(f"{machine.sockets}/shell")
+        return shell
 
     def nic_arguments(self, netdev):
         slot = int(self.nic.split(":")[1].split(".")[0], 16)
@@ -149,7 +195,15 @@ ARM64_VIRT = Qemu(
     conf={"debug_port": "0x9000000"},
 )
 
-PLATFORMS = {platform.name: platform for platform in [X86_SVM, ARM64_VIRT]}
+X86_VMX = Bochs(
+    name="x86-vmx",
+    kernel="6.1-cloud-amd64",
+    # Bochs interprets each instruction: what takes long and does not matter here is left out
+    cmdline="no_timer_check quiet mitigations=off nokaslr cryptomgr.notests tsc=reliable",
+    conf={"debug_port": "0xe9"},
+)
+
+PLATFORMS = {platform.name: platform for platform in [X86_SVM, ARM64_VIRT, X86_VMX]}
 
 
 def chosen():

@@ -3,6 +3,7 @@
 end an agent and patches are loaded, and the answers are compared with docs/api.md."""
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -289,7 +290,7 @@ static int take(struct klp_patch *patch, struct klp_state *state)
 	int i = 0;
 
 	return {ALLOC.format(7, 16, "mark")} ? 0 : -ENOMEM;
-}}""", "{.id = 7, .is_shadow = true, .callbacks = {.pre_patch = take, .shadow_dtor = slow_dtor}},")
+}}""", "{.id = 7, .is_shadow = true, .callbacks = {.pre_patch = take, .shadow_dtor = slow_dtor}},", "--cve", "CVE-2026-1234")
 
 
 @pytest.fixture(scope="module")
@@ -330,6 +331,12 @@ def test_members_are_documented(guest, document, holder, blocked):
     guest.load_agent()
     guest.check("insmod /lib/modules/hidden.ko; insmod /lib/modules/clones.ko")
     apply(guest, holder)
+    assert apply(guest, holder) == "holder is applied already"
+    with open(holder, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    kept = guest.json("/v1/patches/holder")
+    assert (kept["sha256"], kept["cves"]) == (digest, ["CVE-2026-1234"])
+    assert re.search(rf"^holder .* CVE-2026-1234 .*{digest[:12]}", guest.suture("list", "-o", "wide").out, re.M)
     guest.check("echo outer >/proc/hidden; sleep 0.3")
     with Waiting(guest, "apply", blocked) as applying:
         document.answer("/v1/status", wait_json(guest, "/v1/status", has_stack))

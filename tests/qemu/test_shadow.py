@@ -98,7 +98,7 @@ def no_complaint(guest):
     assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|scheduling while'").out == ""
 
 
-def make(tmp_path, name, code, states):
+def make(tmp_path, name, code, states, *options):
     source = os.path.join(tmp_path, name)
     os.makedirs(source)
     with open(os.path.join(source, "Kbuild"), "w") as f:
@@ -106,7 +106,7 @@ def make(tmp_path, name, code, states):
     with open(os.path.join(source, f"{name}.c"), "w") as f:
         f.write(SOURCE.format(name=name, code=code, states=states))
     bundle = f"{source}.sut"
-    status, output = suture_build(source, bundle)
+    status, output = suture_build(source, bundle, *options)
     assert status == 0, output
     return bundle
 

@@ -81,6 +81,7 @@ struct rig {
 	struct engine *e;
 	u64 now_us;
 	u8 build_id[20];
+	const char *version; /* of bundles; NULL: 1.2 */
 	struct rig_module modules[RIG_MODULES];
 	u32 clones;		       /* of each function in a coming module */
 	u32 more_clones, clones_short; /* in the message; callers that each lacks */

@@ -39,7 +39,7 @@ u8 *make_bundle(struct rig *rig, const struct def *d, size_t *size)
 	memcpy(m.build_id, rig->build_id, sizeof(rig->build_id));
 	strcpy(m.name, d->name);
 	m.flags = d->replace ? SUTURE_MANIFEST_REPLACE : 0;
-	m.version = add_string(pool, &used, "1.2");
+	m.version = add_string(pool, &used, rig->version ? rig->version : "1.2");
 	m.params = add_string(pool, &used, "debug=1");
 	cve = add_string(pool, &used, "CVE-2026-1234");
 	m.nr_objects = count_objects(d);

@@ -31,6 +31,7 @@ enum {
 	TDLEN = 0x3808,
 	TDT = 0x3818,
 	MPC = 0x4010,
+	EERD = 0x14,
 	RAL = 0x5400,
 	RAH = 0x5404
 };
@@ -38,6 +39,7 @@ enum {
 static struct {
 	u32 config[64];
 	u32 regs[BAR_SIZE / 4] __attribute__((aligned(8)));
+	u16 eeprom[4];
 	bool msi, stuck;
 	u32 resets;
 	struct pool_stats before;
@@ -98,6 +100,8 @@ void mmio_write(volatile void *base, u32 r, u32 value)
 	if (r == ICR)
 		value = card.regs[ICR / 4] & ~value;
 	card.regs[r / 4] = value;
+	if (r == EERD && value & 1 && !card.stuck)
+		card.regs[EERD / 4] = value | 1u << 4 | (u32)card.eeprom[value >> 8 & 3] << 16;
 	if (r == CTRL && value & CTRL_RST && !card.stuck) {
 		/* never while it may still write into memory */
 		assert_false(card.regs[RCTL / 4] & 2);
@@ -189,6 +193,26 @@ static void starts_and_stops(void **state)
 	nic_e1000.stop(&n);
 	assert_int_equal(card.resets, 2);
 	assert_int_equal(card.config[1] & 0x6, 0);
+	assert_int_equal(leaked(), 0);
+}
+
+/* A card whose reset does not read its EEPROM: the driver does. A broken one is no address. */
+static void reads_the_eeprom(void **state)
+{
+	struct nic n;
+
+	(void)state;
+	card.config[0] = 0x100e8086;
+	card.regs[RAL / 4] = card.regs[RAH / 4] = 0;
+	memcpy(card.eeprom, "\x52\x54\x00\xab\xcd\xef", 6);
+	assert_int_equal(start(&n), 0);
+	assert_memory_equal(n.mac, "\x52\x54\x00\xab\xcd\xef", 6);
+	assert_int_equal(card.regs[RAH / 4], 0x8000efcd);
+	nic_e1000.stop(&n);
+
+	card.regs[RAL / 4] = card.regs[RAH / 4] = 0;
+	memset(card.eeprom, 0xff, sizeof(card.eeprom));
+	assert_int_equal(start(&n), -EIO);
 	assert_int_equal(leaked(), 0);
 }
 
@@ -345,6 +369,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
 		T(starts_and_stops),
+		T(reads_the_eeprom),
 		T(polls_without_msi),
 		T(a_list_of_capabilities_that_is_a_loop_ends),
 		T(refuses_a_dead_card),

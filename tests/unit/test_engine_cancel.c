@@ -151,13 +151,44 @@ static void test_cancel_revert_of_orphan(void **state)
 	rig_payload(rig, "fix")->known = false;
 }
 
+/* The same bundle is known while it is applied or on its way there; another one is not. */
+static void test_uploaded_again(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->busy = "do_sys_open";
+	assert_int_equal(upload(rig, &fix), 0);
+	assert_int_equal(upload(rig, &fix), 1);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_PATCHING);
+	assert_int_equal(upload(rig, &fix), 1);
+	assert_int_equal(cancel(rig, "fix"), 0);
+	assert_int_equal(upload(rig, &fix), -EEXIST);
+	rig->busy = NULL;
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_FAILED);
+
+	apply(rig, &fix);
+	assert_int_equal(upload(rig, &fix), 1);
+	rig->version = "another";
+	assert_int_equal(upload(rig, &fix), -EEXIST);
+	rig->version = NULL;
+	rig->busy = "do_sys_open";
+	assert_int_equal(revert(rig, "fix"), 0);
+	assert_int_equal(upload(rig, &fix), -EEXIST);
+	settle(rig, 100);
+	assert_phase(rig, "fix", PHASE_UNPATCHING);
+	assert_int_equal(upload(rig, &fix), -EEXIST);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_cancel_apply),	    T(test_cancel_revert),
-		T(test_cancel_twice),	    T(test_cancel_refusals),
-		T(test_cancel_guest_patch), T(test_cancel_revert_of_orphan),
+		T(test_uploaded_again),		 T(test_cancel_apply),
+		T(test_cancel_revert),		 T(test_cancel_twice),
+		T(test_cancel_refusals),	 T(test_cancel_guest_patch),
+		T(test_cancel_revert_of_orphan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

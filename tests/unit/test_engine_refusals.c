@@ -9,7 +9,6 @@ static void test_upload_refusals(void **state)
 	struct rig *rig = *state;
 
 	rig->build_id[0]++;
-	rig_add(rig, &fix);
 	{
 		struct bundle b;
 		size_t size;
@@ -23,6 +22,7 @@ static void test_upload_refusals(void **state)
 		rig_free(rig, data, size);
 	}
 	apply(rig, &fix);
+	rig->version = "another";
 	assert_int_equal(upload(rig, &fix), -EEXIST);
 	assert_why(rig, "patch 'fix' is applied already: `suture revert fix` first");
 	assert_int_equal(revert(rig, "nothing"), -ENOENT);

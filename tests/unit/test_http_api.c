@@ -94,6 +94,9 @@ static void accepts_a_bundle_once(void **state)
 	assert_string_equal(text, "{\"name\":\"fix\"}\n");
 	assert_string_equal(reply.location, "/v1/patches/fix");
 	assert_true(pool_used() > before + size / PAGE_SIZE);
+	assert_int_equal(upload(bundle, size), 200);
+	assert_string_equal(text, "{\"name\":\"fix\",\"already\":true}\n");
+	size = make_bundle(bundle, "fix", 20008);
 	assert_int_equal(upload(bundle, size), 409);
 	assert_has("\"code\":\"EEXIST\"");
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);

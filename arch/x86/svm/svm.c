@@ -45,27 +45,12 @@ static int svm_probe(char *why, size_t why_size)
 	u32 features;
 
 	if (cpuid(0x80000000, 0).eax < 0x8000000a ||
-	    !(cpuid(0x80000001, 0).ecx & FN80000001_ECX_SVM)) {
-		format(why, why_size,
-		       "this processor has no virtualization that the monitor knows "
-		       "(AMD SVM)");
+	    !(cpuid(0x80000001, 0).ecx & FN80000001_ECX_SVM))
 		return -ENODEV;
-	}
 	features = cpuid(0x8000000a, 0).edx;
 	if (rdmsr(MSR_VM_CR) & VM_CR_DISABLED) {
 		format(why, why_size, "the firmware has disabled AMD SVM: enable it in its setup");
 		return -EACCES;
-	}
-	/*
-	 * The take-over returns into the guest by VMRUN, and the shadow stack of its caller is not
-	 * captured (APM vol. 2, "Shadow Stacks").
-	 */
-	if (read_cr4() & CR4_CET) {
-		format(why, why_size,
-		       "the firmware uses shadow stacks (CR4.CET), which the monitor cannot take "
-		       "over: "
-		       "turn them off in its setup");
-		return -EOPNOTSUPP;
 	}
 	if (!(features & FN8000000A_EDX_NP)) {
 		format(why, why_size, "this processor's AMD SVM has no nested paging");
@@ -255,26 +240,6 @@ static void svm_set_state(struct cpu *c, const struct guest_state *g)
 
 /* ---- entry ---- */
 
-/* INT3 and INTO cause exceptions, which are reported as such and not as software interrupts. */
-static bool is_of_instruction(u64 event)
-{
-	u8 vector = (u8)event;
-
-	return EVENT_TYPE(event) == EVENT_SOFTWARE ||
-	       (EVENT_TYPE(event) == EVENT_EXCEPTION && (vector == VEC_BP || vector == VEC_OF));
-}
-
-/*
- * An event whose delivery the exit interrupted is injected again, unless its instruction runs again
- * (15.7.2): RIP is still at it, and an event that is injected would return there.
- */
-static u64 interrupted_event(const struct vmcb *v)
-{
-	u64 event = v->exit_int_info;
-
-	return (event & EVENT_VALID) && !is_of_instruction(event) ? event : 0;
-}
-
 /*
  * Seen in multi-threaded QEMU, 7.2 and 10.0: an exit saved the monitor's own state as the guest's.
  * Each later entry would run the monitor's code in the guest.
@@ -318,7 +283,7 @@ static enum exit_class svm_enter(struct cpu *c)
 
 	if (has_host_state(v))
 		die_of_host_state(c, v);
-	r->event = interrupted_event(v);
+	r->event = event_again(v->exit_int_info);
 	load_vcpu(c);
 	return svm_exit(c);
 }
@@ -334,13 +299,7 @@ u32 svm_insn_len(const struct cpu *c, u32 usual)
 
 static void svm_skip(struct cpu *c, u32 len)
 {
-	struct vcpu *r = &c->arch->vcpu;
-
-	r->rip += len;
-	if (!r->long_code)
-		r->rip &= 0xffffffff;
-	r->rflags &= ~RFLAGS_RF;
-	r->shadow = false;
+	vcpu_advance(&c->arch->vcpu, len);
 	svm_of(c)->guest->interrupt_shadow = 0;
 }
 

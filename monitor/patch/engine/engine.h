@@ -86,7 +86,7 @@ const struct engine_config *engine_config(const struct engine *e);
  * -EEXIST: a patch of that name is loaded or loading; -ESRCH: no agent, or it has been silent for
  * 10 s; -ENOEXEC: for another architecture or build-id than the guest's; -EBUSY: another patch is
  * being loaded or in transition; -ENOMEM. On an error `why` has the reason, and nothing has
- * changed.
+ * changed. 1: the same bundle is applied, or on its way there; nothing has changed either.
  */
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
@@ -191,6 +191,9 @@ struct patch_info {
 	bool stuck; /* in transition, and one function always has a sleeping task in it: `why` */
 	/* for people: the reason of `error`, or a remark if there is no error */
 	char why[REASON_LEN];
+	u64 changed_us;		/* when it came into its phase */
+	u8 digest[SHA256_SIZE]; /* of its bundle; zeros without one */
+	u32 nr_cves;
 	u32 nr_objects, nr_funcs, nr_states;
 	u32 nr_not_in_force;	    /* functions that are redirected while other code runs */
 	u32 nr_clones, more_clones; /* more_clones: those that are not listed */
@@ -209,6 +212,8 @@ struct patch_clone_info {
 
 /* The i-th patch in stack order, and its tables. 0 or -ENOENT. */
 int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info);
+/* The ID of what it fixes; NULL behind the last one. Valid until the engine's next operation. */
+const char *engine_patch_cve(const struct engine *e, u32 i, u32 cve);
 int engine_patch_object(const struct engine *e, u32 i, u32 object, struct patch_object_info *info);
 int engine_patch_state(const struct engine *e, u32 i, u32 state, struct patch_state_info *info);
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info);

@@ -62,6 +62,8 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.forced = p->forced,
 		.stack_order = stack_order(e, p),
 		.error = p->error,
+		.changed_us = p->changed_us,
+		.nr_cves = p->nr_cves,
 		.stuck = p->stuck,
 		.nr_objects = p->nr_objects,
 		.nr_funcs = p->nr_funcs,
@@ -72,10 +74,18 @@ int engine_patch_info(const struct engine *e, u32 i, struct patch_info *info)
 		.apply = p->apply,
 		.revert = p->revert,
 	};
+	memcpy(info->digest, p->digest, sizeof(info->digest));
 	str_copy(info->name, p->name, sizeof(info->name));
 	str_copy(info->version, p->version, sizeof(info->version));
 	str_copy(info->why, p->why, sizeof(info->why));
 	return 0;
+}
+
+const char *engine_patch_cve(const struct engine *e, u32 i, u32 cve)
+{
+	const struct patch *p = nth_patch(e, i);
+
+	return p && cve < p->nr_cves ? p->cves[cve] : NULL;
 }
 
 int engine_patch_func(const struct engine *e, u32 i, u32 func, struct patch_func_info *info)

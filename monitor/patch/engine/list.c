@@ -41,6 +41,8 @@ static void free_patch(struct engine *e, struct patch *p)
 		if (q->replaced_by == p)
 			q->replaced_by = NULL;
 	engine_free_bundle(e, p);
+	if (p->cves)
+		e->ops.free(e->ops.ctx, p->cves, p->nr_cves * sizeof(*p->cves));
 	if (p->objects)
 		e->ops.free(e->ops.ctx, p->objects, p->tables_size);
 	engine_free_parts(e, p);
@@ -121,6 +123,8 @@ struct patch *engine_add_patch(struct engine *e, const char *name)
 	if (p)
 		free_patch(e, p);
 	forget_oldest(e);
+	fresh->ops = &e->ops;
+	fresh->changed_us = engine_now(e);
 	str_copy(fresh->name, name, sizeof(fresh->name));
 	format(fresh->text_name, sizeof(fresh->text_name), "the text of payload %s", fresh->name);
 	while (*link)
@@ -182,6 +186,8 @@ void patch_set_phase(struct patch *p, enum patch_phase phase)
 	if (p->phase != phase)
 		log_limited(LOG_PATCH, LOG_DEBUG, "patch '%s': %s", p->name,
 			    patch_phase_name(phase));
+	if (p->phase != phase)
+		p->changed_us = p->ops->now_us(p->ops->ctx);
 	p->phase = phase;
 }
 

@@ -64,12 +64,47 @@ static int check_machine(const struct engine *e, const struct bundle *b, char *w
 
 /* ---- upload ---- */
 
+/* It is applied, or on its way there. */
+static bool is_going_on(const struct engine *e, const struct patch *p)
+{
+	switch (p->phase) {
+	case PHASE_UPLOADED:
+	case PHASE_LOADING:
+	case PHASE_ENABLING:
+	case PHASE_COMPLETING:
+	case PHASE_APPLIED:
+		return true;
+	case PHASE_PATCHING:
+		return e->target_on && p->todo != TODO_REVERSE;
+	default:
+		return false;
+	}
+}
+
+/* A copy of the bundle's list, *cves NULL if it is empty. -ENOMEM. */
+static int copy_cves(struct engine *e, const struct bundle *b, char (**cves)[SUTURE_CVE_LEN])
+{
+	u32 count = b->manifest.nr_cves;
+
+	*cves = count ? e->ops.alloc(e->ops.ctx, count * sizeof(**cves)) : NULL;
+	if (count && !*cves)
+		return -ENOMEM;
+	for (u32 i = 0; i < count; i++)
+		str_copy((*cves)[i], bundle_cve(b, i), sizeof(**cves));
+	return 0;
+}
+
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size)
 {
 	const char *name = b->manifest.name;
 	struct patch *p = engine_find(e, name);
+	char(*cves)[SUTURE_CVE_LEN];
 	int r;
 
+	bundle_hash(b);
+	if (p && p->from_bundle && is_going_on(e, p) &&
+	    !memcmp(p->digest, b->digest, sizeof(p->digest)))
+		return 1;
 	if (p && !patch_is_finished(p)) {
 		why_line("patch '%s' is %s already: `suture revert %s` first", name,
 			 patch_phase_name(p->phase), name);
@@ -84,13 +119,18 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 		r = engine_check_idle(e, p, why, why_size);
 	if (r)
 		return r;
-	p = engine_add_patch(e, name);
+	p = copy_cves(e, b, &cves) ? NULL : engine_add_patch(e, name);
 	if (!p) {
+		if (cves)
+			e->ops.free(e->ops.ctx, cves, b->manifest.nr_cves * sizeof(*cves));
 		why_line("no memory for patch '%s': memory= in suture.conf is too small", name);
 		return -ENOMEM;
 	}
 	p->from_bundle = p->has_bundle = true;
 	p->bundle = *b;
+	p->cves = cves;
+	p->nr_cves = b->manifest.nr_cves;
+	memcpy(p->digest, b->digest, sizeof(p->digest));
 	p->since_us = engine_now(e);
 	copy_text(p->version, sizeof(p->version), bundle_string(b, b->manifest.version),
 		  sizeof(p->version));

@@ -103,14 +103,19 @@ struct patch {
 	char why[REASON_LEN];
 	bool stuck; /* in transition, and one function always has a sleeping task in it */
 
+	const struct engine_ops *ops; /* the engine's: its clock */
 	bool from_bundle;
 	bool has_bundle; /* until the load has ended */
 	struct bundle bundle;
+	u8 digest[SHA256_SIZE]; /* of the bundle; stays when that is freed */
+	char (*cves)[SUTURE_CVE_LEN];
+	u32 nr_cves;
 
 	u32 job;	/* id of the load or unload that the agent is asked for */
 	bool job_given; /* the agent has been told */
 	u64 job_due_us; /* not before */
 	u64 since_us;	/* when the load or unload was asked for */
+	u64 changed_us; /* when it came into its phase */
 	u32 tries;
 
 	enum todo todo;

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Memory types by the MTRRs (AMD APM vol. 2, 7.7; Intel SDM vol. 3, "Memory Type Range Registers").
+ */
+#ifndef X86_MEMORY_TYPE_H
+#define X86_MEMORY_TYPE_H
+
+#include "lib/types.h"
+
+#define MTRR_PAIRS 16u
+#define MTRR_FIXED 88u /* bytes, one for each fixed range below 1 MiB */
+
+enum memory_type { TYPE_UC = 0, TYPE_WC = 1, TYPE_WT = 4, TYPE_WP = 5, TYPE_WB = 6 };
+
+struct mtrr_state {
+	bool on, fixed_on;
+	u8 default_type;
+	u8 fixed[MTRR_FIXED];
+	u32 count; /* of ranges */
+	struct {
+		u64 base, mask, size; /* size: bytes, a power of two */
+		u8 type;
+	} range[MTRR_PAIRS];
+};
+
+/* Read this CPU's. Without MTRRs it is off, and all memory counts as write-back. Boot CPU. */
+void mtrr_read(struct mtrr_state *s);
+/* The type at pa, and in *end the address where it may be another. Any CPU. */
+enum memory_type mtrr_type(const struct mtrr_state *s, u64 pa, u64 *end);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Shared by the files of the VMX part. Sections are those of the Intel SDM, vol. 3, by title. */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include "../hv.h"
+#include "arch/pagetable.h"
+#include "vmcs.h"
+
+/* An entry of the areas of MSRs that entries and exits load and store ("VM-Exit Controls for
+ * MSRs").
+ */
+struct msr_entry {
+	u32 msr, reserved;
+	u64 value;
+};
+
+/* The VMX state of one CPU. */
+struct vmx_cpu {
+	void *vmxon, *vmcs; /* pages; the processor's while it is on */
+	/* SPEC_CTRL, where there is one: the guest's value, and the monitor's */
+	struct msr_entry *guest_msrs, *host_msrs;
+	bool launched;	    /* the VMCS has been entered since it was loaded */
+	u32 cpu, cpu2;	    /* controls as they are in the VMCS */
+	bool stepping;	    /* the monitor trap flag is set */
+	bool tables_again;  /* descriptor tables exit again behind the current single step */
+	u64 stepped_rflags; /* before it */
+};
+
+static inline struct vmx_cpu *vmx_of(const struct cpu *c)
+{
+	return c->arch->hv;
+}
+
+/* ---- controls.c: what the processor can do. Pure functions; any CPU. ---- */
+
+enum vmx_controls { VMX_PIN, VMX_CPU, VMX_CPU2, VMX_EXIT, VMX_ENTRY, NR_VMX_CONTROLS };
+
+/* The capability MSR of each; those of 2015 and later ("TRUE"). */
+extern const u32 vmx_control_msrs[NR_VMX_CONTROLS];
+
+/*
+ * The value of one field of controls that the capability allows ("Reserved Controls and Default
+ * Settings"): what the monitor needs, what it uses where it is there, and what the processor
+ * demands. 0; -EOPNOTSUPP: *missing is what the processor lacks, or demands and the monitor cannot
+ * have.
+ */
+int vmx_choose(enum vmx_controls field, u64 capability, u32 *value, const char **missing);
+/* What the EPT and VPID capability lacks, or NULL. */
+const char *vmx_ept_lacks(u64 capability);
+
+/*
+ * Make the EPT format that of this capability, with these memory types; gigabyte: the monitor's own
+ * tables can have leaves of 1 GiB; split: how a leaf may be split. Boot CPU, in probe().
+ */
+struct mtrr_state;
+void ept_init(u64 capability, const struct mtrr_state *types, bool gigabyte, enum pt_split split);
+const struct pt_format *ept_format(void);
+
+/* ---- state.c ---- */
+
+/* Write what does not change in the VMCS: controls, host state. On that CPU, with its VMCS loaded.
+ */
+void vmx_write_constants(struct cpu *c);
+/* set_state() of hv.h. */
+void vmx_set_state(struct cpu *c, const struct guest_state *g);
+/* Read struct vcpu from the VMCS, after an exit. */
+void vmx_load_vcpu(struct cpu *c);
+/* The value of CR0 (0) or CR4 (4) that the processor gets for the guest's value. */
+u64 vmx_real_cr(u32 cr, u64 value);
+
+/* What vmx.c has found on this machine, and its shared structures. */
+struct vmx {
+	u32 revision;
+	u32 controls[NR_VMX_CONTROLS];
+	u64 cr_fixed0[2], cr_fixed1[2]; /* of CR0, of CR4 */
+	u8 *io_bitmaps, *msr_bitmap;
+	bool speculation; /* there is SPEC_CTRL */
+};
+extern struct vmx vmx;
+
+/* ---- exits.c ---- */
+
+/* Handle the exit that struct vcpu and the VMCS describe. */
+enum exit_class vmx_exit(struct cpu *c, u32 reason);
+
+/* ---- step.c: step_begin(), step_end(), catch_tables() and nmi_window() of hv.h ---- */
+
+void vmx_step_begin(struct cpu *c);
+void vmx_step_end(struct cpu *c, bool completed);
+void vmx_catch_tables(struct cpu *c);
+bool vmx_nmi_window(struct cpu *c);
+/* Set or clear a primary processor-based control of c. */
+void vmx_control(struct cpu *c, u32 control, bool on);
+/* Set or clear bits in the guest's interruptibility. */
+void vmx_block(u32 bits, bool on);
+/* An access to a descriptor table has exited; loads: LGDT or LIDT. */
+void vmx_table_access(struct cpu *c, bool loads);
+
+/* ---- run.S ---- */
+
+/* One entry with all registers loaded, and saved at the exit. 0; 1: it did not begin. */
+int vmx_run(u64 *gprs, bool launched);
+extern const char vmx_exit_entry[];
+/* End the blocking of NMIs: pending ones are taken by the monitor's handler here. */
+void vmx_unblock_nmis(void);
+
+u64 vmcs_read(u32 field);
+/* The others: 0, or -EIO. pa: points at the physical address of the page. */
+int vmcs_write(u32 field, u64 value);
+int vmx_on(const u64 *pa);
+void vmx_off(void);
+int vmcs_clear(const u64 *pa);
+int vmcs_load(const u64 *pa);
+int vmx_invept(u64 type, const u64 *descriptor);
+int vmx_invvpid(u64 type, const u64 *descriptor);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Memory types by MTRRs, and the format of EPT, which takes them into its leaves. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "arch/pagetable.h"
+#include "lib/string.h"
+#include "../../arch/x86/memory_type.h"
+#include "../../arch/x86/vmx/vmx.h"
+
+#define KIB 1024ull
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* As firmware sets it: all is write-back but for the hole for devices, and below 1 MiB the VGA's
+ * memory; 5 GiB to 6 GiB is write-through too. */
+static struct mtrr_state usual(void)
+{
+	struct mtrr_state s = {.on = true, .fixed_on = true, .default_type = TYPE_WB};
+
+	memset(s.fixed, TYPE_WB, sizeof(s.fixed));
+	for (u32 i = 16; i < 24; i++)
+		s.fixed[i] = TYPE_UC; /* 640 KiB to 768 KiB, in ranges of 16 KiB from 512 KiB on */
+	s.count = 2;
+	s.range[0].base = 2 * GIB;
+	s.range[0].mask = ~(2 * GIB - 1);
+	s.range[0].size = 2 * GIB;
+	s.range[0].type = TYPE_UC;
+	s.range[1].base = 5 * GIB;
+	s.range[1].mask = ~(GIB - 1);
+	s.range[1].size = GIB;
+	s.range[1].type = TYPE_WT;
+	return s;
+}
+
+static void types(void **state)
+{
+	static const struct {
+		u64 at, end;
+		enum memory_type type;
+	} list[] = {
+		{0, 64 * KIB, TYPE_WB},
+		{511 * KIB, 512 * KIB, TYPE_WB},
+		{640 * KIB, 656 * KIB, TYPE_UC},
+		{767 * KIB, 768 * KIB, TYPE_UC},
+		{768 * KIB, 772 * KIB, TYPE_WB},
+		{1023 * KIB, MIB, TYPE_WB},
+		{MIB, 2 * GIB, TYPE_WB},
+		{2 * GIB, 4 * GIB, TYPE_UC},
+		{3 * GIB, 4 * GIB, TYPE_UC},
+		{4 * GIB, 5 * GIB, TYPE_WB},
+		{5 * GIB + MIB, 6 * GIB, TYPE_WT},
+		{6 * GIB, UINT64_MAX, TYPE_WB},
+	};
+	struct mtrr_state s = usual();
+	u64 end;
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(list); i++) {
+		assert_int_equal(mtrr_type(&s, list[i].at, &end), list[i].type);
+		assert_int_equal(end, list[i].end);
+	}
+	/* ranges that overlap: write-through wins over write-back, and uncacheable over all */
+	s.range[0].type = TYPE_WB;
+	s.range[1].base = 2 * GIB;
+	assert_int_equal(mtrr_type(&s, 2 * GIB, &end), TYPE_WT);
+	assert_int_equal(end, 3 * GIB);
+	s.range[0].type = TYPE_UC;
+	assert_int_equal(mtrr_type(&s, 2 * GIB, &end), TYPE_UC);
+	s.range[0].type = TYPE_WC;
+	assert_int_equal(mtrr_type(&s, 2 * GIB, &end), TYPE_UC);
+	/* off, all is uncacheable */
+	s = (struct mtrr_state){.default_type = TYPE_UC};
+	assert_int_equal(mtrr_type(&s, 0, &end), TYPE_UC);
+	assert_int_equal(end, MIB);
+	assert_int_equal(mtrr_type(&s, MIB, &end), TYPE_UC);
+	assert_int_equal(end, UINT64_MAX);
+}
+
+/* What the walker asks: whether it is plain memory, and how far. */
+static void types_of_leaves(void **state)
+{
+	struct mtrr_state s = usual();
+	const struct pt_format *f = ept_format();
+	u64 end;
+
+	(void)state;
+	ept_init(0, &s, false, PT_SPLIT_LIVE);
+	assert_int_equal(f->memory_type(0, &end), 0);
+	assert_int_equal(end, 640 * KIB);
+	assert_int_equal(f->memory_type(700 * KIB, &end), PT_DEVICE);
+	assert_int_equal(end, 768 * KIB);
+	assert_int_equal(f->memory_type(MIB, &end), 0);
+	assert_int_equal(end, 2 * GIB);
+	assert_int_equal(f->memory_type(5 * GIB, &end), PT_DEVICE);
+	assert_int_equal(f->memory_type(7 * GIB, &end), 0);
+	assert_int_equal(end, UINT64_MAX);
+}
+
+static void leaves(void **state)
+{
+	const struct mtrr_state s = {0};
+	const struct pt_format *f = ept_format();
+	const u32 all = PT_READ | PT_WRITE | PT_EXEC;
+
+	(void)state;
+	ept_init(EPT_CAP_1G, &s, false, PT_SPLIT_LIVE);
+	assert_int_equal(f->max_leaf_level, 1);
+	assert_false(f->exec_only);
+	ept_init(EPT_CAP_1G | EPT_CAP_EXEC_ONLY, &s, true, PT_SPLIT_PAUSED);
+	assert_int_equal(f->split, PT_SPLIT_PAUSED);
+	assert_int_equal(f->max_leaf_level, 2);
+	assert_true(f->exec_only);
+	/* SDM vol. 3, tables of the entries: rights in bits 0 to 2, type in 3 to 5, large in 7 */
+	assert_int_equal(f->make_leaf(0x5000, 0, all), 0x5037);
+	assert_int_equal(f->make_leaf(0x200000, 1, all), 0x2000b7);
+	assert_int_equal(f->make_leaf(0x5000, 0, PT_READ | PT_WRITE | PT_DEVICE), 0x5003);
+	assert_int_equal(f->make_leaf(0x5000, 0, PT_EXEC), 0x5034);
+	assert_int_equal(f->make_leaf(0x5000, 0, 0), 0);
+	assert_int_equal(f->make_leaf(0x5000, 0, PT_DEVICE), 0);
+	assert_int_equal(f->make_table(0x5000, 1), 0x5007);
+	for (u32 attrs = 1; attrs < 16; attrs++) {
+		u64 leaf = f->make_leaf(0x40000000, 2, attrs);
+		/* written and not read would be a misconfiguration */
+		u32 has = attrs & PT_WRITE ? attrs | PT_READ : attrs;
+
+		if (!(attrs & all))
+			continue;
+		assert_true(f->present(leaf, 2) && f->leaf(leaf, 2));
+		assert_int_equal(f->attrs(leaf, 2), has);
+		assert_int_equal(f->addr(leaf, 2), 0x40000000);
+	}
+	assert_false(f->present(0x5030, 0));
+	assert_false(f->leaf(f->make_table(0x5000, 1), 1));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(types),
+		cmocka_unit_test(types_of_leaves),
+		cmocka_unit_test(leaves),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
