@@ -125,7 +125,7 @@ check-arm64-long: $(QEMU_NEEDS) kselftest
 # what make check leaves out, by architecture
 .PHONY: test-lists
 test-lists:
-	@printf 'x86 %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_disk.py test_races.py
+	@printf 'x86 %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_diffs.py test_disk.py test_races.py
 	@printf 'arm64 %s\n' $(ARM64_LEFT_OUT)
 
 ## docs-tests    the table in docs/testing.md: which test runs where, and why not elsewhere

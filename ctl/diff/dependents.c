@@ -142,9 +142,10 @@ static int add_object(struct dependents *d, const struct search *s, const char *
 int dependents_find(struct dependents *d, const char *tree, char *const *paths, size_t count,
 		    const char *log)
 {
-	struct search s = {.tree = tree, .log = log};
+	static struct search s;
 	int r = EX_DONE;
 
+	s = (struct search){.tree = tree, .log = log};
 	*d = (struct dependents){0};
 	for (size_t i = 0; i < count && !r; i++)
 		r = add_file(&s, paths[i]);

@@ -186,11 +186,17 @@ static int choose_objects(struct build *b)
 
 /* The objects are open. */
 static int compare(struct build *b, const struct match *m, const struct object_file *original,
-		   const struct object_file *patched, bool named)
+		   const struct object_file *patched, size_t object)
 {
 	char symbols[PATH_MAX], exports[PATH_MAX], output[PATH_MAX], log[PATH_MAX];
-	struct differ d = {m->obj->path, original->path, patched->path, m->target->name,
-			   symbols,	 exports,	 output,	log};
+	struct differ d = {b->objects.objects[object],
+			   original->path,
+			   patched->path,
+			   m->target->name,
+			   symbols,
+			   exports,
+			   output,
+			   log};
 	size_t n = b->nr_changes;
 	bool changed;
 	int r;
@@ -204,8 +210,8 @@ static int compare(struct build *b, const struct match *m, const struct object_f
 		r = differ_run(b->differ, &d, &changed);
 	if (r)
 		return r;
-	if (!changed && named)
-		printf("%s: its compiled code does not change\n", m->obj->path);
+	if (!changed && b->objects.named[object])
+		printf("%s: its compiled code does not change\n", b->objects.objects[object]);
 	if (!changed)
 		return EX_DONE;
 	snprintf(b->linked[n], sizeof(b->linked[n]), "%s/new-%zu.o", b->work, n);
@@ -226,7 +232,7 @@ static int take_object(struct build *b, size_t i)
 	if (!r)
 		r = open_object(&patched, b, "patched", object);
 	if (!r)
-		r = compare(b, &c.match, &original, &patched, b->objects.named[i]);
+		r = compare(b, &c.match, &original, &patched, i);
 	close_object(&patched);
 	close_object(&original);
 	close_compared(&c);

@@ -159,7 +159,7 @@ static bool check_references(struct match *m, const struct ko_symbol *f, struct 
 		if (!ko_symbol(m->obj, field->symbol, &s) ||
 		    !target_reference(m->target, shifted(place, field->offset - start), field, &r))
 			continue;
-		*other = s.name && *s.name ? s.name : s.section;
+		*other = *s.name ? s.name : s.section;
 		if (!take_reference(m, field, &r, &s))
 			return false;
 	}

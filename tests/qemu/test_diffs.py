@@ -11,6 +11,7 @@ from machine import BUILD, TOP
 from patches import apply, revert
 from test_fixes import FIXES, LOAD, guest  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.x86("the kernel that lacks the fixes is of amd64")
 with open(os.path.join(TOP, "tests", "fixes", "diffs.toml"), "rb") as f:
     DIFFS = {diff["name"]: diff for diff in tomllib.load(f)["diff"]
              if diff.get("short") or os.environ.get("SUTURE_DIFFS") == "all"}
