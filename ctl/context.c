@@ -128,9 +128,12 @@ int context_read(struct context *c, const char *name)
 		err = fail(EX_BAD_USAGE, "%s: no context '%s': see suture contexts", r.path, name);
 	if (r.file)
 		fclose(r.file);
-	for (const struct field *f = fields; !err && f < END_OF_FIELDS; f++)
-		if (getenv(f->variable))
-			err = set_field(c, f, getenv(f->variable), f->variable);
+	for (const struct field *f = fields; !err && f < END_OF_FIELDS; f++) {
+		const char *value = getenv(f->variable);
+
+		if (value)
+			err = set_field(c, f, value, f->variable);
+	}
 	return err;
 }
 
