@@ -262,6 +262,17 @@ def test_bundles(guest, keys, others, demo, tmp_path):
     assert operate(guest, keys, "operate", "apply", "--allow-downgrade", good)[0] == 0
 
 
+def test_audit(guest, keys):
+    """What was asked for, by whom; the chain holds, and its head is in each answer."""
+    assert curl(guest, keys, "admin", "/v1/patches/none", "-X", "DELETE")[1] == 404
+    status, out = operate(guest, keys, "read", "audit")
+    assert status == 0, out
+    assert re.search(r" 404 'admin' DELETE /v1/patches/none\n", out), out
+    assert re.search(r" 202 'operate' POST /v1/patches demo sha256 [0-9a-f]{64}\n", out), out
+    head = re.search(r"head (\d+ [0-9a-f]{64})", out)[1]
+    assert f"Suture-Audit: {head}" in curl(guest, keys, "read", "/v1/log", "-D", "-")[2]
+
+
 # ---- where the keys are ----
 
 def test_no_key_on_the_esp(guest, keys):
