@@ -32,8 +32,10 @@ enum exit_code {
 #define DAYS_NONE      (~0ull)
 
 struct options {
-	const char *host; /* HOST or HOST:PORT; NULL if not given */
-	bool json;	  /* print the monitor's answers as they are, in JSON or YAML */
+	const char *host;	     /* HOST or HOST:PORT; NULL if not given */
+	const char *context;	     /* NULL if not given */
+	const char *ca, *cert, *key; /* files for TLS, of the context; "" for none */
+	bool json;		     /* print the monitor's answers as they are, in JSON or YAML */
 	bool yaml, wide;
 	bool insecure;		      /* plain HTTP */
 	bool strict;		      /* apply, build: refuse new code that others do not run */
@@ -58,7 +60,7 @@ struct options {
 	unsigned long long since;	   /* log */
 	const char *keys[TRUSTED_KEYS];	   /* sign: the private key; verify: the trusted ones */
 	unsigned nr_keys;
-	unsigned long long days; /* sign: --days; DAYS_NONE: not given */
+	unsigned long long days; /* sign, keys: --days; DAYS_NONE: not given */
 };
 
 /* Commands: return an exit code; messages are printed already. */
@@ -78,6 +80,8 @@ int cmd_check_config(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 int cmd_sign(const struct options *o, char **args);
 int cmd_verify(const struct options *o, char **args);
+int cmd_keys(const struct options *o, char **args);
+int cmd_contexts(const struct options *o, char **args);
 
 /* An error for people on stderr: "suture: ...". Returns code, so that callers can return it. */
 int fail(enum exit_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -60,13 +60,15 @@ void help_all(FILE *to)
 	fputs("\n", to);
 	print_term(to, "-H, --host HOST[:PORT]", "the monitor, or SUTURE_HOST in the environment",
 		   OPTION_COLUMN);
+	print_term(to, "--context NAME", "which monitor, and as whom, or SUTURE_CONTEXT",
+		   OPTION_COLUMN);
 	print_term(to, "-h, --help", "behind a command: its options", OPTION_COLUMN);
 	print_term(to, "--version", "the version of this command", OPTION_COLUMN);
 	fputs("\nExit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor "
 	      "not\n"
 	      "reached, 4 still under way, 5 status: the guest is not well, or a function of a\n"
 	      "patch is not in force.\n\n"
-	      "Example: suture --host 10.0.2.15 --insecure apply fix.sut\n",
+	      "Example: suture --context operate apply fix.sut\n",
 	      to);
 }
 

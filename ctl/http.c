@@ -69,11 +69,32 @@ static int unreachable(const struct options *o, CURLcode rc, const char *detail)
 	case CURLE_COULDNT_CONNECT:
 		return fail(EX_UNREACHABLE,
 			    "%s: nobody answers there: check host and port, and that suture.conf "
-			    "has ip= and insecure=yes (%s)",
+			    "has ip= (%s)",
 			    o->host, what);
 	case CURLE_OPERATION_TIMEDOUT:
 		return fail(EX_UNREACHABLE, "%s: no answer in time: is the machine up? (%s)",
 			    o->host, what);
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return fail(EX_UNREACHABLE,
+			    "%s: this is not the monitor of the context, or its certificate is not "
+			    "valid for that name (%s)",
+			    o->host, what);
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+		return fail(EX_BAD_USAGE, "%s: a file of the context cannot be used: %s", o->host,
+			    what);
+	case CURLE_SSL_CONNECT_ERROR:
+		return fail(EX_UNREACHABLE, "%s: no TLS: has its suture.conf insecure=yes? (%s)",
+			    o->host, what);
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_GOT_NOTHING:
+		if (!o->insecure)
+			return fail(EX_UNREACHABLE,
+				    "%s: the monitor ended the connection: has the certificate %s "
+				    "expired, or another issuer? (%s)",
+				    o->host, o->cert, what);
+		return fail(EX_UNREACHABLE, "%s: %s", o->host, what);
 	case CURLE_URL_MALFORMAT:
 		return fail(EX_BAD_USAGE, "%s: not HOST or HOST:PORT (%s)", o->host, what);
 	default:
@@ -118,6 +139,16 @@ static CURL *prepare_handle(void)
 	return curl;
 }
 
+/* The monitor's certificate must be of this authority, and name the host. */
+static void set_tls(CURL *curl, const struct options *o)
+{
+	curl_easy_setopt(curl, CURLOPT_CAINFO, o->ca);
+	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(curl, CURLOPT_SSLCERT, o->cert);
+	curl_easy_setopt(curl, CURLOPT_SSLKEY, o->key);
+	curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_3);
+}
+
 int api_request(const struct options *o, const char *method, const char *path, const void *body,
 		size_t size, json_t **answer)
 {
@@ -129,10 +160,11 @@ int api_request(const struct options *o, const char *method, const char *path, c
 	CURLcode rc;
 	int r;
 
-	if (!o->insecure)
-		return fail(EX_BAD_USAGE, "this version has no TLS yet: --insecure speaks plain "
-					  "HTTP to a monitor with insecure=yes");
-	if (snprintf(url, sizeof(url), "http://%s%s%s", o->host,
+	if (!o->insecure && !(*o->ca && *o->cert && *o->key))
+		return fail(EX_BAD_USAGE,
+			    "the monitor wants a certificate: --context NAME, or SUTURE_CA, "
+			    "SUTURE_CERT and SUTURE_KEY; suture keys makes them");
+	if (snprintf(url, sizeof(url), "%s://%s%s%s", o->insecure ? "http" : "https", o->host,
 		     has_port(o->host) ? "" : ":" DEFAULT_PORT, path) >= (int)sizeof(url))
 		return fail(EX_BAD_USAGE, "--host %.40s...: too long", o->host);
 	curl = prepare_handle();
@@ -144,7 +176,9 @@ int api_request(const struct options *o, const char *method, const char *path, c
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	/* Requests to the management network must not go through a web proxy. */
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, o->insecure ? "http" : "https");
+	if (!o->insecure)
+		set_tls(curl, o);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, REQUEST_S);

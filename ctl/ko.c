@@ -64,6 +64,12 @@ static void set_reach(struct ko *ko)
 	}
 }
 
+/* Arm's mapping symbols say where code and data begin, and name nothing (AAELF64, 5.5.5). */
+static bool is_name(const struct ko *ko, const char *name)
+{
+	return *name && !(ko->machine == EM_AARCH64 && *name == '$');
+}
+
 static bool sort_symbols(struct ko *ko)
 {
 	struct ko_symbol s;
@@ -73,7 +79,7 @@ static bool sort_symbols(struct ko *ko)
 	if (!ko->by_place || !ko->by_name)
 		return false;
 	for (size_t i = 1; ko_symbol(ko, i, &s); i++) {
-		if (!*s.name)
+		if (!is_name(ko, s.name))
 			continue;
 		ko->by_name[ko->nr_names++] = (struct ko_name){s.name, i};
 		if (*s.section)

@@ -16,6 +16,8 @@
 #define PARAM_PERM 24
 #define PARAM_ARG  32
 
+#define MAX_SAID 4u
+
 struct reference {
 	struct ko_symbol from, to;
 	const char *from_section;
@@ -222,10 +224,25 @@ static bool same_reference(const struct reference *a, const struct reference *b)
 	       (!a->from_named || !strcmp(a->from.name, b->from.name));
 }
 
+/* What was said last of a section: one line for what several relocations refer to, in turns. */
+struct said {
+	struct reference references[MAX_SAID];
+	unsigned count;
+};
+
+static bool was_said(const struct said *said, const struct reference *r)
+{
+	for (unsigned i = 0; i < said->count && i < MAX_SAID; i++)
+		if (same_reference(r, &said->references[i]))
+			return true;
+	return false;
+}
+
 static void check_section(const struct ko *ko, const GElf_Shdr *relas_sh, Elf_Data *relas,
 			  struct verdict *v)
 {
-	struct reference r = {0}, last = {0};
+	struct said said = {0};
+	struct reference r = {0};
 	GElf_Rela rela;
 	GElf_Shdr sh;
 
@@ -240,12 +257,11 @@ static void check_section(const struct ko *ko, const GElf_Shdr *relas_sh, Elf_Da
 		if (!find_target(ko, &r))
 			continue;
 		r.from_named = ko_symbol_at(ko, relas_sh->sh_info, rela.r_offset, &r.from);
-		/* one line for what refers to it several times in a row */
-		if (last.rela && same_reference(&r, &last))
+		if (was_said(&said, &r))
 			continue;
 		check_reference(&r, &sh, v);
 		if (v->errors != before)
-			last = r;
+			said.references[said.count++ % MAX_SAID] = r;
 	}
 }
 

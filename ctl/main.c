@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "context.h"
 #include "ctl.h"
 #include "table.h"
 
@@ -36,7 +37,9 @@ void print_value(const struct options *o, const json_t *value)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.host = getenv("SUTURE_HOST"), .timeout_s = 60, .days = DAYS_NONE};
+	struct options o = {
+		.context = getenv("SUTURE_CONTEXT"), .timeout_s = 60, .days = DAYS_NONE};
+	static struct context context;
 	const struct command *c;
 	int first, r;
 
@@ -57,9 +60,20 @@ int main(int argc, char **argv)
 		return fail(EX_BAD_USAGE, "no command '%s': see suture --help", argv[first]);
 	if (argc - first - 1 < c->min_args || argc - first - 1 > c->max_args)
 		return fail(EX_BAD_USAGE, "usage: suture %s %s", c->name, c->args);
-	if (c->remote && (!o.host || !*o.host))
-		return fail(EX_BAD_USAGE,
-			    "%s needs to know the monitor: --host HOST[:PORT] or SUTURE_HOST",
-			    c->name);
+	if (c->remote) {
+		r = context_read(&context, o.context);
+		if (r)
+			return r;
+		if (!o.host)
+			o.host = context.host;
+		o.ca = context.ca;
+		o.cert = context.cert;
+		o.key = context.key;
+		if (!*o.host)
+			return fail(EX_BAD_USAGE,
+				    "%s needs to know the monitor: --context NAME, --host "
+				    "HOST[:PORT] or SUTURE_HOST",
+				    c->name);
+	}
 	return c->run(&o, argv + first + 1);
 }

@@ -56,6 +56,15 @@ const struct command commands[] = {
 	{"sign", "FILE", "sign a bundle", NULL, 1, 1, false, cmd_sign},
 	{"verify", "FILE", "is the bundle signed by one of these keys?", NULL, 1, 1, false,
 	 cmd_verify},
+	{"keys", "DIR HOST...", "make all keys and certificates, in a new folder",
+	 "For monitors that are called by these names or IPv4 addresses: a certificate authority, "
+	 "the monitor's key and certificate, a client's for each role, and a key that signs "
+	 "bundles.",
+	 2, 64, false, cmd_keys},
+	{"contexts", "", "the contexts that there are: which monitor, and as whom",
+	 "They are sections of SUTURE_CONFIG or ~/.config/suture/contexts, with host, ca, cert "
+	 "and key.",
+	 0, 0, false, cmd_contexts},
 	{"check-config", "FILE", "would the monitor take this suture.conf?", NULL, 1, 1, false,
 	 cmd_check_config},
 	{"help", "[COMMAND]", "this list, or a command with its options", NULL, 0, 1, false,
@@ -129,6 +138,8 @@ static int set_format(struct options *o, const char *given)
 const struct option_row option_rows[] = {
 	{"host", 'H', "HOST[:PORT]", REMOTE,
 	 "the monitor (or SUTURE_HOST in the environment); port 8443", TEXT(host)},
+	{"context", 0, "NAME", REMOTE,
+	 "which monitor, and as whom (or SUTURE_CONTEXT in the environment)", TEXT(context)},
 	{"insecure", 0, NULL, REMOTE,
 	 "plain HTTP, for a monitor with insecure=yes in its suture.conf", SET(insecure)},
 	{"json", 'j', NULL, SHOWING, "the same as -o json: the answers as they are", SET(json)},
@@ -160,7 +171,8 @@ const struct option_row option_rows[] = {
 	 "as "
 	 "often as needed",
 	 CALL(add_key)},
-	{"days", 0, "NUMBER", " sign ", "the bundle is refused after so many days", NUMBER(days),
+	{"days", 0, "NUMBER", " sign keys ",
+	 "the bundle is refused, or the certificates expire, after so many days", NUMBER(days),
 	 36500, NULL},
 	{"kernel", 0, "HEADERS", " build ", "folder of the kernel's headers", TEXT(kernel)},
 	{"vmlinuz", 0, "FILE", " build ", "the kernel's image, with its build-id", TEXT(vmlinuz)},

@@ -87,32 +87,52 @@ check-qemu-intel: $(QEMU_NEEDS)
 check-qemu-rest: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
 
-# What make check runs on arm64; the rest of what is known to pass there is in ARM64_LONG_TESTS.
-ARM64_TESTS := test_patch.py test_agent.py test_shadow.py test_native.py "test_boot.py::test_smp[1]" \
-	"test_boot.py::test_smp[2]" "test_boot.py::test_smp[4]" test_boot.py::test_cpu_offline_online \
-	test_boot.py::test_no_el2 "test_boots.py::test_machines[neoverse-n1-dt]" test_psci.py
-ARM64_TESTS += test_mixture.py test_masked.py test_symbols.py test_check.py test_life.py::test_nothing_lost \
-	"test_life.py::test_hotplug[single]" "test_fault.py::test_service_cpu_dies[apply-second-leaf]"
-ARM64_LONG_TESTS := test_mixture.py test_fault.py test_life.py test_payloads.py test_api.py test_callbacks.py \
-	test_unwind.py test_idle.py test_examples.py test_rollback.py test_sysfs.py test_sick.py \
-	test_dead.py test_differential.py
+# What make check leaves out on arm64 for time, in the form of pytest's --deselect: check-arm64-long has
+# it. mk/lint-tests.py makes the table in docs/testing.md of these lists and of the tests' marks.
+of = $(addprefix $(1).py::test_,$(2))
+ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test_differential.py \
+	test_examples.py test_idle.py test_in_force.py test_payloads.py test_probes.py test_rollback.py \
+	test_scale.py test_sick.py test_sites.py test_sysfs.py test_tls.py \
+	$(call of,test_bell,offline symbols_of_a_stack waits) test_boots.py::test_boots \
+	$(call of,test_boot,api_answers api_same_port_again bad_configuration boot_time firmware_variables \
+		grub hidden no_configuration reboot) \
+	$(call of,test_build,against_kernel bad_files clones compressed_module export inlined \
+		modules no_image warnings wrong_image) \
+	$(call of,test_kselftest,sample sample_callbacks sample_shadow) \
+	$(call of,test_life,agent_again end_that_is_none module_unload reboot) \
+	$(call of,test_mishaps,helper_hangs init_ends_late init_too_long memory_full) \
+	$(call of,test_kexec,kexec_in_transition kexec_one_cpu)
+ARM64_LEFT_OUT += $(patsubst %,"test_boots.py::test_machines[%]",cortex-a72-acpi cortex-a72-dt \
+	neoverse-n1-acpi max-acpi max-dt) \
+	$(patsubst %,"test_kexec.py::test_kexec[%]",alive-random alive-same-place dead-same-place) \
+	"test_kdump.py::test_kdump[alive]" "test_life.py::test_poweroff[dead]" \
+	$(patsubst %,"test_hostile.py::test_hangs_itself[kernel_in_page_tables_of_%]",a_device nothing)
+# of the places where the service CPU dies one remains
+ARM64_LEFT_OUT += $(patsubst %,"test_fault.py::test_service_cpu_dies[%]", \
+	$(addprefix apply-,prepare before-pause after-pause after-check before-commit after-commit first-leaf \
+		before-end after-end) \
+	$(addprefix revert-,prepare before-pause after-pause after-check before-commit after-commit \
+		first-leaf second-leaf before-end after-end))
 
-# The doorbell
-ARM64_TESTS += test_bell.py::test_idle test_bell.py::test_rung
+check-qemu-arm64: $(QEMU_NEEDS) kselftest
+	@$(call PYTEST,1800,$(SHORT_COUNTS) SUTURE_KDUMPS=1 SUTURE_FAULTS=3) \
+		$(call deselect,$(MULTI_TESTS) $(ARM64_LEFT_OUT)) $(ALL_TESTS)
 
-# The guest's writes to its own code, and the agent's mishaps but those that wait for half a minute
-ARM64_TESTS += test_text.py test_readback.py $(addprefix test_mishaps.py::,test_helper_killed \
-	test_helper_killed_in_init test_helper_killed_on_unload test_init_fails_late test_agent_leaves_a_job \
-	test_agent_is_needed test_no_memory_to_enable test_no_memory_for_module test_no_memory_for_payload)
-ARM64_LONG_TESTS += test_mishaps.py test_in_force.py test_probes.py test_clones.py
-
-check-qemu-arm64: $(QEMU_NEEDS)
-	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(ARM64_TESTS)
-
-## check-arm64-long  what make check leaves out on arm64 (ARCH=arm64)
+## check-arm64-long  what make check leaves out on arm64, and all rounds (ARCH=arm64)
 .PHONY: check-arm64-long
-check-arm64-long: $(QEMU_NEEDS)
-	@$(call PYTEST,14400) $(call deselect,$(MULTI_TESTS)) $(ARM64_LONG_TESTS)
+check-arm64-long: $(QEMU_NEEDS) kselftest
+	@$(call PYTEST,14400) $(call deselect,$(MULTI_TESTS)) $(ARM64_LEFT_OUT) $(COUNT_TESTS)
+
+# what make check leaves out, by architecture
+.PHONY: test-lists
+test-lists:
+	@printf 'x86 %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_disk.py test_races.py
+	@printf 'arm64 %s\n' $(ARM64_LEFT_OUT)
+
+## docs-tests    the table in docs/testing.md: which test runs where, and why not elsewhere
+.PHONY: docs-tests
+docs-tests:
+	@mk/lint-tests.py --write
 
 ## check-native  the guest and its agent without the monitor
 .PHONY: check-native

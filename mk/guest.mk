@@ -96,14 +96,19 @@ redirects: build/redirects/$(ARCH) $(GUEST_DIR)/release
 	@tests/guest/redirects/image.py $(GUEST_DIR)/vmlinuz $<.records $<.text
 	@for offset in 0x3000000 0x3f000000; do $< $<.records $<.text $$offset | grep -v '^overlap '; done
 
+## records       that the guest kernel's functions keep frame records, as the check relies on (ARCH=arm64)
+.PHONY: records
+records: $(GUEST_DIR)/release
+	@tests/guest/redirects/records.py $(GUEST_DIR)/vmlinuz
+
 # kernel modules of the tests, built like the agent
 GUEST_MODULES := build/guest/$(GUEST)-modules
-$(GUEST_MODULES)/built: $(wildcard tests/guest/modules/* tests/guest/sites.h tests/hostile/*.c) $(AGENT_SRC) \
+$(GUEST_MODULES)/built: $(wildcard tests/guest/modules/* tests/guest/sites.h tests/hostile/*.[chS]) $(AGENT_SRC) \
 		$(wildcard include/suture/*.h) $(GUEST_DIR)/release
 	@echo "KBUILD $(@D)"
 	@mkdir -p $(@D)/agent
 	@ln -sf $(CURDIR)/tests/guest/modules/* $(CURDIR)/tests/guest/sites.h \
-		$(CURDIR)/tests/hostile/hostile.c $(@D)/
+		$(addprefix $(CURDIR)/,$(wildcard tests/hostile/*.[chS])) $(@D)/
 	@ln -sf $(CURDIR)/guest-agent/* $(@D)/agent/
 	$(Q)$(MAKE) -s -C $(GUEST_DIR)/kbuild CONFIG_DEBUG_INFO_BTF_MODULES= M=$(CURDIR)/$(@D) \
 		KCFLAGS=-I$(CURDIR)/include modules

@@ -10,7 +10,7 @@ IMAGE_EFI := $(IMAGE)/$(EFI_NAME)
 IMAGE_RULES := mk/flags.mk mk/deps.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
 IMAGE_SRC := $(call sources,monitor $(wildcard arch/$(ARCH)))
 IMAGE_OBJ := $(call objects,$(O),$(IMAGE_SRC))
-IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(ARCH_DEPS_SRC))
+IMAGE_DEPS_OBJ := $(call objects,$(O),$(LWIP_SRC) $(MBEDTLS_SRC) $(ARCH_DEPS_SRC))
 
 INCLUDES := -Iinclude -Imonitor
 IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
@@ -19,7 +19,7 @@ IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
 	-fno-tree-loop-distribute-patterns -Werror=date-time -ffile-prefix-map=$(CURDIR)=. \
 	$(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
 	$(MUTATE:%=-DSUTURE_MUTATE_%)
-IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(ARCH_DEPS_CPPFLAGS)
+IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(MBEDTLS_CPPFLAGS) $(ARCH_DEPS_CPPFLAGS)
 # gnu-efi is unpacked where the machine's own is another architecture's
 EFI := $(if $(CROSS_COMPILE),$(DEPS)/gnu-efi-$(DEBIAN_ARCH))
 EFI_INCLUDES := -isystem $(EFI)/usr/include/efi -isystem $(EFI)/usr/include/efi/$(EFI_ARCH)
@@ -38,11 +38,15 @@ $(O)/%.o: %.S $(IMAGE_RULES)
 	@echo "CC $<"
 	$(Q)$(CC) $(IMAGE_CFLAGS) $(IMAGE_CPPFLAGS) -D__ASSEMBLY__ -MD -MP -c $< -o $@
 
+# what computes with large numbers stays fast; the rest of mbedTLS runs once for a connection
+$(filter-out %/bignum.o %/bignum_core.o %/ecp.o %/ecp_curves.o %/chacha20.o %/poly1305.o,$(filter \
+	$(O)/deps/mbedtls/%,$(IMAGE_DEPS_OBJ))): EXTRA := -Os
+
 # code of the libraries: the monitor's flags without its warnings
 $(O)/deps/%.o: build/deps/%.c $(IMAGE_RULES)
 	@mkdir -p $(@D)
 	@echo "CC $<"
-	$(Q)$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_CPPFLAGS) -MD -MP -c $< -o $@
+	$(Q)$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_CPPFLAGS) $(EXTRA) -MD -MP -c $< -o $@
 
 $(IMAGE)/libdeps.a: $(IMAGE_DEPS_OBJ)
 	@rm -f $@
@@ -76,7 +80,7 @@ sign: $(IMAGE_EFI)
 # Sources of other code in the image: libraries that are compiled or linked in, and headers whose
 # functions are compiled in. Their licences require that their notices accompany a binary.
 SYSTEM_PARTS := gnu-efi libstb-dev libzycore-dev
-NOTICES := $(foreach part,lwip zydis,$(part)=$(DEPS)/$(part)/debian/copyright) \
+NOTICES := $(foreach part,lwip zydis mbedtls,$(part)=$(DEPS)/$(part)/debian/copyright) \
 	$(foreach part,$(SYSTEM_PARTS),$(part)=/usr/share/doc/$(part)/copyright)
 $(IMAGE)/NOTICES: mk/notices.sh LICENSES/BSD-2-Clause.txt mk/image.mk
 	@mkdir -p $(@D)

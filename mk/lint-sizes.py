@@ -58,6 +58,12 @@ REASONS = {
         "one list of steps, and the two sides that are compared",
     "tests/qemu/test_in_force.py":
         "the tests share one machine and its modules",
+    "monitor/tls/session.c":
+        "one state: what comes from TCP, what the API asks for, and the session between them",
+    "monitor/api/api.c":
+        "one table of routes, what each needs, and those that change something",
+    "monitor/api/connection.c":
+        "one connection, from its first byte to its last",
     "tests/qemu/test_patch.py":
         "the tests share one machine and its patches",
     "tests/qemu/test_sites.py":

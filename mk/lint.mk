@@ -23,7 +23,7 @@ $(LINT)/%.tidy: %.c .clang-tidy
 # library what is the compiler's, and the rest is in arch/neutral/.
 NEUTRAL_OBJ = $(patsubst %.c,$(LINT)/neutral/%.o,$(filter %.c,$(call sources,monitor)))
 NEUTRAL_CFLAGS = --target=riscv64-unknown-elf -std=gnu11 -ffreestanding -fshort-wchar -Wall -Wextra -Werror \
-	$(INCLUDES) -Iarch/neutral/include $(LWIP_CPPFLAGS) -isystem /usr/include/efi -idirafter /usr/include
+	$(INCLUDES) -Iarch/neutral/include $(LWIP_CPPFLAGS) $(MBEDTLS_CPPFLAGS) -isystem /usr/include/efi -idirafter /usr/include
 $(LINT)/neutral/%.o: %.c mk/lint.mk
 	@mkdir -p $(@D)
 	$(Q)clang $(NEUTRAL_CFLAGS) -MD -MP -c $< -o $@
@@ -41,7 +41,7 @@ lint-tree:
 	$(Q)mk/lint-names.py
 
 # each a script of its own
-SCRIPTED := lint-includes lint-sizes lint-docs lint-contract
+SCRIPTED := lint-includes lint-sizes lint-docs lint-contract lint-tests
 .PHONY: $(SCRIPTED)
 $(SCRIPTED): lint-%:
 	@echo "LINT $*"
@@ -61,6 +61,6 @@ lint-cppcheck:
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
 
 ## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes, the contract,
-##               sizes, names in docs
-lint: lint-format lint-tree lint-includes lint-contract lint-sizes lint-docs lint-neutral lint-cppcheck lint-tidy
+##               sizes, names in docs, the table of tests
+lint: lint-format lint-tree lint-includes lint-contract lint-sizes lint-docs lint-tests lint-neutral lint-cppcheck lint-tidy
 	@echo "lint: clean"

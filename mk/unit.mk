@@ -9,7 +9,7 @@ include $(wildcard arch/*/unit.mk)
 UNIT_ARCHS := $(patsubst arch/%/unit.mk,%,$(wildcard arch/*/unit.mk))
 # the host's own architecture
 UNIT_ARCH := $(strip $(foreach a,$(UNIT_ARCHS),$(if $(filter $(HOST_DEBIAN_ARCH),$(DEBIAN_ARCH_$(a))),$(a))))
-UNIT_CPPFLAGS = $(LWIP_CPPFLAGS) $(foreach a,$(UNIT_ARCHS),$(UNIT_CPPFLAGS_$(a)))
+UNIT_CPPFLAGS = $(LWIP_CPPFLAGS) $(MBEDTLS_CPPFLAGS) $(foreach a,$(UNIT_ARCHS),$(UNIT_CPPFLAGS_$(a)))
 
 HOST_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN)
@@ -38,12 +38,12 @@ $(UNIT)/$(1)/libsuture.a: $$(UNIT_OBJ_$(1))
 
 -include $$(UNIT_OBJ_$(1):.o=.d)
 endef
-$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC)))
+$(eval $(call host_archive,fake,$$(HOST_SRC) $$(LWIP_SRC) $$(MBEDTLS_SRC)))
 UNIT_NATIVE := $(UNIT_NATIVE_$(UNIT_ARCH))
 ifneq ($(UNIT_NATIVE),)
 # what only the fake's tests take is not compiled twice: a missing symbol would say so
 $(eval $(call host_archive,$(UNIT_ARCH),\
-	$$(filter-out monitor/net/% monitor/api/% monitor/patch/engine/%,$$(HOST_SRC)) $$(UNIT_DEPS_$(UNIT_ARCH))))
+	$$(filter-out monitor/net/% monitor/tls/% monitor/api/% monitor/patch/engine/%,$$(HOST_SRC)) $$(UNIT_DEPS_$(UNIT_ARCH))))
 endif
 
 # $(1): architecture; what of it runs anywhere, instead of the fake's functions of the same names: all of
@@ -93,6 +93,8 @@ $(UNIT)/test_image: $(CTL_RIG)
 $(UNIT)/test_refs: $(REFS_RIG)
 $(UNIT)/test_kallsyms: $(KALLSYMS_RIG)
 $(UNIT)/test_image $(UNIT)/test_refs: UNIT_LIBS := -lelf -larchive
+# openssl's keys, certificates and signatures
+$(UNIT)/test_keys: UNIT_LIBS := -lcrypto
 -include $(CTL_RIG:.o=.d) $(REFS_RIG:.o=.d) $(KALLSYMS_RIG:.o=.d)
 
 $(UNIT_TESTS): $(UNIT)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a

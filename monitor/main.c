@@ -25,6 +25,8 @@
 #include "patch/switch/readback.h"
 #include "restart.h"
 #include "stage2/shadow.h"
+#include "tls/keys.h"
+#include "tls/tls.h"
 
 /* Intervals between attempts at a switch: most functions are free at once; for the others the
  * interval grows, to spare the guest and the log. */
@@ -184,22 +186,27 @@ static void op_free(void *ctx, void *p, size_t size)
 	checkpoint_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
-static void start_listening(struct engine *e, const struct config *c)
+static void start_listening(struct engine *e, const struct boot_info *bi)
 {
-	int err;
+	const struct config *c = &bi->config;
+	char why[REASON_LEN] = "";
+	int err = tls_init(bi, !c->insecure, why, sizeof(why));
 
-	if (!c->insecure) {
-		log_warn("not listening: this version has no TLS yet, and without it whoever "
-			 "reaches the port may patch the kernel. insecure=yes in suture.conf "
-			 "allows that");
+	if (!keys_signers())
+		log_warn("bundles need no signature: this monitor has no key that signs them");
+	/* Keys that cannot be read may be those that keep unsigned bundles out. */
+	if (err && !(c->insecure && err == -ENOENT)) {
+		log_error("not listening: %s", why);
 		return;
 	}
-	err = http_listen(e, c->port);
+	err = http_listen(e, c->port, !c->insecure);
 	if (err)
 		log_error("cannot listen on port %u: %s", c->port, errno_name(err));
-	else
+	else if (c->insecure)
 		log_warn("listening on port %u without TLS and client certificates (insecure=yes)",
 			 c->port);
+	else
+		log_info("listening on port %u with TLS 1.3 and client certificates", c->port);
 }
 
 static struct engine *make_engine(const struct boot_info *bi)
@@ -293,8 +300,7 @@ static int begin_network(const struct boot_info *bi, struct engine *e)
 			  "after a boot with a working nic= and ip=",
 			  errno_name(err));
 	else
-		start_listening(e,
-				&bi->config); /* without a listener the card still answers pings */
+		start_listening(e, bi); /* without a listener the card still answers pings */
 	return err;
 }
 

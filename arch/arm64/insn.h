@@ -37,6 +37,13 @@ static inline bool insn_is_branch(u32 insn)
 	return (insn & 0x7c000000) == 0x14000000;
 }
 
+/* BL, BLR, or BLRAA and its like, which authenticate the address first. */
+static inline bool insn_is_call(u32 insn)
+{
+	return (insn & 0xfc000000) == 0x94000000 || (insn & 0xfffffc1f) == 0xd63f0000 ||
+	       (insn & 0xfefff800) == 0xd63f0800;
+}
+
 static inline bool insn_b_reaches(u64 from, u64 to)
 {
 	s64 distance = (s64)(to - from);

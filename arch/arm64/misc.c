@@ -96,6 +96,11 @@ static bool expand(u64 *v)
 	return true;
 }
 
+bool arch_random_is_good(void)
+{
+	return has_rndr() || misc.seeded;
+}
+
 int arch_random(void *buf, size_t len)
 {
 	bool own = has_rndr();

@@ -244,6 +244,11 @@ _Noreturn void arch_machine_reset(void)
 	abort();
 }
 
+bool arch_random_is_good(void)
+{
+	return true;
+}
+
 int arch_random(void *buf, size_t len)
 {
 	return getrandom(buf, len, 0) == (ssize_t)len ? 0 : -EIO;

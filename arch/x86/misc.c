@@ -111,9 +111,14 @@ static u64 jitter(void)
 	return v;
 }
 
+bool arch_random_is_good(void)
+{
+	return cpuid(1, 0).ecx & 1u << 30; /* RDRAND */
+}
+
 int arch_random(void *buf, size_t len)
 {
-	bool have_rdrand = cpuid(1, 0).ecx & 1u << 30;
+	bool have_rdrand = arch_random_is_good();
 	u8 *at = buf;
 
 	while (len) {

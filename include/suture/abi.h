@@ -25,7 +25,7 @@
  * Changes whenever a structure or the meaning of a call does. On a mismatch both sides log their
  * own version.
  */
-#define SUTURE_ABI_VERSION 11
+#define SUTURE_ABI_VERSION 12
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",
@@ -136,6 +136,13 @@ struct suture_hiding {
 
 #define SUTURE_MAX_HIDING 16u
 
+/* Code of the kernel: [start, end). */
+struct suture_code {
+	su64 start, end;
+};
+
+#define SUTURE_MAX_TRAMPOLINES 7u
+
 /*
  * Everything that the monitor must know to read tasks and stacks, from offsetof() in the agent's
  * build and from kallsyms at run time. Addresses are guest virtual unless they say otherwise; an
@@ -243,6 +250,17 @@ struct suture_layout {
 	su32 slot_page_insns;	  /* in struct kprobe_insn_page: pointer to the page; its first
 				     member is the list */
 	su32 rq_lock; /* in struct rq, its spinlock: the first 32 bits are 0 when it is free */
+
+	/*
+	 * Frame records (arm64). final_record: bytes from the record that ends each task's chain to
+	 * the end of its stack; 0: this is not known, and no chain is taken for complete. entry:
+	 * where exceptions come in. trampolines: code that calls others and keeps its return
+	 * address elsewhere than in a record.
+	 */
+	su32 final_record;
+	su32 nr_trampolines;
+	struct suture_code entry;
+	struct suture_code trampolines[SUTURE_MAX_TRAMPOLINES];
 };
 
 struct suture_hello {

@@ -9,6 +9,8 @@
 #include "core/reset.h"
 #include "patch/bundle.h"
 #include "patch/engine/engine.h"
+#include "tls/tls.h"
+#include "tls/trust.h"
 
 static void take_upload(struct engine *e, const struct http_request *rq, struct api_body *body,
 			struct api_reply *reply);
@@ -199,6 +201,32 @@ static bool body_allowed(const struct api_route *r, const struct http_request *r
 	return false;
 }
 
+/* Looking changes nothing; what cannot be undone by another request is for an admin. */
+static enum tls_role needed_role(const struct api_route *r)
+{
+	return r->method == HTTP_GET	 ? TLS_ROLE_READ
+	       : r->machine || r->remove ? TLS_ROLE_ADMIN
+					 : TLS_ROLE_OPERATE;
+}
+
+static bool role_allowed(const struct api_route *r, const struct http_request *rq,
+			 struct api_reply *reply)
+{
+	enum tls_role needed = needed_role(r);
+
+	if (rq->role >= needed)
+		return true;
+	tls_count_refusal(TLS_FORBIDDEN);
+	log_limited(LOG_OPERATOR, LOG_WARN, "%s %s refused: '%s' has the role %s, not %s",
+		    rq->method_name, r->path, rq->client, tls_role_name(rq->role),
+		    tls_role_name(needed));
+	api_error(reply, 403, -EACCES,
+		  "%s %s needs the role %s; the certificate of '%s' has the role %s (its OU)",
+		  rq->method_name, r->path, tls_role_name(needed), rq->client,
+		  tls_role_name(rq->role));
+	return false;
+}
+
 const struct api_route *api_route(const struct http_request *rq, struct api_reply *reply)
 {
 	enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
@@ -232,7 +260,7 @@ const struct api_route *api_route(const struct http_request *rq, struct api_repl
 		api_error(reply, 417, -EINVAL, "the only Expect known here is 100-continue");
 		return NULL;
 	}
-	return body_allowed(found, rq, reply) ? found : NULL;
+	return role_allowed(found, rq, reply) && body_allowed(found, rq, reply) ? found : NULL;
 }
 
 bool api_repeatable(const struct api_route *route)
@@ -276,6 +304,12 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 	}
 	err = bundle_parse(&b, body->data, body->size, why, sizeof(why));
 	if (err) {
+		refuse_request(reply, err, why);
+		return;
+	}
+	err = trust_check(&b, why, sizeof(why));
+	if (err) {
+		log_limited(LOG_OPERATOR, LOG_WARN, "a bundle was refused: %s", why);
 		refuse_request(reply, err, why);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "tls/tls.h"
 
 /*
  * Time limits of the states, in microseconds. A body and an answer get a second more for each
@@ -285,6 +286,8 @@ static void begin_request(struct connection *c)
 		refuse_request(c, status, status == 505 ? -EPROTO : -EINVAL, why);
 		return;
 	}
+	c->rq.role = tls_role(c->pcb);
+	c->rq.client = tls_name(c->pcb);
 	c->last = !c->rq.keep_alive;
 	if (!make_room(c, PAGE_SIZE, &r)) {
 		cut_off(c);

@@ -3,6 +3,7 @@
 #include "api/connection.h"
 #include "lib/errno.h"
 #include "lwip/altcp_tcp.h"
+#include "tls/tls.h"
 
 #define CONNECTIONS 16
 #define PER_ADDRESS (CONNECTIONS / 2)
@@ -115,7 +116,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 	return ERR_OK;
 }
 
-int http_listen(struct engine *e, u16 port)
+int http_listen(struct engine *e, u16 port, bool tls)
 {
 	struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_V4), *listener;
 
@@ -126,6 +127,10 @@ int http_listen(struct engine *e, u16 port)
 		return -EADDRINUSE;
 	}
 	listener = altcp_listen_with_backlog(pcb, CONNECTIONS);
+	if (listener)
+		pcb = listener;
+	if (listener && tls)
+		listener = tls_listen(pcb);
 	if (!listener) {
 		altcp_close(pcb);
 		return -ENOMEM;

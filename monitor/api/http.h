@@ -11,10 +11,10 @@
 struct engine;
 
 /*
- * Listen on the port, on every address of ours, for requests about e. lwIP runs. 0, -ENOMEM, or
- * -EADDRINUSE.
+ * Listen on the port, on every address of ours, for requests about e; tls: they come by TLS, which
+ * tls_init() has prepared. lwIP runs. 0, -ENOMEM, or -EADDRINUSE.
  */
-int http_listen(struct engine *e, u16 port);
+int http_listen(struct engine *e, u16 port, bool tls);
 
 struct http_stats {
 	u64 good, refused, failed; /* answers with status 2xx, 4xx, 5xx */

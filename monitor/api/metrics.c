@@ -11,6 +11,9 @@
 #include "net/net.h"
 #include "net/nic.h"
 #include "stage2/shadow.h"
+#include "tls/keys.h"
+#include "tls/platform.h"
+#include "tls/tls.h"
 
 /* The lines that stand before the samples of a metric. */
 static void metric_family(struct out *o, const char *name, const char *type, const char *help)
@@ -223,6 +226,24 @@ static void show_net(struct out *o)
 	metric_value(o, "http_connections", "gauge", "Connections that are open.", h.connections);
 }
 
+static void show_tls(struct out *o)
+{
+	struct tls_stats s = tls_stats();
+
+	metric_value(o, "insecure", "gauge",
+		     "1: the API is plain HTTP, and whoever reaches it may change the guest.",
+		     !s.on);
+	metric_value(o, "trusted_keys", "gauge",
+		     "Keys that may sign bundles; 0: unsigned ones are taken.", keys_signers());
+	metric_value(o, "tls_handshakes_total", "counter", "TLS handshakes that succeeded.",
+		     s.handshakes);
+	metric_family(o, "tls_refused_total", "counter", "Clients that were refused, by reason.");
+	for (u32 i = 0; i < TLS_REFUSALS; i++)
+		metric_sample(o, "tls_refused_total", "reason",
+			      tls_refusal_name((enum tls_refusal)i), s.refused[i]);
+	metric_value(o, "tls_memory_bytes", "gauge", "Memory of TLS in use.", tls_memory().used);
+}
+
 static void show_log(struct out *o)
 {
 	metric_family(o, "log_lines_total", "counter", "Lines of the log, by kind.");
@@ -250,5 +271,6 @@ void api_metrics(const struct engine *e, struct api_reply *reply)
 	show_variables(e, o);
 	show_shadow(e, o);
 	show_net(o);
+	show_tls(o);
 	show_log(o);
 }

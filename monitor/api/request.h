@@ -4,6 +4,7 @@
 #define API_REQUEST_H
 
 #include "lib/types.h"
+#include "tls/role.h"
 
 #define HTTP_HEAD_MAX 4096 /* request line and headers together */
 
@@ -22,6 +23,9 @@ struct http_request {
 	bool expect_continue, expect_other;
 	bool origin;	 /* there is an Origin header: the script of a web page sent this */
 	bool keep_alive; /* the client would use the connection again */
+	/* not of the head; set by who knows the connection */
+	enum tls_role role;
+	const char *client; /* its name; "" without TLS */
 };
 
 /*

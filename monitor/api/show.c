@@ -13,6 +13,9 @@
 #include "lib/string.h"
 #include "net/net.h"
 #include "net/nic.h"
+#include "tls/keys.h"
+#include "tls/platform.h"
+#include "tls/tls.h"
 
 #define LOG_LINES_MAX 256u
 
@@ -132,6 +135,15 @@ static void show_nic(struct json *j)
 	json_object_end(j);
 }
 
+static void show_security(struct json *j)
+{
+	json_object(j, "security");
+	json_bool(j, "insecure", !tls_stats().on);
+	json_u64(j, "trusted_keys", keys_signers());
+	json_u64(j, "utc", tls_utc());
+	json_object_end(j);
+}
+
 void api_status(const struct engine *e, struct json *j, const struct http_request *rq,
 		const char *name, struct api_reply *reply)
 {
@@ -146,6 +158,7 @@ void api_status(const struct engine *e, struct json *j, const struct http_reques
 	api_show_current(e, j);
 	show_pauses_and_memory(j);
 	show_service(j);
+	show_security(j);
 	show_nic(j);
 }
 

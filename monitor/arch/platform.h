@@ -25,6 +25,12 @@ void arch_debug_putc(char c);
 int arch_random(void *buf, size_t len);
 
 /*
+ * Is what arch_random() gives good enough for keys that last? The processor has a generator, or the
+ * firmware's seed is used. Any CPU.
+ */
+bool arch_random_is_good(void);
+
+/*
  * Reset the machine, at once. Any CPU, in any state; takes no lock. x86: the reset control register
  * of PCI (CF9h), the keyboard controller, a triple fault; arm64: PSCI SYSTEM_RESET (DEN0022).
  */

@@ -22,14 +22,17 @@ enum unwind_step {
  */
 bool arch_unwind_sleeping(struct unwind_state *s, const struct guest_task *t);
 
-/* The same of a held CPU that is in kernel mode, from its registers; also regs. It cannot fail. */
+/*
+ * The same of a held CPU that is in kernel mode, from its registers; also regs. It cannot fail.
+ * saved_low, saved_high: words of the innermost function that may be its return address.
+ */
 void arch_unwind_running(struct unwind_state *s, const struct vcpu_context *ctx);
 
 /*
  * Go to the caller, or to the code that was interrupted. Reads stacks through unwind_word() only.
- * UNWIND_DONE guarantees that the rest of the task's stack holds no return address. On one CPU at a
- * time, with the guest paused; takes no lock. x86: Linux's ORC tables (asm/orc_types.h); arm64:
- * frame records (AAPCS64, IHI 0055).
+ * UNWIND_DONE guarantees that the rest of the task's stack holds no return address, and that none
+ * is missing so far, unless s->gap says so. On one CPU at a time, with the guest paused; takes no
+ * lock. x86: Linux's ORC tables (asm/orc_types.h); arm64: frame records (AAPCS64, IHI 0055).
  */
 enum unwind_step arch_unwind_next(struct unwind_state *s);
 

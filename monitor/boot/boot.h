@@ -20,6 +20,7 @@
 #include "guest/mem.h"
 
 #define BOOT_SEED_SIZE 32
+#define BOOT_KEYS_MAX  8192
 
 struct boot_info {
 	struct config config;
@@ -49,6 +50,9 @@ struct boot_info {
 	u64 ticks_per_us; /* x86: TSC, measured with the firmware's Stall() */
 	bool has_seed;	  /* the firmware has a generator of random numbers */
 	u8 seed[BOOT_SEED_SIZE];
+	u64 utc_s;     /* the firmware's clock, seconds since 1970; 0: it has none */
+	u32 keys_size; /* of keys, which are PEM (keys.c); 0: none */
+	char keys[BOOT_KEYS_MAX];
 	char firmware[64]; /* vendor, for the log */
 };
 

@@ -278,10 +278,6 @@ static int check_whole(const struct config *c, char *why, size_t size)
 		return format(why, size, "next= is missing: the path of the loader to start");
 	if (!c->nic_none && !c->ip)
 		return format(why, size, "nic= needs ip=address/prefix");
-	if (!c->nic_none && !c->insecure)
-		return format(why, size,
-			      "nic= needs insecure=yes: the monitor has no TLS yet, and would not "
-			      "listen");
 	if (c->gateway && (c->gateway & c->netmask) != (c->ip & c->netmask))
 		return format(why, size, "gateway= is not in the network of ip=");
 	if (c->pause_limit_us < c->pause_budget_us)

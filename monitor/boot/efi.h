@@ -72,6 +72,11 @@ void reason_forget(struct boot *b);
 /* Read a whole file into memory that the caller frees with FreePool(). */
 int file_read(struct boot *b, const char *path, size_t max, void **data, size_t *size);
 
+bool file_exists(struct boot *b, const char *path);
+
+/* Write zeros over a file, and remove it. */
+int file_wipe(struct boot *b, const char *path);
+
 /*
  * Load and start another EFI program. -ENOENT, -EIO ...: it was not started. 0: it was, and has
  * come back with *status.
@@ -122,6 +127,19 @@ void tables_assert(struct boot *b);
 
 /* Random bytes from the firmware, if it has any, into b->info. */
 void seed_fetch(struct boot *b);
+
+/* ---- clock.c ---- */
+
+/* The firmware's clock (UTC) into b->info; nothing if it has none. */
+void clock_read(struct boot *b);
+
+/* ---- keys.c ---- */
+
+/*
+ * The monitor's keys into b->info: of the variable, which is filled from the ESP if it is not there
+ * yet. Without them the monitor starts all the same, and says why it does not listen.
+ */
+void keys_fetch(struct boot *b);
 
 /* ---- nic.c ---- */
 

@@ -129,6 +129,8 @@ static int start_core(struct boot *b)
 		b->info->firmware[i] = (char)b->st->FirmwareVendor[i];
 	measure_ticks(b);
 	seed_fetch(b);
+	clock_read(b);
+	keys_fetch(b);
 	err = memory_fetch_ram(b); /* not final yet, but too many ranges are detected here */
 	if (err)
 		return fail(b, err, "the firmware's memory map has too many pieces");

@@ -22,7 +22,7 @@ static CHAR16 *widen_text(struct boot *b, const char *text, UINTN *size)
 	return wide;
 }
 
-static EFI_STATUS open_file(struct boot *b, const char *path, EFI_FILE_HANDLE *file)
+static EFI_STATUS open_file(struct boot *b, const char *path, UINT64 mode, EFI_FILE_HANDLE *file)
 {
 	EFI_FILE_IO_INTERFACE *fs;
 	EFI_FILE_HANDLE root;
@@ -36,7 +36,7 @@ static EFI_STATUS open_file(struct boot *b, const char *path, EFI_FILE_HANDLE *f
 	if (!status)
 		status = fs->OpenVolume(fs, &root);
 	if (!status) {
-		status = root->Open(root, file, wide, EFI_FILE_MODE_READ, 0);
+		status = root->Open(root, file, wide, mode, 0);
 		root->Close(root);
 	}
 	b->bs->FreePool(wide);
@@ -50,7 +50,7 @@ int file_read(struct boot *b, const char *path, size_t max, void **data, size_t 
 	UINTN len = max + 1;
 	int err = 0;
 
-	status = open_file(b, path, &file);
+	status = open_file(b, path, EFI_FILE_MODE_READ, &file);
 	if (status)
 		return fail(b, -ENOENT, "%s: %s", path, efi_error(status));
 	status = b->bs->AllocatePool(EfiLoaderData, len, data);
@@ -69,6 +69,51 @@ int file_read(struct boot *b, const char *path, size_t max, void **data, size_t 
 out_close:
 	file->Close(file);
 	return err;
+}
+
+bool file_exists(struct boot *b, const char *path)
+{
+	EFI_FILE_HANDLE file;
+
+	if (open_file(b, path, EFI_FILE_MODE_READ, &file))
+		return false;
+	file->Close(file);
+	return true;
+}
+
+/* Zeros up to where the file ends, which is where its position is after it was read. */
+static EFI_STATUS overwrite_file(EFI_FILE_HANDLE file)
+{
+	static const u8 zeros[512];
+	EFI_STATUS status = file->SetPosition(file, UINT64_MAX);
+	UINT64 left = 0;
+
+	if (!status)
+		status = file->GetPosition(file, &left);
+	if (!status)
+		status = file->SetPosition(file, 0);
+	while (!status && left) {
+		UINTN n = MIN(left, (UINT64)sizeof(zeros));
+
+		status = file->Write(file, &n, (void *)(uintptr_t)zeros);
+		left -= n;
+	}
+	return status ? status : file->Flush(file);
+}
+
+int file_wipe(struct boot *b, const char *path)
+{
+	EFI_FILE_HANDLE file;
+	EFI_STATUS status = open_file(b, path, EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE, &file);
+
+	if (!status) {
+		status = overwrite_file(file);
+		if (status)
+			file->Close(file);
+		else
+			status = file->Delete(file); /* closes it */
+	}
+	return status ? fail(b, -EIO, "%s: cannot be removed: %s", path, efi_error(status)) : 0;
 }
 
 static u16 node_size(const EFI_DEVICE_PATH *node)

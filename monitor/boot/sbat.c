@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The section by which shim revokes generations of a loader (its SBAT.md says what the fields are).
+/* The section by which shim revokes generations of a loader (its document on SBAT says what the
+ * fields are).
  */
 #include "core/version.h"
 

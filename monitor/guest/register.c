@@ -113,6 +113,7 @@ static bool is_near(s32 offset)
 #define MAX_RETURN_ENTRY    256u
 #define MAX_KRETPROBE_HEADS 4096u
 #define MAX_HIDING_SIZE	    65536u
+#define MAX_FINAL_RECORD    1024u
 
 /* Parts that a kernel may lack: all of one, or nothing. */
 static const char *wrong_option(const struct suture_layout *l)
@@ -154,6 +155,20 @@ static const char *wrong_option(const struct suture_layout *l)
 		    !memchr(h->name, 0, sizeof(h->name)))
 			return "hiding";
 	}
+	return NULL;
+}
+
+static const char *wrong_records(const struct suture_layout *l)
+{
+	if (l->final_record > MAX_FINAL_RECORD || l->final_record % 8)
+		return "final_record";
+	if (l->final_record && !is_kernel_range(l->entry.start, l->entry.end))
+		return "entry";
+	if (l->nr_trampolines > SUTURE_MAX_TRAMPOLINES)
+		return "nr_trampolines";
+	for (u32 i = 0; i < l->nr_trampolines; i++)
+		if (!is_kernel_range(l->trampolines[i].start, l->trampolines[i].end))
+			return "trampolines";
 	return NULL;
 }
 
@@ -218,6 +233,8 @@ static const char *wrong_number(const struct suture_layout *l)
 	wrong = wrong_offset(l, offsets, ARRAY_SIZE(offsets));
 	if (!wrong)
 		wrong = wrong_option(l);
+	if (!wrong)
+		wrong = wrong_records(l);
 	return wrong ? wrong : wrong_orc(l);
 }
 

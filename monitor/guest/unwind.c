@@ -58,7 +58,7 @@ static void unwind_frames(struct unwind_state *s, struct unwind_trace *trace)
 		if (step == UNWIND_FRAME && !goes_up(s, last_sp))
 			step = UNWIND_UNRELIABLE;
 	}
-	trace->reliable = step == UNWIND_DONE;
+	trace->reliable = step == UNWIND_DONE && !s->gap;
 }
 
 static void begin_unwind(struct unwind_state *s, const struct guest_task *t,

@@ -24,6 +24,7 @@ struct unwind_state {
 	bool has_regs; /* regs[] is what the registers (in struct vcpu_context's order) were at ip
 			*/
 	u64 regs[VCPU_MAX_REGS];
+	bool gap; /* a return address may be missing: the rest is for people */
 	struct guest_stack stacks[UNWIND_STACKS]; /* stacks that may be read; [0] is the task's */
 	u32 nr_stacks;
 };

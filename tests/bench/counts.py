@@ -19,7 +19,7 @@ def unit_test(name):
 
 
 def image_size(table):
-    table.add("suture.efi", os.path.getsize(SUTURE_EFI) / 1024, "KiB", 512)
+    table.add("suture.efi", os.path.getsize(SUTURE_EFI) / 1024, "KiB", 640)
 
 
 def pause_blocks(table):

@@ -81,19 +81,19 @@ def measured(record_property):
     return lambda line: record_property("measured", line)
 
 
-# a test that is about one architecture alone has its name as a mark
+# a test for one architecture alone has its name as a mark, with the reason (mk/lint-tests.py)
 ARCHITECTURES = sorted({platform.architecture for platform in PLATFORMS.values()})
 
 
 def pytest_configure(config):
     for name in ARCHITECTURES:
-        config.addinivalue_line("markers", f"{name}: a test for {name} alone")
+        config.addinivalue_line("markers", f"{name}(why): a test for {name} alone")
 
 
 def pytest_runtest_setup(item):
-    wanted = [name for name in ARCHITECTURES if item.get_closest_marker(name)]
+    wanted = {name: mark.args[0] for name in ARCHITECTURES if (mark := item.get_closest_marker(name))}
     if wanted and PLATFORM.architecture not in wanted:
-        pytest.skip(f"is about {', '.join(wanted)}")
+        pytest.skip("; ".join(f"only {name}: {why}" for name, why in wanted.items()))
 
 
 def pytest_terminal_summary(terminalreporter):

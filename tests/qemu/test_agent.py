@@ -27,7 +27,7 @@ def hello(bundles):
 OTHER = ABI_VERSION + 6, "Protocol error", f"ABI version {ABI_VERSION + 6}, this agent version {ABI_VERSION}"
 
 
-@pytest.mark.x86  # QEMU has -acpitable for no other architecture
+@pytest.mark.x86("QEMU has -acpitable for no other machine")
 @pytest.mark.parametrize("version,error,says,rest", [
     (ABI_VERSION, "No such device", "does not answer", 4),
     (ABI_VERSION, "Protocol error", "ACPI table has 44 bytes, too few", 0),

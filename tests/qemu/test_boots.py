@@ -41,6 +41,7 @@ def test_boots(boot, measured, cpus, thread):
     measured(f"{BOOTS} of {BOOTS} boots with {cpus} CPUs, {emulator}")
 
 
+@pytest.mark.x86("128 CPUs of arm64 were not tried")
 def test_many_cpus(boot, demo, measured):
     """128 CPUs, more than fit in a word of bits. TCG runs them one after the other, so a pause takes long."""
     guest = boot(cpus=127, memory="2G", conf={"pause_budget_us": "1000000", "pause_limit_us": "1000000"},

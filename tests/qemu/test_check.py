@@ -57,7 +57,7 @@ def blocked_while_in(guest, bundles, function, word, by, seconds=3.0):
     assert result.status == 0, result
 
 
-@pytest.mark.x86  # gcc splits no function of arm64's modules
+@pytest.mark.x86("gcc splits no function of arm64's modules")
 def test_cold_part(guest, bundles):
     """The thread sleeps in hidden_cold.cold: the address on its stack is not in hidden_cold."""
     assert " hidden_cold.cold\t[hidden]" in guest.check("grep hidden_cold /proc/kallsyms")

@@ -12,9 +12,13 @@ import re
 import shutil
 import time
 
+import pytest
+
 from images import kernel_module
 from machine import BUILD, GUEST, PLATFORM, GuestError
 from patches import apply, revert
+
+pytestmark = pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone")
 
 BOOTS = int(os.environ.get("SUTURE_DISK_BOOTS", "100"))
 NATIVE = os.environ.get("SUTURE_NATIVE") == "1"

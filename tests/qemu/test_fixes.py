@@ -15,6 +15,8 @@ from patches import apply, revert
 
 with open(os.path.join(TOP, "tests", "fixes", "fixes.toml"), "rb") as f:
     TABLE = tomllib.load(f)
+pytestmark = pytest.mark.x86("the kernel that lacks the fixes is of amd64")
+
 FIXES = {fix["name"]: fix for fix in TABLE["fix"]}
 MODULES = os.path.join(BUILD, "guest", GUEST, "modules")
 MIXTURE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "mixture.ko")

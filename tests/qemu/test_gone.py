@@ -9,7 +9,7 @@ from patches import apply
 from test_life import is_patched, redirects
 from test_msr import MSR_KO, msr
 
-pytestmark = pytest.mark.x86
+pytestmark = pytest.mark.x86("about machine checks and the local APIC, which arm64 has not")
 
 CPUS = 2
 SERVICE_CPU = CPUS

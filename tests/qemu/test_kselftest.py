@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from machine import BUILD, GUEST, TOP
+from machine import BUILD, GUEST, KBUILD, PLATFORM, TOP
 
 SOURCE = os.path.join(BUILD, "linux-source")
 KSELFTEST = os.path.join(BUILD, "kselftest", GUEST)
@@ -82,11 +82,34 @@ def test_unmodified(guest, measured):
     measured(f"{package}: {built} sources and {len(scripts)} scripts as in the package")
 
 
+def loaded_modules(root):
+    modules = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(root, "lib"))
+               for name in names if name.endswith(".ko") and name != "suture.ko"]
+    assert len(modules) == 10 + 7
+    return modules
+
+
+def test_tag(measured):
+    """What is loaded differs from what was built in one tag, and only where the kernel refuses it."""
+    with open(os.path.join(KBUILD, ".config")) as f:
+        has_livepatch = "CONFIG_LIVEPATCH=y\n" in f
+    renamed = 0
+    for module in loaded_modules(ROOT):
+        built = [path for path in (os.path.join(KSELFTEST, folder, os.path.basename(module))
+                                   for folder in ("lib/livepatch", "samples/livepatch"))
+                 if os.path.exists(path)]
+        with open(module, "rb") as a, open(*built, "rb") as b:
+            as_loaded, as_built = a.read(), b.read()
+        tag = b"klp_patch=Y"
+        assert as_loaded.replace(tag, b"livepatch=Y") == as_built, module
+        renamed += tag in as_loaded
+    assert renamed == (0 if has_livepatch else 7 + 4)
+    measured(f"modules with another tag: {renamed}")
+
+
 def test_names(measured):
     """The modules call the agent, and nothing of the kernel's own livepatch."""
-    modules = [os.path.join(folder, name) for folder, _, names in os.walk(ROOT) for name in names
-               if name.endswith(".ko") and name != "suture.ko"]
-    assert len(modules) == 10 + 7
+    modules = loaded_modules(ROOT)
     calls = {}
     for module in modules:
         undefined = subprocess.run(["nm", "-u", module], stdout=subprocess.PIPE, check=True,
@@ -106,7 +129,7 @@ def test_script(guest, measured, script):
     cases = re.findall(r"^TEST: (.*) \.\.\. (.*)$", result.out, re.MULTILINE)
     bad = [name for name, verdict in cases if verdict != "ok"]
     if result.status or bad:
-        guest.check("dmesg >/dev/ttyS0")
+        guest.check(f"dmesg >/dev/{PLATFORM.console}")
         pytest.fail(f"{script}: status {result.status}\n{result.out}")
     assert len(cases) == SCRIPTS[script], result.out
     measured(f"{script}: {len(cases)} ok ({'; '.join(name for name, _ in cases)})")
@@ -217,7 +240,7 @@ def test_sample_shadow(guest, measured):
     freed = len(log_of(guest, "livepatch_fix1_dummy_leak_dtor"))
     assert freed >= 1
     # and nothing is left: the agent would say so
-    guest.check("rmmod livepatch_shadow_mod; rmmod suture; dmesg >/dev/ttyS0")
+    guest.check(f"rmmod livepatch_shadow_mod; rmmod suture; dmesg >/dev/{PLATFORM.console}")
     assert "shadow variables" not in guest.check("dmesg")
     guest.load_agent()
     measured(f"livepatch-shadow: {freed} shadow variables freed at the end")

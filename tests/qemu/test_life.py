@@ -157,7 +157,7 @@ def test_end_that_is_none(boot, demo, measured):
     check_goes_on(guest, demo, measured, "ended", "the guest said that its kernel ended")
 
 
-@pytest.mark.x86
+@pytest.mark.x86("on arm64 the monitor compares where the kernel idles and calls the firmware, with its own page tables")
 def test_other_kernel_that_is_none(boot, demo, measured):
     """Its other CPUs would be stopped, as a kernel's that has been replaced are."""
     guest = boot(cpus=1, files={"/lib/modules/life.ko": LIFE})
@@ -166,7 +166,8 @@ def test_other_kernel_that_is_none(boot, demo, measured):
 
 # ---- CPUs ----
 
-@pytest.mark.parametrize("thread", ["single", "multi"])
+@pytest.mark.parametrize("thread", ["single", pytest.param("multi", marks=pytest.mark.x86(
+    "its emulator with a thread for each CPU is fetched for x86 alone"))])
 def test_hotplug(boot, demo, measured, thread):
     """A CPU goes offline and online repeatedly while the patch is applied and reverted."""
     guest = boot(cpus=3, thread=thread)
@@ -229,7 +230,7 @@ def test_nothing_lost(boot, demo, measured):
     unharmed(guest)
 
 
-@pytest.mark.x86
+@pytest.mark.x86("arm64 without FEAT_NMI has no NMI")
 def test_nmi_from_outside(boot, demo):
     """An NMI that QEMU injects reaches the guest while it is patched."""
     guest = boot(cpus=2)
@@ -266,7 +267,7 @@ def test_agent_again(boot, demo):
 
 # ---- sleep ----
 
-@pytest.mark.x86  # on arm64 the power button does not wake Linux from suspend to idle, natively neither
+@pytest.mark.x86("on arm64 the power button does not wake Linux from suspend to idle, natively neither")
 def test_suspend(boot, demo):
     """There is no suspend to RAM; suspend to idle is harmless; hibernation is refused."""
     guest = boot(cpus=2, files={"/lib/modules/button.ko": BUTTON}, cmdline="no_console_suspend")
@@ -295,7 +296,7 @@ def test_suspend(boot, demo):
 
 # ---- IOMMU ----
 
-@pytest.mark.x86
+@pytest.mark.x86("about DMAR and IVRS; the IORT of arm64 is in test_iort.c")
 @pytest.mark.parametrize("device,table,cmdline", [
     ("intel-iommu", "DMAR", "intel_iommu=on iommu=force"),
     ("amd-iommu", "IVRS", "amd_iommu=on iommu=force"),

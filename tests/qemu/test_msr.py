@@ -9,6 +9,8 @@ import pytest
 
 from machine import BUILD, GUEST
 
+pytestmark = pytest.mark.x86("arm64 has no MSRs")
+
 MSR_KO = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
 EIO = 5
 TSC, TSC_ADJUST, TSC_RATIO, EFER = 0x10, 0x3b, 0xc0000104, 0xc0000080

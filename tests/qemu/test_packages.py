@@ -10,6 +10,8 @@ import pytest
 
 from machine import AGENT, BUILD, KBUILD, KERNEL, TOP
 
+pytestmark = pytest.mark.x86("of make check-deb, which builds the packages on the host")
+
 RELEASE = re.search(r'MONITOR_VERSION "(.*)"', open(os.path.join(TOP, "monitor/core/version.h")).read())[1]
 
 

@@ -141,7 +141,7 @@ def test_key_of_module(guest, bundles, name, functions):
     guest.check("rmmod owner")
 
 
-@pytest.mark.x86  # others have no code that the kernel rewrites for static calls
+@pytest.mark.x86("others have no code that the kernel rewrites for static calls")
 def test_static_call(guest, bundles):
     """A static call of the kernel whose key is not exported."""
     apply(guest, make_patch(bundles, "staticcall", shows(

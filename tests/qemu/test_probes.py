@@ -53,8 +53,7 @@ def probe_place(function):
     return next(at - starts[0] for at in starts if at - starts[0] >= 10)
 
 
-# arm64 has no optimized kprobes
-KINDS = [pytest.param(False, id="plain"), pytest.param(True, id="optimized", marks=pytest.mark.x86)]
+KINDS = [pytest.param(False, id="plain"), pytest.param(True, id="optimized", marks=pytest.mark.x86("arm64 has no optimized kprobes"))]
 
 
 class Kprobe:

@@ -7,6 +7,8 @@ import pytest
 
 from patches import TEST_MODULES
 
+pytestmark = pytest.mark.arm64("x86 has no PSCI")
+
 SVE_HINT = 0x10000  # of no function's meaning (SMCCC 2.5)
 SMC64 = 0x40000000
 
@@ -37,7 +39,6 @@ def calls(boot_module):
     return call
 
 
-@pytest.mark.arm64
 def test_service_cpu(calls):
     """It is no CPU of the guest's, whatever form the call has."""
     for form in (0, SMC64, SVE_HINT, SMC64 | SVE_HINT):
@@ -46,7 +47,6 @@ def test_service_cpu(calls):
             assert calls(AFFINITY_INFO | form, SERVICE_CPU, conduit=conduit) == INVALID_PARAMETERS
 
 
-@pytest.mark.arm64
 def test_other_cpus(calls):
     assert calls(AFFINITY_INFO | SMC64, 1) == 0  # on
     assert calls(CPU_ON | SMC64, 1, RAM) == ALREADY_ON
@@ -56,7 +56,6 @@ def test_other_cpus(calls):
     assert calls(CPU_SUSPEND) == SUCCESS  # standby, until the next interrupt
 
 
-@pytest.mark.arm64
 def test_what_is_left_out(calls):
     """What the monitor would not survive is not there, and firmware's own calls are passed on."""
     assert calls(VERSION) == calls(VERSION, conduit="hvc") > 0x10000

@@ -16,6 +16,8 @@ import pytest
 from machine import BUILD, GUEST, GuestError
 from patches import apply, revert
 
+pytestmark = pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone")
+
 REWRITTEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "rewritten.ko")
 RACES = int(os.environ.get("SUTURE_RACES", "10"))
 NATIVE = bool(os.environ.get("SUTURE_NATIVE"))

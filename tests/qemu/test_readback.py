@@ -114,8 +114,7 @@ def test_remapped_text(guest, patch, measured):
     revert(guest, "proof")
 
 
-# a hook is for a function whose first bytes are those of a static call, which arm64 has not
-@pytest.mark.x86
+@pytest.mark.x86("arm64 has no static calls in line, at which alone a hook is needed")
 def test_remapped_hook(guest, bundles):
     """A function whose way to the new one is a hook of ftrace's: a page without the call to it."""
     bundle = make_patch(bundles, "hooked", """

@@ -258,6 +258,7 @@ def test_a_probe_is_in_the_way(guest, bundles):
 
 # ---- static calls ----
 
+@pytest.mark.x86("arm64 has no static calls in line")
 def test_call_behind_three_bytes(guest, bundles):
     """A short jump, and the long one in padding; the call is switched under it."""
     bundle = make_patch(bundles, "near", """
@@ -299,6 +300,7 @@ def assert_call(guest, value):
         assert rewritten(guest)["call"] == str(value)
 
 
+@pytest.mark.x86("arm64 has no static calls in line")
 def test_call_at_the_entry(guest, bundles):
     """No room for a jump: stacked, replaced at once, and its module goes and comes."""
     one, two = call_first(bundles, "call1", 90), call_first(bundles, "call2", 91)
@@ -324,6 +326,7 @@ def test_call_at_the_entry(guest, bundles):
         assert rewritten(guest)["call"] == value
 
 
+@pytest.mark.x86("arm64 has no static calls in line")
 def test_hook_and_tracers(guest, bundles):
     """The function tracer and a kprobe at the entry, before a hook comes, while it is there and after."""
     bundle = call_first(bundles, "traced", 94)
@@ -346,6 +349,7 @@ def test_hook_and_tracers(guest, bundles):
         off()
 
 
+@pytest.mark.x86("arm64 has no static calls in line")
 def test_ftrace_is_off(guest, bundles):
     """No hook can be had, and the message says all of it; where there is one, ftrace stays on."""
     bundle = call_first(bundles, "callfirst", 93)
@@ -364,6 +368,7 @@ def test_ftrace_is_off(guest, bundles):
     revert(guest, "callfirst")
 
 
+@pytest.mark.x86("arm64 has no static calls in line")
 @pytest.mark.skipif(GUEST.startswith("sid"), reason="interfaces go down without synchronize_net()")
 def test_hook_under_load(guest, bundles, measured):
     """synchronize_net(), which begins with a static call, on and off while two CPUs call it."""
@@ -406,6 +411,7 @@ def test_hook_under_load(guest, bundles, measured):
 
 # ---- lock prefixes ----
 
+@pytest.mark.x86("arm64 has no lock prefixes")
 def test_lock_prefix_of_one_cpu(boot, bundles):
     """
     A kernel that began with one CPU of two has no lock prefixes: it puts them back when the agent comes,

@@ -331,7 +331,7 @@ def test_probe_in_the_original(guest, patch):
 
 # ---- stores of all kinds ----
 
-@pytest.mark.arm64
+@pytest.mark.arm64("of arm64's kinds; x86_decode.c has x86's")
 def test_stores(guest, bundles, measured):
     """
     To the pages of two patched functions: from the kernel, by two CPUs at the same time, with the

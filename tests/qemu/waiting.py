@@ -43,3 +43,11 @@ class Waiting:
     def __exit__(self, *unused):
         self.process.kill()
         self.process.wait()
+
+
+def wait_until(condition, timeout=30):
+    """Wait until it is true."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s"
+        time.sleep(0.1)

@@ -9,6 +9,7 @@
 
 #include "guest/kernel.h"
 #include "lib/types.h"
+#include "unwind_truth.h"
 
 #define TEXT	  0xffffffff81000000ull
 #define MODULE	  0xffffffffc0000000ull
@@ -16,12 +17,8 @@
 #define TEXT_SIZE 0x100000u
 #define DATA_SIZE 0x400000u
 #define MAX_ORCS  80000
-#define MAX_FUNCS 8000
 #define IRQ_TOP	  0xffffc90000110000ull
 #define DATA_RNG  (DATA + 0x100) /* a word that the code draws numbers from */
-
-/* What an instruction does; 0 where none begins. */
-enum insn { INSN_NONE, INSN_PLAIN, INSN_CALL, INSN_RET, INSN_SLEEP, INSN_END, INSN_IRQ_END };
 
 enum {
 	REG_UNDEFINED,
@@ -40,11 +37,6 @@ struct orc_record {
 	u8 sp_reg, bp_reg, kind;
 };
 
-struct func {
-	u64 start, end;
-	bool unknown; /* it has no tables */
-};
-
 /* A piece of text: vmlinux's or a module's. */
 struct text {
 	u64 base;
@@ -57,16 +49,6 @@ struct text {
 };
 
 static struct text texts[2] = {{.base = TEXT}, {.base = MODULE}};
-static struct func funcs[MAX_FUNCS];
-static u32 nr_funcs;
-
-static u64 seed = 88172645463325252ull;
-
-static u64 rnd(u64 below)
-{
-	seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
-	return seed % below;
-}
 
 /* ---- instructions ---- */
 
@@ -297,14 +279,6 @@ static u32 emit_chance(char mask, const char jump[2])
 static void land_jump(u32 from)
 {
 	out->code[from - 1] = (u8)(out->size - from);
-}
-
-/* An address in some function, as a pointer to it or as a call left it. */
-static u64 some_address(void)
-{
-	const struct func *f = &funcs[rnd(nr_funcs)];
-
-	return f->start + rnd(f->end - f->start + 1);
 }
 
 static void emit_item(const struct program *p, struct frame *f)

@@ -111,7 +111,7 @@ static inline int start_lwip(void **state)
 	netif_set_default(&netif);
 	netif_set_up(&netif);
 	netif_set_link_up(&netif);
-	return http_listen(engine, PORT);
+	return http_listen(engine, PORT, false);
 }
 
 static u64 clock_step = 100; /* by which each look at the clock advances it */

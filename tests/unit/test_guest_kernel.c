@@ -238,6 +238,32 @@ static void unwind_tables_without_sense(void **state)
 	assert_int_equal(try_register(), 0);
 }
 
+static void frame_records_without_sense(void **state)
+{
+	struct suture_layout *l = &syn.hello.layout;
+
+	(void)state;
+	/* where there are none, the entry's place does not count */
+	l->entry.start = 3;
+	assert_int_equal(try_register(), 0);
+	guest_kernel_forget();
+	l->final_record = 32;
+	l->entry = (struct suture_code){SYN_TEXT, SYN_TEXT + 0x1000};
+	l->nr_trampolines = 2;
+	for (u32 i = 0; i < 2; i++)
+		l->trampolines[i] = (struct suture_code){SYN_TEXT + 0x2000, SYN_TEXT + 0x2040};
+	assert_int_equal(try_register(), 0);
+	guest_kernel_forget();
+	BAD(final_record, 36);
+	BAD(final_record, 1u << 20);
+	BAD_OPTION(entry.start, 0x1000, "entry");
+	BAD_OPTION(entry.end, SYN_TEXT, "entry");
+	BAD(nr_trampolines, SUTURE_MAX_TRAMPOLINES + 1);
+	BAD_OPTION(trampolines[1].start, 0, "trampolines");
+	BAD_OPTION(trampolines[0].end, SYN_TEXT, "trampolines");
+	assert_int_equal(try_register(), 0);
+}
+
 static void a_stack_that_is_absent_needs_no_size(void **state)
 {
 	(void)state;
@@ -320,17 +346,12 @@ static void notes_with_lengths_that_lie(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_kernel_registers_once),
-		TEST(text_ranges),
-		TEST(the_release_is_terminated),
-		TEST(numbers_without_sense),
-		TEST(options_without_sense),
-		TEST(unwind_tables_without_sense),
-		TEST(a_stack_that_is_absent_needs_no_size),
-		TEST(init_task_must_be_one),
-		TEST(another_build_id),
-		TEST(notes_without_build_id),
-		TEST(notes_with_lengths_that_lie),
+		TEST(a_kernel_registers_once),	   TEST(text_ranges),
+		TEST(the_release_is_terminated),   TEST(numbers_without_sense),
+		TEST(options_without_sense),	   TEST(unwind_tables_without_sense),
+		TEST(frame_records_without_sense), TEST(a_stack_that_is_absent_needs_no_size),
+		TEST(init_task_must_be_one),	   TEST(another_build_id),
+		TEST(notes_without_build_id),	   TEST(notes_with_lengths_that_lie),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,7 @@ static void request(const char *line, const u8 *bytes, size_t size)
 		assert_true(*why);
 		return;
 	}
+	rq.role = TLS_ROLE_ADMIN;
 	route = api_route(&rq, &reply);
 	if (route) {
 		body.size = size;

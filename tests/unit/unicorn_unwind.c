@@ -1,39 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The consistency check against the truth: random code with known call trees runs in Unicorn, with
- * interrupts on two stacks, and is stopped at random instructions. What the check says then, with
- * and without unwinding, is compared with the functions that have really been called and have not
- * returned.
- */
+/* The consistency check on x86 against the truth (unwind_truth.h); interrupts have two stacks. */
 #include "orc_guest.h"
 #include "patch/check/check.h"
 
 #define CHECKS	  100000u /* in each format */
 #define PROGRAMS  24u
 #define FUNCTIONS 70u /* of each */
-#define MAX_DEPTH 512
 #define MAX_IRQS  3
 
 /* ---- a run, and what is true ---- */
-
-/* Execution will continue at ip: exactly there, or after a call. */
-struct active {
-	u64 ip;
-	u16 func;
-	bool interrupted;
-};
 
 static struct {
 	uc_engine *uc;
 	struct program programs[PROGRAMS];
 	const struct program *program;
-	struct active active[MAX_DEPTH];
-	u32 depth, irqs, countdown;
+	u32 irqs, countdown;
+	u32 format;
 	enum insn stopped;
 	u64 stopped_at;
 	bool interrupt; /* stopped for one */
-	u32 checks, inside, hits, cleared, running, sleeping, on_irq_stack, interrupted;
-	u32 without, with; /* false hits */
 } run;
 
 static const int registers[] = {
@@ -70,72 +55,16 @@ static u16 func_at(u64 ip)
 	return t->func[ip - t->base];
 }
 
-static bool is_inside(u32 func, u64 ip, bool sleeps)
+static void set_unwinding(bool on)
 {
-	if (!sleeps && func_at(ip) == func && ip != funcs[func].start)
-		return true;
-	for (u32 i = 0; i < run.depth; i++)
-		if (run.active[i].func == func &&
-		    !(run.active[i].interrupted && run.active[i].ip == funcs[func].start))
-			return true;
-	return false;
+	guest_kernel.layout.orc_format = on ? run.format : SUTURE_ORC_NONE;
 }
 
-/* All has tables, and no registers that were saved stand for themselves. */
-static bool can_unwind(u64 ip, bool sleeps)
+/* Left are registers, and the rule for the end of a function, where ip is. */
+static void judge_false_hit(const struct transition_report *r, u64 ip, bool sleeps)
 {
-	bool can = sleeps || !funcs[func_at(ip)].unknown;
-
-	for (u32 i = 0; i < run.depth; i++)
-		can &= !run.active[i].interrupted && !funcs[run.active[i].func].unknown;
-	return can;
-}
-
-static void compare(u64 ip, bool sleeps)
-{
-	static struct transition_report report;
-	struct check_range ranges[3];
-	struct pause pause = {.deadline_us = UINT64_MAX};
-	u32 count = 1 + (u32)rnd(3), format = guest_kernel.layout.orc_format;
-	bool inside = false;
-	int err;
-
-	for (u32 i = 0; i < count; i++) {
-		u32 func = run.program->first + (u32)rnd(FUNCTIONS);
-
-		/* As often one that is there. */
-		if (run.depth && rnd(4) == 0)
-			func = run.active[rnd(run.depth)].func;
-		ranges[i] = (struct check_range){funcs[func].start, funcs[func].end, "f"};
-		inside |= is_inside(func, ip, sleeps);
-	}
-	count = check_sort(ranges, count);
-	run.checks++;
-	run.inside += inside;
-
-	guest_kernel.layout.orc_format = SUTURE_ORC_NONE;
-	err = check_run(&pause, NULL, ranges, count, NULL, &report);
-	guest_kernel.layout.orc_format = format;
-	if (err && err != -EBUSY)
-		fail_msg("%s", report.reason);
-	if (inside && !err)
-		fail_msg("not seen: ip %#llx, depth %u", (unsigned long long)ip, run.depth);
-	assert_int_equal(report.words_cleared, 0);
-	if (!err)
-		return;
-	run.hits++;
-	run.without += !inside;
-
-	err = check_run(&pause, NULL, ranges, count, NULL, &report);
-	assert_true(!err || err == -EBUSY);
-	if (inside && !err)
-		fail_msg("cleared: ip %#llx, depth %u", (unsigned long long)ip, run.depth);
-	run.with += !inside && err;
-	run.cleared += !err;
-	assert_true(err || report.words_cleared);
-	/* What is left then: registers, and the rule for the end of a function, where ip is. */
-	if (err && !inside && can_unwind(ip, sleeps) && strcmp(report.blocker.where, "ip") != 0)
-		assert_string_equal(report.blocker.where, "register");
+	if (can_unwind(ip, sleeps) && strcmp(r->blocker.where, "ip") != 0)
+		assert_string_equal(r->blocker.where, "register");
 }
 
 static void check_running(u64 ip)
@@ -150,9 +79,9 @@ static void check_running(u64 ip)
 	set32(DATA + TASK + T_ON_CPU, 1);
 	set32(DATA + IDLE + T_ON_CPU, 0);
 	set(DATA + IDLE + T_SP, IDLE_STACK + THREAD_SIZE);
-	run.running++;
-	run.on_irq_stack += sp >= IRQ_TOP - IRQ_SIZE;
-	compare(ip, false);
+	truth.running++;
+	truth.on_irq_stack += sp >= IRQ_TOP - IRQ_SIZE;
+	compare(ip, false, run.program->first, FUNCTIONS);
 }
 
 /* The task sleeps: its CPU runs the idle task, for which user mode stands here. */
@@ -167,14 +96,8 @@ static void check_sleeping(u64 ip)
 	set32(DATA + TASK + T_ON_CPU, 0);
 	set32(DATA + IDLE + T_ON_CPU, 1);
 	set(DATA + TASK + T_SP, sp);
-	run.sleeping++;
-	compare(ip, true);
-}
-
-static void push_active(u64 ip, u16 func, bool interrupted)
-{
-	assert_true(run.depth < MAX_DEPTH);
-	run.active[run.depth++] = (struct active){ip, func, interrupted};
+	truth.sleeping++;
+	compare(ip, true, run.program->first, FUNCTIONS);
 }
 
 static void stop(u64 ip, enum insn kind, bool interrupt)
@@ -213,8 +136,8 @@ static void step(uc_engine *uc, uint64_t ip, uint32_t size, void *arg)
 		push_active(ip + size, func_at(ip), false);
 		break;
 	case INSN_RET:
-		assert_true(run.depth);
-		assert_int_equal(get(read_reg(UC_X86_REG_RSP)), run.active[--run.depth].ip);
+		assert_true(truth.depth);
+		assert_int_equal(get(read_reg(UC_X86_REG_RSP)), truth.active[--truth.depth].ip);
 		break;
 	default:
 		break;
@@ -227,7 +150,7 @@ static void step(uc_engine *uc, uint64_t ip, uint32_t size, void *arg)
 static void restart(void)
 {
 	run.program = &run.programs[rnd(PROGRAMS)];
-	run.depth = run.irqs = 0;
+	truth.depth = run.irqs = 0;
 	write_reg(UC_X86_REG_RSP, STACK_TOP - REGS_SIZE);
 	write_reg(UC_X86_REG_RIP, run.program->kthread);
 	for (u32 i = 0; i < REGS_SIZE; i += 8)
@@ -255,7 +178,7 @@ static void interrupt(void)
 	set(at + 160, 0x18);
 	push_active(rip, func_at(rip), true);
 	run.irqs++;
-	run.interrupted++;
+	truth.interrupted++;
 	write_reg(UC_X86_REG_RSP, at);
 	write_reg(UC_X86_REG_RIP, nested || rnd(2) ? run.program->irq : run.program->irq_stack);
 }
@@ -270,8 +193,8 @@ static void return_from_interrupt(void)
 	write_reg(UC_X86_REG_RSP, get(at + 152));
 	write_reg(UC_X86_REG_RIP, get(at + 128));
 	run.irqs--;
-	assert_true(run.depth && run.active[run.depth - 1].interrupted);
-	assert_int_equal(get(at + 128), run.active[--run.depth].ip);
+	assert_true(truth.depth && truth.active[truth.depth - 1].interrupted);
+	assert_int_equal(get(at + 128), truth.active[--truth.depth].ip);
 }
 
 static int setup(void **state)
@@ -302,7 +225,7 @@ static int teardown(void **state)
 static void run_and_compare(u32 checks)
 {
 	restart();
-	while (run.checks < checks) {
+	while (truth.checks < checks) {
 		u64 rip = read_reg(UC_X86_REG_RIP);
 		uc_err err;
 
@@ -326,26 +249,19 @@ static void never_safe_when_it_is_not(void **state)
 	static const struct {
 		u32 format;
 		const char *name;
-	} formats[] = {{SUTURE_ORC_6_1, "6.1"}, {SUTURE_ORC_6_4, "6.4"}, {SUTURE_ORC_7_0, "7.0"}};
+	} formats[] = {{SUTURE_ORC_6_1, "ORC of 6.1"},
+		       {SUTURE_ORC_6_4, "ORC of 6.4"},
+		       {SUTURE_ORC_7_0, "ORC of 7.0"}};
 
 	(void)state;
 	for (u32 i = 0; i < ARRAY_SIZE(formats); i++) {
-		make_tables(formats[i].format);
-		run.checks = run.inside = run.hits = run.cleared = run.running = run.sleeping = 0;
-		run.on_irq_stack = run.interrupted = run.without = run.with = 0;
+		run.format = formats[i].format;
+		make_tables(run.format);
+		truth = (struct truth){0};
 		run_and_compare(CHECKS);
-		print_message("ORC of %s: %u stops (%u running, %u of them on the interrupt stack, "
-			      "%u asleep; %u interrupts), really inside %u times, all seen; "
-			      "false hits in %u (%.1f %%), after unwinding %u (%.1f %%)\n",
-			      formats[i].name, run.checks, run.running, run.on_irq_stack,
-			      run.sleeping, run.interrupted, run.inside, run.without,
-			      100.0 * run.without / run.checks, run.with,
-			      100.0 * run.with / run.checks);
-		assert_true(run.inside > CHECKS / 10);
-		assert_true(run.sleeping > CHECKS / 50);
-		assert_true(run.on_irq_stack > CHECKS / 50);
-		assert_true(run.cleared == run.without - run.with);
-		assert_true(run.with < run.without / 2);
+		print_truth(formats[i].name);
+		assert_truth();
+		assert_true(truth.with < truth.without / 2);
 	}
 }
 

@@ -120,6 +120,39 @@ static inline const char *arch_shadow_stacks(struct suture_layout *l)
 	return NULL;
 }
 
+/* Returns false if this kernel has it and does not tell where. */
+static inline bool arch_add_trampoline(struct suture_layout *l, bool has, const char *name)
+{
+	u64 start = has ? compat_symbol(name) : 0, size = start ? compat_symbol_size(start) : 0;
+
+	if (size)
+		l->trampolines[l->nr_trampolines++] = (struct suture_code){start, start + size};
+	return !has || size;
+}
+
+/*
+ * A stack's last record is in struct pt_regs (arch/arm64/kernel/entry.S), from 5.11 to 7.2 in a
+ * member of the same name.
+ */
+static inline void arch_frame_records(struct suture_layout *l)
+{
+	bool has_rethook = IS_ENABLED(CONFIG_RETHOOK);
+
+	l->entry.start = compat_symbol("__entry_text_start");
+	l->entry.end = compat_symbol("__entry_text_end");
+	if (l->entry.start && l->entry.end &&
+	    arch_add_trampoline(l, IS_ENABLED(CONFIG_FUNCTION_GRAPH_TRACER), "return_to_handler") &&
+	    arch_add_trampoline(l, has_rethook, "arch_rethook_trampoline") &&
+	    arch_add_trampoline(l, IS_ENABLED(CONFIG_KRETPROBES) && !has_rethook,
+				"__kretprobe_trampoline")) {
+		l->final_record = sizeof(struct pt_regs) - offsetof(struct pt_regs, stackframe);
+		return;
+	}
+	pr_warn("this kernel does not tell where its entry code and its trampolines are: stale "
+		"words on stacks keep a patch waiting\n");
+	l->entry = (struct suture_code){};
+}
+
 /* A CPU's running task and stacks. Returns the name of a symbol that is missing, or NULL. */
 static inline const char *arch_layout(struct suture_layout *l)
 {
@@ -137,6 +170,7 @@ static inline const char *arch_layout(struct suture_layout *l)
 	l->task_regs = offsetof(struct task_struct, thread.cpu_context.x19);
 	l->task_nr_regs = (offsetof(struct cpu_context, fp) - offsetof(struct cpu_context, x19)) /
 			  sizeof(u64);
+	arch_frame_records(l);
 	return arch_shadow_stacks(l);
 }
 

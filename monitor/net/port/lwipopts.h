@@ -40,7 +40,7 @@
 #define PBUF_POOL_SIZE	      0
 #define MEMP_NUM_PBUF	      16
 #define MEMP_NUM_TCP_PCB      64 /* the API's connections, and those that open or close */
-#define MEMP_NUM_ALTCP_PCB    24
+#define MEMP_NUM_ALTCP_PCB    48 /* TLS has one above each of TCP */
 #define MEMP_NUM_TCP_SEG      2048
 
 /* A 64 KiB window: 2 MB in well under a second at a few milliseconds of latency */

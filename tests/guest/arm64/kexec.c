@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * kexec load KERNEL INITRD CMDLINE	the kernel (an Image) that `kexec run` starts
+ * kexec panic KERNEL INITRD CMDLINE	the one that starts when this one panics
  * kexec run
  *
  * Debian's cloud kernels for arm64 have kexec_load(2) alone, to which the caller gives all that is
  * to be in memory: the Image, the initrd, a device tree, and code that gives the one to the other.
- * The tree is the one that this kernel has got, with another /chosen.
+ * The tree is the one that this kernel has got, with another /chosen. A crash kernel also gets the
+ * memory that it may use, and a header that says where the other kernel's is.
  */
+#include <elf.h>
 #include <fcntl.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
@@ -23,10 +26,23 @@
 #define PAGE	     0x1000
 #define IMAGE_ALIGN  0x200000
 #define TREE_ROOM    0x10000 /* for what is added */
+#define MAX_HEADERS  64
 
 struct blob {
 	char *data;
 	size_t len;
+};
+
+struct range {
+	uint64_t from, to; /* the last byte's */
+};
+
+/* What the new kernel is told. */
+struct chosen {
+	const char *cmdline;
+	struct range initrd;
+	struct range memory; /* to: 0: all */
+	struct range header; /* of the crashed kernel's memory */
 };
 
 static int fail(const char *what)
@@ -93,14 +109,25 @@ static void put_prop(struct blob *out, struct blob *names, const char *name, con
 	names->len += strlen(name) + 1;
 }
 
-static void put_chosen(struct blob *out, struct blob *names, const char *cmdline, uint64_t initrd,
-		       uint64_t end)
+/* Two cells each for address and size: so have the trees of EFI's stub and of QEMU. */
+static void put_range(struct blob *out, struct blob *names, const char *name, const struct range *r)
 {
-	uint64_t from = htobe64(initrd), to = htobe64(end);
+	uint64_t cells[2] = {htobe64(r->from), htobe64(r->to - r->from + 1)};
 
-	put_prop(out, names, "bootargs", cmdline, strlen(cmdline) + 1);
+	put_prop(out, names, name, cells, sizeof(cells));
+}
+
+static void put_chosen(struct blob *out, struct blob *names, const struct chosen *c)
+{
+	uint64_t from = htobe64(c->initrd.from), to = htobe64(c->initrd.to + 1);
+
+	put_prop(out, names, "bootargs", c->cmdline, strlen(c->cmdline) + 1);
 	put_prop(out, names, "linux,initrd-start", &from, sizeof(from));
 	put_prop(out, names, "linux,initrd-end", &to, sizeof(to));
+	if (c->memory.to) {
+		put_range(out, names, "linux,usable-memory-range", &c->memory);
+		put_range(out, names, "linux,elfcorehdr", &c->header);
+	}
 }
 
 static int is_replaced(const char *name)
@@ -122,7 +149,7 @@ static size_t token_len(const char *at)
 	}
 }
 
-static struct blob make_tree(const char *cmdline, uint64_t initrd, uint64_t end)
+static struct blob make_tree(const struct chosen *c)
 {
 	struct blob old = read_file("/sys/firmware/fdt");
 	const struct fdt *head = (const struct fdt *)old.data;
@@ -144,7 +171,7 @@ static struct blob make_tree(const char *cmdline, uint64_t initrd, uint64_t end)
 			put_bytes(&out, at, token_len(at));
 		if (token == BEGIN_NODE && depth == 2 && !strcmp(at + 4, "chosen")) {
 			chosen = depth;
-			put_chosen(&out, &names, cmdline, initrd, end);
+			put_chosen(&out, &names, c);
 		}
 		if (token == END_NODE && depth < 2)
 			chosen = 0;
@@ -193,6 +220,111 @@ static uint64_t find_memory(uint64_t len)
 	return at;
 }
 
+/* The range of this name that the kernel has kept for a crash kernel. */
+static struct range find_crash_memory(void)
+{
+	FILE *f = fopen("/proc/iomem", "r");
+	struct range r = {0};
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, "Crash kernel") && sscanf(line, "%lx-%lx", &r.from, &r.to) == 2)
+			break;
+	if (!r.to) {
+		fprintf(stderr, "no memory for a crash kernel: crashkernel=\n");
+		exit(1);
+	}
+	fclose(f);
+	return r;
+}
+
+/* ---- the crashed kernel's memory (Documentation/admin-guide/kdump) ---- */
+
+static void add_header(Elf64_Ehdr *e, uint32_t type, uint64_t from, uint64_t len)
+{
+	Elf64_Phdr *p = (Elf64_Phdr *)(e + 1) + e->e_phnum++;
+
+	if (e->e_phnum > MAX_HEADERS)
+		exit(1);
+	p->p_type = type;
+	p->p_offset = from;
+	p->p_paddr = from;
+	p->p_filesz = len;
+	p->p_memsz = len;
+}
+
+static int read_numbers(const char *path, int hex, uint64_t *a, uint64_t *b)
+{
+	FILE *f = fopen(path, "r");
+	int n = f ? fscanf(f, hex ? "%lx %lx" : "%lu %lu", a, b) : 0;
+
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void add_notes(Elf64_Ehdr *e)
+{
+	uint64_t at, size = 0, none;
+	char path[80];
+
+	for (unsigned int cpu = 0;; cpu++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/crash_notes", cpu);
+		if (read_numbers(path, 1, &at, &none) < 1)
+			break;
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/crash_notes_size", cpu);
+		if (read_numbers(path, 0, &size, &none) < 1)
+			fail(path);
+		add_header(e, PT_NOTE, at, size);
+	}
+	if (read_numbers("/sys/kernel/vmcoreinfo", 1, &at, &size) != 2)
+		fail("/sys/kernel/vmcoreinfo");
+	add_header(e, PT_NOTE, at, size);
+}
+
+static void add_memory(Elf64_Ehdr *e, const struct range *without)
+{
+	FILE *f = fopen("/proc/iomem", "r");
+	uint64_t from, to;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (line[0] == ' ' || !strstr(line, "System RAM") ||
+		    sscanf(line, "%lx-%lx", &from, &to) != 2)
+			continue;
+		if (without->from < from || without->from > to) {
+			add_header(e, PT_LOAD, from, to - from + 1);
+			continue;
+		}
+		add_header(e, PT_LOAD, from, without->from - from);
+		add_header(e, PT_LOAD, without->to + 1, to - without->to);
+	}
+	if (f)
+		fclose(f);
+}
+
+static struct blob make_header(const struct range *without)
+{
+	struct blob b = {calloc(1, PAGE), PAGE};
+	Elf64_Ehdr *e = (Elf64_Ehdr *)b.data;
+
+	memcpy(e->e_ident, ELFMAG, SELFMAG);
+	e->e_ident[EI_CLASS] = ELFCLASS64;
+	e->e_ident[EI_DATA] = ELFDATA2LSB;
+	e->e_ident[EI_VERSION] = EV_CURRENT;
+	e->e_type = ET_CORE;
+	e->e_machine = EM_AARCH64;
+	e->e_version = EV_CURRENT;
+	e->e_phoff = sizeof(*e);
+	e->e_ehsize = sizeof(*e);
+	e->e_phentsize = sizeof(Elf64_Phdr);
+	add_notes(e);
+	add_memory(e, without);
+	return b;
+}
+
+/* ---- loading ---- */
+
 /* LDR X17, kernel; LDR X0, tree; X1 to X3 0; BR X17; the two addresses. */
 static struct blob make_entry(uint64_t kernel, uint64_t tree)
 {
@@ -209,29 +341,44 @@ static struct kexec_segment segment(struct blob b, uint64_t at, uint64_t size)
 	return (struct kexec_segment){b.data, b.len, (void *)at, ALIGN(size, PAGE)};
 }
 
-static int load(char **argv)
+static int load(char **argv, int crash)
 {
-	struct blob kernel = read_file(argv[2]), initrd = read_file(argv[3]), tree, entry;
-	uint64_t size, at, initrd_at, tree_at, entry_at;
-	struct kexec_segment segments[4];
+	struct blob kernel = read_file(argv[2]), initrd = read_file(argv[3]), tree, entry,
+		    header = {0};
+	struct chosen c = {.cmdline = argv[4]};
+	uint64_t size, at, tree_at, entry_at;
+	struct kexec_segment segments[5];
+	unsigned int n = 4;
 
 	/* image_size (Documentation/arch/arm64/booting.rst) */
 	memcpy(&size, kernel.data + 16, sizeof(size));
-	at = find_memory(size + initrd.len + 2 * IMAGE_ALIGN + TREE_ROOM);
+	if (crash) {
+		c.memory = find_crash_memory();
+		at = ALIGN(c.memory.from, IMAGE_ALIGN);
+		header = make_header(&c.memory);
+	} else {
+		at = find_memory(size + initrd.len + 2 * IMAGE_ALIGN + TREE_ROOM);
+	}
 	if (!at) {
 		fprintf(stderr, "no room in memory\n");
 		return 1;
 	}
-	initrd_at = at + ALIGN(size, IMAGE_ALIGN);
-	tree_at = initrd_at + ALIGN(initrd.len, PAGE);
-	tree = make_tree(argv[4], initrd_at, initrd_at + initrd.len);
+	c.initrd.from = at + ALIGN(size, IMAGE_ALIGN);
+	c.initrd.to = c.initrd.from + initrd.len - 1;
+	c.header.from = ALIGN(c.initrd.to, PAGE);
+	c.header.to = c.header.from + PAGE - 1;
+	tree_at = c.header.to + 1;
+	tree = make_tree(&c);
 	entry_at = tree_at + ALIGN(tree.len, PAGE);
 	entry = make_entry(at, tree_at);
 	segments[0] = segment(kernel, at, size);
-	segments[1] = segment(initrd, initrd_at, initrd.len);
+	segments[1] = segment(initrd, c.initrd.from, initrd.len);
 	segments[2] = segment(tree, tree_at, tree.len);
 	segments[3] = segment(entry, entry_at, entry.len);
-	if (syscall(SYS_kexec_load, entry_at, 4, segments, KEXEC_ARCH_AARCH64))
+	if (crash)
+		segments[n++] = segment(header, c.header.from, header.len);
+	if (syscall(SYS_kexec_load, entry_at, n, segments,
+		    KEXEC_ARCH_AARCH64 | (crash ? KEXEC_ON_CRASH : 0)))
 		fail("kexec_load");
 	return 0;
 }
@@ -239,12 +386,14 @@ static int load(char **argv)
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "load"))
-		return load(argv);
+		return load(argv, 0);
+	if (argc == 5 && !strcmp(argv[1], "panic"))
+		return load(argv, 1);
 	if (argc == 2 && !strcmp(argv[1], "run")) {
 		syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
 			LINUX_REBOOT_CMD_KEXEC, NULL);
 		return fail("reboot");
 	}
-	fprintf(stderr, "usage: kexec load KERNEL INITRD CMDLINE, kexec run\n");
+	fprintf(stderr, "usage: kexec load|panic KERNEL INITRD CMDLINE, kexec run\n");
 	return 2;
 }

@@ -130,7 +130,7 @@ class Image:
     def __init__(self, data):
         self.data = data
         symbols = kallsyms(data)
-        where = {name: offset for offset, _, name in symbols}
+        where = self.symbols = {name: offset for offset, _, name in symbols}
         self.low, self.high = where["_stext"], where["_etext"]
         starts = sorted({o for o, _, _ in symbols if self.low <= o <= self.high})
         self.end = dict(zip(starts, starts[1:]))
@@ -187,4 +187,5 @@ def main():
     print(f"image_functions {len(i.functions)}\nimage_sites {sites}\nimage_keys {len(i.keys)}")
 
 
-main()
+if __name__ == "__main__":
+    main()

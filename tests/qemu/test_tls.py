@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The API over TLS with client certificates: who gets in, what a role may do, which bundles are taken,
+and where the keys are. One machine for all."""
+
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from images import run
+from machine import SUTURE
+from test_sign import suture
+from waiting import wait_until
+
+ROLES = ("read", "operate", "admin")
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """A folder of `suture keys`, for a monitor that is reached as 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("keys") / "keys"
+    status, out = suture("keys", str(folder), "127.0.0.1", "monitor.example")
+    assert status == 0, out
+    return folder
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """Those of somebody else."""
+    folder = tmp_path_factory.mktemp("others") / "keys"
+    assert suture("keys", str(folder), "127.0.0.1")[0] == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guest(boot_module, keys):
+    machine = boot_module(conf={"insecure": None}, esp={"/EFI/suture/keys.pem": str(keys / "keys.pem")})
+    machine.wait_log(r"listening on port 8443 with TLS", name="monitor.log")
+    return machine
+
+
+def operate(guest, keys, role, *args):
+    """The operator's command, in the context of that role."""
+    return suture("--context", role, "--host", f"127.0.0.1:{guest.port}", *args,
+                  SUTURE_CONFIG=str(keys / "contexts"))
+
+
+def curl(guest, keys, name, path, *args):
+    """curl with the certificate `name`, or none: (exit status, HTTP status, body)."""
+    client = ["--cert", keys / f"{name}.pem", "--key", keys / f"{name}.key"] if name else []
+    done = subprocess.run(["curl", "-sS", "-m", "20", "--cacert", keys / "ca.pem", *client, "-w", "\n%{http_code}",
+                           *args, f"https://127.0.0.1:{guest.port}{path}"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=60)
+    body, _, status = done.stdout.decode().rpartition("\n")
+    return done.returncode, int(status or 0), body
+
+
+def refused(guest, keys):
+    """The counters of refusals."""
+    _, status, text = curl(guest, keys, "read", "/metrics")
+    assert status == 200, text
+    return {reason: int(n) for reason, n in
+            re.findall(r'suture_tls_refused_total\{reason="([a-z-]+)"\} (\d+)', text)}
+
+
+def test_good(guest, keys):
+    """curl and the command get in, and see that this is not insecure."""
+    assert curl(guest, keys, "read", "/v1/status")[1] == 200
+    status, out = operate(guest, keys, "read", "--json", "status")
+    assert status == 0 and '"insecure": false' in out, out
+    assert '"trusted_keys": 1' in out
+
+
+# ---- who gets in ----
+
+def client_of(keys, folder, role, days="30"):
+    """A client's certificate of the same authority, by openssl alone."""
+    folder.mkdir(exist_ok=True)
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+        f"/CN=somebody/OU={role}", "-keyout", folder / "client.key", "-out", folder / "client.csr")
+    run("openssl", "x509", "-req", "-in", folder / "client.csr", "-CA", keys / "ca.pem", "-CAkey", keys / "ca.key",
+        "-days", days, "-out", folder / "client.pem")
+    return ["--cert", folder / "client.pem", "--key", folder / "client.key"]
+
+
+def clock_reaches(guest, keys, seconds):
+    """Wait until the monitor's clock has passed that time: it began at a full second, at the boot."""
+    wait_until(lambda: json.loads(operate(guest, keys, "read", "--json", "status")[1])["security"]["utc"] > seconds)
+
+
+def plain(guest, keys, tmp_path):
+    done = subprocess.run(["curl", "-sS", "-m", "20", f"http://127.0.0.1:{guest.port}/v1/status"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert b"this port speaks TLS" in done.stdout
+
+
+def without_certificate(guest, keys, tmp_path):
+    assert curl(guest, keys, None, "/v1/status")[:2] != (0, 200)
+
+
+def of_another_issuer(guest, keys, tmp_path):
+    others = tmp_path / "others"
+    assert suture("keys", str(others), "127.0.0.1")[0] == 0
+    status, _, out = curl(guest, keys, None, "/v1/status", "--cert", others / "admin.pem", "--key",
+                          others / "admin.key")
+    assert status, out
+
+
+def expired(guest, keys, tmp_path):
+    status, _, out = curl(guest, keys, None, "/v1/status", *client_of(keys, tmp_path, "admin", "-1"))
+    assert status, out
+
+
+def without_role(guest, keys, tmp_path):
+    certificate = client_of(keys, tmp_path, "clerk")
+    clock_reaches(guest, keys, time.time())
+    _, status, out = curl(guest, keys, None, "/v1/status", *certificate)
+    assert status == 403 and "role none" in out, out
+
+
+def old_version(guest, keys, tmp_path):
+    for version in ("-tls1_1", "-tls1_2"):
+        done = subprocess.run(["openssl", "s_client", version, "-cipher", "ALL@SECLEVEL=0", "-connect",
+                               f"127.0.0.1:{guest.port}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=60)
+        assert done.returncode and b"Cipher is (NONE)" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("visit, reason, count", [
+    (plain, "plain", 1), (without_certificate, "no-certificate", 1), (of_another_issuer, "untrusted", 1),
+    (expired, "expired", 1), (without_role, "role", 1), (old_version, "version", 2)])
+def test_refused(guest, keys, tmp_path, visit, reason, count):
+    """It does not get in, and is counted for what it is."""
+    before = refused(guest, keys)
+    visit(guest, keys, tmp_path)
+    after = refused(guest, keys)
+    before[reason] += count
+    assert after == before
+
+
+def test_certificate_of_the_same_authority(guest, keys, tmp_path):
+    """Made with openssl; the same client that is refused when it has expired."""
+    certificate = client_of(keys, tmp_path, "read")
+    clock_reaches(guest, keys, time.time())
+    assert curl(guest, keys, None, "/v1/status", *certificate)[1] == 200
+
+
+def test_not_that_monitor(guest, others):
+    """The command does not speak to a monitor of another authority."""
+    status, out = operate(guest, others, "admin", "status")
+    assert status == 3 and "not the monitor of the context" in out, out
+
+
+def test_roles(guest, keys):
+    """Each role may do its own and that of those below it."""
+    allowed = {}
+    for role in ROLES:
+        allowed[role] = [curl(guest, keys, role, path, "-X", method)[1] != 403 for method, path in (
+            ("GET", "/v1/log"), ("POST", "/v1/patches/none/revert"), ("DELETE", "/v1/patches"))]
+    assert allowed == {"read": [True, False, False], "operate": [True, True, False],
+                       "admin": [True, True, True]}
+    status, out = operate(guest, keys, "read", "revert", "none")
+    assert status == 1 and "needs the role operate" in out, out
+
+
+def memory(guest, keys):
+    _, _, text = curl(guest, keys, "read", "/metrics")
+    return [int(re.search(rf"^suture_{re.escape(name)} (\d+)", text, re.MULTILINE)[1])
+            for name in ("tls_memory_bytes", 'memory_bytes{state="used"}')]
+
+
+def test_aborted_handshakes(guest, keys, measured):
+    """Connections that end within their handshake, cleanly or with a reset, leave no memory behind."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(keys / "ca.pem")
+    context.load_cert_chain(keys / "read.pem", keys / "read.key")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outgoing.read()
+    before = memory(guest, keys)
+    counts = refused(guest, keys)
+    for n in range(60):
+        with socket.create_connection(("127.0.0.1", guest.port), 20) as s:
+            s.sendall(hello[:len(hello) * (n % 15 + 1) // 15])
+            if n % 3 == 0:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            elif n % 3 == 1:
+                s.shutdown(socket.SHUT_WR)
+                s.recv(1)
+    wait_until(lambda: refused(guest, keys)["ended-early"] + refused(guest, keys)["other"] >=
+               counts["ended-early"] + counts["other"] + 60)
+    assert memory(guest, keys) == before
+    measured(f"memory with one client: {before[0]} bytes of TLS, {before[1]} in all")
+
+
+# ---- which bundles are taken ----
+
+def changed(bundle, path, change):
+    with open(bundle, "rb") as f:
+        data = bytearray(f.read())
+    change(data)
+    path.write_bytes(data)
+    return str(path)
+
+
+def flip(offset):
+    def change(data):
+        data[offset] ^= 1
+    return change
+
+
+def test_bundles(guest, keys, others, demo, tmp_path):
+    """Only what a trusted key has signed, for this kernel, reaches the guest."""
+    def signed(bundle, name, *args, key=keys / "signer.key"):
+        path = str(tmp_path / name)
+        status, out = suture("sign", bundle, "--key", str(key), "-o", path, *args)
+        assert status == 0, out
+        return path
+
+    guest.load_agent()
+    wait_until(lambda: '"agent": true' in operate(guest, keys, "read", "--json", "status")[1])
+    good = signed(demo, "good.sut", "--days", "1")
+    old = signed(demo, "old.sut", "--days", "0")
+    clock_reaches(guest, keys, time.time())
+    before = guest.check("dmesg | wc -l; cat /proc/cmdline; lsmod | wc -l")
+    size = os.path.getsize(good)
+    for bundle, why in (
+            (demo, "is not signed"),
+            (signed(demo, "wrong.sut", key=others / "signer.key"), "does not trust"),
+            (old, "has expired"),
+            (changed(good, tmp_path / "version", flip(64 + 104)), "."),
+            (changed(good, tmp_path / "payload", flip(size // 2)), "signature is not good"),
+            (changed(good, tmp_path / "r", flip(size - 64)), "signature is not good"),
+            (changed(good, tmp_path / "s", flip(size - 1)), "signature is not good"),
+            (changed(good, tmp_path / "id", flip(size - 68)), "does not trust"),
+            (signed(changed(demo, tmp_path / "other", flip(64 + 8)), "build.sut"), "build-id"),
+            (signed(changed(demo, tmp_path / "arch", lambda data: data.__setitem__(
+                slice(40, 44), (183 if data[40] == 62 else 62).to_bytes(4, "little"))), "arch.sut"), "is for")):
+        status, out = operate(guest, keys, "operate", "apply", bundle)
+        assert status in (1, 2) and re.search(why, out), (bundle, out)
+    assert guest.check("dmesg | wc -l; cat /proc/cmdline; lsmod | wc -l") == before
+    status, out = operate(guest, keys, "operate", "apply", good)
+    assert status == 0 and "demo applied" in out, out
+    assert operate(guest, keys, "operate", "revert", "demo")[0] == 0
+
+
+# ---- where the keys are ----
+
+def test_no_key_on_the_esp(guest, keys):
+    """The file was taken and wiped: a guest that reads its disk finds no private key."""
+    with open(guest.log("esp.img"), "rb") as esp:
+        disk = esp.read()
+    key = (keys / "monitor.key").read_bytes()
+    assert not any(line in disk for line in key.splitlines()[1:-1])
+    guest.wait_log(r"keys.pem: taken into the firmware's variables, and removed")
+    assert guest.shell("ls /sys/firmware/efi/efivars | grep -i suture").out == ""
