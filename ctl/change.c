@@ -75,14 +75,16 @@ int cmd_apply(const struct options *o, char **args)
 {
 	json_t *answer = NULL;
 	struct bundle b;
+	char path[64];
 	/* The monitor checks all of this again; here the answer comes without an upload. */
 	void *data = read_bundle(args[0], &b);
 	int r;
 
 	if (!data)
 		return EX_BAD_USAGE;
-	r = api_request(o, "POST", o->strict ? "/v1/patches?strict=1" : "/v1/patches", data, b.size,
-			&answer);
+	snprintf(path, sizeof(path), "/v1/patches?strict=%d&downgrade=%d", o->strict,
+		 o->allow_downgrade);
+	r = api_request(o, "POST", path, data, b.size, &answer);
 	if (!r && jbool(answer, "already"))
 		r = judge_known(o, b.manifest.name);
 	else if (!r && o->no_wait)

@@ -39,6 +39,7 @@ struct options {
 	bool yaml, wide;
 	bool insecure;		      /* plain HTTP */
 	bool strict;		      /* apply, build: refuse new code that others do not run */
+	bool allow_downgrade;	      /* apply: an older version than one that was there */
 	bool no_wait;		      /* apply, revert, rollback, cancel: do not wait for the end */
 	bool from_below;	      /* revert: without the agent */
 	bool guest;		      /* reboot: the guest is not asked */

@@ -155,6 +155,8 @@ const struct option_row option_rows[] = {
 	 "refuse a patch whose new code others do not run: they call a clone of its function, or "
 	 "nobody calls it",
 	 SET(strict)},
+	{"allow-downgrade", 0, NULL, " apply ",
+	 "take an older version of the patch than one that was there", SET(allow_downgrade)},
 	{"from-below", 0, NULL, " revert rollback ",
 	 "the guest hangs, the monitor does it alone; no callback runs, the module stays loaded",
 	 SET(from_below)},

@@ -48,8 +48,9 @@ LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fa
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
 # test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk), test_packages.py
-# packages (check-deb); test_races.py shows an open fault (check-races)
-ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_packages.py test_races.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+# packages (check-deb), test_vmx.py Bochs (check-intel); test_races.py shows an open fault (check-races)
+ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_packages.py test_races.py \
+	test_vmx.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
 	test_terminal.py test_command.py test_install.py test_hostile.py
@@ -77,7 +78,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 # What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
-INTEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
 

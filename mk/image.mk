@@ -4,7 +4,8 @@
 -include arch/$(ARCH)/arch.mk
 
 # MUTATE=name: a monitor without one point of the check (monitor/lib/mutate.h), for tests
-IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)
+# DEBUG=1: one that checks more (monitor/lib/debug.h)
+IMAGE := build/$(ARCH)$(MUTATE:%=-without-%)$(if $(DEBUG),-debug)
 O := $(IMAGE)/obj
 IMAGE_EFI := $(IMAGE)/$(EFI_NAME)
 IMAGE_RULES := mk/flags.mk mk/deps.mk mk/image.mk $(wildcard arch/$(ARCH)/arch.mk)
@@ -18,7 +19,7 @@ IMAGE_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fpic -fvisibility=hidden \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
 	-fno-tree-loop-distribute-patterns -Werror=date-time -ffile-prefix-map=$(CURDIR)=. \
 	$(ARCH_CFLAGS) $(INCLUDES) -Iarch/$(ARCH)/include \
-	$(MUTATE:%=-DSUTURE_MUTATE_%)
+	$(MUTATE:%=-DSUTURE_MUTATE_%) $(if $(DEBUG),-DSUTURE_DEBUG)
 IMAGE_CPPFLAGS = $(LWIP_CPPFLAGS) $(MBEDTLS_CPPFLAGS) $(ARCH_DEPS_CPPFLAGS)
 # gnu-efi is unpacked where the machine's own is another architecture's
 EFI := $(if $(CROSS_COMPILE),$(DEPS)/gnu-efi-$(DEBIAN_ARCH))

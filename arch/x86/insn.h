@@ -19,6 +19,7 @@
 #define CR4_MCE	    (1ull << 6)
 #define CR4_PGE	    (1ull << 7)
 #define CR4_LA57    (1ull << 12)
+#define CR4_PCIDE   (1ull << 17)
 #define CR4_OSXSAVE (1ull << 18)
 #define CR4_SMEP    (1ull << 20)
 #define CR4_SMAP    (1ull << 21)

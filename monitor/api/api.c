@@ -293,12 +293,13 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 			struct api_reply *reply)
 {
 	char why[REASON_LEN] = "";
-	u64 strict = 0;
+	u64 strict = 0, downgrade = 0;
 	struct bundle b;
 	int err;
 
-	if (http_query_u64(rq, "strict", &strict) || strict > 1) {
-		api_error(reply, 400, -EINVAL, "strict is 0 or 1, not ?%.*s%s",
+	if (http_query_u64(rq, "strict", &strict) || strict > 1 ||
+	    http_query_u64(rq, "downgrade", &downgrade) || downgrade > 1) {
+		api_error(reply, 400, -EINVAL, "strict is 0 or 1, and so is downgrade, not ?%.*s%s",
 			  BRIEF(rq->query, 60));
 		return;
 	}
@@ -308,6 +309,8 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 		return;
 	}
 	err = trust_check(&b, why, sizeof(why));
+	if (!err && !downgrade)
+		err = engine_check_version(e, &b, why, sizeof(why));
 	if (err) {
 		log_limited(LOG_OPERATOR, LOG_WARN, "a bundle was refused: %s", why);
 		refuse_request(reply, err, why);

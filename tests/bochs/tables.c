@@ -199,11 +199,15 @@ static EFI_STATUS install_tables(void)
 	return uefi_call_wrapper(BS->InstallConfigurationTable, 2, &acpi_20, rsdp);
 }
 
-static BOOLEAN exists(EFI_HANDLE device, CHAR16 *path)
+/* Read up to `size` bytes of a file; returns how many there are, or 0. */
+static UINTN read_file(EFI_HANDLE device, CHAR16 *path, void *buffer, UINTN size)
 {
 	EFI_FILE_HANDLE root = LibOpenRoot(device), file;
 
-	return root && !uefi_call_wrapper(root->Open, 5, root, &file, path, EFI_FILE_MODE_READ, 0);
+	if (!root || uefi_call_wrapper(root->Open, 5, root, &file, path, EFI_FILE_MODE_READ, 0) ||
+	    uefi_call_wrapper(file->Read, 3, file, &size, buffer))
+		return 0;
+	return size;
 }
 
 static void lock_vmx(void)
@@ -211,10 +215,35 @@ static void lock_vmx(void)
 	__asm__ volatile("wrmsr" ::"c"(MSR_FEATURE_CONTROL), "a"(FEATURE_LOCKED_OFF), "d"(0));
 }
 
+static EFI_STATUS start_next(EFI_HANDLE image)
+{
+	static CHAR16 options[1024];
+	EFI_LOADED_IMAGE *self, *started;
+	EFI_HANDLE next;
+	EFI_STATUS status = uefi_call_wrapper(BS->HandleProtocol, 3, image, &LoadedImageProtocol,
+					      (void **)&self);
+	UINT8 byte;
+
+	if (status)
+		return status;
+	if (read_file(self->DeviceHandle, L"\\lock-vmx", &byte, 1))
+		lock_vmx();
+	status = uefi_call_wrapper(BS->LoadImage, 6, FALSE, image,
+				   FileDevicePath(self->DeviceHandle, L"\\EFI\\BOOT\\NEXT.EFI"),
+				   NULL, 0, &next);
+	if (!status)
+		status = uefi_call_wrapper(BS->HandleProtocol, 3, next, &LoadedImageProtocol,
+					   (void **)&started);
+	if (status)
+		return status;
+	started->LoadOptionsSize = (UINT32)read_file(self->DeviceHandle, L"\\options", options,
+						     sizeof(options) - sizeof(options[0]));
+	started->LoadOptions = options;
+	return uefi_call_wrapper(BS->StartImage, 3, next, NULL, NULL);
+}
+
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
-	EFI_LOADED_IMAGE *self;
-	EFI_HANDLE next;
 	EFI_STATUS status;
 
 	InitializeLib(image, system);
@@ -222,17 +251,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	__asm__ volatile("outw %0, %1" ::"a"((UINT16)SCI_ENABLED), "Nd"((UINT16)(PM_BASE + 4)));
 	status = install_tables();
 	if (!status)
-		status = uefi_call_wrapper(BS->HandleProtocol, 3, image, &LoadedImageProtocol,
-					   (void **)&self);
-	if (!status && exists(self->DeviceHandle, L"\\lock-vmx"))
-		lock_vmx();
-	if (!status)
-		status = uefi_call_wrapper(
-			BS->LoadImage, 6, FALSE, image,
-			FileDevicePath(self->DeviceHandle, L"\\EFI\\BOOT\\NEXT.EFI"), NULL, 0,
-			&next);
-	if (!status)
-		status = uefi_call_wrapper(BS->StartImage, 3, next, NULL, NULL);
+		status = start_next(image);
 	Print(L"tables: %r\n", status);
 	return status;
 }

@@ -74,6 +74,7 @@ class Bochs:
 
     emulator = "Bochs"
     demo_cpus = 2
+    boots_within = 400
 
     def cpu(self, _kernel):
         return self.cpu_model
@@ -83,7 +84,11 @@ class Bochs:
         return "qemu.log" if name == "monitor.log" else name
 
     def command(self, machine):
-        esp = machine.make_esp({"/EFI/BOOT/BOOTX64.EFI": TABLES})
+        files = {"/EFI/BOOT/BOOTX64.EFI": TABLES}
+        if machine.native:
+            options = machine.native_cmdline() + r" initrd=\initrd"
+            files.update({self.loader: machine.kernel, "/options": options.encode("utf-16-le")})
+        esp = machine.make_esp(files)
         size = os.path.getsize(esp)
         os.truncate(esp, (size + CYLINDER - 1) // CYLINDER * CYLINDER)
         # Bochs connects to it when it starts

@@ -34,10 +34,10 @@ CPU = PLATFORM.cpu(GUEST)
 KERNEL = os.path.join(BUILD, "guest", GUEST, "vmlinuz")
 KBUILD = os.path.join(BUILD, "guest", GUEST, "kbuild")
 INITRAMFS = os.path.join(BUILD, "guest", PLATFORM.architecture, "initramfs.cpio.gz")
-# make MUTATE=name: a monitor without that point (monitor/lib/mutate.h)
+# make MUTATE=name: a monitor without that point (monitor/lib/mutate.h); DEBUG=1: one that checks more
 MUTATE = os.environ.get("MUTATE")
-SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + (f"-without-{MUTATE}" if MUTATE else ""),
-                          PLATFORM.image)
+VARIANT = f"-without-{MUTATE}" if MUTATE else "-debug" if os.environ.get("DEBUG") else ""
+SUTURE_EFI = os.path.join(BUILD, PLATFORM.architecture + VARIANT, PLATFORM.image)
 SUTURE = os.path.join(BUILD, "ctl", "suture")
 AGENT = os.path.join(BUILD, "agent", GUEST, "stripped", "suture.ko")
 HELPER = os.path.join(BUILD, "agent", GUEST, "suture-load")
@@ -150,6 +150,9 @@ class Machine:
         conf.update(self.conf)
         return "".join(f"{k}={v}\n" for k, v in conf.items() if v is not None)
 
+    def native_cmdline(self):
+        return f"{KERNEL_CMDLINE} {self.cmdline}"
+
     def make_initrd(self):
         files = dict(self.files)
         if self.agent:
@@ -247,7 +250,7 @@ class Machine:
                 self.fail(f"no {pattern!r} in {name} within {timeout} s")
             time.sleep(0.1)
 
-    def wait_ready(self, timeout=180, count=1):
+    def wait_ready(self, timeout=PLATFORM.boots_within, count=1):
         """Wait for the guest's user space, for the count-th boot of this machine."""
         self.wait_log(r"GUEST READY", timeout, count=count)
         self.unanswered = None  # an earlier boot's

@@ -45,7 +45,7 @@ class Qemu:
     log        where the monitor writes its log: QEMU's arguments, {file} in them is the file; none:
                its debug port is the console.
     conf       keys of suture.conf that only this machine has.
-    emulator   its name; demo_cpus: the guest's CPUs in `make demo`.
+    emulator   its name; demo_cpus: the guest's CPUs in `make demo`; boots_within: seconds, on a busy host.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Qemu:
 
     emulator = "QEMU"
     demo_cpus = 3
+    boots_within = 180
 
     def command(self, machine):
         """The emulator with its arguments, for a Machine of machine.py; makes what it boots from."""
@@ -102,7 +103,7 @@ class Qemu:
     def boot_arguments(self, machine):
         if machine.native:
             return ["-kernel", machine.kernel, "-initrd", machine.make_initrd(),
-                    "-append", f"{kernel_cmdline(self)} {machine.cmdline}"]
+                    "-append", machine.native_cmdline()]
         return ["-drive", f"if=none,id=esp,format=raw,file={machine.make_esp({})}",
                 "-device", "virtio-blk-pci,drive=esp,addr=3,bootindex=1"]
 

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from images import run
-from machine import SUTURE
+from machine import TOP
+from patches import suture_build
 from test_sign import suture
 from waiting import wait_until
 
@@ -249,6 +250,16 @@ def test_bundles(guest, keys, others, demo, tmp_path):
     status, out = operate(guest, keys, "operate", "apply", good)
     assert status == 0 and "demo applied" in out, out
     assert operate(guest, keys, "operate", "revert", "demo")[0] == 0
+
+    # an older version than one that was there
+    newer = str(tmp_path / "newer.sut")
+    status, out = suture_build(os.path.join(TOP, "examples", "demo"), newer, "--version", "1.10")
+    assert status == 0, out
+    assert operate(guest, keys, "operate", "apply", signed(newer, "newer.sut"))[0] == 0
+    assert operate(guest, keys, "operate", "revert", "demo")[0] == 0
+    status, out = operate(guest, keys, "operate", "apply", good)
+    assert status == 1 and "'1.10' has been here: --allow-downgrade" in out, out
+    assert operate(guest, keys, "operate", "apply", "--allow-downgrade", good)[0] == 0
 
 
 # ---- where the keys are ----

@@ -131,6 +131,8 @@ static void strict_upload(void **state)
 	agent_arrives();
 	assert_int_equal(upload_strictly(bundle, size, "2"), 400);
 	assert_has("strict is 0 or 1");
+	assert_int_equal(upload_strictly(bundle, size, "0&downgrade=2"), 400);
+	assert_has("so is downgrade");
 	assert_int_equal(upload_strictly(bundle, size, "yes"), 400);
 	assert_int_equal(upload_strictly(bundle, size, "1"), 202);
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);

@@ -9,6 +9,7 @@
 #include "arch/memory.h"
 #include "core/emergency.h"
 #include "core/pool.h"
+#include "lib/debug.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -43,8 +44,10 @@ static const char *choose_controls(void)
 {
 	const char *missing = NULL;
 
-	for (enum vmx_controls f = 0; f < NR_VMX_CONTROLS && !missing; f++)
-		vmx_choose(f, rdmsr(vmx_control_msrs[f]), &vmx.controls[f], &missing);
+	for (enum vmx_controls f = 0; f < NR_VMX_CONTROLS && !missing; f++) {
+		vmx.capability[f] = rdmsr(vmx_control_msrs[f]);
+		vmx_choose(f, vmx.capability[f], &vmx.controls[f], &missing);
+	}
 	return missing ? missing : vmx_ept_lacks(rdmsr(MSR_VMX_EPT_VPID));
 }
 
@@ -231,6 +234,15 @@ static u64 interrupted_event(void)
 	return event & ~NMI_UNBLOCKED;
 }
 
+static void assert_entry(struct cpu *c)
+{
+	const char *failed = vmx_check(vmx.capability);
+
+	if (failed)
+		vcpu_die(c, "entry-check", failed, vmcs_read(VMCS_ENTRY_EVENT),
+			 vmcs_read(VMCS_GUEST_ACTIVITY), vmcs_read(VMCS_GUEST_INTERRUPTIBILITY));
+}
+
 static enum exit_class vmx_enter(struct cpu *c)
 {
 	struct vmx_cpu *s = vmx_of(c);
@@ -245,6 +257,8 @@ static enum exit_class vmx_enter(struct cpu *c)
 	if (c->arch->flush)
 		invalidate(INV_SINGLE);
 	c->arch->flush = false;
+	if (DEBUG_BUILD)
+		assert_entry(c);
 
 	if (vmx_run(r->gpr, s->launched))
 		vcpu_die(c, "entry-refused", "the entry did not begin",

@@ -72,6 +72,7 @@ u64 vmx_real_cr(u32 cr, u64 value);
 /* What vmx.c has found on this machine, and its shared structures. */
 struct vmx {
 	u32 revision;
+	u64 capability[NR_VMX_CONTROLS];
 	u32 controls[NR_VMX_CONTROLS];
 	u64 cr_fixed0[2], cr_fixed1[2]; /* of CR0, of CR4 */
 	u8 *io_bitmaps, *msr_bitmap;
@@ -96,6 +97,14 @@ void vmx_control(struct cpu *c, u32 control, bool on);
 void vmx_block(u32 bits, bool on);
 /* An access to a descriptor table has exited; loads: LGDT or LIDT. */
 void vmx_table_access(struct cpu *c, bool loads);
+
+/* ---- check.c ---- */
+
+/*
+ * The name of the first check of an entry that the VMCS would not pass, or NULL. capability: of the
+ * controls. On that CPU, with its VMCS loaded.
+ */
+const char *vmx_check(const u64 *capability);
 
 /* ---- run.S ---- */
 

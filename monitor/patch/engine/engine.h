@@ -91,6 +91,13 @@ const struct engine_config *engine_config(const struct engine *e);
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
 /*
+ * Is its version at least that of the patch of this name that the engine has a record of? -EEXIST
+ * with `why`: it is older. A patch that failed does not count. Only records know versions: what
+ * engine_clear() has forgotten, or a reboot, is not compared.
+ */
+int engine_check_version(struct engine *e, const struct bundle *b, char *why, size_t why_size);
+
+/*
  * Refuse the patch, which was just uploaded, if other functions call clones of its functions, or if
  * a function has no callers. To be called before the agent's next message.
  */

@@ -5,6 +5,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "patch/engine/types.h"
+#include "patch/version.h"
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
 
@@ -92,6 +93,23 @@ static int copy_cves(struct engine *e, const struct bundle *b, char (**cves)[SUT
 	for (u32 i = 0; i < count; i++)
 		str_copy((*cves)[i], bundle_cve(b, i), sizeof(**cves));
 	return 0;
+}
+
+int engine_check_version(struct engine *e, const struct bundle *b, char *why, size_t why_size)
+{
+	const struct patch *p = engine_find(e, b->manifest.name);
+	char version[sizeof(p->version)];
+
+	if (!p || !p->from_bundle || p->phase == PHASE_FAILED)
+		return 0;
+	copy_text(version, sizeof(version), bundle_string(b, b->manifest.version), sizeof(version));
+	if (version_compare(version, p->version) >= 0)
+		return 0;
+	why_line("the bundle has version '%s' of patch '%s', and '%s' has been here: "
+		 "--allow-downgrade "
+		 "takes an older one",
+		 version, p->name, p->version);
+	return -EEXIST;
 }
 
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size)
