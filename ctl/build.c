@@ -3,11 +3,13 @@
 #include "buildlog.h"
 #include "check.h"
 #include "ctl.h"
+#include "diff.h"
 #include "headers.h"
 #include "kernel.h"
 #include "lifetime.h"
 #include "pack.h"
 #include "payload.h"
+#include "run.h"
 #include "strip.h"
 #include "unpack.h"
 
@@ -27,8 +29,8 @@
 
 /* The agent's livepatch header, by what this command is: installed, or in a source tree's
  * build/ctl/. */
-#define INSTALLED_INCLUDE "/../share/suture/include"
-#define TREE_INCLUDE	  "/../../guest-agent/include"
+#define INSTALLED_INCLUDE "../share/suture/include"
+#define TREE_INCLUDE	  "../../guest-agent/include"
 
 static bool is_file(const char *dir, const char *name)
 {
@@ -39,49 +41,14 @@ static bool is_file(const char *dir, const char *name)
 	       !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
-/* Run argv and wait. Its output goes to the file `log`, or nowhere changed when NULL. Returns the
- * exit status, -1 if it did not run. */
-static int run(const char *const argv[], const char *log)
-{
-	int status = -1, fd;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		return -1;
-	if (!pid) {
-		fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
-			_exit(127);
-		/* Options of a make that runs this command must not reach kbuild. */
-		unsetenv("MAKEFLAGS");
-		unsetenv("MAKELEVEL");
-		execvp(argv[0], (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
-}
-
 static int find_include(char *path, size_t size)
 {
 	const char *given = getenv("SUTURE_INCLUDE");
-	char self[PATH_MAX], *slash;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (given) {
+	if (given)
 		snprintf(path, size, "%s", given);
-	} else {
-		self[n > 0 ? n : 0] = 0;
-		slash = strrchr(self, '/');
-		if (slash)
-			*slash = 0;
-		snprintf(path, size, "%.*s" TREE_INCLUDE, (int)(PATH_MAX - sizeof(TREE_INCLUDE)),
-			 self);
-		if (!is_file(path, "linux/livepatch.h"))
-			snprintf(path, size, "%.*s" INSTALLED_INCLUDE,
-				 (int)(PATH_MAX - sizeof(INSTALLED_INCLUDE)), self);
-	}
+	else
+		run_find_own(path, size, TREE_INCLUDE, INSTALLED_INCLUDE);
 	if (!is_file(path, "linux/livepatch.h"))
 		return fail(EX_BAD_USAGE,
 			    "the agent's linux/livepatch.h is not in %s: install the "
@@ -120,6 +87,7 @@ struct build {
 	char include[PATH_MAX]; /* the agent's headers */
 	char *ko;		/* the module with debug information, malloced */
 	bool mismatch;		/* modpost found section mismatches */
+	bool of_diff;		/* new functions are the kernel's: so are their prototypes */
 };
 
 /*
@@ -249,7 +217,7 @@ static void check_against_kernel(const struct build *b, const struct kernel *k,
 				 struct payload_info *info, const struct ko *payload,
 				 struct verdict *v)
 {
-	struct debug *types = debug_open(b->ko);
+	struct debug *types = b->of_diff ? NULL : debug_open(b->ko);
 	struct exports agent;
 	char path[2 * PATH_MAX];
 
@@ -337,9 +305,32 @@ out:
 	return r;
 }
 
+/* The folder with the livepatch source into `dir`: the one that was given, or one made of diffs. */
+static int find_source(const struct options *o, const struct build *b, const struct kernel *k,
+		       char *const *args, char dir[PATH_MAX])
+{
+	char work[PATH_MAX];
+	struct headers h;
+	int r;
+
+	if (!o->nr_diffs == !args[0])
+		return fail(EX_BAD_USAGE, "build needs either a folder with livepatch source, or "
+					  "--diff FILE");
+	if (!o->nr_diffs) {
+		snprintf(dir, PATH_MAX, "%s", args[0]);
+		return EX_DONE;
+	}
+	r = headers_read(&h, b->kernel);
+	snprintf(work, sizeof(work), "%s/diff", b->work);
+	snprintf(dir, PATH_MAX, "%s/source", b->work);
+	if (!r && mkdir(work, 0700))
+		r = fail(EX_FAILED, "%s: %s", work, strerror(errno));
+	return r ? r : diff_make_source(dir, o, k, &h, b->kernel, work);
+}
+
 int cmd_build(const struct options *o, char **args)
 {
-	char work[] = "/tmp/suture-build-XXXXXX", installed[PATH_MAX];
+	char work[] = "/tmp/suture-build-XXXXXX", installed[PATH_MAX], dir[PATH_MAX];
 	const char *rm[] = {"rm", "-rf", "--", work, NULL};
 	struct build b = {0};
 	struct kernel k = {0};
@@ -349,6 +340,7 @@ int cmd_build(const struct options *o, char **args)
 	if (!o->output)
 		return fail(EX_BAD_USAGE, "build needs -o FILE for the bundle");
 	b.kernel = o->kernel;
+	b.of_diff = o->nr_diffs;
 	b.work = work;
 	if (!b.kernel) {
 		uname(&u);
@@ -357,9 +349,11 @@ int cmd_build(const struct options *o, char **args)
 	}
 	if (!mkdtemp(work))
 		return fail(EX_FAILED, "%s: %s", work, strerror(errno));
-	r = build_module(args[0], &b);
+	r = kernel_open(&k, o, b.kernel);
 	if (!r)
-		r = kernel_open(&k, o, b.kernel);
+		r = find_source(o, &b, &k, args, dir);
+	if (!r)
+		r = build_module(dir, &b);
 	if (!r)
 		r = pack_module(o, &b, &k);
 	kernel_close(&k);

@@ -28,6 +28,7 @@ enum exit_code {
 };
 
 #define MODULE_FOLDERS 8u
+#define DIFFS	       32u
 #define TRUSTED_KEYS   8u
 #define DAYS_NONE      (~0ull)
 
@@ -54,7 +55,10 @@ struct options {
 	const char *debug;	      /* build: a vmlinux with debug information */
 	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
 	unsigned nr_modules;
-	bool no_check; /* build: a payload that does not fit causes warnings, not errors */
+	const char *diffs[DIFFS]; /* build: source diffs */
+	unsigned nr_diffs;
+	const char *source; /* build: the kernel's source, for the diffs */
+	bool no_check;	    /* build: a payload that does not fit causes warnings, not errors */
 	const char *version, *description; /* build */
 	struct cves cves;		   /* build: --cve */
 	struct params params;		   /* build: --param */
@@ -81,6 +85,7 @@ int cmd_check_config(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 int cmd_sign(const struct options *o, char **args);
 int cmd_verify(const struct options *o, char **args);
+int cmd_audit(const struct options *o, char **args);
 int cmd_keys(const struct options *o, char **args);
 int cmd_contexts(const struct options *o, char **args);
 

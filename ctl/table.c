@@ -32,6 +32,11 @@ const struct command commands[] = {
 	 "Times are those of this machine: the monitor has no clock, only the time since its "
 	 "start.",
 	 0, 0, true, cmd_log},
+	{"audit", "", "who changed what since the boot; verifies that no record is missing",
+	 "Exits with 1 if a record does not follow the one before it. Keep the head: a later "
+	 "answer "
+	 "must contain it.",
+	 0, 0, true, cmd_audit},
 	{"apply", "FILE", "apply a bundle and wait for the switch",
 	 "A task that is in a function that changes is waited for, and named. When --timeout is "
 	 "over, the apply is turned around, so that nothing of the patch is left; with --no-cancel "
@@ -48,10 +53,10 @@ const struct command commands[] = {
 	 0, 1, true, cmd_clear},
 	{"reboot", "--guest", "the last resort: reset the machine, whatever its guest does", NULL,
 	 0, 0, true, cmd_reboot},
-	{"build", "DIR", "build a bundle from livepatch source",
-	 "DIR has the source and a Kbuild file. The bundle is for one kernel, which --vmlinuz or "
-	 "--build-id names.",
-	 1, 1, false, cmd_build},
+	{"build", "[DIR]", "build a bundle from livepatch source, or from source diffs",
+	 "DIR has the source and a Kbuild file; with --diff and --source it is not given. The "
+	 "bundle is for one kernel, which --vmlinuz or --build-id names.",
+	 0, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", NULL, 1, 1, false, cmd_inspect},
 	{"sign", "FILE", "sign a bundle", NULL, 1, 1, false, cmd_sign},
 	{"verify", "FILE", "is the bundle signed by one of these keys?", NULL, 1, 1, false,
@@ -81,6 +86,14 @@ static int add_modules(struct options *o, const char *given)
 		return fail(EX_BAD_USAGE, "--modules %s: at most %u folders", given,
 			    MODULE_FOLDERS);
 	o->modules[o->nr_modules++] = given;
+	return EX_DONE;
+}
+
+static int add_diff(struct options *o, const char *given)
+{
+	if (o->nr_diffs == DIFFS)
+		return fail(EX_BAD_USAGE, "--diff %s: at most %u diffs", given, DIFFS);
+	o->diffs[o->nr_diffs++] = given;
 	return EX_DONE;
 }
 
@@ -127,8 +140,9 @@ static int set_format(struct options *o, const char *given)
 
 #define WAITING " apply revert rollback cancel "
 #define SHOWING                                                                                    \
-	" status list info shadow log apply revert rollback cancel clear reboot inspect verify "
-#define REMOTE " status list info shadow log apply revert rollback cancel clear reboot "
+	" status list info shadow log audit apply revert rollback cancel clear reboot inspect "    \
+	"verify "
+#define REMOTE " status list info shadow log audit apply revert rollback cancel clear reboot "
 
 #define SET(member)    OPTION_SET, offsetof(struct options, member), 0, NULL
 #define TEXT(member)   OPTION_TEXT, offsetof(struct options, member), 0, NULL
@@ -181,6 +195,10 @@ const struct option_row option_rows[] = {
 	{"build-id", 0, "HEX", " build ", "the build-id, if there is no image", TEXT(build_id)},
 	{"modules", 0, "DIR", " build ", "folder with the kernel's modules; as often as needed",
 	 CALL(add_modules)},
+	{"diff", 0, "FILE", " build ", "a source diff, instead of DIR; as often as needed",
+	 CALL(add_diff)},
+	{"source", 0, "DIR|DEB", " build ", "for --diff: the source that the kernel was built from",
+	 TEXT(source)},
 	{"debug", 0, "VMLINUX", " build ", "vmlinux with debug information", TEXT(debug)},
 	{"no-check", 0, NULL, " build ", "warn where a payload does not fit, and build it",
 	 SET(no_check)},

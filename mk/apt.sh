@@ -32,6 +32,7 @@ bullseye) suites='bullseye bullseye-security' ;;
 bookworm-backports) suites='bookworm bookworm-updates bookworm-security bookworm-backports' ;;
 sid)
 	suites=sid
+	types='deb deb-src'
 	# a mirror's sid that is some weeks old is new enough
 	options="$options check-valid-until=no"
 	;;

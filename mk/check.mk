@@ -47,9 +47,9 @@ MULTI_TESTS := "test_boots.py::test_boots[1-multi]" "test_boots.py::test_boots[2
 LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fault.py \
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
-# test_fixes.py needs another kernel (check-fixes), test_disk.py a disk (check-disk), test_packages.py
+# test_fixes.py and test_diffs.py need another kernel (check-fixes), test_disk.py a disk (check-disk), test_packages.py
 # packages (check-deb), test_vmx.py Bochs (check-intel); test_races.py shows an open fault (check-races)
-ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_disk.py test_packages.py test_races.py \
+ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_diffs.py test_disk.py test_packages.py test_races.py \
 	test_vmx.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
@@ -78,7 +78,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 # What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
-INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
 
@@ -127,7 +127,7 @@ check-arm64-long: $(QEMU_NEEDS) kselftest
 # what make check leaves out, by architecture
 .PHONY: test-lists
 test-lists:
-	@printf 'x86 %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_disk.py test_races.py
+	@printf 'x86 %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_diffs.py test_disk.py test_races.py
 	@printf 'arm64 %s\n' $(ARM64_LEFT_OUT)
 
 ## docs-tests    the table in docs/testing.md: which test runs where, and why not elsewhere
@@ -178,7 +178,7 @@ check-long: $(SETUP)
 # Tests that must pass with every kernel: boot, CPUs, patches of the kernel and of a module,
 # blockers, unexported symbols, and the proof that the new code runs; on arm64 also each kind of
 # machine, twice, and what ends a kernel
-KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+KERNEL_TESTS := "test_boot.py::test_smp[2]" \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
 	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late

@@ -126,6 +126,7 @@ part() { # name
 		stage kernels-arm64 'check-kernels ARCH=arm64' counts
 		stage boot check-boot counts
 		stage boot-arm64 'check-boot ARCH=arm64' counts
+		stage diffs check-diffs counts
 		stage races check-races counts
 		stage disk check-disk counts
 		stage soak soak counts

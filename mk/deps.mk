@@ -48,3 +48,8 @@ MBEDTLS_CPPFLAGS := -isystem $(DEPS)/mbedtls/include '-DMBEDTLS_CONFIG_FILE=<sut
 $(DEPS)/gnu-efi-%/usr/lib/libefi.a: mk/deb.sh mk/apt.sh | $(SETUP)
 	@mk/deb.sh $(DEPS)/gnu-efi-$* $* gnu-efi
 	@touch $@
+
+# create-diff-object, a program that suture build --diff runs
+CREATE_DIFF_OBJECT := $(DEPS)/kpatch/create-diff-object
+$(CREATE_DIFF_OBJECT): mk/kpatch.sh mk/apt.sh | $(SETUP)
+	@mk/kpatch.sh $(@D)

@@ -4,13 +4,18 @@
 FIXES := build/fixes
 FIXES_PY := $(PYTHON) -B tests/fixes/build.py
 
-build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | $(SETUP)
+build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/diffs.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | $(SETUP)
 	@mk/linux-source.sh $(@D) $$($(FIXES_PY) version $*) $$($(FIXES_PY) paths $*)
 
 # a bundle is rebuilt if it is older than its generated source or than the headers
 .PHONY: fixes
 fixes: build/linux-running/ready build/linux-fixed/ready $(GUEST_DIR)/release build/ctl/suture
 	@$(FIXES_PY) bundles $(FIXES) $(GUEST_DIR)
+
+# the same from source diffs (diffs.toml); DIFFS=all: every one
+.PHONY: diffs
+diffs: build/linux-running/ready build/linux-fixed/ready $(GUEST_DIR)/release build/ctl/suture $(CREATE_DIFF_OBJECT)
+	@$(FIXES_PY) diffs build/diffs $(GUEST_DIR) $(or $(DIFFS),short)
 
 .PHONY: check-fixes-here
 check-fixes-here: $(QEMU_NEEDS) fixes
@@ -20,3 +25,12 @@ check-fixes-here: $(QEMU_NEEDS) fixes
 .PHONY: check-fixes
 check-fixes:
 	@$(MAKE) --no-print-directory GUEST=$$($(FIXES_PY) guest) check-fixes-here
+
+.PHONY: check-diffs-here
+check-diffs-here: $(QEMU_NEEDS) diffs
+	@$(call PYTEST,1800,SUTURE_DIFFS=$(or $(DIFFS),short)) test_diffs.py
+
+## check-diffs   patches that are built from source diffs alone, on a kernel that lacks them (DIFFS=short: some)
+.PHONY: check-diffs
+check-diffs:
+	@$(MAKE) --no-print-directory GUEST=$$($(FIXES_PY) guest) DIFFS=$(or $(DIFFS),all) check-diffs-here

@@ -4,9 +4,13 @@
   build.py guest                 the kernel that lacks the fixes
   build.py version running|fixed the version of Debian's source package
   build.py paths running|fixed   what is unpacked of it
-  build.py bundles DIR GUEST     the bundle of each fix, DIR/NAME.sut"""
+  build.py bundles DIR GUEST     the bundle of each fix, DIR/NAME.sut
+  build.py diffs DIR GUEST [short]  those of diffs.toml, in the same way"""
 
+import contextlib
+import difflib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,13 +32,20 @@ def read_table():
         return tomllib.load(f)
 
 
+def read_diffs(short=False, kind="diff"):
+    with open(os.path.join(HERE, "diffs.toml"), "rb") as f:
+        return [diff for diff in tomllib.load(f)[kind] if diff.get("short") or not short]
+
+
 def paths(table, which):
     files = {fix["file"] for fix in table["fix"]}
+    more = {name for diff in read_diffs() for name in diff["files"]} | \
+        {diff["file"] for diff in read_diffs(kind="refused") if which == "running"}
     # private headers are those of the kernel that runs; each pattern must match something
     folders = {os.path.dirname(name) if name.startswith("drivers/") else name.split("/")[0]
                for name in files}
     headers = {f"{folder}/*.h" for folder in folders} if which == "running" else set()
-    return sorted(files | headers)
+    return sorted(files | more | headers)
 
 
 def inputs(guest, place):
@@ -83,6 +94,80 @@ def bundles(table, folder, guest):
     return 1 if wrong else 0
 
 
+def write_diff(diff, path):
+    """The differences of its files, unless they are there already."""
+    text = b""
+    for name in diff["files"]:
+        text += subprocess.run(["diff", "-u", f"--label=a/{name}", f"--label=b/{name}",
+                                os.path.join(RUNNING, name), os.path.join(FIXED, name)],
+                               stdout=subprocess.PIPE, timeout=60, check=False).stdout
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as f:
+        if f.read() == text:
+            return
+    with open(path, "wb") as f:
+        f.write(text)
+
+
+def suture_build(table, patch, bundle, guest):
+    """(exit code, what it printed)"""
+    source_deb = os.path.join(TOP, "build", "debs", f"linux-source-6.1_{table['running']}_all.deb")
+    done = subprocess.run([SUTURE, "build", "--diff", patch, "--source", source_deb,
+                           "--kernel", os.path.join(guest, "kbuild"),
+                           "--vmlinuz", os.path.join(guest, "vmlinuz"),
+                           "--modules", os.path.join(guest, "modules", ""), "-o", bundle],
+                          env=dict(os.environ, XDG_CACHE_HOME=os.path.join(TOP, "build", "cache")),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200, check=False)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def build_diff(table, diff, folder, guest):
+    """Returns what went wrong, or nothing."""
+    patch, bundle = (os.path.join(folder, f"{diff['name']}.{end}") for end in ("patch", "sut"))
+    write_diff(diff, patch)
+    if os.path.exists(bundle) and os.path.getmtime(bundle) > max(map(os.path.getmtime, (
+            patch, SUTURE, os.path.join(guest, "release")))):
+        return ""
+    start = os.times()
+    status, text = suture_build(table, patch, bundle, guest)
+    end = os.times()
+    seconds = end.children_user + end.children_system - start.children_user - start.children_system
+    print(f"{diff['name']}: {seconds:.1f} s of CPU time")
+    missing = [one for one in diff["replaces"] if not replaces(text, *one.split(": "))]
+    return f"{diff['name']}:\n{text}{' '.join(missing)}" if status or missing else ""
+
+
+def refuse_diff(table, diff, folder, guest):
+    """Returns what went wrong, or nothing."""
+    patch, bundle = (os.path.join(folder, f"{diff['name']}.{end}") for end in ("patch", "sut"))
+    with open(os.path.join(RUNNING, diff["file"])) as f:
+        old = f.read()
+    new, count = re.subn(diff["find"], diff["put"], old, count=1)
+    with open(patch, "w") as f:
+        f.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True),
+                                          f"a/{diff['file']}", f"b/{diff['file']}"))
+    status, text = suture_build(table, patch, bundle, guest)
+    if count and status and not os.path.exists(bundle) and re.search(diff["why"], text):
+        return ""
+    return f"{diff['name']}: found {count} times, exit code {status}:\n{text}"
+
+
+def replaces(text, target, name):
+    """Whether `suture build` has said that it does."""
+    return re.search(rf"^{target}:[^;\n]*[ ,]{re.escape(name)}[,; ]", text, re.M)
+
+
+def diffs(table, folder, guest, short):
+    folder, guest = os.path.abspath(folder), os.path.abspath(guest)
+    os.makedirs(folder, exist_ok=True)
+    todo = read_diffs(short)
+    wrong = [text for diff in todo if (text := build_diff(table, diff, folder, guest))]
+    todo += (refused := read_diffs(short, "refused"))
+    wrong += [text for diff in refused if (text := refuse_diff(table, diff, folder, guest))]
+    print("\n".join(wrong), file=sys.stderr)
+    print(f"diffs: {len(todo) - len(refused)} bundles, {len(refused)} refusals; {len(wrong)} failed")
+    return 1 if wrong else 0
+
+
 def main():
     table = read_table()
     if sys.argv[1] == "guest":
@@ -91,6 +176,8 @@ def main():
         print(table[sys.argv[2]])
     elif sys.argv[1] == "paths":
         print(" ".join(paths(table, sys.argv[2])))
+    elif sys.argv[1] == "diffs":
+        return diffs(table, sys.argv[2], sys.argv[3], "short" in sys.argv[4:])
     else:
         try:
             return bundles(table, sys.argv[2], sys.argv[3])

@@ -68,6 +68,8 @@ static const struct check_range *find_range(const struct check_range *ranges, u3
 		else
 			high = mid;
 	}
+	if (MUTATION(no_hits))
+		return NULL;
 	return low && word <= ranges[low - 1].end - MUTATION(end_inclusive) ? &ranges[low - 1]
 									    : NULL;
 }

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which C files of the kernel's source a changed file is compiled into. */
+#ifndef CTL_DIFF_DEPENDENTS_H
+#define CTL_DIFF_DEPENDENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* More files than this take longer than a kernel's build is worth. */
+#define DEPENDENTS_MAX 40u
+
+struct dependents {
+	char *objects[DEPENDENTS_MAX + 1]; /* "fs/proc/cmdline.o", malloced; NULL behind the last */
+	bool named[DEPENDENTS_MAX];	   /* its C file is one of the changed files */
+	size_t count;
+};
+
+/*
+ * The objects of all C files that are one of `paths`, or include one, directly or not. `tree`: the
+ * source, `log`: a file to write to. An exit code, with a message printed. dependents_free() also
+ * after a failure.
+ */
+int dependents_find(struct dependents *d, const char *tree, char *const *paths, size_t count,
+		    const char *log);
+
+/* Leave out number `i`. */
+void dependents_drop(struct dependents *d, size_t i);
+void dependents_free(struct dependents *d);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refusal.h"
+#include "../buildlog.h"
+#include "../ctl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MAX	 ((size_t)4 << 20)
+#define WORD_MAX 128u
+
+/* In a line of the output: a word stands between `before` and `behind`. */
+static const struct reason {
+	const char *before, *prefix, *behind; /* prefix: what the word begins with */
+	const char *why;
+} reasons[] = {
+	{"changed section ", ".init", " not selected",
+	 "__init code or data changes, which has run and is gone in a running kernel: what it "
+	 "X"},
+	{"changed section ", ".rela.init", " not selected",
+	 "__init code or data changes, which has run and is gone in a running kernel: what it "
+	 "X"},
+	{"changed section ", ".exit", " not selected",
+	 "__exit code changes, which cannot be replaced"},
+	{"changed section ", ".rela.exit", " not selected",
+	 "__exit code changes, which cannot be replaced"},
+	{"data section ", "", " selected for inclusion",
+	 "the initial value of a variable changes, and the running kernel has the variable "
+	 "already: "
+	 "set it in a callback of a patch that is written by hand"},
+	{"changed section ", ".data", " not selected",
+	 "the initial value of a variable changes, and the running kernel has the variable "
+	 "already: "
+	 "set it in a callback of a patch that is written by hand"},
+	{"changed section ", ".rela.data", " not selected",
+	 "the initial value of a variable changes, and the running kernel has the variable "
+	 "already: "
+	 "set it in a callback of a patch that is written by hand"},
+	{"changed section ", "__param", " not selected",
+	 "a module parameter changes, which the running kernel has read already"},
+	{"changed section ", "", " not selected",
+	 "data changes that no function of the change uses: the running kernel has it already"},
+	{"changed section ", "", " is part of a section group",
+	 "a section that is part of a group changes"},
+	{"object size mismatch: ", "", "",
+	 "a variable's size changes, and the running kernel has it with the old size: use a new "
+	 "one, "
+	 "or a shadow variable (klp_shadow_alloc())"},
+	{"symbol changed sections: ", "", "",
+	 "it moves to another section, as code or data that is freed after boot, or read-only"},
+	{"reference to static local variable ", "", " in ",
+	 "the function no longer uses its static variable, whose value it has to go on with"},
+	{"function ", "", " doesn't have patchable function entry",
+	 "it cannot be replaced: it is notrace or entry code, and has no place for a redirect"},
+	{"function ", "", " has no fentry/mcount call",
+	 "it cannot be replaced: it is notrace or entry code, and has no place for a redirect"},
+	{"Found a jump label at ", "", ", using key",
+	 "it uses a static key of a module, or one that is not in the kernel's table of symbols, "
+	 "in a "
+	 "jump: use static_key_enabled() in the diff"},
+	{"Found a static call at ", "", ", using key",
+	 "it uses a static call of a module: call its target through static_call_query() in the "
+	 "diff"},
+	{"unsupported klp relocation reference to symbol '", "", "'",
+	 "a table that the kernel's loader reads refers to it, which a module's patch cannot have"},
+};
+
+#define NR_REASONS (sizeof(reasons) / sizeof(reasons[0]))
+
+/* The word of the line that the reason is for. False: it is not that reason. */
+static bool find_word(const struct reason *r, const char *line, char word[WORD_MAX])
+{
+	const char *at = strstr(line, r->before), *end;
+
+	if (!at)
+		return false;
+	at += strlen(r->before);
+	end = *r->behind ? strstr(at, r->behind) : at + strcspn(at, " \n");
+	if (!end || strncmp(at, r->prefix, strlen(r->prefix)) != 0)
+		return false;
+	snprintf(word, WORD_MAX, "%.*s", (int)(end - at), at);
+	return true;
+}
+
+/* The name of the function or variable that has the section for itself; else the section's. */
+static const char *without_section(const char *word)
+{
+	static const char *const starts[] = {".init.text.", ".init.data.", ".exit.text.",
+					     ".data.",	    ".bss.",	   ".text."};
+
+	if (!strncmp(word, ".rela.", 6))
+		word += 5;
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		size_t n = strlen(starts[i]);
+
+		if (!strncmp(word, starts[i], n) && word[n] && word[n] != '.')
+			return word + n;
+	}
+	return word;
+}
+
+int refusal_show(const char *object, const char *log)
+{
+	size_t size;
+	char *text = read_file(log, LOG_MAX, &size), *rest = text, *line, word[WORD_MAX];
+	char last[WORD_MAX] = "";
+	unsigned known = 0;
+
+	while (text && (line = strsep(&rest, "\n")) != NULL)
+		for (size_t i = 0; i < NR_REASONS; i++) {
+			if (!find_word(&reasons[i], line, word))
+				continue;
+			/* a section and its relocations are one reason */
+			if (!known++ || strcmp(last, without_section(word)) != 0)
+				fail(EX_BAD_USAGE, "%s: %s: %s", object, without_section(word),
+				     reasons[i].why);
+			snprintf(last, sizeof(last), "%s", without_section(word));
+			break;
+		}
+	free(text);
+	if (!known)
+		buildlog_show(log);
+	return fail(EX_BAD_USAGE, "%s: the change cannot be made into a patch: see above", object);
+}
