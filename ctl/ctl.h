@@ -85,6 +85,7 @@ int cmd_check_config(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 int cmd_sign(const struct options *o, char **args);
 int cmd_verify(const struct options *o, char **args);
+int cmd_audit(const struct options *o, char **args);
 int cmd_keys(const struct options *o, char **args);
 int cmd_contexts(const struct options *o, char **args);
 

@@ -32,6 +32,11 @@ const struct command commands[] = {
 	 "Times are those of this machine: the monitor has no clock, only the time since its "
 	 "start.",
 	 0, 0, true, cmd_log},
+	{"audit", "", "who changed what since the boot; verifies that no record is missing",
+	 "Exits with 1 if a record does not follow the one before it. Keep the head: a later "
+	 "answer "
+	 "must contain it.",
+	 0, 0, true, cmd_audit},
 	{"apply", "FILE", "apply a bundle and wait for the switch",
 	 "A task that is in a function that changes is waited for, and named. When --timeout is "
 	 "over, the apply is turned around, so that nothing of the patch is left; with --no-cancel "
@@ -135,8 +140,9 @@ static int set_format(struct options *o, const char *given)
 
 #define WAITING " apply revert rollback cancel "
 #define SHOWING                                                                                    \
-	" status list info shadow log apply revert rollback cancel clear reboot inspect verify "
-#define REMOTE " status list info shadow log apply revert rollback cancel clear reboot "
+	" status list info shadow log audit apply revert rollback cancel clear reboot inspect "    \
+	"verify "
+#define REMOTE " status list info shadow log audit apply revert rollback cancel clear reboot "
 
 #define SET(member)    OPTION_SET, offsetof(struct options, member), 0, NULL
 #define TEXT(member)   OPTION_TEXT, offsetof(struct options, member), 0, NULL

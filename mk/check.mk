@@ -61,8 +61,8 @@ SHORT_COUNTS := SUTURE_ROUNDS=60 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2
 COUNT_TESTS := test_restart.py test_mixture.py test_kexec.py test_kdump.py test_life.py::test_nothing_lost \
 	test_differential.py test_patch.py::test_hundred
 # and omits tests whose result others imply: test_boot.py boots with as many CPUs; of the places where
-# the service CPU dies eight remain
-SHORT_LEFT_OUT := test_boots.py \
+# the service CPU dies eight remain; test_same_as_linux takes more steps
+SHORT_LEFT_OUT := test_boots.py test_differential.py::test_alone \
 	$(patsubst %,"test_fault.py::test_service_cpu_dies[%]",apply-before-pause apply-after-pause \
 	apply-after-check apply-first-leaf apply-before-end revert-prepare revert-before-pause \
 	revert-after-pause revert-after-check revert-first-leaf revert-before-end revert-after-end)
@@ -78,7 +78,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 # What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
-INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
 
@@ -178,7 +178,7 @@ check-long: $(SETUP)
 # Tests that must pass with every kernel: boot, CPUs, patches of the kernel and of a module,
 # blockers, unexported symbols, and the proof that the new code runs; on arm64 also each kind of
 # machine, twice, and what ends a kernel
-KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+KERNEL_TESTS := "test_boot.py::test_smp[2]" \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
 	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late

@@ -12,8 +12,13 @@
 
 /* clang-format off */
 const struct cpuid_rule cpuid_rules[] = {
-	/* all but VMX, SMX (GETSEC exits, and can reset the machine) */
-	{1, 0, C, ~(BIT(5) | BIT(6))},
+	/*
+	 * all but VMX, SMX (GETSEC exits, and can reset the machine), and what belongs to the debug
+	 * store (2, 4; 21 of EDX: the processor may write its records while the CPU is in the
+	 * monitor, to the guest's address on the monitor's tables)
+	 */
+	{1, 0, C, ~(BIT(2) | BIT(4) | BIT(5) | BIT(6))},
+	{1, 0, D, ~BIT(21)},
 	/* the number of the highest subleaf */
 	{7, 0, A, ~0u},
 	/*

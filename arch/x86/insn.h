@@ -80,8 +80,10 @@
 #define MSR_DEBUGCTL	    0x1d9
 #define MSR_PAT		    0x277
 #define MSR_MTRR_DEFAULT    0x2ff
+#define MSR_PEBS	    0x3f1 /* precise events into the debug store, to 0x3f2 */
 #define MSR_VMX		    0x480 /* capabilities, to 0x493 */
 #define MSR_RTIT	    0x560 /* processor trace, to 0x587 */
+#define MSR_DS_AREA	    0x600 /* debug store */
 #define MSR_TSC_DEADLINE    0x6e0
 #define MSR_X2APIC	    0x800 /* + register offset / 16 */
 #define MSR_TME		    0x981 /* memory encryption, to 0x984 */

@@ -272,10 +272,14 @@ const struct msr_rule msr_rules[] = {
 	{MSR_MTRR_VARIABLE, 0x21f, MTRR_WRITTEN},
 	{MSR_MTRR_FIXED, 0x26f, MTRR_WRITTEN},
 	{ONE(MSR_MTRR_DEFAULT), MTRR_WRITTEN},
+	/* CPUID does not show the debug store (SDM vol. 3, "Debug Store (DS) Mechanism") */
+	{MSR_PEBS, 0x3f2, HIDDEN},
 	/* CPUID does not show VMX (SDM vol. 3, "VMX Capability Reporting Facility") */
 	{MSR_VMX, 0x493, HIDDEN},
 	/* CPUID does not show processor trace (SDM vol. 3, "Intel Processor Trace") */
 	{MSR_RTIT, 0x587, HIDDEN},
+	/* as 3f1h */
+	{ONE(MSR_DS_AREA), HIDDEN},
 	/* compares with the machine's counter (SDM vol. 3, "TSC-Deadline Mode") */
 	{ONE(MSR_TSC_DEADLINE), EMULATE, EMULATE, TSC_MOVED, get_tsc_deadline, set_tsc_deadline},
 	/* the monitor carries out INIT, SIPI and NMI (APM vol. 2, 16.5 and 16.13) */

@@ -4,11 +4,13 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "core/audit.h"
 #include "core/checkpoint.h"
 #include "core/log.h"
 #include "core/reset.h"
 #include "patch/bundle.h"
 #include "patch/engine/engine.h"
+#include "tls/platform.h"
 #include "tls/tls.h"
 #include "tls/trust.h"
 
@@ -54,6 +56,7 @@ static const struct api_route routes[] = {
 	{HTTP_POST, "/v1/reboot", .machine = begin_reset},
 	{HTTP_GET, "/v1/shadow", .show = api_shadow},
 	{HTTP_GET, "/v1/log", .show = api_log},
+	{HTTP_GET, "/v1/audit", .show = api_audit},
 	{HTTP_GET, "/metrics", .text = api_metrics},
 };
 
@@ -410,6 +413,36 @@ static void answer_show(const struct engine *e, const struct api_route *route,
 		close_object(&j);
 }
 
+/* The hash of the bundle of that patch, as text; "" if there is none. */
+static void show_hash(const struct engine *e, const char *name, char *text, size_t size)
+{
+	struct patch_info p;
+	size_t len = 0;
+
+	text[0] = 0;
+	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
+		if (!p.from_bundle || strcmp(p.name, name) != 0)
+			continue;
+		len = (size_t)format(text, size, " sha256 ");
+		for (u32 k = 0; k < sizeof(p.digest); k++)
+			len += (size_t)format(text + len, size - len, "%02x", p.digest[k]);
+	}
+}
+
+/* The path of an upload has no name: the answer says where the patch is. */
+static void audit_request(const struct engine *e, const struct http_request *rq, const char *name,
+			  const struct api_reply *reply)
+{
+	char what[AUDIT_TEXT], hash[2 * SHA256_SIZE + sizeof(" sha256 ")] = "";
+	bool upload = !*name && *reply->location;
+	const char *patch = upload ? strrchr(reply->location, '/') + 1 : name;
+
+	show_hash(e, patch, hash, sizeof(hash));
+	format(what, sizeof(what), "%s %.*s%s%s%s%s", rq->method_name, BRIEF(rq->path, 100),
+	       upload ? " " : "", upload ? patch : "", hash);
+	audit_add(tls_utc(), rq->client, what, reply->status);
+}
+
 void api_answer(struct engine *e, const struct api_route *route, const struct http_request *rq,
 		struct api_body *body, struct api_reply *reply)
 {
@@ -430,4 +463,6 @@ void api_answer(struct engine *e, const struct api_route *route, const struct ht
 		route->remove(e, name, reply);
 	else
 		route->text(e, reply);
+	if (!api_repeatable(route))
+		audit_request(e, rq, name, reply);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/connection.h"
+#include "core/audit.h"
 #include "core/version.h"
 #include "lib/format.h"
 
@@ -36,18 +37,27 @@ static const char *status_text(u16 status)
 
 size_t http_headers(char *buf, size_t size, const struct api_reply *r, bool keep_alive)
 {
-	int len = format(buf, size,
-			 "HTTP/1.1 %u %s\r\n"
-			 "Server: suture/%s\r\n"
-			 "Content-Type: %s\r\n"
-			 "Content-Length: %zu\r\n"
-			 "Cache-Control: no-store\r\n"
-			 "%s%s%s%s%s%s"
-			 "Connection: %s\r\n\r\n",
-			 r->status, status_text(r->status), MONITOR_VERSION, r->type, r->out.len,
-			 *r->location ? "Location: " : "", r->location, *r->location ? "\r\n" : "",
-			 r->allow ? "Allow: " : "", r->allow ? r->allow : "",
-			 r->allow ? "\r\n" : "", keep_alive ? "keep-alive" : "close");
+	char chain[2 * SHA256_SIZE + 1];
+	u8 head[SHA256_SIZE];
+	u64 seq = audit_head(head);
+	int len;
+
+	for (u32 i = 0; i < sizeof(head); i++)
+		format(chain + 2 * i, sizeof(chain) - 2 * i, "%02x", head[i]);
+	len = format(buf, size,
+		     "HTTP/1.1 %u %s\r\n"
+		     "Server: suture/%s\r\n"
+		     "Content-Type: %s\r\n"
+		     "Content-Length: %zu\r\n"
+		     "Cache-Control: no-store\r\n"
+		     "Suture-Audit: %llu %s\r\n"
+		     "%s%s%s%s%s%s"
+		     "Connection: %s\r\n\r\n",
+		     r->status, status_text(r->status), MONITOR_VERSION, r->type, r->out.len, seq,
+		     chain, *r->location ? "Location: " : "", r->location,
+		     *r->location ? "\r\n" : "", r->allow ? "Allow: " : "",
+		     r->allow ? r->allow : "", r->allow ? "\r\n" : "",
+		     keep_alive ? "keep-alive" : "close");
 
 	return MIN((size_t)len, size - 1);
 }

@@ -2,6 +2,7 @@
 /* The routes that show the monitor and its guest, in JSON. Patches are in patches.c. */
 #include "api/api.h"
 #include "arch/time.h"
+#include "core/audit.h"
 #include "core/lives.h"
 #include "core/log.h"
 #include "core/pause.h"
@@ -202,6 +203,32 @@ void api_shadow(const struct engine *e, struct json *j, const struct http_reques
 
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
+
+void api_audit(const struct engine *e, struct json *j, const struct http_request *rq,
+	       const char *name, struct api_reply *reply)
+{
+	struct audit_record r;
+	u8 chain[SHA256_SIZE];
+	u64 since = 0;
+
+	(void)e, (void)name;
+	if (http_query_u64(rq, "since", &since)) {
+		api_error(reply, 400, -EINVAL, "since is a decimal number, not ?%.*s%s",
+			  BRIEF(rq->query, 60));
+		return;
+	}
+	json_u64(j, "seq", audit_head(chain));
+	json_bytes(j, "chain", chain, sizeof(chain));
+	json_array(j, "records");
+	for (; audit_read(since, &r); since = r.seq + 1) {
+		json_object(j, NULL);
+		json_u64(j, "seq", r.seq);
+		json_str(j, "text", r.text);
+		json_bytes(j, "chain", r.chain, sizeof(r.chain));
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
 
 void api_log(const struct engine *e, struct json *j, const struct http_request *rq,
 	     const char *name, struct api_reply *reply)

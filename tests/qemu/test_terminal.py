@@ -2,6 +2,7 @@
 """Control characters in names from a hostile guest or peer never reach the operator's terminal. No
 machine: the monitor is an HTTP server of the test."""
 
+import hashlib
 import http.server
 import json
 import re
@@ -36,6 +37,7 @@ ANSWERS = {
     "/v1/patches/fix": PATCH,
     "/v1/shadow": {"count": 1, "ids": [{"id": EVIL, "count": 1, "bytes": 1, "patch": EVIL}],
                    "more": {"count": 0}},
+    "/v1/audit": {"seq": 1, "chain": EVIL, "records": [{"seq": 1, "text": EVIL, "chain": EVIL}]},
     "/v1/log?since=0": {"next": 2, "lines": [{"seq": 1, "level": EVIL, "text": EVIL}]},
     "/v1/log?since=2": {"next": 2, "lines": []},
 }
@@ -81,7 +83,7 @@ def assert_json(text):
         assert SHOWN not in json.dumps(value, ensure_ascii=False).replace("\\\\", "\\")
 
 
-COMMANDS = [["status"], ["list"], ["info"], ["info", "fix"], ["shadow"], ["log"], ["revert", "fix"],
+COMMANDS = [["status"], ["list"], ["info"], ["info", "fix"], ["shadow"], ["log"], ["audit"], ["revert", "fix"],
             ["cancel", "fix"], ["info", "nothing"]]
 
 
@@ -95,3 +97,28 @@ def test_no_control_characters(monitor, command):
             assert SHOWN in out + err, (out, err)
         else:
             assert_json(out)
+
+
+def chained(texts):
+    """An answer of /v1/audit with these records."""
+    chain, records = bytes(32), []
+    for text in texts:
+        chain = hashlib.sha256(chain + text.encode()).digest()
+        records.append({"seq": len(records) + 1, "text": text, "chain": chain.hex()})
+    return {"seq": len(records), "chain": chain.hex(), "records": records}
+
+
+@pytest.mark.parametrize("change, why", [
+    (lambda log: None, None),
+    (lambda log: log["records"][1].update(text="2 0 404 'you' POST /v1/reboot"), "record 2 does not follow"),
+    (lambda log: log["records"].pop(1), "record 3 does not follow"),
+    (lambda log: log["records"].pop(2), "the log was cut"),
+    (lambda log: log["records"][0].update(text="1"), "record 1 does not follow"),
+    (lambda log: log["records"].pop(0), None)], ids=["good", "text", "left-out", "cut", "first", "older-gone"])
+def test_audit_is_verified(monitor, monkeypatch, change, why):
+    """The command sees a record that was changed, left out or cut off; the oldest may be gone."""
+    log = chained([f"{n} 0 202 'me' POST /v1/patches/fix/revert" for n in (1, 2, 3)])
+    change(log)
+    monkeypatch.setitem(ANSWERS, "/v1/audit", log)
+    _, err = suture(monitor, "audit")
+    assert (why in err) if why else (err == ""), err

@@ -42,6 +42,7 @@ static inline u16 ask(const char *request_head, const void *bytes, size_t size)
 	strcpy(head, request_head);
 	assert_int_equal(http_parse(&rq, head, strlen(head), &why), 0);
 	rq.role = TLS_ROLE_ADMIN;
+	rq.client = "";
 	reply = (struct api_reply){.out = {text, sizeof(text) - 1, 0}};
 	route = api_route(&rq, &reply);
 	if (route) {

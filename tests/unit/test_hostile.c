@@ -64,6 +64,7 @@ static void request(const char *line, const u8 *bytes, size_t size)
 		return;
 	}
 	rq.role = TLS_ROLE_ADMIN;
+	rq.client = "";
 	route = api_route(&rq, &reply);
 	if (route) {
 		body.size = size;

@@ -230,7 +230,9 @@ static void writes_headers(void **state)
 	assert_int_equal(len, strlen(buf));
 	assert_string_equal(buf, "HTTP/1.1 405 Method Not Allowed\r\nServer: suture/0.1.0\r\n"
 				 "Content-Type: application/json\r\nContent-Length: 12\r\n"
-				 "Cache-Control: no-store\r\nAllow: GET, HEAD\r\n"
+				 "Cache-Control: no-store\r\nSuture-Audit: 0 "
+				 "00000000000000000000000000000000"
+				 "00000000000000000000000000000000\r\nAllow: GET, HEAD\r\n"
 				 "Connection: close\r\n\r\n");
 	r.allow = NULL;
 	r.status = 202;

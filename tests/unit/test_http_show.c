@@ -285,6 +285,7 @@ static void says_how_much_room_it_needs(void **state)
 	strcpy(head, "GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n");
 	assert_int_equal(http_parse(&rq, head, strlen(head), &why), 0);
 	rq.role = TLS_ROLE_ADMIN;
+	rq.client = "";
 	reply = (struct api_reply){.out = {small, sizeof(small), 0}};
 	route = api_route(&rq, &reply);
 	assert_true(api_repeatable(route));
@@ -412,6 +413,8 @@ static void names_are_documented(void **state)
 	(void)state;
 	agent_arrives();
 	assert_int_equal(request("GET", "/v1/info"), 200);
+	assert_int_equal(request("DELETE", "/v1/patches"), 200);
+	assert_int_equal(request("GET", "/v1/audit"), 200);
 	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 202);
 	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 200);
 	assert_int_equal(request("DELETE", "/v1/patches"), 200);

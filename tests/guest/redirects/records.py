@@ -22,13 +22,12 @@ KNOWN = "return_to_handler|__kretprobe_trampoline|arch_rethook_trampoline"
 # ftrace's callers make two records, but end under other names; qcom_link_stack_sanitisation calls nothing.
 ELSEWHERE = r"ret_from_fork.*|.*cpu_resume|__cpu_suspend_enter|secondary_.*|__secondary_.*|__primary_switch|" \
     r"__pi_.*|__kvm_nvhe_.*|__guest_e.*|el2_.*|__sdei_asm_.*|__efi_rt_asm_recover|dummy_tramp|" \
-    r"qcom_link_stack_sanitisation|cpu_switch_to|ftrace_regs_caller|ftrace_call"
+    r"qcom_link_stack_sanitisation|cpu_switch_to|ftrace_(regs_)?call(er.*)?|ftrace_stub_direct_tramp"
 
 # A path ends at a call of these.
-NO_RETURN = r"__stack_chk_fail|panic|(__)?fortify_panic|do_exit|make_task_dead|usercopy_abort|kthread_exit|" \
-    r"kthread_complete_and_exit|__module_put_and_kthread_exit|nmi_panic_self_stop|cpu_park_loop|hyp_panic|" \
-    r"rest_init|do_group_exit|machine_power_off|__do_kernel_fault.*|die_kernel_fault|bust_spinlocks_never|" \
-    r"arm64_serror_panic|__memcpy_overflow|cpu_die_early|stop_this_cpu|rewind_stack_.*|__ubsan_handle_.*_abort|__reiserfs_panic"
+NO_RETURN = r"__stack_chk_fail|panic|(__)?fortify_panic|do_exit|do_group_exit|make_task_dead|usercopy_abort|" \
+    r"kthread_exit|kthread_complete_and_exit|__module_put_and_kthread_exit|(nmi_panic|panic_smp)_self_stop|" \
+    r"hyp_panic|rest_init|die_kernel_fault|arm64_serror_panic|cpu_die_early|stop_this_cpu"
 
 
 def signed(value, bits):
