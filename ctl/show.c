@@ -206,6 +206,8 @@ int cmd_status(const struct options *o, char **args)
 	memory = json_object_get(s, "memory");
 	printf("monitor   %s (ABI %lld), up %.1f s\n", jstr(s, "version"), jint(s, "abi"),
 	       (double)jint(s, "uptime_us") / 1e6);
+	if (json_is_true(json_object_get(s, "hide")))
+		puts("redirects hidden from the guest (hide=yes)");
 	print_agent(guest);
 	if (json_is_object(kernel))
 		printf("kernel    %s, build-id %s\n", jstr(kernel, "release"),

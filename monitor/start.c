@@ -17,8 +17,10 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "net/pci.h"
+#include "net/pci_guest.h"
 #include "stage2/hide.h"
 #include "stage2/idmap.h"
+#include "stage2/shadow.h"
 
 static int check_boot_info(const struct boot_info *bi, char *why, size_t why_size)
 {
@@ -50,6 +52,30 @@ static int init_cpus(const struct boot_info *bi)
 	return 0;
 }
 
+static int hide_redirects(const struct boot_info *bi, char *why, size_t why_size)
+{
+	int err = bi->config.hide ? shadow_hide() : 0;
+
+	if (err)
+		format(why, why_size,
+		       "hide=yes: %s has no page that can be executed and not read; take the line "
+		       "out of suture.conf",
+		       arch_stage2_format()->name);
+	return err;
+}
+
+/* What the guest must not reach or take the place of; NULL if there is no NIC. */
+static const struct pci_guarded *guard_nic(const struct boot_info *bi)
+{
+	static struct pci_guarded guarded;
+
+	if (!bi->nic_present)
+		return NULL;
+	guarded = (struct pci_guarded){bi->nic_bdf, &bi->nic_bars, bi->ecam, bi->ecam_end_bus};
+	pci_filter_init(&guarded);
+	return &guarded;
+}
+
 /* The management NIC as it is, its memory in *bi; NULL if there is none. */
 static const struct pci_device *find_nic(struct boot_info *bi)
 {
@@ -67,10 +93,11 @@ static const struct pci_device *find_nic(struct boot_info *bi)
 
 static int hide_ours(const struct boot_info *bi, const struct pci_device *nic)
 {
+	const struct pci_guarded *guarded = guard_nic(bi);
 	int err = hide_memory(bi->memory.v, bi->memory_size);
 
-	if (!err && bi->nic_present && bi->ecam.v)
-		err = hide_device(bi->ecam.v + ((u64)bi->nic_bdf << 12), PAGE_SIZE);
+	if (!err && guarded)
+		err = pci_guest_hide(guarded);
 	for_each_bar (nic, bar)
 		if (!err && !bar->io)
 			err = hide_device(bar->base, bar->size);
@@ -134,6 +161,8 @@ int core_init(struct boot_info *bi, char *why, size_t why_size)
 
 	if (!err)
 		err = arch_start_probe(bi, why, why_size);
+	if (!err)
+		err = hide_redirects(bi, why, why_size);
 	if (err)
 		return err;
 	log_set_level((enum log_level)bi->config.log_level);

@@ -50,9 +50,10 @@ static inline bool abort_is_refusal(u64 esr)
 
 /*
  * PT_*: what was asked for. A walk reads, and writes when it sets a flag in an entry, for fetches
- * too. Stage 2 lets all be read that it maps, so a permission that a walk lacks is that to write;
- * WnR is about the access that the walk was for. WnR is 1 for each cache maintenance instruction:
- * those need a mapping, and only DC IVAC the permission to write.
+ * too. Stage 2 lets all be read that it maps, but code whose redirects are hidden, where the guest
+ * has no tables: a permission that a walk lacks is that to write; WnR is about the access that the
+ * walk was for. An atomic access reads, if it may not even do that. WnR is 1 for each cache
+ * maintenance instruction: those need a mapping, and only DC IVAC the permission to write.
  */
 static inline u32 abort_need(u64 esr)
 {
@@ -62,6 +63,16 @@ static inline u32 abort_need(u64 esr)
 		return PT_EXEC;
 	return esr & ISS_WNR ? PT_WRITE : PT_READ;
 }
+
+/*
+ * The syndrome of a load or store of one general register without write-back: ISV, and then size
+ * (SAS), sign extension (SSE), register (SRT) and whether that is one of 64 bits (SF).
+ */
+#define ISS_ISV	     (1ull << 24)
+#define ISS_SAS(esr) ((u32)((esr) >> 22) & 3)
+#define ISS_SSE	     (1ull << 21)
+#define ISS_SRT(esr) ((u32)((esr) >> 16) & 31)
+#define ISS_SF	     (1ull << 15)
 
 /* ---- PSTATE, as SPSR_EL2 has it (C5.2.20) ---- */
 

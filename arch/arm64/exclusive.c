@@ -10,9 +10,19 @@
 #define INSN_RT(i)	 ((i)&31)
 #define REG_ZR		 31u
 
+static bool is_exclusive(u32 insn, u32 kind)
+{
+	return (insn & 0x3fc00000) == kind && (!(insn & INSN_PAIR) || insn >> 31);
+}
+
 bool insn_is_store_exclusive(u32 insn)
 {
-	return (insn & 0x3fc00000) == 0x08000000 && (!(insn & INSN_PAIR) || insn >> 31);
+	return is_exclusive(insn, 0x08000000);
+}
+
+bool insn_is_load_exclusive(u32 insn)
+{
+	return is_exclusive(insn, 0x08400000);
 }
 
 static bool is_same(const struct exclusive *a, const struct exclusive *b)

@@ -22,8 +22,12 @@ struct exclusive {
 	u64 writes; /* to shadowed pages, before it */
 };
 
-/* STXR and STXP, also of bytes and halfwords, and with release semantics (C4.1.94). */
+/*
+ * STXR and STXP, LDXR and LDXP, also of bytes and halfwords, and with release or acquire semantics
+ * (C4.1.94).
+ */
 bool insn_is_store_exclusive(u32 insn);
+bool insn_is_load_exclusive(u32 insn);
 
 /*
  * Carry out that instruction: x are the guest's registers X0 to X30, to is the guest's memory that

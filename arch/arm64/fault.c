@@ -9,6 +9,8 @@
 #include "exception.h"
 #include "gic.h"
 #include "guest/ram.h"
+#include "load.h"
+#include "net/pci_guest.h"
 #include "stage2/pgtable.h"
 #include "sysreg.h"
 #include "trampoline.h"
@@ -65,6 +67,29 @@ static void refuse(struct cpu *c, const struct stage2_abort *abort)
 					     : "access",
 		    abort->ipa.v, c->arch->vcpu.elr);
 	inject_abort(c, abort->walk ? FSC_EXTERNAL_WALK + 3 : FSC_EXTERNAL);
+}
+
+/*
+ * A write to PCI configuration space. Kernels store one register there (Linux: writeb(), writew(),
+ * writel()); what else there is is lost.
+ */
+static enum exit_class config_write(struct cpu *c, const struct stage2_abort *abort)
+{
+	const struct vcpu *v = &c->arch->vcpu;
+	u32 size = 1u << ISS_SAS(v->esr), from = ISS_SRT(v->esr);
+
+	if (abort->walk) {
+		refuse(c, abort);
+		return EXIT_IO;
+	}
+	if ((v->esr & ISS_ISV) && size <= 4)
+		pci_guest_write(abort->ipa, size, from < ARRAY_SIZE(v->x) ? (u32)v->x[from] : 0);
+	else
+		log_limited(LOG_ACCESS, LOG_ERROR,
+			    "guest CPU %u: strange write to PCI configuration space at %#llx",
+			    c->id, v->elr);
+	vcpu_skip(c);
+	return EXIT_IO;
 }
 
 /* Nothing to write to. */
@@ -165,14 +190,19 @@ void vcpu_step_done(struct cpu *c)
 	guest_fault_stepped();
 }
 
-/* ---- store-exclusives ---- */
+/* ---- accesses that are carried out by software ---- */
 
-static bool read_instruction(struct cpu *c, u32 *insn)
+/* The A64 instruction that faulted; 0, which is none, if it is not one or cannot be read. */
+static u32 read_instruction(struct cpu *c)
 {
+	const struct vcpu *v = &c->arch->vcpu;
+	u32 insn;
 	ipa_t ipa;
 
-	return !arch_vcpu_translate(c, c->arch->vcpu.elr, &ipa) &&
-	       !guest_read_ipa(ipa, insn, sizeof(*insn));
+	if ((v->spsr & PSTATE_A32) || arch_vcpu_translate(c, v->elr, &ipa) ||
+	    guest_read_ipa(ipa, &insn, sizeof(insn)))
+		return 0;
+	return insn;
 }
 
 /* In the place of a step, which never succeeds with these. */
@@ -181,14 +211,45 @@ static bool store_exclusive(struct cpu *c, const struct stage2_abort *abort)
 	struct vcpu *v = &c->arch->vcpu;
 	struct exclusive now = {v->elr, arch_vcpu_user(c) ? v->sp_el0 : v->sp_el1,
 				read_sysreg(ttbr0_el1), abort->ipa.v, writes};
-	u32 insn;
+	u32 insn = read_instruction(c);
 
-	if ((v->spsr & PSTATE_A32) || abort->walk || !read_instruction(c, &insn) ||
-	    !insn_is_store_exclusive(insn))
+	if (abort->walk || !insn_is_store_exclusive(insn))
 		return false;
 	writes += exclusive_store(&c->arch->exclusive, &now, insn, v->x, guest_ram_ptr(abort->ipa));
 	vcpu_skip(c);
 	guest_fault_stepped();
+	return true;
+}
+
+#define SCTLR_E0E (1ull << 24) /* big-endian data, at EL0 and EL1 */
+#define SCTLR_EE  (1ull << 25)
+
+/*
+ * The leaf allows execution only: redirects are hidden, and the guest's own page is at the same
+ * address (stage2/shadow.h).
+ */
+static bool is_hidden_code(const struct stage2_abort *abort)
+{
+	struct pt_walk w;
+
+	return !pgtable_lookup(&stage2, abort->ipa, &w) && w.attrs == PT_EXEC;
+}
+
+static bool load(struct cpu *c, const struct stage2_abort *abort)
+{
+	struct vcpu *v = &c->arch->vcpu;
+	ipa_t page = IPA(ALIGN_DOWN(abort->ipa.v, PAGE_SIZE));
+	struct load l = {v->esr, v->far, 0, NULL, v->x};
+
+	if (abort->need != PT_READ || abort->walk || c->arch->step.active ||
+	    (v->spsr & PSTATE_A32) || (read_sysreg(sctlr_el1) & (SCTLR_E0E | SCTLR_EE)) ||
+	    !is_hidden_code(abort) || !guest_is_ram(page, PAGE_SIZE))
+		return false;
+	l.insn = read_instruction(c);
+	l.page = guest_ram_ptr(page);
+	if (!load_carry_out(&l))
+		return false;
+	vcpu_skip(c);
 	return true;
 }
 
@@ -231,7 +292,11 @@ enum exit_class vcpu_stage2_fault(struct cpu *c)
 		skip_write(c, &abort);
 		return EXIT_IRQCHIP;
 	}
-	switch (guest_fault(c, abort.ipa, abort.need == PT_WRITE, c->arch->step.active)) {
+	if (abort.need == PT_WRITE && pci_guest_covers(abort.ipa))
+		return config_write(c, &abort);
+	if (load(c, &abort))
+		return EXIT_STAGE2_FAULT;
+	switch (guest_fault(c, abort.ipa, abort.need, c->arch->step.active)) {
 	case GUEST_FAULT_RETRY:
 		break;
 	case GUEST_FAULT_STEP:

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Accesses that stage 2 refuses: the local APIC, hidden memory, shadowed pages. */
+#include "arch/pagetable.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
 #include "hv.h"
 #include "icr.h"
 #include "insn.h"
 #include "ioapic.h"
-#include "pci.h"
+#include "net/pci_guest.h"
 
 /* ---- accesses that cannot be carried out ---- */
 
@@ -116,21 +117,27 @@ void vcpu_step_done(struct cpu *c, bool completed)
 
 	c->arch->step = STEP_NONE;
 	hv->step_end(c, completed);
-	if (reason == STEP_WRITE)
+	if (reason == STEP_SHADOWED)
 		guest_fault_stepped();
+}
+
+/* Of a walk it is what the walk needed, in the guest's tables. */
+static u32 need_of(const struct stage2_fault *f)
+{
+	return f->fetch && !f->table_walk ? PT_EXEC : f->write ? PT_WRITE : PT_READ;
 }
 
 enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 {
 	if (f->write && (is_local_apic(f->ipa) || ioapic_covers(f->ipa)))
 		return irqchip_access(c, f);
-	if (f->write && pci_covers(f->ipa))
+	if (f->write && pci_guest_covers(f->ipa))
 		return config_access(c, f);
-	switch (guest_fault(c, f->ipa, f->write, c->arch->step == STEP_WRITE)) {
+	switch (guest_fault(c, f->ipa, need_of(f), c->arch->step == STEP_SHADOWED)) {
 	case GUEST_FAULT_RETRY:
 		break;
 	case GUEST_FAULT_STEP:
-		c->arch->step = STEP_WRITE;
+		c->arch->step = STEP_SHADOWED;
 		hv->step_begin(c);
 		break;
 	case GUEST_FAULT_HIDDEN:

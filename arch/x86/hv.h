@@ -80,8 +80,8 @@ struct guest_state {
 /* The work that is due after a single step. */
 enum step_reason {
 	STEP_NONE,
-	STEP_WRITE,  /* end the write to a shadowed page */
-	STEP_VENDOR, /* for the vendor's part: SVM steps over the IRET of an NMI handler */
+	STEP_SHADOWED, /* end the access to a shadowed page */
+	STEP_VENDOR,   /* for the vendor's part: SVM steps over the IRET of an NMI handler */
 };
 
 struct arch_cpu {

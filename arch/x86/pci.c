@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Configuration space through ports CF8h and CFCh (PCI 3.0, 3.2.2.3.2) and in memory. With a
- * management NIC the guest's accesses to CFCh exit, as its writes in memory do: it cannot address
- * the NIC, nor put anything in its place (pci_filter.c). The monitor carries them out in memory.
+ * Configuration space through ports CF8h and CFCh (PCI 3.0, 3.2.2.3.2). With a management NIC the
+ * guest's accesses to CFCh exit, as its writes in memory do (net/pci_guest.h): it cannot address
+ * the NIC, nor put anything in its place. The monitor carries them out in memory.
  * The guest's writes of CF8h, which do not exit, may then come at any time. Where not all of
  * configuration space is in memory the monitor uses the ports: CF8h exits too, and has an address
  * of the monitor's between the accesses.
@@ -10,8 +10,9 @@
 #include "pci.h"
 #include "hv.h"
 #include "insn.h"
+#include "net/pci.h"
+#include "net/pci_filter.h"
 #include "pci_config.h"
-#include "pci_filter.h"
 
 #define ADDRESS_BDF(a)	    ((u16)((a) >> 8))
 #define ADDRESS_EXTENDED(a) ((a) >> 16 & 0xf00) /* AMD BKDG, IOCF8: registers from 100h on */
@@ -31,7 +32,7 @@ static u32 data_port(u16 port, u32 size, bool in, u32 value)
 		return ~0u;
 	if (in)
 		return pci_config_read(bdf, reg, size);
-	if (pci_guest_may_write(bdf, reg, size, value))
+	if (pci_filter_allows(bdf, reg, size, value))
 		pci_config_write(bdf, reg, size, value);
 	return ~0u;
 }
@@ -53,35 +54,11 @@ u32 pci_guest_port(u16 port, u32 size, bool in, u32 value)
 {
 	u32 result;
 
-	pci_config_lock();
+	pci_lock();
 	if (port < PCI_DATA_PORT)
 		result = address_port(port, size, in, value);
 	else
 		result = data_port(port, size, in, value);
-	pci_config_unlock();
+	pci_unlock();
 	return result;
-}
-
-bool pci_covers(ipa_t ipa)
-{
-	u64 size = (machine->ecam_end_bus + 1ull) << 20;
-
-	return machine->nic_present && machine->ecam.v && ipa.v - machine->ecam.v < size;
-}
-
-#define ECAM_BDF(offset) ((u16)((offset) >> 12))
-#define ECAM_REG(offset) ((u32)(offset)&0xfff)
-
-void pci_guest_write(ipa_t ipa, u32 size, u32 value)
-{
-	u64 offset = ipa.v - machine->ecam.v;
-	u16 bdf = ECAM_BDF(offset);
-	u32 reg = ECAM_REG(offset);
-
-	if (bdf == machine->nic_bdf || (reg & 3) + size > 4)
-		return;
-	pci_config_lock();
-	if (pci_guest_may_write(bdf, reg, size, value))
-		pci_config_write(bdf, reg, size, value);
-	pci_config_unlock();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's accesses to PCI configuration space. */
+/* The guest's accesses to PCI configuration space by ports. */
 #ifndef X86_PCI_H
 #define X86_PCI_H
 
@@ -7,10 +7,5 @@
 
 /* The guest's access to port CF8h or CFCh to CFFh; value is IN's result or OUT's data. Any CPU. */
 u32 pci_guest_port(u16 port, u32 size, bool in, u32 value);
-
-/* True if configuration space is at ipa, and the guest's writes there exit. Any CPU. */
-bool pci_covers(ipa_t ipa);
-/* The guest writes there. On its CPU, in its exit. */
-void pci_guest_write(ipa_t ipa, u32 size, u32 value);
 
 #endif

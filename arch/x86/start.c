@@ -15,7 +15,6 @@
 #include "lib/format.h"
 #include "net/pci.h"
 #include "pci_config.h"
-#include "pci_filter.h"
 #include "smp.h"
 #include "stage2/hide.h"
 #include "stage2/idmap.h"
@@ -109,19 +108,6 @@ static int hide_messages(u64 apic)
 	return hide_device(begin, MESSAGES_END - begin);
 }
 
-/* Configuration space in memory, around the NIC's part of it, which is hidden. */
-static int hide_config_space(void)
-{
-	u64 base = machine->ecam.v, end = base + ((machine->ecam_end_bus + 1ull) << 20);
-	u64 nic = base + ((u64)machine->nic_bdf << 12);
-	int err;
-
-	if (!machine->nic_present || !base)
-		return 0;
-	err = hide_from_writes(base, nic - base);
-	return err ? err : hide_from_writes(nic + PAGE_SIZE, end - nic - PAGE_SIZE);
-}
-
 int arch_start_map(struct idmap *m)
 {
 	const struct boot_ranges *ioapics = &machine->ioapics;
@@ -136,8 +122,6 @@ int arch_start_map(struct idmap *m)
 		err = map_irqchip(m, apic, PAGE_SIZE);
 	for (u32 i = 0; i < ioapics->count && !err; i++)
 		err = map_irqchip(m, ioapics->range[i].base, ioapics->range[i].size);
-	if (!err)
-		err = hide_config_space();
 	return err ? err : hide_messages(apic);
 }
 
@@ -153,7 +137,6 @@ void arch_start_intercepts(const struct pci_device *nic)
 	hv->intercept_ports(PCI_DATA_PORT, 4);
 	if (!pci_is_in_memory())
 		hv->intercept_ports(PCI_ADDRESS_PORT, 1);
-	pci_filter_init(machine);
 	if (machine->ecam.v)
 		machine->last_bus = MAX(pci_last_bus(machine->ecam_end_bus), 1u);
 	for_each_bar (nic, bar)

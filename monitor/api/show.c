@@ -14,6 +14,7 @@
 #include "lib/string.h"
 #include "net/net.h"
 #include "net/nic.h"
+#include "stage2/shadow.h"
 #include "tls/keys.h"
 #include "tls/platform.h"
 #include "tls/tls.h"
@@ -152,6 +153,7 @@ void api_status(const struct engine *e, struct json *j, const struct http_reques
 	json_str(j, "version", MONITOR_VERSION);
 	json_u64(j, "abi", SUTURE_ABI_VERSION);
 	json_u64(j, "uptime_us", arch_time_us());
+	json_bool(j, "hide", shadow_is_hidden());
 	show_cpus(j);
 	json_bool(j, "agent", engine_agent_present(e));
 	show_guest(e, j);

@@ -76,11 +76,12 @@ enum guest_fault {
 
 /*
  * Stage 2 has refused an access at ipa (x86: APM vol. 2, 15.25.6; arm64: stage 2 abort, Arm ARM DDI
- * 0487, ESR_EL2 and HPFAR_EL2). `stepping`: the instruction is being executed because of a
- * GUEST_FAULT_STEP already. After GUEST_FAULT_STEP the guest is paused until guest_fault_stepped().
- * On c, in its exit, no lock held.
+ * 0487, ESR_EL2 and HPFAR_EL2). `need`: PT_READ, PT_WRITE or PT_EXEC, what was asked for.
+ * `stepping`: the instruction is being executed because of a GUEST_FAULT_STEP already. After
+ * GUEST_FAULT_STEP the guest is paused until guest_fault_stepped(). On c, in its exit, no lock
+ * held.
  */
-enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping);
+enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, u32 need, bool stepping);
 
 /*
  * End the pause of GUEST_FAULT_STEP, whether the instruction has completed or not. On the CPU that

@@ -211,6 +211,7 @@ static const struct key keys[] = {
 	{"port", set_number, "1 to 65535", FIELD(port), .min = 1, .max = 65535},
 	{"insecure", set_bool, "yes or no", FIELD(insecure)},
 	{"require", set_bool, "yes or no", FIELD(require)},
+	{"hide", set_bool, "yes or no", FIELD(hide)},
 	{"guest_patches", set_bool, "yes or no", FIELD(guest_patches)},
 	{"guest_may_disable", set_bool, "yes or no", FIELD(guest_may_disable)},
 	{"memory", set_memory, "16M to 1G", FIELD(memory), .min = 16 << 20, .max = 1 << 30},

@@ -20,10 +20,11 @@ struct config {
 	u16 port;		  /* port=8443 */
 	bool insecure;		  /* insecure=yes : plain HTTP without client certificates */
 	bool require;		  /* require=yes : stop instead of booting natively */
-	bool guest_patches;	  /* guest_patches=yes */
-	bool guest_may_disable;	  /* guest_may_disable=no : the guest's sysfs files only show */
-	u64 memory;		  /* memory=64M : for the monitor, 16M to 1G */
-	u32 log_level;		  /* log_level=error|warn|info|debug */
+	bool hide;		/* hide=yes : the guest reads its own code where it is redirected */
+	bool guest_patches;	/* guest_patches=yes */
+	bool guest_may_disable; /* guest_may_disable=no : the guest's sysfs files only show */
+	u64 memory;		/* memory=64M : for the monitor, 16M to 1G */
+	u32 log_level;		/* log_level=error|warn|info|debug */
 	u64 debug_port; /* debug_port=0x402 : where a copy of the log goes, 0 none; the architecture
 			 * knows what is there (x86: an I/O port) and up to where it may be */
 	s64 service_cpu;     /* service_cpu=last (-1) or a CPU's hardware ID (APIC ID, MPIDR) */

@@ -3,6 +3,7 @@
 #include "arch/device.h"
 #include "arch/memory.h"
 #include "arch/service.h"
+#include "core/lock.h"
 #include "lib/errno.h"
 
 #define PCI_ID	    0x00
@@ -27,6 +28,8 @@ static struct {
 	u32 end_bus;
 } space;
 
+static struct spinlock lock;
+
 /* ---- configuration space ---- */
 
 void pci_init(pa_t ecam, u32 end_bus)
@@ -35,28 +38,72 @@ void pci_init(pa_t ecam, u32 end_bus)
 	space.end_bus = end_bus;
 }
 
-static volatile u32 *ecam_at(u16 bdf, u32 reg)
+static volatile void *ecam_at(u16 bdf, u32 reg)
 {
 	if (!space.ecam.v || (u32)bdf >> 8 > space.end_bus)
 		return NULL;
 	return arch_ptr(PA(space.ecam.v + ((u64)bdf << 12) + reg));
 }
 
+static u32 load_sized(const volatile void *at, u32 size)
+{
+	return size == 1   ? *(const volatile u8 *)at
+	       : size == 2 ? *(const volatile u16 *)at
+			   : *(const volatile u32 *)at;
+}
+
+static void store_sized(volatile void *at, u32 size, u32 value)
+{
+	if (size == 1)
+		*(volatile u8 *)at = (u8)value;
+	else if (size == 2)
+		*(volatile u16 *)at = (u16)value;
+	else
+		*(volatile u32 *)at = value;
+}
+
+u32 pci_config_read(u16 bdf, u32 reg, u32 size)
+{
+	const volatile void *at = ecam_at(bdf, reg);
+
+	return at ? load_sized(at, size) : arch_pci_read(bdf, reg, size);
+}
+
+void pci_config_write(u16 bdf, u32 reg, u32 size, u32 value)
+{
+	volatile void *at = ecam_at(bdf, reg);
+
+	if (at)
+		store_sized(at, size, value);
+	else
+		arch_pci_write(bdf, reg, size, value);
+}
+
+void pci_lock(void)
+{
+	spin_lock(&lock);
+}
+
+void pci_unlock(void)
+{
+	spin_unlock(&lock);
+}
+
 u32 pci_read(u16 bdf, u32 reg)
 {
-	const volatile u32 *p = ecam_at(bdf, reg);
+	u32 value;
 
-	return p ? *p : arch_pci_read(bdf, reg);
+	pci_lock();
+	value = pci_config_read(bdf, reg, 4);
+	pci_unlock();
+	return value;
 }
 
 void pci_write(u16 bdf, u32 reg, u32 value)
 {
-	volatile u32 *p = ecam_at(bdf, reg);
-
-	if (p)
-		*p = value;
-	else
-		arch_pci_write(bdf, reg, value);
+	pci_lock();
+	pci_config_write(bdf, reg, 4, value);
+	pci_unlock();
 }
 
 /* ---- devices ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * PCI configuration space (PCI Local Bus Specification 3.0, chapter 6). Boot CPU in core_init(),
- * later the service CPU. The guest's own accesses are handled in arch/.
+ * later the service CPU, unless it says otherwise.
  */
 #ifndef NET_PCI_H
 #define NET_PCI_H
@@ -34,6 +34,16 @@ void pci_init(pa_t ecam, u32 end_bus);
 
 u32 pci_read(u16 bdf, u32 reg); /* 32 bits, reg a multiple of 4 */
 void pci_write(u16 bdf, u32 reg, u32 value);
+
+/*
+ * The same for accesses of the guest and what is decided with them: `size` bytes, 1, 2 or 4, which
+ * do not cross a multiple of four. With pci_lock(), which also orders accesses that are not in
+ * memory. Any CPU; at boot there is no need for the lock.
+ */
+u32 pci_config_read(u16 bdf, u32 reg, u32 size);
+void pci_config_write(u16 bdf, u32 reg, u32 size, u32 value);
+void pci_lock(void);
+void pci_unlock(void);
 
 /*
  * The last bus of segment 0 that is used, or that the OS may come to use: those of devices, and the

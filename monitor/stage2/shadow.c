@@ -258,6 +258,7 @@ static void place_part(struct shadow_set *next, struct shadow_entry *e, u32 i)
 
 	e->page[i] = next->pages.count - 1;
 	pg->live++;
+	pg->data |= e->r.is_data;
 	if (e->added)
 		pg->was = SHADOW_CHANGED;
 }
@@ -345,10 +346,11 @@ static bool is_untouched(const struct shadow_entry *e)
 	return true;
 }
 
+/* What the guest has written under a hidden redirect is based on its own bytes, and stays. */
 static bool are_untouched(struct shadow_plan *p)
 {
 	set_for_each_entry (p->former, e) {
-		if (e->moved != SHADOW_REMOVED || is_untouched(e))
+		if (e->moved != SHADOW_REMOVED || shadow_hides(&e->r) || is_untouched(e))
 			continue;
 		p->obstacle = e->r.from;
 		return false;
@@ -505,6 +507,19 @@ void shadow_plan_finish(struct shadow_plan *p)
 void shadow_plan_abort(struct shadow_plan *p)
 {
 	plan_end(p);
+}
+
+int shadow_hide(void)
+{
+	if (!arch_stage2_format()->exec_only)
+		return -EOPNOTSUPP;
+	shadow.hidden = true;
+	return 0;
+}
+
+bool shadow_is_hidden(void)
+{
+	return shadow.hidden;
 }
 
 void shadow_stats(struct shadow_stats *s)

@@ -3,7 +3,7 @@
  * Shadow pages: private copies of guest pages in which some bytes (redirects) belong to the
  * monitor. A redirect is one or more pieces, which are in force or out of force together. The
  * guest's page is never written; the stage-2 leaf points at the copy, readable and
- * executable, not writable.
+ * executable, not writable; or executable only, after shadow_hide().
  *
  * A change of redirects is a plan. Before the pause: shadow_plan_begin(), _add(), _remove(),
  * _prepare() allocate the new pages and split the leaves. In the pause: shadow_plan_fill() copies
@@ -17,6 +17,16 @@
 #include "stage2/redirect.h"
 
 struct shadow_plan;
+
+/*
+ * Hide all redirects: the guest executes the copies and reads its own pages, by accesses that fault
+ * (stage2/shadow_access.h). Pieces of data stay readable. -EOPNOTSUPP: stage 2 has no leaf that can
+ * only be executed (pt_format.exec_only). Boot CPU, after arch_start_probe(), before any redirect
+ * is in force.
+ */
+int shadow_hide(void);
+/* Any CPU. */
+bool shadow_is_hidden(void);
 
 /*
  * A new plan, which changes nothing yet; NULL when memory is out or another plan is open. This and
@@ -115,7 +125,7 @@ void shadow_open(void);
 void shadow_reap(void);
 
 /*
- * A guest write to the page at ipa faulted. True if the page is shadowed; then `original` is the
+ * A guest access to the page at ipa faulted. True if the page is shadowed; then `original` is the
  * guest's own page. The answer holds until this CPU passes pause_point() or ends its own pause. Any
  * guest CPU inside the monitor, or the service CPU.
  */
@@ -133,12 +143,12 @@ void shadow_for_each_page(void (*fn)(ipa_t page));
 
 /*
  * The guest's write to [ipa, ipa + len) has been carried out on the original: bring the shadow page
- * up to date. In a redirect the guest sees the redirect's bytes. What it writes there (a
- * breakpoint) is based on them, and it must read back what it wrote: so the copy shows and executes
- * such bytes. If each byte of the original is there the one of `old` or the redirect's, the guest
- * has written back what it had read: then the original gets its bytes (`old`) again. Each piece is
- * treated by itself. May cross pages. False when none of it is shadowed. With the guest paused; any
- * CPU.
+ * up to date. A hidden redirect stays as it is. In another one the guest sees the redirect's bytes.
+ * What it writes there (a breakpoint) is based on them, and it must read back what it wrote: so the
+ * copy shows and executes such bytes. If each byte of the original is there the one of `old` or the
+ * redirect's, the guest has written back what it had read: then the original gets its bytes (`old`)
+ * again. Each piece is treated by itself. May cross pages. False when none of it is shadowed. With
+ * the guest paused; any CPU.
  */
 bool shadow_write_through(ipa_t ipa, size_t len);
 

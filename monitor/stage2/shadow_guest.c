@@ -160,7 +160,7 @@ static bool is_written_back(const struct shadow_entry *e)
 /* After a guest write that touched redirect e. */
 static void settle_owned(const struct shadow_entry *e)
 {
-	bool restore = is_written_back(e);
+	bool restore = !shadow_hides(&e->r) && is_written_back(e);
 
 	for (u32 i = 0; i < nr_parts(&e->r); i++) {
 		struct part part = part_of(&e->r, i);

@@ -76,9 +76,10 @@ void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const st
 	size_t unit = shadow_unit();
 
 	for (size_t k = 0; k < part->len; k += unit) {
-		bool same = !memcmp(original + k, r->old + part->at + k, unit);
+		bool ours = (shadow_hides(r) && !MUTATION(hidden_pieces_stay)) ||
+			    !memcmp(original + k, r->old + part->at + k, unit);
 
-		memmove(copy + k, same ? r->bytes + part->at + k : original + k, unit);
+		memmove(copy + k, ours ? r->bytes + part->at + k : original + k, unit);
 	}
 }
 
@@ -87,11 +88,18 @@ void shadow_publish(const struct shadow_page *pg, size_t offset, size_t len)
 	arch_publish_code(pg->copy + offset, len);
 }
 
+static u32 shadowed_attrs(const struct shadow_page *pg)
+{
+	bool hidden = shadow.hidden && (!pg->data || MUTATION(hooks_are_read));
+
+	return pg->attrs & ~(hidden ? PT_READ | PT_WRITE : (u32)PT_WRITE);
+}
+
 void shadow_set_leaf(const struct shadow_page *pg, bool shadowed)
 {
 	if (shadowed) {
 		pgtable_write_leaf(&stage2, pg->leaf, pg->ipa, arch_pa(pg->copy),
-				   pg->attrs & ~PT_WRITE);
+				   shadowed_attrs(pg));
 		return;
 	}
 	if (!MUTATION(publish_original))

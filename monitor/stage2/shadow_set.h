@@ -36,6 +36,7 @@ struct shadow_page {
 	ipa_t ipa; /* of a page of stage 2, which may contain several pages of the guest */
 	pa_t original;
 	u32 attrs;  /* of the original's leaf */
+	bool data;  /* the guest reads a piece here (is_data): it can always be read */
 	u32 live;   /* redirects in force here; 0: the leaf is the original's again */
 	u32 was;    /* `live` in the former set, or SHADOW_CHANGED */
 	bool fresh; /* the plan that made this set changes the leaf */
@@ -69,6 +70,7 @@ extern struct shadow_state {
 	struct shadow_set *current; /* one of them: the set in force */
 	u64 generation;		    /* counts drops */
 	bool closed;
+	bool hidden; /* shadow_hide() */
 } shadow;
 
 static inline struct shadow_entry *entry_of(const struct shadow_set *s, u32 i)
@@ -142,6 +144,15 @@ static inline u64 shadow_page_size(void)
 	return pt_level_size(stage2.format, 0);
 }
 
+/*
+ * True if the guest does not see this piece: it reads and writes its own page, and what it writes
+ * there changes nothing of the piece.
+ */
+static inline bool shadow_hides(const struct redirect *r)
+{
+	return shadow.hidden && !r->is_data;
+}
+
 /* In such units the guest's writes to its code are told from the redirect. */
 size_t shadow_unit(void);
 
@@ -177,7 +188,8 @@ u8 *shadow_original(const struct shadow_entry *e, u32 i, const struct part *part
 
 /*
  * Write the redirect's bytes into the copy, except where the guest's own memory has changed: there
- * the guest sees what it wrote. In a pause, or on a copy that is not in force.
+ * the guest sees what it wrote, unless the redirect is hidden. In a pause, or on a copy that is not
+ * in force.
  */
 void shadow_lay(u8 *copy, const u8 *original, const struct redirect *r, const struct part *part);
 

@@ -40,6 +40,8 @@ static void which_they_are(void **state)
 		assert_true(insn_is_store_exclusive(are[i]));
 	for (u32 i = 0; i < sizeof(are_not) / sizeof(are_not[0]); i++)
 		assert_false(insn_is_store_exclusive(are_not[i]));
+	for (u32 i = 0; i < sizeof(are_not) / sizeof(are_not[0]); i++)
+		assert_int_equal(insn_is_load_exclusive(are_not[i]), i < 2);
 }
 
 /* The first attempt, which must not write, and the second. */

@@ -20,6 +20,7 @@
 #include "lib/string.h"
 #include "stage2/pgtable.h"
 #include "stage2/shadow.h"
+#include "stage2/shadow_set.h"
 
 #define RWX   (PT_READ | PT_WRITE | PT_EXEC)
 #define RX    (PT_READ | PT_EXEC)
@@ -28,6 +29,7 @@
 #define NEW   0xffffffffc0100000ull /* where the redirects of a test lead by default */
 
 static u32 stage2_page_shift = PAGE_SHIFT; /* for the next setup() */
+static bool hidden;			   /* likewise: shadow_hide() */
 
 /* Guest virtual pages lie in memory in another order, so that the next page is not the next ipa. */
 static struct {
@@ -151,7 +153,7 @@ static inline u32 model_redirects(void)
 	return n;
 }
 
-/* What the guest must see in the page. */
+/* What the guest must see in the page; of hidden redirects, what it executes. */
 static inline void model_page(u32 page, u8 *expected)
 {
 	memcpy(expected, world.truth[page], PAGE_SIZE);
@@ -162,7 +164,8 @@ static inline void model_page(u32 page, u8 *expected)
 			if ((r->from + k - TEXT) / PAGE_SIZE != page)
 				continue;
 			/* what the guest changed it sees as it wrote it */
-			if (expected[(r->from + k) % PAGE_SIZE] == r->old[k])
+			if ((hidden && !r->is_data) ||
+			    expected[(r->from + k) % PAGE_SIZE] == r->old[k])
 				expected[(r->from + k) % PAGE_SIZE] = r->bytes[k];
 		}
 	}
@@ -184,6 +187,18 @@ static inline bool model_leaf(u32 page)
 			return true;
 	}
 	return false;
+}
+
+/* A hidden redirect's page can only be executed; but where the guest must read a piece. */
+static inline u32 model_attrs(u32 page)
+{
+	u32 attrs = !model_leaf(page) ? RWX : hidden ? PT_EXEC : RX;
+
+	for (u32 i = 0; i < world.nr; i++)
+		if (world.in_force[i].is_data &&
+		    leaf_of(page) == leaf_of((u32)((world.in_force[i].from - TEXT) / PAGE_SIZE)))
+			attrs |= PT_READ;
+	return attrs;
 }
 
 static inline bool first_of_its_leaf(u32 page)
@@ -211,7 +226,7 @@ static inline void check_world(void)
 		assert_int_equal(pgtable_lookup(&stage2, IPA(world.ipa[i]), &w), 0);
 		assert_memory_equal(arch_ptr(PA(w.pa)), expected, PAGE_SIZE);
 		assert_memory_equal(memory(i), world.truth[i], PAGE_SIZE);
-		assert_int_equal(w.attrs, shadowed ? RX : RWX);
+		assert_int_equal(w.attrs, model_attrs(i));
 		assert_int_equal(w.pa == world.ipa[i], !shadowed);
 		assert_int_equal(shadow_lookup(IPA(world.ipa[i] + 5), &original, &copy), shadowed);
 		if (shadowed) {
@@ -294,6 +309,10 @@ static inline int setup(void **state)
 	if (pgtable_init(&stage2, arch_stage2_format()) ||
 	    pgtable_map(&stage2, IPA(0), PA(0), 4ull << 30, RWX))
 		return -1;
+	fake_stage2_format()->exec_only = hidden;
+	shadow.hidden = false;
+	if (hidden && shadow_hide())
+		return -1;
 	fake_stage2_watch(true);
 	memset(&world, 0, sizeof(world));
 	world.rnd = 88172645463325252ull;
@@ -307,9 +326,16 @@ static inline int setup(void **state)
 }
 
 /* After each test: with no redirect in force no page of the pool is in use. */
+static inline int setup_hidden(void **state)
+{
+	hidden = true;
+	return setup(state);
+}
+
 static inline int teardown(void **state)
 {
 	(void)state;
+	hidden = shadow.hidden = false;
 	unhog_memory(UINT32_MAX);
 	if (world.plan)
 		plan_abort();
@@ -335,6 +361,7 @@ static inline int drop(u64 start, u64 end)
 	return shadow_drop_range(start, end, note_dropped, &world);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f)	       cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST_HIDDEN(f) cmocka_unit_test_setup_teardown(f, setup_hidden, teardown)
 
 #endif

@@ -42,10 +42,11 @@ static u32 extended(const struct function *f, u32 n)
 	return n < 4 && f->extended[n] ? next << 20 | 1u << 16 | f->extended[n] : 0;
 }
 
-u32 arch_pci_read(u16 bdf, u32 reg)
+u32 arch_pci_read(u16 bdf, u32 reg, u32 size)
 {
 	const struct function *f = NULL;
 
+	assert_int_equal(size, 4);
 	reads++;
 	for (u32 i = 0; i < nr_functions; i++)
 		if (functions[i].bdf == bdf)
@@ -65,8 +66,9 @@ u32 arch_pci_read(u16 bdf, u32 reg)
 	}
 }
 
-void arch_pci_write(u16 bdf, u32 reg, u32 value)
+void arch_pci_write(u16 bdf, u32 reg, u32 size, u32 value)
 {
+	assert_int_equal(size, 4);
 	(void)bdf, (void)reg, (void)value;
 	fail(); /* the devices are the guest's */
 }

@@ -42,7 +42,7 @@ static void defaults(void **state)
 	assert_int_equal(c.debug_port, 0);
 	assert_int_equal(c.pause_budget_us, 1000);
 	assert_int_equal(c.pause_limit_us, 50000);
-	assert_false(c.insecure || c.require || c.guest_patches);
+	assert_false(c.insecure || c.require || c.hide || c.guest_patches);
 	assert_true(c.guest_may_disable);
 }
 
@@ -59,6 +59,7 @@ static void every_key(void **state)
 			       "port=443\n"
 			       "insecure=yes\n"
 			       "require=no\n"
+			       "hide=yes\n"
 			       "guest_patches=yes\n"
 			       "guest_may_disable=no\n"
 			       "memory=1G\n"
@@ -78,6 +79,7 @@ static void every_key(void **state)
 	assert_int_equal(c.port, 443);
 	assert_true(c.insecure);
 	assert_false(c.require);
+	assert_true(c.hide);
 	assert_true(c.guest_patches);
 	assert_false(c.guest_may_disable);
 	assert_int_equal(c.memory, 1 << 30);
@@ -139,6 +141,7 @@ static void bad_values(void **state)
 		{"port=80 80", "1 to 65535"},
 		{"insecure=1", "yes or no"},
 		{"require=YES", "yes or no"},
+		{"hide=1", "yes or no"},
 		{"guest_patches=", "yes or no"},
 		{"guest_may_disable=maybe", "yes or no"},
 		{"memory=64", "16M to 1G"},

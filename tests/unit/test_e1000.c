@@ -50,13 +50,15 @@ static u32 reg(u32 r)
 	return READ_ONCE(card.regs[r / 4]);
 }
 
-u32 arch_pci_read(u16 bdf, u32 r)
+u32 arch_pci_read(u16 bdf, u32 r, u32 size)
 {
+	assert_int_equal(size, 4);
 	return bdf == BDF ? card.config[r / 4] : ~0u;
 }
 
-void arch_pci_write(u16 bdf, u32 r, u32 value)
+void arch_pci_write(u16 bdf, u32 r, u32 size, u32 value)
 {
+	assert_int_equal(size, 4);
 	assert_int_equal(bdf, BDF);
 	if (r == 0x10)
 		value &= ~(BAR_SIZE - 1);

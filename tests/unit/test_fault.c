@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The handling of an access that stage 2 refuses. */
 #include "fake.h"
+#include "arch/pagetable.h"
 #include "arch/upcalls.h"
 #include "core/cpu.h"
 #include "lib/errno.h"
 #include "stage2/hide.h"
-#include "stage2/shadow_write.h"
+#include "stage2/shadow_access.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -16,7 +17,7 @@
 
 static struct cpu *const self = &cpus[1];
 static bool replaced;
-static int begins; /* what shadow_write_begin() returns */
+static int begins; /* what shadow_access_begin() returns */
 static u32 begun, also;
 
 /* ---- what the code under test calls ---- */
@@ -26,25 +27,25 @@ bool hide_covers(ipa_t ipa)
 	return ipa.v == HIDDEN.v;
 }
 
-bool shadow_write_concerns(ipa_t ipa)
+bool shadow_access_concerns(ipa_t ipa)
 {
 	return ipa.v == SHADOWED.v;
 }
 
-int shadow_write_begin(ipa_t ipa)
+int shadow_access_begin(ipa_t ipa)
 {
 	assert_int_equal(ipa.v, SHADOWED.v);
 	begun++;
 	return begins;
 }
 
-void shadow_write_also(ipa_t ipa)
+void shadow_access_also(ipa_t ipa)
 {
 	assert_int_equal(ipa.v, SHADOWED.v);
 	also++;
 }
 
-void shadow_write_end(void)
+void shadow_access_end(void)
 {
 	begun--;
 }
@@ -69,16 +70,28 @@ static int setup(void **state)
 static void a_write_to_a_shadowed_page_is_stepped(void **state)
 {
 	(void)state;
-	assert_int_equal(guest_fault(self, SHADOWED, true, false), GUEST_FAULT_STEP);
+	assert_int_equal(guest_fault(self, SHADOWED, PT_WRITE, false), GUEST_FAULT_STEP);
 	assert_int_equal(begun, 1);
 	guest_fault_stepped();
 	assert_int_equal(begun, 0);
 }
 
+/* Its redirects are hidden. A kernel that reads the old one's code has not replaced it. */
+static void so_is_a_read(void **state)
+{
+	(void)state;
+	replaced = true;
+	assert_int_equal(guest_fault(self, SHADOWED, PT_READ, false), GUEST_FAULT_STEP);
+	assert_int_equal(begun, 1);
+	assert_int_equal(guest_fault(self, SHADOWED, PT_READ, true), GUEST_FAULT_RETRY);
+	assert_int_equal(also, 1);
+	guest_fault_stepped();
+}
+
 static void it_crosses_into_another_shadowed_page(void **state)
 {
 	(void)state;
-	assert_int_equal(guest_fault(self, SHADOWED, true, true), GUEST_FAULT_RETRY);
+	assert_int_equal(guest_fault(self, SHADOWED, PT_WRITE, true), GUEST_FAULT_RETRY);
 	assert_int_equal(also, 1);
 	assert_int_equal(begun, 0);
 }
@@ -87,24 +100,24 @@ static void the_guest_cannot_be_paused_now(void **state)
 {
 	(void)state;
 	begins = -EAGAIN;
-	assert_int_equal(guest_fault(self, SHADOWED, true, false), GUEST_FAULT_RETRY);
+	assert_int_equal(guest_fault(self, SHADOWED, PT_WRITE, false), GUEST_FAULT_RETRY);
 }
 
 static void a_new_kernel_writes_over_the_old_one(void **state)
 {
 	(void)state;
 	replaced = true;
-	assert_int_equal(guest_fault(self, SHADOWED, true, false), GUEST_FAULT_RETRY);
+	assert_int_equal(guest_fault(self, SHADOWED, PT_WRITE, false), GUEST_FAULT_RETRY);
 	assert_int_equal(begun, 0);
 }
 
 static void the_rest(void **state)
 {
 	(void)state;
-	assert_int_equal(guest_fault(self, HIDDEN, true, false), GUEST_FAULT_HIDDEN);
-	assert_int_equal(guest_fault(self, HIDDEN, false, false), GUEST_FAULT_HIDDEN);
-	assert_int_equal(guest_fault(self, NOTHING, true, false), GUEST_FAULT_NOTHING);
-	assert_int_equal(guest_fault(self, SHADOWED, false, false), GUEST_FAULT_NOTHING);
+	assert_int_equal(guest_fault(self, HIDDEN, PT_WRITE, false), GUEST_FAULT_HIDDEN);
+	assert_int_equal(guest_fault(self, HIDDEN, PT_READ, false), GUEST_FAULT_HIDDEN);
+	assert_int_equal(guest_fault(self, NOTHING, PT_WRITE, false), GUEST_FAULT_NOTHING);
+	assert_int_equal(guest_fault(self, SHADOWED, PT_EXEC, false), GUEST_FAULT_NOTHING);
 	assert_int_equal(begun + also, 0);
 }
 
@@ -112,11 +125,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(a_write_to_a_shadowed_page_is_stepped),
-		T(it_crosses_into_another_shadowed_page),
-		T(the_guest_cannot_be_paused_now),
-		T(a_new_kernel_writes_over_the_old_one),
-		T(the_rest),
+		T(a_write_to_a_shadowed_page_is_stepped), T(so_is_a_read),
+		T(it_crosses_into_another_shadowed_page), T(the_guest_cannot_be_paused_now),
+		T(a_new_kernel_writes_over_the_old_one),  T(the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include "leaf.h"
 #include "shadow_rig.h"
 #include "core/cpu.h"
-#include "stage2/shadow_write.h"
+#include "stage2/shadow_access.h"
 
 static u32 attrs_of(u32 page)
 {
@@ -123,11 +123,11 @@ static void an_opened_page_breaks_and_comes_back(void **state)
 	fake_become(&cpus[1]);
 	cpus[1].state = CPU_GUEST;
 	fake_events();
-	assert_int_equal(shadow_write_begin(IPA(world.ipa[2] + 7)), 0);
+	assert_int_equal(shadow_access_begin(IPA(world.ipa[2] + 7)), 0);
 	assert_string_equal(fake_events(), "publish-code break invalidate make");
 	assert_int_equal(attrs_of(2), RWX);
 	guest_writes(2, 7, 0xaa);
-	shadow_write_end();
+	shadow_access_end();
 	assert_int_equal(attrs_of(2), RX);
 	cpus[1].state = CPU_PARKED;
 	fake_become(&cpus[0]);

@@ -19,7 +19,7 @@
 #include "../../arch/x86/icr.h"
 #include "../../arch/x86/insn.h"
 #include "../../arch/x86/ioapic.h"
-#include "../../arch/x86/pci.h"
+#include "net/pci_guest.h"
 
 static struct arch_cpu arch;
 static struct cpu *self = &cpus[0];
@@ -78,10 +78,10 @@ int vcpu_decode(struct cpu *c, struct guest_insn *insn)
 	return decoded ? 0 : -1;
 }
 
-enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, bool write, bool stepping)
+enum guest_fault guest_fault(struct cpu *c, ipa_t ipa, u32 need, bool stepping)
 {
 	assert_ptr_equal(c, self);
-	(void)write;
+	(void)need;
 	assert_false(stepping);
 	return ipa.v < 0x200000 ? GUEST_FAULT_HIDDEN : GUEST_FAULT_NOTHING;
 }
@@ -123,7 +123,7 @@ void arch_debug_putc(char c)
 	(void)c;
 }
 
-bool pci_covers(ipa_t ipa)
+bool pci_guest_covers(ipa_t ipa)
 {
 	return ipa.v >> 28 == 0xe;
 }

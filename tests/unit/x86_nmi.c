@@ -110,7 +110,7 @@ static void test_kick(void **state)
 static void test_in_a_step(void **state)
 {
 	(void)state;
-	self->arch->step = STEP_WRITE;
+	self->arch->step = STEP_SHADOWED;
 	self->arch->kick = 1;
 	assert_int_equal(nmi_exit(self), EXIT_KICK);
 	assert_int_equal(asked, 0);
@@ -185,7 +185,7 @@ static void test_ring_in_an_nmi(void **state)
 	assert_int_equal(rings, 1);
 	in_handler = false;
 	assert_true(injected());
-	self->arch->step = STEP_WRITE;
+	self->arch->step = STEP_SHADOWED;
 	rings = 1;
 	assert_false(injected());
 	assert_int_equal(rings, 1);

@@ -230,7 +230,7 @@ static void steps(void **state)
 {
 	(void)state;
 	for (u32 fails = 0; fails < 2; fails++) {
-		arch.step = STEP_WRITE;
+		arch.step = STEP_SHADOWED;
 		arch.vcpu.rflags = RFLAGS_FIXED | RFLAGS_IF;
 		vmcs[VMCS_GUEST_INTERRUPTIBILITY] = BLOCKED_BY_STI;
 		hv->step_begin(self);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stores of all kinds that arm64 has, each carried out twice: in the area under test, and in a
- * buffer of ordinary memory that had the same content. For the module `stores` and for the program
- * of that name.
+ * Stores and loads of all kinds that arm64 has, each carried out twice: in the area under test, and
+ * in a buffer of ordinary memory that had the same content. For the module `stores` and for the
+ * program of that name.
  */
 #ifndef STORES_KINDS_H
 #define STORES_KINDS_H
@@ -72,6 +72,25 @@ STORE_KIND(store_exclusive_zero, EXCLUSIVE("ldxr %[result], [%0]", "stxr %w[fail
 STORE_KIND(store_add, "ldaddal %[a], %[result], [%0]")
 STORE_KIND(store_swap, "swp %[a], %[result], [%0]")
 STORE_KIND(store_compared, "ldr %[result], [%0]\n\tcasal %[result], %[a], [%0]")
+STORE_KIND(load_b, "ldrb %w[result], [%0]")
+STORE_KIND(load_signed_b, "ldrsb %[result], [%0]")
+STORE_KIND(load_signed_b_w, "ldrsb %w[result], [%0]")
+STORE_KIND(load_signed_h, "ldrsh %[result], [%0]")
+STORE_KIND(load_w, "ldr %w[result], [%0]")
+STORE_KIND(load_signed_w, "ldrsw %[result], [%0]")
+STORE_KIND(load_x, "ldr %[result], [%0]")
+STORE_KIND(load_nowhere, "ldr xzr, [%0]")
+STORE_KIND(load_acquire, "ldar %[result], [%0]")
+STORE_KIND(load_post, "ldr %[result], [%0], #24")
+STORE_KIND(load_pre, "sub %0, %0, #40\n\tldr %[result], [%0, #40]!")
+STORE_KIND(load_pair, "ldp %[result], %[failed], [%0]\n\teor %[result], %[result], %[failed]")
+STORE_KIND(load_pair_w, "ldpsw %[result], %[failed], [%0]\n\teor %[result], %[result], %[failed]")
+STORE_KIND(load_pair_post, "ldp %[failed], %[result], [%0], #16")
+STORE_KIND(load_q, "ldr q0, [%0]\n\tumov %[result], v0.d[1]")
+STORE_KIND(load_pair_q, "ldp q0, q1, [%0]\n\tumov %[result], v1.d[1]")
+STORE_KIND(load_four_q, "ld1 {v0.16b-v3.16b}, [%0]\n\tumov %[result], v3.d[1]")
+STORE_KIND(load_exclusive, "ldxr %[result], [%0]")
+STORE_KIND(load_exclusive_pair, "ldaxp %[failed], %[result], [%0]")
 STORE_KIND(store_not_equal, "casal %[result], %[a], [%0]")
 
 static const struct stores_kind stores_kinds[] = {
@@ -98,6 +117,25 @@ static const struct stores_kind stores_kinds[] = {
 	{"swp", 8, store_swap, 1, 1},
 	{"cas", 8, store_compared, 1, 1},
 	{"cas, not equal", 8, store_not_equal, 1, 1},
+	{"ldrb", 1, load_b, 0, 0},
+	{"ldrsb x", 1, load_signed_b, 0, 0},
+	{"ldrsb w", 1, load_signed_b_w, 0, 0},
+	{"ldrsh x", 2, load_signed_h, 0, 0},
+	{"ldr w", 4, load_w, 0, 0},
+	{"ldrsw", 4, load_signed_w, 0, 0},
+	{"ldr x", 8, load_x, 0, 0},
+	{"ldr xzr", 8, load_nowhere, 0, 0},
+	{"ldar", 8, load_acquire, 1, 0},
+	{"ldr x, post-index", 8, load_post, 0, 0},
+	{"ldr x, pre-index", 8, load_pre, 0, 0},
+	{"ldp x", 16, load_pair, 0, 0},
+	{"ldpsw", 8, load_pair_w, 0, 0},
+	{"ldp x, post-index", 16, load_pair_post, 0, 0},
+	{"ldr q", 16, load_q, 0, 0},
+	{"ldp q", 32, load_pair_q, 0, 0},
+	{"ld1", 64, load_four_q, 0, 0},
+	{"ldxr", 8, load_exclusive, 1, 0},
+	{"ldaxp", 16, load_exclusive_pair, 1, 0},
 };
 #define STORES_KINDS (sizeof(stores_kinds) / sizeof(stores_kinds[0]))
 

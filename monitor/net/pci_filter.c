@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "pci_filter.h"
-#include "boot/boot.h"
+#include "net/pci_filter.h"
 #include "core/log.h"
-#include "pci_config.h"
+#include "lib/mutate.h"
+#include "net/pci.h"
 
 #define PCI_COMMAND 0x04
 #define PCI_HEADER  0x0c /* its type in the third byte */
@@ -33,27 +33,31 @@
 static const u32 windows[] = {0x60, 0x48};
 
 static struct {
-	const struct boot_ranges *nic; /* its memory */
-	u32 window;		       /* register of the host bridge; WINDOW_UNKNOWN */
+	const struct pci_guarded *guarded;
+	u32 window; /* register of the host bridge; WINDOW_UNKNOWN */
 } filter;
 
-void pci_filter_init(const struct boot_info *bi)
+void pci_filter_init(const struct pci_guarded *guarded)
 {
-	filter.nic = &bi->nic_bars;
+	u64 ecam = guarded->ecam.v;
+
+	filter.guarded = guarded;
 	filter.window = WINDOW_UNKNOWN;
-	for (u32 i = 0; i < ARRAY_SIZE(windows) && bi->ecam.v; i++) {
+	for (u32 i = 0; i < ARRAY_SIZE(windows) && ecam; i++) {
 		u32 low = pci_config_read(BRIDGE_BDF, windows[i], 4);
 		u64 high = pci_config_read(BRIDGE_BDF, windows[i] + 4, 4);
 
-		if ((low & WINDOW_ENABLE) && (high << 32 | (low & ~WINDOW_FLAGS)) == bi->ecam.v)
+		if ((low & WINDOW_ENABLE) && (high << 32 | (low & ~WINDOW_FLAGS)) == ecam)
 			filter.window = windows[i];
 	}
 }
 
 static bool hits_nic(u64 base, u64 size)
 {
-	for (u32 i = 0; i < filter.nic->count; i++) {
-		const struct boot_range *r = &filter.nic->range[i];
+	const struct boot_ranges *memory = filter.guarded->memory;
+
+	for (u32 i = 0; i < memory->count; i++) {
+		const struct boot_range *r = &memory->range[i];
 
 		if (base < r->base + r->size && (base > r->base || r->base - base < size))
 			return true;
@@ -168,7 +172,7 @@ static bool takes_nic_s_place(u16 bdf, u32 reg, u32 value)
 	return hit;
 }
 
-bool pci_guest_may_write(u16 bdf, u32 reg, u32 size, u32 value)
+bool pci_filter_allows(u16 bdf, u32 reg, u32 size, u32 value)
 {
 	u32 at = reg & ~3u, shift = (reg & 3) * 8, whole = value;
 	const char *what = NULL;

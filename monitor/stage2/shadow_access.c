@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "stage2/shadow_write.h"
+#include "stage2/shadow_access.h"
 #include "arch/cpu.h"
 #include "arch/pagetable.h"
 #include "core/pause.h"
@@ -8,19 +8,19 @@
 #include "stage2/shadow.h"
 
 /* To stop the other CPUs for one instruction */
-#define WRITE_BUDGET_US 1000000
+#define ACCESS_BUDGET_US 1000000
 
 /* Of each CPU: one that waits for its pause must not change what the holder of another has here. */
-static struct write {
+static struct access {
 	struct pause pause;
 	u32 count;
 	ipa_t page[2];
 	bool all; /* all shadowed pages are open */
-} writes[MAX_CPUS];
+} accesses[MAX_CPUS];
 
-static struct write *this_write(void)
+static struct access *this_access(void)
 {
-	return &writes[cpu_this()->id];
+	return &accesses[cpu_this()->id];
 }
 
 static u64 page_size(void)
@@ -33,7 +33,7 @@ static ipa_t page_at(ipa_t ipa)
 	return IPA(ALIGN_DOWN(ipa.v, page_size()));
 }
 
-bool shadow_write_concerns(ipa_t ipa)
+bool shadow_access_concerns(ipa_t ipa)
 {
 	pa_t original, copy;
 
@@ -49,17 +49,17 @@ static void close_page(ipa_t page)
 /* Idempotent, since another CPU may do it instead. */
 static void restore_leaves(void *arg)
 {
-	const struct write *w = arg;
+	const struct access *a = arg;
 
-	for (u32 i = 0; i < w->count; i++)
-		close_page(w->page[i]);
-	if (w->all)
+	for (u32 i = 0; i < a->count; i++)
+		close_page(a->page[i]);
+	if (a->all)
 		shadow_for_each_page(close_page);
 }
 
-static void open_page(struct write *w, ipa_t page)
+static void open_page(struct access *a, ipa_t page)
 {
-	w->page[w->count++] = page;
+	a->page[a->count++] = page;
 	shadow_expose(page);
 	arch_stage2_flush_local();
 }
@@ -70,51 +70,51 @@ static void expose_page(ipa_t page)
 }
 
 /*
- * An instruction writes to so many pages (a scatter to as many as it has elements), and may need
+ * An instruction accesses so many pages (a scatter as many as it has elements), and may need
  * all of them at once: an open page that is closed for the next one would fault again, for ever.
  */
-static void open_all(struct write *w)
+static void open_all(struct access *a)
 {
-	w->all = true;
+	a->all = true;
 	shadow_for_each_page(expose_page);
 	arch_stage2_flush_local();
 }
 
-int shadow_write_begin(ipa_t ipa)
+int shadow_access_begin(ipa_t ipa)
 {
-	struct write *w = this_write();
+	struct access *a = this_access();
 	ipa_t page = page_at(ipa);
 
-	w->count = 0;
-	w->all = false;
-	if (pause_begin(&w->pause, WRITE_BUDGET_US))
+	a->count = 0;
+	a->all = false;
+	if (pause_begin(&a->pause, ACCESS_BUDGET_US))
 		return -EAGAIN;
 	/* It may have changed while this CPU waited for other pauses. */
-	if (!shadow_write_concerns(page) || pause_commit(&w->pause, restore_leaves, w)) {
-		pause_end(&w->pause);
+	if (!shadow_access_concerns(page) || pause_commit(&a->pause, restore_leaves, a)) {
+		pause_end(&a->pause);
 		return -EAGAIN;
 	}
-	open_page(w, page);
+	open_page(a, page);
 	return 0;
 }
 
-void shadow_write_also(ipa_t ipa)
+void shadow_access_also(ipa_t ipa)
 {
-	struct write *w = this_write();
+	struct access *a = this_access();
 	ipa_t page = page_at(ipa);
 
-	if (!shadow_write_concerns(page))
+	if (!shadow_access_concerns(page))
 		return;
-	if (w->count < ARRAY_SIZE(w->page))
-		open_page(w, page);
+	if (a->count < ARRAY_SIZE(a->page))
+		open_page(a, page);
 	else
-		open_all(w);
+		open_all(a);
 }
 
-void shadow_write_end(void)
+void shadow_access_end(void)
 {
-	struct write *w = this_write();
+	struct access *a = this_access();
 
-	restore_leaves(w);
-	pause_end(&w->pause);
+	restore_leaves(a);
+	pause_end(&a->pause);
 }

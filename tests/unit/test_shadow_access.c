@@ -6,7 +6,7 @@
 #include "core/cpu.h"
 #include "core/log.h"
 #include "core/pause.h"
-#include "stage2/shadow_write.h"
+#include "stage2/shadow_access.h"
 
 static u32 attrs_of(u32 page)
 {
@@ -36,11 +36,11 @@ static void one_page(void **state)
 	fake_become(&cpus[1]);
 	cpus[1].state = CPU_GUEST;
 	pause_stats(&before);
-	assert_false(shadow_write_concerns(IPA(world.ipa[3])));
-	assert_true(shadow_write_concerns(IPA(world.ipa[2] + 7)));
-	assert_int_equal(shadow_write_begin(IPA(world.ipa[2] + 7)), 0);
+	assert_false(shadow_access_concerns(IPA(world.ipa[3])));
+	assert_true(shadow_access_concerns(IPA(world.ipa[2] + 7)));
+	assert_int_equal(shadow_access_begin(IPA(world.ipa[2] + 7)), 0);
 	execute(2, 7, 0xaa);
-	shadow_write_end();
+	shadow_access_end();
 	assert_int_equal(attrs_of(2), RX);
 	pause_stats(&after);
 	assert_int_equal(after.count, before.count + 1);
@@ -57,14 +57,14 @@ static void across_two_pages(void **state)
 	add(&r);
 	fake_become(&cpus[1]);
 	cpus[1].state = CPU_GUEST;
-	assert_int_equal(shadow_write_begin(IPA(world.ipa[4] + PAGE_SIZE - 8)), 0);
+	assert_int_equal(shadow_access_begin(IPA(world.ipa[4] + PAGE_SIZE - 8)), 0);
 	/* a page that is not shadowed is none of ours */
-	shadow_write_also(IPA(world.ipa[9]));
-	shadow_write_also(IPA(world.ipa[5]));
-	shadow_write_also(IPA(world.ipa[5]));
+	shadow_access_also(IPA(world.ipa[9]));
+	shadow_access_also(IPA(world.ipa[5]));
+	shadow_access_also(IPA(world.ipa[5]));
 	execute(4, PAGE_SIZE - 8, 0xbb);
 	execute(5, 10, 0xcc);
-	shadow_write_end();
+	shadow_access_end();
 	assert_int_equal(attrs_of(4), RX);
 	assert_int_equal(attrs_of(5), RX);
 	cpus[1].state = CPU_PARKED;
@@ -99,15 +99,15 @@ static void scatter_over_many_pages(void **state)
 	cpus[1].state = CPU_GUEST;
 	while ((page = faulting_page()) < SCATTERED && faults < 100)
 		if (faults++)
-			shadow_write_also(IPA(world.ipa[page] + 7));
+			shadow_access_also(IPA(world.ipa[page] + 7));
 		else
-			assert_int_equal(shadow_write_begin(IPA(world.ipa[page] + 7)), 0);
+			assert_int_equal(shadow_access_begin(IPA(world.ipa[page] + 7)), 0);
 	print_message("a scatter over %u shadowed pages ended after %u faults\n", SCATTERED,
 		      faults);
 	assert_int_equal(faults, 3);
 	for (u32 i = 0; i < SCATTERED; i++)
 		execute(i, 7, (u8)(0xa0 + i));
-	shadow_write_end();
+	shadow_access_end();
 	for (u32 i = 0; i < SCATTERED; i++)
 		assert_int_equal(attrs_of(i), RX);
 	cpus[1].state = CPU_PARKED;
@@ -123,8 +123,8 @@ static void nothing_is_shadowed_any_more(void **state)
 	(void)state;
 	add(&r);
 	assert_int_equal(drop(0, UINT64_MAX), 1);
-	assert_int_equal(shadow_write_begin(IPA(world.ipa[2])), -EAGAIN);
-	shadow_write_also(IPA(world.ipa[2]));
+	assert_int_equal(shadow_access_begin(IPA(world.ipa[2])), -EAGAIN);
+	shadow_access_also(IPA(world.ipa[2]));
 	check_world();
 }
 
@@ -140,10 +140,10 @@ static void guest_stores(struct cpu *c)
 	u32 n = written[c->id];
 	ipa_t at = IPA(world.ipa[2] + c->id);
 
-	if (n == WRITES_EACH || shadow_write_begin(at))
+	if (n == WRITES_EACH || shadow_access_begin(at))
 		return;
 	execute(2, c->id, (u8)n);
-	shadow_write_end();
+	shadow_access_end();
 	WRITE_ONCE(written[c->id], n + 1);
 }
 
