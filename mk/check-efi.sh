@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Refuse a PE file that would differ from build to build (a time in its header), that lacks the
-# section for data that starts as zero or has it inside the file, or that is larger than 640 KiB.
+# Refuse a PE file that would differ from build to build (a time in its header), that lacks .sbat or NX_COMPAT, that lacks
+# the section for data that starts as zero or has it inside the file, or that is larger than 640 KiB.
 #   mk/check-efi.sh FILE OBJDUMP
 set -eu
 
@@ -25,6 +25,9 @@ case $last in
 *.bss*ALLOC*) ;;
 *) refuse "the last section is not .bss: $last" ;;
 esac
+
+"$objdump" -s -j .sbat "$file" | grep -q sbat,1, || refuse "no section .sbat that begins with sbat,1"
+[ $(($(od -An -tu2 -j$((header + 94)) -N2 "$file") & 0x100)) -ne 0 ] || refuse "NX_COMPAT is not set"
 
 size=$(stat -c %s "$file")
 [ "$size" -le $limit ] || refuse "$size bytes, and $limit are allowed: see where they come from: nm -S --size-sort suture.so"

@@ -63,10 +63,20 @@ $(IMAGE)/suture.so: $(IMAGE_OBJ) $(IMAGE)/libdeps.a arch/$(ARCH)/image.lds mk/ch
 		-L$(EFI_LIB) -lefi -lgnuefi -o $@
 	$(Q)mk/check-image.sh $@ $(RELATIVE)
 
-$(IMAGE_EFI): $(IMAGE)/suture.so mk/check-efi.sh
-	$(Q)$(OBJCOPY) -j .text -j .reloc -j .data -j .dynamic -j .rela -j .bss --strip-all \
+$(IMAGE_EFI): $(IMAGE)/suture.so mk/check-efi.sh mk/nx-compat.sh
+	$(Q)$(OBJCOPY) -j .text -j .reloc -j .sbat -j .data -j .dynamic -j .rela -j .bss --strip-all \
 		--target $(EFI_FORMAT) $< $@
+	$(Q)mk/nx-compat.sh $@
 	$(Q)mk/check-efi.sh $@ $(OBJDUMP)
+
+## sign          build/$(ARCH)/signed/*.efi for Secure Boot (KEY=key.pem CERT=certificate.pem)
+.PHONY: sign
+sign: $(IMAGE_EFI)
+	@[ -n "$(KEY)" ] && [ -n "$(CERT)" ] || { echo "sign: make sign KEY=key.pem CERT=certificate.pem" >&2; exit 1; }
+	@mk/setup.sh sbsigntool
+	@mkdir -p $(IMAGE)/signed
+	$(Q)sbsign --key $(KEY) --cert $(CERT) --output $(IMAGE)/signed/$(EFI_NAME) $<
+	$(Q)sbverify --cert $(CERT) $(IMAGE)/signed/$(EFI_NAME)
 
 # Sources of other code in the image: libraries that are compiled or linked in, and headers whose
 # functions are compiled in. Their licences require that their notices accompany a binary.

@@ -3,6 +3,7 @@
 
 #include "boot/efi.h"
 #include "lib/format.h"
+#include "lib/string.h"
 
 static void __printf_like(2, 0) print_line(struct boot *b, const char *fmt, va_list ap)
 {
@@ -11,6 +12,7 @@ static void __printf_like(2, 0) print_line(struct boot *b, const char *fmt, va_l
 	u32 len = 0;
 
 	vformat(text, sizeof(text), fmt, ap);
+	str_copy(b->said, text, sizeof(b->said));
 	while (text[len]) {
 		wide[len] = (u8)text[len];
 		len++;

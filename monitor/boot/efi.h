@@ -45,6 +45,8 @@ struct boot {
 	EFI_HANDLE nic; /* its PCI function; NULL: none wanted */
 	bool nic_claimed;
 
+	char said[256]; /* console.c: the last line, cut */
+
 	/* hook.c */
 	EFI_EXIT_BOOT_SERVICES exit_boot_services; /* the firmware's, while hooked */
 };
@@ -58,6 +60,12 @@ void say(struct boot *b, const char *fmt, ...) __printf_like(2, 3);
 int fail(struct boot *b, int err, const char *fmt, ...) __printf_like(3, 4);
 
 const char *efi_error(EFI_STATUS status);
+
+/* ---- reason.c: the variable SutureReason ---- */
+
+/* The line that was said last is why the machine goes on without the monitor. */
+void reason_keep(struct boot *b);
+void reason_forget(struct boot *b);
 
 /* ---- file.c: the volume that suture.efi was loaded from ---- */
 

@@ -101,6 +101,7 @@ static int prepare_takeover(struct boot *b)
 	if (err)
 		return err;
 
+	reason_forget(b);
 	hooked = b;
 	hook_install(b, leave_firmware);
 	say(b, "guest CPUs: %u; the monitor has CPU ID %llu and %llu MiB at 0x%llx",
@@ -200,6 +201,7 @@ static EFI_STATUS boot_natively(struct boot *b)
 {
 	EFI_STATUS status;
 
+	reason_keep(b);
 	if (b->config.require) {
 		stop_machine(b);
 		return EFI_ABORTED;

@@ -39,6 +39,17 @@ def under_monitor(guest):
     return guest.shell("test -f /sys/firmware/acpi/tables/SUTR").status == 0
 
 
+# the firmware's variables in the guest
+EFIVARFS = {"/lib/modules/efivarfs.ko": os.path.join(BUILD, "guest", GUEST, "modules/kernel/fs/efivarfs/efivarfs.ko")}
+VARIABLES = "/sys/firmware/efi/efivars"
+MOUNT_VARIABLES = f"insmod /lib/modules/efivarfs.ko && mount -t efivarfs none {VARIABLES}"
+
+
+def left_reason(guest):
+    """What suture.efi left in a variable when it started this kernel without the monitor."""
+    return guest.check(f"{MOUNT_VARIABLES} && tail -c +5 {VARIABLES}/SutureReason-7d1f2a54-9c3e-4b6f-8a10-5e2c94d07b31")
+
+
 def kernel_warnings(guest):
     return guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall|soft lockup'").out
 
@@ -158,24 +169,22 @@ def test_firmware_variables(boot, tmp_path):
     """The guest has the firmware write a variable to its flash; it is there after a reboot."""
     flash = tmp_path / "vars.fd"
     shutil.copyfile(PLATFORM.variables, flash)
-    driver = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "fs", "efivarfs", "efivarfs.ko")
-    guest = boot(cpus=2, reboot=True, files={"/lib/modules/efivarfs.ko": driver},
+    guest = boot(cpus=2, reboot=True, files=EFIVARFS,
                  qemu=["-drive", f"if=pflash,unit=1,format=raw,file={flash}"])
-    folder = "/sys/firmware/efi/efivars"
-    variable = f"{folder}/Suture-5e7a3c1d-90b4-4f6e-8a2b-6f1d0c9e8b7a"
-    mount = f"insmod /lib/modules/efivarfs.ko && mount -t efivarfs none {folder}"
-    guest.check(f"{mount} && printf '\\007\\000\\000\\000kept' >{variable}")
+    variable = f"{VARIABLES}/Suture-5e7a3c1d-90b4-4f6e-8a2b-6f1d0c9e8b7a"
+    guest.check(f"{MOUNT_VARIABLES} && printf '\\007\\000\\000\\000kept' >{variable}")
     guest.send("reboot -f")
     guest.wait_ready(count=2)
     assert under_monitor(guest)
-    assert guest.check(f"{mount} && tail -c 4 {variable}") == "kept"
+    assert guest.check(f"{MOUNT_VARIABLES} && tail -c 4 {variable}") == "kept"
 
 
 @pytest.mark.x86("about SVM; arm64 has test_no_el2")
 def test_no_svm(boot):
     """No virtualization: a clear message, and the machine boots natively with all its CPUs."""
-    guest = boot(cpus=1, cpu=CPU + ",-svm")
+    guest = boot(cpus=1, cpu=CPU + ",-svm", files=EFIVARFS)
     assert guest.check("nproc") == "2"
+    assert "SVM" in left_reason(guest)
     assert not under_monitor(guest)
     guest.wait_log(r"(?i)suture: .*SVM", timeout=1)
     assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{PLATFORM.nic}").status == 0

