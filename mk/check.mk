@@ -78,7 +78,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 # What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
-INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" \
+INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
 
@@ -178,7 +178,7 @@ check-long: $(SETUP)
 # Tests that must pass with every kernel: boot, CPUs, patches of the kernel and of a module,
 # blockers, unexported symbols, and the proof that the new code runs; on arm64 also each kind of
 # machine, twice, and what ends a kernel
-KERNEL_TESTS := "test_boot.py::test_smp[2]" \
+KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
 	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late

@@ -207,33 +207,26 @@ void smp_guest_sipi(struct cpu *self, struct cpu *c, u8 vector)
 		__atomic_store_n(&a->waits_for_sipi, 1, __ATOMIC_RELEASE);
 }
 
-/* A pending INIT or NMI takes effect here. */
-static void admit_pending(struct cpu *self)
-{
-	hv->disable(self);
-	arch_relax();
-	hv->enable(self);
-}
-
 /*
  * A kick in flight must not reach this CPU while it waits for SIPI, or in the trampoline, where the
  * NMI would use the vectors of real mode. Pairs with arch_kick(): the kicking CPU sees this CPU's
- * state, or this CPU sees the flag, which the NMI clears (trap.c).
+ * state, or this CPU sees the flag, which the NMI clears (trap.c). Virtualization is off from here
+ * on, so that NMIs and INIT are not held back (Bochs drops an INIT that is).
  */
 static void drain_kicks(struct cpu *self)
 {
 	struct arch_cpu *a = self->arch;
 	u64 end = arch_time_us() + KICK_LIMIT_US;
 
+	hv->disable(self);
 	while (__atomic_load_n(&a->kick, __ATOMIC_SEQ_CST) && arch_time_us() < end)
-		admit_pending(self);
+		arch_relax();
 	__atomic_store_n(&a->quiet, 1, __ATOMIC_RELEASE);
 }
 
 /* Halt until an INIT comes; does not return. NMIs are taken and have no effect. */
-static _Noreturn void halt_for_init(struct cpu *self)
+static _Noreturn void halt_for_init(void)
 {
-	hv->disable(self);
 	for (;;)
 		hlt();
 }
@@ -251,9 +244,10 @@ static void step_aside(struct cpu *self)
 		drain_kicks(self);
 		while (must_leave(a)) {
 			if (READ_ONCE(a->stopped))
-				halt_for_init(self);
-			admit_pending(self);
+				halt_for_init();
+			arch_relax();
 		}
+		hv->enable(self);
 		__atomic_store_n(&a->quiet, 0, __ATOMIC_RELEASE);
 		/*
 		 * The requesting CPU has given up. The state is stored first: a new requester sees
@@ -266,7 +260,7 @@ static void step_aside(struct cpu *self)
 _Noreturn void smp_halt(struct cpu *self)
 {
 	drain_kicks(self);
-	halt_for_init(self);
+	halt_for_init();
 }
 
 void smp_check_init(struct cpu *self)
