@@ -446,7 +446,7 @@ static void audit_request(const struct engine *e, const struct http_request *rq,
 void api_answer(struct engine *e, const struct api_route *route, const struct http_request *rq,
 		struct api_body *body, struct api_reply *reply)
 {
-	char name[SUTURE_NAME_LEN];
+	char name[SUTURE_NAME_LEN] = "";
 
 	reply->status = 200;
 	reply->type = "application/json";
