@@ -3,19 +3,19 @@ LINT_FILES = $(shell find include monitor arch guest-agent ctl tests examples \
 	\( -name '*.c' -o -name '*.h' \) 2>/dev/null)
 
 # What an analyzer is given for a file: the include path it is compiled with.
-LINT_MONITOR = $(INCLUDES) -Iarch/$(ARCH)/include $(IMAGE_CPPFLAGS) -ffreestanding
+LINT_MONITOR = $(CROSS_COMPILE:%-=--target=%) $(INCLUDES) -Iarch/$(ARCH)/include $(IMAGE_CPPFLAGS) -ffreestanding
 LINT_BOOT = $(LINT_MONITOR) $(EFI_INCLUDES) -fshort-wchar $(filter -D%,$(EFI_CFLAGS))
 LINT_HOST = $(CTL_CPPFLAGS)
 
 # One stamp for each file, so that only what changed is looked at again.
 LINT := build/lint
-TIDY_SRC = $(filter %.c,$(IMAGE_SRC)) $(wildcard ctl/*.c guest-agent/helper/*.c)
+TIDY_SRC = $(filter %.c,$(IMAGE_SRC)) $(filter %.c,$(call sources,ctl)) $(wildcard guest-agent/helper/*.c)
 $(LINT)/monitor/boot/%.tidy: LINT_CPPFLAGS = $(LINT_BOOT)
 $(LINT)/monitor/%.tidy $(LINT)/arch/%.tidy: LINT_CPPFLAGS = $(LINT_MONITOR)
 $(LINT)/ctl/%.tidy $(LINT)/guest-agent/%.tidy: LINT_CPPFLAGS = $(LINT_HOST)
 $(LINT)/%.tidy: %.c .clang-tidy
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- -std=gnu11 $(CROSS_COMPILE:%-=--target=%) $(LINT_CPPFLAGS) -Wno-unknown-attributes \
+	$(Q)clang-tidy --quiet $< -- -std=gnu11 $(LINT_CPPFLAGS) -Wno-unknown-attributes \
 		2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 

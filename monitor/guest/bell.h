@@ -48,7 +48,7 @@ u64 guest_bell_tick(bool wanted, u64 now_us);
 void guest_heartbeat_set(u64 ipa);
 
 /*
- * Has it counted since the last call? It is answered in the word behind its own, from
+ * Has it counted since the last call? Then it is answered in the word behind its own, from
  * guest_bell_arm() on until a doorbell closes: after that the memory may be another kernel's.
  */
 bool guest_heartbeat(void);

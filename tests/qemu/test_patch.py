@@ -475,9 +475,17 @@ def test_bad_function(guest, bundles, name, function, says):
     refused(guest, "apply", bundle, says=says)
 
 
-def test_second_apply(guest, demo):
+def test_second_apply(guest, demo, tmp_path):
+    """The same bundle is in force already; another one of that name is refused."""
     apply(guest, demo)
-    refused(guest, "apply", demo, says="demo.*(already|applied)")
+    again = guest.suture("apply", demo)
+    assert again.status == 0 and "already" in again.out, again
+
+    def flip(data):
+        data[-1] ^= 1  # of the signature, which this bundle has not
+
+    other = changed(demo, tmp_path / "other.sut", flip)
+    refused(guest, "apply", str(other), says="demo.*(already|applied)")
     revert(guest, "demo")
 
 

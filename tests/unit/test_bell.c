@@ -336,7 +336,7 @@ static void heartbeat(void **state)
 /* True if the monitor has written the word behind the agent's, and nothing else of its memory. */
 static bool is_answered(void)
 {
-	u32 before[] = {*word(9), *word(10), *word(11)};
+	u32 before[] = {++*word(9), *word(10), *word(11)};
 
 	guest_heartbeat();
 	assert_int_equal(*word(9), before[0]);
@@ -371,6 +371,25 @@ static void heartbeat_is_answered(void **state)
 	assert_false(is_answered());
 }
 
+/* The doorbell is open as long as nothing tells that the agent's kernel was replaced. */
+static void no_beat_is_not_answered(void **state)
+{
+	u32 answer;
+
+	(void)state;
+	guest_heartbeat_set(word_ipa(9));
+	assert_int_equal(guest_bell_open(&cpus[1], word_ipa(1)), 0);
+	guest_bell_arm();
+	assert_true(is_answered());
+	answer = *word(10);
+	for (u32 i = 0; i < 100; i++)
+		assert_false(guest_heartbeat());
+	assert_int_equal(*word(10), answer);
+	*word(9) = 0xffff8000; /* another kernel's memory */
+	assert_false(guest_heartbeat());
+	assert_int_equal(*word(10), answer);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
@@ -389,6 +408,7 @@ int main(void)
 		T(a_line_is_closed),
 		T(heartbeat),
 		T(heartbeat_is_answered),
+		T(no_beat_is_not_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
