@@ -151,7 +151,7 @@ static void look_at_vectors(struct cpu *c)
 {
 	u64 vbar = read_sysreg(vbar_el1);
 
-	if (arch_vcpu_user(c) || vbar == c->arch->vbar)
+	if (arch_vcpu_user(c) || (vbar == c->arch->vbar && !kexec_wants_entry(c)))
 		return;
 	c->arch->vbar = vbar;
 	kexec_entry(c, vbar);

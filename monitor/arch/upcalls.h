@@ -96,6 +96,12 @@ void guest_fault_stepped(void);
 void kexec_entry(struct cpu *c, u64 va);
 
 /*
+ * No entry is known of the kernel that runs on c: it is to be told anew although it may be what it
+ * was, as of a kernel of the same build. On c, in its exit.
+ */
+bool kexec_wants_entry(const struct cpu *c);
+
+/*
  * If another kernel has replaced the one that ran on c (kexec, kdump): take all redirects out of
  * force, and make the other guest CPUs leave the guest, as arch_vcpu_stop() does. Returns true in
  * that case. On c, in its exit, no lock held, not within GUEST_FAULT_STEP. Pauses the guest in that

@@ -19,6 +19,7 @@
 #include "core/cpu.h"
 #include "core/log.h"
 #include "guest/drop.h"
+#include "lib/mutate.h"
 
 /* Where system calls enter the kernel on each CPU; va 0: not known. Each entry is its CPU's own. */
 static struct {
@@ -76,6 +77,11 @@ void kexec_entry(struct cpu *c, u64 va)
 	kexec_check(c);
 	entries[c->id].va = arch_vcpu_translate(c, va, &entries[c->id].ipa) ? 0 : va;
 	entries[c->id].left = false;
+}
+
+bool kexec_wants_entry(const struct cpu *c)
+{
+	return !entries[c->id].va || (entries[c->id].left && !MUTATION(entry_of_its_like));
 }
 
 void kexec_cpu_started(const struct cpu *c)

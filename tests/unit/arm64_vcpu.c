@@ -70,6 +70,14 @@ void kexec_entry(struct cpu *c, u64 entry)
 	note("entry");
 }
 
+static bool wants_entry;
+
+bool kexec_wants_entry(const struct cpu *c)
+{
+	(void)c;
+	return wants_entry;
+}
+
 void pac_set_tcr(u64 tcr_el1)
 {
 	(void)tcr_el1;
@@ -229,6 +237,18 @@ static void interrupts_are_el2s_while_it_waits(void **state)
 	assert_true(hcr_at_wfi == (HCR_VM | HCR_IMO | HCR_FMO | HCR_AMO));
 }
 
+/* A kernel of the same build has its vectors where the one before had them. */
+static void a_kernel_that_idles_tells_its_entry(void **state)
+{
+	(void)state;
+	unit_write("vbar_el1", 0xffff800008010800);
+	leave(EC_WFX, 0, "pause entry sleep pause");
+	leave(EC_WFX, 0, "pause sleep pause");
+	wants_entry = true;
+	leave(EC_WFX, 0, "pause entry sleep pause");
+	wants_entry = false;
+}
+
 /* Undefined, as on a processor without it: at the vector for where it came from. */
 static void what_is_not_known_is_undefined(void **state)
 {
@@ -283,6 +303,7 @@ int main(void)
 		cmocka_unit_test_setup(calls_of_the_agent, setup),
 		cmocka_unit_test_setup(waits, setup),
 		cmocka_unit_test_setup(interrupts_are_el2s_while_it_waits, setup),
+		cmocka_unit_test_setup(a_kernel_that_idles_tells_its_entry, setup),
 		cmocka_unit_test_setup(what_is_not_known_is_undefined, setup),
 		cmocka_unit_test_setup(an_interrupt_at_el2, setup),
 		cmocka_unit_test_setup(who_is_stopped_leaves, setup),

@@ -77,10 +77,17 @@ static void test_replaced_by_its_like(void **state)
 {
 	(void)state;
 	fake_set_view(self, &moved);
+	assert_false(kexec_wants_entry(self));
 	assert_true(kexec_check(self));
 	assert_int_equal(dropped, 1);
+	assert_true(kexec_wants_entry(self));
 	kexec_entry(self, ENTRY);
+	assert_false(kexec_wants_entry(self));
 	assert_false(kexec_check(self));
+	/* and so is that one */
+	fake_set_view(self, &kernel);
+	assert_true(kexec_check(self));
+	assert_int_equal(dropped, 2);
 }
 
 /* It was halted by the old kernel, whose tables are gone: another CPU runs the new one. */
