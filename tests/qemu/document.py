@@ -15,7 +15,8 @@ def parse(example):
     """An example of the document: `, ...` is left out of lists and marks objects; WORD becomes "@WORD"."""
     example = re.sub(r",\s*\.\.\.\s*\]", "]", example)
     example = re.sub(r",\s*\.\.\.\s*\}", f', "{MORE}": 0}}', example)
-    return json.loads(re.sub(r'(?<![\w"])([A-Z]{4,})(?![\w"])', r'"@\1"', example))
+    return json.loads(re.sub(r'"[^"]*"|\b[A-Z]{4,}\b', lambda m: m[0] if m[0][0] == '"' else f'"@{m[0]}"',
+                             example))
 
 
 class Document:

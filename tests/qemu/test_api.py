@@ -343,7 +343,7 @@ def test_members_are_documented(guest, document, holder, blocked):
         guest.check("echo wake >/proc/hidden")
         applying.succeeds()
     document.answer("/v1/shadow", wait_json(guest, "/v1/shadow", lambda answer: answer["count"]))
-    look(guest, document, "/v1/status", "/v1/info", "/v1/patches", "/v1/log")
+    look(guest, document, "/v1/status", "/v1/info", "/v1/patches", "/v1/log", "/v1/audit")
     for patch in "holder", "blocked":
         document.answer("PATCH", guest.json(f"/v1/patches/{patch}"))
     assert not document.problems, "\n".join(document.problems)
