@@ -78,6 +78,8 @@ REASONS = {
         "one generator: code and the ORC tables that describe it are made together",
     "tests/unit/synthetic.h":
         "one guest in memory: tasks, stacks, lists and CPUs lead to one another",
+    "tests/unit/test_bell.c":
+        "a doorbell for each CPU, the machine's line and the heartbeat behind them, on one set of words",
     "tests/unit/test_check.c":
         "the rule of the check, case by case over one guest",
     "tests/unit/test_check_ahead.c":

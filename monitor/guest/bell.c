@@ -241,8 +241,8 @@ static void answer_beat(void)
 }
 
 /*
- * A kernel that took the place of the agent's without an exit has other memory there, which is not to
- * be written to: what it holds is hardly the agent's next number.
+ * A kernel that took the place of the agent's without an exit has other memory there, which is not
+ * to be written to: what it holds is hardly the agent's next number.
  */
 static bool is_beat(u32 before, u32 now)
 {

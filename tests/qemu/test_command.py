@@ -195,5 +195,5 @@ def test_install(tmp_path):
     installed = {str(p.relative_to(tmp_path / "usr")) for p in tmp_path.rglob("*") if p.is_file()}
     assert installed == {"bin/suture", "share/man/man1/suture.1", "share/bash-completion/completions/suture",
                          "share/zsh/vendor-completions/_suture", "share/fish/vendor_completions.d/suture.fish",
-                         "share/suture/diff/prepare.sh",
-                         *(f"share/suture/include/{name}" for name in ("linux/livepatch.h", "Module.symvers"))}
+                         *(f"share/suture/{name}" for name in ("diff/prepare.sh", "include/linux/livepatch.h",
+                                                               "include/Module.symvers"))}
