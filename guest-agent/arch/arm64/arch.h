@@ -131,7 +131,7 @@ static inline bool arch_add_trampoline(struct suture_layout *l, bool has, const 
 }
 
 /*
- * A stack's last record is in struct pt_regs (arch/arm64/kernel/entry.S), from 5.11 to 7.2 in a
+ * A stack's last record is in struct pt_regs (arch/arm64/kernel/entry.S), in 6.1 and 6.12 in a
  * member of the same name.
  */
 static inline void arch_frame_records(struct suture_layout *l)
