@@ -9,6 +9,7 @@
 #include "lifetime.h"
 #include "pack.h"
 #include "payload.h"
+#include "places.h"
 #include "run.h"
 #include "strip.h"
 #include "unpack.h"
@@ -288,6 +289,8 @@ static int pack_module(const struct options *o, const struct build *b, const str
 	    params_check(&o->params, info.name, info.modinfo, info.modinfo_size))
 		goto out;
 	r = check_module(o, b, k, &info, &payload);
+	if (!r && places_find(k, &payload, &info))
+		r = fail(EX_FAILED, "%s: no memory for its symbols", b->ko);
 	if (r)
 		goto out;
 	in.build_id_len = (unsigned)len;
@@ -300,6 +303,7 @@ static int pack_module(const struct options *o, const struct build *b, const str
 		printf("%s: patch %s, %u functions in %u objects\n", o->output, info.name,
 		       info.nr_funcs, info.nr_objects);
 out:
+	free(info.symbols);
 	ko_close(&payload);
 	free(data);
 	return r;

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "check.h"
 #include "ctl.h"
+#include "names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <suture/payload.h>
-
-/* The symbol that an undefined one means: see SUTURE_SYMBOL_PREFIX. */
-struct wanted {
-	char object[SUTURE_NAME_LEN]; /* "": any */
-	char name[512];
-	unsigned long position;
-};
 
 struct context {
 	const struct kernel *k;
@@ -22,26 +16,6 @@ struct context {
 	struct verdict *v;
 	bool all_objects; /* the files of all objects of the patch are at hand */
 };
-
-static bool parse(const char *symbol, struct wanted *w)
-{
-	const char *object, *name, *position;
-	char *end;
-
-	*w = (struct wanted){0};
-	if (strncmp(symbol, SUTURE_SYMBOL_PREFIX, strlen(SUTURE_SYMBOL_PREFIX)) != 0)
-		return snprintf(w->name, sizeof(w->name), "%s", symbol) < (int)sizeof(w->name);
-	object = symbol + strlen(SUTURE_SYMBOL_PREFIX);
-	name = strchr(object, '.');
-	position = strrchr(object, '.');
-	if (!name || name == position || name - object >= SUTURE_NAME_LEN ||
-	    position - name > (long)sizeof(w->name))
-		return false;
-	snprintf(w->object, sizeof(w->object), "%.*s", (int)(name - object), object);
-	snprintf(w->name, sizeof(w->name), "%.*s", (int)(position - name - 1), name + 1);
-	w->position = strtoul(position + 1, &end, 10);
-	return end != position + 1 && !*end;
-}
 
 /* ---- symbols of vmlinux ---- */
 
@@ -196,7 +170,7 @@ static void check_undefined(const struct context *c, size_t symbol, const struct
 	bool weak = GELF_ST_BIND(s->sym.st_info) == STB_WEAK;
 	struct wanted w;
 
-	if (!parse(s->name, &w))
+	if (!names_parse_symbol(s->name, &w))
 		verdict_error(c->v, "symbol '%s' is not OBJECT.NAME.POSITION", s->name);
 	else if (!*w.object)
 		check_anywhere(c, symbol, &w, weak);

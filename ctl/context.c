@@ -137,6 +137,26 @@ int context_read(struct context *c, const char *name)
 	return err;
 }
 
+int context_take(struct options *o, const char *command)
+{
+	static struct context context;
+	int r = context_read(&context, o->context);
+
+	if (r)
+		return r;
+	if (!o->host)
+		o->host = context.host;
+	o->ca = context.ca;
+	o->cert = context.cert;
+	o->key = context.key;
+	if (!*o->host)
+		return fail(EX_BAD_USAGE,
+			    "%s needs to know the monitor: --context NAME, --host HOST[:PORT] or "
+			    "SUTURE_HOST",
+			    command);
+	return EX_DONE;
+}
+
 int cmd_contexts(const struct options *o, char **args)
 {
 	struct reader r = {0};

@@ -26,4 +26,11 @@ struct context {
  */
 int context_read(struct context *c, const char *name);
 
+/*
+ * The same, into the options of a command that speaks to the monitor, which must have a host then.
+ * They point into memory of this function's.
+ */
+struct options;
+int context_take(struct options *o, const char *command);
+
 #endif

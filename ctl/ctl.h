@@ -65,6 +65,7 @@ struct options {
 	unsigned long long since;	   /* log */
 	const char *keys[TRUSTED_KEYS];	   /* sign: the private key; verify: the trusted ones */
 	unsigned nr_keys;
+	const char *running;	 /* verify: a patch in the guest, instead of a file; NULL: none */
 	unsigned long long days; /* sign, keys: --days; DAYS_NONE: not given */
 };
 

@@ -39,7 +39,6 @@ int main(int argc, char **argv)
 {
 	struct options o = {
 		.context = getenv("SUTURE_CONTEXT"), .timeout_s = 60, .days = DAYS_NONE};
-	static struct context context;
 	const struct command *c;
 	int first, r;
 
@@ -61,19 +60,9 @@ int main(int argc, char **argv)
 	if (argc - first - 1 < c->min_args || argc - first - 1 > c->max_args)
 		return fail(EX_BAD_USAGE, "usage: suture %s %s", c->name, c->args);
 	if (c->remote) {
-		r = context_read(&context, o.context);
+		r = context_take(&o, c->name);
 		if (r)
 			return r;
-		if (!o.host)
-			o.host = context.host;
-		o.ca = context.ca;
-		o.cert = context.cert;
-		o.key = context.key;
-		if (!*o.host)
-			return fail(EX_BAD_USAGE,
-				    "%s needs to know the monitor: --context NAME, --host "
-				    "HOST[:PORT] or SUTURE_HOST",
-				    c->name);
 	}
 	return c->run(&o, argv + first + 1);
 }

@@ -59,6 +59,7 @@ static void put_manifest(struct buffer *out, const struct pack_input *in)
 		.nr_funcs = info->nr_funcs,
 		.nr_states = info->nr_states,
 		.nr_cves = in->cves->count,
+		.nr_symbols = info->nr_symbols,
 	};
 	struct buffer pool = {0}, tables = {0};
 
@@ -79,11 +80,15 @@ static void put_manifest(struct buffer *out, const struct pack_input *in)
 		struct suture_manifest_func f = {
 			.name = intern(&pool, info->funcs[i].name),
 			.sympos = (su32)info->funcs[i].sympos,
-			.flags = info->funcs[i].uncalled ? SUTURE_MANIFEST_UNCALLED : 0};
+			.flags = info->funcs[i].uncalled ? SUTURE_MANIFEST_UNCALLED : 0,
+			.new_section = info->funcs[i].new_section,
+			.new_offset = info->funcs[i].new_offset,
+			.old_offset = info->funcs[i].old_offset};
 
 		put(&tables, &f, sizeof(f));
 	}
 	put(&tables, info->states, info->nr_states * sizeof(info->states[0]));
+	put(&tables, info->symbols, info->nr_symbols * sizeof(info->symbols[0]));
 	for (unsigned i = 0; i < in->cves->count; i++) {
 		su32 name = intern(&pool, in->cves->ids[i]);
 

@@ -165,6 +165,7 @@ static int read_funcs(const struct ko *r, struct place f, struct payload_info *i
 	for (;; f = at(f, SUTURE_KLP_FUNC_SIZE)) {
 		struct place name = follow(at(f, SUTURE_KLP_FUNC_OLD_NAME));
 		struct payload_func *pf = &info->funcs[info->nr_funcs];
+		struct place to;
 		su64 sympos;
 
 		if (!name.section && !follow(at(f, SUTURE_KLP_FUNC_NEW_FUNC)).section)
@@ -182,7 +183,11 @@ static int read_funcs(const struct ko *r, struct place f, struct payload_info *i
 			     r->path, info->nr_funcs - first, info->objects[info->nr_objects]);
 			return -1;
 		}
-		pf->new_name = symbol(r, follow(at(f, SUTURE_KLP_FUNC_NEW_FUNC)));
+		to = follow(at(f, SUTURE_KLP_FUNC_NEW_FUNC));
+		pf->new_name = symbol(r, to);
+		pf->new_section = (unsigned)to.section;
+		pf->new_offset = (unsigned)to.offset;
+		pf->old_offset = SUTURE_MANIFEST_UNKNOWN;
 		pf->object = info->nr_objects;
 		pf->sympos = sympos;
 		info->nr_funcs++;

@@ -12,7 +12,9 @@
 
 struct payload_func {
 	const char *name;
-	const char *new_name; /* of the function in the payload; "" if it has none */
+	const char *new_name;		  /* of the function in the payload; "" if it has none */
+	unsigned new_section, new_offset; /* where that is */
+	su64 old_offset;		  /* see suture_manifest_func; set by places_find() */
 	unsigned object;
 	unsigned long sympos;
 	bool uncalled; /* see SUTURE_MANIFEST_UNCALLED; set by check_funcs() */
@@ -27,6 +29,8 @@ struct payload_info {
 	char objects[SUTURE_MAX_OBJECTS][SUTURE_NAME_LEN]; /* with '_', as the kernel has them */
 	struct payload_func funcs[SUTURE_MAX_FUNCS];
 	struct suture_manifest_state states[SUTURE_MAX_STATES];
+	struct suture_manifest_symbol *symbols; /* by places_find(), malloced */
+	unsigned nr_symbols;
 };
 
 /*

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* suture sign, suture verify: the signature of a bundle (<suture/bundle.h>). */
+#include "context.h"
 #include "ctl.h"
 #include "keyfile.h"
 
 #include <openssl/ecdsa.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -155,6 +157,32 @@ static int judge_signature(const struct options *o, const char *path, const stru
 		    path, id[0], id[1], id[2], id[3]);
 }
 
+/* Its code in the guest, as the monitor compares it. */
+static int verify_running(const struct options *o)
+{
+	char name[PATCH_NAME_SIZE], path[PATCH_NAME_SIZE + 32];
+	struct options remote = *o;
+	json_t *answer;
+	int r = patch_name(o->running, name);
+
+	if (!r)
+		r = context_take(&remote, "verify --running");
+	if (r)
+		return r;
+	snprintf(path, sizeof(path), "/v1/patches/%s/text", name);
+	r = api_request(&remote, "GET", path, NULL, 0, &answer);
+	if (r)
+		return r;
+	if (o->json || o->yaml)
+		print_value(o, answer);
+	if (!jbool(answer, "same"))
+		r = fail(EX_FAILED, "%s: %s", name, jstr(answer, "why"));
+	else if (!o->json && !o->yaml)
+		printf("%s: its code in the guest is the bundle's\n", name);
+	json_decref(answer);
+	return r;
+}
+
 int cmd_verify(const struct options *o, char **args)
 {
 	char text[TIME_CHARS];
@@ -162,6 +190,10 @@ int cmd_verify(const struct options *o, char **args)
 	void *data;
 	int r = EX_DONE;
 
+	if (o->running && !args[0])
+		return verify_running(o);
+	if (o->running || !args[0])
+		return fail(EX_BAD_USAGE, "verify needs either FILE or --running NAME");
 	if (!o->nr_keys)
 		return fail(EX_BAD_USAGE, "verify needs --key FILE, a trusted public key");
 	data = read_bundle(args[0], &b);

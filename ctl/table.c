@@ -59,8 +59,11 @@ const struct command commands[] = {
 	 0, 1, false, cmd_build},
 	{"inspect", "FILE", "show what a bundle holds", NULL, 1, 1, false, cmd_inspect},
 	{"sign", "FILE", "sign a bundle", NULL, 1, 1, false, cmd_sign},
-	{"verify", "FILE", "is the bundle signed by one of these keys?", NULL, 1, 1, false,
-	 cmd_verify},
+	{"verify", "[FILE]", "is the bundle signed by one of these keys?",
+	 "Or, with --running: is the code of a patch in the guest's memory that of its bundle? "
+	 "Exit "
+	 "status 1 says that it is not.",
+	 0, 1, false, cmd_verify},
 	{"keys", "DIR HOST...", "make all keys and certificates, in a new folder",
 	 "For monitors that are called by these names or IPv4 addresses: a certificate authority, "
 	 "the monitor's key and certificate, a client's for each role, and a key that signs "
@@ -142,7 +145,8 @@ static int set_format(struct options *o, const char *given)
 #define SHOWING                                                                                    \
 	" status list info shadow log audit apply revert rollback cancel clear reboot inspect "    \
 	"verify "
-#define REMOTE " status list info shadow log audit apply revert rollback cancel clear reboot "
+#define REMOTE                                                                                     \
+	" status list info shadow log audit apply revert rollback cancel clear reboot verify "
 
 #define SET(member)    OPTION_SET, offsetof(struct options, member), 0, NULL
 #define TEXT(member)   OPTION_TEXT, offsetof(struct options, member), 0, NULL
@@ -187,6 +191,9 @@ const struct option_row option_rows[] = {
 	 "as "
 	 "often as needed",
 	 CALL(add_key)},
+	{"running", 0, "NAME", " verify ",
+	 "ask the monitor to compare that patch's code in the guest with its bundle",
+	 TEXT(running)},
 	{"days", 0, "NUMBER", " sign keys ",
 	 "the bundle is refused, or the certificates expire, after so many days", NUMBER(days),
 	 36500, NULL},

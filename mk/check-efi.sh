@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Refuse a PE file that would differ from build to build (a time in its header), that lacks .sbat or NX_COMPAT, that lacks
-# the section for data that starts as zero or has it inside the file, or that is larger than 640 KiB.
+# the section for data that starts as zero or has it inside the file, or that is larger than 704 KiB.
 #   mk/check-efi.sh FILE OBJDUMP
 set -eu
 
 file=$1
 objdump=$2
-limit=655360
+limit=720896
 refuse() {
 	echo "$file: $1" >&2
 	exit 1

@@ -65,6 +65,9 @@ $(GUEST_ARCH)/bin/%: tests/guest/$(ARCH)/%.c | $(SETUP) $(USER:%=%/musl.specs)
 	@echo "CC $@"
 	$(Q)$(MUSL_COMPILE) $< -o $@
 
+# a helper of another kind speaks to the agent
+$(GUEST_ARCH)/bin/swap: MUSL_COMPILE += -Iinclude
+$(GUEST_ARCH)/bin/swap: guest-agent/uapi.h
 $(GUEST_ARCH)/bin/stores: tests/guest/modules/stores_kinds.h
 
 # the package's specs name its files where they would be installed

@@ -16,6 +16,8 @@ REASONS = {
         "one plan: places, the veneer and pieces of one redirect, which share the state of the plan",
     "arch/x86/redirect.c":
         "one plan: instructions, places and pieces of one redirect, which share the state of the plan",
+    "arch/x86/text.c":
+        "one kernel's rules for a module's code: of each kind of place its length, and what may be there",
     "ctl/check_funcs.c":
         "one question, asked with the agent's rules in the agent's order: can each function be patched?",
     "ctl/kallsyms.c":

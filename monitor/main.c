@@ -137,6 +137,12 @@ static int op_look(void *ctx, u64 key, u64 to, char *why, size_t why_size)
 	return readback_redirect(key, to, why, why_size);
 }
 
+static int op_check_text(void *ctx, const struct text_query *q, char *why, size_t why_size)
+{
+	(void)ctx;
+	return text_check(q, why, why_size);
+}
+
 static bool op_is_text(void *ctx, bool module, u64 va, u64 len)
 {
 	(void)ctx;
@@ -215,6 +221,7 @@ static struct engine *make_engine(const struct boot_info *bi)
 		.try_switch = op_switch,
 		.validate = op_validate,
 		.look = op_look,
+		.check_text = op_check_text,
 		.is_text = op_is_text,
 		.watching = op_watching,
 		.unwatch = op_unwatch,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests of this folder (mk/unit.mk).
-UNIT_SRC_arm64 := $(addprefix arch/arm64/,exclusive.c features.c gic_find.c load.c pac.c pt_format.c redirect.c \
+UNIT_SRC_arm64 := $(addprefix arch/arm64/,exclusive.c features.c gic_find.c load.c pac.c pt_format.c redirect.c text.c \
 	unwind.c)
 UNIT_ANYWHERE_arm64 := $(basename $(notdir $(wildcard tests/unit/unicorn_arm64_*.c tests/unit/arm64_*.c)))
 # what has instructions: the tests stand in for the processor (sysreg.h), and for the rest of the folder

@@ -18,7 +18,7 @@
 #include <suture/abi.h>
 
 #define SUTURE_BUNDLE_MAGIC   0x2e74757300555453ull /* "STU\0sut." as a little-endian word */
-#define SUTURE_BUNDLE_VERSION 2
+#define SUTURE_BUNDLE_VERSION 3
 #define SUTURE_BUNDLE_MAX     (16u << 20)
 #define SUTURE_CVE_LEN	      32u
 
@@ -49,12 +49,14 @@ struct suture_manifest {
 	su32 version;		    /* string: free text; its numbers order the versions */
 	su32 description;	    /* string */
 	su32 params;		    /* string: module parameters for the load */
-	su32 nr_objects, nr_funcs, nr_states, nr_cves;
+	su32 nr_objects, nr_funcs, nr_states, nr_cves, nr_symbols;
 	su32 strings_size;
-	su64 expires; /* seconds since 1970 (UTC) after which it is refused, 0 for never */
+	su32 reserved; /* zero */
+	su64 expires;  /* seconds since 1970 (UTC) after which it is refused, 0 for never */
 	/* struct suture_manifest_object objects[nr_objects]; objects[0..] own funcs in order */
 	/* struct suture_manifest_func funcs[nr_funcs] */
 	/* struct suture_manifest_state states[nr_states] */
+	/* struct suture_manifest_symbol symbols[nr_symbols], by index */
 	/* su32 cves[nr_cves]: strings such as "CVE-2026-1234" */
 	/* char strings[strings_size]: begins and ends with a zero byte */
 };
@@ -70,11 +72,25 @@ struct suture_manifest_object {
  */
 #define SUTURE_MANIFEST_UNCALLED 1u
 
+/* What is not known at build time. */
+#define SUTURE_MANIFEST_UNKNOWN (~0ull)
+
 struct suture_manifest_func {
 	su32 name;   /* string */
 	su32 sympos; /* as in klp_func */
 	su32 size;   /* bytes of the function to be replaced, 0 if not known at build time */
 	su32 flags;
+	/* Its new code: a section of the payload, and the offset there. */
+	su32 new_section, new_offset;
+	/* vmlinux: how far behind _stext the function to be replaced is; or UNKNOWN */
+	su64 old_offset;
+};
+
+/* An undefined symbol of the payload that is one of vmlinux. */
+struct suture_manifest_symbol {
+	su32 index;    /* in the payload's symbol table */
+	su32 reserved; /* zero */
+	su64 offset;   /* its address less that of _stext: negative ones wrap */
 };
 
 struct suture_manifest_state {

@@ -49,6 +49,7 @@ static const struct api_route routes[] = {
 	{HTTP_POST, "/v1/patches", .take = take_upload},
 	{HTTP_DELETE, "/v1/patches", .remove = remove_records},
 	{HTTP_GET, "/v1/patches/*", .show = api_patch},
+	{HTTP_GET, "/v1/patches/*/text", .show = api_patch_text},
 	{HTTP_DELETE, "/v1/patches/*", .remove = remove_records},
 	{HTTP_POST, "/v1/patches/*/revert", .begin_with = begin_revert},
 	{HTTP_POST, "/v1/patches/*/rollback", .begin = engine_rollback},

@@ -71,7 +71,8 @@ void api_show_current(const struct engine *e, struct json *j);
  */
 typedef void api_show_fn(const struct engine *e, struct json *j, const struct http_request *rq,
 			 const char *name, struct api_reply *reply);
-api_show_fn api_status, api_info, api_patches, api_patch, api_shadow, api_log, api_audit;
+api_show_fn api_status, api_info, api_patches, api_patch, api_patch_text, api_shadow, api_log,
+	api_audit;
 /* The only GET route whose answer is not JSON. */
 void api_metrics(const struct engine *e, struct api_reply *reply);
 

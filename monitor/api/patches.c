@@ -228,6 +228,26 @@ void api_patch(const struct engine *e, struct json *j, const struct http_request
 	show_clones(j, e, i);
 }
 
+void api_patch_text(const struct engine *e, struct json *j, const struct http_request *rq,
+		    const char *name, struct api_reply *reply)
+{
+	char why[REASON_LEN] = "";
+	int err = engine_patch_text(e, name, why, sizeof(why));
+
+	(void)rq;
+	if (err == -ENOENT || err == -ENODEV) {
+		api_error(reply, err == -ENOENT ? 404 : 409, err, "%s", why);
+		return;
+	}
+	json_str(j, "name", name);
+	json_bool(j, "same", !err);
+	if (err)
+		json_str(j, "error", errno_name(err));
+	else
+		json_null(j, "error");
+	json_str(j, "why", why);
+}
+
 static void show_transition_and_counts(const struct engine *e, struct json *j)
 {
 	u32 counts[PHASE_FAILED + 1] = {0}, total = 0;

@@ -7,6 +7,7 @@
 
 #define CVES_MAX    256u
 #define TEXT_MAX    65536u
+#define SYMBOLS_MAX 65536u
 #define STRINGS_MAX (SUTURE_MAX_FUNCS * SUTURE_SYM_LEN + 4 * TEXT_MAX)
 #define ALIGNMENT   8u
 
@@ -125,7 +126,7 @@ static int check_manifest(struct parser *p)
 		return refuse(p, EBADMSG, "a manifest of %u bytes is too short",
 			      p->header.manifest_size);
 	memcpy(m, at, sizeof(*m));
-	if (m->flags & ~SUTURE_MANIFEST_REPLACE)
+	if (m->flags & ~SUTURE_MANIFEST_REPLACE || m->reserved)
 		return refuse(p, EBADMSG, "unknown flags in the manifest");
 	if (!m->build_id_len || m->build_id_len > sizeof(m->build_id) ||
 	    !is_zero(m->build_id + m->build_id_len, sizeof(m->build_id) - m->build_id_len))
@@ -137,12 +138,13 @@ static int check_manifest(struct parser *p)
 			      SUTURE_NAME_LEN);
 	if (!m->nr_objects || m->nr_objects > SUTURE_MAX_OBJECTS ||
 	    m->nr_funcs > SUTURE_MAX_FUNCS || m->nr_states > SUTURE_MAX_STATES ||
-	    m->nr_cves > CVES_MAX)
+	    m->nr_cves > CVES_MAX || m->nr_symbols > SYMBOLS_MAX)
 		return refuse(p, EINVAL,
-			      "%u objects, %u functions, %u states, %u CVEs: at least one object, "
-			      "at most %u, %u, %u, %u",
-			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_cves,
-			      SUTURE_MAX_OBJECTS, SUTURE_MAX_FUNCS, SUTURE_MAX_STATES, CVES_MAX);
+			      "%u objects, %u functions, %u states, %u CVEs, %u symbols: at least "
+			      "one object, at most %u, %u, %u, %u, %u",
+			      m->nr_objects, m->nr_funcs, m->nr_states, m->nr_cves, m->nr_symbols,
+			      SUTURE_MAX_OBJECTS, SUTURE_MAX_FUNCS, SUTURE_MAX_STATES, CVES_MAX,
+			      SYMBOLS_MAX);
 	if (!m->strings_size || m->strings_size > STRINGS_MAX)
 		return refuse(p, EBADMSG, "a string pool of %u bytes", m->strings_size);
 
@@ -150,7 +152,8 @@ static int check_manifest(struct parser *p)
 	p->b->objects = at + sizeof(*m);
 	p->b->funcs = p->b->objects + m->nr_objects * sizeof(struct suture_manifest_object);
 	p->b->states = p->b->funcs + m->nr_funcs * sizeof(struct suture_manifest_func);
-	p->b->cves = p->b->states + m->nr_states * sizeof(struct suture_manifest_state);
+	p->b->symbols = p->b->states + m->nr_states * sizeof(struct suture_manifest_state);
+	p->b->cves = p->b->symbols + m->nr_symbols * sizeof(struct suture_manifest_symbol);
 	p->b->strings = (const char *)(p->b->cves + m->nr_cves * sizeof(su32));
 	size = (u64)((const u8 *)p->b->strings - at) + m->strings_size;
 	if (size != p->header.manifest_size)
@@ -269,6 +272,18 @@ static int check_objects(struct parser *p)
 	return 0;
 }
 
+static int check_symbols(struct parser *p)
+{
+	struct suture_manifest_symbol s, before = {0};
+
+	for (u32 i = 0; i < p->b->manifest.nr_symbols; i++, before = s) {
+		s = bundle_symbol(p->b, i);
+		if (s.reserved || s.index <= before.index)
+			return refuse(p, EBADMSG, "symbol %u is out of order", i);
+	}
+	return 0;
+}
+
 static int check_states(struct parser *p)
 {
 	struct suture_manifest_state s;
@@ -302,6 +317,8 @@ int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, siz
 		r = check_objects(&p);
 	if (!r)
 		r = check_states(&p);
+	if (!r)
+		r = check_symbols(&p);
 	if (r)
 		return r;
 	b->payload = b->data + p.header.payload_offset;
@@ -345,6 +362,14 @@ struct suture_manifest_state bundle_state(const struct bundle *b, u32 i)
 	struct suture_manifest_state s;
 
 	memcpy(&s, b->states + i * sizeof(s), sizeof(s));
+	return s;
+}
+
+struct suture_manifest_symbol bundle_symbol(const struct bundle *b, u32 i)
+{
+	struct suture_manifest_symbol s;
+
+	memcpy(&s, b->symbols + i * sizeof(s), sizeof(s));
 	return s;
 }
 

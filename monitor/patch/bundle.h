@@ -12,9 +12,9 @@ struct bundle {
 	size_t size;
 	const u8 *payload;
 	size_t payload_size;
-	u32 machine;				   /* enum suture_machine */
-	struct suture_manifest manifest;	   /* a copy, aligned */
-	const u8 *objects, *funcs, *states, *cves; /* tables within data, unaligned */
+	u32 machine;					     /* enum suture_machine */
+	struct suture_manifest manifest;		     /* a copy, aligned */
+	const u8 *objects, *funcs, *states, *symbols, *cves; /* tables within data, unaligned */
 	const char *strings;
 	const struct suture_signature *signature;
 	size_t signed_size;	/* bytes of data that the signature is over */
@@ -36,6 +36,7 @@ void bundle_hash(struct bundle *b);
 struct suture_manifest_object bundle_object(const struct bundle *b, u32 i);
 struct suture_manifest_func bundle_func(const struct bundle *b, u32 i);
 struct suture_manifest_state bundle_state(const struct bundle *b, u32 i);
+struct suture_manifest_symbol bundle_symbol(const struct bundle *b, u32 i);
 const char *bundle_cve(const struct bundle *b, u32 i);
 /* A name of the architecture for people; "" if it is none of enum suture_machine. */
 const char *bundle_machine_name(u32 machine);

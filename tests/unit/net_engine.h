@@ -84,12 +84,25 @@ static inline u64 pool_used(void)
 	return pool_pages() - pool_at_setup;
 }
 
+/* What the comparison of a payload's text says. */
+static int text_result;
+
+static int check_text(void *ctx, const struct text_query *q, char *why, size_t why_size)
+{
+	(void)ctx;
+	assert_non_null(q->bundle);
+	if (text_result)
+		snprintf(why, why_size, "it differs at %#llx", (unsigned long long)q->start);
+	return text_result;
+}
+
 /* guest_patches: patches without a bundle are accepted. */
 static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 {
 	static const struct engine_ops ops = {
 		.try_switch = try_switch,
 		.validate = validate,
+		.check_text = check_text,
 		.is_text = is_text,
 		.build_id = build_id,
 		.now_us = now_us,
@@ -111,6 +124,7 @@ static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 	fake_time_set(1000000, 100);
 	memset(&guest_kernel, 0, sizeof(guest_kernel));
 	memset(&attempt, 0, sizeof(attempt));
+	text_result = 0;
 	engine = engine_create(&ops, &config);
 }
 

@@ -128,6 +128,12 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "\"not_in_force\":\"\",\"uncalled\":false}],\"states\":[],\"clones\":[]}");
 	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
 		   "\"functions_total\":1,\"functions_not_in_force\":0,\"states_total\":0,");
+	assert_int_equal(request("GET", "/v1/patches/fix/text"), 200);
+	assert_has("{\"name\":\"fix\",\"same\":true,\"error\":null,\"why\":\"\"}");
+	text_result = -EBADMSG;
+	assert_int_equal(request("GET", "/v1/patches/fix/text"), 200);
+	assert_has("\"same\":false,\"error\":\"EBADMSG\",\"why\":\"it differs at 0x");
+	assert_int_equal(request("GET", "/v1/patches/none/text"), 404);
 	assert_int_equal(request("GET", "/v1/patches"), 200);
 	assert_lacks("\"functions\":");
 	assert_int_equal(request("GET", "/v1/status"), 200);
@@ -139,8 +145,38 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
 	assert_has("\"phase\":\"reverted\",\"final\":true,");
 	assert_has("\"stack_order\":null,");
+	assert_int_equal(request("GET", "/v1/patches/fix/text"), 409);
 	assert_int_equal(request("GET", "/v1/status"), 200);
 	assert_has("\"patches\":{\"total\":1,\"reverted\":1},\"current\":[],");
+}
+
+/* A payload whose text is not the bundle's is not switched on. */
+static void refuses_another_text(void **state)
+{
+	(void)state;
+	agent_arrives();
+	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 202);
+	text_result = -EBADMSG;
+	assert_int_equal(agent_loads("fix"), -EBADMSG);
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"why\":\"it differs at 0x");
+}
+
+/* It is compared again when it is switched. */
+static void refuses_a_text_that_changes(void **state)
+{
+	(void)state;
+	agent_arrives();
+	assert_int_equal(upload(bundle, make_bundle(bundle, "fix", 100)), 202);
+	assert_int_equal(agent_loads("fix"), 0);
+	text_result = -EBADMSG;
+	engine_tick(engine);
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"why\":\"cannot be switched on: it differs at 0x");
+	agent_works("fix");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 200);
+	assert_has("\"phase\":\"failed\"");
+	assert_has("\"redirected\":false");
 }
 
 /* The guest may have patches of its own. */
@@ -442,6 +478,8 @@ int main(void)
 		T(shows_status_before_anything_has_happened),
 		T(shows_a_silent_guest),
 		T(shows_a_transition_and_who_blocks_it),
+		T(refuses_another_text),
+		T(refuses_a_text_that_changes),
 		T(shows_objects_and_states),
 		T(status_stays_small),
 		T(counts_shadow_variables),

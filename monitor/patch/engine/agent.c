@@ -98,7 +98,7 @@ void engine_agent_hello(struct engine *e)
 		p->job_given = p->held = false;
 		if (p->phase == PHASE_UPLOADED)
 			continue; /* for the new agent */
-		engine_free_bundle(e, p);
+		p->loading = false;
 		if (p->installed) {
 			lose_agent(e, p);
 		} else if (p->phase == PHASE_LOADING) {
@@ -128,7 +128,7 @@ void engine_kernel_gone(struct engine *e, const char *why)
 		p->job_given = p->held = p->alone = false;
 		if (patch_is_finished(p))
 			continue;
-		engine_free_bundle(e, p);
+		p->loading = false;
 		patch_forget_redirects(p, NULL);
 		p->error = 0;
 		patch_blame(p, -ESHUTDOWN, "%s: nothing of it is in force, apply it again", why);

@@ -284,6 +284,7 @@ static int match_func(struct declaration *d, const struct bundle *b, u32 object,
 			      "manifest",
 			      name, want.sympos);
 	f = &d->funcs[d->by_name[at]];
+	d->placed[index] = (struct text_func){f->old_addr, f->new_addr};
 	if (want.size && f->old_size &&
 	    (f->old_size < want.size || f->old_size - want.size >= PADDING_MAX))
 		return refuse(d, EBADMSG,
@@ -333,7 +334,7 @@ static int match_state(struct declaration *d, const struct bundle *b, u32 index)
 }
 
 /* Names are unique on both sides: equal counts and every one found make equal sets. */
-int declaration_match(struct declaration *d, const struct bundle *b)
+int declaration_match(const struct engine *e, struct declaration *d, const struct bundle *b)
 {
 	const struct suture_manifest *want = &b->manifest;
 	u32 i, func = 0;
@@ -348,6 +349,10 @@ int declaration_match(struct declaration *d, const struct bundle *b)
 			      want->nr_funcs, want->nr_states);
 	if (!(want->flags & SUTURE_MANIFEST_REPLACE) != !(d->m->flags & SUTURE_DECL_REPLACE))
 		return refuse(d, EBADMSG, "payload and manifest differ in the replace flag");
+	if (want->nr_funcs)
+		d->placed = e->ops.alloc(e->ops.ctx, want->nr_funcs * sizeof(*d->placed));
+	if (want->nr_funcs && !d->placed)
+		return refuse(d, ENOMEM, "no memory for its tables");
 	for (i = 0; !r && i < want->nr_objects; i++)
 		r = match_object(d, b, i, &func);
 	for (i = 0; !r && i < want->nr_states; i++)
@@ -436,5 +441,8 @@ void declaration_free(const struct engine *e, struct declaration *d)
 {
 	if (d->by_name)
 		e->ops.free(e->ops.ctx, d->by_name, d->m->nr_funcs * sizeof(*d->by_name));
+	if (d->placed)
+		e->ops.free(e->ops.ctx, d->placed, d->m->nr_funcs * sizeof(*d->placed));
 	d->by_name = NULL;
+	d->placed = NULL;
 }

@@ -16,7 +16,8 @@ struct declaration {
 	const struct suture_decl_state *states;
 	const struct suture_decl_part *parts;
 	const struct suture_decl_clone *clones;
-	u32 *by_name; /* numbers of the functions, as decl_by_name() has them */
+	u32 *by_name;		  /* numbers of the functions, as decl_by_name() has them */
+	struct text_func *placed; /* by the manifest's order; by declaration_match() */
 	/* a bit for each function: the manifest says SUTURE_MANIFEST_UNCALLED */
 	u64 uncalled[SUTURE_MAX_FUNCS / 64];
 	char why[REASON_LEN];
@@ -31,8 +32,8 @@ struct declaration {
 int declaration_check(const struct engine *e, struct declaration *d,
 		      const struct suture_declare *m);
 void declaration_free(const struct engine *e, struct declaration *d);
-/* Compare it with the manifest of the bundle; takes `uncalled` from it. */
-int declaration_match(struct declaration *d, const struct bundle *b);
+/* Compare it with the manifest of the bundle; fills `uncalled` and `placed`. */
+int declaration_match(const struct engine *e, struct declaration *d, const struct bundle *b);
 /* Compare its states with those of the patches that are installed. */
 int declaration_compatible(struct engine *e, struct declaration *d);
 /* Does the guest have all of its functions? */

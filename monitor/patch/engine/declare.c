@@ -95,9 +95,9 @@ static int find_record(struct engine *e, struct declaration *d, struct patch **o
 	const char *name = d->m->name;
 	struct patch *p = engine_find(e, name);
 
-	if (p && p->phase == PHASE_LOADING && p->has_bundle && !p->error) {
+	if (p && p->phase == PHASE_LOADING && p->loading && !p->error) {
 		*out = p;
-		return declaration_match(d, &p->bundle);
+		return declaration_match(e, d, &p->bundle);
 	}
 	if (!e->config.guest_patches)
 		return refuse(d, EPERM,
@@ -147,6 +147,9 @@ static int take_declaration(struct engine *e, struct declaration *d, struct patc
 
 	if (r)
 		return refuse(d, ENOMEM, "no memory for its tables");
+	r = patch_compare_text(e, p, d->placed, d->why, sizeof(d->why));
+	if (r)
+		return r;
 	patch_take_uncalled(p, d->uncalled);
 	if (patch_is_doubtful(p, d->why, sizeof(d->why)) && p->strict)
 		return -ECANCELED;
@@ -222,6 +225,9 @@ static int take_back(struct engine *e, struct declaration *d, struct patch *p)
 		p->objects[i].kept = kept >> i & 1;
 	if (r)
 		return refuse(d, ENOMEM, "no memory for its tables");
+	r = patch_compare_text(e, p, NULL, d->why, sizeof(d->why));
+	if (r)
+		return r;
 	r = engine_validate(e, p, &report);
 	if (r)
 		return refuse(d, -r, "%s",
@@ -281,7 +287,7 @@ static int answer_declaration(struct engine *e, struct declaration *d,
 		p = engine_find(e, name);
 	if (p && p->phase == PHASE_LOADING && !p->installed) {
 		patch_blame(p, r, "%s", d->why);
-		if (!p->has_bundle)
+		if (!p->loading)
 			patch_set_phase(p, PHASE_FAILED);
 	} else {
 		log_limited(LOG_PATCH, LOG_WARN, "patch '%s' refused: %s (%s)", name, d->why,

@@ -37,6 +37,7 @@
 
 #include "patch/bundle.h"
 #include "patch/switch/switch.h"
+#include "patch/text/text.h"
 #include <suture/abi.h>
 
 struct engine;
@@ -47,6 +48,8 @@ struct engine_ops {
 	int (*validate)(void *ctx, const struct switch_set *set, struct transition_report *r);
 	/* readback_redirect(); NULL: redirects are not read back. */
 	int (*look)(void *ctx, u64 key, u64 to, char *why, size_t why_size);
+	/* text_check(); NULL: a payload's text is not compared. */
+	int (*check_text)(void *ctx, const struct text_query *q, char *why, size_t why_size);
 	/* Is [va, va+len) text of vmlinux (module false) or of the module area (true)? */
 	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
@@ -253,6 +256,12 @@ struct guest_health {
 };
 
 void engine_guest_health(const struct engine *e, struct guest_health *h);
+
+/*
+ * Compare the payload's text in the guest with its bundle. -ENOENT: no such patch; -ENODEV: it has
+ * no bundle, or its payload is not loaded; or what text_check() says, with `why`.
+ */
+int engine_patch_text(const struct engine *e, const char *name, char *why, size_t why_size);
 
 /* Shadow variables in the guest, as the agent last counted them. */
 struct shadow_total {

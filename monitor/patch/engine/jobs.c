@@ -21,7 +21,7 @@ void engine_ask_for_job(struct engine *e, struct patch *p, u64 due_us)
 void engine_start_unload(struct engine *e, struct patch *p)
 {
 	patch_set_phase(p, PHASE_UNLOADING);
-	engine_free_bundle(e, p);
+	patch_free_bundle(p);
 	p->unload = true;
 	p->tries = 0;
 	p->since_us = engine_now(e);
@@ -126,7 +126,7 @@ int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_f
 
 	engine_hear(e);
 	reply->length = 0;
-	if (!p || p->phase != PHASE_LOADING || !p->has_bundle)
+	if (!p || p->phase != PHASE_LOADING || !p->loading)
 		return -ENOENT;
 	if (m->offset >= p->bundle.payload_size)
 		return -EINVAL;
@@ -138,7 +138,7 @@ int engine_fetch(struct engine *e, const struct suture_fetch *m, struct suture_f
 
 static void load_ended(struct engine *e, struct patch *p, s32 result, const char *text)
 {
-	engine_free_bundle(e, p);
+	p->loading = false;
 	if (!result) {
 		p->live = true;
 		if (p->phase != PHASE_LOADING)
@@ -205,16 +205,15 @@ int engine_loaded(struct engine *e, const struct suture_loaded *m)
 		    result ? errno_name(result) : "done", text[0] ? ": " : "", text);
 	if (p->phase == PHASE_UNLOADING)
 		unload_ended(e, p, result, text);
-	else if (p->has_bundle)
+	else if (p->loading)
 		load_ended(e, p, result, text);
 	return 0;
 }
 
 /* ---- what takes too long ---- */
 
-static void load_timed_out(struct engine *e, struct patch *p)
+static void load_timed_out(struct patch *p)
 {
-	engine_free_bundle(e, p);
 	p->job_given = false;
 	patch_blame(p, -ETIMEDOUT,
 		    "the guest did not load the payload in %u s: is /usr/lib/suture/ there? see "
@@ -224,9 +223,8 @@ static void load_timed_out(struct engine *e, struct patch *p)
 }
 
 /* The agent did not fetch it: report a guest that hangs long before a load would time out. */
-static void fetch_timed_out(struct engine *e, struct patch *p, u64 silent_us)
+static void fetch_timed_out(struct patch *p, u64 silent_us)
 {
-	engine_free_bundle(e, p);
 	patch_blame(p, -ESRCH,
 		    "agent silent for %u s: the guest hangs, or is stopped; nothing was loaded",
 		    SECONDS(silent_us));
@@ -256,7 +254,7 @@ u64 engine_timeouts(struct engine *e, u64 time)
 		if (p->phase != PHASE_UPLOADED && p->phase != PHASE_LOADING && !unloading)
 			continue;
 		if (p->phase == PHASE_UPLOADED && time - e->heard_us >= SILENCE_US)
-			fetch_timed_out(e, p, time - e->heard_us);
+			fetch_timed_out(p, time - e->heard_us);
 		else if (p->phase == PHASE_UPLOADED)
 			next = MIN(next, e->heard_us + SILENCE_US);
 		else if (time - p->since_us < LOAD_TIMEOUT_US)
@@ -264,7 +262,7 @@ u64 engine_timeouts(struct engine *e, u64 time)
 		else if (unloading)
 			unload_timed_out(p);
 		else
-			load_timed_out(e, p);
+			load_timed_out(p);
 	}
 	return next;
 }

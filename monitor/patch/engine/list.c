@@ -22,12 +22,12 @@ struct engine *engine_create(const struct engine_ops *ops, const struct engine_c
 	return e;
 }
 
-void engine_free_bundle(struct engine *e, struct patch *p)
+void patch_free_bundle(struct patch *p)
 {
 	if (!p->has_bundle)
 		return;
-	p->has_bundle = false;
-	e->ops.free(e->ops.ctx, (void *)p->bundle.data, p->bundle.size);
+	p->has_bundle = p->loading = false;
+	p->ops->free(p->ops->ctx, (void *)p->bundle.data, p->bundle.size);
 }
 
 static void free_patch(struct engine *e, struct patch *p)
@@ -40,7 +40,7 @@ static void free_patch(struct engine *e, struct patch *p)
 	for (q = e->patches; q; q = q->next)
 		if (q->replaced_by == p)
 			q->replaced_by = NULL;
-	engine_free_bundle(e, p);
+	patch_free_bundle(p);
 	if (p->cves)
 		e->ops.free(e->ops.ctx, p->cves, p->nr_cves * sizeof(*p->cves));
 	if (p->objects)
@@ -189,6 +189,8 @@ void patch_set_phase(struct patch *p, enum patch_phase phase)
 	if (p->phase != phase)
 		p->changed_us = p->ops->now_us(p->ops->ctx);
 	p->phase = phase;
+	if (patch_is_finished(p))
+		patch_free_bundle(p);
 }
 
 void patch_blame(struct patch *p, int error, const char *fmt, ...)

@@ -144,7 +144,7 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 		why_line("no memory for patch '%s': memory= in suture.conf is too small", name);
 		return -ENOMEM;
 	}
-	p->from_bundle = p->has_bundle = true;
+	p->from_bundle = p->has_bundle = p->loading = true;
 	p->bundle = *b;
 	p->cves = cves;
 	p->nr_cves = b->manifest.nr_cves;
@@ -202,7 +202,6 @@ static int revert_patch(struct engine *e, struct patch *p, char *why, size_t why
 {
 	switch (p->phase) {
 	case PHASE_UPLOADED:
-		engine_free_bundle(e, p);
 		patch_set_phase(p, PHASE_REVERTED);
 		return 0;
 	case PHASE_APPLIED:

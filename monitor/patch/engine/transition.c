@@ -91,7 +91,9 @@ static void attempt_switch(struct engine *e, u64 now)
 
 	r->blocker.valid = false;
 	r->reason[0] = 0;
-	ret = engine_switch_transition(e, r);
+	ret = e->target_on ? patch_compare_text(e, p, NULL, r->reason, sizeof(r->reason)) : 0;
+	if (!ret)
+		ret = engine_switch_transition(e, r);
 	if (r->looking) {
 		r->attempts = attempts - 1;
 		r->blocker = before;
@@ -161,7 +163,7 @@ void engine_forget(struct engine *e, struct patch *p)
 	if (e->transition == p)
 		e->transition = NULL;
 	/* a bundle's load is still to be reported; a patch of the guest's own ends here */
-	patch_set_phase(p, p->has_bundle ? PHASE_LOADING : PHASE_FAILED);
+	patch_set_phase(p, p->loading ? PHASE_LOADING : PHASE_FAILED);
 }
 
 /* Tell the operator how it went off, if not by the operator's request. */

@@ -105,7 +105,8 @@ struct patch {
 
 	const struct engine_ops *ops; /* the engine's: its clock */
 	bool from_bundle;
-	bool has_bundle; /* until the load has ended */
+	bool has_bundle; /* as long as the payload's text may be compared with it */
+	bool loading;	 /* a bundle's, whose load has not ended */
 	struct bundle bundle;
 	u8 digest[SHA256_SIZE]; /* of the bundle; stays when that is freed */
 	char (*cves)[SUTURE_CVE_LEN];
@@ -266,11 +267,12 @@ struct patch *engine_find(struct engine *e, const char *name);
 bool patch_is_finished(const struct patch *p);
 /* Append a record; a finished one of the same name is freed. NULL when out of memory. */
 struct patch *engine_add_patch(struct engine *e, const char *name);
-void engine_free_bundle(struct engine *e, struct patch *p);
+void patch_free_bundle(struct patch *p);
 /* Put the patch last: the order of enabling is the order of the stack. */
 void engine_move_last(struct engine *e, struct patch *p);
 /* Is p, another patch, below it in the stack? A replacement replaces older patches only. */
 bool patch_is_older(const struct patch *p, const struct patch *than);
+/* A finished one has no bundle any more. */
 void patch_set_phase(struct patch *p, enum patch_phase phase);
 /* Set error and why. The first of an operation stays, since later errors follow from it. */
 void patch_blame(struct patch *p, int error, const char *fmt, ...) __printf_like(3, 4);
@@ -411,6 +413,15 @@ void engine_fill_switch(struct switch_func *s, const struct func *f, const struc
 int engine_validate(struct engine *e, struct patch *p, struct transition_report *r);
 /* Switch what the transition under way changes. As switch_try(). */
 int engine_switch_transition(struct engine *e, struct transition_report *r);
+
+/* ---- text.c ---- */
+
+/*
+ * ops->check_text() for the payload of p, which has declared where its text is. funcs: see struct
+ * text_query. 0 for a patch without a bundle.
+ */
+int patch_compare_text(const struct engine *e, const struct patch *p, const struct text_func *funcs,
+		       char *why, size_t why_size);
 
 /* ---- readback.c ---- */
 

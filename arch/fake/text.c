@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The fake's modules: one kind of relocation, no veneers, and no places that its kernel writes to.
+ */
+#include "arch/text.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+int arch_text_field(u32 type, u64 at, const u8 code[TEXT_FIELD_MAX], struct text_field *f)
+{
+	(void)at;
+	*f = (struct text_field){.size = 8, .bits = ~0ull, .known = ~0ull};
+	memcpy(&f->value, code, sizeof(f->value));
+	return type == 1 ? 0 : -EOPNOTSUPP;
+}
+
+u64 arch_text_veneer(const u8 code[TEXT_VENEER_LEN], u64 at)
+{
+	(void)code;
+	(void)at;
+	return 0;
+}
+
+u32 arch_text_filler(const u8 *code, size_t left, u64 at)
+{
+	(void)at;
+	return left && !code[0];
+}
+
+const struct text_table *arch_text_tables(u32 *count)
+{
+	*count = 0;
+	return NULL;
+}
+
+u32 arch_text_site_len(const struct text_site *s)
+{
+	(void)s;
+	return 0;
+}
+
+bool arch_text_site_fits(const struct text_site *s)
+{
+	(void)s;
+	return false;
+}
