@@ -359,9 +359,8 @@ def test_wrong_image(tmp_path):
 def keep(cache, name, size_gb, hours):
     """A folder of the cache, last used so many hours ago."""
     (cache / name).mkdir(parents=True)
-    (cache / name / "ready").write_text(f"{size_gb << 20}\t{name}\n")
-    then = time.time() - hours * 3600
-    os.utime(cache / name / "ready", (then, then))
+    (cache / name / "ready").write_text(str(size_gb << 20))
+    os.utime(cache / name / "ready", (0, time.time() - hours * 3600))
     return cache / name
 
 
@@ -376,16 +375,12 @@ def test_release(tmp_path, monkeypatch):
     os.symlink(os.path.dirname(os.path.abspath(KBUILD)), new / "kernel")
     assert "removing" in built(suture(source, "--kernel", new.name), "1 functions in 1 objects")
     assert not oldest.exists() and old.exists()
-    os.utime(new / "ready", (0, 0))
     assert "fetching" not in built(suture(source, "--kernel", new.name))
-    assert os.path.getmtime(new / "ready"), "it was used"
 
 
 def test_no_release(tmp_path, monkeypatch):
-    """What Debian does not have is said, and changes nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    source = write_patch(str(tmp_path), "none", NEW_SHOW, SHOW)
-    refused(suture(source, "--kernel", "4.19.0-1-amd64"),
+    refused(suture("nowhere", "--kernel", "4.19.0-1-amd64"),
             r"(?s)4.19.0-1-amd64 is none of Debian's .*--kernel 4.19.0-1-amd64: it cannot be fetched")
 
 
