@@ -207,7 +207,9 @@ const struct option_row option_rows[] = {
 	 "Debian's kernel of that name, fetched if it is not there (this machine's, if it has "
 	 "headers)",
 	 TEXT(kernel)},
-	{"kernel", 0, "HEADERS", " build ", "folder of the kernel's headers", TEXT(kernel)},
+	{"kernel", 0, "HEADERS|RELEASE", " build ",
+	 "folder of the kernel's headers, or a release of Debian's, which apt fetches",
+	 TEXT(kernel)},
 	{"vmlinuz", 0, "FILE", " build ", "the kernel's image, with its build-id", TEXT(vmlinuz)},
 	{"build-id", 0, "HEX", " build ", "the build-id, if there is no image", TEXT(build_id)},
 	{"modules", 0, "DIR", " build ", "folder with the kernel's modules; as often as needed",

@@ -44,18 +44,19 @@ aarch64)
 *) die "there is no monitor for $machine" ;;
 esac
 
-# in the source tree, or as installed; $kernels: where unpacked kernels may lie
+# in the source tree, or as installed; $kernels: the folders of kernels that were fetched
+kernels=$(echo "$cache/guest"/*/kernel)
 if [ -e "$here/../table.c" ]; then
 	top=$(cd "$here/../.." && pwd)
 	monitor=$top/build/$arch/$image agent=$top/guest-agent abi=$top/include
 	helper=$(find "$top/build/agent" -path "*-$debian/suture-load" 2>/dev/null | head -n 1)
-	kernels=$top/build/guest
+	fetch=$top/ctl/fetch.sh kernels="$(echo "$top/build/guest"/*) $kernels"
 	missing="make image ctl agent"
 else
 	prefix=$(cd "$here/../../.." && pwd)
 	monitor=$prefix/lib/suture/$image agent=$(echo "$prefix"/src/suture-agent-*)
 	abi=$agent/abi helper=$prefix/lib/suture/suture-load
-	kernels=$cache/kernels
+	fetch=$prefix/share/suture/debian/fetch.sh
 	missing="install the packages suture-monitor and suture-agent-dkms"
 fi
 busybox=${SUTURE_BUSYBOX:-/bin/busybox}
@@ -76,65 +77,41 @@ done
 
 # ---- the kernel ----
 
-# Is there a kernel $1 with its headers below the folder $2? Sets $headers, $vmlinuz and $modules.
+# Is there a kernel $1 with its headers below the folder $2, this machine's root or one that fetch.sh or the
+# tree's tests have made? Sets $headers, $vmlinuz and $modules.
 has_kernel() {
-	headers=$2/usr/src/linux-headers-$1 vmlinuz=$2/boot/vmlinuz-$1 modules=$2/lib/modules/$1/kernel
-	[ -e "$headers/Makefile" ] || headers=$2/lib/modules/$1/build
+	if [ "$2" = / ]; then
+		headers=/lib/modules/$1/build vmlinuz=/boot/vmlinuz-$1 modules=/lib/modules/$1/kernel
+	else
+		[ "$(cat "$2/release" 2>/dev/null)" = "$1" ] || return 1
+		headers=$2/kbuild vmlinuz=$2/vmlinuz modules=$2/modules/kernel
+	fi
 	[ -e "$headers/Makefile" ] && [ -r "$vmlinuz" ]
 }
 
 find_kernel() {
-	for folder in "" "$kernels"/*; do
+	for folder in / $kernels; do
 		! has_kernel "$1" "$folder" || return 0
 	done
 	return 1
 }
 
-# The releases of the kernels that are unpacked already.
-unpacked() {
-	for folder in "$kernels"/*-"$debian"; do
-		[ ! -d "$folder/boot" ] || find "$folder/boot" -name 'vmlinuz-*' | sed 's/.*vmlinuz-//'
-	done
-}
-
-depends() {
-	apt-cache depends "$1" | sed -nE "s/^ *Depends: ($2)\$/\\1/p"
-}
-
-# Debian's kernel of that release with its headers, by apt, into a folder of its own.
-fetch_kernel() {
-	folder=$kernels/$1
-	common=$(depends "linux-headers-$1" 'linux-headers-.*-common(-rt)?')
-	[ -n "$common" ] || die "apt knows no kernel $1 with headers: apt-cache search linux-headers lists those that there are"
-	say "fetching the kernel $1 with its headers"
-	rm -rf "$folder.new"
-	mkdir -p "$folder.new/download"
-	# shellcheck disable=SC2046 # several packages
-	(cd "$folder.new/download" && apt-get -qq download "linux-image-$1" "linux-headers-$1" "$common" \
-		$(depends "linux-headers-$1" 'linux-kbuild-.*')) || die "the kernel $1 cannot be fetched"
-	for deb in "$folder.new"/download/*.deb; do
-		dpkg -x "$deb" "$folder.new"
-	done
-	rm -rf "$folder.new/download" "$folder"
-	# the headers refer to the common headers by their installed path
-	sed -i "s|/usr/src/|$folder/usr/src/|" "$folder.new/usr/src/linux-headers-$1/Makefile"
-	mv "$folder.new" "$folder"
-}
-
-# This machine's own kernel, if it has headers; else one that is unpacked already; else Debian's newest.
+# This machine's own kernel, if it has headers; else one that was fetched before; else the newest of Debian 12.
 choose_kernel() {
-	if [ -z "$release" ] && [ "$machine" = "$(uname -m)" ] && has_kernel "$(uname -r)" ""; then
+	if [ -z "$release" ] && [ "$machine" = "$(uname -m)" ] && has_kernel "$(uname -r)" /; then
 		release=$(uname -r)
 	fi
-	[ -n "$release" ] || release=$(unpacked | sort -V | tail -n 1)
-	if [ -z "$release" ]; then
-		release=$(depends "linux-image-cloud-$debian" 'linux-image-.*')
-		release=${release#linux-image-}
-		[ -n "$release" ] || die "this machine's kernel has no headers, and apt knows no Debian kernel: install" \
-			"linux-headers-$(uname -r), or name a kernel with --kernel RELEASE"
+	# shellcheck disable=SC2086 # several folders
+	[ -n "$release" ] || release=$(find $kernels -maxdepth 1 -name release -exec cat {} + 2>/dev/null |
+		grep -e "-$debian\$" | sort -V | tail -n 1)
+	wanted=${release:-6.1-cloud-$debian}
+	if [ -z "$release" ] || ! find_kernel "$release"; then
+		say "fetching the kernel $wanted with its headers"
+		"$fetch" "$cache/guest/$wanted" "$wanted" || die "the kernel $wanted cannot be fetched: install one with" \
+			"its headers, and name it with --kernel"
+		release=$(cat "$cache/guest/$wanted/kernel/release")
+		has_kernel "$release" "$cache/guest/$wanted/kernel" || die "$cache/guest/$wanted/kernel is not complete: remove it"
 	fi
-	find_kernel "$release" || fetch_kernel "$release"
-	find_kernel "$release" || die "the kernel $release is incomplete in $kernels"
 }
 
 # The agent's module for that kernel; what has not changed is not compiled again.
@@ -348,7 +325,7 @@ do_vm() {
 }
 
 exec 3<&0
-mkdir -p "$cache"
+mkdir -p "$cache/guest"
 quiet=
 if [ "$mode" = vm ] || [ "$keep" = 1 ]; then
 	# one at a time, so that its folder has a name that can be typed
