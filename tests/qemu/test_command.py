@@ -224,6 +224,7 @@ def test_install(tmp_path):
     assert installed == {"bin/suture", "share/man/man1/suture.1", "share/bash-completion/completions/suture",
                          "share/zsh/vendor-completions/_suture", "share/fish/vendor_completions.d/suture.fish",
                          *(f"share/suture/{name}" for name in (
-                             "diff/prepare.sh", "debian/apt.sh", "debian/fetch.sh", "debian/guest-kernel.sh",
-                             "debian/source-deb.sh", "guest/guest.sh", "guest/guest-shell", "guest/init", "guest/initramfs.sh",
+                             "diff/prepare.sh",
+                             *(f"debian/{script}" for script in ("apt.sh", "fetch.sh", "guest-kernel.sh", "source-deb.sh")),
+                             "guest/guest.sh", "guest/guest-shell", "guest/init", "guest/initramfs.sh",
                              "include/linux/livepatch.h", "include/Module.symvers"))}
