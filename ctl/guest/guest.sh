@@ -212,9 +212,9 @@ stop_machine() {
 	emulator=
 }
 
-# The guest's user space; at most three minutes of boot.
+# The guest's user space. A boot takes half a minute, on a busy machine some minutes.
 wait_ready() {
-	for _ in $(seq 360); do
+	for _ in $(seq 1200); do
 		! grep -q "GUEST READY" "$work/console.log" 2>/dev/null || return 0
 		kill -0 "$emulator" 2>/dev/null || break
 		sleep 0.5
