@@ -53,7 +53,7 @@ ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_diffs.p
 	test_vmx.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
-	test_terminal.py test_command.py test_install.py test_hostile.py
+	test_terminal.py test_command.py test_install.py test_readme.py test_hostile.py
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
 SHORT_COUNTS := SUTURE_ROUNDS=60 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
