@@ -7,9 +7,9 @@
 /* A CALL or JMP from SITE to the address. */
 static const u8 *branch(u8 opcode, u64 to)
 {
-	static u8 code[4][5];
+	static u8 code[32][5];
 	static u32 n;
-	u8 *at = code[n++ % 4];
+	u8 *at = code[n++ % 32];
 	s32 distance = (s32)(to - (SITE + 5));
 
 	at[0] = opcode;
