@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-QEMU_NEEDS := image agent ctl guest $(if $(filter intel,$(VENDOR)),bochs)
+QEMU_NEEDS := image agent ctl guest $(GRUB_$(ARCH)) $(if $(filter intel,$(VENDOR)),bochs)
 # the platform of tests/qemu/platforms.py; VENDOR: whose virtualization a machine of ARCH=x86 has
 PLATFORM_amd := x86-svm
 PLATFORM_intel := x86-vmx
