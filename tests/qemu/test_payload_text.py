@@ -11,6 +11,7 @@ import pytest
 from machine import BUILD, GUEST, PLATFORM
 from patches import apply, make_patch, revert
 
+pytestmark = pytest.mark.x86("of the only architecture on which it is compared unasked")
 SCRIBBLE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "scribble.ko")
 SWAP = os.path.join(BUILD, "guest", PLATFORM.architecture, "bin", "swap")
 HELPER = "/sys/module/suture/parameters/helper"

@@ -11,7 +11,9 @@ int patch_compare_text(const struct engine *e, const struct patch *p, const stru
 	const struct text_query q = {
 		.bundle = &p->bundle, .start = p->text_start, .end = p->text_end, .funcs = funcs};
 
-	if (!e->ops.check_text || !p->has_bundle)
+	/* on arm64 the comparison has not been seen in a guest yet: it is made only when asked for
+	 */
+	if (!e->ops.check_text || !p->has_bundle || e->config.machine != SUTURE_MACHINE_X86_64)
 		return 0;
 	return e->ops.check_text(e->ops.ctx, &q, why, why_size);
 }
@@ -26,10 +28,14 @@ int engine_patch_text(const struct engine *e, const char *name, char *why, size_
 		format(why, why_size, "no such patch: %s", name);
 		return -ENOENT;
 	}
-	if (!p->has_bundle || !p->text_end || patch_is_finished(p)) {
+	if (!e->ops.check_text || !p->has_bundle || !p->text_end || patch_is_finished(p)) {
 		format(why, why_size, "patch '%s' is %s: there is no text to compare with a bundle",
 		       name, p->from_bundle ? patch_phase_name(p->phase) : "the guest's own");
 		return -ENODEV;
 	}
-	return patch_compare_text(e, p, NULL, why, why_size);
+	return e->ops.check_text(e->ops.ctx,
+				 &(struct text_query){.bundle = &p->bundle,
+						      .start = p->text_start,
+						      .end = p->text_end},
+				 why, why_size);
 }
