@@ -87,6 +87,7 @@ def reboot(guest, count, stop=True):
     guest.check("sync")
     guest.send("reboot -f")
     guest.wait_ready(count=count)
+    guest.check("true")  # its answer has what the firmware wrote to this line
 
 
 def listed(guest):
