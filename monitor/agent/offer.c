@@ -99,8 +99,8 @@ static int check_number(const struct engine *e, char *why, size_t why_size)
 	}
 	for (u32 i = 0; !engine_patch_info(e, i, &p); i++)
 		going += p.phase != PHASE_REVERTED && p.phase != PHASE_FAILED;
-	if (!MUTATION(number_of_offers) && offer.in_minute < SUTURE_WANTED_MAX &&
-	    going < SUTURE_WANTED_MAX) {
+	if (MUTATION(number_of_offers) ||
+	    (offer.in_minute < SUTURE_WANTED_MAX && going < SUTURE_WANTED_MAX)) {
 		offer.in_minute++;
 		return 0;
 	}
@@ -116,7 +116,7 @@ static void record_taken(const struct bundle *b)
 	audit_hash(hash, b->digest);
 	format(what, sizeof(what), "OFFER %s%s", b->manifest.name, hash);
 	audit_add(tls_utc(), "guest", what, TAKEN_STATUS);
-	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': offered by the guest, which wants it",
+	log_limited(LOG_AGENT, LOG_INFO, "patch '%s': offered by the guest, which wants it",
 		    b->manifest.name);
 }
 
@@ -129,7 +129,7 @@ static int give_bundle(struct engine *e, struct suture_offer_reply *reply, char 
 
 	if (r)
 		return r;
-	r = intake_bundle(e, &b, offer.bytes, offer.total, false, why, why_size);
+	r = intake_bundle(e, &b, offer.bytes, offer.total, false, LOG_AGENT, why, why_size);
 	str_copy(reply->name, b.manifest.name, sizeof(reply->name));
 	if (r < 0)
 		return r;

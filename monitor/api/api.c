@@ -310,7 +310,8 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 		refuse_request(reply, -ENOMEM, "no memory for the bundle");
 		return;
 	}
-	err = intake_bundle(e, &b, body->data, body->size, downgrade, why, sizeof(why));
+	err = intake_bundle(e, &b, body->data, body->size, downgrade, LOG_OPERATOR, why,
+			    sizeof(why));
 	if (err > 0) {
 		answer_known(reply, b.manifest.name);
 		return;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tls/intake.h"
-#include "core/log.h"
 #include "tls/trust.h"
 
 int intake_bundle(struct engine *e, struct bundle *b, void *data, size_t size, bool downgrade,
-		  char *why, size_t why_size)
+		  enum log_kind kind, char *why, size_t why_size)
 {
 	int err;
 
@@ -16,7 +15,7 @@ int intake_bundle(struct engine *e, struct bundle *b, void *data, size_t size, b
 	if (!err && !downgrade)
 		err = engine_check_version(e, b, why, why_size);
 	if (err) {
-		log_limited(LOG_OPERATOR, LOG_WARN, "a bundle was refused: %s", why);
+		log_limited(kind, LOG_WARN, "a bundle was refused: %s", why);
 		return err;
 	}
 	return engine_upload(e, b, why, why_size);

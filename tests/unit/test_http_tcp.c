@@ -65,7 +65,7 @@ static void head_has_a_body_of_no_bytes(void **state)
 	(void)state;
 	call(&c);
 	say_text(&c, "HEAD /v1/patches HTTP/1.1\r\nHost: a\r\n\r\n" GET("/v1/patches"));
-	assert_answer(&c, "Content-Length: 15\r\n");
+	assert_answer(&c, "Content-Length: 27\r\n");
 	assert_int_equal(answers_in(&c, "{\"patches\":[],\"wanted\":[]}\n"), 1);
 	leave(&c);
 }
