@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-QEMU_NEEDS := image agent ctl guest $(if $(filter intel,$(VENDOR)),bochs)
+QEMU_NEEDS := image agent ctl guest $(GRUB_$(ARCH)) $(if $(filter intel,$(VENDOR)),bochs)
 # the platform of tests/qemu/platforms.py; VENDOR: whose virtualization a machine of ARCH=x86 has
 PLATFORM_amd := x86-svm
 PLATFORM_intel := x86-vmx
@@ -81,7 +81,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
-INTEL_LONG_TESTS := test_hide.py
+INTEL_LONG_TESTS := test_hide.py test_hostile.py::test_gains_nothing
 
 check-qemu-intel: $(QEMU_NEEDS)
 	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)

@@ -61,17 +61,18 @@ static inline u32 arch_page_levels(void)
 }
 
 /*
- * The first address that the function forms: ADRP, then ADD of the rest, or LDR from the global
- * offset table. 0: none.
+ * The next address that the function forms: ADRP, then ADD of the rest, or LDR from the global
+ * offset table. 0: none. *code follows that ADRP then.
  */
-static inline unsigned long arch_first_address(unsigned long code, unsigned long size)
+static inline unsigned long arch_next_address(unsigned long *code, unsigned long end_of_code)
 {
-	const u32 *insn = (const u32 *)code, *end = insn + size / 4;
+	const u32 *insn = (const u32 *)*code, *end = (const u32 *)end_of_code;
 	unsigned long page;
 	u32 reg;
 
 	while (insn < end && (*insn & 0x9f000000) != 0x90000000)
 		insn++;
+	*code = (unsigned long)(insn + 1);
 	if (insn >= end)
 		return 0;
 	reg = *insn & 31;

@@ -73,7 +73,7 @@ static inline unsigned int arch_key_size(unsigned long address)
 }
 
 /* Every kernel for x86 that the agent knows lists its variables. */
-static inline unsigned long arch_first_address(unsigned long code, unsigned long size)
+static inline unsigned long arch_next_address(unsigned long *code, unsigned long end_of_code)
 {
 	return 0;
 }
