@@ -343,7 +343,7 @@ def write_json(path, table, machines, load):
 
 
 def caption(load):
-    text = f"QEMU (TCG, one thread), {GUEST}, {os.cpu_count()} host CPUs"
+    text = f"QEMU (TCG, one thread), CPU {PLATFORM.cpu(GUEST)}, {GUEST}, {os.cpu_count()} host CPUs"
     return text + (f"; load of the host {load:.1f}: its times say little" if load > BUSY else "")
 
 
