@@ -12,8 +12,6 @@ ATTACKS = []
 EDU_SLOT = {"x86-svm": 6, "x86-svm-x2apic": 6, "arm64-virt": 7}
 MSI = 0x40  # where its capability is
 
-DESIRED = "/usr/lib/suture/suture-desired"
-
 CALLS = 0x53750000  # SUTURE_HC_TAG
 
 RESETS, HANGS, HALTS = "the machine resets", "the guest hangs", "one of its CPUs halts"
@@ -126,22 +124,6 @@ def calls_of_nobody(h):
     """The agent's own calls, by a kernel that has none, about memory that is none or is hidden."""
     h.run_each(f"k {CALLS | number:x} {a:x} {b:x} {b:x}" for number in range(16)
                for a in (0, 1, 0xfff, h.memory, (1 << 64) - 1, 1 << 47) for b in (0, a))
-
-
-# ---- bundles ----
-
-@attack("x86-svm", "arm64-virt")
-def flood_of_bundles(h):
-    """Bundles of the guest's own, which the configuration permits: the largest that there may be, and more
-    than are looked at in a minute. None is one, and the operator's requests have room."""
-    used = h.guest.json("/v1/status")["memory"]["used_bytes"]
-    h.guest.check("lsmod | grep -q ^suture || insmod /lib/modules/suture.ko; mkdir -p /etc/suture/patches.d")
-    for size, rounds in (16384, 3), (1, 70):
-        h.guest.check(f"dd if=/dev/urandom of=/etc/suture/patches.d/0001-fix.sut bs=1k count={size} 2>/dev/null")
-        h.guest.check(f"for n in $(seq {rounds}); do {DESIRED} boot 2>/tmp/said; done", timeout=120)
-    assert "too many bundles" in h.guest.check("cat /tmp/said")
-    assert h.guest.json("/v1/patches")["patches"] == []
-    assert h.guest.json("/v1/status")["memory"]["used_bytes"] - used < 1 << 20
 
 
 # ---- what a kernel may do to itself ----

@@ -11,17 +11,17 @@ import pytest
 
 import monitor
 from gdb import RAX, RDI, RSI, Gdb
-from machine import BUILD, GUEST, HELPER, PLATFORM
+from machine import BUILD, GUEST, PLATFORM
 
 sys.path.append(os.path.join(os.path.dirname(__file__), "..", "hostile"))
-from attacks import ATTACKS, DESIRED, EDU_SLOT, HALTS, HANGS, RESETS, Hostile  # noqa: E402
+from attacks import ATTACKS, EDU_SLOT, HALTS, HANGS, RESETS, Hostile  # noqa: E402
 import attacks_arm64  # noqa: E402,F401
 import attacks_x86  # noqa: E402,F401
 
 X2APIC = "x86-svm-x2apic"  # CPUs with x2APIC, which QEMU has since 9.0
 HOSTILE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hostile.ko")
 MSR_TOOL = os.path.join(BUILD, "guest", GUEST, "modules", "kernel", "arch", "x86", "kernel", "msr.ko")
-FILES = {"/lib/modules/hostile.ko": HOSTILE, DESIRED: os.path.join(os.path.dirname(HELPER), "suture-desired")}
+FILES = {"/lib/modules/hostile.ko": HOSTILE}
 if PLATFORM.architecture == "x86":
     FILES["/lib/modules/msr.ko"] = MSR_TOOL
 DEVICES = ["-device", f"edu,addr={EDU_SLOT.get(PLATFORM.name)}",
@@ -33,7 +33,7 @@ ANSWERS_WITHIN = 5  # seconds
 def prepare(boot, **options):
     """options: of the machine."""
     # nothing that the guest's shell waits for is to happen on CPU 1
-    guest = boot(cpus=CPUS, conf={"guest_may_apply": "yes"}, cmdline="nowatchdog isolcpus=1 irqaffinity=0 rcu_nocbs=1 "
+    guest = boot(cpus=CPUS, cmdline="nowatchdog isolcpus=1 irqaffinity=0 rcu_nocbs=1 "
                                     "rcupdate.rcu_cpu_stall_suppress=1",
                  files=FILES, qemu=DEVICES, **options)
     guest.check("insmod /lib/modules/hostile.ko")
