@@ -11,6 +11,8 @@
 #define MTRR_VALID	   (1ull << 11)
 #define MIB		   (1ull << 20)
 
+struct mtrr_state memory_types;
+
 /* eight ranges of 64 KiB, 16 of 16 KiB, 64 of 4 KiB; eight in a register */
 static const struct {
 	u32 msr, count, size;

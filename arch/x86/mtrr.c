@@ -4,6 +4,7 @@
 #include "core/lock.h"
 #include "host.h"
 #include "insn.h"
+#include "memory_type.h"
 
 /* variable and fixed ones, and the default: by the lower part of their numbers */
 #define FIRST (MSR_MTRR_VARIABLE & ~0xffu)
@@ -45,13 +46,10 @@ static void write_all(void)
 
 /* APM vol. 2, 7.7.5 and 7.8.5: without caches, and with none of the old types in them or in the TLB
  */
-void mtrr_follow(void)
+static void write_noted(void)
 {
-	u64 cr0;
+	u64 cr0 = read_cr0();
 
-	if (!__atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE))
-		return;
-	cr0 = read_cr0();
 	spin_lock(&mtrr.lock);
 	write_cr0(cr0 | CR0_CD);
 	wbinvd();
@@ -61,4 +59,17 @@ void mtrr_follow(void)
 	write_cr3(host_root());
 	mtrr.pending = 0;
 	spin_unlock(&mtrr.lock);
+}
+
+bool mtrr_follow(void)
+{
+	static bool again;
+	struct mtrr_state now;
+
+	if (!again && !__atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE))
+		return false;
+	write_noted();
+	mtrr_read(&now);
+	again = memory_types_follow(&now);
+	return again;
 }

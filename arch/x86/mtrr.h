@@ -12,7 +12,10 @@
  * exit. */
 void mtrr_note(u32 msr, u64 value);
 
-/* Write what has been noted. Service CPU, interrupts off. */
-void mtrr_follow(void);
+/*
+ * Write what has been noted, and have stage 2 follow. True: to be called again. Service CPU,
+ * interrupts off, no lock held.
+ */
+bool mtrr_follow(void);
 
 #endif

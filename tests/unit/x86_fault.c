@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "core/cpu.h"
-#include "arch/platform.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
 #include "boot/boot.h"
@@ -116,11 +115,6 @@ void ioapic_guest_write(struct cpu *c, ipa_t ipa, u32 value)
 u64 arch_time_us(void)
 {
 	return 1000;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
 }
 
 bool pci_guest_covers(ipa_t ipa)

@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-#include "arch/platform.h"
-#include "arch/time.h"
 #include "arch/upcalls.h"
 #include "core/heartbeat.h"
 #include "guest/bell.h"
@@ -118,16 +116,6 @@ int xsetbv_safe(u32 index, u64 value)
 void machine_reset(void)
 {
 	longjmp(end, 3);
-}
-
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
 }
 
 /* ---- tests ---- */

@@ -38,14 +38,6 @@ static void controls(void **state)
 	assert_non_null(vmx_ept_lacks(0));
 }
 
-static const struct msr_rule *rule_of(u32 msr)
-{
-	for (u32 i = 0; i < nr_msr_rules; i++)
-		if (msr >= msr_rules[i].first && msr <= msr_rules[i].last)
-			return &msr_rules[i];
-	return NULL;
-}
-
 /* Each bit of the bitmap is what the table says; what the bitmap has not is not mixed up with it.
  */
 static void the_bitmap_is_the_table(void **state)

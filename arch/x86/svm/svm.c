@@ -61,7 +61,7 @@ static int svm_probe(char *why, size_t why_size)
 	svm.barrier = svm_needs_barrier(cpu_family(), cpuid(0x80000008, 0).ebx);
 	svm.next_rip = features & FN8000000A_EDX_NRIP;
 	svm.flush_by_asid = features & FN8000000A_EDX_FLUSH_BY_ASID;
-	svm_read_memory_types();
+	npt_init(rdmsr(MSR_SYSCFG) & SYSCFG_TOP_MEM2 ? rdmsr(MSR_TOP_MEM2) : 0);
 	return 0;
 }
 

@@ -4,7 +4,10 @@
 #define SVM_SVM_H
 
 #include "../hv.h"
+#include "arch/pagetable.h"
 #include "vmcb.h"
+
+extern const struct hv_ops svm_ops;
 
 /* The SVM state of one CPU. */
 struct svm_cpu {
@@ -45,10 +48,11 @@ void svm_step_end(struct cpu *c, bool completed);
 void svm_iret(struct cpu *c);
 
 /*
- * types.c: tell the format of nested tables where the firmware has memory types change. Boot CPU,
- * of which svm_probe() has found that it has SVM: then it has the MSRs that this reads.
+ * npt.c: make the format of nested tables that of this processor; top_of_memory: TOP_MEM2, or 0
+ * where that is off. Boot CPU, in probe().
  */
-void svm_read_memory_types(void);
+void npt_init(u64 top_of_memory);
+const struct pt_format *npt_format(void);
 
 /*
  * Does a guest of this processor train what the monitor's returns do? Branch type confusion (Zen,

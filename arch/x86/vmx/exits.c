@@ -2,7 +2,6 @@
 /* The handler of each exit. Sections are those of the Intel SDM, vol. 3, by title. */
 #include "../insn.h"
 #include "../policy.h"
-#include "core/log.h"
 #include "vmx.h"
 
 typedef enum exit_class (*exit_handler)(struct cpu *c);
@@ -124,13 +123,7 @@ static enum exit_class on_io(struct cpu *c)
 {
 	u64 q = vmcs_read(VMCS_QUALIFICATION);
 
-	if (q & IOQ_STRING) {
-		log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: string I/O on port %#x ignored",
-			    c->id, IOQ_PORT(q));
-		hv->skip(c, insn_len());
-		return EXIT_IO;
-	}
-	vcpu_io(c, IOQ_PORT(q), IOQ_SIZE(q), q & IOQ_IN);
+	vcpu_io(c, IOQ_PORT(q), IOQ_SIZE(q), q & IOQ_IN, q & IOQ_STRING);
 	hv->skip(c, insn_len());
 	return EXIT_IO;
 }

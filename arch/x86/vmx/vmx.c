@@ -5,7 +5,6 @@
  */
 #include "vmx.h"
 #include "../insn.h"
-#include "../memory_type.h"
 #include "arch/memory.h"
 #include "core/emergency.h"
 #include "core/pool.h"
@@ -72,7 +71,6 @@ static int vmx_probe(char *why, size_t why_size)
 {
 	u64 control, basic;
 	const char *missing;
-	struct mtrr_state types;
 
 	if (!(cpuid(1, 0).ecx & FN1_ECX_VMX))
 		return -ENODEV;
@@ -95,8 +93,7 @@ static int vmx_probe(char *why, size_t why_size)
 		vmx.cr_fixed1[i] = rdmsr(MSR_VMX_CR0_FIXED1 + 2 * i);
 	}
 	vmx.speculation = has_feature_7_edx(FN7_EDX_IBRS);
-	mtrr_read(&types);
-	ept_init(rdmsr(MSR_VMX_EPT_VPID), &types, cpuid(0x80000001, 0).edx & FN80000001_EDX_PAGE1GB,
+	ept_init(rdmsr(MSR_VMX_EPT_VPID), cpuid(0x80000001, 0).edx & FN80000001_EDX_PAGE1GB,
 		 split_of_leaves());
 	return 0;
 }

@@ -7,6 +7,8 @@
 #include "arch/pagetable.h"
 #include "vmcs.h"
 
+extern const struct hv_ops vmx_ops;
+
 /* An entry of the areas of MSRs that entries and exits load and store ("VM-Exit Controls for
  * MSRs").
  */
@@ -50,11 +52,10 @@ int vmx_choose(enum vmx_controls field, u64 capability, u32 *value, const char *
 const char *vmx_ept_lacks(u64 capability);
 
 /*
- * Make the EPT format that of this capability, with these memory types; gigabyte: the monitor's own
- * tables can have leaves of 1 GiB; split: how a leaf may be split. Boot CPU, in probe().
+ * Make the EPT format that of this capability; gigabyte: the monitor's own tables can have leaves
+ * of 1 GiB; split: how a leaf may be split. Boot CPU, in probe().
  */
-struct mtrr_state;
-void ept_init(u64 capability, const struct mtrr_state *types, bool gigabyte, enum pt_split split);
+void ept_init(u64 capability, bool gigabyte, enum pt_split split);
 const struct pt_format *ept_format(void);
 
 /* ---- state.c ---- */
