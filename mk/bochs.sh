@@ -14,6 +14,7 @@ archive=bochs_$version+dfsg.orig.tar.xz
 sum=78f6c73d4a6472d5130a87ab9dc306d02c7c71ed8e25b3a8ef642e2a7acd282b
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
+unset MAKEFLAGS MAKELEVEL MFLAGS
 APT_CONFIG=$("$here/apt.sh" "$dir/../../apt")
 export APT_CONFIG
 mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
@@ -36,14 +37,14 @@ mkdir source
 tar -xf "$archive" --strip-components=1 -C source
 echo "bochs: build $version (two minutes)"
 cd source
+# The graphical and sound interfaces are left out: they need libraries that a server has not.
 {
-	# The graphical and sound interfaces are left out: they need libraries that a server has not.
 	CFLAGS='-O2 -w' CXXFLAGS='-O2 -w' ./configure --prefix="$dir/install" --with-nogui \
 		--disable-docbook --enable-all-optimizations --enable-cpu-level=6 --enable-x86-64 \
 		--enable-vmx=2 --enable-svm --enable-avx --enable-evex --enable-smp --enable-pci \
-		--enable-e1000 --enable-ne2000 --enable-fpu --enable-memtype
-	make -j"$(nproc)"
-	make install
+		--enable-e1000 --enable-ne2000 --enable-fpu --enable-memtype &&
+		make -j"$(nproc)" &&
+		make install
 } >"$dir/build.log" 2>&1 || {
 	tail -n 20 "$dir/build.log" >&2
 	echo "bochs: the build failed ($dir/build.log)" >&2

@@ -10,6 +10,7 @@ sum=b5f60ce70f7b471f937f1dc71695a3af762df27cc8e047a11c8790de02ee3598
 here=$(dirname "$0")
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
+unset MAKEFLAGS MAKELEVEL MFLAGS
 APT_CONFIG=$("$here/apt.sh" "$dir/../../apt" sid)
 export APT_CONFIG
 

@@ -32,6 +32,14 @@ refuse 'no SPDX line at the top' "$(list '*.[chS]' '*.py' '*.sh' '*.mk' Makefile
 		[ -s "$file" ] && ! head -n 2 "$file" | grep -q SPDX-License-Identifier && echo "$file"
 	done)"
 
+# a make of others' has no use for the flags of ours (--no-builtin-rules)
+refuse 'make called with the flags of the make above (unset MAKEFLAGS MAKELEVEL MFLAGS)' "$(list 'mk/*.sh' |
+	xargs -r grep -lE '^[^#]*\bmake (-|install|[a-z]+$)' | xargs -r grep -L 'MAKEFLAGS')"
+
+# the name of a function in a stack is no complaint
+refuse 'words of kernel faults outside tests/qemu/complaints.py' "$(list 'tests/qemu/*.py' ':!tests/qemu/complaints.py' |
+	xargs -r grep -nE "dmesg.*(BUG:|Oops|WARNING: CPU|stall)")"
+
 shellcheck packaging/suture-install || status=1
 
 exit $status

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from complaints import STALLS, complaints
 import images
 from machine import BUILD, CPU, GUEST, KERNEL_CMDLINE, PLATFORM, free_port
 
@@ -51,7 +52,7 @@ def left_reason(guest):
 
 
 def kernel_warnings(guest):
-    return guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall|soft lockup'").out
+    return complaints(guest, STALLS)
 
 
 def port_exits(guest):

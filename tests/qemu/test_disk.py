@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from complaints import STALLS, complaints
 from images import kernel_module
 from machine import BUILD, GUEST, PLATFORM, GuestError
 from patches import apply, revert
@@ -125,7 +126,7 @@ def live(guest, cpus, demo):
         time.sleep(0.5)
     did = guest.check("cat /tmp/work.out")
     assert guest.check("cat /tmp/work.status") == "0", guest.check("tail -n 5 /tmp/work.log")
-    said = guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall|soft lockup|general prot'").out
+    said = complaints(guest, STALLS)
     assert said == ""
     if not NATIVE:
         states = [cpu["state"] for cpu in guest.json("/v1/status")["cpus"]]

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from complaints import complaints
 from machine import BUILD, GUEST
 from patches import KALLSYMS_ALL, apply, example, revert
 
@@ -42,7 +43,7 @@ def guest(machine):
     machine.check("dmesg -c >/dev/null")
     yield machine
     assert machine.check("ls /sys/kernel/suture") == ""
-    assert machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops'").out == ""
+    assert complaints(machine) == ""
 
 
 # ---- global data update ----

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from complaints import STALLS, complaints
 import monitor
 from gdb import Gdb
 from machine import SUTURE
@@ -95,7 +96,7 @@ def goes_on(guest):
                 "echo 0 >events/sched/sched_switch/enable", timeout=60)
     # modules
     guest.check("insmod /lib/modules/life.ko && rmmod life", timeout=60)
-    assert guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|rcu.*stall'").out == ""
+    assert complaints(guest, STALLS) == ""
 
 
 CASES = [pytest.param(*step[1:], operation, id=f"{operation}-{step[0]}")

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import subprocess
+from complaints import STALLS, complaints
 import tomllib
 
 import pytest
@@ -154,7 +155,7 @@ class Guest:
         self.unload(target) if target != "vmlinux" else None
 
     def complaints(self):
-        return self.machine.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|INFO: task|rcu:.*stall'").out
+        return complaints(self.machine, STALLS, "INFO: task")
 
 
 def start_load(machine):

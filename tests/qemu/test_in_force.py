@@ -10,9 +10,9 @@ import time
 
 import pytest
 
+from complaints import TEXT, complaints
 from machine import BUILD, GUEST
 from patches import DIRECT_CALLS, LIVEPATCH, apply, make_patch, revert
-from test_probes import COMPLAINTS
 from waiting import Waiting
 
 MODULES = os.path.join(BUILD, "guest", f"{GUEST}-modules")
@@ -67,7 +67,7 @@ def guest(machine):
     assert machine.check("cat /proc/cmdline /proc/hidden") == f"{before}\n1 1 1 1"
     assert machine.check("ls /sys/kernel/suture /sys/kernel/livepatch /sys/fs/bpf 2>/dev/null | grep -v :; true"
                          ).strip() == ""
-    assert machine.shell(f"dmesg | grep -E '{COMPLAINTS}'").out == ""
+    assert complaints(machine, TEXT) == ""
     wait_count(machine, 0)
 
 

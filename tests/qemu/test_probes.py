@@ -9,14 +9,13 @@ import time
 
 import pytest
 
+from complaints import TEXT, complaints
 from machine import BUILD, GUEST, PLATFORM
 from patches import DIRECT_CALLS, apply, make_patch, revert
 from waiting import Waiting
 
 HIDDEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "hidden.ko")
 TRACING = "/sys/kernel/tracing"
-COMPLAINTS = ("WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|[Ff]ailed on|"
-              "general protection|Unable to handle|Internal error")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def guest(machine):
     assert machine.check("cat /proc/hidden") == "1 1 1 1"
     yield machine
     assert machine.check("cat /proc/hidden") == "1 1 1 1"
-    assert machine.shell(f"dmesg | grep -E '{COMPLAINTS}'").out == ""
+    assert complaints(machine, TEXT) == ""
     left = machine.shell("ls /sys/kernel/suture 2>/dev/null; cat /sys/kernel/debug/kprobes/list")
     assert left.out == ""
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from complaints import TEXT, complaints
 from machine import BUILD, GUEST, PLATFORM
 from patches import apply, make_patch, revert
 
@@ -39,8 +40,7 @@ def guest(shared):
 
 def quiet(guest):
     """No word from the kernel of anything that it found wrong."""
-    said = guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|"
-                       "[Ff]ailed on|jump_label: |general protection|kernel BUG'").out
+    said = complaints(guest, TEXT)
     assert said == "", said
 
 

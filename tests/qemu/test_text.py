@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from complaints import TEXT, complaints
 from machine import BUILD, GUEST, PLATFORM
 from patches import apply, make_patch, revert
 
@@ -43,9 +44,7 @@ def guest(shared):
 
 def quiet(guest):
     """Asserts that the kernel has printed no warning."""
-    said = guest.shell("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|[Ff]trace (bug|failed|disabled)|"
-                       "[Ff]ailed on|jump_label: |general protection|kernel BUG|Unable to handle|"
-                       "Internal error'").out
+    said = complaints(guest, TEXT)
     assert said == "", said
 
 
