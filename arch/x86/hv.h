@@ -232,6 +232,7 @@ u64 x86_make_table(u64 pa, u32 level);
 u64 physical_limit(u32 address_bits, bool encrypts, u32 encryption_bit);
 
 /* vendor.c chooses the one that this machine has. */
+extern const struct hv_ops svm_ops, vmx_ops;
 extern const struct hv_ops *hv;
 /*
  * Choose it. 0, or negative errno with the reason of the vendor whose processor this is. Boot CPU.
@@ -300,8 +301,8 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f);
 void vcpu_step_done(struct cpu *c, bool completed);
 
 /*
- * ioport.c: value is that of RAX for OUT. Ports of the intercepted ranges only. string: INS or OUTS,
- * which is ignored.
+ * ioport.c: value is that of RAX for OUT. Ports of the intercepted ranges only. string: INS or
+ * OUTS, which is ignored.
  */
 void vcpu_io(struct cpu *c, u16 port, u32 size, bool in, bool string);
 

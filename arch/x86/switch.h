@@ -3,6 +3,15 @@
 #ifndef X86_SWITCH_H
 #define X86_SWITCH_H
 
+/* flags of a switch */
+#define SWITCH_CLEARS	1 /* VERW before the entry clears buffers of the processor */
+#define SWITCH_RESUMES	2 /* VMX: VMRESUME, not VMLAUNCH */
+#define SWITCH_BARRIERS 4 /* SVM: IBPB behind the exit */
+
+#ifdef __ASSEMBLY__
+#include "host.h"
+/* clang-format off */
+
 /* enum gpr of hv.h */
 #define GPR(n) (8 * n)
 #define RAX    0
@@ -50,6 +59,23 @@
 	mov	GPR(RDI)(%rdi), %rdi
 	.endm
 
+/*
+ * The last thing before the entry: what the monitor has loaded and stored is not in buffers that the
+ * guest could read by speculation. The operand must be in memory, and a segment that can be written
+ * (Intel, "Microarchitectural Data Sampling"; AMD, "Transient Scheduler Attacks"). Changes ZF.
+ */
+	.macro	clear_buffers
+	verw	verw_selector(%rip)
+	.endm
+
+	.macro	verw_operand
+	.pushsection .rodata
+	.balign	2
+verw_selector:
+	.word	HOST_DS
+	.popsection
+	.endm
+
 /* And into the array at \array: all but RAX, RSP and that register. */
 	.macro	save_guest array
 	mov	%rcx, GPR(RCX)(\array)
@@ -93,4 +119,5 @@
 	xor	%r11d, %r11d
 	.endm
 
+#endif
 #endif

@@ -3,8 +3,6 @@
 #include "hv.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "svm/svm.h"
-#include "vmx/vmx.h"
 
 static const struct hv_ops *const vendors[] = {&svm_ops, &vmx_ops};
 

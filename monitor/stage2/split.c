@@ -34,7 +34,7 @@ struct range {
 	u64 begin, end;
 };
 
-static void retype(void *arg)
+static void retype_range(void *arg)
 {
 	const struct range *r = arg;
 
@@ -54,5 +54,5 @@ int stage2_retype(u64 begin, u64 end)
 	range = (struct range){begin, end};
 	err = pgtable_split_types(&stage2, begin, end, in_a_pause);
 	spent += stage2.tables - before;
-	return err > 0 ? in_a_pause(retype, &range) : err;
+	return err > 0 ? in_a_pause(retype_range, &range) : err;
 }

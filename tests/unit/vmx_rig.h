@@ -16,7 +16,7 @@ static u64 vmcs[FIELDS];
 static bool written[FIELDS];
 static u64 entered_with; /* the event that the processor was given */
 static u32 exit_reason, invalidations, nmi_exits, steps_done, tables_changed, faults;
-static bool step_completed, entered_launched, nmis_unblocked;
+static bool step_completed, entered_launched, entered_cleared, nmis_unblocked;
 
 /* ---- what the code under test calls ---- */
 
@@ -34,11 +34,12 @@ int vmcs_write(u32 field, u64 value)
 	return 0;
 }
 
-int vmx_run(u64 *gprs, bool launched)
+int vmx_run(u64 *gprs, u32 flags)
 {
 	(void)gprs;
 	entered_with = vmcs[VMCS_ENTRY_EVENT];
-	entered_launched = launched;
+	entered_launched = flags & SWITCH_RESUMES;
+	entered_cleared = flags & SWITCH_CLEARS;
 	vmcs[VMCS_EXIT_REASON] = exit_reason;
 	return 0;
 }
@@ -173,6 +174,7 @@ static int setup(void **state)
 	invalidations = nmi_exits = steps_done = tables_changed = faults = 0;
 	exit_reason = VMX_CPUID;
 	nmis_unblocked = false;
+	vmx.speculation = (struct vmx_speculation){0};
 	vmx.controls[VMX_PIN] = PIN_NMI_EXITING | PIN_VIRTUAL_NMIS;
 	vmx.cr_fixed0[0] = 0x80000021;
 	vmx.cr_fixed0[1] = 1u << 13;

@@ -10,11 +10,11 @@ static u64 interrupted;	 /* the one that its exit interrupts */
 
 /* ---- what the code under test calls ---- */
 
-void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier)
+void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, u32 flags)
 {
 	struct vmcb *v = svm_of(self)->guest;
 
-	(void)gprs, (void)guest_pa, (void)host_pa, (void)barrier;
+	(void)gprs, (void)guest_pa, (void)host_pa, (void)flags;
 	entered_with = v->event_injection;
 	v->exit_int_info = interrupted;
 }
@@ -257,6 +257,16 @@ static void which_processors_need_a_barrier(void **state)
 	}
 }
 
+static void which_processors_need_clearing(void **state)
+{
+	(void)state;
+	assert_true(svm_needs_clearing(1u << 5, 0));
+	assert_true(svm_needs_clearing(1u << 5, 1u << 1));
+	assert_true(svm_needs_clearing(1u << 5, 1u << 2));
+	assert_false(svm_needs_clearing(1u << 5, 3u << 1));
+	assert_false(svm_needs_clearing(~(1u << 5), 0)); /* VERW clears nothing */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -267,6 +277,7 @@ int main(void)
 		T(cpuid_exits_while_a_kernel_starts),
 		T(events),
 		T(which_processors_need_a_barrier),
+		T(which_processors_need_clearing),
 		T(nmi_window),
 		T(a_step_is_of_one_instruction),
 	};

@@ -11,7 +11,7 @@
 #define MSR_PRED_CMD 0x49
 #define IBPB	     1
 
-/* void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier): RAX and RSP are in the VMCB */
+/* void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, u32 flags): RAX and RSP are in the VMCB */
 	.globl	svm_run
 	.hidden	svm_run
 svm_run:
@@ -24,7 +24,10 @@ svm_run:
 	clgi
 	vmload	%rax
 	load_guest
-	vmrun	%rax
+	testb	$SWITCH_CLEARS, 16(%rsp)
+	jz	1f
+	clear_buffers
+1:	vmrun	%rax
 	vmsave	%rax
 	mov	8(%rsp), %rax
 	vmload	%rax
@@ -33,8 +36,8 @@ svm_run:
 	mov	%rdi, GPR(RDI)(%rax)
 	/* Nothing that the guest has trained is predicted, on processors that may take any instruction
 	   for a branch. The LFENCE of forget_guest ends speculation past this test, before the first return. */
-	cmpb	$0, 16(%rsp)
-	je	2f
+	testb	$SWITCH_BARRIERS, 16(%rsp)
+	jz	2f
 	mov	$MSR_PRED_CMD, %ecx
 	mov	$IBPB, %eax
 	xor	%edx, %edx
@@ -47,6 +50,8 @@ svm_run:
 	pop_saved
 	cld
 	ret
+
+	verw_operand
 
 /* void svm_open_window(void): an NMI that caused a VM exit stays pending until the monitor's handler
    takes it here (15.17; two instructions, since QEMU delivers it late). */

@@ -4,10 +4,9 @@
 #define SVM_SVM_H
 
 #include "../hv.h"
+#include "../switch.h"
 #include "arch/pagetable.h"
 #include "vmcb.h"
-
-extern const struct hv_ops svm_ops;
 
 /* The SVM state of one CPU. */
 struct svm_cpu {
@@ -63,8 +62,14 @@ const struct pt_format *npt_format(void);
  */
 bool svm_needs_barrier(u32 family, u32 features);
 
-/* run.S: one VMRUN with all registers loaded and saved; barrier: IBPB behind the exit. */
-void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier);
+/*
+ * The same of transient scheduler attacks (Zen 3, Zen 4): VERW at an entry clears what they read
+ * (AMD-SB-7029). eax, ecx: CPUID Fn8000_0021.
+ */
+bool svm_needs_clearing(u32 eax, u32 ecx);
+
+/* run.S: one VMRUN with all registers loaded and saved; flags: SWITCH_* of switch.h. */
+void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, u32 flags);
 /* STGI, so that pending NMIs and interrupts are taken, then CLGI. */
 void svm_open_window(void);
 

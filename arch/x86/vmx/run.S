@@ -9,20 +9,24 @@
 	.section .text.vmx_run, "ax"
 
 /*
- * int vmx_run(u64 *gprs, bool launched): RSP is in the VMCS. 0 after an exit; 1 if the entry did not
- * begin. An NMI in between is taken by the monitor's handler: descriptor tables and GS are the
+ * int vmx_run(u64 *gprs, u32 flags): RSP is in the VMCS. 0 after an exit; 1 if the entry did not begin.
+ * An NMI in between is taken by the monitor's handler: descriptor tables and GS are the
  * monitor's until the entry, and from the exit on.
  */
 	.globl	vmx_run
 	.hidden	vmx_run
 vmx_run:
 	push_saved
+	push	%rsi
 	push	%rdi
 	mov	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
-	test	%sil, %sil
 	mov	GPR(RAX)(%rdi), %rax
 	load_guest
+	testb	$SWITCH_CLEARS, 8(%rsp)
+	jz	4f
+	clear_buffers
+4:	testb	$SWITCH_RESUMES, 8(%rsp)
 	jnz	1f
 	vmlaunch
 	jmp	2f
@@ -31,6 +35,7 @@ vmx_run:
 	pop	%rdi
 	mov	$1, %eax
 	jmp	3f
+	verw_operand
 
 	.globl	vmx_exit_entry
 	.hidden	vmx_exit_entry
@@ -43,7 +48,7 @@ vmx_exit_entry:
 	pop	%rax
 	save_guest %rdi
 	forget_guest
-3:
+3:	add	$8, %rsp
 	pop_saved
 	cld
 	ret

@@ -4,10 +4,9 @@
 #define VMX_VMX_H
 
 #include "../hv.h"
+#include "../switch.h"
 #include "arch/pagetable.h"
 #include "vmcs.h"
-
-extern const struct hv_ops vmx_ops;
 
 /* An entry of the areas of MSRs that entries and exits load and store ("VM-Exit Controls for
  * MSRs").
@@ -58,6 +57,23 @@ const char *vmx_ept_lacks(u64 capability);
 void ept_init(u64 capability, bool gigabyte, enum pt_split split);
 const struct pt_format *ept_format(void);
 
+/* ---- speculation.c: pure functions; any CPU. ---- */
+
+struct vmx_features {
+	u32 fn7_edx, fn7_2_edx; /* CPUID leaf 7, subleaves 0 and 2; 0 where there is none */
+	bool transactions;	/* RTM */
+	u64 arch_capabilities;	/* 0 where there is none */
+};
+
+struct vmx_speculation {
+	bool has_spec_ctrl;
+	u64 spec_ctrl;	    /* the monitor's */
+	bool clear_buffers; /* by VERW, at each entry */
+	bool flush_l1d;	    /* the same, by FLUSH_CMD */
+	const char *lacks; /* what the microcode must have for a fault of this processor, or NULL */
+};
+struct vmx_speculation vmx_choose_speculation(const struct vmx_features *f);
+
 /* ---- state.c ---- */
 
 /* Write what does not change in the VMCS: controls, host state. On that CPU, with its VMCS loaded.
@@ -77,7 +93,7 @@ struct vmx {
 	u32 controls[NR_VMX_CONTROLS];
 	u64 cr_fixed0[2], cr_fixed1[2]; /* of CR0, of CR4 */
 	u8 *io_bitmaps, *msr_bitmap;
-	bool speculation; /* there is SPEC_CTRL */
+	struct vmx_speculation speculation;
 };
 extern struct vmx vmx;
 
@@ -109,8 +125,11 @@ const char *vmx_check(const u64 *capability);
 
 /* ---- run.S ---- */
 
-/* One entry with all registers loaded, and saved at the exit. 0; 1: it did not begin. */
-int vmx_run(u64 *gprs, bool launched);
+/*
+ * One entry with all registers loaded, and saved at the exit. flags: SWITCH_* of switch.h. 0; 1: it
+ * did not begin.
+ */
+int vmx_run(u64 *gprs, u32 flags);
 extern const char vmx_exit_entry[];
 /* End the blocking of NMIs: pending ones are taken by the monitor's handler here. */
 void vmx_unblock_nmis(void);
