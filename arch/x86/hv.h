@@ -259,10 +259,12 @@ void vcpu_advance(struct vcpu *v, u32 len);
 /* Enter the guest and never come back. State CPU_GUEST; nothing of the caller is needed again. */
 _Noreturn void vcpu_loop(struct cpu *c);
 
-/* Inject the exception at the next entry. */
+/*
+ * Inject the exception at the next entry. If it occurs during the delivery of another one it may
+ * become a double fault, and then a shutdown, as on hardware. An event that is not an exception
+ * gives way.
+ */
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error);
-/* The vector of the exception whose delivery the exit interrupted, or -1. */
-int vcpu_undelivered(const struct cpu *c);
 
 void vcpu_cpuid(struct cpu *c, u32 len);
 /* XSETBV (it exits on VMX alone) and INVD. */

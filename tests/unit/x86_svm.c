@@ -49,7 +49,8 @@ void host_set_debugctl(u64 value)
 
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
 {
-	(void)c, (void)vector, (void)has_error, (void)error;
+	assert_false(has_error || error);
+	c->arch->vcpu.event = vector | EVENT_EXCEPTION | EVENT_VALID;
 }
 
 /* ---- the tests ---- */
@@ -257,6 +258,30 @@ static void which_processors_need_a_barrier(void **state)
 	}
 }
 
+/* An instruction that is skipped ends the shadow of STI, and a single step of the guest's own. */
+static void skipped(void **state)
+{
+	struct vmcb *b = svm_of(self)->guest;
+
+	(void)state;
+	for (u32 own = 0; own < 3; own++) {
+		arch.vcpu.event = b->dr6 = 0;
+		arch.step = own ? STEP_NONE : STEP_SHADOWED;
+		debugctl = own == 2 ? DEBUGCTL_BTF : 0;
+		arch.vcpu.rip = 0xfffffffe;
+		arch.vcpu.rflags = RFLAGS_TF | RFLAGS_RF;
+		b->interrupt_shadow = 1;
+		(hv->skip)(self, 2);
+		assert_int_equal(arch.vcpu.rip, 0);
+		assert_int_equal(arch.vcpu.rflags, RFLAGS_TF);
+		assert_int_equal(b->interrupt_shadow, 0);
+		assert_int_equal(b->dr6, own == 1 ? DR6_BS : 0);
+		assert_int_equal(arch.vcpu.event,
+				 own == 1 ? VEC_DB | EVENT_EXCEPTION | EVENT_VALID : 0);
+	}
+	debugctl = 0;
+}
+
 static void which_processors_need_clearing(void **state)
 {
 	(void)state;
@@ -278,6 +303,7 @@ int main(void)
 		T(events),
 		T(which_processors_need_a_barrier),
 		T(which_processors_need_clearing),
+		T(skipped),
 		T(nmi_window),
 		T(a_step_is_of_one_instruction),
 	};

@@ -309,10 +309,20 @@ u32 svm_insn_len(const struct cpu *c, u32 usual)
 	return svm.next_rip ? (u32)(v->next_rip - v->rip) : usual;
 }
 
+/*
+ * A single step of the guest's own ends behind the instruction too, unless it is one of branches.
+ * The step of the monitor's ends behind the next instruction.
+ */
 static void svm_skip(struct cpu *c, u32 len)
 {
-	vcpu_advance(&c->arch->vcpu, len);
+	struct vcpu *r = &c->arch->vcpu;
+
+	vcpu_advance(r, len);
 	svm_of(c)->guest->interrupt_shadow = 0;
+	if (c->arch->step || !(r->rflags & RFLAGS_TF) || host_debugctl() & DEBUGCTL_BTF)
+		return;
+	svm_of(c)->guest->dr6 |= DR6_BS;
+	vcpu_inject_fault(c, VEC_DB, false, 0);
 }
 
 /* SVM has no NMI-window exit (15.21.6). An event that is to be injected is delivered first. */

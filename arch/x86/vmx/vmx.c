@@ -305,14 +305,15 @@ static void vmx_force_exit(struct cpu *c)
 	vmcs_write(VMCS_PIN_CONTROLS, vmx.controls[VMX_PIN] | PIN_PREEMPTION_TIMER);
 }
 
-/* A single step of the guest's own ends behind the instruction too. */
+/* A single step of the guest's own ends behind the instruction too, unless it is one of branches.
+ */
 static void vmx_skip(struct cpu *c, u32 len)
 {
 	struct vcpu *r = &c->arch->vcpu;
 
 	vcpu_advance(r, len);
 	vmx_block(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS, false);
-	if (r->rflags & RFLAGS_TF)
+	if (r->rflags & RFLAGS_TF && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
 		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
 			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }

@@ -21,11 +21,11 @@ struct vmx_cpu {
 	void *vmxon, *vmcs; /* pages; the processor's while it is on */
 	/* SPEC_CTRL, where there is one: the guest's value, and the monitor's */
 	struct msr_entry *guest_msrs, *host_msrs;
-	bool launched;	    /* the VMCS has been entered since it was loaded */
-	u32 cpu, cpu2;	    /* controls as they are in the VMCS */
-	bool stepping;	    /* the monitor trap flag is set */
-	bool tables_again;  /* descriptor tables exit again behind the current single step */
-	u64 stepped_rflags; /* before it */
+	bool launched;	   /* the VMCS has been entered since it was loaded */
+	u32 cpu, cpu2;	   /* controls as they are in the VMCS */
+	bool stepping;	   /* the monitor trap flag is set */
+	bool tables_again; /* descriptor tables exit again behind the current single step */
+	u64 held_if;	   /* RFLAGS.IF, if it is held back until the end of the step */
 };
 
 static inline struct vmx_cpu *vmx_of(const struct cpu *c)
