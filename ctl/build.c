@@ -4,6 +4,7 @@
 #include "check.h"
 #include "ctl.h"
 #include "diff.h"
+#include "fetch.h"
 #include "headers.h"
 #include "kernel.h"
 #include "lifetime.h"
@@ -328,28 +329,13 @@ static int find_source(const struct options *o, const struct build *b, const str
 	return r ? r : diff_make_source(dir, o, k, &h, b->kernel, work);
 }
 
-int cmd_build(const struct options *o, char **args)
+static int build_bundle(const struct options *o, char **args, const char *kernel, const char *work)
 {
-	char work[] = "/tmp/suture-build-XXXXXX", installed[PATH_MAX], dir[PATH_MAX];
-	const char *rm[] = {"rm", "-rf", "--", work, NULL};
-	struct build b = {0};
+	struct build b = {.kernel = kernel, .work = work, .of_diff = o->nr_diffs};
 	struct kernel k = {0};
-	struct utsname u;
-	int r;
+	char dir[PATH_MAX];
+	int r = kernel_open(&k, o, kernel);
 
-	if (!o->output)
-		return fail(EX_BAD_USAGE, "build needs -o FILE for the bundle");
-	b.kernel = o->kernel;
-	b.of_diff = o->nr_diffs;
-	b.work = work;
-	if (!b.kernel) {
-		uname(&u);
-		snprintf(installed, sizeof(installed), "/lib/modules/%s/build", u.release);
-		b.kernel = installed;
-	}
-	if (!mkdtemp(work))
-		return fail(EX_FAILED, "%s: %s", work, strerror(errno));
-	r = kernel_open(&k, o, b.kernel);
 	if (!r)
 		r = find_source(o, &b, &k, args, dir);
 	if (!r)
@@ -358,6 +344,28 @@ int cmd_build(const struct options *o, char **args)
 		r = pack_module(o, &b, &k);
 	kernel_close(&k);
 	free(b.ko);
+	return r;
+}
+
+int cmd_build(const struct options *given, char **args)
+{
+	char work[] = "/tmp/suture-build-XXXXXX", installed[PATH_MAX];
+	const char *rm[] = {"rm", "-rf", "--", work, NULL};
+	struct options o = *given;
+	struct fetched fetched;
+	struct utsname u;
+	int r;
+
+	if (!o.output)
+		return fail(EX_BAD_USAGE, "build needs -o FILE for the bundle");
+	if (!mkdtemp(work))
+		return fail(EX_FAILED, "%s: %s", work, strerror(errno));
+	uname(&u);
+	snprintf(installed, sizeof(installed), "/lib/modules/%s/build", u.release);
+	r = fetch_kernel(&fetched, &o);
+	if (!r)
+		r = build_bundle(&o, args, o.kernel ? o.kernel : installed, work);
+	fetch_close(&fetched);
 	run(rm, "/dev/null");
 	return r;
 }

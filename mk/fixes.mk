@@ -4,7 +4,7 @@
 FIXES := build/fixes
 FIXES_PY := $(PYTHON) -B tests/fixes/build.py
 
-build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/diffs.toml tests/fixes/build.py mk/linux-source.sh mk/apt.sh | $(SETUP)
+build/linux-%/ready: tests/fixes/fixes.toml tests/fixes/diffs.toml tests/fixes/build.py mk/linux-source.sh mk/source-deb.sh mk/apt.sh | $(SETUP)
 	@mk/linux-source.sh $(@D) $$($(FIXES_PY) version $*) $$($(FIXES_PY) paths $*)
 
 # a bundle is rebuilt if it is older than its generated source or than the headers

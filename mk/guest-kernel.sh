@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Unpack the Debian kernel that GUEST names, with its headers and kbuild, into DIR; nothing is
-# installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C) and DIR/release result. GUEST is
+# installed. DIR/vmlinuz, DIR/modules, DIR/kbuild (for make -C), DIR/release and DIR/package (Debian's
+# suite and version) result. GUEST is
 # VERSION-FLAVOUR, the newest kernel of a Debian release (6.1-cloud-amd64; `sid` is a VERSION too),
 # or the whole name of one kernel (6.1.0-53-cloud-amd64), as `uname -r` prints it. Debian's mirrors
 # keep the last few of those. Its last word is Debian's name of the architecture. The programs that
@@ -22,7 +23,7 @@ case $version in
 6.12 | 6.12.*) suite=bookworm-backports ;;
 sid) suite=sid ;;
 *)
-	echo "guest kernel: GUEST=$2 is none of 5.10-*, 6.1-*, 6.12-* and sid-*, and no release of these" \
+	echo "kernel: $2 is none of Debian's 5.10-*, 6.1-*, 6.12-* and sid-*, and no release of these" \
 		"(6.1.0-53-cloud-amd64)" >&2
 	exit 1
 	;;
@@ -34,7 +35,7 @@ case $architecture in
 amd64) triplet=x86_64-linux-gnu ;;
 arm64) triplet=aarch64-linux-gnu ;;
 *)
-	echo "guest kernel: GUEST=$2 does not end with -amd64 or -arm64" >&2
+	echo "kernel: $2 does not end with -amd64 or -arm64" >&2
 	exit 1
 	;;
 esac
@@ -66,7 +67,7 @@ kernels() {
 if [ -n "$exact" ]; then
 	image=linux-image-$exact
 	if ! $apt_cache show "$image" >/dev/null 2>&1; then
-		echo "guest kernel: $suite has no kernel $exact (mirrors drop old ones); it has:" \
+		echo "kernel: $suite has no kernel $exact (mirrors drop old ones); it has:" \
 			$(kernels) >&2
 		exit 1
 	fi
@@ -78,12 +79,12 @@ case $suite/$release in
 sid/*) ;;
 */"$version".* | */"${exact:-none}") ;;
 *)
-	echo "guest kernel: $meta of $suite is '$release' now, not $version" >&2
+	echo "kernel: $meta of $suite is '$release' now, not $version" >&2
 	exit 1
 	;;
 esac
 headers=linux-headers-$release
-echo "guest kernel: $release"
+echo "kernel: $release"
 
 cd "$dir/download"
 rm -f ./*.deb
@@ -134,4 +135,5 @@ ln -sfn "usr/src/$headers" kbuild
 ln -sfn "lib/modules/$release" modules
 [ -e "boot/vmlinuz-$release" ] && ln -sfn "boot/vmlinuz-$release" vmlinuz ||
 	ln -sfn "modules/vmlinuz" vmlinuz
+echo "$suite $($apt_cache show --no-all-versions "$image" | sed -n 's/^Version: //p')" >package
 echo "$release" >release

@@ -3,7 +3,7 @@
 LINUX_SOURCE := build/linux-source
 KSELFTEST := build/kselftest/$(GUEST)
 
-$(LINUX_SOURCE)/ready: mk/linux-source.sh mk/apt.sh | $(SETUP)
+$(LINUX_SOURCE)/ready: mk/linux-source.sh mk/source-deb.sh mk/apt.sh | $(SETUP)
 	@mk/linux-source.sh $(@D) newest lib/livepatch samples/livepatch tools/testing/selftests/livepatch
 
 # the programs that the scripts call, where the machine's own are another architecture's

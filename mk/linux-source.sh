@@ -19,20 +19,9 @@ export APT_CONFIG
 if [ "$version" = newest ]; then
 	version=$(apt-cache policy "$name" | awk '$1 == "Candidate:" { print $2 }')
 fi
-deb=$debs/${name}_${version}_all.deb
 echo "linux source: $name $version"
-if [ ! -e "$deb" ]; then
-	# apt checks what it loads against the signed index
-	rm -rf "$dir/download"
-	mkdir "$dir/download"
-	if ! (cd "$dir/download" && apt-get -qq download "$name=$version"); then
-		echo "linux source: $name $version cannot be had (mirrors drop old ones); there are:" \
-			$(apt-cache madison "$name" | awk '/Packages/ { print $3 }') >&2
-		exit 1
-	fi
-	mv "$dir/download"/*.deb "$deb"
-	rmdir "$dir/download"
-fi
+deb=$debs/${name}_${version}_all.deb
+"$here/source-deb.sh" "$deb" "$name" "$version"
 cd "$dir"
 {
 	dpkg-deb --show --showformat '${Package} ${Version}\n' "$deb"

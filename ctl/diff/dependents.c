@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dependents.h"
 #include "../ctl.h"
-#include "../run.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOG_MAX ((size_t)16 << 20)
+#define INCLUDES_MAX ((size_t)256 << 20)
 /* of headers that include each other */
 #define FILES_MAX 256u
 
 struct search {
-	const char *tree, *log;
+	char *includes;		/* lines FILE:#include "NAME" */
 	char *files[FILES_MAX]; /* those before `done` were looked for */
 	size_t count, done;
 };
@@ -93,32 +92,25 @@ static int take_line(struct search *s, char *line, const char *path)
 
 static int find_includers(struct search *s, const char *path)
 {
-	char pattern[PATH_MAX], *text, *rest, *line;
-	const char *grep[] = {"env",
-			      "-C",
-			      s->tree,
-			      "grep",
-			      "-rE",
-			      "--include=*.[ch]",
-			      "--exclude-dir=Documentation",
-			      "--exclude-dir=tools",
-			      "--exclude-dir=samples",
-			      "--exclude-dir=scripts",
-			      pattern,
-			      ".",
-			      NULL};
-	size_t size;
+	const char *base = base_of(path), *at = s->includes, *end;
+	size_t n = strlen(base);
+	char line[PATH_MAX];
 	int r = EX_DONE;
 
-	snprintf(pattern, sizeof(pattern), "^[ \t]*#[ \t]*include[ \t]*[\"<]([^\">]*/)?%s[\">]",
-		 base_of(path));
-	if (run(grep, s->log) > 1)
-		return fail(EX_FAILED, "%s: cannot be searched", s->tree);
-	text = rest = read_file(s->log, LOG_MAX, &size);
-	while (text && !r && (line = strsep(&rest, "\n")) != NULL)
-		r = take_line(s, line, path);
-	free(text);
-	return text ? r : EX_FAILED;
+	while (!r && (at = strstr(at, base)) != NULL) {
+		const char *start = at;
+
+		at += n;
+		if (!strchr("/\"<", start[-1]) || !strchr("\">", *at))
+			continue;
+		while (start > s->includes && start[-1] != '\n')
+			start--;
+		end = strchrnul(at, '\n');
+		if (snprintf(line, sizeof(line), "%.*s", (int)(end - start), start) <
+		    (int)sizeof(line))
+			r = take_line(s, line, path);
+	}
+	return r;
 }
 
 static int add_object(struct dependents *d, const struct search *s, const char *path, bool named)
@@ -139,14 +131,16 @@ static int add_object(struct dependents *d, const struct search *s, const char *
 	return EX_DONE;
 }
 
-int dependents_find(struct dependents *d, const char *tree, char *const *paths, size_t count,
-		    const char *log)
+int dependents_find(struct dependents *d, const char *includes, char *const *paths, size_t count)
 {
 	static struct search s;
+	size_t size;
 	int r = EX_DONE;
 
-	s = (struct search){.tree = tree, .log = log};
 	*d = (struct dependents){0};
+	s = (struct search){.includes = read_file(includes, INCLUDES_MAX, &size)};
+	if (!s.includes)
+		return EX_FAILED;
 	for (size_t i = 0; i < count && !r; i++)
 		r = add_file(&s, paths[i]);
 	for (; s.done < s.count && !r; s.done++)
@@ -156,6 +150,7 @@ int dependents_find(struct dependents *d, const char *tree, char *const *paths, 
 			r = add_object(d, &s, s.files[i], i < count);
 	for (size_t i = 0; i < s.count; i++)
 		free(s.files[i]);
+	free(s.includes);
 	return r;
 }
 

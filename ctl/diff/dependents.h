@@ -16,12 +16,11 @@ struct dependents {
 };
 
 /*
- * The objects of all C files that are one of `paths`, or include one, directly or not. `tree`: the
- * source, `log`: a file to write to. An exit code, with a message printed. dependents_free() also
+ * The objects of all C files that are one of `paths`, or include one, directly or not. `includes`:
+ * the file that prepare.sh makes. An exit code, with a message printed. dependents_free() also
  * after a failure.
  */
-int dependents_find(struct dependents *d, const char *tree, char *const *paths, size_t count,
-		    const char *log);
+int dependents_find(struct dependents *d, const char *includes, char *const *paths, size_t count);
 
 /* Leave out number `i`. */
 void dependents_drop(struct dependents *d, size_t i);

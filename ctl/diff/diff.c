@@ -70,11 +70,10 @@ static void close_object(struct object_file *f)
 
 static int find_objects(struct build *b)
 {
-	char src[PATH_MAX], log[PATH_MAX];
+	char includes[PATH_MAX];
 
-	snprintf(src, sizeof(src), "%s/src", b->tree.dir);
-	snprintf(log, sizeof(log), "%s/log", b->work);
-	return dependents_find(&b->objects, src, b->files.paths, b->files.count, log);
+	snprintf(includes, sizeof(includes), "%s/includes", b->tree.dir);
+	return dependents_find(&b->objects, includes, b->files.paths, b->files.count);
 }
 
 static int compile(const struct build *b, const char *folder, const char *flags)

@@ -3,7 +3,7 @@
 # Prepare a kernel's tree, so that single objects of it can be compiled as they were for the kernel.
 #   prepare.sh SOURCE HEADERS RELEASE DIR ARCH CROSS_COMPILE
 # SOURCE is a folder with the kernel's source, or a Debian package (linux-source-*.deb). HEADERS has
-# the kernel's configuration. DIR/src, DIR/out and DIR/make result; the last one is run as
+# the kernel's configuration. DIR/src, DIR/out, DIR/make and DIR/includes result; DIR/make is run as
 #   make OPTION... TARGET...
 set -eu
 
@@ -57,4 +57,7 @@ for line in $(diff "$headers/.config" "$dir/out/.config" | sed -n 's/^[<>] \(CON
 done
 echo "building the kernel's tools"
 "$dir/make" -j"$(nproc)" modules_prepare
-touch "$dir/ready"
+# Who includes what, so that the dependents of a header are found without reading all of it again.
+cd "$dir/src"
+grep -rE --include='*.[ch]' --exclude-dir=Documentation --exclude-dir=tools --exclude-dir=samples \
+	--exclude-dir=scripts '^[ 	]*#[ 	]*include[ 	]*["<]' . | sed 's|^\./||' >"$dir/includes"

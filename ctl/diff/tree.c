@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tree.h"
 #include "../buildlog.h"
+#include "../cache.h"
 #include "../ctl.h"
 #include "../run.h"
-#include "cache.h"
 #include "source.h"
 
 #include <errno.h>
@@ -54,14 +54,18 @@ static int prepare(const struct tree *t, const char *source, const struct kernel
 }
 
 /* It is locked. */
-static int find_prepared(const struct tree *t, const char *source, const struct kernel *k,
-			 const struct headers *h, const char *headers)
+static int find_prepared(const struct tree *t, const char *cache, const char *source,
+			 const struct kernel *k, const struct headers *h, const char *headers)
 {
 	char path[PATH_MAX], saved[PATH_MAX];
+	int r;
 
-	snprintf(path, sizeof(path), "%s/ready", t->dir);
-	if (access(path, F_OK))
-		return prepare(t, source, k, h, headers);
+	snprintf(path, sizeof(path), "%s/includes", t->dir);
+	if (!cache_is_complete(t->dir) || access(path, F_OK)) {
+		r = prepare(t, source, k, h, headers);
+		return r ? r : cache_complete(cache, t->dir);
+	}
+	cache_use(t->dir);
 	snprintf(path, sizeof(path), "%s/src", t->dir);
 	snprintf(saved, sizeof(saved), "%s/saved", t->dir);
 	return source_restore(path, saved);
@@ -88,10 +92,7 @@ int tree_open(struct tree *t, const struct options *o, const struct kernel *k,
 	if (r)
 		return r;
 	t->lock = cache_lock(t->dir);
-	r = t->lock < 0 ? EX_FAILED : find_prepared(t, source, k, h, config);
-	if (!r)
-		cache_limit(cache, t->dir);
-	return r;
+	return t->lock < 0 ? EX_FAILED : find_prepared(t, cache, source, k, h, config);
 }
 
 void tree_close(struct tree *t)
