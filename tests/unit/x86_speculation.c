@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What entries and exits do against speculation, on each kind of processor. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include "lib/string.h"
-#include "../../arch/x86/vmx/vmx.h"
+#include "vmx_rig.h"
 
 /* Processors by what they report; names are of the first that report it. */
 static void speculation(void **state)
@@ -98,10 +92,28 @@ static void speculation(void **state)
 	}
 }
 
+/* The monitor's SPEC_CTRL is loaded by each exit, and each entry clears what it is to clear. */
+static void speculation_of_a_cpu(void **state)
+{
+	(void)state;
+	teardown(NULL);
+	for (u32 has = 0; has < 2; has++) {
+		vmx.speculation = (struct vmx_speculation){
+			.has_spec_ctrl = has, .spec_ctrl = 0x441, .clear_buffers = has};
+		assert_int_equal(setup_cpu(), 0);
+		assert_int_equal(vmx_of(self)->host_msrs->value, 0x441);
+		hv->run(self);
+		assert_int_equal(entered_cleared, has);
+		teardown(NULL);
+	}
+	assert_int_equal(setup_cpu(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(speculation),
+		cmocka_unit_test_setup_teardown(speculation_of_a_cpu, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,23 +361,6 @@ static void skipped(void **state)
 	assert_int_equal(vmcs[VMCS_GUEST_PENDING_DEBUG], 0);
 }
 
-/* The monitor's SPEC_CTRL is loaded by each exit, and each entry clears what it is to clear. */
-static void speculation_of_a_cpu(void **state)
-{
-	(void)state;
-	teardown(NULL);
-	for (u32 has = 0; has < 2; has++) {
-		vmx.speculation = (struct vmx_speculation){
-			.has_spec_ctrl = has, .spec_ctrl = 0x441, .clear_buffers = has};
-		assert_int_equal(setup_cpu(), 0);
-		assert_int_equal(vmx_of(self)->host_msrs->value, 0x441);
-		hv->run(self);
-		assert_int_equal(entered_cleared, has);
-		teardown(NULL);
-	}
-	assert_int_equal(setup_cpu(), 0);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -397,7 +380,6 @@ int main(void)
 		T(control_registers),
 		T(faults_of_stage_2),
 		T(skipped),
-		T(speculation_of_a_cpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
