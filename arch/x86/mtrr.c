@@ -64,11 +64,13 @@ static void write_noted(void)
 bool mtrr_follow(void)
 {
 	static bool again;
+	bool pending = __atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE);
 	struct mtrr_state now;
 
-	if (!again && !__atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE))
+	if (!again && !pending)
 		return false;
-	write_noted();
+	if (pending)
+		write_noted();
 	mtrr_read(&now);
 	again = memory_types_follow(&now);
 	return again;
