@@ -37,6 +37,11 @@ mkdir source
 tar -xf "$archive" --strip-components=1 -C source
 echo "bochs: build $version (two minutes)"
 cd source
+# With several CPUs it does not commit the instruction pointer of an exception that it has delivered (with
+# one CPU it does, in cpu_loop()). An NMI that exits right behind it saves the old one, with the handler's
+# CS and RSP.
+sed -i '/^void BX_CPU_C::cpu_run_trace(void)$/,/^{$/ s/^{$/{\n  BX_CPU_THIS_PTR prev_rip = RIP;/' cpu/cpu.cc
+grep -q '^  BX_CPU_THIS_PTR prev_rip = RIP;$' cpu/cpu.cc
 # The graphical and sound interfaces are left out: they need libraries that a server has not.
 {
 	CFLAGS='-O2 -w' CXXFLAGS='-O2 -w' ./configure --prefix="$dir/install" --with-nogui \

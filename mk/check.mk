@@ -77,13 +77,19 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 	@$(call PYTEST,5400,$(SHORT_COUNTS)) $(call deselect,$(MULTI_TESTS) $(SHORT_LEFT_OUT)) \
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
-# What make check runs on VMX: Bochs is slower than QEMU, and its machine has no QMP.
+# What make check runs on VMX, where Bochs is slower than QEMU; check-intel-long has what else passes there
 INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
+INTEL_LONG_TESTS := test_hide.py
 
 check-qemu-intel: $(QEMU_NEEDS)
 	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)
+
+## check-intel-long  what passes on VMX and is not in make check, 20 boots, 200 rounds (VENDOR=intel)
+.PHONY: check-intel-long
+check-intel-long: $(QEMU_NEEDS)
+	@$(call PYTEST,14400,SUTURE_ROUNDS=200 SUTURE_BOOTS=20) $(INTEL_LONG_TESTS)
 
 check-qemu-rest: $(QEMU_NEEDS) $(QEMU10_$(ARCH))
 	@$(call PYTEST,1800,$(SHORT_COUNTS)) $(call deselect,$(SHORT_LEFT_OUT)) $(REST_TESTS)
@@ -124,11 +130,13 @@ check-qemu-arm64: $(QEMU_NEEDS) kselftest
 check-arm64-long: $(QEMU_NEEDS) kselftest
 	@$(call PYTEST,14400) $(call deselect,$(MULTI_TESTS)) $(ARM64_LEFT_OUT) $(COUNT_TESTS)
 
-# what make check leaves out, by architecture
+# what make check leaves out, by machine; of Intel all that runs
 .PHONY: test-lists
 test-lists:
-	@printf 'x86 %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_diffs.py test_disk.py test_races.py
-	@printf 'arm64 %s\n' $(ARM64_LEFT_OUT)
+	@printf 'AMD long %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_diffs.py test_disk.py test_races.py
+	@printf 'arm64 long %s\n' $(ARM64_LEFT_OUT)
+	@printf 'Intel check %s\n' $(INTEL_TESTS)
+	@printf 'Intel long %s\n' $(INTEL_LONG_TESTS)
 
 ## docs-tests    the table in docs/testing.md: which test runs where, and why not elsewhere
 .PHONY: docs-tests

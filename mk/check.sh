@@ -122,6 +122,8 @@ part() { # name
 		minutes=
 		stage counts check-counts counts
 		stage arm64 'check-arm64-long ARCH=arm64' counts
+		stage intel 'check-intel-long VENDOR=intel' counts
+		stage intel-debug 'check-qemu-intel VENDOR=intel DEBUG=1' counts
 		stage kernels check-kernels counts
 		stage kernels-arm64 'check-kernels ARCH=arm64' counts
 		stage boot check-boot counts

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which test in QEMU runs on which architecture, and why it does not run on another: the table in
+"""Which test runs on which machine, and why it does not run on another: the table in
 docs/testing.md.
 
-A test about one architecture alone has its name as a mark, with the reason: @pytest.mark.x86("why").
-What `make check` leaves out for time is in mk/check.mk (make test-lists).
+A test about one kind of machine alone has its name as a mark, with the reason: @pytest.mark.x86("why");
+one that needs QEMU @pytest.mark.qemu("what for"). What `make check` leaves out for time, and what is
+known to pass in Bochs, is in mk/check.mk (make test-lists).
 
     mk/lint-tests.py            check; exit status 1 if a mark has no reason, or the table is stale
     mk/lint-tests.py --write    write the table (make docs-tests)
@@ -16,26 +17,41 @@ import os
 import subprocess
 import sys
 
-ARCHITECTURES = ["x86", "arm64"]
+# {column: its machines' kinds (tests/qemu/platforms.py)}
+MACHINES = {"AMD": {"x86", "svm"}, "Intel": {"x86", "vmx"}, "arm64": {"arm64"}}
+KINDS = set().union(*MACHINES.values())
+WITHOUT_QEMU = {"Intel"}
+# where not all tests were tried: those that the lists have not
+SOME_TRIED = {"Intel"}
 DOCUMENT = "docs/testing.md"
 NO_JOBS = {**os.environ, "MAKEFLAGS": ""}  # of a make that may have called this
 BEGIN, END = "<!-- tests: begin, written by make docs-tests -->\n", "<!-- tests: end -->\n"
 
 
 class Test:
-    """only: {architecture: reason}; needs: conditions, in words; long: {architecture: some or all}."""
+    """only: {kind or "qemu": reason}; needs: conditions, in words; listed: {(machine, list): are all cases?}."""
 
     def __init__(self, file, name, only, needs):
         self.id = f"{file}::{name}"
-        self.file, self.name, self.only, self.needs, self.long = file, name, only, needs, {}
+        self.file, self.name, self.only, self.needs, self.listed = file, name, only, needs, {}
 
-    def runs(self, architecture):
-        return not self.only or architecture in self.only
+    def runs(self, machine):
+        kinds = self.only.keys() - {"qemu"}
+        return ((not kinds or bool(kinds & MACHINES[machine]))
+                and not ("qemu" in self.only and machine in WITHOUT_QEMU))
 
-    def cell(self, architecture):
-        if not self.runs(architecture):
+    def cell(self, machine):
+        if not self.runs(machine):
             return "–"
-        return {None: "check", "some": "check, some cases long", "all": "long"}[self.long.get(architecture)]
+        checked = self.listed.get((machine, "check"), None if machine in SOME_TRIED else True)
+        long = self.listed.get((machine, "long"))
+        if checked is None and long is None:
+            return ""
+        if long is None:
+            return "check" if checked else "check, some cases"
+        if long and (checked is None or machine not in SOME_TRIED):
+            return "long"
+        return "some cases long" if checked is None else "check, some cases long"
 
 
 def text_of(node):
@@ -59,7 +75,7 @@ class Marks:
 
     def add(self, node, only, needs):
         name, call = self.resolve(node)
-        if name in ARCHITECTURES:
+        if name in KINDS or name == "qemu":
             only[name] = text_of(call.args[0]) if call and call.args else None
         elif name == "skipif" and call:
             needs += ["not if " + text_of(word.value) for word in call.keywords if word.arg == "reason"]
@@ -67,17 +83,18 @@ class Marks:
             marks = [self.resolve(part) for value in call.args for part in ast.walk(self.expand(value))
                      if isinstance(part, ast.Call)]
             needs += [f"some cases only {name}: {text_of(mark.args[0])}" for name, mark in marks
-                      if name in ARCHITECTURES and mark.args]
+                      if name in KINDS and mark.args]
 
 
 def read_file(path, errors):
     with open(path) as source:
         tree = ast.parse(source.read(), path)
     marks, everywhere, tests = Marks(), [], []
+    names = KINDS | {"qemu"}
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args
               and text_of(node.args[0])}
     for node in ast.walk(tree):
-        if (isinstance(node, ast.Attribute) and node.attr in ARCHITECTURES and id(node) not in called
+        if (isinstance(node, ast.Attribute) and node.attr in names and id(node) not in called
                 and ast.unparse(node.value) == "pytest.mark"):
             errors.append(f"{path}:{node.lineno}: the mark says not why: pytest.mark.{node.attr}(\"...\")")
     for node in tree.body:
@@ -95,32 +112,31 @@ def read_file(path, errors):
 
 
 def leave_out(tests, errors):
-    """What make check leaves out: `ARCHITECTURE TEST` a line, TEST as pytest's --deselect has it."""
+    """The lists of mk/check.mk: `MACHINE check|long TEST` a line, TEST as pytest's --deselect has it."""
     lists = subprocess.run(["make", "-s", "--no-print-directory", "test-lists"], env=NO_JOBS,
                            stdout=subprocess.PIPE, check=True).stdout.decode()
     for line in lists.splitlines():
-        architecture, name = line.split(None, 1)
+        machine, which, name = line.split(None, 2)
         plain = name.split("[")[0]
         found = [test for test in tests if test.file == plain or test.id == plain]
         if not found:
             errors.append(f"mk/check.mk: {name} is no test")
         for test in found:
-            if plain == name or test.long.get(architecture) == "all":
-                test.long[architecture] = "all"
-            else:
-                test.long[architecture] = "some"
+            key = machine, which
+            test.listed[key] = test.listed.get(key, False) or plain == name
 
 
 def where(test):
-    reasons = [f"only {name}: {why}" for name, why in test.only.items() if why]
+    reasons = [f"needs QEMU: {why}" if name == "qemu" else f"only {name}: {why}"
+               for name, why in test.only.items() if why]
     return "; ".join(reasons + test.needs)
 
 
 def table(tests):
-    lines = ["| Tests | " + " | ".join(ARCHITECTURES) + " | why |", "|---|" + "---|" * len(ARCHITECTURES) + "---|"]
+    lines = ["| Tests | " + " | ".join(MACHINES) + " | why |", "|---|" + "---|" * len(MACHINES) + "---|"]
     for file in sorted({test.file for test in tests}):
         mine = [test for test in tests if test.file == file]
-        cells = [[test.cell(name) for test in mine] for name in ARCHITECTURES]
+        cells = [[test.cell(name) for test in mine] for name in MACHINES]
         alike = [len(set(column)) == 1 for column in cells]
         if all(alike) and len({where(test) for test in mine}) == 1:
             lines.append(f"| `{file}` | " + " | ".join(column[0] for column in cells) + f" | {where(mine[0])} |")

@@ -124,10 +124,32 @@ static UINT8 *make_madt(void)
 	return madt;
 }
 
-/* 5.2.11.1. The AML is: Name (_S5_, Package () {0, 0, 0, 0}), by which Linux powers off. */
+/*
+ * 5.2.11.1. By the package Linux powers off. No device's interrupt is routed: the disk's is IRQ 14.
+ */
 static UINT8 *make_dsdt(void)
 {
-	static const UINT8 aml[] = {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0, 0, 0, 0};
+	static const UINT8 aml[] = {
+		/* Name (_S5_, Package () {0, 0, 0, 0}) */
+		0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0, 0, 0, 0,
+		/* Scope (\_SB_) { Device (PCI0) { */
+		0x10, 0x4f, 0x06, '\\', '_', 'S', 'B', '_', 0x5b, 0x82, 0x46, 0x06, 'P', 'C', 'I',
+		'0',
+		/* Name (_HID, EisaId ("PNP0A03")) */
+		0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x03,
+		/* Name (_CRS, ResourceTemplate () { */
+		0x08, '_', 'C', 'R', 'S', 0x11, 0x40, 0x05, 0x0a, 76,
+		/* bus 0 */
+		0x88, 13, 0, 2, 0x0c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0,
+		/* ports up to configuration space */
+		0x88, 13, 0, 1, 0x0c, 3, 0, 0, 0, 0, 0xf7, 0x0c, 0, 0, 0xf8, 0x0c,
+		/* ports behind it */
+		0x88, 13, 0, 1, 0x0c, 3, 0, 0, 0x00, 0x0d, 0xff, 0xff, 0, 0, 0x00, 0xf3,
+		/* memory from 2 GiB to the IOAPIC */
+		0x87, 23, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0xff, 0xbf, 0xfe, 0, 0, 0,
+		0, 0, 0, 0xc0, 0x7e,
+		/* }) } } */
+		0x79, 0};
 	UINT8 *dsdt = allocate(36 + sizeof(aml));
 
 	CopyMem(dsdt + 36, (void *)aml, sizeof(aml));

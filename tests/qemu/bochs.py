@@ -7,6 +7,7 @@ import socket
 
 BUILD = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "build"))
 PROGRAM = os.path.join(BUILD, "deps", "bochs", "install", "bin", "bochs")
+VERSION = os.path.join(BUILD, "deps", "bochs", "version")
 # what the firmware starts first: it installs ACPI tables (tests/bochs/tables.c)
 TABLES = os.path.join(BUILD, "bochs", "tables.efi")
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
@@ -60,6 +61,7 @@ class Bochs:
     cmdline: str
     conf: dict
     architecture: str = "x86"
+    kinds: frozenset = frozenset({"x86", "vmx"})
     cpu_model: str = "corei7_haswell_4770"
     image: str = "suture.efi"
     # TABLES starts it
@@ -73,8 +75,9 @@ class Bochs:
     tables: tuple = ("acpi",)
 
     emulator = "Bochs"
+    ends_at_reset = False
     demo_cpus = 2
-    boots_within = 400
+    patience = 3
 
     def cpu(self, _kernel):
         return self.cpu_model
@@ -82,6 +85,10 @@ class Bochs:
     def log_name(self, name):
         # what is written to the debug port is Bochs's output
         return "qemu.log" if name == "monitor.log" else name
+
+    def version(self, _machine):
+        with open(VERSION) as version:
+            return f"Bochs {version.read().strip()}"
 
     def command(self, machine):
         files = {"/EFI/BOOT/BOOTX64.EFI": TABLES}

@@ -81,19 +81,23 @@ def measured(record_property):
     return lambda line: record_property("measured", line)
 
 
-# a test for one architecture alone has its name as a mark, with the reason (mk/lint-tests.py)
-ARCHITECTURES = sorted({platform.architecture for platform in PLATFORMS.values()})
+# a test for some machines alone has their kinds as marks, with the reason (mk/lint-tests.py)
+KINDS = sorted({kind for platform in PLATFORMS.values() for kind in platform.kinds})
 
 
 def pytest_configure(config):
-    for name in ARCHITECTURES:
+    for name in KINDS:
         config.addinivalue_line("markers", f"{name}(why): a test for {name} alone")
+    config.addinivalue_line("markers", "qemu(why): a test that needs QEMU")
 
 
 def pytest_runtest_setup(item):
-    wanted = {name: mark.args[0] for name in ARCHITECTURES if (mark := item.get_closest_marker(name))}
-    if wanted and PLATFORM.architecture not in wanted:
+    wanted = {name: mark.args[0] for name in KINDS if (mark := item.get_closest_marker(name))}
+    if wanted and not wanted.keys() & PLATFORM.kinds:
         pytest.skip("; ".join(f"only {name}: {why}" for name, why in wanted.items()))
+    needs = item.get_closest_marker("qemu")
+    if needs and PLATFORM.emulator != "QEMU":
+        pytest.skip(f"needs QEMU: {needs.args[0]}")
 
 
 def pytest_terminal_summary(terminalreporter):

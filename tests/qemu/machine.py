@@ -2,8 +2,8 @@
 """A machine in QEMU, or in Bochs: EFI firmware, Suture (or not), and a Debian kernel with the test initramfs.
 platforms.py describes its parts.
 
-Every wait has a limit; the emulator is ended by its pid; all its output stays in the machine's log
-folder (console.log, monitor.log, shell.log, qemu.log).
+Every wait has a limit, which PLATFORM.patience multiplies; the emulator is ended by its pid; all its
+output stays in the machine's log folder (console.log, monitor.log, shell.log, qemu.log).
 """
 
 import base64
@@ -98,7 +98,7 @@ class Machine:
     esp       {path on the ESP: file of the host, or bytes}: added to the ESP.
     agent     put the agent module and its helper into the guest.
     qemu      more arguments for QEMU; {sockets} in them is a folder for sockets.
-    reboot    let the machine reset itself; otherwise a reset ends QEMU.
+    reboot    let the machine reset itself; otherwise a reset ends QEMU (Bochs: what is not a triple fault does not).
     """
 
     def __init__(self, logs, cpus=1, native=False, conf=None, cpu=CPU, thread="single",
@@ -239,6 +239,7 @@ class Machine:
 
     def wait_log(self, pattern, timeout=60, name="console.log", count=1):
         """Wait until `pattern` is in a log for the count-th time; returns that match."""
+        timeout *= PLATFORM.patience
         deadline = time.monotonic() + timeout
         while True:
             found = list(re.finditer(pattern, self.read_log(name)))
@@ -250,7 +251,7 @@ class Machine:
                 self.fail(f"no {pattern!r} in {name} within {timeout} s")
             time.sleep(0.1)
 
-    def wait_ready(self, timeout=PLATFORM.boots_within, count=1):
+    def wait_ready(self, timeout=180, count=1):
         """Wait for the guest's user space, for the count-th boot of this machine."""
         self.wait_log(r"GUEST READY", timeout, count=count)
         self.unanswered = None  # an earlier boot's
@@ -259,9 +260,9 @@ class Machine:
         return self
 
     def wait_end(self, timeout=30):
-        """Wait until QEMU ends by itself (power-off, or a reset without reboot=True)."""
+        """Wait until the emulator ends by itself (power-off; in QEMU also a reset without reboot=True)."""
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(timeout * PLATFORM.patience)
         except subprocess.TimeoutExpired:
             self.fail(f"the machine did not power off within {timeout} s")
 
@@ -269,7 +270,7 @@ class Machine:
 
     def shell(self, command, timeout=30):
         """Run shell commands in the guest; returns a Result whatever their status is."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PLATFORM.patience
         if self.unanswered:
             # or the answers of all later commands would be those of the ones before
             self.read_answer(self.unanswered, deadline)
@@ -337,6 +338,7 @@ class Machine:
 
     def suture(self, *arguments, timeout=90):
         """Run the operator's command against this machine; returns a Result."""
+        timeout *= PLATFORM.patience
         command = [SUTURE, "--host", f"127.0.0.1:{self.port}", "--insecure", *arguments]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -353,7 +355,7 @@ class Machine:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body,
                                          method=method)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with urllib.request.urlopen(request, timeout=timeout * PLATFORM.patience) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -374,8 +376,7 @@ class Machine:
 
     def emulator(self):
         """The emulator's version, for a line with a figure."""
-        version = re.match(r"[\d.]+", self.hmp("info version"))[0]
-        return f"QEMU {version}, thread={self.thread}"
+        return PLATFORM.version(self)
 
     def stop(self):
         """End the machine, by its own pid; harmless when it has ended."""

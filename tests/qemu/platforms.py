@@ -26,6 +26,7 @@ class Qemu:
     A machine that QEMU emulates.
 
     name       of the platform; architecture: the monitor's, as in `make ARCH=`.
+    kinds      of machine that it is: marks of tests have these names (conftest.py).
     kernel     the guest's kernel, if GUEST names none.
     programs   {thread: emulator}. single: one host thread for all CPUs, for figures; multi: one for
                each, for races.
@@ -45,11 +46,13 @@ class Qemu:
     log        where the monitor writes its log: QEMU's arguments, {file} in them is the file; none:
                its debug port is the console.
     conf       keys of suture.conf that only this machine has.
-    emulator   its name; demo_cpus: the guest's CPUs in `make demo`; boots_within: seconds, on a busy host.
+    emulator   its name; ends_at_reset: without Machine's `reboot`; demo_cpus: the guest's CPUs in
+               `make demo`; patience: factor for the time that a wait may take.
     """
 
     name: str
     architecture: str
+    kinds: frozenset
     kernel: str
     programs: dict
     machine: str
@@ -72,8 +75,9 @@ class Qemu:
     conf: dict
 
     emulator = "QEMU"
+    ends_at_reset = True
     demo_cpus = 3
-    boots_within = 180
+    patience = 1
 
     def command(self, machine):
         """The emulator with its arguments, for a Machine of machine.py; makes what it boots from."""
@@ -113,6 +117,10 @@ class Qemu:
         shell.connect(f"{machine.sockets}/shell")
         return shell
 
+    def version(self, machine):
+        number = re.match(r"[\d.]+", machine.hmp("info version"))[0]
+        return f"QEMU {number}, thread={machine.thread}"
+
     def nic_arguments(self, netdev):
         slot = int(self.nic.split(":")[1].split(".")[0], 16)
         return ["-device", f"{self.nic_model},netdev={netdev},addr={slot:x},romfile="]
@@ -137,6 +145,7 @@ def svm_cpu(kernel):
 X86_SVM = Qemu(
     name="x86-svm",
     architecture="x86",
+    kinds=frozenset({"x86", "svm"}),
     kernel="6.1-cloud-amd64",
     # Multi-threaded emulation runs stale code in Debian 12's own QEMU: mk/qemu.sh unpacks a newer one
     programs={"single": "qemu-system-x86_64",
@@ -167,6 +176,7 @@ X86_SVM = Qemu(
 ARM64_VIRT = Qemu(
     name="arm64-virt",
     architecture="arm64",
+    kinds=frozenset({"arm64"}),
     kernel="6.1-cloud-arm64",
     programs={"single": "qemu-system-aarch64"},
     # everything begins at EL2

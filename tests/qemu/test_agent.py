@@ -29,6 +29,7 @@ OTHER = ABI_VERSION + 6, "Protocol error", f"ABI version {ABI_VERSION + 6}, this
 
 
 @pytest.mark.x86("QEMU has -acpitable for no other machine")
+@pytest.mark.qemu("for -acpitable")
 @pytest.mark.parametrize("version,error,says,rest", [
     (ABI_VERSION, "No such device", "does not answer", 4),
     (ABI_VERSION, "Protocol error", "ACPI table has 44 bytes, too few", 0),

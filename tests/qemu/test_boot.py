@@ -79,6 +79,7 @@ def test_smp(boot, cpus, measured):
 
 
 @pytest.mark.x86("about the host bridges of q35")
+@pytest.mark.qemu("for its machine")
 def test_buses(boot, measured):
     """Configuration space that the guest sees ends at the last bus that devices can have: that of a
     second host bridge. A device that comes later, in an empty slot, has all of its own."""
@@ -100,6 +101,7 @@ def test_buses(boot, measured):
 
 
 @pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone")
+@pytest.mark.qemu("Bochs has one thread for all CPUs")
 def test_smp_multithreaded(boot, measured):
     """A host thread for each CPU, for races that one thread hides."""
     guest = boot(cpus=3, thread="multi")
@@ -166,6 +168,7 @@ def test_reboot(boot):
     assert guest.check("nproc") == "2"
 
 
+@pytest.mark.qemu("for a flash with variables")
 def test_firmware_variables(boot, tmp_path):
     """The guest has the firmware write a variable to its flash; it is there after a reboot."""
     flash = tmp_path / "vars.fd"
@@ -180,7 +183,7 @@ def test_firmware_variables(boot, tmp_path):
     assert guest.check(f"{MOUNT_VARIABLES} && tail -c 4 {variable}") == "kept"
 
 
-@pytest.mark.x86("about SVM; arm64 has test_no_el2")
+@pytest.mark.svm("about SVM; VMX has test_locked_off, arm64 has test_no_el2")
 def test_no_svm(boot):
     """No virtualization: a clear message, and the machine boots natively with all its CPUs."""
     guest = boot(cpus=1, cpu=CPU + ",-svm", files=EFIVARFS)
@@ -191,7 +194,7 @@ def test_no_svm(boot):
     assert guest.shell(f"test -e /sys/bus/pci/devices/0000:{PLATFORM.nic}").status == 0
 
 
-@pytest.mark.x86("about SVM")
+@pytest.mark.svm("about SVM")
 def test_no_svm_required(boot):
     """require=yes stops the machine instead."""
     guest = boot(wait=False, cpu=CPU + ",-svm", conf={"require": "yes"})

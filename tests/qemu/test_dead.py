@@ -6,6 +6,8 @@ import os
 import re
 import time
 
+import pytest
+
 import monitor
 from gdb import RAX, Gdb
 from machine import BUILD, GUEST, PLATFORM
@@ -143,6 +145,7 @@ def without_page_tables(guest):
     assert 1 <= len(walks) <= 3, walks
 
 
+@pytest.mark.qemu("with gdb in the monitor")
 def test_mishaps_of_a_guest(boot, demo, measured):
     # nothing that the guest's shell waits for is to happen on CPU 1
     guest = boot(cpus=2, conf={"guest_may_disable": "no"}, cmdline="nowatchdog isolcpus=1 irqaffinity=0 rcu_nocbs=1 "

@@ -19,7 +19,8 @@ from images import kernel_module
 from machine import BUILD, GUEST, PLATFORM, GuestError
 from patches import apply, revert
 
-pytestmark = pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone")
+pytestmark = [pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone"),
+              pytest.mark.qemu("Bochs has one thread for all CPUs")]
 
 BOOTS = int(os.environ.get("SUTURE_DISK_BOOTS", "100"))
 NATIVE = os.environ.get("SUTURE_NATIVE") == "1"

@@ -20,6 +20,9 @@ VIRTIO_NET = ["drivers/virtio/virtio_ring", "drivers/virtio/virtio",
 FEATURE = "rx-gro-list"
 
 
+pytestmark = pytest.mark.qemu("for virtio devices")
+
+
 def module_file(name):
     """In the guest."""
     return f"/lib/modules/{os.path.basename(name)}.ko"

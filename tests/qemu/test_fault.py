@@ -103,6 +103,7 @@ CASES = [pytest.param(*step[1:], operation, id=f"{operation}-{step[0]}")
          for operation in ("apply", "revert") for step in STEPS]
 
 
+@pytest.mark.qemu("with gdb in the monitor")
 @pytest.mark.parametrize("function,count,done,operation", CASES)
 def test_service_cpu_dies(boot, demo, function, count, done, operation):
     guest = boot(cpus=CPUS, files={"/lib/modules/life.ko": LIFE},

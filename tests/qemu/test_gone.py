@@ -9,7 +9,8 @@ from patches import apply
 from test_life import is_patched, redirects
 from test_msr import MSR_KO, msr
 
-pytestmark = pytest.mark.x86("about machine checks and the local APIC, which arm64 has not")
+pytestmark = [pytest.mark.x86("about machine checks and the local APIC, which arm64 has not"),
+              pytest.mark.qemu("which injects machine checks")]
 
 CPUS = 2
 SERVICE_CPU = CPUS

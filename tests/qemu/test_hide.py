@@ -11,13 +11,14 @@ from machine import PLATFORM
 from patches import TEST_MODULES, apply, make_patch, revert
 
 NAMES = ["reads", *(["stores"] if PLATFORM.architecture == "arm64" else [])]
+# the NOP of ftrace's site, which becomes a call
+SITE = {"x86": "0f1f440000", "arm64": "1f2003d5"}[PLATFORM.architecture]
 TRACING = "/sys/kernel/tracing"
 EXCLUSIVES = ["stxrb", "stlxr w", "stxr x", "stlxp", "stxr xzr"]
 READ = re.compile(r"at ([0-9a-f]+) bytes ([0-9a-f]+) alike own ([0-9a-f]+) there result (\d+)")
 
 
-@pytest.mark.x86("about AMD's nested page tables")
-@pytest.mark.skipif(PLATFORM.name != "x86-svm", reason="Intel has pages for execution only")
+@pytest.mark.svm("Intel and arm64 have pages for execution only")
 def test_refused_without_execute_only(boot):
     """AMD's nested tables have no page for execution alone: said, and the machine boots natively."""
     guest = boot(cpus=1, conf={"hide": "yes"})
@@ -71,7 +72,8 @@ def patch(bundles):
     """, {None: {"cmdline_proc_show": "new_cmdline_proc_show"}, "reads": {"reads_plain": "new_plain"}})
 
 
-@pytest.mark.arm64("AMD has no pages for execution only; Intel's were not tried")
+@pytest.mark.arm64("AMD has no pages for execution only")
+@pytest.mark.vmx("AMD has no pages for execution only")
 def test_guest_reads_its_own_code(guest, patch, measured):
     """
     The bytes of a patched function, by single loads and by copies, a function that reads the page
@@ -96,7 +98,8 @@ def test_guest_reads_its_own_code(guest, patch, measured):
         measured(f"{when}: {line}")
 
 
-@pytest.mark.arm64("AMD has no pages for execution only; Intel's were not tried")
+@pytest.mark.arm64("AMD has no pages for execution only")
+@pytest.mark.vmx("AMD has no pages for execution only")
 def test_tracers_write_to_the_page(guest, patch):
     """
     ftrace's site and kprobes, before the redirect, in it and behind it: the guest reads what it
@@ -112,8 +115,7 @@ def test_tracers_write_to_the_page(guest, patch):
     guest.check(f"echo nop >{TRACING}/current_tracer; echo >{TRACING}/set_ftrace_filter")
     assert reads(guest) == (at, code, own, "1002")
 
-    words = [code[n:n + 8] for n in range(0, len(code), 8)]
-    behind = 4 * words.index("1f2003d5") + 4  # the site's NOP, which becomes a call
+    behind = code.index(SITE) // 2 + len(SITE) // 2
     for offset in (behind, behind + 4):
         guest.check(f"echo 'p:hidden_test reads:reads_plain+{offset}' >{TRACING}/kprobe_events && "
                     f"echo 1 >{TRACING}/events/kprobes/hidden_test/enable")
@@ -129,7 +131,8 @@ def test_tracers_write_to_the_page(guest, patch):
     assert reads(guest) == (at, code, own, "7")
 
 
-@pytest.mark.arm64("AMD has no pages for execution only; Intel's were not tried")
+@pytest.mark.arm64("AMD has no pages for execution only")
+@pytest.mark.vmx("AMD has no pages for execution only")
 def test_read_while_switched(guest, patch, measured):
     """Two CPUs read and call the function while the patch comes and goes."""
     at, code, own, _ = reads(guest)

@@ -33,7 +33,7 @@ def test_kdump(boot, demo, measured, cpu, deaf):
         if deaf:
             deafen(guest)
         guest.send(f"taskset -c {cpu} sh -c 'echo c >/proc/sysrq-trigger'")
-        guest.wait_ready(count=2, timeout=120)
+        guest.wait_ready(count=2)
         assert guest.check("test -s /proc/vmcore && echo yes") == "yes"
         replaced(guest, "was replaced")
         guest.load_agent()

@@ -167,8 +167,9 @@ def test_other_kernel_that_is_none(boot, demo, measured):
 
 # ---- CPUs ----
 
-@pytest.mark.parametrize("thread", ["single", pytest.param("multi", marks=pytest.mark.x86(
-    "its emulator with a thread for each CPU is fetched for x86 alone"))])
+@pytest.mark.parametrize("thread", ["single", pytest.param("multi", marks=[
+    pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone"),
+    pytest.mark.qemu("Bochs has one thread for all CPUs")])])
 def test_hotplug(boot, demo, measured, thread):
     """A CPU goes offline and online repeatedly while the patch is applied and reverted."""
     guest = boot(cpus=3, thread=thread)
@@ -232,6 +233,7 @@ def test_nothing_lost(boot, demo, measured):
 
 
 @pytest.mark.x86("arm64 without FEAT_NMI has no NMI")
+@pytest.mark.qemu("which injects it")
 def test_nmi_from_outside(boot, demo):
     """An NMI that QEMU injects reaches the guest while it is patched."""
     guest = boot(cpus=2)
@@ -269,6 +271,7 @@ def test_agent_again(boot, demo):
 # ---- sleep ----
 
 @pytest.mark.x86("on arm64 the power button does not wake Linux from suspend to idle, natively neither")
+@pytest.mark.qemu("which has the button")
 def test_suspend(boot, demo):
     """There is no suspend to RAM; suspend to idle is harmless; hibernation is refused."""
     guest = boot(cpus=2, files={"/lib/modules/button.ko": BUTTON}, cmdline="no_console_suspend")
@@ -298,6 +301,7 @@ def test_suspend(boot, demo):
 # ---- IOMMU ----
 
 @pytest.mark.x86("about DMAR and IVRS; the IORT of arm64 is in test_iort.c")
+@pytest.mark.qemu("which has IOMMUs")
 @pytest.mark.parametrize("device,table,cmdline", [
     ("intel-iommu", "DMAR", "intel_iommu=on iommu=force"),
     ("amd-iommu", "IVRS", "amd_iommu=on iommu=force"),

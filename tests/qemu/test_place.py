@@ -7,6 +7,8 @@ import pytest
 
 from machine import PLATFORM
 
+pytestmark = pytest.mark.qemu("which tells where the NIC is")
+
 DISK = "0000:00:03.0"  # the ESP's, which a guest that has started does not need
 COMMAND, BAR1, ROM = 0x04, 0x14, 0x30
 MEMORY = 0x2

@@ -17,7 +17,8 @@ from complaints import TEXT, complaints
 from machine import BUILD, GUEST, GuestError
 from patches import apply, revert
 
-pytestmark = pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone")
+pytestmark = [pytest.mark.x86("its emulator with a thread for each CPU is fetched for x86 alone"),
+              pytest.mark.qemu("Bochs has one thread for all CPUs")]
 
 REWRITTEN = os.path.join(BUILD, "guest", f"{GUEST}-modules", "rewritten.ko")
 RACES = int(os.environ.get("SUTURE_RACES", "10"))

@@ -166,5 +166,6 @@ def broken(boot_module, demo):
     return guest, debugger
 
 
+@pytest.mark.qemu("with gdb in the monitor")
 def test_faults(broken, measured):
     run(*broken, measured, int(os.environ.get("SUTURE_FAULTS", "100")))

@@ -14,7 +14,8 @@ from machine import KERNEL, PLATFORM, SUTURE_EFI
 from test_boot import under_monitor
 
 SNAKEOIL = "/usr/share/ovmf/PkKek-1-snakeoil"
-pytestmark = pytest.mark.x86("of OVMF, which has a key whose private half is at hand")
+pytestmark = [pytest.mark.x86("of OVMF, which has a key whose private half is at hand"),
+              pytest.mark.qemu("for a flash with variables")]
 
 
 def run(*command):

@@ -20,6 +20,9 @@ from waiting import wait_until
 ROLES = ("read", "operate", "admin")
 
 
+pytestmark = pytest.mark.qemu("whose clock can be set")
+
+
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """A folder of `suture keys`, for a monitor that is reached as 127.0.0.1."""

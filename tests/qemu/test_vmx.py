@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Intel VMX, in Bochs: what only this virtualization has. Tests of all platforms run there too
-(INTEL_TESTS in mk/check.mk)."""
+(docs/testing.md)."""
 
 import pytest
 
-from machine import PLATFORM
 from test_msr import EIO, FEATURE_CONTROL, MSR_KO, msr
 
-pytestmark = [pytest.mark.x86("Intel VMX, in Bochs: make check-intel"),
-              pytest.mark.skipif(PLATFORM.name != "x86-vmx", reason="not Intel VMX")]
+pytestmark = pytest.mark.vmx("what only this virtualization has")
 
 # the first and the last of VMX's capabilities; SMM_MONITOR_CTL
 HIDDEN = 0x480, 0x491, 0x9b
