@@ -81,7 +81,7 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
-INTEL_LONG_TESTS := test_hide.py
+INTEL_LONG_TESTS := test_hide.py test_msr.py::test_memory_types
 
 check-qemu-intel: $(QEMU_NEEDS)
 	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)
