@@ -14,9 +14,44 @@ static struct {
 	struct spinlock lock;
 	u32 pending;
 	bool written[COUNT]; /* since the service CPU has looked */
-	bool known[COUNT];
-	u64 value[COUNT];
+	bool known[COUNT];   /* once written by the guest */
+	u64 value[COUNT];    /* the guest's */
 } mtrr;
+
+#define FN1_EDX_MTRR	  (1u << 12)
+#define MTRR_CAP_COUNT(v) ((v)&0xff)
+#define MTRR_CAP_FIXED	  (1ull << 8)
+
+/* INIT may have reset those of the service CPU: the guest's are what the boot CPU had, and writes.
+ */
+static u64 guests_value(u32 msr)
+{
+	return msr == MSR_MTRR_CAP ? rdmsr(msr) : mtrr.value[msr - FIRST];
+}
+
+static void keep_values(u32 first, u32 count)
+{
+	for (u32 i = 0; i < count; i++)
+		mtrr.value[first + i - FIRST] = rdmsr(first + i);
+}
+
+void mtrr_init(void)
+{
+	u64 capability;
+
+	memory_types = (struct mtrr_state){.default_type = TYPE_WB};
+	if (!(cpuid(1, 0).edx & FN1_EDX_MTRR))
+		return;
+	capability = rdmsr(MSR_MTRR_CAP);
+	keep_values(MSR_MTRR_VARIABLE, 2 * MIN((u32)MTRR_CAP_COUNT(capability), MTRR_PAIRS));
+	if (capability & MTRR_CAP_FIXED) {
+		keep_values(0x250, 1);
+		keep_values(0x258, 2);
+		keep_values(0x268, 8);
+	}
+	keep_values(MSR_MTRR_DEFAULT, 1);
+	mtrr_decode(&memory_types, guests_value);
+}
 
 void mtrr_note(u32 msr, u64 value)
 {
@@ -71,7 +106,9 @@ bool mtrr_follow(void)
 		return false;
 	if (pending)
 		write_noted();
-	mtrr_read(&now);
+	spin_lock(&mtrr.lock);
+	mtrr_decode(&now, guests_value);
+	spin_unlock(&mtrr.lock);
 	again = memory_types_follow(&now);
 	return again;
 }

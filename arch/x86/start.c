@@ -13,7 +13,7 @@
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/format.h"
-#include "memory_type.h"
+#include "mtrr.h"
 #include "net/pci.h"
 #include "pci_config.h"
 #include "smp.h"
@@ -61,7 +61,7 @@ int arch_start_probe(struct boot_info *bi, char *why, size_t why_size)
 	if (err)
 		return err;
 	time_init();
-	mtrr_read(&memory_types);
+	mtrr_init();
 	return vendor_find(why, why_size);
 }
 

@@ -81,6 +81,64 @@ static void types(void **state)
 	assert_int_equal(end, UINT64_MAX);
 }
 
+static struct {
+	u32 msr;
+	u64 value;
+} registers[40];
+
+static u64 read_register(u32 msr)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(registers); i++)
+		if (registers[i].msr == msr)
+			return registers[i].value;
+	return 0;
+}
+
+static void set_register(u32 msr, u64 value)
+{
+	u32 i = 0;
+
+	while (registers[i].msr && registers[i].msr != msr)
+		i++;
+	registers[i].msr = msr;
+	registers[i].value = value;
+}
+
+/* SDM vol. 3, "IA32_MTRR_DEF_TYPE MSR", "Fixed Range MTRRs", "Variable Range MTRRs" */
+static void registers_are_read(void **state)
+{
+	struct mtrr_state s;
+	u64 end;
+
+	(void)state;
+	set_register(0xfe, 1 << 8 | 8);
+	set_register(0x2ff, TYPE_WB);
+	mtrr_decode(&s, read_register);
+	assert_false(s.on); /* then nothing is cached */
+	assert_int_equal(mtrr_type(&s, 0, &end), TYPE_UC);
+	assert_int_equal(mtrr_type(&s, GIB, &end), TYPE_UC);
+	set_register(0x2ff, TYPE_WB | 1 << 10 | 1 << 11);
+	set_register(0x250, 0x0606060606060604);
+	set_register(0x268, 0x0506060606060606);
+	set_register(0x202, 2 * GIB | TYPE_WC);
+	set_register(0x203, (0xfffffffffull & ~(GIB - 1)) | 1 << 11);
+	set_register(0x204, 3 * GIB); /* its mask says that it is off */
+	set_register(0x205, 0xfffffffffull & ~(GIB - 1));
+	mtrr_decode(&s, read_register);
+	assert_true(s.on && s.fixed_on);
+	assert_int_equal(mtrr_type(&s, 0, &end), TYPE_WT);
+	assert_int_equal(end, 64 * KIB);
+	assert_int_equal(mtrr_type(&s, 64 * KIB, &end), TYPE_WB);
+	assert_int_equal(mtrr_type(&s, 0xc7000, &end), TYPE_WP);
+	assert_int_equal(mtrr_type(&s, 2 * GIB, &end), TYPE_WC);
+	assert_int_equal(end, 3 * GIB);
+	assert_int_equal(mtrr_type(&s, 3 * GIB, &end), TYPE_WB);
+	set_register(0xfe, 1); /* only one pair, and no fixed ones */
+	mtrr_decode(&s, read_register);
+	assert_false(s.fixed_on);
+	assert_int_equal(mtrr_type(&s, 2 * GIB, &end), TYPE_WB);
+}
+
 /* What the walker asks: whether it is plain memory, and how far. */
 static void types_of_leaves(void **state)
 {
@@ -207,6 +265,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(types),
+		cmocka_unit_test(registers_are_read),
 		cmocka_unit_test(types_of_leaves),
 		cmocka_unit_test(leaves),
 		cmocka_unit_test(changes_of_the_guest),
