@@ -49,7 +49,9 @@ struct options {
 	bool follow;		      /* log: wait for more */
 	unsigned long long timeout_s; /* apply, revert, rollback, cancel: how long to wait */
 	const char *output;	      /* build, sign: the file */
-	const char *kernel;	      /* build: kernel headers */
+	const char *run;	      /* try: a command for the guest */
+	bool keep;		      /* try: the guest stays */
+	const char *kernel;	      /* build: kernel headers; try, vm: a release */
 	const char *build_id;	      /* build: hexadecimal */
 	const char *vmlinuz;	      /* build: the kernel's image */
 	const char *debug;	      /* build: a vmlinux with debug information */
@@ -81,6 +83,8 @@ int cmd_cancel(const struct options *o, char **args);
 int cmd_clear(const struct options *o, char **args);
 int cmd_reboot(const struct options *o, char **args);
 int cmd_build(const struct options *o, char **args);
+int cmd_try(const struct options *o, char **args);
+int cmd_vm(const struct options *o, char **args);
 int cmd_check_config(const struct options *o, char **args);
 int cmd_inspect(const struct options *o, char **args);
 int cmd_sign(const struct options *o, char **args);

@@ -83,7 +83,7 @@ int cmd_man(const struct options *o, char **args)
 	      ".SH EXAMPLE\n.nf\nsuture build examples/hello \\-\\-kernel "
 	      "/usr/src/linux\\-headers\\-... "
 	      "\\-\\-vmlinuz /boot/vmlinuz\\-... \\-o hello.sut\n"
-	      "suture \\-\\-host 10.0.2.15 \\-\\-insecure apply hello.sut\n.fi\n",
+	      "suture \\-\\-context operate apply hello.sut\n.fi\n",
 	      stdout);
 	return EX_DONE;
 }
@@ -113,7 +113,7 @@ static void complete_bash(void)
 	for (size_t i = 0; i < nr_commands; i++)
 		printf("%s%s", i ? "|" : "", commands[i].name);
 	fputs(") command=$word; break ;;\n\t\tesac\n\tdone\n\tlocal words=\n\tcase $command in\n"
-	      "\t\"\") words='--host --insecure --version --help",
+	      "\t\"\") words='--host --context --version --help",
 	      stdout);
 	print_names();
 	fputs("' ;;\n", stdout);

@@ -25,8 +25,8 @@ const struct command commands[] = {
 	 "Exits with 5 if the guest is not well, or a function of a patch is not in force.", 0, 0,
 	 true, cmd_status},
 	{"list", "", "all patches", NULL, 0, 0, true, cmd_list},
-	{"info", "[NAME]", "the guest's kernel, or a patch with its functions and reports", NULL, 0,
-	 1, true, cmd_info},
+	{"info", "[NAME]", "the guest's kernel, or a patch: functions, reports", NULL, 0, 1, true,
+	 cmd_info},
 	{"shadow", "", "shadow variables in the guest, by id", NULL, 0, 0, true, cmd_shadow},
 	{"log", "", "the monitor's log",
 	 "Times are those of this machine: the monitor has no clock, only the time since its "
@@ -57,6 +57,15 @@ const struct command commands[] = {
 	 "DIR has the source and a Kbuild file; with --diff and --source it is not given. The "
 	 "bundle is for one kernel, which --vmlinuz or --build-id names.",
 	 0, 1, false, cmd_build},
+	{"try", "DIR|FILE", "apply a patch to a guest of its own in QEMU, and revert it",
+	 "DIR is built for the guest's kernel; FILE is a bundle for it. The guest boots under the "
+	 "monitor with new keys, --run is run in it before the patch, with it and after it, and "
+	 "all "
+	 "is removed at the end. No other machine is touched.",
+	 1, 1, false, cmd_try},
+	{"vm", "", "a guest under the monitor in QEMU, with its console here",
+	 "It says how another terminal talks to it. exit in its shell, or Ctrl-A X, ends it.", 0, 0,
+	 false, cmd_vm},
 	{"inspect", "FILE", "show what a bundle holds", NULL, 1, 1, false, cmd_inspect},
 	{"sign", "FILE", "sign a bundle", NULL, 1, 1, false, cmd_sign},
 	{"verify", "FILE", "is the bundle signed by one of these keys?", NULL, 1, 1, false,
@@ -190,6 +199,14 @@ const struct option_row option_rows[] = {
 	{"days", 0, "NUMBER", " sign keys ",
 	 "the bundle is refused, or the certificates expire, after so many days", NUMBER(days),
 	 36500, NULL},
+	{"run", 0, "COMMAND", " try ", "what shows in the guest whether the patch is applied",
+	 TEXT(run)},
+	{"keep", 0, NULL, " try ", "the patch stays applied, and the guest there until Ctrl-C",
+	 SET(keep)},
+	{"kernel", 0, "RELEASE", " try vm ",
+	 "Debian's kernel of that name, fetched if it is not there (this machine's, if it has "
+	 "headers)",
+	 TEXT(kernel)},
 	{"kernel", 0, "HEADERS|RELEASE", " build ",
 	 "folder of the kernel's headers, or a release of Debian's, which apt fetches",
 	 TEXT(kernel)},

@@ -53,7 +53,7 @@ ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_diffs.p
 	test_vmx.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
-	test_terminal.py test_command.py test_install.py test_hostile.py
+	test_terminal.py test_command.py test_install.py test_readme.py test_hostile.py
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
 SHORT_COUNTS := SUTURE_ROUNDS=60 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
@@ -191,7 +191,8 @@ KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_onlin
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
 	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late
 KERNEL_TESTS_x86 := test_in_force.py test_readback.py test_clones.py
-KERNEL_TESTS_arm64 := test_boots.py::test_machines test_text.py::test_function_tracer \
+KERNEL_TESTS_arm64 := test_in_force.py test_readback.py test_clones.py test_unwind.py test_check.py \
+	test_probes.py test_boots.py::test_machines test_text.py::test_function_tracer \
 	"test_life.py::test_hotplug[single]" "test_life.py::test_reboot[dead]" \
 	"test_life.py::test_poweroff[dead]" "test_kexec.py::test_kexec[dead-random]"
 KERNELS_x86 := 5.10-cloud-amd64 6.1-cloud-amd64 6.1-rt-amd64 6.12-cloud-amd64 sid-cloud-amd64

@@ -131,14 +131,14 @@ $(DIFFERENTIAL)/%/built: $(DIFFERENTIAL_SRC) $(wildcard guest-agent/include/*/*.
 	@touch $@
 
 INITRAMFS := $(GUEST_ARCH)/initramfs.cpio.gz
-$(INITRAMFS): mk/initramfs.sh tests/guest/init tests/guest/guest-shell $(GUEST_PROGRAMS)
-	@mk/initramfs.sh $@ $(USER)/bin/busybox $(filter-out $<,$^)
+$(INITRAMFS): ctl/guest/initramfs.sh ctl/guest/init ctl/guest/guest-shell $(GUEST_PROGRAMS)
+	@ctl/guest/initramfs.sh $@ $(USER)/bin/busybox $(filter-out $<,$^)
 
 # a Debian system on a disk, with the modules of the guest's kernel
 DISK := build/guest/disk/$(GUEST).img
-$(DISK): mk/disk.sh mk/apt.sh tests/guest/guest-shell $(GUEST_DIR)/release
+$(DISK): mk/disk.sh mk/apt.sh ctl/guest/guest-shell $(GUEST_DIR)/release
 	@echo "DISK $@"
-	@mk/disk.sh $@ $(GUEST_DIR) tests/guest/guest-shell
+	@mk/disk.sh $@ $(GUEST_DIR) ctl/guest/guest-shell
 
 ## guest         the guest kernel, initramfs and modules that the tests boot
 .PHONY: guest

@@ -25,6 +25,8 @@ install-ctl: build/ctl/suture build/ctl/suture.1 $(addprefix build/ctl/suture.,b
 	install -D -m 644 build/ctl/suture.zsh $(DESTDIR)$(PREFIX)/$(ZSH_COMPLETION)
 	install -D -m 644 build/ctl/suture.fish $(DESTDIR)$(PREFIX)/$(FISH_COMPLETION)
 	install -D -m 755 ctl/diff/prepare.sh $(DESTDIR)$(PREFIX)/share/suture/diff/prepare.sh
+	for file in guest.sh init guest-shell initramfs.sh; do \
+		install -D -m 755 ctl/guest/$$file $(DESTDIR)$(PREFIX)/share/suture/guest/$$file; done
 	for file in ctl/fetch.sh mk/apt.sh mk/guest-kernel.sh mk/source-deb.sh; do \
 		install -D -m 755 $$file $(DESTDIR)$(PREFIX)/share/suture/debian/$$(basename $$file); done
 	for file in $(PAYLOAD_HEADERS); do \

@@ -41,6 +41,6 @@ refuse 'make called with the flags of the make above (unset MAKEFLAGS MAKELEVEL 
 refuse 'words of kernel faults outside tests/qemu/complaints.py' "$(list 'tests/qemu/*.py' ':!tests/qemu/complaints.py' |
 	xargs -r grep -nE "dmesg.*(BUG:|Oops|WARNING: CPU|stall)")"
 
-shellcheck packaging/suture-install || status=1
+shellcheck packaging/suture-install ctl/guest/guest.sh || status=1
 
 exit $status

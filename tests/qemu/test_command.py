@@ -2,6 +2,7 @@
 """The operator's command by itself: help, completions, and how it waits. No machine: the monitor is an
 HTTP server of the test."""
 
+import glob
 import http.server
 import json
 import os
@@ -93,6 +94,33 @@ def test_help_fits_a_screen():
 def test_version():
     version = re.search(r'MONITOR_VERSION "(.*)"', open(os.path.join(TOP, "monitor/core/version.h")).read())[1]
     assert run("--version").stdout == f"suture {version}\n"
+
+
+DOCUMENTS = sorted(glob.glob(os.path.join(TOP, "*.md")) + glob.glob(os.path.join(TOP, "docs", "*.md")))
+
+
+def shown_commands():
+    """(document, line) of each `suture ...` in a code block of a document."""
+    for path in DOCUMENTS:
+        with open(path, encoding="utf-8") as f:
+            text = re.sub(r"^```\n(.*?)^```", lambda m: re.sub("^", "    ", m[1], flags=re.M), f.read(), flags=re.M | re.S)
+        for line in re.findall(r"^ {4}(?:\$ )?(?:[A-Z_]+=\S+ +)*((?:build/ctl/)?suture .*)", text.replace("\\\n", " "), re.M):
+            yield os.path.basename(path), line
+
+
+def test_documents_show_what_there_is():
+    """Each command of the documents exists, with the options that it is shown with; none needs --insecure."""
+    shown = list(shown_commands())
+    known = {name: options(name) for name in commands()}
+    assert {"README.md", "security.md"} <= {document for document, _ in shown}
+    for document, line in shown:
+        words = re.sub(r"'[^']*'|\s#.*| - [A-Z].*", " ", line).split()
+        names = [word for word in words[1:] if word in known]
+        if words[1].startswith("--") and words[1] == "--version":
+            continue
+        assert names, f"{document}: {line}: no such command"
+        given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+        assert given <= known[names[0]] and "insecure" not in given, f"{document}: {line}: {given - known[names[0]]}"
 
 
 @pytest.mark.parametrize("arguments, says", [
@@ -195,5 +223,8 @@ def test_install(tmp_path):
     installed = {str(p.relative_to(tmp_path / "usr")) for p in tmp_path.rglob("*") if p.is_file()}
     assert installed == {"bin/suture", "share/man/man1/suture.1", "share/bash-completion/completions/suture",
                          "share/zsh/vendor-completions/_suture", "share/fish/vendor_completions.d/suture.fish",
-                         *(f"share/suture/{name}" for name in ("diff/prepare.sh", "include/linux/livepatch.h",
-                                                               "include/Module.symvers"))}
+                         *(f"share/suture/{name}" for name in (
+                             "diff/prepare.sh",
+                             *(f"debian/{script}" for script in ("apt.sh", "fetch.sh", "guest-kernel.sh", "source-deb.sh")),
+                             "guest/guest.sh", "guest/guest-shell", "guest/init", "guest/initramfs.sh",
+                             "include/linux/livepatch.h", "include/Module.symvers"))}

@@ -13,7 +13,7 @@ from machine import PLATFORM, SUTURE, TOP
 INSTALL = os.path.join(TOP, "packaging", "suture-install")
 IMAGE = "suture.efi" if os.uname().machine == "x86_64" else "sutureaa64.efi"
 REASON = "SutureReason-7d1f2a54-9c3e-4b6f-8a10-5e2c94d07b31"
-LINES = ("nic=00:04.0", "ip=192.0.2.7/24", "insecure=yes")
+LINES = ("nic=00:04.0", "ip=192.0.2.7/24")
 FIRST = {"entries": {"0000": ["debian", r"\EFI\debian\shimx64.efi", ""], "0001": ["UEFI Shell", r"\shell.efi", ""]},
          "order": ["0000", "0001"], "current": "0000", "next": None}
 
@@ -94,6 +94,19 @@ def host(tmp_path):
     if PLATFORM.architecture != "x86":
         pytest.skip("the machine's parts do not depend on it")
     return Host(tmp_path)
+
+
+def test_keys(host):
+    """The monitor's keys come with it, once; a file without them is refused, and nothing is changed."""
+    keys = host.folder / "keys.pem"
+    keys.write_text("-----BEGIN PUBLIC KEY-----\n")
+    for path in keys, host.folder / "nothing":
+        status, out = host.run("install", "--keys", str(path), *LINES)
+        assert status == 1 and "keys.pem" in out or "no such file" in out, out
+        assert not (host.esp / "EFI/suture").exists()
+    keys.write_text("-----BEGIN PRIVATE KEY-----\n")
+    host.ok("install", "--keys", str(keys), *LINES)
+    assert host.files()["keys.pem"] == keys.read_text()
 
 
 def test_trial_upgrade_and_removal(host):

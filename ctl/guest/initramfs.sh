@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Pack an initramfs: BUSYBOX with all its commands, INIT as /init, and programs in /bin. BUSYBOX may be
 # another architecture's; this machine's says which commands there are.
-#   mk/initramfs.sh OUTPUT BUSYBOX INIT PROGRAM...
+#   initramfs.sh OUTPUT BUSYBOX INIT PROGRAM...
 set -eu
 
 output=$1
