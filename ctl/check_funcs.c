@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "always.h"
 #include "check.h"
 #include "check_calls.h"
 #include "entry.h"
@@ -210,6 +211,17 @@ static void check_size(const struct payload_func *f, const struct match *m, stru
 			     f->name, (unsigned long long)m->size, need);
 }
 
+static void check_stacks(const struct object *o, const struct payload_func *f, struct verdict *v)
+{
+	const char *whose = o->ko ? NULL : always_on_stack(f->name);
+
+	if (whose)
+		verdict_error(v,
+			      "'%s' of '%s' is on the stack of %s, so that the patch can be "
+			      "switched at no moment: patch what it calls",
+			      f->name, o->name, whose);
+}
+
 static void check_prototype(const struct object *o, const struct payload_func *f,
 			    struct debug *types, struct verdict *v)
 {
@@ -309,6 +321,7 @@ static bool check_func(const struct object *o, struct payload_info *info, unsign
 	}
 	look_for_calls(all, o, f, &m);
 	check_size(f, &m, v);
+	check_stacks(o, f, v);
 	check_prototype(o, f, types, v);
 	return true;
 }

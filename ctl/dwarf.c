@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "dwarf.h"
 #include "types.h"
 
 #include <dwarf.h>
-#include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +59,13 @@ void debug_close(struct debug *d)
 	if (d)
 		free(d->functions);
 	free(d);
+}
+
+Dwarf_Die *debug_unit(struct debug *d, Dwarf_Die *unit)
+{
+	Dwarf_Addr bias;
+
+	return dwfl_module_nextcu(d->module, unit, &bias);
 }
 
 /* ---- types ---- */
@@ -189,11 +196,10 @@ static int by_name(const void *a, const void *b)
 static bool read_functions(struct debug *d)
 {
 	Dwarf_Die *unit = NULL, die;
-	Dwarf_Addr bias;
 	size_t room = 0;
 	const char *name;
 
-	while ((unit = dwfl_module_nextcu(d->module, unit, &bias)) != NULL)
+	while ((unit = debug_unit(d, unit)) != NULL)
 		for (int r = dwarf_child(unit, &die); !r; r = dwarf_siblingof(&die, &die)) {
 			name = code_name(&die);
 			if (name && !add_function(d, &room, name, &die))
@@ -302,13 +308,12 @@ int debug_inlined(struct debug *d, const char *const *names, unsigned count, inl
 			   .seen = calloc(count, sizeof(struct wanted *))};
 	bool good = s.wanted && s.seen;
 	Dwarf_Die *unit = NULL;
-	Dwarf_Addr bias;
 
 	for (unsigned i = 0; good && i < count; i++)
 		s.wanted[i] = (struct wanted){names[i], i, false};
 	if (good)
 		qsort(s.wanted, count, sizeof(*s.wanted), by_wanted);
-	while (good && (unit = dwfl_module_nextcu(d->module, unit, &bias)) != NULL)
+	while (good && (unit = debug_unit(d, unit)) != NULL)
 		search_unit(unit, &s, fn, data);
 	free(s.wanted);
 	free(s.seen);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-QEMU_NEEDS := image agent ctl guest $(if $(filter intel,$(VENDOR)),bochs)
+QEMU_NEEDS := image agent ctl guest $(GRUB_$(ARCH)) $(if $(filter intel,$(VENDOR)),bochs)
 # the platform of tests/qemu/platforms.py; VENDOR: whose virtualization a machine of ARCH=x86 has
 PLATFORM_amd := x86-svm
 PLATFORM_intel := x86-vmx
@@ -81,7 +81,9 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
-INTEL_LONG_TESTS := test_hide.py test_msr.py::test_memory_types
+INTEL_LONG_TESTS := "test_boots.py::test_boots[1-single]" "test_boots.py::test_boots[2-single]" \
+	test_mixture.py test_hide.py test_hostile.py::test_gains_nothing test_msr.py::test_memory_types \
+	test_text.py::test_key_and_call_beside test_text.py::test_key_inside test_text.py::test_module_loaded
 
 check-qemu-intel: $(QEMU_NEEDS)
 	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)
@@ -191,8 +193,7 @@ KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_onlin
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
 	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late
 KERNEL_TESTS_x86 := test_in_force.py test_readback.py test_clones.py
-KERNEL_TESTS_arm64 := test_in_force.py test_readback.py test_clones.py test_unwind.py test_check.py \
-	test_probes.py test_boots.py::test_machines test_text.py::test_function_tracer \
+KERNEL_TESTS_arm64 := test_boots.py::test_machines test_text.py::test_function_tracer \
 	"test_life.py::test_hotplug[single]" "test_life.py::test_reboot[dead]" \
 	"test_life.py::test_poweroff[dead]" "test_kexec.py::test_kexec[dead-random]"
 KERNELS_x86 := 5.10-cloud-amd64 6.1-cloud-amd64 6.1-rt-amd64 6.12-cloud-amd64 sid-cloud-amd64

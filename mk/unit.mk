@@ -88,8 +88,9 @@ $(filter $(UNIT)/test_helper%,$(UNIT_TESTS)): $(HELPER_RIG)
 CTL_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/image.c ctl/unpack.c ctl/entry.c)
 KALLSYMS_RIG := $(UNIT)/fake/ctl/kallsyms.o
 REFS_RIG := $(patsubst %.c,$(UNIT)/fake/%.o,ctl/refs.c ctl/refs_arm64.c ctl/ko.c)
-$(CTL_RIG) $(REFS_RIG) $(KALLSYMS_RIG): HOST_CFLAGS += -D_GNU_SOURCE
+$(CTL_RIG) $(REFS_RIG) $(KALLSYMS_RIG) $(UNIT)/fake/ctl/diff/additions.o: HOST_CFLAGS += -D_GNU_SOURCE
 $(UNIT)/test_image: $(CTL_RIG)
+$(UNIT)/test_additions: $(UNIT)/fake/ctl/diff/additions.o
 $(UNIT)/test_refs: $(REFS_RIG)
 $(UNIT)/test_kallsyms: $(KALLSYMS_RIG)
 $(UNIT)/test_image $(UNIT)/test_refs: UNIT_LIBS := -lelf -larchive

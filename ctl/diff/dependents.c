@@ -14,6 +14,7 @@ struct search {
 	char *includes;		/* lines FILE:#include "NAME" */
 	char *files[FILES_MAX]; /* those before `done` were looked for */
 	size_t count, done;
+	bool many; /* there are more */
 };
 
 static bool is_c_file(const char *path)
@@ -35,12 +36,10 @@ static int add_file(struct search *s, const char *path)
 	for (size_t i = 0; i < s->count; i++)
 		if (!strcmp(s->files[i], path))
 			return EX_DONE;
-	if (s->count == FILES_MAX)
-		return fail(
-			EX_BAD_USAGE,
-			"%s: too much of the kernel includes it; move the change into the C files "
-			"that need it",
-			s->files[0]);
+	if (s->count == FILES_MAX) {
+		s->many = true;
+		return EX_DONE;
+	}
 	s->files[s->count] = strdup(path);
 	return s->files[s->count++] ? EX_DONE : fail(EX_FAILED, "no memory");
 }
@@ -113,22 +112,35 @@ static int find_includers(struct search *s, const char *path)
 	return r;
 }
 
-static int add_object(struct dependents *d, const struct search *s, const char *path, bool named)
+static int add_object(struct dependents *d, const char *path, bool named)
 {
-	char *object;
+	char *object = strdup(path);
 
-	if (d->count == DEPENDENTS_MAX)
-		return fail(EX_BAD_USAGE,
-			    "%s: more than %u C files include it; move the change into the C files "
-			    "that need it",
-			    s->files[0], DEPENDENTS_MAX);
-	object = strdup(path);
 	if (!object)
 		return fail(EX_FAILED, "no memory");
 	object[strlen(object) - 1] = 'o';
 	d->named[d->count] = named;
 	d->objects[d->count++] = object;
 	return EX_DONE;
+}
+
+/* The first `count` files are those that change. */
+static int add_objects(struct dependents *d, const struct search *s, size_t count)
+{
+	size_t all = 0;
+	int r = EX_DONE;
+
+	for (size_t i = 0; i < s->count; i++)
+		all += is_c_file(s->files[i]);
+	d->many = s->many || all > DEPENDENTS_MAX;
+	for (size_t i = 0; i < (d->many ? count : s->count) && !r; i++) {
+		if (d->count == DEPENDENTS_MAX)
+			return fail(EX_BAD_USAGE, "the diff changes more than %u C files",
+				    DEPENDENTS_MAX);
+		if (is_c_file(s->files[i]))
+			r = add_object(d, s->files[i], i < count);
+	}
+	return r;
 }
 
 int dependents_find(struct dependents *d, const char *includes, char *const *paths, size_t count)
@@ -143,15 +155,26 @@ int dependents_find(struct dependents *d, const char *includes, char *const *pat
 		return EX_FAILED;
 	for (size_t i = 0; i < count && !r; i++)
 		r = add_file(&s, paths[i]);
-	for (; s.done < s.count && !r; s.done++)
+	for (; s.done < s.count && !s.many && !r; s.done++)
 		r = find_includers(&s, s.files[s.done]);
-	for (size_t i = 0; i < s.count && !r; i++)
-		if (is_c_file(s.files[i]))
-			r = add_object(d, &s, s.files[i], i < count);
+	if (!r)
+		r = add_objects(d, &s, count);
 	for (size_t i = 0; i < s.count; i++)
 		free(s.files[i]);
 	free(s.includes);
 	return r;
+}
+
+int dependents_refuse(char *const *paths, size_t count)
+{
+	size_t i = 0;
+
+	while (i + 1 < count && is_c_file(paths[i]))
+		i++;
+	return fail(EX_BAD_USAGE,
+		    "%s: more than %u C files include it; move the change into the C files that "
+		    "need it",
+		    paths[i], DEPENDENTS_MAX);
 }
 
 void dependents_drop(struct dependents *d, size_t i)

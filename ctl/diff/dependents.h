@@ -13,6 +13,7 @@ struct dependents {
 	char *objects[DEPENDENTS_MAX + 1]; /* "fs/proc/cmdline.o", malloced; NULL behind the last */
 	bool named[DEPENDENTS_MAX];	   /* its C file is one of the changed files */
 	size_t count;
+	bool many; /* there are more than can be compiled: only the changed files are listed */
 };
 
 /*
@@ -21,6 +22,9 @@ struct dependents {
  * after a failure.
  */
 int dependents_find(struct dependents *d, const char *includes, char *const *paths, size_t count);
+
+/* Say that too much of the kernel includes a changed header. Returns EX_BAD_USAGE. */
+int dependents_refuse(char *const *paths, size_t count);
 
 /* Leave out number `i`. */
 void dependents_drop(struct dependents *d, size_t i);

@@ -13,6 +13,7 @@
 #include "differ.h"
 #include "payload_source.h"
 #include "source.h"
+#include "structures.h"
 #include "symtab.h"
 #include "tree.h"
 
@@ -24,13 +25,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTIONS "-ffunction-sections -fdata-sections"
+#define SECTIONS "-g -ffunction-sections -fdata-sections"
 
 struct build {
 	const struct options *o;
 	const struct kernel *k;
 	const char *headers, *work, *folder;
-	char differ[PATH_MAX], cross[64];
+	char differ[PATH_MAX];
 	struct tree tree;
 	struct source_files files;
 	struct dependents objects;
@@ -70,10 +71,20 @@ static void close_object(struct object_file *f)
 
 static int find_objects(struct build *b)
 {
-	char includes[PATH_MAX];
+	char src[PATH_MAX], saved[PATH_MAX], log[PATH_MAX], includes[PATH_MAX];
+	int r, restored;
 
+	snprintf(src, sizeof(src), "%s/src", b->tree.dir);
+	snprintf(saved, sizeof(saved), "%s/saved", b->tree.dir);
+	snprintf(log, sizeof(log), "%s/log", b->work);
 	snprintf(includes, sizeof(includes), "%s/includes", b->tree.dir);
-	return dependents_find(&b->objects, includes, b->files.paths, b->files.count);
+	r = source_apply(b->o, &b->files, src, saved, log);
+	if (!r)
+		source_drop_additions(&b->files, src, saved);
+	restored = source_restore(src, saved);
+	if (!r)
+		r = restored;
+	return r ? r : dependents_find(&b->objects, includes, b->files.paths, b->files.count);
 }
 
 static int compile(const struct build *b, const char *folder, const char *flags)
@@ -177,6 +188,8 @@ static int choose_objects(struct build *b)
 		else
 			i++;
 	}
+	if (!r && !b->objects.count && b->objects.many)
+		r = dependents_refuse(b->files.paths, b->files.count);
 	if (!r && !b->objects.count)
 		r = fail(EX_BAD_USAGE, "the diff changes nothing that is part of Linux %s",
 			 b->k->release);
@@ -277,8 +290,8 @@ static int link_objects(struct build *b)
 			       NULL};
 	int r;
 
-	snprintf(ld, sizeof(ld), "%sld", b->cross);
-	snprintf(objcopy, sizeof(objcopy), "%sobjcopy", b->cross);
+	snprintf(ld, sizeof(ld), "%sld", b->tree.cross);
+	snprintf(objcopy, sizeof(objcopy), "%sobjcopy", b->tree.cross);
 	snprintf(linked, sizeof(linked), "%s/linked.o", b->work);
 	snprintf(to, sizeof(to), "%s/functions.o_shipped", b->folder);
 	for (size_t i = 0; i < b->nr_changes; i++)
@@ -350,7 +363,6 @@ int diff_make_source(const char *folder, const struct options *o, const struct k
 			   .work = work,
 			   .folder = folder,
 			   .tree = {.lock = -1}};
-	snprintf(b.cross, sizeof(b.cross), "%s", h->cross_compile);
 	if (!r)
 		r = differ_prepare(b.differ, sizeof(b.differ), k);
 	if (!r)
@@ -364,6 +376,10 @@ int diff_make_source(const char *folder, const struct options *o, const struct k
 	if (!r)
 		r = compile_all(&b);
 	tree_close(&b.tree);
+	for (size_t i = 0; i < b.objects.count && !r; i++)
+		r = structures_check(work, b.objects.objects[i], o->no_check);
+	if (!r && b.objects.many)
+		r = dependents_refuse(b.files.paths, b.files.count);
 	for (size_t i = 0; i < b.objects.count && !r; i++)
 		r = take_object(&b, i);
 	if (!r)

@@ -3,6 +3,7 @@
 #include "../buildlog.h"
 #include "../ctl.h"
 #include "../run.h"
+#include "additions.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -61,6 +62,7 @@ static int add_path(struct source_files *f, const char *diff, const char *path)
 		return fail(EX_FAILED, "no memory");
 	f->paths = list;
 	list[f->count] = strdup(path);
+	f->all = f->count + 1;
 	return list[f->count++] ? EX_DONE : fail(EX_FAILED, "no memory");
 }
 
@@ -110,7 +112,7 @@ int source_read(struct source_files *f, const struct options *o)
 
 void source_free(struct source_files *f)
 {
-	for (size_t i = 0; i < f->count; i++)
+	for (size_t i = 0; i < f->all; i++)
 		free(f->paths[i]);
 	free(f->paths);
 	*f = (struct source_files){0};
@@ -126,7 +128,7 @@ static int save(const struct source_files *f, const char *tree, const char *save
 
 	if (mkdir(saved, 0700))
 		return fail(EX_FAILED, "%s: %s", saved, strerror(errno));
-	for (size_t i = 0; i < f->count; i++) {
+	for (size_t i = 0; i < f->all; i++) {
 		cp[7] = f->paths[i];
 		snprintf(path, sizeof(path), "%s/%s", tree, f->paths[i]);
 		if (!access(path, F_OK) && run(cp, "/dev/null"))
@@ -171,4 +173,37 @@ int source_restore(const char *tree, const char *saved)
 		return fail(EX_FAILED, "%s: cannot be put back from %s: remove the folder above",
 			    tree, saved);
 	return EX_DONE;
+}
+
+static char *read_source(const char *folder, const char *path)
+{
+	char name[PATH_MAX];
+	size_t size;
+
+	snprintf(name, sizeof(name), "%s/%s", folder, path);
+	return access(name, R_OK) ? NULL : read_file(name, DIFF_MAX, &size);
+}
+
+static bool only_adds(const char *path, const char *tree, const char *saved)
+{
+	char *before = read_source(saved, path), *after = read_source(tree, path);
+	bool only = ends_with(path, ".h") && before && after && additions_only(before, after);
+
+	free(before);
+	free(after);
+	return only;
+}
+
+void source_drop_additions(struct source_files *f, const char *tree, const char *saved)
+{
+	for (size_t i = 0; i < f->count;) {
+		char *path = f->paths[i];
+
+		if (!only_adds(path, tree, saved)) {
+			i++;
+			continue;
+		}
+		f->paths[i] = f->paths[--f->count];
+		f->paths[f->count] = path;
+	}
 }

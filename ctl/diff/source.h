@@ -9,7 +9,8 @@ struct options;
 
 struct source_files {
 	char **paths; /* relative to the kernel's source; each once */
-	size_t count;
+	size_t count; /* of those whose dependents are compiled; others follow */
+	size_t all;
 };
 
 /* The files of the code that all diffs of the options change. An exit code, with a message printed.
@@ -25,5 +26,11 @@ void source_free(struct source_files *f);
 int source_apply(const struct options *o, const struct source_files *f, const char *tree,
 		 const char *saved, const char *log);
 int source_restore(const char *tree, const char *saved);
+
+/*
+ * After source_apply(): leave out of the list the headers whose change no file is affected by that
+ * does not change itself. They are changed, saved and restored all the same.
+ */
+void source_drop_additions(struct source_files *f, const char *tree, const char *saved);
 
 #endif

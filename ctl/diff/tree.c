@@ -78,6 +78,7 @@ int tree_open(struct tree *t, const struct options *o, const struct kernel *k,
 	int r = cache_find(cache, sizeof(cache));
 
 	t->lock = -1;
+	snprintf(t->cross, sizeof(t->cross), "%s", h->cross_compile);
 	if (r)
 		return r;
 	if (!o->source || !realpath(o->source, source))
@@ -178,6 +179,9 @@ static int write_script(const struct tree *t, const char *script, const char *ob
 		fprintf(f, "set -e\ncd '%s/out'\nmkdir -p '%s/%.*s'\n", t->dir, to,
 			slash ? (int)(slash - object) : 0, object);
 		write_command(f, command, object, flags, to);
+		fprintf(f,
+			"cd '%s'\nmv %s %s.debug\n%sobjcopy -g --keep-file-symbols %s.debug %s\n",
+			to, object, object, t->cross, object, object);
 	}
 	free(command);
 	if (!f || fclose(f))

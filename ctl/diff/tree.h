@@ -17,6 +17,7 @@ struct source_files;
 struct tree {
 	char dir[PATH_MAX - 64]; /* src/ and out/, see prepare.sh */
 	int lock;		 /* held until tree_close() */
+	char cross[64];		 /* before the names of the compiler's tools */
 };
 
 /*
@@ -35,8 +36,9 @@ void tree_close(struct tree *t);
 int tree_compile(const struct tree *t, const char *const *objects, const char *to, const char *log);
 
 /*
- * Compile objects that tree_compile() has compiled again into the folder `to`, with more flags. An
- * exit code, with a message printed.
+ * Compile objects that tree_compile() has compiled again into the folder `to`, with more flags.
+ * Beside each NAME.o is NAME.o.debug with its debug information. An exit code, with a message
+ * printed.
  */
 int tree_recompile(const struct tree *t, const char *const *objects, const char *flags,
 		   const char *to, const char *log);

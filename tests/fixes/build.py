@@ -94,13 +94,18 @@ def bundles(table, folder, guest):
     return 1 if wrong else 0
 
 
+def file_diff(name, pattern):
+    """The differences of a file; with a pattern, the hunks that it is found in."""
+    text = subprocess.run(["diff", "-U1" if pattern else "-u", f"--label=a/{name}", f"--label=b/{name}",
+                           os.path.join(RUNNING, name), os.path.join(FIXED, name)],
+                          stdout=subprocess.PIPE, timeout=60, check=False).stdout.decode()
+    head, *hunks = re.split(r"^(?=@@ )", text, flags=re.M)
+    return head + "".join(hunk for hunk in hunks if not pattern or re.search(pattern, hunk))
+
+
 def write_diff(diff, path):
     """The differences of its files, unless they are there already."""
-    text = b""
-    for name in diff["files"]:
-        text += subprocess.run(["diff", "-u", f"--label=a/{name}", f"--label=b/{name}",
-                                os.path.join(RUNNING, name), os.path.join(FIXED, name)],
-                               stdout=subprocess.PIPE, timeout=60, check=False).stdout
+    text = "".join(file_diff(name, diff.get("hunks", {}).get(name)) for name in diff["files"]).encode()
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as f:
         if f.read() == text:
             return

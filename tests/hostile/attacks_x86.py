@@ -3,7 +3,7 @@
 
 import time
 
-from attacks import MSI, NIC, RESETS, attack
+from attacks import MSI, RESETS, attack
 
 # delivery modes of an interrupt message (APM vol. 2, 16.5)
 FIXED, LOWEST, SMI, RESERVED, NMI, INIT, STARTUP, EXTINT = range(8)
@@ -119,25 +119,24 @@ def message_by_a_store(h):
 
 # ---- interrupts that it sends itself ----
 
-@attack("x86-svm")
+@attack("x86-svm", "x86-vmx")
 def own_interrupts_to_the_service_cpu(h):
     for mode in FIXED, LOWEST, SMI, RESERVED, NMI, INIT, STARTUP, EXTINT:
-        for vector in 0x12, 0xff:
-            h.run(f"w 4 {APIC + 0x310:x} {h.service << 24:x}, w 4 {APIC + 0x300:x} "
-                  f"{0x4000 | mode << 8 | vector:x}")
+        h.run(", ".join(f"w 4 {APIC + 0x310:x} {h.service << 24:x}, w 4 {APIC + 0x300:x} "
+                        f"{0x4000 | mode << 8 | vector:x}" for vector in (0x12, 0xff)))
 
 
-@attack("x86-svm")
+@attack("x86-svm", "x86-vmx")
 def nmi_storm(h):
     h.run(", ".join([f"w 4 {APIC + 0x310:x} {1 << 24:x}, w 4 {APIC + 0x300:x} {0x4000 | NMI << 8:x}"] * 20))
 
 
 # ---- what is hidden ----
 
-@attack("x86-svm")
+@attack("x86-svm", "x86-vmx")
 def configuration_space_by_ports(h):
-    assert h.run(f"o 4 cf8 {pci_address(NIC, 0):x}, i 4 cfc, i 4 cf8") == [
-        0xffffffff, pci_address(NIC, 0)]
+    assert h.run(f"o 4 cf8 {pci_address(h.nic, 0):x}, i 4 cfc, i 4 cf8") == [
+        0xffffffff, pci_address(h.nic, 0)]
 
 
 # the host bridge's registers of QEMU's q35: where configuration space is in memory (PCIEXBAR)
@@ -153,7 +152,7 @@ def moved_configuration_space(h):
                              (2, PCIEXBAR + 2, moved >> 16), (4, PCIEXBAR + 4, 1)):
         h.run(f"d {size:x} 0 {reg:x} {value:x}")
         assert h.run(f"c 4 0 {PCIEXBAR:x}, c 4 0 {PCIEXBAR + 4:x}") == was, hex(reg)
-        window = moved + (NIC << 12)
+        window = moved + (h.nic << 12)
         assert h.run(f"r 4 {window:x}")[0] & 0xffff != 0x8086
     # by ports without the kernel's help, and by configuration space in memory
     h.run(f"o 4 cf8 {pci_address(0, PCIEXBAR):x}, o 4 cfc {moved | 1:x}, o 1 cff {moved >> 24:x}")
@@ -163,6 +162,22 @@ def moved_configuration_space(h):
 
 # ---- registers and instructions ----
 
+@attack("x86-vmx")
+def instructions_of_vmx(h):
+    names = ("vmxon", "vmclear", "vmptrld", "vmptrst", "vmlaunch", "vmresume", "vmxoff", "vmread",
+             "vmwrite", "vmfunc", "invept", "invvpid", "getsec", "cr4_vmxe")
+    assert [name for name, failed in zip(names, h.run(", ".join(f"x {name}" for name in names)))
+            if not failed] == []
+    assert h.run("x vmcall, x invd") == [0, 0]
+
+
+@attack("x86-vmx")
+def registers_of_vmx(h):
+    writes = [f"n {msr:x} {value:x}" for msr in (0x3a, 0x9b, *range(0x480, 0x493))
+              for value in (0, 1, 5, h.memory, 1 << 63)]
+    assert [write for write, failed in zip(writes, h.run_each(writes)) if not failed] == []
+
+
 @attack("x86-svm")
 def instructions_of_svm(h):
     for name in "vmrun", "vmload", "vmsave", "stgi", "clgi", "skinit", "invlpga":
@@ -170,10 +185,10 @@ def instructions_of_svm(h):
     h.run("x vmmcall, x invd")
 
 
-@attack("x86-svm")
+@attack("x86-svm", "x86-vmx")
 def odd_xcr0(h):
-    for xcr, value in (0, 0), (0, 2), (0, 5), (0, 1 << 12 | 1), (0, 1 << 62 | 1), (0, (1 << 64) - 1), (1, 1), (7, 1):
-        assert h.run(f"v {xcr:x} {value:x}") == [1], (xcr, hex(value))
+    odd = (0, 0), (0, 2), (0, 5), (0, 1 << 12 | 1), (0, 1 << 62 | 1), (0, (1 << 64) - 1), (1, 1), (7, 1)
+    assert h.run(", ".join(f"v {xcr:x} {value:x}" for xcr, value in odd)) == [1] * len(odd)
 
 
 @attack("x86-svm")
@@ -198,7 +213,7 @@ def registers_of_the_firmware(h):
     assert h.run("n c0010020 1000, n 79 1000") == [0, 0]
 
 
-@attack("x86-svm")
+@attack("x86-svm", "x86-vmx")
 def memory_types(h):
     """The monitor's memory without caches, and all memory."""
     assert h.run(f"m 2ff, n 20e {h.memory:x}, n 20f ffff000800, n 2ff 0, n 2ff c00, n 20f 0")[1:] == [0] * 5

@@ -15,6 +15,7 @@
 #include <linux/kernel.h>
 #include <linux/string.h>
 #include <asm/asm.h>
+#include <asm/processor.h>
 
 #include "hostile.h"
 
@@ -55,14 +56,47 @@ TRY(skinit, ".byte 0x0f, 0x01, 0xde")
 TRY(invlpga, ".byte 0x0f, 0x01, 0xdf")
 TRY(vmmcall, ".byte 0x0f, 0x01, 0xd9")
 TRY(invd, ".byte 0x0f, 0x08")
+TRY(vmxon, ".byte 0xf3, 0x0f, 0xc7, 0x30")
+TRY(vmclear, ".byte 0x66, 0x0f, 0xc7, 0x30")
+TRY(vmptrld, ".byte 0x0f, 0xc7, 0x30")
+TRY(vmptrst, ".byte 0x0f, 0xc7, 0x38")
+TRY(vmlaunch, ".byte 0x0f, 0x01, 0xc2")
+TRY(vmresume, ".byte 0x0f, 0x01, 0xc3")
+TRY(vmxoff, ".byte 0x0f, 0x01, 0xc4")
+TRY(vmread, ".byte 0x0f, 0x78, 0xc3")
+TRY(vmwrite, ".byte 0x0f, 0x79, 0xc3")
+TRY(vmfunc, ".byte 0x0f, 0x01, 0xd4")
+TRY(invept, ".byte 0x66, 0x0f, 0x38, 0x80, 0x10")
+TRY(invvpid, ".byte 0x66, 0x0f, 0x38, 0x81, 0x10")
+TRY(getsec, ".byte 0x0f, 0x37")
+TRY(vmcall, ".byte 0x0f, 0x01, 0xc1")
+
+/* A write of CR4 that turns VMX on. */
+static int try_cr4_vmxe(void)
+{
+	unsigned long cr4;
+	int failed = 1;
+
+	asm volatile("mov %%cr4, %1\n\torq $0x2000, %1\n1: mov %1, %%cr4\n\tmovl $0, "
+		     "%0\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : "+r"(failed), "=&r"(cr4)
+		     :
+		     : "memory");
+	return failed;
+}
 
 static const struct {
 	const char *name;
 	int (*run)(void);
 } instructions[] = {
-	{"vmrun", try_vmrun},	  {"vmload", try_vmload},   {"vmsave", try_vmsave},
-	{"stgi", try_stgi},	  {"clgi", try_clgi},	    {"skinit", try_skinit},
-	{"invlpga", try_invlpga}, {"vmmcall", try_vmmcall}, {"invd", try_invd},
+	{"vmrun", try_vmrun},	  {"vmload", try_vmload},     {"vmsave", try_vmsave},
+	{"stgi", try_stgi},	  {"clgi", try_clgi},	      {"skinit", try_skinit},
+	{"invlpga", try_invlpga}, {"vmmcall", try_vmmcall},   {"invd", try_invd},
+	{"vmxon", try_vmxon},	  {"vmclear", try_vmclear},   {"vmptrld", try_vmptrld},
+	{"vmptrst", try_vmptrst}, {"vmlaunch", try_vmlaunch}, {"vmresume", try_vmresume},
+	{"vmxoff", try_vmxoff},	  {"vmread", try_vmread},     {"vmwrite", try_vmwrite},
+	{"vmfunc", try_vmfunc},	  {"invept", try_invept},     {"invvpid", try_invvpid},
+	{"getsec", try_getsec},	  {"vmcall", try_vmcall},     {"cr4_vmxe", try_cr4_vmxe},
 };
 
 static int instruction(const char *name)
@@ -122,14 +156,20 @@ void hostile_halt(void)
 		asm volatile("hlt");
 }
 
+#define CALL(bytes, result, n)                                                                     \
+	asm volatile(".byte " bytes                                                                \
+		     : "=a"(result)                                                                \
+		     : "a"((n)[0]), "b"((n)[1]), "c"((n)[2]), "d"((n)[3]), "S"(0ul)                \
+		     : "memory")
+
 u64 hostile_call(const u64 *n)
 {
 	u64 result;
 
-	asm volatile(".byte 0x0f, 0x01, 0xd9" /* vmmcall */
-		     : "=a"(result)
-		     : "a"(n[0]), "b"(n[1]), "c"(n[2]), "d"(n[3]), "S"(0ul)
-		     : "memory");
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)
+		CALL("0x0f, 0x01, 0xc1", result, n); /* vmcall */
+	else
+		CALL("0x0f, 0x01, 0xd9", result, n); /* vmmcall */
 	return result;
 }
 

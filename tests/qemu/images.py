@@ -70,12 +70,13 @@ def make_cpio(files):
                               stdout=subprocess.PIPE, cwd=tree, check=True, timeout=60).stdout
 
 
-def make_grub(path, config, target):
-    """A GRUB for `target` (x86_64-efi) in the file `path`, with its configuration inside."""
+def make_grub(path, config, modules):
+    """A GRUB of the `modules` in the folder (.../x86_64-efi) in the file `path`, with its configuration
+    inside."""
     with tempfile.NamedTemporaryFile("w", suffix=".cfg") as cfg:
         cfg.write(config)
         cfg.flush()
-        run("grub-mkstandalone", "-O", target, "-o", path,
+        run("grub-mkstandalone", "-O", os.path.basename(modules), "-d", modules, "-o", path,
             "--modules=part_gpt part_msdos fat linux normal search", "--install-modules="
             "part_gpt part_msdos fat linux normal search echo", "--locales=", "--fonts=",
             "--themes=", f"boot/grub/grub.cfg={cfg.name}")

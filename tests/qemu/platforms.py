@@ -6,7 +6,7 @@ import os
 import re
 import socket
 
-from bochs import Bochs
+from bochs import BUILD, Bochs
 
 # the monitor's, on the emulator's network
 GUEST_IP = "10.0.2.15"
@@ -36,7 +36,7 @@ class Qemu:
                without any.
     firmware   read-only flash; variables: a first flash for EFI variables.
     image      the monitor's file.
-    loader     where the firmware looks for what it starts, on the ESP; grub: GRUB's name of that.
+    loader     where the firmware looks for what it starts, on the ESP; grub: GRUB's modules for that.
     nic        the management NIC: QEMU's model, and its address as in suture.conf.
     console    the kernel's name of the first serial line.
     shell      and of the one with the tests' shell; shell_device: QEMU's arguments for that,
@@ -149,8 +149,7 @@ X86_SVM = Qemu(
     kernel="6.1-cloud-amd64",
     # Multi-threaded emulation runs stale code in Debian 12's own QEMU: mk/qemu.sh unpacks a newer one
     programs={"single": "qemu-system-x86_64",
-              "multi": os.path.abspath(os.path.join(os.path.dirname(__file__),
-                                                    "../../build/qemu10/qemu-system-x86_64"))},
+              "multi": os.path.join(BUILD, "qemu10", "qemu-system-x86_64")},
     machine="q35",
     cpu=svm_cpu,
     others=(),
@@ -159,7 +158,7 @@ X86_SVM = Qemu(
     variables="/usr/share/OVMF/OVMF_VARS_4M.fd",
     image="suture.efi",
     loader="/EFI/BOOT/BOOTX64.EFI",
-    grub="x86_64-efi",
+    grub="/usr/lib/grub/x86_64-efi",
     nic_model="e1000e",
     nic="00:04.0",
     console="ttyS0",
@@ -191,7 +190,8 @@ ARM64_VIRT = Qemu(
     variables="/usr/share/AAVMF/AAVMF_VARS.fd",
     image="sutureaa64.efi",
     loader="/EFI/BOOT/BOOTAA64.EFI",
-    grub="arm64-efi",
+    # of an architecture that is not this machine's: mk/qemu.mk
+    grub=os.path.join(BUILD, "deps", "grub-arm64", "usr", "lib", "grub", "arm64-efi"),
     nic_model="e1000e",
     nic="00:04.0",
     console="ttyAMA0",

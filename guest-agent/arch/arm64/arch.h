@@ -19,7 +19,6 @@
 #include <asm/sysreg.h>
 #include <asm/virt.h>
 #include <suture/abi.h>
-#include "branch.h"
 #include "compat.h"
 #include "relocate.h"
 
@@ -62,17 +61,18 @@ static inline u32 arch_page_levels(void)
 }
 
 /*
- * The first address that the function forms: ADRP, then ADD of the rest, or LDR from the global
- * offset table. 0: none.
+ * The next address that the function forms: ADRP, then ADD of the rest, or LDR from the global
+ * offset table. 0: none. *code follows that ADRP then.
  */
-static inline unsigned long arch_first_address(unsigned long code, unsigned long size)
+static inline unsigned long arch_next_address(unsigned long *code, unsigned long end_of_code)
 {
-	const u32 *insn = (const u32 *)code, *end = insn + size / 4;
+	const u32 *insn = (const u32 *)*code, *end = (const u32 *)end_of_code;
 	unsigned long page;
 	u32 reg;
 
 	while (insn < end && (*insn & 0x9f000000) != 0x90000000)
 		insn++;
+	*code = (unsigned long)(insn + 1);
 	if (insn >= end)
 		return 0;
 	reg = *insn & 31;
@@ -176,6 +176,16 @@ static inline const char *arch_layout(struct suture_layout *l)
 }
 
 #define ARCH_INSN_ALIGN 4
+
+/* Where the B or BL leads that stands there; 0: there is none. `left`: bytes of text from there. */
+static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
+{
+	u32 insn = *(const u32 *)at;
+
+	if (left < sizeof(insn) || (insn & 0x7c000000) != 0x14000000)
+		return 0;
+	return (unsigned long)at + ((s64)((u64)insn << 38) >> 36);
+}
 
 /* True if the kernel has mapped that address without the right to write. */
 static inline bool arch_is_read_only(unsigned long address)

@@ -73,7 +73,7 @@ static inline unsigned int arch_key_size(unsigned long address)
 }
 
 /* Every kernel for x86 that the agent knows lists its variables. */
-static inline unsigned long arch_first_address(unsigned long code, unsigned long size)
+static inline unsigned long arch_next_address(unsigned long *code, unsigned long end_of_code)
 {
 	return 0;
 }
@@ -175,14 +175,6 @@ static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
 		return 0;
 	memcpy(&displacement, at + len, sizeof(displacement));
 	return (unsigned long)at + len + sizeof(displacement) + displacement;
-}
-
-/* No instruction of x86 is moved out of its function. */
-static inline unsigned long arch_next_veneer(unsigned long *at, unsigned long end,
-					     unsigned long text, unsigned long text_end,
-					     unsigned long *size)
-{
-	return 0;
 }
 
 /* Code was written there through another mapping: caches of instructions see that. */

@@ -14,11 +14,7 @@
 #include "patch/report.h"
 
 struct check_range {
-	/*
-	 * [start, end) of the code that must not be on a stack. Where other code jumps to its first
-	 * instruction, start is one less.
-	 */
-	u64 start, end;
+	u64 start, end;	  /* [start, end) of the code that must not be on a stack */
 	const char *name; /* the owner of the range keeps it */
 };
 

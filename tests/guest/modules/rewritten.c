@@ -32,11 +32,14 @@ static __attribute__((noipa)) int rewritten_plain(int n)
 	return n + 1;
 }
 
-/* The static key is where a jump over the entry would be. */
+/*
+ * The static key is where a jump over the entry would be. Only behind it something is called: on
+ * arm64 a function that calls nothing signs its return address in front of the key.
+ */
 static __attribute__((noipa)) int rewritten_key_first(int n)
 {
 	if (static_branch_unlikely(&key))
-		return n + 3;
+		return rewritten_plain(n) + 2;
 	return n + 2;
 }
 

@@ -7,6 +7,7 @@
 #include <linux/btf.h>
 #include <linux/elf.h>
 #include <linux/ftrace.h>
+#include <linux/jump_label.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
@@ -92,6 +93,32 @@ static bool is_operations(unsigned long address)
 	return (*(struct ftrace_ops **)address)->flags & FTRACE_OPS_FL_STUB;
 }
 
+/* The kernel itself says that there is a key: of an entry that is not of the boot's own code. */
+static bool is_key(const struct jump_entry *entry)
+{
+	int (*reserved)(void *start, void *end) = symbol("jump_label_text_reserved");
+
+	return reserved((void *)jump_entry_code(entry), (void *)jump_entry_code(entry));
+}
+
+static bool is_first_key(unsigned long address)
+{
+	const struct jump_entry *entry = (const void *)address;
+
+	while (jump_entry_is_init(entry))
+		entry++;
+	return is_key(entry);
+}
+
+static bool is_last_key(unsigned long address)
+{
+	const struct jump_entry *entry = (const struct jump_entry *)address - 1;
+
+	while (jump_entry_is_init(entry))
+		entry--;
+	return is_key(entry);
+}
+
 static const struct {
 	const char *name;
 	bool (*is_right)(unsigned long address);
@@ -107,6 +134,8 @@ static const struct {
 	{"irq_stack_ptr", is_stack},
 	{"__entry_task", is_current},
 	{"ftrace_ops_list", is_operations},
+	{"__start___jump_table", is_first_key},
+	{"__stop___jump_table", is_last_key},
 };
 
 static int unlisted_show(struct seq_file *m, void *v)
