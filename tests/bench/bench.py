@@ -366,7 +366,7 @@ def write_json(path, table, machines, load):
 
 def caption(load):
     how = "its CPUs take turns" if BOOTS_ONLY else "TCG, one thread"
-    text = f"{PLATFORM.emulator} ({how}), {GUEST}, {os.cpu_count()} host CPUs"
+    text = f"{PLATFORM.emulator} ({how}), CPU {PLATFORM.cpu(GUEST)}, {GUEST}, {os.cpu_count()} host CPUs"
     return text + (f"; load of the host {load:.1f}: its times say little" if load > BUSY else "")
 
 
