@@ -82,7 +82,7 @@ INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_of
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
 INTEL_LONG_TESTS := "test_boots.py::test_boots[1-single]" "test_boots.py::test_boots[2-single]" \
-	test_mixture.py test_hide.py test_hostile.py::test_gains_nothing \
+	test_mixture.py test_hide.py test_hostile.py::test_gains_nothing test_msr.py::test_memory_types \
 	test_text.py::test_key_and_call_beside test_text.py::test_key_inside test_text.py::test_module_loaded
 
 check-qemu-intel: $(QEMU_NEEDS)
