@@ -38,23 +38,24 @@ struct options {
 	const char *ca, *cert, *key; /* files for TLS, of the context; "" for none */
 	bool json;		     /* print the monitor's answers as they are, in JSON or YAML */
 	bool yaml, wide;
-	bool insecure;		      /* plain HTTP */
-	bool strict;		      /* apply, build: refuse new code that others do not run */
-	bool allow_downgrade;	      /* apply: an older version than one that was there */
-	bool no_wait;		      /* apply, revert, rollback, cancel: do not wait for the end */
-	bool from_below;	      /* revert: without the agent */
-	bool guest;		      /* reboot: the guest is not asked */
-	bool force;		      /* revert --from-below: look at the bytes of the jumps only */
-	bool no_cancel;		      /* the monitor goes on when timeout_s is over */
-	bool follow;		      /* log: wait for more */
-	unsigned long long timeout_s; /* apply, revert, rollback, cancel: how long to wait */
-	const char *output;	      /* build, sign: the file */
-	const char *run;	      /* try: a command for the guest */
-	bool keep;		      /* try: the guest stays */
-	const char *kernel;	      /* build: kernel headers; try, vm: a release */
-	const char *build_id;	      /* build: hexadecimal */
-	const char *vmlinuz;	      /* build: the kernel's image */
-	const char *debug;	      /* build: a vmlinux with debug information */
+	bool insecure;	      /* plain HTTP */
+	bool strict;	      /* apply, build: refuse new code that others do not run */
+	bool allow_downgrade; /* apply: an older version than one that was there */
+	bool no_wait;	      /* apply, revert, rollback, cancel: do not wait for the end */
+	bool from_below;      /* revert: without the agent */
+	bool guest;	      /* reboot: the guest is not asked */
+	/* revert --from-below: look at the bytes of the jumps only; enable: end a lock-out */
+	bool force;
+	bool no_cancel;			     /* the monitor goes on when timeout_s is over */
+	bool follow;			     /* log: wait for more */
+	unsigned long long timeout_s;	     /* apply, revert, rollback, cancel: how long to wait */
+	const char *output;		     /* build, sign: the file */
+	const char *run;		     /* try: a command for the guest */
+	bool keep;			     /* try: the guest stays */
+	const char *kernel;		     /* build: kernel headers; try, vm: a release */
+	const char *build_id;		     /* build: hexadecimal */
+	const char *vmlinuz;		     /* build: the kernel's image */
+	const char *debug;		     /* build: a vmlinux with debug information */
 	const char *modules[MODULE_FOLDERS]; /* build: folders with the kernel's modules */
 	unsigned nr_modules;
 	const char *diffs[DIFFS]; /* build: source diffs */
@@ -91,6 +92,8 @@ int cmd_sign(const struct options *o, char **args);
 int cmd_verify(const struct options *o, char **args);
 int cmd_audit(const struct options *o, char **args);
 int cmd_keys(const struct options *o, char **args);
+int cmd_enable(const struct options *o, char **args);
+int cmd_disable(const struct options *o, char **args);
 int cmd_contexts(const struct options *o, char **args);
 
 /* An error for people on stderr: "suture: ...". Returns code, so that callers can return it. */

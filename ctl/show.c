@@ -257,6 +257,41 @@ static void print_wide(const json_t *p)
 	printf(" %.12s  ", *jstr(p, "sha256") ? jstr(p, "sha256") : "-");
 }
 
+/* The phase of the patch of that name; "" if it is not there. */
+static const char *phase_of(const json_t *patches, const char *name)
+{
+	json_t *p;
+	size_t i;
+
+	json_array_foreach(patches, i, p) if (!strcmp(jstr(p, "name"), name)) return jstr(p,
+											  "phase");
+	return "";
+}
+
+/* What the guest has enabled, and what is missing of it. */
+static void print_wanted(const json_t *wanted, const json_t *patches)
+{
+	json_t *w;
+	size_t i;
+
+	if (json_array_size(wanted))
+		puts("enabled in the guest:");
+	json_array_foreach(wanted, i, w)
+	{
+		const char *phase = phase_of(patches, jstr(w, "name"));
+		bool offered = !strcmp(jstr(w, "state"), "offered");
+
+		printf("  %-22s ", jstr(w, "name"));
+		if (!strcmp(phase, "applied"))
+			puts("in force");
+		else if (offered)
+			printf("missing: %s\n", *phase ? phase : "its record was cleared");
+		else
+			printf("missing: %s%s%s\n", jstr(w, "state"), *jstr(w, "why") ? ": " : "",
+			       jstr(w, "why"));
+	}
+}
+
 int cmd_list(const struct options *o, char **args)
 {
 	const json_t *list;
@@ -284,6 +319,8 @@ int cmd_list(const struct options *o, char **args)
 		print_not_in_force("", p, *jstr(p, "why") ? "; " : "");
 		puts(jstr(p, "why"));
 	}
+	if (!o->json)
+		print_wanted(json_object_get(answer, "wanted"), list);
 	json_decref(answer);
 	return EX_DONE;
 }

@@ -70,6 +70,12 @@ const struct command commands[] = {
 	{"sign", "FILE", "sign a bundle", NULL, 1, 1, false, cmd_sign},
 	{"verify", "FILE", "is the bundle signed by one of these keys?", NULL, 1, 1, false,
 	 cmd_verify},
+	{"enable", "FILE", "on the guest: apply this bundle at each boot",
+	 "Needs the agent's package on this machine, and guest_may_apply=yes in the monitor's "
+	 "configuration. `suture list` shows what has become of it after a boot.",
+	 1, 1, false, cmd_enable},
+	{"disable", "NAME", "on the guest: do not apply it at boots any more", NULL, 1, 1, false,
+	 cmd_disable},
 	{"keys", "DIR HOST...", "make all keys and certificates, in a new folder",
 	 "For monitors that are called by these names or IPv4 addresses: a certificate authority, "
 	 "the monitor's key and certificate, a client's for each role, and a key that signs "
@@ -187,6 +193,8 @@ const struct option_row option_rows[] = {
 	 "with --from-below, though tasks are in the patch: only the bytes of its jumps are "
 	 "checked",
 	 SET(force)},
+	{"force", 0, NULL, " enable ",
+	 "also if it is locked out, because a crash or a hang followed it", SET(force)},
 	{"guest", 0, NULL, " reboot ", "the guest is not asked", SET(guest)},
 	{"since", 0, "NUMBER", " log ", "begin with this line's number", NUMBER(since), ~0ull >> 1,
 	 NULL},

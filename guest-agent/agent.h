@@ -507,6 +507,12 @@ void bell_beat(void);
  */
 bool bell_is_unanswered(void);
 
+/* ---- offer.c ---- */
+
+/* The device by which programs of the guest offer bundles to the monitor. */
+int offer_init(void);
+void offer_exit(void);
+
 /* ---- loader.c ---- */
 
 int loader_init(void);

@@ -141,6 +141,9 @@ static int __init agent_init(void)
 	err = loader_init();
 	if (err)
 		goto no_loader;
+	err = offer_init();
+	if (err)
+		goto no_offer;
 	err = poll_start(monitor.poll_ms_idle, monitor.poll_ms_active);
 	if (err)
 		goto no_poll;
@@ -150,6 +153,8 @@ static int __init agent_init(void)
 	return 0;
 
 no_poll:
+	offer_exit();
+no_offer:
 	loader_exit();
 no_loader:
 	panic_exit();
@@ -172,6 +177,7 @@ no_hello:
 /* Payloads hold references to the agent: here none is loaded, and so no patch is on. */
 static void __exit agent_exit(void)
 {
+	offer_exit();
 	bell_stop();
 	poll_stop();
 	overrides_exit();

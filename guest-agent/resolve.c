@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include "agent.h"
+#include "arch.h"
 #include "compat.h"
 
 /* Each object of a patch, and the payload. */
@@ -86,19 +87,6 @@ int lookup_add(struct lookup *l, const struct klp_object *obj, u32 first)
 	return obj->name ? lookup_read(l, obj->name) : 0;
 }
 
-void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index)
-{
-	unsigned int i = l->count + l->nr_new;
-	char *name = l->names[l->nr_new++];
-	const struct module_symbols *m = find_module_symbols(l, payload);
-	const char *symbol = m ? module_symbols_name(m, (unsigned long)func->new_func) : NULL;
-
-	strscpy(name, symbol ?: "", SUTURE_SYM_LEN);
-	l->symbols[i].object = payload;
-	l->symbols[i].name = name;
-	l->index[i] = index;
-}
-
 bool lookup_text(const char *object, unsigned long *start, unsigned long *end)
 {
 	static unsigned long stext, etext; /* looking them up takes milliseconds */
@@ -143,8 +131,8 @@ static void lookup_clone(struct lookup *l, unsigned int i, unsigned long address
 		l->clones[l->nr_clones++] = (struct clone){.symbol = i, .address = address};
 }
 
-/* A task in a part is in the function: .cold, .part.N. */
-static void lookup_part(struct lookup *l, unsigned int i, unsigned long address)
+/* A task in a part is in the function: .cold, .part.N, an erratum's veneer. */
+static void lookup_part(struct lookup *l, unsigned int i, unsigned long address, unsigned long size)
 {
 	const struct symbol *s = &l->symbols[i];
 	struct suture_decl_part *part;
@@ -159,11 +147,40 @@ static void lookup_part(struct lookup *l, unsigned int i, unsigned long address)
 	part->func = l->index[i];
 	part->is_new = i >= l->count;
 	part->addr = address;
-	part->size = lookup_size(l, s->object, address);
+	part->size = size;
 	if (!part->size) {
 		refuse("kallsyms size lookup failed for a part of '%s'", s->name);
 		l->error = -ENOENT;
 	}
+}
+
+/* The function, or a part of it, is there. */
+static void lookup_veneers(struct lookup *l, unsigned int i, unsigned long address,
+			   unsigned long size)
+{
+	unsigned long at = address, text, text_end, veneer, len;
+
+	if (!lookup_text(l->symbols[i].object, &text, &text_end))
+		return;
+	while (!l->error &&
+	       (veneer = arch_next_veneer(&at, address + size, text, text_end, &len))) {
+		if (veneer - address >= size)
+			lookup_part(l, i, veneer, len);
+	}
+}
+
+void lookup_add_new(struct lookup *l, const struct klp_func *func, const char *payload, u32 index)
+{
+	unsigned int i = l->count + l->nr_new;
+	char *name = l->names[l->nr_new++];
+	const struct module_symbols *m = find_module_symbols(l, payload);
+	const char *symbol = m ? module_symbols_name(m, (unsigned long)func->new_func) : NULL;
+
+	strscpy(name, symbol ?: "", SUTURE_SYM_LEN);
+	l->symbols[i].object = payload;
+	l->symbols[i].name = name;
+	l->index[i] = index;
+	lookup_veneers(l, i, (unsigned long)func->new_func, func->new_size);
 }
 
 static void lookup_piece(void *data, const struct symbol *s, const char *name,
@@ -176,8 +193,12 @@ static void lookup_piece(void *data, const struct symbol *s, const char *name,
 
 	if (l->error || !stays(s->object, address))
 		return;
-	if (cold || !strncmp(suffix, ".part.", 6))
-		lookup_part(l, i, address);
+	if (cold || !strncmp(suffix, ".part.", 6)) {
+		unsigned long size = lookup_size(l, s->object, address);
+
+		lookup_part(l, i, address, size);
+		lookup_veneers(l, i, address, size);
+	}
 	if (i < l->count && !strstr(suffix, ".cold"))
 		lookup_clone(l, i, address);
 }
@@ -212,7 +233,10 @@ int lookup_run(struct lookup *l)
 	err = symbols_find(l->symbols, l->count + l->nr_new, lookup_piece, l, l->kept);
 	if (!err)
 		err = l->error;
-	for (i = 0; !err && i < l->count; i++)
+	for (i = 0; !err && i < l->count; i++) {
 		l->missing[i] = lookup_judge(l, l->funcs[i], &l->symbols[i]);
+		lookup_veneers(l, i, (unsigned long)l->funcs[i]->old_func, l->funcs[i]->old_size);
+		err = l->error;
+	}
 	return err ?: clones_find_callers(l);
 }

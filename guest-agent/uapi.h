@@ -114,6 +114,34 @@ struct suture_result {
 /* The kernel killed the loading process in the middle: it may hold locks of the loader for ever. */
 #define SUTURE_RESULT_KILLED 1u
 
+/* ---- /dev/suture-wanted, mode 0600, for holders of CAP_SYS_MODULE; any number of open files ----
+ */
+
+#define SUTURE_WANTED_DEVICE "/dev/suture-wanted"
+
+/* Offer a bundle. EPERM: the module's parameter `patches` is off. */
+struct suture_offer_request {
+	su64 bytes; /* address of the bundle */
+	su32 size;
+	/* answers: as in struct suture_offer_reply */
+	ss32 result; /* its status */
+	su32 state;
+	su32 reserved;
+	char name[SUTURE_NAME_LEN];
+	char text[SUTURE_TEXT_LEN];
+};
+
+/* Tell of a patch that is wanted; as struct suture_wanted and its reply. */
+struct suture_wanted_request {
+	char name[SUTURE_NAME_LEN];
+	su32 state;
+	su32 known;		    /* answer */
+	char text[SUTURE_TEXT_LEN]; /* and answer */
+};
+
+#define SUTURE_IOC_OFFER  _IOWR('S', 5, struct suture_offer_request)
+#define SUTURE_IOC_WANTED _IOWR('S', 6, struct suture_wanted_request)
+
 #define SUTURE_IOC_JOB	   _IOR('S', 1, struct suture_job)
 #define SUTURE_IOC_RESOLVE _IOWR('S', 2, struct suture_resolve)
 #define SUTURE_IOC_RESULT  _IOW('S', 3, struct suture_result)

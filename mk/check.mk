@@ -82,7 +82,7 @@ INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_of
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker
 INTEL_LONG_TESTS := "test_boots.py::test_boots[1-single]" "test_boots.py::test_boots[2-single]" \
-	test_mixture.py test_hide.py test_hostile.py::test_gains_nothing \
+	test_mixture.py test_hide.py test_hostile.py::test_gains_nothing test_msr.py::test_memory_types \
 	test_text.py::test_key_and_call_beside test_text.py::test_key_inside test_text.py::test_module_loaded
 
 check-qemu-intel: $(QEMU_NEEDS)
@@ -186,14 +186,16 @@ check-long: $(SETUP)
 	@mk/check.sh build/logs long
 
 # Tests that must pass with every kernel: boot, CPUs, patches of the kernel and of a module,
-# blockers, unexported symbols, and the proof that the new code runs; on arm64 also each kind of
-# machine, twice, and what ends a kernel
+# blockers, unexported symbols, the proof that the new code runs, and others that divert calls; on
+# arm64 also what the check finds by the kernel's own structures, each kind of machine, twice, and
+# what ends a kernel
 KERNEL_TESTS := "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
 	test_patch.py::test_module_object test_patch.py::test_blocker test_agent.py::test_sysfs \
-	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late
-KERNEL_TESTS_x86 := test_in_force.py test_readback.py test_clones.py
-KERNEL_TESTS_arm64 := test_boots.py::test_machines test_text.py::test_function_tracer \
+	test_agent.py::test_bad_symbol test_agent.py::test_init_fails_late test_in_force.py \
+	test_readback.py test_clones.py
+KERNEL_TESTS_arm64 := test_unwind.py test_check.py test_probes.py test_boots.py::test_machines \
+	test_text.py::test_function_tracer \
 	"test_life.py::test_hotplug[single]" "test_life.py::test_reboot[dead]" \
 	"test_life.py::test_poweroff[dead]" "test_kexec.py::test_kexec[dead-random]"
 KERNELS_x86 := 5.10-cloud-amd64 6.1-cloud-amd64 6.1-rt-amd64 6.12-cloud-amd64 sid-cloud-amd64
@@ -202,7 +204,7 @@ KERNELS_arm64 := 6.1-cloud-arm64 6.12-cloud-arm64 sid-cloud-arm64
 ## check-kernel  the tests that must pass with every kernel (GUEST=6.12-cloud-amd64)
 .PHONY: check-kernel
 check-kernel: $(QEMU_NEEDS)
-	@$(call PYTEST,1800,SUTURE_BOOTS_EACH=2 SUTURE_REBOOTS=1 SUTURE_KEXECS=1) $(KERNEL_TESTS) $(KERNEL_TESTS_$(ARCH))
+	@$(call PYTEST,3600,SUTURE_BOOTS_EACH=2 SUTURE_REBOOTS=1 SUTURE_KEXECS=1) $(KERNEL_TESTS) $(KERNEL_TESTS_$(ARCH))
 
 ## check-kernels the same with each kernel that Suture supports
 .PHONY: check-kernels

@@ -36,6 +36,12 @@ $(AGENT_DIR)/suture-load: $(HELPER_SRC) $(wildcard guest-agent/helper/*.h includ
 	@echo "CC $@"
 	$(Q)$(CC) -std=gnu11 -O2 -g -static -D_GNU_SOURCE $(WARN) -Iinclude $(HELPER_SRC) -o $@
 
+DESIRED_SRC := $(wildcard guest-agent/desired/*.c)
+$(AGENT_DIR)/suture-desired: $(DESIRED_SRC) $(wildcard guest-agent/desired/*.h guest-agent/uapi.h include/suture/*.h)
+	@mkdir -p $(@D)
+	@echo "CC $@"
+	$(Q)$(CC) -std=gnu11 -O2 -g -static -D_GNU_SOURCE $(WARN) -Iinclude $(DESIRED_SRC) -o $@
+
 # The module for the guests of the tests, without debug information, which is most of its size
 $(AGENT_DIR)/stripped/suture.ko: $(AGENT_DIR)/suture.ko
 	@mkdir -p $(@D)
@@ -43,7 +49,7 @@ $(AGENT_DIR)/stripped/suture.ko: $(AGENT_DIR)/suture.ko
 
 ## agent         the module and helper for the guest kernel (GUEST=$(GUEST))
 .PHONY: agent
-agent: $(AGENT_DIR)/stripped/suture.ko $(AGENT_DIR)/suture-load
+agent: $(AGENT_DIR)/stripped/suture.ko $(AGENT_DIR)/suture-load $(AGENT_DIR)/suture-desired
 
 # user programs of the tests, some for one architecture: small ones with musl, for which the kernel's
 # headers are added. musl, and busybox for the initramfs, are unpacked where the machine's own are

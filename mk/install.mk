@@ -45,13 +45,15 @@ install-monitor: image
 # the module is built from source, for each kernel
 RELEASE := $(shell sed -n 's/^\#define MONITOR_VERSION "\(.*\)"/\1/p' monitor/core/version.h)
 AGENT_SOURCE := $(PREFIX)/src/suture-agent-$(RELEASE)
-install-agent: $(AGENT_DIR)/suture-load
+install-agent: $(AGENT_DIR)/suture-load $(AGENT_DIR)/suture-desired
 	mkdir -p $(DESTDIR)$(AGENT_SOURCE)/abi
 	cp -r guest-agent/*.[ch] guest-agent/Kbuild guest-agent/Makefile guest-agent/arch guest-agent/include \
 		$(DESTDIR)$(AGENT_SOURCE)
 	cp -r include/suture $(DESTDIR)$(AGENT_SOURCE)/abi
 	sed 's/#MODULE_VERSION#/$(RELEASE)/' packaging/dkms.conf >$(DESTDIR)$(AGENT_SOURCE)/dkms.conf
 	install -D -m 755 $(AGENT_DIR)/suture-load $(DESTDIR)$(PREFIX)/lib/suture/suture-load
+	install -D -m 755 $(AGENT_DIR)/suture-desired $(DESTDIR)$(PREFIX)/lib/suture/suture-desired
+	install -D -m 644 packaging/suture-patches.service $(DESTDIR)$(UNITS)/suture-patches.service
 	install -D -m 644 packaging/suture-agent.service $(DESTDIR)$(UNITS)/suture-agent.service
 
 ## check-deb     make the packages and look at what they install (some minutes)

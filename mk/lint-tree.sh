@@ -15,6 +15,12 @@ list() { git ls-files --cached --others --exclude-standard -- "$@"; }
 refuse 'architecture asked for outside arch/' "$(list 'monitor/*.[chS]' 'include/*.h' |
 	xargs -r grep -nE '#[[:space:]]*(if|ifdef|ifndef|elif).*(__x86_64__|__aarch64__|__arm64__|CONFIG_X86|CONFIG_ARM64)')"
 
+# comments name registers and sections of both; the list of them is in vendor.c
+refuse 'virtualization of one vendor named in common code' "$(list 'arch/x86/*.[chS]' 'monitor/*.[ch]' 'include/*.h' |
+	grep -vE '^arch/x86/(svm/|vmx/|vendor\.c$)' |
+	xargs -r grep -nE '\b(svm|vmx|npt|ept|vmcb|vmcs)_[a-z]|#include "(svm|vmx)/' |
+	grep -vF 'extern const struct hv_ops svm_ops, vmx_ops;')"
+
 refuse 'path of one machine' "$(list ':!mk/lint-tree.sh' |
 	xargs -r grep -nIE '(^|[^A-Za-z0-9_.$}])/(home|root|work)/')"
 

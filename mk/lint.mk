@@ -41,7 +41,7 @@ lint-tree:
 	$(Q)mk/lint-names.py
 
 # each a script of its own
-SCRIPTED := lint-includes lint-sizes lint-docs lint-contract lint-tests
+SCRIPTED := lint-includes lint-sizes lint-docs lint-contract lint-tests lint-vmcs
 .PHONY: $(SCRIPTED)
 $(SCRIPTED): lint-%:
 	@echo "LINT $*"
@@ -61,6 +61,6 @@ lint-cppcheck:
 lint-tidy: $(TIDY_SRC:%.c=$(LINT)/%.tidy)
 
 ## lint          clang-format, clang-tidy, cppcheck, rules of the tree, circles of includes, the contract,
-##               sizes, names in docs, the table of tests
-lint: lint-format lint-tree lint-includes lint-contract lint-sizes lint-docs lint-tests lint-neutral lint-cppcheck lint-tidy
+##               sizes, names in docs, the table of tests, fields of the VMCS
+lint: lint-format lint-tree lint-includes lint-contract lint-sizes lint-docs lint-tests lint-vmcs lint-neutral lint-cppcheck lint-tidy
 	@echo "lint: clean"

@@ -2,6 +2,7 @@
 /* The service CPU: network, engine, mailbox and timers in one loop. */
 #include <suture/abi.h>
 #include "agent/mailbox.h"
+#include "agent/offer.h"
 #include "api/http.h"
 #include "arch/platform.h"
 #include "arch/service.h"
@@ -17,6 +18,7 @@
 #include "guest/kernel.h"
 #include "guest/panic.h"
 #include "guest/register.h"
+#include "guest/wanted.h"
 #include "guest/watch.h"
 #include "lib/errno.h"
 #include "net/net.h"
@@ -62,6 +64,7 @@ static void forget_kernel(struct engine *e)
 						       : "the guest's kernel has shut down");
 	guest_kernel_forget();
 	guest_heartbeat_set(0);
+	wanted_forget();
 }
 
 /*
@@ -227,6 +230,7 @@ static struct engine *make_engine(const struct boot_info *bi)
 	const struct engine_config config = {
 		.guest_patches = bi->config.guest_patches,
 		.guest_may_disable = bi->config.guest_may_disable,
+		.guest_may_apply = bi->config.guest_may_apply,
 		.retry_us = RETRY_US,
 		.retry_max_us = RETRY_MAX_US,
 		.budget_us = bi->config.pause_budget_us,
@@ -323,6 +327,7 @@ static _Noreturn void serve_all(struct engine *e, bool network)
 		next_us = MIN(next_us, attend_engine(e));
 		next_us = MIN(next_us, guest_bell_tick(engine_wants_agent(e), arch_time_us()));
 		next_us = MIN(next_us, guest_heartbeat_due(arch_time_us()));
+		next_us = MIN(next_us, offer_tick(arch_time_us()));
 		shadow_reap();
 		arch_service_idle(MIN(next_us, arch_time_us() + HEARTBEAT_US));
 	}

@@ -5,6 +5,7 @@
  */
 #include "restart.h"
 #include "agent/mailbox.h"
+#include "agent/offer.h"
 #include "agent/parts.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
@@ -17,6 +18,7 @@
 #include "core/pause.h"
 #include "core/pool.h"
 #include "guest/kernel.h"
+#include "guest/wanted.h"
 #include "guest/watch.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -106,6 +108,10 @@ int life_prepare(void)
 		err = mailbox_keep();
 	if (!err)
 		err = parts_keep();
+	if (!err)
+		err = offer_keep();
+	if (!err)
+		err = wanted_keep();
 	if (!err)
 		err = switch_keep();
 	return err;

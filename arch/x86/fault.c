@@ -9,29 +9,6 @@
 #include "ioapic.h"
 #include "net/pci_guest.h"
 
-/* ---- accesses that cannot be carried out ---- */
-
-static bool is_contributory(int vector)
-{
-	return vector == VEC_DE || (vector >= VEC_TS && vector <= VEC_GP);
-}
-
-/*
- * Inject #GP. If it occurs during the delivery of another exception it becomes a double fault, and
- * then a shutdown, as on hardware (APM vol. 2, 8.2.9).
- */
-static void inject_gp(struct cpu *c)
-{
-	int first = vcpu_undelivered(c);
-
-	if (first == VEC_DF)
-		vcpu_shutdown(c);
-	if (first == VEC_PF || is_contributory(first))
-		vcpu_inject_fault(c, VEC_DF, true, 0);
-	else
-		vcpu_inject_fault(c, VEC_GP, true, 0);
-}
-
 /* ---- writes that are emulated ---- */
 
 static void refuse(struct cpu *c, const struct stage2_fault *f, const char *what)
@@ -54,7 +31,7 @@ static bool decode(struct cpu *c, const struct stage2_fault *f, struct guest_ins
 	refuse(c, f, f->table_walk ? "page table" : f->fetch ? "instruction fetch" : "access");
 	if (f->table_walk)
 		vcpu_shutdown(c);
-	inject_gp(c);
+	vcpu_inject_fault(c, VEC_GP, true, 0);
 	return false;
 }
 
@@ -149,7 +126,7 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f)
 			    (unsigned long long)f->ipa.v, (unsigned long long)c->arch->vcpu.rip);
 		if (f->table_walk)
 			vcpu_shutdown(c);
-		inject_gp(c);
+		vcpu_inject_fault(c, VEC_GP, true, 0);
 		break;
 	}
 	return EXIT_STAGE2_FAULT;

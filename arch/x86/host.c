@@ -8,12 +8,8 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-#define PTE_P	(1ull << 0)
-#define PTE_RW	(1ull << 1)
 #define PTE_PWT (1ull << 3)
 #define PTE_PCD (1ull << 4)
-#define PTE_PS	(1ull << 7)
-#define PTE_NX	(1ull << 63)
 
 #define FN7_EBX_SMEP (1u << 7)
 #define FN7_EBX_SMAP (1u << 20)
@@ -30,14 +26,7 @@ static struct pt_format host_format; /* the guest's 4-level format, and how to m
 
 static u64 host_make_leaf(u64 pa, u32 level, u32 attrs)
 {
-	return pa | PTE_P | (attrs & PT_WRITE ? PTE_RW : 0) | (attrs & PT_EXEC ? 0 : PTE_NX) |
-	       (attrs & PT_DEVICE ? PTE_PCD | PTE_PWT : 0) | (level > 0 ? PTE_PS : 0);
-}
-
-static u64 host_make_table(u64 pa, u32 level)
-{
-	(void)level;
-	return pa | PTE_P | PTE_RW;
+	return x86_make_leaf(pa, level, attrs) | (attrs & PT_DEVICE ? PTE_PCD | PTE_PWT : 0);
 }
 
 /*
@@ -60,7 +49,7 @@ const struct pt_format *arch_monitor_format(void)
 	host_format.max_leaf_level = arch_stage2_format()->max_leaf_level;
 	host_format.memory_type = arch_stage2_format()->memory_type;
 	host_format.make_leaf = host_make_leaf;
-	host_format.make_table = host_make_table;
+	host_format.make_table = x86_make_table;
 	return &host_format;
 }
 

@@ -214,26 +214,22 @@ struct hv_ops {
 	 * On that CPU, in its exit. (VMX: "descriptor-table exiting".)
 	 */
 	void (*catch_tables)(struct cpu *c);
-	/*
-	 * The guest writes an MTRR: write it, and change the memory types of stage 2 accordingly. 0
-	 * or -EIO. On that CPU, in its exit. NULL: stage 2 uses the processor's MTRRs, which
-	 * the common code writes (NPT, 15.25.8; EPT takes the type from its leaves, "EPT and
-	 * Memory Typing").
-	 */
-	int (*set_mtrr)(struct cpu *c, u32 msr, u64 value);
 };
 
-/* pt_format.c */
-const struct pt_format *npt_format(void);
+/* ---- pt_format.c: entries as struct pt_format has them, in the form of the guest's tables, which
+ * the monitor's own and nested ones have too. Any CPU. ---- */
+
+bool x86_present(u64 entry, u32 level);
+bool x86_leaf(u64 entry, u32 level);
+u64 x86_addr(u64 entry, u32 level);
+u32 x86_attrs(u64 entry, u32 level);
+u64 x86_make_leaf(u64 pa, u32 level, u32 attrs);
+u64 x86_make_table(u64 pa, u32 level);
 /*
- * The memory type may change at this address above 4 GiB: no leaf spans it. Boot CPU, before stage
- * 2 is built. More than NPT_MAX_BORDERS are ignored.
+ * Where the guest's physical addresses end: of so many bits, one of which may be that of
+ * encryption.
  */
-#define NPT_MAX_BORDERS 64
-void npt_add_border(u64 pa);
-/* Where the guest's physical addresses end: of so many bits, one of which may be that of
- * encryption. */
-u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit);
+u64 physical_limit(u32 address_bits, bool encrypts, u32 encryption_bit);
 
 /* vendor.c chooses the one that this machine has. */
 extern const struct hv_ops svm_ops, vmx_ops;
@@ -263,10 +259,12 @@ void vcpu_advance(struct vcpu *v, u32 len);
 /* Enter the guest and never come back. State CPU_GUEST; nothing of the caller is needed again. */
 _Noreturn void vcpu_loop(struct cpu *c);
 
-/* Inject the exception at the next entry. */
+/*
+ * Inject the exception at the next entry. If it occurs during the delivery of another one it may
+ * become a double fault, and then a shutdown, as on hardware. An event that is not an exception
+ * gives way.
+ */
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error);
-/* The vector of the exception whose delivery the exit interrupted, or -1. */
-int vcpu_undelivered(const struct cpu *c);
 
 void vcpu_cpuid(struct cpu *c, u32 len);
 /* XSETBV (it exits on VMX alone) and INVD. */
@@ -304,8 +302,11 @@ enum exit_class vcpu_stage2_fault(struct cpu *c, const struct stage2_fault *f);
  * injects then). */
 void vcpu_step_done(struct cpu *c, bool completed);
 
-/* ioport.c: value is that of RAX for OUT. Ports of the intercepted ranges only. */
-void vcpu_io(struct cpu *c, u16 port, u32 size, bool in);
+/*
+ * ioport.c: value is that of RAX for OUT. Ports of the intercepted ranges only. string: INS or
+ * OUTS, which is ignored.
+ */
+void vcpu_io(struct cpu *c, u16 port, u32 size, bool in, bool string);
 
 /* ---- decode.c ---- */
 

@@ -58,9 +58,14 @@
 #define RFLAGS_IF    (1ull << 9)
 #define RFLAGS_RF    (1ull << 16)
 
-#define DR6_RESET 0xffff0ff0ull
-#define DR6_BS	  (1ull << 14)
-#define DR7_RESET 0x400ull
+#define DR6_RESET    0xffff0ff0ull
+#define DR6_CAUSES   0xfull
+#define DR6_BD	     (1ull << 13)
+#define DR6_BS	     (1ull << 14)
+#define DR7_GD	     (1ull << 13)
+#define DEBUGCTL_LBR (1ull << 0)
+#define DEBUGCTL_BTF (1ull << 1)
+#define DR7_RESET    0x400ull
 
 #define MSR_TSC		    0x10
 #define MSR_APIC_BASE	    0x1b

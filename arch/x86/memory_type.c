@@ -3,13 +3,14 @@
 #include "arch/pagetable.h"
 #include "insn.h"
 
-#define FN1_EDX_MTRR	   (1u << 12)
 #define MTRR_CAP_COUNT(v)  ((v)&0xff)
 #define MTRR_CAP_FIXED	   (1ull << 8)
 #define MTRR_DEFAULT_FIXED (1ull << 10)
 #define MTRR_DEFAULT_ON	   (1ull << 11)
 #define MTRR_VALID	   (1ull << 11)
 #define MIB		   (1ull << 20)
+
+struct mtrr_state memory_types;
 
 /* eight ranges of 64 KiB, 16 of 16 KiB, 64 of 4 KiB; eight in a register */
 static const struct {
@@ -20,22 +21,22 @@ static const struct {
 	{0x268, 8, 0x1000},
 };
 
-static void read_fixed(struct mtrr_state *s)
+static void decode_fixed(struct mtrr_state *s, u64 (*read)(u32 msr))
 {
 	u32 at = 0;
 
 	for (u32 k = 0; k < ARRAY_SIZE(fixed_registers); k++)
 		for (u32 i = 0; i < fixed_registers[k].count; i++) {
-			u64 types = rdmsr(fixed_registers[k].msr + i);
+			u64 types = read(fixed_registers[k].msr + i);
 
 			for (u32 byte = 0; byte < 8; byte++)
 				s->fixed[at++] = (u8)(types >> 8 * byte);
 		}
 }
 
-static void read_range(struct mtrr_state *s, u32 n)
+static void decode_range(struct mtrr_state *s, u32 n, u64 (*read)(u32 msr))
 {
-	u64 base = rdmsr(MSR_MTRR_VARIABLE + 2 * n), mask = rdmsr(MSR_MTRR_VARIABLE + 2 * n + 1);
+	u64 base = read(MSR_MTRR_VARIABLE + 2 * n), mask = read(MSR_MTRR_VARIABLE + 2 * n + 1);
 	u64 pages = ~(PAGE_SIZE - 1) & (arch_physical_limit() - 1);
 
 	if (!(mask & MTRR_VALID) || !(mask & pages))
@@ -47,23 +48,18 @@ static void read_range(struct mtrr_state *s, u32 n)
 	s->count++;
 }
 
-void mtrr_read(struct mtrr_state *s)
+void mtrr_decode(struct mtrr_state *s, u64 (*read)(u32 msr))
 {
-	u64 capability, defaults;
+	u64 capability = read(MSR_MTRR_CAP), defaults = read(MSR_MTRR_DEFAULT);
 
-	*s = (struct mtrr_state){.default_type = TYPE_WB};
-	if (!(cpuid(1, 0).edx & FN1_EDX_MTRR))
-		return;
-	capability = rdmsr(MSR_MTRR_CAP);
-	defaults = rdmsr(MSR_MTRR_DEFAULT);
-	s->on = defaults & MTRR_DEFAULT_ON;
+	*s = (struct mtrr_state){.on = defaults & MTRR_DEFAULT_ON};
 	/* SDM vol. 3, "IA32_MTRR_DEF_TYPE MSR": off, all memory is uncacheable */
 	s->default_type = s->on ? (u8)defaults : TYPE_UC;
 	s->fixed_on = s->on && defaults & MTRR_DEFAULT_FIXED && capability & MTRR_CAP_FIXED;
 	if (s->fixed_on)
-		read_fixed(s);
+		decode_fixed(s, read);
 	for (u32 n = 0; s->on && n < MIN((u32)MTRR_CAP_COUNT(capability), MTRR_PAIRS); n++)
-		read_range(s, n);
+		decode_range(s, n, read);
 }
 
 static enum memory_type fixed_type(const struct mtrr_state *s, u64 pa, u64 *end)

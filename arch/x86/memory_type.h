@@ -22,8 +22,17 @@ struct mtrr_state {
 	} range[MTRR_PAIRS];
 };
 
-/* Read this CPU's. Without MTRRs it is off, and all memory counts as write-back. Boot CPU. */
-void mtrr_read(struct mtrr_state *s);
+/* Those that stage 2 has its types from. Read by any CPU; of the boot CPU, then the service CPU. */
+extern struct mtrr_state memory_types;
+
+/* What these registers say; read() has their values, that of MTRRcap too. Any CPU. */
+void mtrr_decode(struct mtrr_state *s, u64 (*read)(u32 msr));
+/*
+ * The guest's MTRRs are these now. If they are on, stage 2 gets the types that differ; while they
+ * are off, which a change of them begins with, it keeps what it has. True: not all guest CPUs
+ * stopped in time, to be called again. Service CPU, no lock held.
+ */
+bool memory_types_follow(const struct mtrr_state *now);
 /* The type at pa, and in *end the address where it may be another. Any CPU. */
 enum memory_type mtrr_type(const struct mtrr_state *s, u64 pa, u64 *end);
 

@@ -228,8 +228,9 @@ static int get_vm_cr(struct cpu *c, u32 msr, u64 *value)
 
 static int set_mtrr(struct cpu *c, u32 msr, u64 value)
 {
-	int err = hv->set_mtrr ? hv->set_mtrr(c, msr, value) : wrmsr_safe(msr, value);
+	int err = wrmsr_safe(msr, value);
 
+	(void)c;
 	if (!err)
 		mtrr_note(msr, value);
 	return err;
@@ -267,8 +268,8 @@ const struct msr_rule msr_rules[] = {
 	{MSR_FRED, 0x1d4, HIDDEN},
 	/* the firmware's protection of SMM and of other memory (SDM vol. 3, "SMRR") */
 	{MSR_SMRR, 0x1f5, CONSTANT},
-	/* EPT ignores MTRRs (SDM vol. 3, "EPT and Memory Typing"); NPT uses them (APM 15.25.8). All CPUs
-	 * must have the same, also the service CPU (APM vol. 2, 7.7.5) */
+	/* All CPUs must have the same, also the service CPU (APM vol. 2, 7.7.5), and stage 2 their types
+	 * (memory_type.c) */
 	{MSR_MTRR_VARIABLE, 0x21f, MTRR_WRITTEN},
 	{MSR_MTRR_FIXED, 0x26f, MTRR_WRITTEN},
 	{ONE(MSR_MTRR_DEFAULT), MTRR_WRITTEN},

@@ -4,6 +4,7 @@
 #include "core/lock.h"
 #include "host.h"
 #include "insn.h"
+#include "memory_type.h"
 
 /* variable and fixed ones, and the default: by the lower part of their numbers */
 #define FIRST (MSR_MTRR_VARIABLE & ~0xffu)
@@ -13,9 +14,44 @@ static struct {
 	struct spinlock lock;
 	u32 pending;
 	bool written[COUNT]; /* since the service CPU has looked */
-	bool known[COUNT];
-	u64 value[COUNT];
+	bool known[COUNT];   /* once written by the guest */
+	u64 value[COUNT];    /* the guest's */
 } mtrr;
+
+#define FN1_EDX_MTRR	  (1u << 12)
+#define MTRR_CAP_COUNT(v) ((v)&0xff)
+#define MTRR_CAP_FIXED	  (1ull << 8)
+
+/* INIT may have reset those of the service CPU: the guest's are what the boot CPU had, and writes.
+ */
+static u64 guests_value(u32 msr)
+{
+	return msr == MSR_MTRR_CAP ? rdmsr(msr) : mtrr.value[msr - FIRST];
+}
+
+static void keep_values(u32 first, u32 count)
+{
+	for (u32 i = 0; i < count; i++)
+		mtrr.value[first + i - FIRST] = rdmsr(first + i);
+}
+
+void mtrr_init(void)
+{
+	u64 capability;
+
+	memory_types = (struct mtrr_state){.default_type = TYPE_WB};
+	if (!(cpuid(1, 0).edx & FN1_EDX_MTRR))
+		return;
+	capability = rdmsr(MSR_MTRR_CAP);
+	keep_values(MSR_MTRR_VARIABLE, 2 * MIN((u32)MTRR_CAP_COUNT(capability), MTRR_PAIRS));
+	if (capability & MTRR_CAP_FIXED) {
+		keep_values(0x250, 1);
+		keep_values(0x258, 2);
+		keep_values(0x268, 8);
+	}
+	keep_values(MSR_MTRR_DEFAULT, 1);
+	mtrr_decode(&memory_types, guests_value);
+}
 
 void mtrr_note(u32 msr, u64 value)
 {
@@ -45,13 +81,10 @@ static void write_all(void)
 
 /* APM vol. 2, 7.7.5 and 7.8.5: without caches, and with none of the old types in them or in the TLB
  */
-void mtrr_follow(void)
+static void write_noted(void)
 {
-	u64 cr0;
+	u64 cr0 = read_cr0();
 
-	if (!__atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE))
-		return;
-	cr0 = read_cr0();
 	spin_lock(&mtrr.lock);
 	write_cr0(cr0 | CR0_CD);
 	wbinvd();
@@ -61,4 +94,21 @@ void mtrr_follow(void)
 	write_cr3(host_root());
 	mtrr.pending = 0;
 	spin_unlock(&mtrr.lock);
+}
+
+bool mtrr_follow(void)
+{
+	static bool again;
+	bool pending = __atomic_load_n(&mtrr.pending, __ATOMIC_ACQUIRE);
+	struct mtrr_state now;
+
+	if (!again && !pending)
+		return false;
+	if (pending)
+		write_noted();
+	spin_lock(&mtrr.lock);
+	mtrr_decode(&now, guests_value);
+	spin_unlock(&mtrr.lock);
+	again = memory_types_follow(&now);
+	return again;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * x86-64 page tables: the guest's own, of 4 and 5 levels, and AMD's nested ones, which have the
- * same entries (AMD APM vol. 2, 5.3 and 15.25; Intel SDM vol. 3, 4.5).
+ * x86-64 page tables: the guest's own, of 4 and 5 levels (AMD APM vol. 2, 5.3; Intel SDM vol. 3,
+ * 4.5).
  */
 #include "arch/pagetable.h"
 #include "hv.h"
@@ -10,24 +10,23 @@
 
 #define PTE_P	 (1ull << 0)
 #define PTE_RW	 (1ull << 1)
-#define PTE_US	 (1ull << 2)
 #define PTE_PS	 (1ull << 7) /* large leaf, at levels 1 and 2; reserved above */
 #define PTE_NX	 (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
 #define LEVEL_SIZE(level) (PAGE_SIZE << 9 * (level))
 
-static bool x86_present(u64 entry, u32 level)
+bool x86_present(u64 entry, u32 level)
 {
 	return (entry & PTE_P) && !(level > 2 && (entry & PTE_PS));
 }
 
-static bool x86_leaf(u64 entry, u32 level)
+bool x86_leaf(u64 entry, u32 level)
 {
 	return level == 0 || (entry & PTE_PS);
 }
 
-static u64 x86_addr(u64 entry, u32 level)
+u64 x86_addr(u64 entry, u32 level)
 {
 	/* In a large leaf bit 12 is PAT and the bits above it are reserved. */
 	if (level > 0 && (entry & PTE_PS))
@@ -35,10 +34,22 @@ static u64 x86_addr(u64 entry, u32 level)
 	return entry & PTE_ADDR;
 }
 
-static u32 x86_attrs(u64 entry, u32 level)
+u32 x86_attrs(u64 entry, u32 level)
 {
 	(void)level;
 	return PT_READ | (entry & PTE_RW ? PT_WRITE : 0) | (entry & PTE_NX ? 0 : PT_EXEC);
+}
+
+u64 x86_make_leaf(u64 pa, u32 level, u32 attrs)
+{
+	return pa | PTE_P | (attrs & PT_WRITE ? PTE_RW : 0) | (attrs & PT_EXEC ? 0 : PTE_NX) |
+	       (level > 0 ? PTE_PS : 0);
+}
+
+u64 x86_make_table(u64 pa, u32 level)
+{
+	(void)level;
+	return pa | PTE_P | PTE_RW;
 }
 
 /* ---- the guest's own: read only ---- */
@@ -96,104 +107,14 @@ const struct pt_format *arch_guest_format(u32 levels)
 	}
 }
 
-/* ---- nested ---- */
-
-/*
- * A leaf must not span memory types (APM vol. 2, 7.7.1 and 7.8): below 4 GiB they may change from
- * one 2 MiB to the next, and in the first 2 MiB, where the fixed MTRRs are, from page to page.
- * Above, they change where the firmware's variable MTRRs begin and end, and at the top of memory
- * (TOP_MEM2). The type itself comes from the MTRRs and from the guest's PAT (APM vol. 2, 15.25).
- */
-#define MIXED_BELOW (1ull << 32)
-
-static struct {
-	u32 count;
-	u64 at[NPT_MAX_BORDERS]; /* in no order */
-} borders;
-
-void npt_add_border(u64 pa)
-{
-	if (pa > MIXED_BELOW && borders.count < ARRAY_SIZE(borders.at))
-		borders.at[borders.count++] = pa;
-}
-
-static u64 next_border(u64 pa)
-{
-	u64 next = UINT64_MAX;
-
-	for (u32 i = 0; i < borders.count; i++)
-		if (borders.at[i] > pa)
-			next = MIN(next, borders.at[i]);
-	return next;
-}
-
-static u32 npt_memory_type(u64 pa, u64 *end)
-{
-	u64 piece = LEVEL_SIZE(pa < LEVEL_SIZE(1) ? 0 : 1);
-
-	*end = pa < MIXED_BELOW ? ALIGN_DOWN(pa, piece) + piece : next_border(pa);
-	return 0;
-}
-
-static bool npt_in_range(u64 ipa)
-{
-	return ipa >> 48 == 0;
-}
-
-/*
- * The guest's accesses count as user accesses, so U/S is set everywhere (APM 15.25.5). A present
- * leaf can always be read.
- */
-static u64 npt_make_leaf(u64 pa, u32 level, u32 attrs)
-{
-	if (!attrs)
-		return 0;
-	return pa | PTE_P | PTE_US | (attrs & PT_WRITE ? PTE_RW : 0) |
-	       (attrs & PT_EXEC ? 0 : PTE_NX) | (level > 0 ? PTE_PS : 0);
-}
-
-/* The leaf alone limits the rights: a table grants all. */
-static u64 npt_make_table(u64 pa, u32 level)
-{
-	(void)level;
-	return pa | PTE_P | PTE_RW | PTE_US;
-}
-
-#define NPT_FORMAT(max_level, how)                                                                 \
-	{                                                                                          \
-		.name = "AMD NPT", .page_shift = PAGE_SHIFT, .input_bits = 48, .top_level = 3,     \
-		.max_leaf_level = (max_level), .split = (how), .memory_type = npt_memory_type,     \
-		.in_range = npt_in_range, .present = x86_present, .leaf = x86_leaf,                \
-		.addr = x86_addr, .attrs = x86_attrs, .make_leaf = npt_make_leaf,                  \
-		.make_table = npt_make_table,                                                      \
-	}
-
-static const struct pt_format npt[2][2] = {
-	/* [TLBs must not hold two sizes][pages of 1 GiB] */
-	{NPT_FORMAT(1, PT_SPLIT_LIVE), NPT_FORMAT(2, PT_SPLIT_LIVE)},
-	{NPT_FORMAT(1, PT_SPLIT_PAUSED), NPT_FORMAT(2, PT_SPLIT_PAUSED)},
-};
-
-/* Erratum 383 of family 10h: TLB entries of two sizes for one address can cause a machine check. */
-#define MULTIPLE_MATCH_FAMILY 0x10
-
-const struct pt_format *npt_format(void)
-{
-	bool paused = cpu_family() == MULTIPLE_MATCH_FAMILY;
-	u32 eax, ebx, ecx, edx;
-
-	/* CPUID 8000_0001 EDX bit 26: pages of 1 GiB. */
-	if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (edx & 1u << 26))
-		return &npt[paused][1];
-	return &npt[paused][0];
-}
+/* ---- the machine ---- */
 
 /*
  * Four levels reach 48 bits. With memory encryption one bit of an address, and those above it, are
  * none (APM vol. 2, 7.10.1): an address with that bit would be another way to the memory without
  * it, also to the monitor's.
  */
-u64 npt_limit(u32 address_bits, bool encrypts, u32 encryption_bit)
+u64 physical_limit(u32 address_bits, bool encrypts, u32 encryption_bit)
 {
 	u32 bits = MIN(address_bits, 48u);
 
@@ -212,5 +133,5 @@ u64 arch_physical_limit(void)
 		bits = eax & 0xff;
 	if (!__get_cpuid(0x8000001f, &eax, &ebx, &ecx, &edx))
 		eax = ebx = 0;
-	return npt_limit(bits, eax & FN8000001F_EAX_SME, FN8000001F_EBX_C_BIT(ebx));
+	return physical_limit(bits, eax & FN8000001F_EAX_SME, FN8000001F_EBX_C_BIT(ebx));
 }

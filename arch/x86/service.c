@@ -67,12 +67,13 @@ static void arm_timer(u64 until_us)
 
 void arch_service_idle(u64 until_us)
 {
-	mtrr_follow();
+	bool again = mtrr_follow();
+
 	/*
 	 * Interrupts are on only during the halt: one that comes now stays pending and ends the
 	 * halt at once.
 	 */
-	if (!__atomic_load_n(&service.woken, __ATOMIC_SEQ_CST)) {
+	if (!again && !__atomic_load_n(&service.woken, __ATOMIC_SEQ_CST)) {
 		arm_timer(until_us);
 		idle_halt();
 	}

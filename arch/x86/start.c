@@ -13,6 +13,7 @@
 #include "insn.h"
 #include "lib/errno.h"
 #include "lib/format.h"
+#include "mtrr.h"
 #include "net/pci.h"
 #include "pci_config.h"
 #include "smp.h"
@@ -60,6 +61,7 @@ int arch_start_probe(struct boot_info *bi, char *why, size_t why_size)
 	if (err)
 		return err;
 	time_init();
+	mtrr_init();
 	return vendor_find(why, why_size);
 }
 

@@ -44,19 +44,39 @@ void arch_stage2_flush_local(void)
 
 /* ---- events ---- */
 
-void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
+static void set_exception(struct cpu *c, u8 vector, bool has_error, u32 error)
 {
 	c->arch->vcpu.event = vector | EVENT_EXCEPTION | EVENT_VALID |
 			      (has_error ? EVENT_HAS_ERROR | (u64)error << 32 : 0);
 }
 
-int vcpu_undelivered(const struct cpu *c)
+static bool is_contributory(int vector)
+{
+	return vector == VEC_DE || (vector >= VEC_TS && vector <= VEC_GP);
+}
+
+/* The vector of the exception whose delivery the exit interrupted, or -1. */
+static int undelivered(const struct cpu *c)
 {
 	u64 event = c->arch->vcpu.event;
 
 	return (event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION
 		       ? (int)EVENT_VECTOR(event)
 		       : -1;
+}
+
+/* The combinations of two exceptions are in APM vol. 2, 8.2.9, and in SDM vol. 3, "Interrupt 8". */
+void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
+{
+	int first = undelivered(c);
+	bool serious = is_contributory(vector) || vector == VEC_PF;
+
+	if (first == VEC_DF && serious)
+		vcpu_shutdown(c);
+	if ((first == VEC_PF && serious) || (is_contributory(first) && is_contributory(vector)))
+		set_exception(c, VEC_DF, true, 0);
+	else
+		set_exception(c, vector, has_error, error);
 }
 
 /* ---- instructions ---- */

@@ -20,12 +20,13 @@
 
 #include <suture/abi_message.h>
 #include <suture/abi_declare.h>
+#include <suture/abi_offer.h>
 
 /*
  * Changes whenever a structure or the meaning of a call does. On a mismatch both sides log their
  * own version.
  */
-#define SUTURE_ABI_VERSION 12
+#define SUTURE_ABI_VERSION 13
 
 /*
  * The ACPI table by which the agent finds the monitor: a standard ACPI header (signature "SUTR",

@@ -50,10 +50,12 @@ enum suture_msg_type {
 				   */
 	SUTURE_MSG_OVERRIDDEN = 14, /* struct suture_overridden: patched functions whose callers
 				       something else in the guest diverts -> header */
-	SUTURE_MSG_WATCH = 15, /* struct suture_watch: SUTURE_STEP_WATCH is carried out -> header
-				*/
-	SUTURE_MSG_PART = 16,  /* struct suture_part and bytes -> header; with the last part the
-				  answer to the whole */
+	SUTURE_MSG_WATCH = 15,	/* struct suture_watch: SUTURE_STEP_WATCH is carried out -> header
+				 */
+	SUTURE_MSG_PART = 16,	/* struct suture_part and bytes -> header; with the last part the
+				   answer to the whole */
+	SUTURE_MSG_OFFER = 17,	/* struct suture_offer and bytes -> struct suture_offer_reply */
+	SUTURE_MSG_WANTED = 18, /* struct suture_wanted -> struct suture_wanted_reply */
 };
 
 struct suture_msg {

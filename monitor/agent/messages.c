@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/messages.h"
+#include "agent/offer.h"
 #include "agent/parts.h"
 #include "core/log.h"
 #include "guest/bell.h"
@@ -154,6 +155,17 @@ static int on_watch(struct engine *e, const struct suture_msg *msg, struct sutur
 	return guest_watch_begin((const struct suture_watch *)msg);
 }
 
+static int on_offer(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+{
+	return offer_take(e, (const struct suture_offer *)msg, (struct suture_offer_reply *)out);
+}
+
+static int on_wanted(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
+{
+	return offer_wanted(e, (const struct suture_wanted *)msg,
+			    (struct suture_wanted_reply *)out);
+}
+
 /* One that is not the last: message_answer() has taken it. */
 static int on_part(struct engine *e, const struct suture_msg *msg, struct suture_msg *out)
 {
@@ -194,6 +206,10 @@ static const struct {
 	[SUTURE_MSG_OVERRIDDEN] = {sizeof(struct suture_overridden), HEADER, NONAME, false,
 				   on_overridden},
 	[SUTURE_MSG_WATCH] = {sizeof(struct suture_watch), HEADER, NONAME, false, on_watch},
+	[SUTURE_MSG_OFFER] = {sizeof(struct suture_offer), sizeof(struct suture_offer_reply),
+			      NONAME, false, on_offer},
+	[SUTURE_MSG_WANTED] = {sizeof(struct suture_wanted), sizeof(struct suture_wanted_reply),
+			       offsetof(struct suture_wanted, name), false, on_wanted},
 	[SUTURE_MSG_PART] = {sizeof(struct suture_part), HEADER, NONAME, false, on_part},
 };
 

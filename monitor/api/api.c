@@ -10,9 +10,9 @@
 #include "core/reset.h"
 #include "patch/bundle.h"
 #include "patch/engine/engine.h"
+#include "tls/intake.h"
 #include "tls/platform.h"
 #include "tls/tls.h"
-#include "tls/trust.h"
 
 static void take_upload(struct engine *e, const struct http_request *rq, struct api_body *body,
 			struct api_reply *reply);
@@ -306,24 +306,12 @@ static void take_upload(struct engine *e, const struct http_request *rq, struct 
 			  BRIEF(rq->query, 60));
 		return;
 	}
-	err = bundle_parse(&b, body->data, body->size, why, sizeof(why));
-	if (err) {
-		refuse_request(reply, err, why);
+	if (checkpoint_adopt(body->data, ALIGN_UP(body->size, PAGE_SIZE) / PAGE_SIZE)) {
+		refuse_request(reply, -ENOMEM, "no memory for the bundle");
 		return;
 	}
-	err = trust_check(&b, why, sizeof(why));
-	if (!err && !downgrade)
-		err = engine_check_version(e, &b, why, sizeof(why));
-	if (err) {
-		log_limited(LOG_OPERATOR, LOG_WARN, "a bundle was refused: %s", why);
-		refuse_request(reply, err, why);
-		return;
-	}
-	err = checkpoint_adopt(body->data, ALIGN_UP(body->size, PAGE_SIZE) / PAGE_SIZE);
-	if (err)
-		format(why, sizeof(why), "no memory for the bundle");
-	else
-		err = engine_upload(e, &b, why, sizeof(why));
+	err = intake_bundle(e, &b, body->data, body->size, downgrade, LOG_OPERATOR, why,
+			    sizeof(why));
 	if (err > 0) {
 		answer_known(reply, b.manifest.name);
 		return;
@@ -414,30 +402,25 @@ static void answer_show(const struct engine *e, const struct api_route *route,
 }
 
 /* The hash of the bundle of that patch, as text; "" if there is none. */
-static void show_hash(const struct engine *e, const char *name, char *text, size_t size)
+static void show_hash(const struct engine *e, const char *name, char text[AUDIT_HASH])
 {
 	struct patch_info p;
-	size_t len = 0;
 
 	text[0] = 0;
-	for (u32 i = 0; !engine_patch_info(e, i, &p); i++) {
-		if (!p.from_bundle || strcmp(p.name, name) != 0)
-			continue;
-		len = (size_t)format(text, size, " sha256 ");
-		for (u32 k = 0; k < sizeof(p.digest); k++)
-			len += (size_t)format(text + len, size - len, "%02x", p.digest[k]);
-	}
+	for (u32 i = 0; !engine_patch_info(e, i, &p); i++)
+		if (p.from_bundle && !strcmp(p.name, name))
+			audit_hash(text, p.digest);
 }
 
 /* The path of an upload has no name: the answer says where the patch is. */
 static void audit_request(const struct engine *e, const struct http_request *rq, const char *name,
 			  const struct api_reply *reply)
 {
-	char what[AUDIT_TEXT], hash[2 * SHA256_SIZE + sizeof(" sha256 ")] = "";
+	char what[AUDIT_TEXT], hash[AUDIT_HASH];
 	bool upload = !*name && *reply->location;
 	const char *patch = upload ? strrchr(reply->location, '/') + 1 : name;
 
-	show_hash(e, patch, hash, sizeof(hash));
+	show_hash(e, patch, hash);
 	format(what, sizeof(what), "%s %.*s%s%s%s%s", rq->method_name, BRIEF(rq->path, 100),
 	       upload ? " " : "", upload ? patch : "", hash);
 	audit_add(tls_utc(), rq->client, what, reply->status);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The routes that show patches, in JSON, and what /v1/status says of them. */
 #include "api/api.h"
+#include "guest/wanted.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -193,6 +194,22 @@ static void show_tables(struct json *j, const struct engine *e, u32 patch, bool 
 	show_states(j, e, patch);
 }
 
+/* What the guest says that it wants, which it offers after its next boot too. */
+static void show_wanted(struct json *j)
+{
+	const struct wanted *w;
+
+	json_array(j, "wanted");
+	for (u32 i = 0; (w = wanted_get(i)); i++) {
+		json_object(j, NULL);
+		json_strn(j, "name", w->name, sizeof(w->name));
+		json_str(j, "state", wanted_name(w->state));
+		json_strn(j, "why", w->text, sizeof(w->text));
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
 void api_patches(const struct engine *e, struct json *j, const struct http_request *rq,
 		 const char *name, struct api_reply *reply)
 {
@@ -206,6 +223,7 @@ void api_patches(const struct engine *e, struct json *j, const struct http_reque
 		json_object_end(j);
 	}
 	json_array_end(j);
+	show_wanted(j);
 }
 
 void api_patch(const struct engine *e, struct json *j, const struct http_request *rq,

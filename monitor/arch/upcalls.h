@@ -43,6 +43,13 @@ bool service_restarts(const char *why);
  */
 void kexec_cpu_started(const struct cpu *c);
 
+/*
+ * The memory types in [begin, end) have changed: stage 2 gets those that its format's memory_type()
+ * gives now. 0; -EAGAIN: the guest's CPUs did not stop in time, to be called again; -ENOMEM;
+ * -ENOSPC: the guest has had too many leaves split. Service CPU, outside of a pause, no lock held.
+ */
+int stage2_retype(u64 begin, u64 end);
+
 /* ---- in each exit ---- */
 
 /*

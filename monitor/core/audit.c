@@ -39,6 +39,14 @@ void audit_add(u64 utc, const char *who, const char *what, u16 status)
 	audit.count++;
 }
 
+void audit_hash(char text[AUDIT_HASH], const u8 digest[SHA256_SIZE])
+{
+	size_t len = (size_t)format(text, AUDIT_HASH, " sha256 ");
+
+	for (size_t i = 0; i < SHA256_SIZE; i++)
+		len += (size_t)format(text + len, AUDIT_HASH - len, "%02x", digest[i]);
+}
+
 bool audit_read(u64 since, struct audit_record *r)
 {
 	u64 oldest = audit.count > AUDIT_KEPT ? audit.count - AUDIT_KEPT + 1 : 1;

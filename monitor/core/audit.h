@@ -25,6 +25,10 @@ struct audit_record {
  */
 void audit_add(u64 utc, const char *who, const char *what, u16 status);
 
+/* " sha256 " and the digest, for the text of a record that is about a bundle. */
+#define AUDIT_HASH (sizeof(" sha256 ") + 2 * SHA256_SIZE)
+void audit_hash(char text[AUDIT_HASH], const u8 digest[SHA256_SIZE]);
+
 /* The oldest record that is kept with this number or a later one. False: there is none. */
 bool audit_read(u64 since, struct audit_record *r);
 

@@ -286,11 +286,73 @@ u64 *pgtable_leaf(const struct pgtable *s, ipa_t ipa)
 	return (err && err != -ENOENT) || w.level != 0 ? NULL : entry_at(w.table_pa, w.index);
 }
 
-void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs)
+static void write_leaf(struct pgtable *s, u64 *leaf, u64 ipa, u64 pa, u32 level, u32 attrs)
 {
-	u64 value = s->format->make_leaf(pa.v, 0, attrs);
+	u64 value = s->format->make_leaf(pa, level, attrs);
 
 	if (value != __atomic_load_n(leaf, __ATOMIC_ACQUIRE))
-		break_entry(s, leaf, ipa.v, 0);
+		break_entry(s, leaf, ipa, level);
 	arch_write_entry(leaf, value);
+}
+
+void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs)
+{
+	write_leaf(s, leaf, ipa.v, pa.v, 0, attrs);
+}
+
+/* ---- memory types ---- */
+
+/* The leaf that maps *at, which becomes its begin, and in *next its end. False: nothing does. */
+static bool leaf_of(const struct pgtable *s, u64 *at, u64 *next, struct pt_walk *w)
+{
+	bool mapped = !pgtable_lookup(s, IPA(*at), w);
+	u64 size = pt_level_size(s->format, w->level);
+
+	*next = ALIGN_DOWN(*at, size) + size;
+	if (mapped)
+		*at = ALIGN_DOWN(*at, size);
+	return mapped && (w->attrs & PT_EXEC);
+}
+
+static u64 pa_of_leaf(const struct pgtable *s, const struct pt_walk *w)
+{
+	return s->format->addr(w->entry, w->level);
+}
+
+int pgtable_split_types(struct pgtable *s, u64 begin, u64 end, pgtable_alone_fn alone)
+{
+	int err = 0;
+	bool differ = false;
+
+	for (u64 at = begin, next; at < end && !err; at = next) {
+		struct pt_walk w;
+		u64 pa, type_end;
+		u32 type;
+
+		if (!leaf_of(s, &at, &next, &w))
+			continue;
+		pa = pa_of_leaf(s, &w);
+		type = s->format->memory_type(pa, &type_end);
+		if (type_end - pa < next - at) {
+			err = pgtable_split(s, IPA(at + (type_end - pa)), alone);
+			next = at;
+		} else if ((w.attrs & PT_DEVICE) != type) {
+			differ = true;
+		}
+	}
+	return err ? err : differ;
+}
+
+void pgtable_retype(struct pgtable *s, u64 begin, u64 end)
+{
+	for (u64 at = begin, next; at < end; at = next) {
+		struct pt_walk w;
+		u64 pa, type_end;
+
+		if (!leaf_of(s, &at, &next, &w))
+			continue;
+		pa = pa_of_leaf(s, &w);
+		write_leaf(s, entry_at(w.table_pa, w.index), at, pa, w.level,
+			   (w.attrs & ~PT_DEVICE) | s->format->memory_type(pa, &type_end));
+	}
 }

@@ -65,6 +65,19 @@ u64 *pgtable_leaf(const struct pgtable *s, ipa_t ipa);
  */
 void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs);
 
+/*
+ * The types of the memory in [begin, end) have changed: the format's memory_type() gives the new
+ * ones. First split the leaves that would span several, as pgtable_split() does. 1: leaves have
+ * another type than their memory, and pgtable_retype() is to be called; 0: none has; or the error
+ * of pgtable_split(). Service CPU.
+ *
+ * Leaves that do not allow execution have the type that they were mapped with: they are devices
+ * whose type is known, or the monitor's pages in place of what is hidden.
+ */
+int pgtable_split_types(struct pgtable *s, u64 begin, u64 end, pgtable_alone_fn alone);
+/* Then give those leaves the type of their memory. Idempotent; as pgtable_write_leaf(). */
+void pgtable_retype(struct pgtable *s, u64 begin, u64 end);
+
 /* A page of the format's size, aligned to it, zeroed; NULL when memory is out. Any CPU. */
 void *pgtable_page_alloc(const struct pt_format *f);
 void pgtable_page_free(const struct pt_format *f, void *page);

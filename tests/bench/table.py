@@ -34,12 +34,12 @@ def figure(value, unit):
         f"{value:.3g}{' ' + unit if unit else ''}"
 
 
-BEGIN, END = "<!-- written by make bench ARCH={} -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- written by make bench {} -->\n", "<!-- end -->\n"
 
 
-def write_section(path, architecture, text):
-    """Put the text between the marks that a document has for this architecture."""
-    begin = BEGIN.format(architecture)
+def write_section(path, words, text):
+    """Put the text between the marks that a document has for `make bench` with these words."""
+    begin = BEGIN.format(words)
     with open(path) as f:
         head, rest = f.read().split(begin)
     with open(path, "w") as f:

@@ -87,6 +87,24 @@ def test_tsc(guest, demo, measured, where):
     assert guest.check("cat /sys/devices/system/cpu/online") == "0-1"
 
 
+VARIABLE, UNCACHEABLE, VALID = 0x200, 0, 1 << 11
+
+
+def test_memory_types(guest, demo):
+    """Stage 2 follows the guest's MTRRs: memory becomes uncacheable, and write-back again."""
+    pair = next(n for n in range(VARIABLE, VARIABLE + 16, 2) if not msr(guest, 0, n + 1)[2] & VALID)
+    begin, size = 48 << 20, 1 << 20
+    line = f"stage 2 follows the guest's memory types at {begin:#x} to {begin + size:#x}"
+    mask = ~(size - 1) & (1 << 36) - 1
+    assert msr(guest, 0, pair, begin | UNCACHEABLE)[:3] == (0, 0, begin)
+    for times, value in (1, mask | VALID), (2, 0):
+        assert msr(guest, 0, pair + 1, value)[:3] == (0, 0, value)
+        guest.wait_log(line, name="monitor.log", count=times)
+        for command in ("apply", demo), ("revert", "demo"):
+            result = guest.suture(*command)
+            assert result.status == 0, result
+
+
 def test_hidden(guest):
     """What belongs to a processor feature that CPUID does not show is not there."""
     for number in (VM_HSAVE_PA, SVM_KEY, TSC_RATIO, TSC_ADJUST) + RANGES:

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from patches import TEST_MODULES
+from complaints import STALLS, complaints
+from patches import TEST_MODULES, apply, revert
 
 pytestmark = pytest.mark.arm64("x86 has no PSCI")
 
@@ -25,13 +26,24 @@ SMCCC_VERSION = 0x80000000
 SUCCESS, NOT_SUPPORTED, INVALID_PARAMETERS, ALREADY_ON, INVALID_ADDRESS = 0, -1, -2, -4, -9
 SERVICE_CPU = 2  # its MPIDR
 RAM = 0x48000000
+STANDBY, POWER_DOWN = 0, 0x10000  # power_state of CPU_SUSPEND (5.4.2)
 
 
 @pytest.fixture(scope="module")
-def calls(boot_module):
+def guest(boot_module):
     guest = boot_module(cpus=2, files={"/lib/modules/calls.ko": os.path.join(TEST_MODULES, "calls.ko")})
     guest.check("insmod /lib/modules/calls.ko")
+    return guest
 
+
+@pytest.fixture(scope="module")
+def agent(guest):
+    guest.load_agent()
+    return guest
+
+
+@pytest.fixture(scope="module")
+def calls(guest):
     def call(function, *arguments, conduit="smc"):
         words = " ".join(f"{n:x}" for n in (function, *arguments))
         return int(guest.check(f"echo {conduit} {words} >/proc/calls && cat /proc/calls"))
@@ -65,3 +77,28 @@ def test_what_is_left_out(calls):
     for form in (0, SMC64, SMC64 | SVE_HINT):
         assert calls(SDEI_VERSION | form) == NOT_SUPPORTED
     assert calls(SMCCC_VERSION, conduit="hvc") == NOT_SUPPORTED
+
+
+@pytest.mark.parametrize("state", [STANDBY, POWER_DOWN], ids=["standby", "power-down"])
+def test_suspended_cpu(agent, demo, state, measured):
+    """A CPU that is suspended nearly all the time is held by each pause, and comes back from each suspend: from a
+    power-down at the entry that its kernel has given."""
+    guest = agent
+    guest.check(f"touch /tmp/on; : >/tmp/times; taskset -c 1 sh -c 'while [ -e /tmp/on ]; do "
+                f"echo psci {state:x} >/proc/calls || exit; echo >>/tmp/times; done; touch /tmp/ended' "
+                ">/dev/null 2>&1 &")
+
+    def times():
+        return int(guest.check("wc -c </tmp/times"))
+
+    for _ in range(5):
+        before = times()
+        apply(guest, demo)
+        assert guest.json("/v1/patches/demo")["apply"]["cpus_paused"] == 2
+        revert(guest, "demo")
+        guest.check(f"while [ $(wc -c </tmp/times) -le {before} ]; do sleep 0.1; done")
+    guest.check("rm /tmp/on; while [ ! -e /tmp/ended ]; do sleep 0.1; done")
+    measured(f"suspended {times()} times")
+    guest.check("rm /tmp/ended")
+    assert guest.check("cat /proc/calls") == str(SUCCESS)
+    assert complaints(guest, STALLS) == ""

@@ -5,12 +5,14 @@ stack does."""
 import os
 import re
 import subprocess
+import sys
 import time
 
 import pytest
 
-from machine import BUILD, GUEST, SUTURE
-from patches import make_patch
+from machine import BUILD, GUEST, KERNEL, SUTURE, TOP
+from patches import apply, make_patch, revert
+from waiting import Waiting
 
 STALE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "stale.ko")
 
@@ -100,3 +102,35 @@ def test_who_is_there_is_named_with_its_stack(guest, wait_patch, mode):
         applying.wait()
     result = guest.suture("revert", "stalewait")
     assert result.status == 0, result
+
+
+@pytest.fixture(scope="module")
+def veneers():
+    """{veneer of the kernel's symbols: the function that branches to it and back}"""
+    sys.path.append(os.path.join(TOP, "tests", "guest", "redirects"))
+    from image import Image  # pylint: disable=import-outside-toplevel
+    with open(KERNEL, "rb") as file:
+        image = Image(file.read())
+    return {image.functions[at]: function for at, function in image.veneers().items()}
+
+
+@pytest.mark.arm64("its linker moves instructions out of functions, for an erratum of Cortex-A53")
+@pytest.mark.parametrize("offset", [0, 4])
+def test_moved_instruction(guest, bundles, veneers, offset):
+    """A CPU at an instruction that the linker has moved out of the function is in the function."""
+    if not veneers:
+        pytest.skip("the linker has moved none")
+    veneer, function = min(veneers.items())
+    patch = make_patch(bundles, "moved", "static noinline void nothing(void) {}",
+                       {None: {function: "nothing"}})
+    apply(guest, patch)
+    revert(guest, "moved")
+    address = int(guest.check(f"grep ' {veneer}$' /proc/kallsyms").split()[0], 16)
+    guest.check(f"echo {address + offset} >/sys/module/stale/parameters/word; echo hold >/proc/stale")
+    with Waiting(guest, "apply", patch) as applying:
+        try:
+            applying.blocked_by(function, 1)
+        finally:
+            guest.check("echo wake >/proc/stale")
+        applying.succeeds()
+    revert(guest, "moved")

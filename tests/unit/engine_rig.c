@@ -238,7 +238,7 @@ static int rig_try_switch(void *ctx, const struct switch_set *set, struct transi
 		memcpy(rig->extra, set->extra, rig->nr_extra * sizeof(rig->extra[0]));
 	assert_true(set->count + set->nr_extra > 0);
 	for (i = 0; i < set->nr_extra; i++)
-		check_address(rig, set->extra[i].start);
+		check_address(rig, set->extra[i].end - 1);
 	for (i = 0; i < set->count; i++) {
 		const struct switch_func *f = &set->funcs[i];
 		u64 now = *redirect_slot(rig, f->key);

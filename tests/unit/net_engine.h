@@ -69,6 +69,9 @@ static void release(void *ctx, void *p, size_t size)
 	pool_free(p, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 }
 
+/* The guest's bundles are taken, from the next engine_setup() on. */
+static bool guest_may_apply;
+
 static u64 pool_at_setup; /* the table of the checkpoint's blocks, which stays */
 
 static inline u64 pool_pages(void)
@@ -98,6 +101,7 @@ static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 	};
 	const struct engine_config config = {.guest_patches = guest_patches,
 					     .guest_may_disable = guest_may_disable,
+					     .guest_may_apply = guest_may_apply,
 					     .retry_us = 10,
 					     .retry_max_us = 10,
 					     .budget_us = 1000,

@@ -44,6 +44,7 @@ static void defaults(void **state)
 	assert_int_equal(c.pause_limit_us, 50000);
 	assert_false(c.insecure || c.require || c.hide || c.guest_patches);
 	assert_true(c.guest_may_disable);
+	assert_false(c.guest_may_apply);
 }
 
 static void every_key(void **state)
@@ -62,6 +63,7 @@ static void every_key(void **state)
 			       "hide=yes\n"
 			       "guest_patches=yes\n"
 			       "guest_may_disable=no\n"
+			       "guest_may_apply=yes\n"
 			       "memory=1G\n"
 			       "log_level=debug\n"
 			       "debug_port=0x402\n"
@@ -82,6 +84,7 @@ static void every_key(void **state)
 	assert_true(c.hide);
 	assert_true(c.guest_patches);
 	assert_false(c.guest_may_disable);
+	assert_true(c.guest_may_apply);
 	assert_int_equal(c.memory, 1 << 30);
 	assert_int_equal(c.log_level, 3);
 	assert_int_equal(c.debug_port, 0x402);

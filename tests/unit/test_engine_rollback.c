@@ -96,7 +96,7 @@ static void test_what_is_looked_at(void **state)
 	settle(rig, 100);
 	assert_phase(rig, "all", PHASE_UNPATCHING);
 	assert_int_equal(rig->nr_extra, 1);
-	assert_int_equal(rig->extra[0].start, payload_text(2));
+	assert_int_equal(rig->extra[0].start, payload_text(2) - 1);
 	assert_replaced(rig);
 	rig->busy = NULL;
 	settle(rig, 100);

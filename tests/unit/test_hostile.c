@@ -7,6 +7,7 @@
  */
 #include "net_engine.h"
 #include "agent/messages.h"
+#include "agent/offer.h"
 #include "api/api.h"
 #include "core/log.h"
 #include "lib/format.h"
@@ -73,7 +74,7 @@ static void request(const char *line, const u8 *bytes, size_t size)
 			memcpy(body.data, bytes, size);
 		api_answer(engine, route, &rq, &body, &reply);
 		if (body.data)
-			pool_free(body.data, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+			checkpoint_free(body.data, ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
 	}
 	served++;
 	assert_true(out_fits(&reply.out));
@@ -229,6 +230,37 @@ static void set(void)
 	post(SUTURE_MSG_SET, sizeof(*m));
 }
 
+/* A bundle, in one part or two; often some byte of it is another. */
+static void offer(void)
+{
+	struct suture_offer *m = (void *)message;
+	static u8 bundle[4096];
+	u32 size = (u32)make_bundle(bundle, any_name(), 100), at = 0, len;
+
+	damage(bundle, size);
+	while (at < size) {
+		len = rnd(2) ? size - at : 1 + rnd(size - at);
+		m->total = size;
+		m->offset = rnd(16) ? at : rnd(size);
+		memcpy(m + 1, bundle + at, len);
+		damage((u8 *)&m->total, sizeof(m->total) + sizeof(m->offset));
+		post(SUTURE_MSG_OFFER, sizeof(*m) + len);
+		at += rnd(16) ? len : 0;
+		if (!rnd(16))
+			return;
+	}
+}
+
+static void wanted(void)
+{
+	struct suture_wanted *m = (void *)message;
+
+	memset(m, 'x', sizeof(*m));
+	format(m->name, sizeof(m->name), "%s%u", any_name(), rnd(2) ? 0 : rnd(100));
+	m->state = rnd(SUTURE_WANTED_STATES + 1);
+	post(SUTURE_MSG_WANTED, sizeof(*m));
+}
+
 /* Any message, its content at random. */
 static void noise(void)
 {
@@ -276,13 +308,14 @@ static void machine(void)
 
 static void test_hostile(void **state)
 {
-	static void (*const events[])(void) = {peer, declare, module, steps,   steps,
-					       job,  set,     noise,  machine, machine};
+	static void (*const events[])(void) = {peer, declare, module,  steps,	steps, job,
+					       set,  noise,   machine, machine, offer, wanted};
 	const char *given = getenv("SUTURE_ROUNDS");
 	u32 rounds = given ? (u32)atoi(given) : ROUNDS;
 
 	(void)state;
 	log_set_level(LOG_ERROR);
+	guest_may_apply = true;
 	for (u32 i = 0; i < rounds; i++) {
 		if (rnd(2))
 			engine_setup();
@@ -293,6 +326,8 @@ static void test_hostile(void **state)
 		for (u32 n = 0; n < EVENTS; n++)
 			events[rnd(ARRAY_SIZE(events))]();
 		request("GET /v1/status", NULL, 0);
+		now_us_ += 60000000;
+		offer_tick(now_us_);
 		engine_destroy(engine);
 		assert_int_equal(pool_used(), 0);
 	}

@@ -80,7 +80,7 @@ static void refuses_bundles(void **state)
 	assert_has("abababababababababababababababababababab,");
 	assert_has("ababababababababababababababababababab00");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
-	assert_string_equal(text, "{\"patches\":[]}\n");
+	assert_string_equal(text, "{\"patches\":[],\"wanted\":[]}\n");
 }
 
 static void accepts_a_bundle_once(void **state)
@@ -252,7 +252,7 @@ static void clears_what_has_ended(void **state)
 	assert_int_equal(request("DELETE", "/v1/patches"), 200);
 	assert_string_equal(text, "{\"cleared\":1}\n");
 	assert_int_equal(request("GET", "/v1/patches"), 200);
-	assert_string_equal(text, "{\"patches\":[]}\n");
+	assert_string_equal(text, "{\"patches\":[],\"wanted\":[]}\n");
 }
 
 int main(void)

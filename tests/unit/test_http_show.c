@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Answers of the API over a real engine: status, patches, shadow variables, log, metrics. */
+#include "guest/wanted.h"
 #include "api_rig.h"
 #include "arch/upcalls.h"
 #include "core/log.h"
@@ -63,6 +64,8 @@ static void shows_a_silent_guest(void **state)
 /* All phases of a patch, with a blocker whose name has characters that could break JSON. */
 static void shows_a_transition_and_who_blocks_it(void **state)
 {
+	static const struct suture_wanted told = {
+		.name = "other", .state = SUTURE_WANTED_WAITS, .text = "of \"another\"\n"};
 	size_t size = make_bundle(bundle, "fix", 100);
 
 	(void)state;
@@ -128,7 +131,11 @@ static void shows_a_transition_and_who_blocks_it(void **state)
 		   "\"not_in_force\":\"\",\"uncalled\":false}],\"states\":[],\"clones\":[]}");
 	assert_has("\"stack_order\":1,\"forced\":false,\"objects_total\":1,"
 		   "\"functions_total\":1,\"functions_not_in_force\":0,\"states_total\":0,");
+	assert_int_equal(wanted_tell(&told), 0);
 	assert_int_equal(request("GET", "/v1/patches"), 200);
+	assert_has("\"wanted\":[{\"name\":\"other\",\"state\":\"waits\","
+		   "\"why\":\"of \\\"another\\\"\\u000a\"}]}");
+	wanted_forget();
 	assert_lacks("\"functions\":");
 	assert_int_equal(request("GET", "/v1/status"), 200);
 	assert_has("\"transition\":null,\"patches\":{\"total\":1,\"applied\":1},"

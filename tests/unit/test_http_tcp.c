@@ -12,7 +12,7 @@ static void answers_and_keeps_the_connection(void **state)
 	for (u32 i = 1; i <= 3; i++) {
 		say_text(&c, GET("/v1/patches"));
 		assert_int_equal(answers_in(&c, "HTTP/1.1 200 OK\r\n"), i);
-		assert_int_equal(answers_in(&c, "\r\n\r\n{\"patches\":[]}\n"), i);
+		assert_int_equal(answers_in(&c, "\r\n\r\n{\"patches\":[],\"wanted\":[]}\n"), i);
 	}
 	assert_false(c.closed);
 	say_text(&c, GET_END("/v1/patches"));
@@ -65,8 +65,8 @@ static void head_has_a_body_of_no_bytes(void **state)
 	(void)state;
 	call(&c);
 	say_text(&c, "HEAD /v1/patches HTTP/1.1\r\nHost: a\r\n\r\n" GET("/v1/patches"));
-	assert_answer(&c, "Content-Length: 15\r\n");
-	assert_int_equal(answers_in(&c, "{\"patches\":[]}\n"), 1);
+	assert_answer(&c, "Content-Length: 27\r\n");
+	assert_int_equal(answers_in(&c, "{\"patches\":[],\"wanted\":[]}\n"), 1);
 	leave(&c);
 }
 

@@ -11,6 +11,7 @@
 #include "fake.h"
 #include "leaf.h"
 #include "arch/publish.h"
+#include "arch/upcalls.h"
 #include "core/cpu.h"
 #include "core/pause.h"
 #include "core/pool.h"
@@ -423,6 +424,90 @@ static void leaves_have_the_type_of_their_memory(void **state)
 	assert_all_freed();
 }
 
+/* A border in the middle of what was one block, and the types on its two sides. */
+static u64 device_from, device_to;
+
+static u32 changed_type(u64 pa, u64 *end)
+{
+	bool in = pa >= device_from && pa < device_to;
+
+	*end = in ? device_to : pa < device_from ? device_from : UINT64_MAX;
+	return in ? PT_DEVICE : 0;
+}
+
+/* In one pause, after the splits, which may need pauses of their own; executable leaves only. */
+static void leaves_follow_a_change_of_types(void **state)
+{
+	struct pause_stats before, after;
+	struct idmap m = {0};
+
+	(void)state;
+	for (u32 paused = 0; paused < 2; paused++) {
+		fake_reset(2);
+		fake_stage2_format()->memory_type = changed_type;
+		fake_stage2_format()->split = paused ? PT_SPLIT_PAUSED : PT_SPLIT_LIVE;
+		device_from = device_to = 0;
+		start(true);
+		m.count = 0;
+		assert_int_equal(
+			idmap_add(&m, 5 * MB, PAGE_SIZE, 5 * MB, PT_READ | PT_DEVICE, false), 0);
+		assert_int_equal(idmap_add(&m, 12 * MB, PAGE_SIZE, 11 * MB, PT_READ, true), 0);
+		assert_int_equal(idmap_build(&m, &stage2, 4 * GB, RWX), 0);
+		pause_stats(&before);
+		assert_int_equal(stage2_retype(0, 4 * GB), 0);
+		pause_stats(&after);
+		assert_int_equal(after.count, before.count);
+		assert_attrs(7 * MB, 1, RWX);
+
+		device_from = 7 * MB + PAGE_SIZE;
+		device_to = 2 * GB + 2 * MB;
+		assert_int_equal(stage2_retype(device_from, device_to), 0);
+		pause_stats(&after);
+		/* a block of 2 MiB, and one of 1 GiB into two sizes; and the types */
+		assert_int_equal(after.count - before.count, paused ? 4 : 1);
+		assert_attrs(5 * MB, 0, PT_READ | PT_DEVICE);
+		assert_attrs(7 * MB, 0, RWX);
+		assert_attrs(7 * MB + PAGE_SIZE, 0, RWX | PT_DEVICE);
+		assert_attrs(8 * MB, 1, RWX | PT_DEVICE);
+		assert_attrs(12 * MB, 0, PT_READ); /* the monitor's page, in memory */
+		assert_attrs(GB, 2, RWX | PT_DEVICE);
+		assert_attrs(2 * GB, 1, RWX | PT_DEVICE);
+		assert_attrs(2 * GB + 2 * MB, 0, RWX);
+		assert_attrs(2 * GB + 4 * MB, 1, RWX);
+		assert_attrs(3 * GB, 2, RWX);
+
+		device_to = device_from;
+		assert_int_equal(stage2_retype(7 * MB, 3 * GB), 0);
+		assert_attrs(7 * MB + PAGE_SIZE, 0, RWX);
+		assert_attrs(GB, 2, RWX);
+		assert_attrs(5 * MB, 0, PT_READ | PT_DEVICE);
+		assert_string_equal(fake_violation(), "");
+		assert_all_freed();
+	}
+}
+
+/* Splits are for ever: a guest that moves a border again and again has enough of them. */
+static void changes_of_types_have_an_end(void **state)
+{
+	u64 tables;
+	u32 n = 0;
+
+	(void)state;
+	fake_stage2_format()->memory_type = changed_type;
+	start(true);
+	map(0, 4 * GB);
+	device_from = device_to = 0;
+	tables = stage2.tables;
+	do {
+		device_from = (2 * ++n + 1) * 2 * MB + PAGE_SIZE;
+		device_to = device_from + MB;
+	} while (!stage2_retype(0, 4 * GB) && n < 10000);
+	assert_true(n > 100 && n < 1000);
+	assert_true(stage2.tables - tables < 600);
+	assert_int_equal(stage2_retype(0, 4 * GB), -ENOSPC);
+	assert_all_freed();
+}
+
 static void an_identity_map_of_larger_pages(void **state)
 {
 	struct idmap m = {.page_shift = 16};
@@ -485,8 +570,10 @@ int main(void)
 		cmocka_unit_test_setup(pages_of_16_and_64_kib, setup),
 		cmocka_unit_test_setup(roots_of_2_to_16_tables, setup),
 		cmocka_unit_test_setup(leaves_have_the_type_of_their_memory, setup),
+		cmocka_unit_test_setup(leaves_follow_a_change_of_types, setup),
 		cmocka_unit_test_setup(an_identity_map_of_larger_pages, setup),
 		cmocka_unit_test_setup(execute_only_where_the_format_has_it, setup),
+		cmocka_unit_test_setup(changes_of_types_have_an_end, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

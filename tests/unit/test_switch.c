@@ -160,6 +160,27 @@ static void the_active_code_blocks(void **state)
 	assert_done();
 }
 
+/* A CPU has followed the redirect, and executed nothing of the new function yet. */
+static void at_the_entry_of_the_new_code(void **state)
+{
+	u64 word = syn_stack_end(sleeper) - 32;
+
+	(void)state;
+	add_func("a", A, A, NEW_A);
+	/* who is at the original's entry reaches the redirect */
+	syn_set(word, A);
+	assert_done();
+	syn_set(word, NEW_A);
+	for (u32 i = 0; i < 2; i++) {
+		set.count = 0;
+		add_func("a", A, NEW_A, i ? NEW_2 : 0);
+		assert_fails(-EAGAIN, "is in a");
+		assert_int_equal(target(A), NEW_A);
+	}
+	syn_set(word, NEW_A - 1);
+	assert_done();
+}
+
 /* Split-off parts, the text of payloads; overlapping ranges are distinguished. */
 static void more_code_blocks_under_its_own_name(void **state)
 {
@@ -520,6 +541,7 @@ int main(void)
 		TEST(an_empty_set_needs_no_pause),
 		TEST(blocked_and_then_not),
 		TEST(the_active_code_blocks),
+		TEST(at_the_entry_of_the_new_code),
 		TEST(more_code_blocks_under_its_own_name),
 		TEST(the_jump_itself_blocks),
 		TEST(forced_looks_at_the_jump_only),

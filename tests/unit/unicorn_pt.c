@@ -20,7 +20,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "stage2/pgtable.h"
-#include "../../arch/x86/hv.h"
+#include "../../arch/x86/svm/svm.h"
 
 static const struct hv_ops ops = {.stage2_format = npt_format};
 const struct hv_ops *hv = &ops;
@@ -128,6 +128,7 @@ static void large_leaves_are_those_of_the_cpu(void **state)
 	u32 eax, ebx, ecx, edx = 0;
 
 	(void)state;
+	npt_init(0);
 	__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx);
 	assert_int_equal(arch_stage2_format()->max_leaf_level, edx >> 26 & 1 ? 2 : 1);
 }

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "core/cpu.h"
-#include "arch/platform.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
 #include "boot/boot.h"
@@ -26,7 +25,6 @@ static struct cpu *self = &cpus[0];
 static struct boot_info info = {.local_apic = {0xfee00000}};
 struct boot_info *machine = &info;
 
-static int undelivered; /* what the exit kept from being delivered */
 static int injected;
 static jmp_buf ended;
 
@@ -35,12 +33,6 @@ static jmp_buf ended;
 struct cpu *cpu_this(void)
 {
 	return &cpus[0];
-}
-
-int vcpu_undelivered(const struct cpu *c)
-{
-	assert_ptr_equal(c, self);
-	return undelivered;
 }
 
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
@@ -118,11 +110,6 @@ u64 arch_time_us(void)
 	return 1000;
 }
 
-void arch_debug_putc(char c)
-{
-	(void)c;
-}
-
 bool pci_guest_covers(ipa_t ipa)
 {
 	return ipa.v >> 28 == 0xe;
@@ -144,7 +131,7 @@ static int setup(void **state)
 	(void)state;
 	self->arch = &arch;
 	nr_cpus = 1;
-	injected = undelivered = -1;
+	injected = -1;
 	decoded = NULL;
 	skipped = apic_writes = ioapic_writes = 0;
 	return 0;
@@ -202,22 +189,6 @@ static void the_guest_gets_an_exception(void **state)
 		assert_false(fault(faults[i]));
 		assert_int_equal(injected, VEC_GP);
 	}
-	/* an event that is not an exception gives way */
-	undelivered = VEC_DB;
-	assert_false(fault(faults[0]));
-	assert_int_equal(injected, VEC_GP);
-}
-
-static void while_an_exception_is_delivered_it_is_a_double_fault(void **state)
-{
-	static const int firsts[] = {VEC_DE, VEC_TS, 11, 12, VEC_GP, VEC_PF};
-
-	(void)state;
-	for (u32 i = 0; i < ARRAY_SIZE(firsts); i++) {
-		undelivered = firsts[i];
-		assert_false(fault(faults[0]));
-		assert_int_equal(injected, VEC_DF);
-	}
 }
 
 /* Page tables in hidden memory, in an interrupt controller, where nothing is: at once. */
@@ -234,31 +205,13 @@ static void a_guest_without_tables_ends(void **state)
 		}
 }
 
-/* Whatever is injected exits again. */
-static void what_cannot_be_delivered_ends(void **state)
-{
-	(void)state;
-	for (u32 i = 0; i < ARRAY_SIZE(faults); i++) {
-		u32 exits = 0;
-
-		undelivered = -1;
-		while (!fault(faults[i])) {
-			undelivered = injected;
-			assert_true(++exits < 3);
-		}
-		assert_int_equal(exits, 2);
-	}
-}
-
 #define T(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(the_guest_gets_an_exception),
-		T(while_an_exception_is_delivered_it_is_a_double_fault),
 		T(a_guest_without_tables_ends),
-		T(what_cannot_be_delivered_ends),
 		T(writes_reach_their_controller),
 	};
 

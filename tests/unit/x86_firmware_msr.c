@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "arch/platform.h"
-#include "arch/time.h"
 #include "lib/errno.h"
 #include "lib/types.h"
 #include "../../arch/x86/firmware_msr.h"
@@ -31,16 +29,6 @@ int wrmsr_safe(u32 msr, u64 v)
 	writes++;
 	value = v;
 	return 0;
-}
-
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
 }
 
 /* Each bit alone, set and clear: it changes if it is one of these. */

@@ -12,12 +12,11 @@
 #include <cmocka.h>
 #include "core/cpu.h"
 #include "arch/pagetable.h"
-#include "arch/platform.h"
-#include "arch/time.h"
 #include "core/pool.h"
 #include "lib/errno.h"
 #include "stage2/idmap.h"
-#include "../../arch/x86/hv.h"
+#include "../../arch/x86/memory_type.h"
+#include "../../arch/x86/svm/svm.h"
 
 static const struct hv_ops ops = {.stage2_format = npt_format};
 const struct hv_ops *hv = &ops;
@@ -25,17 +24,6 @@ const struct hv_ops *hv = &ops;
 #define POOL_SIZE (16ull << 20)
 #define LIMIT	  (1ull << 40)
 #define ALL	  (PT_READ | PT_WRITE | PT_EXEC)
-
-/* The real log and clock would link the whole monitor. */
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
-}
 
 static void look(struct pgtable *s, u64 at, u64 pa, u32 attrs)
 {
@@ -87,10 +75,11 @@ static void test_borders(void **state)
 	struct idmap m = {0};
 
 	(void)state;
-	npt_add_border(top);
-	npt_add_border(hole);
-	npt_add_border(hole + 0x200000);
-	npt_add_border(0xc0000000); /* below 4 GiB they are small anyway */
+	npt_init(top);
+	memory_types = (struct mtrr_state){.on = true, .default_type = TYPE_WB, .count = 1};
+	memory_types.range[0].base = hole;
+	memory_types.range[0].mask = ~0x1fffffull;
+	memory_types.range[0].size = 0x200000;
 	assert_int_equal(pgtable_init(&s, arch_stage2_format()), 0);
 	assert_int_equal(idmap_build(&m, &s, LIMIT, ALL), 0);
 	for (u64 at = 1ull << 32; at < 8ull << 32; at += 0x200000) {
@@ -105,6 +94,8 @@ static void test_borders(void **state)
 		assert_false(start < hole && hole < start + size);
 		assert_false(start < hole + 0x200000 && hole + 0x200000 < start + size);
 	}
+	npt_init(0);
+	memory_types = (struct mtrr_state){0};
 	pgtable_destroy(&s);
 }
 
@@ -112,11 +103,11 @@ static void test_borders(void **state)
 static void test_encryption(void **state)
 {
 	(void)state;
-	assert_true(npt_limit(40, false, 0) == 1ull << 40);
-	assert_true(npt_limit(52, false, 51) == 1ull << 48);
-	assert_true(npt_limit(48, true, 47) == 1ull << 47);
-	assert_true(npt_limit(43, true, 47) == 1ull << 43); /* reduced already */
-	assert_true(npt_limit(52, true, 51) == 1ull << 48);
+	assert_true(physical_limit(40, false, 0) == 1ull << 40);
+	assert_true(physical_limit(52, false, 51) == 1ull << 48);
+	assert_true(physical_limit(48, true, 47) == 1ull << 47);
+	assert_true(physical_limit(43, true, 47) == 1ull << 43); /* reduced already */
+	assert_true(physical_limit(52, true, 51) == 1ull << 48);
 }
 
 static void test_overlaps(void **state)

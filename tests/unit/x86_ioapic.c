@@ -9,8 +9,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "arch/memory.h"
-#include "arch/platform.h"
-#include "arch/time.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "../../arch/x86/apic.h"
@@ -43,16 +41,6 @@ bool icr_reaches_service_cpu(u32 icr, u32 destination, bool with_x2)
 	if (destination == (x2 ? ~0u : 0xffu))
 		return true;
 	return !(icr & APIC_LOGICAL) && destination == SERVICE;
-}
-
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
 }
 
 static int setup(void **state)

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "arch/cpu.h"
-#include "arch/platform.h"
 #include "arch/time.h"
 #include "arch/upcalls.h"
 #include "lib/string.h"
@@ -73,11 +72,6 @@ void apic_send(u64 hwid, u32 icr)
 u64 arch_time_us(void)
 {
 	return 1000;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
 }
 
 /* ---- the tests ---- */

@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "arch/platform.h"
-#include "arch/time.h"
 #include "arch/upcalls.h"
 #include "core/cpu.h"
 #include "lib/errno.h"
@@ -31,7 +29,7 @@ static struct {
 	bool read, write;
 } bitmap[MAX_CALLS]; /* as it was programmed */
 static u32 nr_bitmap;
-static u32 hw_reads, hw_writes, faults, skips, icr_writes, mtrr_writes;
+static u32 hw_reads, hw_writes, faults, skips, icr_writes;
 static u64 hw_value, hw_written;
 static bool hw_has = true;
 
@@ -57,13 +55,6 @@ static void fake_set_efer(struct cpu *c, u64 efer)
 static void fake_set_lstar(struct cpu *c, u64 lstar)
 {
 	(void)c, (void)lstar;
-}
-
-static int fake_set_mtrr(struct cpu *c, u32 msr, u64 value)
-{
-	(void)c, (void)msr, (void)value;
-	mtrr_writes++;
-	return 0;
 }
 
 static struct hv_ops ops = {
@@ -138,26 +129,15 @@ void kexec_entry(struct cpu *c, u64 va)
 	(void)c, (void)va;
 }
 
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
-}
-
 /* ---- MSRs ---- */
 
 static int setup(void **state)
 {
 	(void)state;
 	memset(&arch, 0, sizeof(arch));
-	nr_bitmap = hw_reads = hw_writes = faults = skips = icr_writes = mtrr_writes = 0;
+	nr_bitmap = hw_reads = hw_writes = faults = skips = icr_writes = 0;
 	hw_value = hw_written = 0;
 	hw_has = true;
-	ops.set_mtrr = NULL;
 	return 0;
 }
 
@@ -338,12 +318,6 @@ static void single_msrs(void **state)
 	assert_false(guest_writes(MSR_MTRR_DEFAULT, 6));
 	assert_int_equal(noted, 1);
 	hw_has = true;
-	hw_writes = 2;
-	ops.set_mtrr = fake_set_mtrr;
-	assert_true(guest_writes(MSR_MTRR_DEFAULT, 6));
-	assert_int_equal(hw_writes, 2);
-	assert_int_equal(mtrr_writes, 1);
-	assert_int_equal(noted, 2);
 }
 
 /* The deadline is in the machine's time, and 0 means none. */

@@ -1,52 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SVM's part of hv.h: its bitmap of MSRs, the first state of a CPU, events and NMIs. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
-#include "arch/platform.h"
-#include "arch/time.h"
-#include "arch/upcalls.h"
-#include "core/pool.h"
-#include "lib/errno.h"
-#include "lib/string.h"
-#include "stage2/pgtable.h"
-#include "../../arch/x86/apic.h"
-#include "../../arch/x86/hv.h"
-#include "../../arch/x86/icr.h"
-#include "../../arch/x86/mtrr.h"
-#include "../../arch/x86/policy.h"
+#include "x86_rig.h"
 #include "../../arch/x86/svm/svm.h"
 
-#define MAX_BLOCKS 16
-
-static struct boot_info info;
-struct boot_info *machine = &info;
 const struct hv_ops *hv = &svm_ops;
-struct pgtable stage2;
-static struct arch_cpu arch;
-static struct cpu cpu = {.arch = &arch}, *self = &cpu;
-static u8 *blocks[MAX_BLOCKS]; /* of the pool, as they were asked for */
-static u32 nr_blocks, kicks;
+static u32 kicks;
 static u64 entered_with; /* the event that the processor was given */
 static u64 interrupted;	 /* the one that its exit interrupts */
 
 /* ---- what the code under test calls ---- */
 
-void *pool_alloc(size_t pages)
-{
-	assert_true(nr_blocks < MAX_BLOCKS);
-	blocks[nr_blocks] = aligned_alloc(PAGE_SIZE, pages * PAGE_SIZE);
-	return memset(blocks[nr_blocks++], 0, pages * PAGE_SIZE);
-}
-
-void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier)
+void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, u32 flags)
 {
 	struct vmcb *v = svm_of(self)->guest;
 
-	(void)gprs, (void)guest_pa, (void)host_pa, (void)barrier;
+	(void)gprs, (void)guest_pa, (void)host_pa, (void)flags;
 	entered_with = v->event_injection;
 	v->exit_int_info = interrupted;
 }
@@ -67,11 +35,6 @@ void arch_kick(struct cpu *c)
 	kicks++;
 }
 
-u64 host_root(void)
-{
-	return ~0ull;
-}
-
 static u64 debugctl;
 
 u64 host_debugctl(void)
@@ -84,69 +47,10 @@ void host_set_debugctl(u64 value)
 	debugctl = value;
 }
 
-void vcpu_die(struct cpu *c, const char *cause, const char *what, u64 code, u64 info1, u64 info2)
-{
-	(void)c, (void)cause, (void)what, (void)code, (void)info1, (void)info2;
-	abort();
-}
-
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
 {
-	(void)c, (void)vector, (void)has_error, (void)error;
-}
-
-int rdmsr_safe(u32 msr, u64 *value)
-{
-	(void)msr, (void)value;
-	return -EIO;
-}
-
-int wrmsr_safe(u32 msr, u64 value)
-{
-	(void)msr, (void)value;
-	return -EIO;
-}
-
-u32 apic_read(enum apic_register r)
-{
-	(void)r;
-	return 0;
-}
-
-void apic_write(enum apic_register r, u32 value)
-{
-	(void)r, (void)value;
-}
-
-bool apic_is_x2(void)
-{
-	return false;
-}
-
-void mtrr_note(u32 msr, u64 value)
-{
-	(void)msr, (void)value;
-}
-
-bool icr_filter(struct cpu *c, u32 icr, u32 destination, bool x2)
-{
-	(void)c, (void)icr, (void)destination, (void)x2;
-	return false;
-}
-
-void kexec_entry(struct cpu *c, u64 va)
-{
-	(void)c, (void)va;
-}
-
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
+	assert_false(has_error || error);
+	c->arch->vcpu.event = vector | EVENT_EXCEPTION | EVENT_VALID;
 }
 
 /* ---- the tests ---- */
@@ -154,26 +58,9 @@ void arch_debug_putc(char c)
 static int setup(void **state)
 {
 	(void)state;
-	memset(&arch, 0, sizeof(arch));
-	nr_blocks = kicks = 0;
+	kicks = 0;
 	entered_with = interrupted = 0;
-	return hv->setup() || hv->setup_cpu(self);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	while (nr_blocks)
-		free(blocks[--nr_blocks]);
-	return 0;
-}
-
-static const struct msr_rule *rule_of(u32 msr)
-{
-	for (u32 i = 0; i < nr_msr_rules; i++)
-		if (msr >= msr_rules[i].first && msr <= msr_rules[i].last)
-			return &msr_rules[i];
-	return NULL;
+	return setup_cpu();
 }
 
 /* Each bit of the permission map is what the table says, for every MSR that the map has. */
@@ -371,6 +258,40 @@ static void which_processors_need_a_barrier(void **state)
 	}
 }
 
+/* An instruction that is skipped ends the shadow of STI, and a single step of the guest's own. */
+static void skipped(void **state)
+{
+	struct vmcb *b = svm_of(self)->guest;
+
+	(void)state;
+	for (u32 own = 0; own < 3; own++) {
+		arch.vcpu.event = b->dr6 = 0;
+		arch.step = own ? STEP_NONE : STEP_SHADOWED;
+		debugctl = own == 2 ? DEBUGCTL_BTF : 0;
+		arch.vcpu.rip = 0xfffffffe;
+		arch.vcpu.rflags = RFLAGS_TF | RFLAGS_RF;
+		b->interrupt_shadow = 1;
+		(hv->skip)(self, 2);
+		assert_int_equal(arch.vcpu.rip, 0);
+		assert_int_equal(arch.vcpu.rflags, RFLAGS_TF);
+		assert_int_equal(b->interrupt_shadow, 0);
+		assert_int_equal(b->dr6, own == 1 ? DR6_BS : 0);
+		assert_int_equal(arch.vcpu.event,
+				 own == 1 ? VEC_DB | EVENT_EXCEPTION | EVENT_VALID : 0);
+	}
+	debugctl = 0;
+}
+
+static void which_processors_need_clearing(void **state)
+{
+	(void)state;
+	assert_true(svm_needs_clearing(1u << 5, 0));
+	assert_true(svm_needs_clearing(1u << 5, 1u << 1));
+	assert_true(svm_needs_clearing(1u << 5, 1u << 2));
+	assert_false(svm_needs_clearing(1u << 5, 3u << 1));
+	assert_false(svm_needs_clearing(~(1u << 5), 0)); /* VERW clears nothing */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -381,6 +302,8 @@ int main(void)
 		T(cpuid_exits_while_a_kernel_starts),
 		T(events),
 		T(which_processors_need_a_barrier),
+		T(which_processors_need_clearing),
+		T(skipped),
 		T(nmi_window),
 		T(a_step_is_of_one_instruction),
 	};

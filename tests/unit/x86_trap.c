@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "arch/platform.h"
 #include "arch/upcalls.h"
 #include "core/heartbeat.h"
 #include "lib/errno.h"
@@ -91,11 +90,6 @@ int rdmsr_safe(u32 msr, u64 *value)
 	assert_int_equal(msr, MSR_MCG_STATUS);
 	*value = in_machine_check ? MCG_STATUS_MCIP : 0;
 	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
 }
 
 /* ---- tests ---- */

@@ -6,12 +6,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-#include "arch/platform.h"
-#include "arch/time.h"
 #include "arch/upcalls.h"
 #include "core/heartbeat.h"
 #include "guest/bell.h"
 #include "../../arch/x86/hv.h"
+#include "../../arch/x86/insn.h"
 #include "../../arch/x86/smp.h"
 
 static struct arch_cpu arch;
@@ -120,16 +119,6 @@ void machine_reset(void)
 	longjmp(end, 3);
 }
 
-u64 arch_time_us(void)
-{
-	return 0;
-}
-
-void arch_debug_putc(char c)
-{
-	(void)c;
-}
-
 /* ---- tests ---- */
 
 #define AT 0x1000ull
@@ -199,6 +188,52 @@ static void nmis_say_nothing(void **state)
 	assert_false(dies());
 }
 
+/* ---- an exception during the delivery of another ---- */
+
+static bool shuts_down(u8 first, u8 second)
+{
+	arch.vcpu.event = first | EVENT_EXCEPTION | EVENT_VALID;
+	if (setjmp(end))
+		return true;
+	vcpu_inject_fault(&cpu, second, true, 8);
+	return false;
+}
+
+static void look(u8 first, u8 second, char expected)
+{
+	const u64 with_error = EVENT_EXCEPTION | EVENT_VALID | EVENT_HAS_ERROR;
+	u64 event = expected == 'D' ? VEC_DF : second | 8ull << 32;
+
+	assert_int_equal(shuts_down(first, second), expected == 'X');
+	if (expected != 'X')
+		assert_true(arch.vcpu.event == (event | with_error));
+}
+
+/* APM vol. 2, table 8-3; SDM vol. 3, "Conditions for Generating a Double Fault" */
+static void two_exceptions(void **state)
+{
+	static const u8 benign[] = {VEC_DB, VEC_UD, 7, 16, 19},
+			contributory[] = {0, 10, 11, 12, 13};
+	/* benign, contributory, page fault; D: double fault, X: shutdown */
+	static const char *const says[] = {"---", "-D-", "-DD", "-XX"};
+
+	(void)state;
+	for (u32 i = 0; i < 25; i++) {
+		const u8 first[] = {benign[i / 5], contributory[i / 5], VEC_PF, VEC_DF};
+		const u8 second[] = {benign[i % 5], contributory[i % 5], VEC_PF};
+
+		for (u32 k = 0; k < 12; k++)
+			look(first[k / 3], second[k % 3], says[k / 3][k % 3]);
+	}
+	/* an interrupt, or an NMI, gives way */
+	arch.vcpu.event = VEC_GP | EVENT_VALID;
+	vcpu_inject_fault(&cpu, VEC_GP, false, 0);
+	assert_int_equal(arch.vcpu.event, VEC_GP | EVENT_EXCEPTION | EVENT_VALID);
+	arch.vcpu.event = VEC_NMI | EVENT_NMI | EVENT_VALID;
+	vcpu_inject_fault(&cpu, VEC_PF, false, 0);
+	assert_int_equal(arch.vcpu.event, VEC_PF | EVENT_EXCEPTION | EVENT_VALID);
+}
+
 #define T(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
@@ -209,6 +244,7 @@ int main(void)
 		T(instructions_that_count_are_progress),
 		T(exceptions_are_progress),
 		T(nmis_say_nothing),
+		T(two_exceptions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,14 +38,6 @@ static void controls(void **state)
 	assert_non_null(vmx_ept_lacks(0));
 }
 
-static const struct msr_rule *rule_of(u32 msr)
-{
-	for (u32 i = 0; i < nr_msr_rules; i++)
-		if (msr >= msr_rules[i].first && msr <= msr_rules[i].last)
-			return &msr_rules[i];
-	return NULL;
-}
-
 /* Each bit of the bitmap is what the table says; what the bitmap has not is not mixed up with it.
  */
 static void the_bitmap_is_the_table(void **state)
@@ -252,6 +244,45 @@ static void steps(void **state)
 			 VEC_GP | EVENT_EXCEPTION | EVENT_HAS_ERROR | EVENT_VALID | 8ull << 32);
 }
 
+/* The delivery of an event that writes to a shadowed page is the step: it saves IF as it is. */
+static void a_step_with_an_event(void **state)
+{
+	(void)state;
+	arch.step = STEP_SHADOWED;
+	arch.vcpu.rflags = RFLAGS_FIXED | RFLAGS_IF;
+	arch.vcpu.event = 0x30 | EVENT_VALID;
+	hv->step_begin(self);
+	assert_int_equal(arch.vcpu.rflags, RFLAGS_FIXED | RFLAGS_IF);
+	exit_reason = VMX_MONITOR_TRAP;
+	hv->run(self);
+	assert_int_equal(entered_with, 0x30 | EVENT_VALID);
+	assert_int_equal(vmcs[VMCS_GUEST_RFLAGS], RFLAGS_FIXED | RFLAGS_IF);
+	/* its handler begins without */
+	arch.step = STEP_SHADOWED;
+	arch.vcpu.event = 0x30 | EVENT_VALID;
+	hv->step_begin(self);
+	arch.vcpu.rflags = RFLAGS_FIXED;
+	hv->step_end(self, true);
+	assert_int_equal(arch.vcpu.rflags, RFLAGS_FIXED);
+}
+
+/* An IRET that has unblocked NMIs and faults blocks them again, unless something was delivered. */
+static void an_iret_that_faults(void **state)
+{
+	(void)state;
+	exit_reason = VMX_EXCEPTION_OR_NMI;
+	for (u32 i = 0; i < 4; i++) {
+		u8 vector = i == 1 ? VEC_DF : VEC_GP;
+
+		vmcs[VMCS_GUEST_INTERRUPTIBILITY] = 0;
+		vmcs[VMCS_EXIT_EVENT] =
+			vector | EVENT_EXCEPTION | EVENT_VALID | (i == 3 ? 0 : NMI_UNBLOCKED);
+		vmcs[VMCS_VECTORING_EVENT] = i == 2 ? 0x30 | EVENT_VALID : 0;
+		hv->run(self);
+		assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], i ? 0 : BLOCKED_BY_NMI);
+	}
+}
+
 /* The next LGDT exits, once; SIDT before it is stepped over, and does not count. */
 static void tables(void **state)
 {
@@ -324,6 +355,10 @@ static void skipped(void **state)
 	assert_int_equal(arch.vcpu.rflags, RFLAGS_TF);
 	assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], BLOCKED_BY_NMI);
 	assert_int_equal(vmcs[VMCS_GUEST_PENDING_DEBUG], PENDING_DEBUG_BS);
+	vmcs[VMCS_GUEST_PENDING_DEBUG] = 0;
+	vmcs[VMCS_GUEST_DEBUGCTL] = DEBUGCTL_BTF;
+	(hv->skip)(self, 2);
+	assert_int_equal(vmcs[VMCS_GUEST_PENDING_DEBUG], 0);
 }
 
 int main(void)
@@ -339,6 +374,8 @@ int main(void)
 		T(nmi_window),
 		T(forced_exits),
 		T(steps),
+		T(a_step_with_an_event),
+		T(an_iret_that_faults),
 		T(tables),
 		T(control_registers),
 		T(faults_of_stage_2),

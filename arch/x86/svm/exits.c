@@ -2,7 +2,6 @@
 /* The handler of each exit. Sections are those of the AMD APM, vol. 2, revision 3.4x. */
 #include "svm.h"
 #include "../insn.h"
-#include "core/log.h"
 
 typedef enum exit_class (*exit_handler)(struct cpu *c);
 
@@ -55,11 +54,7 @@ static enum exit_class on_io(struct cpu *c)
 	const struct vmcb *v = svm_of(c)->guest;
 	u32 info = (u32)v->exit_info1;
 
-	if (info & IOIO_STRING)
-		log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: string I/O on port %#x ignored",
-			    c->id, IOIO_PORT(info));
-	else
-		vcpu_io(c, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
+	vcpu_io(c, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN, info & IOIO_STRING);
 	hv->skip(c, (u32)(v->exit_info2 - v->rip));
 	return EXIT_IO;
 }

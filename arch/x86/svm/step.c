@@ -3,8 +3,6 @@
 #include "svm.h"
 #include "../insn.h"
 
-#define DEBUGCTL_BTF (1ull << 1)
-
 /*
  * A single step sets TF in the guest's RFLAGS. Interrupts stay pending: the monitor's IF, which is
  * clear, masks them (15.21.1). Exceptions exit, so that the step also ends if the instruction

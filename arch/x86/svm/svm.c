@@ -18,6 +18,8 @@
 #define FN8000000A_EDX_NRIP	     (1u << 3)
 #define FN80000008_EBX_IBPB	     (1u << 12)
 #define FN80000021_EAX_AIBRS	     (1u << 8)
+#define FN80000021_EAX_VERW_CLEAR    (1u << 5)
+#define FN80000021_ECX_TSA_NO	     (3u << 1) /* TSA_SQ_NO, TSA_L1_NO */
 #define FN8000000A_EDX_FLUSH_BY_ASID (1u << 6)
 
 #define VM_CR_R_INIT   (1ull << 1)
@@ -32,7 +34,7 @@ static struct {
 	bool next_rip;
 	bool flush_by_asid;
 	bool automatic_ibrs;
-	bool barrier; /* of predictions, behind each exit */
+	u32 switch_flags;
 } svm;
 
 bool svm_needs_barrier(u32 family, u32 features)
@@ -40,8 +42,15 @@ bool svm_needs_barrier(u32 family, u32 features)
 	return family >= 0x17 && family <= 0x19 && features & FN80000008_EBX_IBPB;
 }
 
+bool svm_needs_clearing(u32 eax, u32 ecx)
+{
+	return eax & FN80000021_EAX_VERW_CLEAR &&
+	       (ecx & FN80000021_ECX_TSA_NO) != FN80000021_ECX_TSA_NO;
+}
+
 static int svm_probe(char *why, size_t why_size)
 {
+	struct cpuid later = {0};
 	u32 features;
 
 	if (cpuid(0x80000000, 0).eax < 0x8000000a ||
@@ -56,12 +65,15 @@ static int svm_probe(char *why, size_t why_size)
 		format(why, why_size, "this processor's AMD SVM has no nested paging");
 		return -EOPNOTSUPP;
 	}
-	svm.automatic_ibrs = cpuid(0x80000000, 0).eax >= 0x80000021 &&
-			     cpuid(0x80000021, 0).eax & FN80000021_EAX_AIBRS;
-	svm.barrier = svm_needs_barrier(cpu_family(), cpuid(0x80000008, 0).ebx);
+	if (cpuid(0x80000000, 0).eax >= 0x80000021)
+		later = cpuid(0x80000021, 0);
+	svm.automatic_ibrs = later.eax & FN80000021_EAX_AIBRS;
+	svm.switch_flags =
+		(svm_needs_barrier(cpu_family(), cpuid(0x80000008, 0).ebx) ? SWITCH_BARRIERS : 0) |
+		(svm_needs_clearing(later.eax, later.ecx) ? SWITCH_CLEARS : 0);
 	svm.next_rip = features & FN8000000A_EDX_NRIP;
 	svm.flush_by_asid = features & FN8000000A_EDX_FLUSH_BY_ASID;
-	svm_read_memory_types();
+	npt_init(rdmsr(MSR_SYSCFG) & SYSCFG_TOP_MEM2 ? rdmsr(MSR_TOP_MEM2) : 0);
 	return 0;
 }
 
@@ -279,7 +291,7 @@ static enum exit_class svm_enter(struct cpu *c)
 	v->tsc_offset = c->arch->tsc_offset;
 	v->clean = 0;
 
-	svm_run(r->gpr, arch_pa(v).v, arch_pa(s->host).v, svm.barrier);
+	svm_run(r->gpr, arch_pa(v).v, arch_pa(s->host).v, svm.switch_flags);
 
 	if (has_host_state(v))
 		die_of_host_state(c, v);
@@ -297,10 +309,20 @@ u32 svm_insn_len(const struct cpu *c, u32 usual)
 	return svm.next_rip ? (u32)(v->next_rip - v->rip) : usual;
 }
 
+/*
+ * A single step of the guest's own ends behind the instruction too, unless it is one of branches.
+ * The step of the monitor's ends behind the next instruction.
+ */
 static void svm_skip(struct cpu *c, u32 len)
 {
-	vcpu_advance(&c->arch->vcpu, len);
+	struct vcpu *r = &c->arch->vcpu;
+
+	vcpu_advance(r, len);
 	svm_of(c)->guest->interrupt_shadow = 0;
+	if (c->arch->step || !(r->rflags & RFLAGS_TF) || host_debugctl() & DEBUGCTL_BTF)
+		return;
+	svm_of(c)->guest->dr6 |= DR6_BS;
+	vcpu_inject_fault(c, VEC_DB, false, 0);
 }
 
 /* SVM has no NMI-window exit (15.21.6). An event that is to be injected is delivered first. */

@@ -4,6 +4,8 @@
 #define SVM_SVM_H
 
 #include "../hv.h"
+#include "../switch.h"
+#include "arch/pagetable.h"
 #include "vmcb.h"
 
 /* The SVM state of one CPU. */
@@ -45,10 +47,11 @@ void svm_step_end(struct cpu *c, bool completed);
 void svm_iret(struct cpu *c);
 
 /*
- * types.c: tell the format of nested tables where the firmware has memory types change. Boot CPU,
- * of which svm_probe() has found that it has SVM: then it has the MSRs that this reads.
+ * npt.c: make the format of nested tables that of this processor; top_of_memory: TOP_MEM2, or 0
+ * where that is off. Boot CPU, in probe().
  */
-void svm_read_memory_types(void);
+void npt_init(u64 top_of_memory);
+const struct pt_format *npt_format(void);
 
 /*
  * Does a guest of this processor train what the monitor's returns do? Branch type confusion (Zen,
@@ -59,8 +62,14 @@ void svm_read_memory_types(void);
  */
 bool svm_needs_barrier(u32 family, u32 features);
 
-/* run.S: one VMRUN with all registers loaded and saved; barrier: IBPB behind the exit. */
-void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, bool barrier);
+/*
+ * The same of transient scheduler attacks (Zen 3, Zen 4): VERW at an entry clears what they read
+ * (AMD-SB-7029). eax, ecx: CPUID Fn8000_0021.
+ */
+bool svm_needs_clearing(u32 eax, u32 ecx);
+
+/* run.S: one VMRUN with all registers loaded and saved; flags: SWITCH_* of switch.h. */
+void svm_run(u64 *gprs, u64 guest_pa, u64 host_pa, u32 flags);
 /* STGI, so that pending NMIs and interrupts are taken, then CLGI. */
 void svm_open_window(void);
 

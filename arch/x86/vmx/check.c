@@ -289,7 +289,6 @@ static const char *check_rip_and_tables(void)
 
 #define ACTIVITY_HLT	1
 #define ACTIVITY_LAST	3
-#define DEBUGCTL_BTF	(1ull << 1)
 #define BLOCKED_DEFINED 0x1fu
 
 static const char *check_non_register_state(void)

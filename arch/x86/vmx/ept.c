@@ -14,12 +14,10 @@
 
 #define LEVEL_SIZE(level) (PAGE_SIZE << 9 * (level))
 
-static struct mtrr_state mtrr;
-
 /* EPT ignores the MTRRs: the leaf has their type, and the guest's PAT is combined with it. */
 static u32 type_at(u64 pa, u64 *end)
 {
-	return mtrr_type(&mtrr, pa, end) == TYPE_WB ? 0 : PT_DEVICE;
+	return mtrr_type(&memory_types, pa, end) == TYPE_WB ? 0 : PT_DEVICE;
 }
 
 static u32 ept_memory_type(u64 pa, u64 *end)
@@ -97,10 +95,9 @@ static struct pt_format ept = {
 	.make_table = ept_make_table,
 };
 
-void ept_init(u64 capability, const struct mtrr_state *types, bool gigabyte, enum pt_split split)
+void ept_init(u64 capability, bool gigabyte, enum pt_split split)
 {
 	ept.split = split;
-	mtrr = *types;
 	ept.exec_only = capability & EPT_CAP_EXEC_ONLY;
 	ept.max_leaf_level = gigabyte && capability & EPT_CAP_1G ? 2 : 1;
 }

@@ -2,7 +2,6 @@
 /* The handler of each exit. Sections are those of the Intel SDM, vol. 3, by title. */
 #include "../insn.h"
 #include "../policy.h"
-#include "core/log.h"
 #include "vmx.h"
 
 typedef enum exit_class (*exit_handler)(struct cpu *c);
@@ -14,6 +13,25 @@ static u32 insn_len(void)
 
 /* ---- events ---- */
 
+/*
+ * An IRET that ended the blocking of NMIs and then faulted has it back. info: what tells it; it is
+ * not valid during the delivery of an event, nor of a double fault ("Information About NMI
+ * Unblocking Due to IRET").
+ */
+static void block_nmis_again(u64 info)
+{
+	if (info & NMI_UNBLOCKED && !(vmcs_read(VMCS_VECTORING_EVENT) & EVENT_VALID))
+		vmx_block(BLOCKED_BY_NMI, true);
+}
+
+/* What the processor does beside DR6 when it delivers #DB ("Debug Exceptions"). */
+static void note_debug_exception(u64 qualification)
+{
+	write_dr6((read_dr6() & ~DR6_CAUSES) | (qualification & (DR6_CAUSES | DR6_BD | DR6_BS)));
+	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
+	vmcs_write(VMCS_GUEST_DEBUGCTL, vmcs_read(VMCS_GUEST_DEBUGCTL) & ~DEBUGCTL_LBR);
+}
+
 /* "Exception Bitmap": only during a single step, which the exception ends. */
 static enum exit_class on_exception(struct cpu *c, u32 event)
 {
@@ -22,16 +40,14 @@ static enum exit_class on_exception(struct cpu *c, u32 event)
 
 	if (c->arch->step)
 		vcpu_step_done(c, false);
-	/* An IRET that faults has unblocked NMIs ("Resuming Guest Software after Handling an
-	 * Exception"). */
-	if (event & NMI_UNBLOCKED && vector != VEC_DF)
-		vmx_block(BLOCKED_BY_NMI, true);
+	if (vector != VEC_DF)
+		block_nmis_again(event);
 	if (EVENT_TYPE(event) != EVENT_EXCEPTION)
 		return EXIT_SINGLE_STEP; /* of INT3, INTO or INT1, which runs again */
 	if (vector == VEC_PF)
 		write_cr2(qualification);
 	if (vector == VEC_DB)
-		write_dr6((read_dr6() & ~0xfull) | (qualification & (0xf | DR6_BS)));
+		note_debug_exception(qualification);
 	vcpu_inject_fault(c, vector, event & EVENT_HAS_ERROR, (u32)vmcs_read(VMCS_EXIT_ERROR));
 	return EXIT_SINGLE_STEP;
 }
@@ -124,13 +140,7 @@ static enum exit_class on_io(struct cpu *c)
 {
 	u64 q = vmcs_read(VMCS_QUALIFICATION);
 
-	if (q & IOQ_STRING) {
-		log_limited(LOG_ACCESS, LOG_ERROR, "guest CPU %u: string I/O on port %#x ignored",
-			    c->id, IOQ_PORT(q));
-		hv->skip(c, insn_len());
-		return EXIT_IO;
-	}
-	vcpu_io(c, IOQ_PORT(q), IOQ_SIZE(q), q & IOQ_IN);
+	vcpu_io(c, IOQ_PORT(q), IOQ_SIZE(q), q & IOQ_IN, q & IOQ_STRING);
 	hv->skip(c, insn_len());
 	return EXIT_IO;
 }
@@ -180,9 +190,7 @@ static enum exit_class on_ept_violation(struct cpu *c)
 		.table_walk = (q & EPTV_LINEAR_VALID) && !(q & EPTV_TRANSLATED),
 	};
 
-	/* as for an exception; the bit is not valid during the delivery of an event */
-	if (q & NMI_UNBLOCKED && !(vmcs_read(VMCS_VECTORING_EVENT) & EVENT_VALID))
-		vmx_block(BLOCKED_BY_NMI, true);
+	block_nmis_again(q);
 	return vcpu_stage2_fault(c, &f);
 }
 

@@ -3,53 +3,30 @@
  * The switch between monitor and guest (Intel SDM vol. 3, "VM Entries" and "VM Exits"), and the
  * instructions of VMX. The VMCS switches all but the general registers.
  */
+#include "../switch.h"
 #include "vmcs.h"
 
 	.section .text.vmx_run, "ax"
 
-/* enum gpr of hv.h */
-#define GPR(n) (8 * n)
-#define RAX 0
-#define RCX 1
-#define RDX 2
-#define RBX 3
-#define RBP 5
-#define RSI 6
-#define RDI 7
-
 /*
- * int vmx_run(u64 *gprs, bool launched): RSP is in the VMCS. 0 after an exit; 1 if the entry did not
- * begin. An NMI in between is taken by the monitor's handler: descriptor tables and GS are the
+ * int vmx_run(u64 *gprs, u32 flags): RSP is in the VMCS. 0 after an exit; 1 if the entry did not begin.
+ * An NMI in between is taken by the monitor's handler: descriptor tables and GS are the
  * monitor's until the entry, and from the exit on.
  */
 	.globl	vmx_run
 	.hidden	vmx_run
 vmx_run:
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	push_saved
+	push	%rsi
 	push	%rdi
 	mov	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
-	test	%sil, %sil
 	mov	GPR(RAX)(%rdi), %rax
-	mov	GPR(RCX)(%rdi), %rcx
-	mov	GPR(RDX)(%rdi), %rdx
-	mov	GPR(RBX)(%rdi), %rbx
-	mov	GPR(RBP)(%rdi), %rbp
-	mov	GPR(RSI)(%rdi), %rsi
-	mov	GPR(8)(%rdi), %r8
-	mov	GPR(9)(%rdi), %r9
-	mov	GPR(10)(%rdi), %r10
-	mov	GPR(11)(%rdi), %r11
-	mov	GPR(12)(%rdi), %r12
-	mov	GPR(13)(%rdi), %r13
-	mov	GPR(14)(%rdi), %r14
-	mov	GPR(15)(%rdi), %r15
-	mov	GPR(RDI)(%rdi), %rdi
+	load_guest
+	testb	$SWITCH_CLEARS, 8(%rsp)
+	jz	4f
+	clear_buffers
+4:	testb	$SWITCH_RESUMES, 8(%rsp)
 	jnz	1f
 	vmlaunch
 	jmp	2f
@@ -58,6 +35,7 @@ vmx_run:
 	pop	%rdi
 	mov	$1, %eax
 	jmp	3f
+	verw_operand
 
 	.globl	vmx_exit_entry
 	.hidden	vmx_exit_entry
@@ -68,45 +46,10 @@ vmx_exit_entry:
 	pop	%rax
 	mov	%rax, GPR(RDI)(%rdi)
 	pop	%rax
-	mov	%rcx, GPR(RCX)(%rdi)
-	mov	%rdx, GPR(RDX)(%rdi)
-	mov	%rbx, GPR(RBX)(%rdi)
-	mov	%rbp, GPR(RBP)(%rdi)
-	mov	%rsi, GPR(RSI)(%rdi)
-	mov	%r8, GPR(8)(%rdi)
-	mov	%r9, GPR(9)(%rdi)
-	mov	%r10, GPR(10)(%rdi)
-	mov	%r11, GPR(11)(%rdi)
-	mov	%r12, GPR(12)(%rdi)
-	mov	%r13, GPR(13)(%rdi)
-	mov	%r14, GPR(14)(%rdi)
-	mov	%r15, GPR(15)(%rdi)
-	/* No return follows the guest's calls: each entry of the return predictor leads to a stop, and
-	   the LFENCE stops the first return of processors that ignore that ("Return Stack Buffer
-	   Underflow" and "Post-barrier Return Stack Buffer Predictions" of Intel's guidance). */
-	.rept	32
-	call	4f
-	int3
-4:
-	.endr
-	add	$(32 * 8), %rsp
-	lfence
-	xor	%eax, %eax
-	/* speculation does not find the guest's values in registers that C does not expect here */
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%esi, %esi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-3:
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	save_guest %rdi
+	forget_guest
+3:	add	$8, %rsp
+	pop_saved
 	cld
 	ret
 

@@ -69,9 +69,9 @@ static void write_controls(struct cpu *c)
 	vmcs_write(VMCS_EXIT_STORE, arch_pa(s->guest_msrs).v);
 	vmcs_write(VMCS_ENTRY_LOAD, arch_pa(s->guest_msrs).v);
 	vmcs_write(VMCS_EXIT_LOAD, arch_pa(s->host_msrs).v);
-	vmcs_write(VMCS_EXIT_STORE_COUNT, vmx.speculation);
-	vmcs_write(VMCS_ENTRY_LOAD_COUNT, vmx.speculation);
-	vmcs_write(VMCS_EXIT_LOAD_COUNT, vmx.speculation);
+	vmcs_write(VMCS_EXIT_STORE_COUNT, vmx.speculation.has_spec_ctrl);
+	vmcs_write(VMCS_ENTRY_LOAD_COUNT, vmx.speculation.has_spec_ctrl);
+	vmcs_write(VMCS_EXIT_LOAD_COUNT, vmx.speculation.has_spec_ctrl);
 }
 
 static void write_host(struct cpu *c)

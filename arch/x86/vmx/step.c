@@ -24,7 +24,8 @@ void vmx_block(u32 bits, bool on)
  * An interrupt would be delivered before the instruction, and the step end in its handler: it is
  * held back by RFLAGS.IF. No instruction that writes memory reads or changes that flag but PUSHF.
  * Exceptions exit, so that the step also ends if the instruction faults, and with the flag set
- * again before the exception saves it.
+ * again before the exception saves it. An event that is injected comes first in any case, saves the
+ * flag, and is the step.
  */
 void vmx_step_begin(struct cpu *c)
 {
@@ -33,10 +34,11 @@ void vmx_step_begin(struct cpu *c)
 	if (s->stepping)
 		return;
 	s->stepping = true;
-	s->stepped_rflags = c->arch->vcpu.rflags;
-	c->arch->vcpu.rflags &= ~RFLAGS_IF;
+	s->held_if = c->arch->vcpu.event ? 0 : c->arch->vcpu.rflags & RFLAGS_IF;
+	c->arch->vcpu.rflags &= ~s->held_if;
 	/* blocking by STI without IF is no guest state ("Checks on Guest Non-Register State") */
-	vmx_block(BLOCKED_BY_STI, false);
+	if (s->held_if)
+		vmx_block(BLOCKED_BY_STI, false);
 	vmcs_write(VMCS_EXCEPTIONS, ~0u);
 	vmx_control(c, CPU_MONITOR_TRAP_FLAG, true);
 }
@@ -55,7 +57,7 @@ void vmx_step_end(struct cpu *c, bool completed)
 	s->stepping = false;
 	vmx_control(c, CPU_MONITOR_TRAP_FLAG, false);
 	vmcs_write(VMCS_EXCEPTIONS, 0);
-	c->arch->vcpu.rflags |= s->stepped_rflags & RFLAGS_IF;
+	c->arch->vcpu.rflags |= s->held_if;
 	if (s->tables_again)
 		set_table_exits(s, true);
 	s->tables_again = false;

@@ -5,9 +5,9 @@
  */
 #include "vmx.h"
 #include "../insn.h"
-#include "../memory_type.h"
 #include "arch/memory.h"
 #include "core/emergency.h"
+#include "core/log.h"
 #include "core/pool.h"
 #include "lib/debug.h"
 #include "lib/errno.h"
@@ -17,7 +17,7 @@
 #include <suture/abi.h>
 
 #define FN1_ECX_VMX		  (1u << 5)
-#define FN7_EDX_IBRS		  (1u << 26)
+#define FN7_EBX_RTM		  (1u << 11)
 #define FN7_EDX_ARCH_CAPABILITIES (1u << 29)
 #define FN80000001_EDX_PAGE1GB	  (1u << 26)
 
@@ -27,9 +27,10 @@
 #define FEATURE_CONTROL_LOCK  (1ull << 0)
 #define FEATURE_CONTROL_VMXON (1ull << 2) /* outside of SMX */
 
-#define CR4_VMXE       (1ull << 13)
-#define MSR_SPEC_CTRL  0x48
-#define SPEC_CTRL_IBRS 1
+#define CR4_VMXE      (1ull << 13)
+#define MSR_SPEC_CTRL 0x48
+#define MSR_FLUSH_CMD 0x10b
+#define FLUSH_CMD_L1D 1
 
 #define INV_SINGLE 1
 #define INV_ALL	   2
@@ -51,28 +52,46 @@ static const char *choose_controls(void)
 	return missing ? missing : vmx_ept_lacks(rdmsr(MSR_VMX_EPT_VPID));
 }
 
-static bool has_feature_7_edx(u32 bit)
+static struct vmx_features read_features(void)
 {
-	return cpuid(0, 0).eax >= 7 && cpuid(7, 0).edx & bit;
+	struct vmx_features f = {0};
+	struct cpuid leaf;
+
+	if (cpuid(0, 0).eax < 7)
+		return f;
+	leaf = cpuid(7, 0);
+	f.fn7_edx = leaf.edx;
+	f.transactions = leaf.ebx & FN7_EBX_RTM;
+	if (leaf.eax >= 2)
+		f.fn7_2_edx = cpuid(7, 2).edx;
+	if (leaf.edx & FN7_EDX_ARCH_CAPABILITIES)
+		f.arch_capabilities = rdmsr(MSR_ARCH_CAPABILITIES);
+	return f;
 }
 
 /*
  * Without this bit a fetch from a page whose leaf changes its size can cause a machine check
  * (CVE-2018-12207).
  */
-static enum pt_split split_of_leaves(void)
+static enum pt_split split_of_leaves(const struct vmx_features *f)
 {
-	return has_feature_7_edx(FN7_EDX_ARCH_CAPABILITIES) &&
-			       rdmsr(MSR_ARCH_CAPABILITIES) & PSCHANGE_MC_NO
-		       ? PT_SPLIT_LIVE
-		       : PT_SPLIT_PAUSED;
+	return f->arch_capabilities & PSCHANGE_MC_NO ? PT_SPLIT_LIVE : PT_SPLIT_PAUSED;
+}
+
+static void choose_speculation(const struct vmx_features *f)
+{
+	vmx.speculation = vmx_choose_speculation(f);
+	if (vmx.speculation.lacks)
+		log_warn("this processor's microcode has no %s: the guest may be able to read the "
+			 "monitor's memory by speculation",
+			 vmx.speculation.lacks);
 }
 
 static int vmx_probe(char *why, size_t why_size)
 {
+	struct vmx_features features;
 	u64 control, basic;
 	const char *missing;
-	struct mtrr_state types;
 
 	if (!(cpuid(1, 0).ecx & FN1_ECX_VMX))
 		return -ENODEV;
@@ -94,10 +113,10 @@ static int vmx_probe(char *why, size_t why_size)
 		vmx.cr_fixed0[i] = rdmsr(MSR_VMX_CR0_FIXED0 + 2 * i);
 		vmx.cr_fixed1[i] = rdmsr(MSR_VMX_CR0_FIXED1 + 2 * i);
 	}
-	vmx.speculation = has_feature_7_edx(FN7_EDX_IBRS);
-	mtrr_read(&types);
-	ept_init(rdmsr(MSR_VMX_EPT_VPID), &types, cpuid(0x80000001, 0).edx & FN80000001_EDX_PAGE1GB,
-		 split_of_leaves());
+	features = read_features();
+	choose_speculation(&features);
+	ept_init(rdmsr(MSR_VMX_EPT_VPID), cpuid(0x80000001, 0).edx & FN80000001_EDX_PAGE1GB,
+		 split_of_leaves(&features));
 	return 0;
 }
 
@@ -148,7 +167,8 @@ static int vmx_setup_cpu(struct cpu *c)
 	s->guest_msrs = msrs;
 	s->host_msrs = msrs + 1;
 	*s->guest_msrs = (struct msr_entry){.msr = MSR_SPEC_CTRL};
-	*s->host_msrs = (struct msr_entry){.msr = MSR_SPEC_CTRL, .value = SPEC_CTRL_IBRS};
+	*s->host_msrs =
+		(struct msr_entry){.msr = MSR_SPEC_CTRL, .value = vmx.speculation.spec_ctrl};
 	return 0;
 }
 
@@ -259,8 +279,12 @@ static enum exit_class vmx_enter(struct cpu *c)
 	c->arch->flush = false;
 	if (DEBUG_BUILD)
 		assert_entry(c);
+	/* last: what follows reads the guest's registers and this function's stack */
+	if (vmx.speculation.flush_l1d)
+		wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
 
-	if (vmx_run(r->gpr, s->launched))
+	if (vmx_run(r->gpr, (s->launched ? SWITCH_RESUMES : 0) |
+				    (vmx.speculation.clear_buffers ? SWITCH_CLEARS : 0)))
 		vcpu_die(c, "entry-refused", "the entry did not begin",
 			 vmcs_read(VMCS_INSTRUCTION_ERROR), s->launched, 0);
 	s->launched = true;
@@ -281,14 +305,15 @@ static void vmx_force_exit(struct cpu *c)
 	vmcs_write(VMCS_PIN_CONTROLS, vmx.controls[VMX_PIN] | PIN_PREEMPTION_TIMER);
 }
 
-/* A single step of the guest's own ends behind the instruction too. */
+/* A single step of the guest's own ends behind the instruction too, unless it is one of branches.
+ */
 static void vmx_skip(struct cpu *c, u32 len)
 {
 	struct vcpu *r = &c->arch->vcpu;
 
 	vcpu_advance(r, len);
 	vmx_block(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS, false);
-	if (r->rflags & RFLAGS_TF)
+	if (r->rflags & RFLAGS_TF && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
 		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
 			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }

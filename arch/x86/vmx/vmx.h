@@ -4,6 +4,7 @@
 #define VMX_VMX_H
 
 #include "../hv.h"
+#include "../switch.h"
 #include "arch/pagetable.h"
 #include "vmcs.h"
 
@@ -20,11 +21,11 @@ struct vmx_cpu {
 	void *vmxon, *vmcs; /* pages; the processor's while it is on */
 	/* SPEC_CTRL, where there is one: the guest's value, and the monitor's */
 	struct msr_entry *guest_msrs, *host_msrs;
-	bool launched;	    /* the VMCS has been entered since it was loaded */
-	u32 cpu, cpu2;	    /* controls as they are in the VMCS */
-	bool stepping;	    /* the monitor trap flag is set */
-	bool tables_again;  /* descriptor tables exit again behind the current single step */
-	u64 stepped_rflags; /* before it */
+	bool launched;	   /* the VMCS has been entered since it was loaded */
+	u32 cpu, cpu2;	   /* controls as they are in the VMCS */
+	bool stepping;	   /* the monitor trap flag is set */
+	bool tables_again; /* descriptor tables exit again behind the current single step */
+	u64 held_if;	   /* RFLAGS.IF, if it is held back until the end of the step */
 };
 
 static inline struct vmx_cpu *vmx_of(const struct cpu *c)
@@ -50,12 +51,28 @@ int vmx_choose(enum vmx_controls field, u64 capability, u32 *value, const char *
 const char *vmx_ept_lacks(u64 capability);
 
 /*
- * Make the EPT format that of this capability, with these memory types; gigabyte: the monitor's own
- * tables can have leaves of 1 GiB; split: how a leaf may be split. Boot CPU, in probe().
+ * Make the EPT format that of this capability; gigabyte: the monitor's own tables can have leaves
+ * of 1 GiB; split: how a leaf may be split. Boot CPU, in probe().
  */
-struct mtrr_state;
-void ept_init(u64 capability, const struct mtrr_state *types, bool gigabyte, enum pt_split split);
+void ept_init(u64 capability, bool gigabyte, enum pt_split split);
 const struct pt_format *ept_format(void);
+
+/* ---- speculation.c: pure functions; any CPU. ---- */
+
+struct vmx_features {
+	u32 fn7_edx, fn7_2_edx; /* CPUID leaf 7, subleaves 0 and 2; 0 where there is none */
+	bool transactions;	/* RTM */
+	u64 arch_capabilities;	/* 0 where there is none */
+};
+
+struct vmx_speculation {
+	bool has_spec_ctrl;
+	u64 spec_ctrl;	    /* the monitor's */
+	bool clear_buffers; /* by VERW, at each entry */
+	bool flush_l1d;	    /* the same, by FLUSH_CMD */
+	const char *lacks; /* what the microcode must have for a fault of this processor, or NULL */
+};
+struct vmx_speculation vmx_choose_speculation(const struct vmx_features *f);
 
 /* ---- state.c ---- */
 
@@ -76,7 +93,7 @@ struct vmx {
 	u32 controls[NR_VMX_CONTROLS];
 	u64 cr_fixed0[2], cr_fixed1[2]; /* of CR0, of CR4 */
 	u8 *io_bitmaps, *msr_bitmap;
-	bool speculation; /* there is SPEC_CTRL */
+	struct vmx_speculation speculation;
 };
 extern struct vmx vmx;
 
@@ -108,8 +125,11 @@ const char *vmx_check(const u64 *capability);
 
 /* ---- run.S ---- */
 
-/* One entry with all registers loaded, and saved at the exit. 0; 1: it did not begin. */
-int vmx_run(u64 *gprs, bool launched);
+/*
+ * One entry with all registers loaded, and saved at the exit. flags: SWITCH_* of switch.h. 0; 1: it
+ * did not begin.
+ */
+int vmx_run(u64 *gprs, u32 flags);
 extern const char vmx_exit_entry[];
 /* End the blocking of NMIs: pending ones are taken by the monitor's handler here. */
 void vmx_unblock_nmis(void);

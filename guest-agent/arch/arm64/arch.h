@@ -19,6 +19,7 @@
 #include <asm/sysreg.h>
 #include <asm/virt.h>
 #include <suture/abi.h>
+#include "branch.h"
 #include "compat.h"
 #include "relocate.h"
 
@@ -176,16 +177,6 @@ static inline const char *arch_layout(struct suture_layout *l)
 }
 
 #define ARCH_INSN_ALIGN 4
-
-/* Where the B or BL leads that stands there; 0: there is none. `left`: bytes of text from there. */
-static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
-{
-	u32 insn = *(const u32 *)at;
-
-	if (left < sizeof(insn) || (insn & 0x7c000000) != 0x14000000)
-		return 0;
-	return (unsigned long)at + ((s64)((u64)insn << 38) >> 36);
-}
 
 /* True if the kernel has mapped that address without the right to write. */
 static inline bool arch_is_read_only(unsigned long address)

@@ -177,6 +177,14 @@ static inline unsigned long arch_direct_target(const u8 *at, unsigned long left)
 	return (unsigned long)at + len + sizeof(displacement) + displacement;
 }
 
+/* No instruction of x86 is moved out of its function. */
+static inline unsigned long arch_next_veneer(unsigned long *at, unsigned long end,
+					     unsigned long text, unsigned long text_end,
+					     unsigned long *size)
+{
+	return 0;
+}
+
 /* Code was written there through another mapping: caches of instructions see that. */
 static inline void arch_flush_code(unsigned long place, unsigned long len)
 {

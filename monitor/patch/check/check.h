@@ -14,7 +14,11 @@
 #include "patch/report.h"
 
 struct check_range {
-	u64 start, end;	  /* [start, end) of the code that must not be on a stack */
+	/*
+	 * [start, end) of the code that must not be on a stack. Where other code jumps to its first
+	 * instruction, start is one less.
+	 */
+	u64 start, end;
 	const char *name; /* the owner of the range keeps it */
 };
 

@@ -68,6 +68,7 @@ struct engine_ops {
 struct engine_config {
 	bool guest_patches;	      /* accept patches without a bundle */
 	bool guest_may_disable;	      /* accept engine_set() */
+	bool guest_may_apply;	      /* its bundles are uploads too; the caller looks at it */
 	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
 	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
 	u32 machine;		      /* enum suture_machine: the guest's */

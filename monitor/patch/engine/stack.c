@@ -100,12 +100,14 @@ struct difference {
 	enum switch_mode mode;
 };
 
+/* This code is jumped to as well: a task at its first instruction is in it. */
 static void add_extra(struct difference *d, const char *name, u64 start, u64 size)
 {
 	if (d->mode != SWITCH_SAFE)
 		return;
 	if (d->extra)
-		d->extra[d->nr_extra] = (struct check_range){start, start + size, name};
+		d->extra[d->nr_extra] = (struct check_range){start - !MUTATION(jumped_to_parts),
+							     start + size, name};
 	d->nr_extra++;
 }
 

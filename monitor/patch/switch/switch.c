@@ -273,7 +273,7 @@ static int add_piece(const struct redirect *piece, void *list)
 
 /*
  * On the way through a hook the stack has the address behind ftrace's site, or in its place that of
- * the new function: a task that returns there has read the word already.
+ * the new function (active code): a task that returns there has read the word already.
  */
 static int add_hook(const struct redirect *piece, void *list)
 {
@@ -281,7 +281,6 @@ static int add_hook(const struct redirect *piece, void *list)
 
 	if (!piece->is_data || MUTATION(hooked_entry))
 		return 0;
-	add_range(l, piece->to - 1, piece->to);
 	add_range(l, l->f->old_addr, l->f->old_addr + ENTRY_LEN);
 	return 0;
 }
@@ -295,6 +294,7 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 		       struct range_list *l, struct transition_report *r)
 {
 	l->count = 0;
+	/* A task at the first instruction of new code has the jump to it behind it. */
 	for (u32 i = 0; i < set->count && set->mode != SWITCH_OFFLINE; i++) {
 		const struct switch_func *f = &set->funcs[i];
 		u64 active = MUTATION(active_code) ? f->old_addr : f->active_addr;
@@ -305,7 +305,8 @@ static int make_ranges(const struct switch_set *set, const struct shadow_plan *p
 					    "%s: the size of its active code is not known",
 					    f->name);
 		if (set->mode != SWITCH_FORCED) {
-			add_range(l, active, active + f->active_size);
+			add_range(l, active - (is_redirected(f) && !MUTATION(jumped_to_code)),
+				  active + f->active_size);
 			shadow_plan_for_removed(plan, f->key, add_hook, l);
 		}
 		if (MUTATION(redirect_bytes))

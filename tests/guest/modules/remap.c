@@ -116,8 +116,11 @@ static void separate(u64 *entry)
 static u64 *find_entry(void)
 {
 	u64 *table = __va(read_sysreg(ttbr1_el1) & FRAME_MASK), *entry;
-	int shift = PAGE_SHIFT + ENTRY_BITS * (CONFIG_PGTABLE_LEVELS - 1);
+	/* the CPU may have fewer than the kernel was built for (TCR_EL1.T1SZ) */
+	int bits = 64 - (int)(read_sysreg(tcr_el1) >> 16 & 63), shift = PAGE_SHIFT;
 
+	while (shift + ENTRY_BITS < bits)
+		shift += ENTRY_BITS;
 	for (; table; shift -= ENTRY_BITS) {
 		entry = &table[text >> shift & (ENTRIES - 1)];
 		if (!(*entry & VALID))

@@ -2,8 +2,8 @@
 /*
  * Stacks with stale words on them. Writing "sleep" to /proc/stale starts a kernel thread that
  * calls stale_value() once, and then sleeps in stale_wait() with the return address that was in
- * stale_value() on its stack; "spin" the same, but it runs instead; "wake" ends it. Reading calls
- * stale_value().
+ * stale_value() on its stack; "spin" the same, but it runs instead; "hold" starts one that runs
+ * with the parameter `word` in a register; "wake" ends it. Reading calls stale_value().
  */
 #include <linux/module.h>
 
@@ -11,6 +11,8 @@
 #include "thread.h"
 
 static bool spins;
+static ulong word;
+module_param(word, ulong, 0600);
 
 static __attribute__((noipa)) void *stale_address(void)
 {
@@ -71,6 +73,15 @@ static int stale_thread(void *unused)
 	return thread_end(stale_wait(address));
 }
 
+static int hold_thread(void *unused)
+{
+	ulong held = READ_ONCE(word);
+
+	while (!READ_ONCE(awake))
+		asm volatile("" : "+r"(held));
+	return thread_end(0);
+}
+
 static int stale_show(struct seq_file *m, void *v)
 {
 	void *address;
@@ -79,16 +90,18 @@ static int stale_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int stale_command(const char *word)
+static int stale_command(const char *command)
 {
-	if (!strcmp(word, "wake")) {
+	if (!strcmp(command, "wake")) {
 		thread_wake();
 		return 0;
 	}
 	if (thread)
 		return -EBUSY;
-	spins = !strcmp(word, "spin");
-	if (!spins && strcmp(word, "sleep"))
+	if (!strcmp(command, "hold"))
+		return thread_start(hold_thread, NULL, "stale", 1);
+	spins = !strcmp(command, "spin");
+	if (!spins && strcmp(command, "sleep"))
 		return -EINVAL;
 	return thread_start(stale_thread, NULL, "stale", -1);
 }

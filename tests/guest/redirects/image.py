@@ -141,6 +141,16 @@ class Image:
                 self.functions.setdefault(offset, name)
         self.keys = static_keys(data, self.low, self.high)
 
+    def veneers(self):
+        """Of erratum 843419: {where an instruction is: the function that it was taken from}."""
+        found = {}
+        for at, name in self.functions.items():
+            if name.startswith("e843419@"):
+                words = u32(self.data, at + 4) & 0x3ffffff
+                back = at + 4 + 4 * (words - (1 << 26 if words >> 25 else 0))
+                found[at] = self.functions[self.starts[bisect_right(self.starts, back) - 1]]
+        return found
+
     def site(self, func):
         at = func + 4 if u32(self.data, func) == BTI_C else func
         pair = u32(self.data, at) == NOP and u32(self.data, at + 4) == NOP

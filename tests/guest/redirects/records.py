@@ -149,7 +149,7 @@ class Walk:
 
     def __init__(self, image, words, no_return, start, end):
         self.keys, self.words, self.no_return = image.keys, words, no_return
-        self.start, self.end = start, end
+        self.start, self.end, self.veneers = start, end, set()
         self.states, self.work, self.tables = {}, [], []
         self.calls, self.window, self.wrong = 0, False, None
 
@@ -158,6 +158,12 @@ class Walk:
 
     def fail(self, at, what):
         self.wrong = self.wrong or f"{what} at {at - self.start:#x}"
+
+    def branch(self, at, to, state):
+        """A B. Of an erratum's veneer the second instruction branches back: it is a part of the function."""
+        if not self.start <= to < self.end and target(self.words[to // 4 + 1], to + 4) == at + 4:
+            self.veneers |= {to, to + 4}
+        self.go(to, state)
 
     def leave(self, at, state):
         """By a tail call. Behind the end is what a call does not return to, or no code."""
@@ -181,8 +187,10 @@ class Walk:
             if i >> 26 != 0x25 or at + 4 * signed(i & 0x3ffffff, 26) not in self.no_return:
                 self.go(at + 4, State(False, OWN, s.pair, s.sp))
         elif to is not None:
-            self.go(to, s)
-            if i >> 26 != 5:
+            if i >> 26 == 5:
+                self.branch(at, to, s)
+            else:
+                self.go(to, s)
                 self.go(at + 4, s)
         elif is_return(i):
             if not s.x30 or s.x29 != CALLER:
@@ -196,7 +204,7 @@ class Walk:
         self.go(self.start, State())
         while self.work:
             at, s = self.work.pop()
-            if not self.start <= at < self.end:
+            if not self.start <= at < self.end and at not in self.veneers:
                 self.leave(at, s)
                 continue
             known = self.states.get(at)
@@ -226,12 +234,14 @@ def main():
     entry = range(image.symbols["__entry_text_start"], image.symbols["__entry_text_end"])
     no_return = {at for at, name in image.functions.items() if re.fullmatch(NO_RETURN, name)}
     calls = instructions = 0
-    windows, known, wrong = [], [], {}
+    windows, known, veneers, wrong = [], [], [], {}
     for start, name in image.functions.items():
         walk = Walk(image, words, no_return, start, image.end.get(start, start))
         walk.run()
         calls += walk.calls
         instructions += len(walk.states)
+        if walk.veneers:
+            veneers.append(name)
         if walk.wrong and (start in entry or re.fullmatch(f"{KNOWN}|{ELSEWHERE}", name)):
             known.append(name)
         elif walk.wrong:
@@ -241,6 +251,7 @@ def main():
     print(f"record_functions {len(image.functions)}\nrecord_instructions {instructions}\nrecord_calls {calls}")
     print(f"record_known {len(known)}")
     print(f"record_windows {len(windows)}: X30 is used for something else while they make a record: {' '.join(windows)}")
+    print(f"record_veneers {len(veneers)}: an erratum's veneer has an instruction of theirs: {' '.join(veneers)}")
     print(f"record_wrong {len(wrong)}")
     for name, what in wrong.items():
         print(f"{name}: {what}")
