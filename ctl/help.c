@@ -66,8 +66,7 @@ void help_all(FILE *to)
 	print_term(to, "--version", "the version of this command", OPTION_COLUMN);
 	fputs("\nExit codes: 0 done, 1 refused or failed, 2 bad command line or file, 3 monitor "
 	      "not\n"
-	      "reached, 4 still under way, 5 status: the guest is not well, or a function of a\n"
-	      "patch is not in force.\n\n"
+	      "reached, 4 still under way, 5 status: guest not well, or patch not in force.\n\n"
 	      "Example: suture --context operate apply fix.sut\n",
 	      to);
 }

@@ -32,7 +32,7 @@ const struct command commands[] = {
 	 "Times are those of this machine: the monitor has no clock, only the time since its "
 	 "start.",
 	 0, 0, true, cmd_log},
-	{"audit", "", "who changed what since the boot; verifies that no record is missing",
+	{"audit", "", "who changed what since the boot; is a record missing?",
 	 "Exits with 1 if a record does not follow the one before it. Keep the head: a later "
 	 "answer "
 	 "must contain it.",
@@ -49,8 +49,8 @@ const struct command commands[] = {
 	{"rollback", "NAME", "back to what the patch replaced, in one switch", NULL, 1, 1, true,
 	 cmd_rollback},
 	{"cancel", "[NAME]", "turn what is under way around", NULL, 0, 1, true, cmd_cancel},
-	{"clear", "[NAME]", "forget the record of a patch that is reverted or failed, or all", NULL,
-	 0, 1, true, cmd_clear},
+	{"clear", "[NAME]", "forget the record of a patch that is off, or all of them", NULL, 0, 1,
+	 true, cmd_clear},
 	{"reboot", "--guest", "the last resort: reset the machine, whatever its guest does", NULL,
 	 0, 0, true, cmd_reboot},
 	{"build", "[DIR]", "build a bundle from livepatch source, or from source diffs",

@@ -157,9 +157,7 @@ static bool may_be_added(const char *item, unsigned *conditions)
 	item += strspn(item, "# ");
 	if (!strncmp(item, "if", 2))
 		++*conditions;
-	else if (strncmp(item, "el", 2) != 0 && strncmp(item, "endif", 5) != 0)
-		return false;
-	else if (!*conditions)
+	else if (!*conditions || (strncmp(item, "el", 2) != 0 && strncmp(item, "endif", 5) != 0))
 		return false;
 	else if (!strncmp(item, "endif", 5))
 		--*conditions;

@@ -258,10 +258,8 @@ struct guest_health {
 
 void engine_guest_health(const struct engine *e, struct guest_health *h);
 
-/*
- * Compare the payload's text in the guest with its bundle. -ENOENT: no such patch; -ENODEV: it has
- * no bundle, or its payload is not loaded; or what text_check() says, with `why`.
- */
+/* Compare the payload's text in the guest with its bundle. -ENOENT: no such patch; -ENODEV: it has
+ * no bundle, or its payload is not loaded; or what text_check() says, with `why`. */
 int engine_patch_text(const struct engine *e, const char *name, char *why, size_t why_size);
 
 /* Shadow variables in the guest, as the agent last counted them. */

@@ -16,7 +16,7 @@ struct header {
 
 static const u8 identity[] = {0x7f, 'E', 'L', 'F', 2 /* 64 bits */, 1 /* little-endian */};
 
-static bool inside(const struct elf_file *f, u64 offset, u64 size)
+static bool is_inside(const struct elf_file *f, u64 offset, u64 size)
 {
 	return offset <= f->size && size <= f->size - offset;
 }
@@ -36,7 +36,7 @@ static int check_sections(struct elf_file *f)
 	for (u32 i = 0; i < f->nr_sections; i++) {
 		struct elf_section s = raw_section(f, i);
 
-		if (i && s.type != ELF_NOBITS && !inside(f, s.offset, s.size))
+		if (i && s.type != ELF_NOBITS && !is_inside(f, s.offset, s.size))
 			return -ENOEXEC;
 		if (s.type == SYMTAB)
 			symbols = i;
@@ -64,7 +64,7 @@ int elf_open(struct elf_file *f, const u8 *data, size_t size)
 	memcpy(&h, data, sizeof(h));
 	if (memcmp(h.ident, identity, sizeof(identity)) != 0 || !h.shnum ||
 	    h.shentsize != sizeof(struct elf_section) || !h.shstrndx || h.shstrndx >= h.shnum ||
-	    !inside(f, h.shoff, (u64)h.shnum * sizeof(struct elf_section)))
+	    !is_inside(f, h.shoff, (u64)h.shnum * sizeof(struct elf_section)))
 		return -ENOEXEC;
 	f->sections = h.shoff;
 	f->nr_sections = h.shnum;

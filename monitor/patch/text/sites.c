@@ -46,7 +46,7 @@ static void take_field(const struct text_site *s, const struct text_ref *r, u32 
 	}
 }
 
-static bool expect(const struct text_site *s, u32 reference, u8 *buf, u32 len)
+static bool expect_bytes(const struct text_site *s, u32 reference, u8 *buf, u32 len)
 {
 	const struct look *l = LOOK(s);
 	struct elf_section file;
@@ -69,7 +69,7 @@ static bool expect(const struct text_site *s, u32 reference, u8 *buf, u32 len)
 	return true;
 }
 
-static bool refers(const struct text_site *s, u32 reference, u32 at, u64 value)
+static bool refers_to(const struct text_site *s, u32 reference, u32 at, u64 value)
 {
 	const struct look *l = LOOK(s);
 	struct text_field f = {.value = value, .known = ~0ull};
@@ -84,7 +84,7 @@ static bool refers(const struct text_site *s, u32 reference, u32 at, u64 value)
 	       text_agrees(l->im, &l->im->refs[i], &f, true);
 }
 
-static u64 address(const struct text_site *s, u32 reference)
+static u64 site_address(const struct text_site *s, u32 reference)
 {
 	u32 section;
 	u64 offset;
@@ -94,7 +94,7 @@ static u64 address(const struct text_site *s, u32 reference)
 		       : 0;
 }
 
-static const char *symbol(const struct text_site *s)
+static const char *site_symbol(const struct text_site *s)
 {
 	const struct look *l = LOOK(s);
 	u32 i = text_find_ref(l->im, l->section, l->offset);
@@ -165,6 +165,7 @@ static int open_entry(struct text_image *im, const struct table *t, u64 at, stru
 {
 	u32 i = text_find_ref(im, t->index, at), end = t->first + t->count;
 	struct elf_section code;
+	u32 left;
 
 	*l = (struct look){.im = im, .section = t->index, .offset = at};
 	if (!t->t->is_code) {
@@ -179,17 +180,18 @@ static int open_entry(struct text_image *im, const struct table *t, u64 at, stru
 	if (!im->at[l->section])
 		return 1;
 	code = elf_section(&im->elf, l->section);
+	left = (u32)MIN(code.size - l->offset, (u64)UINT32_MAX);
 	*s = (struct text_site){
 		.kind = t->t->kind,
 		.at = im->at[l->section] + l->offset,
 		.own = text_own(im, &code) + l->offset,
-		.left = (u32)MIN(code.size - l->offset, (u64)UINT32_MAX),
+		.left = left,
 		.entry = text_own(im, &t->section) + at,
 		.entry_size = t->entry,
-		.expect = expect,
-		.refers = refers,
-		.address = address,
-		.symbol = symbol,
+		.expect = expect_bytes,
+		.refers = refers_to,
+		.address = site_address,
+		.symbol = site_symbol,
 		.is_code = is_code,
 		.read = read_guest,
 		.is_first = is_first,

@@ -160,7 +160,7 @@ static int judge_functions(struct text_image *im)
  * References are looked at twice to learn what they tell of symbols, since the lower half of an
  * address may come after the upper one.
  */
-static int compare(struct text_image *im)
+static int compare_image(struct text_image *im)
 {
 	int r = read_text(im);
 
@@ -186,11 +186,11 @@ static void wait_us(u64 us)
 		arch_relax();
 }
 
-static int look(struct text_image *im)
+static int look_once(struct text_image *im)
 {
 	int r = judge_functions(im);
 
-	return r ? r : compare(im);
+	return r ? r : compare_image(im);
 }
 
 int text_check(const struct text_query *q, char *why, size_t why_size)
@@ -200,10 +200,10 @@ int text_check(const struct text_query *q, char *why, size_t why_size)
 
 	if (r)
 		goto out;
-	r = look(&im);
+	r = look_once(&im);
 	for (u32 i = 1; r == -EBADMSG && i < TRIES; i++) {
 		wait_us(BETWEEN_US);
-		r = look(&im);
+		r = look_once(&im);
 	}
 out:
 	text_close(&im);
