@@ -215,6 +215,7 @@ static const struct key keys[] = {
 	{"guest_patches", set_bool, "yes or no", FIELD(guest_patches)},
 	{"guest_may_disable", set_bool, "yes or no", FIELD(guest_may_disable)},
 	{"guest_may_apply", set_bool, "yes or no", FIELD(guest_may_apply)},
+	{"compare_text", set_bool, "yes or no", FIELD(compare_text)},
 	{"memory", set_memory, "16M to 1G", FIELD(memory), .min = 16 << 20, .max = 1 << 30},
 	{"log_level", set_level, "error, warn, info or debug", FIELD(log_level), .max = LOG_DEBUG},
 	{"debug_port", set_number, "a number, 0 for none", FIELD(debug_port), .max = UINT64_MAX},

@@ -54,6 +54,7 @@ SUTURE_CONF = {
     "gateway": "10.0.2.2",
     "port": str(API_PORT),
     "insecure": "yes",
+    "compare_text": "yes" if os.environ.get("SUTURE_COMPARE_TEXT") else None,
     "log_level": "info",
     **PLATFORM.conf,
 }
@@ -102,8 +103,7 @@ class Machine:
     """
 
     def __init__(self, logs, cpus=1, native=False, conf=None, cpu=CPU, thread="single",
-                 memory="1G", cmdline="", files=None, esp=None, agent=True, qemu=(),
-                 reboot=False):
+                 memory="1G", cmdline="", files=None, esp=None, agent=True, qemu=(), reboot=False):
         self.logs = logs
         self.cpus = cpus
         self.native = native

@@ -11,7 +11,7 @@ import pytest
 from machine import BUILD, GUEST, PLATFORM
 from patches import apply, make_patch, revert
 
-pytestmark = pytest.mark.x86("of the only architecture on which it is compared unasked")
+pytestmark = pytest.mark.x86("the comparison has not been seen in a guest of arm64")
 SCRIBBLE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "scribble.ko")
 SWAP = os.path.join(BUILD, "guest", PLATFORM.architecture, "bin", "swap")
 HELPER = "/sys/module/suture/parameters/helper"
@@ -89,7 +89,7 @@ def bundle(bundles):
 
 @pytest.fixture(scope="module")
 def machine(boot_module):
-    machine = boot_module(files={"/lib/modules/scribble.ko": SCRIBBLE, "/bin/swap": SWAP})
+    machine = boot_module(conf={"compare_text": "yes"}, files={"/lib/modules/scribble.ko": SCRIBBLE, "/bin/swap": SWAP})
     machine.load_agent()
     return machine
 

@@ -114,6 +114,7 @@ static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 	const struct engine_config config = {.guest_patches = guest_patches,
 					     .guest_may_disable = guest_may_disable,
 					     .guest_may_apply = guest_may_apply,
+					     .compare_text = true,
 					     .retry_us = 10,
 					     .retry_max_us = 10,
 					     .budget_us = 1000,

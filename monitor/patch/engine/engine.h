@@ -72,6 +72,7 @@ struct engine_config {
 	bool guest_patches;	      /* accept patches without a bundle */
 	bool guest_may_disable;	      /* accept engine_set() */
 	bool guest_may_apply;	      /* its bundles are uploads too; the caller looks at it */
+	bool compare_text;	      /* refuse a payload whose text is not its bundle's */
 	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
 	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
 	u32 machine;		      /* enum suture_machine: the guest's */
@@ -258,8 +259,8 @@ struct guest_health {
 
 void engine_guest_health(const struct engine *e, struct guest_health *h);
 
-/* Compare the payload's text in the guest with its bundle. -ENOENT: no such patch; -ENODEV: it has
- * no bundle, or its payload is not loaded; or what text_check() says, with `why`. */
+/* Compare the payload's text with its bundle. -ENOENT: no such patch; -ENODEV: it has no bundle, or
+ * no loaded payload; or what text_check() says, with `why`. */
 int engine_patch_text(const struct engine *e, const char *name, char *why, size_t why_size);
 
 /* Shadow variables in the guest, as the agent last counted them. */

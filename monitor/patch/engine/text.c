@@ -11,9 +11,7 @@ int patch_compare_text(const struct engine *e, const struct patch *p, const stru
 	const struct text_query q = {
 		.bundle = &p->bundle, .start = p->text_start, .end = p->text_end, .funcs = funcs};
 
-	/* on arm64 the comparison has not been seen in a guest yet: it is made only when asked for
-	 */
-	if (!e->ops.check_text || !p->has_bundle || e->config.machine != SUTURE_MACHINE_X86_64)
+	if (!e->config.compare_text || !e->ops.check_text || !p->has_bundle)
 		return 0;
 	return e->ops.check_text(e->ops.ctx, &q, why, why_size);
 }
