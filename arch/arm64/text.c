@@ -172,9 +172,9 @@ u32 arch_text_filler(const u8 *code, size_t left, u64 at)
 enum kind { KIND_ALTERNATIVE, KIND_KEY, KIND_TRACER };
 
 static const struct text_table tables[] = {
-	{".altinstructions", KIND_ALTERNATIVE, 12, true, false},
-	{"__jump_table", KIND_KEY, 16, false, false},
-	{"__patchable_function_entries", KIND_TRACER, 8, false, false},
+	{".altinstructions", KIND_ALTERNATIVE, 12, 0, true, false},
+	{"__jump_table", KIND_KEY, 16, 0, false, false},
+	{"__patchable_function_entries", KIND_TRACER, 8, 0, false, false},
 };
 
 const struct text_table *arch_text_tables(u32 *count)

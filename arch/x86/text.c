@@ -22,7 +22,7 @@ enum { R_NONE = 0, R_64 = 1, R_PC32 = 2, R_PLT32 = 4, R_32 = 10, R_32S = 11, R_P
 #define DS	  0x3e
 #define REX_B	  0x41
 
-#define TRAMPOLINE_LEN 8u /* of a static call of the module's own: a jump, and UD1 */
+#define TRAMPOLINE_LEN 8u /* of a static call of the module's own: a jump, and UD1 from 5.17 on */
 
 static s32 signed_at(const u8 *code)
 {
@@ -172,16 +172,16 @@ enum kind {
 /* In the order in which the kernel carries them out: a later one may have changed an earlier one's
  * bytes. */
 static const struct text_table tables[] = {
-	{".retpoline_sites", KIND_RETPOLINE, 4, false, false},
-	{".return_sites", KIND_RETURN, 4, false, false},
-	{".parainstructions", KIND_PARAVIRT, 16, false, false},
-	{".altinstructions", KIND_ALTERNATIVE, 0, true, false},
-	{"__jump_table", KIND_KEY, 16, false, false},
-	{".static_call_sites", KIND_STATIC_CALL, 8, false, false},
-	{".static_call.text", KIND_TRAMPOLINE, TRAMPOLINE_LEN, false, true},
-	{"__mcount_loc", KIND_TRACER, 8, false, false},
-	{".smp_locks", KIND_LOCK, 4, false, false},
-	{".ibt_endbr_seal", KIND_SEALED, 4, false, false},
+	{".retpoline_sites", KIND_RETPOLINE, 4, 0, false, false},
+	{".return_sites", KIND_RETURN, 4, 0, false, false},
+	{".parainstructions", KIND_PARAVIRT, 16, 10, false, false},
+	{".altinstructions", KIND_ALTERNATIVE, 0, 0, true, false},
+	{"__jump_table", KIND_KEY, 16, 0, false, false},
+	{".static_call_sites", KIND_STATIC_CALL, 8, 0, false, false},
+	{".static_call.text", KIND_TRAMPOLINE, TRAMPOLINE_LEN, NEAR_LEN, false, true},
+	{"__mcount_loc", KIND_TRACER, 8, 0, false, false},
+	{".smp_locks", KIND_LOCK, 4, 0, false, false},
+	{".ibt_endbr_seal", KIND_SEALED, 4, 0, false, false},
 };
 
 const struct text_table *arch_text_tables(u32 *count)
@@ -238,7 +238,7 @@ u32 arch_text_site_len(const struct text_site *s)
 	case KIND_KEY:
 		return key_len(s->own, s->left);
 	case KIND_TRAMPOLINE:
-		return TRAMPOLINE_LEN;
+		return MIN(s->left, TRAMPOLINE_LEN);
 	case KIND_TRACER:
 		return NEAR_LEN;
 	case KIND_LOCK:
@@ -356,7 +356,10 @@ static bool fits_return(const struct text_site *s)
 	return s->now[0] == JMP_REL && s->is_code(to) && s->is_first(s, to);
 }
 
-/* A jump by 8 bits to where the replacement jumps by 32: recompute_jump(), up to 6.2 */
+/*
+ * A jump by 8 bits to where the replacement jumps by 32, and NOPs (recompute_jump(), up to 6.2) or
+ * INT3 (apply_relocation()).
+ */
 static bool is_shortened(const struct text_site *s, u32 len)
 {
 	u8 opcode;
@@ -364,7 +367,7 @@ static bool is_shortened(const struct text_site *s, u32 len)
 	return len == NEAR_LEN && s->len >= 2 && s->now[0] == JMP_SHORT &&
 	       s->expect(s, 1, &opcode, 1) && opcode == JMP_REL &&
 	       s->refers(s, 1, 1, s->at + 2 + (u64)(s64)(signed char)s->now[1] - 4) &&
-	       is_idle(s->now + 2, s->len - 2);
+	       is_unused(s->now + 2, s->len - 2);
 }
 
 static bool fits_alternative(const struct text_site *s)
@@ -393,10 +396,11 @@ static bool fits_key(const struct text_site *s)
 	return s->now[0] == JMP_REL && target_at(s->now, s->at) == to;
 }
 
-/* __static_call_transform(): a call or jump, RET, or a NOP of one kind or another */
+/* __static_call_transform(): a call or jump, RET, a NOP of one kind or another, or WARN()'s trap */
 static bool fits_static_call(const struct text_site *s)
 {
-	static const u8 zero[] = {CS, CS, CS, 0x31, 0xc0}; /* XOR EAX, EAX */
+	static const u8 zero[] = {CS, CS, CS, 0x31, 0xc0};	 /* XOR EAX, EAX */
+	static const u8 warn[] = {0x67, 0x48, 0x0f, 0xb9, 0x3a}; /* UD1 RDI, [EDX] */
 	const u8 *now = s->now;
 
 	if (is_own(s) || is_idle(now, s->len))
@@ -406,7 +410,7 @@ static bool fits_static_call(const struct text_site *s)
 		       s->is_code(target_at(now + 1, s->at + 1));
 	if (now[0] == s->own[0] && s->is_code(target_at(now, s->at)))
 		return true;
-	return s->own[0] == CALL_REL ? !memcmp(now, zero, sizeof(zero))
+	return s->own[0] == CALL_REL ? !memcmp(now, zero, NEAR_LEN) || !memcmp(now, warn, NEAR_LEN)
 				     : now[0] == RET && is_unused(now + 1, s->len - 1);
 }
 
@@ -416,7 +420,7 @@ static bool fits_trampoline(const struct text_site *s)
 
 	if (is_own(s))
 		return true;
-	if (memcmp(now + NEAR_LEN, s->own + NEAR_LEN, TRAMPOLINE_LEN - NEAR_LEN) != 0)
+	if (memcmp(now + NEAR_LEN, s->own + NEAR_LEN, s->len - NEAR_LEN) != 0)
 		return false;
 	return now[0] == JMP_REL ? s->is_code(target_at(now, s->at))
 				 : now[0] == RET && is_unused(now + 1, NEAR_LEN - 1);

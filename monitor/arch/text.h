@@ -46,6 +46,7 @@ struct text_table {
 	const char *section;
 	u32 kind;  /* the architecture's */
 	u32 entry; /* bytes of an entry; 0: as many as its two relocations make of the section */
+	u32 used;  /* of which these have a meaning: the last one may end behind them; 0: all */
 	/* consecutive entries for the same place are one site, of which any may be in force */
 	bool grouped;
 	/* its entries are no references to sites, but code, and the sites */

@@ -116,6 +116,10 @@ static void alternatives(void **state)
 	assert_true(fits(".altinstructions", entry, 12,
 			 BYTES(0x31, 0xc0, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90),
 			 BYTES(0x31, 0xc0, 0xeb, 0x04, 0xcc, 0xcc, 0xcc, 0xcc), 8));
+	assert_true(fits(".altinstructions", entry, 12, BYTES(0xe9, 0, 0, 0, 0, 0x90, 0x90, 0x90),
+			 BYTES(0xeb, 0x10, 0xcc, 0xcc, 0xcc, 0x90, 0x90, 0x90), 8));
+	assert_false(fits(".altinstructions", entry, 12, BYTES(0xe9, 0, 0, 0, 0, 0x90, 0x90, 0x90),
+			  BYTES(0xeb, 0x10, 0xcc, 0xc3, 0xcc, 0x90, 0x90, 0x90), 8));
 	/* an operand that is no NOP's */
 	assert_false(fits(".altinstructions", entry, 12,
 			  BYTES(0x31, 0xc0, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90),
@@ -133,6 +137,8 @@ static void keys_and_calls(void **state)
 	assert_true(plain(".static_call_sites", call, branch(0xe8, KERNEL + 0x100), 5));
 	assert_true(plain(".static_call_sites", call, nop, 5));
 	assert_true(plain(".static_call_sites", call, BYTES(0x2e, 0x2e, 0x2e, 0x31, 0xc0), 5));
+	assert_true(plain(".static_call_sites", call, BYTES(0x67, 0x48, 0x0f, 0xb9, 0x3a), 5));
+	assert_false(plain(".static_call_sites", call, BYTES(0x67, 0x48, 0x0f, 0xb9, 0x38), 5));
 	assert_false(plain(".static_call_sites", call, branch(0xe8, SITE), 5));
 	assert_false(plain(".static_call_sites", call, BYTES(0xc3, 0xcc, 0xcc, 0xcc, 0xcc), 5));
 	assert_true(plain(".static_call.text",
@@ -141,6 +147,10 @@ static void keys_and_calls(void **state)
 	assert_false(plain(".static_call.text",
 			   BYTES(0xc3, 0xcc, 0x90, 0x90, 0x90, 0x0f, 0xb9, 0xcc),
 			   BYTES(0xe9, 0, 0, 0, 0, 0x0f, 0xb9, 0xcc), 8));
+	/* 5.10's has nothing behind the jump */
+	assert_true(
+		plain(".static_call.text", branch(0xe9, KERNEL), branch(0xe9, KERNEL + 0x80), 5));
+	assert_false(plain(".static_call.text", branch(0xe9, KERNEL), branch(0xe9, SITE), 5));
 	assert_true(plain("__mcount_loc", call, nop, 5));
 	assert_true(plain("__mcount_loc", call, branch(0xe8, KERNEL + 0x200), 5));
 	assert_false(plain("__mcount_loc", call, branch(0xe8, SITE + 0x200), 5));

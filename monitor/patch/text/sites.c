@@ -134,7 +134,7 @@ struct table {
 	struct elf_section section;
 	u32 index;
 	u32 first, count; /* references */
-	u32 entry;	  /* bytes */
+	u32 entry, used;  /* bytes */
 };
 
 /* False: the payload has no such table. */
@@ -151,6 +151,7 @@ static bool find_table(const struct text_image *im, const struct text_table *t, 
 		out->count = text_find_ref(im, i + 1, 0) - out->first;
 		if (!out->entry && out->count >= 2)
 			out->entry = (u32)MIN(s.size / (out->count / 2), (u64)UINT32_MAX);
+		out->used = t->used ? t->used : out->entry;
 		return true;
 	}
 	return false;
@@ -222,7 +223,7 @@ static int next_group(struct text_image *im, const struct table *t, struct group
 	int r;
 
 	*g = (struct group){.from = g->to, .to = g->to};
-	for (; g->to + t->entry <= t->section.size; g->to += t->entry) {
+	for (; g->to + t->used <= t->section.size; g->to += t->entry) {
 		r = open_entry(im, t, g->to, &l, &s);
 		if (r < 0)
 			return r;
