@@ -134,7 +134,7 @@ def test_main_loop(guest, bundles, measured):
         static noinline void new_do_idle(void)
         {
         }
-    """, {None: {"do_idle": "new_do_idle"}})
+    """, {None: {"do_idle": "new_do_idle"}}, check=False)
     with Waiting(guest, "apply", bundle) as applying:
         applying.blocked_by("do_idle", 1)
         share = idle_share(guest, 25)
