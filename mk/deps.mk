@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Debian source packages that are compiled into the monitor. make reads the stamp as a makefile, so
-# the sources exist before any rule below refers to them.
+# Debian source packages that are compiled into the monitor. make reads the stamps as makefiles, so
+# the compiler of ARCH is installed, and the sources exist, before any rule below refers to them.
 DEPS := build/deps
 OFFLINE_GOALS := setup help clean
 
 ifneq ($(filter-out $(OFFLINE_GOALS),$(or $(MAKECMDGOALS),all)),)
+include $(SETUP)
 include $(DEPS)/ready.mk
 include $(DEPS)/mbedtls.mk
 endif

@@ -87,7 +87,7 @@ def test_status(guest):
 
 def test_no_agent(guest):
     assert guest.http("/v1/info")[0] == 503
-    assert guest.json("/v1/patches") == {"patches": []}
+    assert guest.json("/v1/patches") == {"patches": [], "wanted": []}
 
 
 def test_log_is_paged(guest):
