@@ -16,18 +16,20 @@ import time
 import pytest
 
 from document import Document
-from machine import PLATFORM
+from machine import HELPER, PLATFORM
 from patches import TEST_MODULES, apply, make_patch, revert
 from test_shadow import ALLOC, make
 from waiting import Waiting
 
 OCTETS = b"Content-Type: application/octet-stream\r\n"
+DESIRED = "/usr/lib/suture/suture-desired"
 
 
 @pytest.fixture(scope="module")
 def guest(boot_module):
-    return boot_module(cpus=1, files={f"/lib/modules/{name}.ko": os.path.join(TEST_MODULES, f"{name}.ko")
-                                      for name in ("hidden", "clones")})
+    return boot_module(cpus=1, files={DESIRED: os.path.join(os.path.dirname(HELPER), "suture-desired"),
+                                      **{f"/lib/modules/{name}.ko": os.path.join(TEST_MODULES, f"{name}.ko")
+                                         for name in ("hidden", "clones")}})
 
 
 @contextlib.contextmanager
@@ -343,6 +345,8 @@ def test_members_are_documented(guest, document, holder, blocked):
         guest.check("echo wake >/proc/hidden")
         applying.succeeds()
     document.answer("/v1/shadow", wait_json(guest, "/v1/shadow", lambda answer: answer["count"]))
+    # the guest wants a patch that the monitor refuses
+    guest.shell(f"mkdir -p /etc/suture/patches.d; echo odd >/etc/suture/patches.d/0001-odd.sut; {DESIRED} boot")
     look(guest, document, "/v1/status", "/v1/info", "/v1/patches", "/v1/log", "/v1/audit")
     for patch in "holder", "blocked":
         document.answer("PATCH", guest.json(f"/v1/patches/{patch}"))
