@@ -19,6 +19,9 @@ $(LINT)/%.tidy: %.c .clang-tidy
 		2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
+# gnu-efi's headers for another ARCH are unpacked
+$(patsubst %.c,$(LINT)/%.tidy,$(filter monitor/boot/%.c,$(IMAGE_SRC))): | $(if $(EFI),$(EFI_LIB)/libefi.a)
+
 # The portable part, for a processor that no architecture here is for: -ffreestanding leaves of the C
 # library what is the compiler's, and the rest is in arch/neutral/.
 NEUTRAL_OBJ = $(patsubst %.c,$(LINT)/neutral/%.o,$(filter %.c,$(call sources,monitor)))
