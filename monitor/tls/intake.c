@@ -5,10 +5,8 @@
 int intake_bundle(struct engine *e, struct bundle *b, void *data, size_t size, bool downgrade,
 		  enum log_kind kind, char *why, size_t why_size)
 {
-	int err;
+	int err = bundle_parse(b, data, size, why, why_size);
 
-	b->manifest.name[0] = 0;
-	err = bundle_parse(b, data, size, why, why_size);
 	if (err)
 		return err;
 	err = trust_check(b, why, why_size);

@@ -193,7 +193,7 @@ def whole_bundles(guest):
     assert all(re.fullmatch(r"\d{4}-\w+\.sut|\w+\.(trying|locked)", name) for name in left), left
 
 
-@pytest.mark.skipif(not POWERCUTS, reason="SUTURE_POWERCUTS says how many")
+@pytest.mark.skipif(not POWERCUTS, reason="SUTURE_POWERCUTS is not set")
 def test_power_cuts(boot, tmp_path, bundles, keys, measured):
     """At random moments while bundles are enabled, replaced, disabled, applied and reverted: the next boot
     comes up, has whole bundles, and a patch of which it says so or none."""
