@@ -214,6 +214,8 @@ def test_out_of_memory(guest, tmp_path, measured):
     greedy = make(tmp_path, "greedy", """
 #define QUIET (GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY)
 
+static void *holes[1024];
+
 static int greedy(struct klp_patch *patch, struct klp_state *state)
 {
 	unsigned long sizes[] = {KMALLOC_MAX_SIZE, 1ul << 40, ~0ul, ~0ul - 40};
@@ -228,13 +230,19 @@ static int greedy(struct klp_patch *patch, struct klp_state *state)
 	    klp_shadow_get_or_alloc(&things[0], 5, 8, GFP_KERNEL, refuse, NULL) ||
 	    klp_shadow_get(&things[0], 5))
 		return -EEXIST;
-	/* all the memory there is */
+	/* All the memory there is, but for holes that are too small: other processes live on them. */
+	for (i = 0; i < ARRAY_SIZE(holes); i++)
+		holes[i] = (void *)__get_free_pages(QUIET, get_order(64 << 10));
+	for (i = 0; i < ARRAY_SIZE(holes); i += 2)
+		free_pages((unsigned long)holes[i], get_order(64 << 10));
 	for (n = 0; n < ARRAY_SIZE(things); n++)
 		if (!klp_shadow_alloc(&things[n], 6, 1 << 20, QUIET, mark, NULL))
 			break;
 	for (i = 0, got = 0; i < ARRAY_SIZE(things); i++)
 		got += !!klp_shadow_get(&things[i], 6);
 	klp_shadow_free_all(6, NULL);
+	for (i = 1; i < ARRAY_SIZE(holes); i += 2)
+		free_pages((unsigned long)holes[i], get_order(64 << 10));
 	if (n == ARRAY_SIZE(things) || got != n)
 		return -E2BIG;
 	pr_info("greedy: %d of a megabyte\\n", n);
