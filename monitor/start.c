@@ -14,6 +14,7 @@
 #include "core/cpu.h"
 #include "core/log.h"
 #include "core/pool.h"
+#include "guest/ram.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "net/pci.h"
@@ -191,6 +192,7 @@ int start_before_guest(const struct boot_info *bi)
 
 	if (err)
 		return err;
+	hide_each_replaced(guest_ram_hide);
 	err = arch_start_service(&cpus[bi->service_cpu]);
 	if (err) {
 		log_error("the service CPU (number %llu in the firmware's tables) does not start",

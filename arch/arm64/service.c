@@ -73,10 +73,6 @@ _Noreturn void service_start(struct cpu *c, const struct boot_info *bi)
 }
 
 /* EL2 runs with all interrupts masked, and PSCI cannot turn off another CPU. */
-void arch_service_interrupt(void)
-{
-}
-
 int arch_service_reset(struct cpu *self)
 {
 	(void)self;

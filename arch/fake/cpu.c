@@ -24,8 +24,8 @@ static struct {
 	u64 real_start_us;
 	u64 time_us, step_us; /* while frozen */
 	bool frozen, wake, stop;
-	u32 interrupts, resets; /* of the service CPU */
-	void (*begin)(void);	/* at its reset */
+	u32 resets;	     /* of the service CPU */
+	void (*begin)(void); /* at its reset */
 	void (*guest)(struct cpu *c);
 } machine;
 
@@ -186,11 +186,6 @@ void arch_service_wake(void)
 	__atomic_store_n(&machine.wake, true, __ATOMIC_RELEASE);
 }
 
-void arch_service_interrupt(void)
-{
-	machine.interrupts++;
-}
-
 int arch_service_reset(struct cpu *self)
 {
 	(void)self;
@@ -203,11 +198,6 @@ int arch_service_reset(struct cpu *self)
 void fake_on_service_reset(void (*begin)(void))
 {
 	machine.begin = begin;
-}
-
-u32 fake_service_interrupts(void)
-{
-	return machine.interrupts;
 }
 
 u32 fake_service_resets(void)

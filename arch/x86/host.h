@@ -29,6 +29,27 @@ struct tss {
 	u16 reserved3, iomap;
 } __attribute__((packed));
 
+/* Of the IDT (APM vol. 2, 4.8.4). */
+struct gate {
+	u16 offset_low, selector;
+	u8 ist, type;
+	u16 offset_mid;
+	u32 offset_high, reserved;
+};
+
+#define GATE_INTERRUPT 0x8e /* present, DPL 0: interrupts stay off */
+
+static inline struct gate gate_to(u64 to)
+{
+	return (struct gate){
+		.offset_low = (u16)to,
+		.offset_mid = (u16)(to >> 16),
+		.offset_high = (u32)(to >> 32),
+		.selector = HOST_CS,
+		.type = GATE_INTERRUPT,
+	};
+}
+
 struct host_cpu {
 	u64 gdt[5];
 	struct tss tss;

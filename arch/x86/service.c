@@ -9,6 +9,7 @@
 #include "hv.h"
 #include "insn.h"
 #include "mtrr.h"
+#include "real_mode.h"
 #include "service.h"
 
 #define DIVIDE_BY_16	 0x3u
@@ -153,6 +154,7 @@ static void calibrate_timer(void)
 
 _Noreturn void service_start(struct cpu *c)
 {
+	real_mode_guard();
 	__atomic_store_n(&c->state, CPU_SERVICE, __ATOMIC_RELEASE);
 	__atomic_store_n(&c->arch->alive, 1, __ATOMIC_RELEASE);
 	init_apic();
@@ -169,9 +171,4 @@ _Noreturn void service_restart(void)
 
 	host_load(c);
 	service_start(c);
-}
-
-void arch_service_interrupt(void)
-{
-	apic_send(cpus[machine->service_cpu].hwid, APIC_NMI | APIC_ASSERT);
 }

@@ -16,6 +16,7 @@
 #include "mtrr.h"
 #include "net/pci.h"
 #include "pci_config.h"
+#include "real_mode.h"
 #include "smp.h"
 #include "stage2/hide.h"
 #include "stage2/idmap.h"
@@ -120,6 +121,8 @@ int arch_start_map(struct idmap *m)
 		err = misc_map(m);
 	if (!err)
 		err = hide_memory(page, PAGE_SIZE);
+	if (!err)
+		err = real_mode_hide();
 	if (!err)
 		err = map_irqchip(m, apic, PAGE_SIZE);
 	for (u32 i = 0; i < ioapics->count && !err; i++)

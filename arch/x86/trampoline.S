@@ -8,8 +8,8 @@
 #define OFFSET(label) (label - trampoline_start)
 
 	.section .text.trampoline, "ax"
-	.globl	trampoline_start, trampoline_data, trampoline_end
-	.hidden	trampoline_start, trampoline_data, trampoline_end
+	.globl	trampoline_start, trampoline_halt, trampoline_data, trampoline_end
+	.hidden	trampoline_start, trampoline_halt, trampoline_data, trampoline_end
 	.balign 16
 	.code16
 trampoline_start:
@@ -17,6 +17,9 @@ trampoline_start:
 	cld
 	mov	%cs, %ax
 	mov	%ax, %ds
+	/* For an NMI (real_mode.c): the end of this page, then that of the page at 0. */
+	mov	%ax, %ss
+	mov	$4096, %esp
 	/* The page's address, for the descriptor tables and the far jump. */
 	movzwl	%ax, %ebx
 	shl	$4, %ebx
@@ -46,6 +49,11 @@ long_mode:
 	mov	%eax, %ss
 	mov	trampoline_data + 8(%rip), %rax
 	jmp	*%rax
+
+	/* In real mode as in long mode. */
+trampoline_halt:
+	hlt
+	jmp	trampoline_halt
 
 	.balign 8
 gdt:

@@ -4,21 +4,12 @@
 #include "arch/cpu.h"
 #include "arch/upcalls.h"
 #include "core/emergency.h"
-#include "core/heartbeat.h"
 #include "hv.h"
 #include "insn.h"
 #include "machine_check.h"
 #include "service.h"
 
-struct gate {
-	u16 offset_low, selector;
-	u8 ist, type;
-	u16 offset_mid;
-	u32 offset_high, reserved;
-};
-
-#define GATE_INTERRUPT 0x8e /* present, DPL 0: interrupts stay off */
-#define STUB_SIZE      16
+#define STUB_SIZE 16
 
 extern const char isr_stubs[], insn_failed[], idle_halt_insn[];
 /* image.lds: where instructions of isr.S that may fault are, each counted from its entry here */
@@ -30,17 +21,8 @@ struct descriptor_table host_idt;
 
 void trap_init(void)
 {
-	for (u32 v = 0; v < ARRAY_SIZE(idt); v++) {
-		u64 to = (u64)isr_stubs + v * STUB_SIZE;
-
-		idt[v] = (struct gate){
-			.offset_low = (u16)to,
-			.offset_mid = (u16)(to >> 16),
-			.offset_high = (u32)(to >> 32),
-			.selector = HOST_CS,
-			.type = GATE_INTERRUPT,
-		};
-	}
+	for (u32 v = 0; v < ARRAY_SIZE(idt); v++)
+		idt[v] = gate_to((u64)isr_stubs + v * STUB_SIZE);
 	/* These may come while the stack pointer is invalid, or in any code. */
 	idt[VEC_NMI].ist = 1;
 	idt[VEC_DF].ist = 2;
@@ -125,10 +107,6 @@ void trap_handle(struct trap_frame *f)
 		write_dr7(DR7_RESET);
 	} else if (f->vector == VEC_MC && machine_check()) {
 		/* It goes on. */
-	} else if (f->vector == VEC_NMI && cpu_this()->state == CPU_SERVICE &&
-		   heartbeat_is_late()) {
-		restart_service(f, "it was stuck");
-		return;
 	} else if (f->vector == VEC_NMI) {
 		/* The NMI's purpose is in memory, where the sender has stored it. */
 		nmi_in_monitor(cpu_this());

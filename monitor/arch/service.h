@@ -30,16 +30,11 @@ void arch_service_idle(u64 until_us);
 bool arch_service_msi(u64 *address, u32 *data);
 
 /*
- * Interrupt the service CPU, whatever it does: there, if heartbeat_is_late(), the architecture
- * calls service_restarts(). Does not wait. Any guest CPU, in its exit. x86: NMI (APM vol. 2, 16.5);
- * arm64: does nothing, since EL2 has no interrupt that cannot be masked.
- */
-void arch_service_interrupt(void);
-
-/*
- * Start the service CPU from reset, in service_main(). Takes part in pauses while it waits. 0;
- * -ETIMEDOUT: it does not answer; -EOPNOTSUPP. Guest CPU self, in its exit. x86: INIT and SIPI (APM
- * vol. 2, 16.5); arm64: PSCI cannot turn off another CPU (DEN0022, CPU_OFF).
+ * Start the service CPU from reset, in service_main(), whatever it does. Takes part in pauses while
+ * it waits. 0; -ETIMEDOUT: it does not answer; -EOPNOTSUPP. Guest CPU self, in its exit. x86: INIT
+ * and SIPI (APM vol. 2, 16.5), and no NMI before: a CPU that a device's INIT has stopped would take
+ * it in real mode, by a vector in the guest's memory (seen in QEMU 7.2). arm64: PSCI cannot turn
+ * off another CPU (DEN0022, CPU_OFF).
  */
 int arch_service_reset(struct cpu *self);
 

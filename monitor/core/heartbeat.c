@@ -16,13 +16,9 @@
 /* A pause that has not ended so long after its deadline has lost its initiator. */
 #define PAUSE_US 300000u
 
-/* Until then a service CPU that was interrupted has begun anew, if it can take the interrupt. */
-#define INTERRUPT_US 200000u
-
 static struct {
 	u64 last_us; /* 0: not looked at */
 	u32 acting;  /* a CPU does something about it */
-	u64 interrupted_us;
 } beat;
 
 void heartbeat(void)
@@ -33,7 +29,6 @@ void heartbeat(void)
 void heartbeat_end(void)
 {
 	WRITE_ONCE(beat.last_us, 0);
-	beat.interrupted_us = 0;
 }
 
 static const struct cpu *service_cpu(void)
@@ -44,7 +39,7 @@ static const struct cpu *service_cpu(void)
 	return NULL;
 }
 
-bool heartbeat_is_late(void)
+static bool is_late(void)
 {
 	u64 last_us = READ_ONCE(beat.last_us), now = arch_time_us();
 	const struct cpu *c;
@@ -55,31 +50,20 @@ bool heartbeat_is_late(void)
 	return c && now > pause_until_us(c) + PAUSE_US;
 }
 
-/* First with an interrupt that cannot be masked; if that did not help, from reset. */
 static void act_on_silence(struct cpu *self)
 {
-	u64 now = arch_time_us();
-
-	if (beat.interrupted_us < READ_ONCE(beat.last_us)) {
-		beat.interrupted_us = now;
-		log_limited(LOG_CPU, LOG_ERROR,
-			    "the service CPU gives no sign of life: CPU %u interrupts it",
-			    self->id);
-		arch_service_interrupt();
-	} else if (now > beat.interrupted_us + INTERRUPT_US) {
-		beat.interrupted_us = now;
-		log_limited(LOG_CPU, LOG_ERROR,
-			    "the service CPU does not answer: CPU %u starts it from reset",
-			    self->id);
-		arch_service_reset(self);
-	}
+	log_limited(LOG_CPU, LOG_ERROR,
+		    "the service CPU gives no sign of life: CPU %u starts it from reset", self->id);
+	/* It has as long to begin. Before the reset: it may begin, or end for good, at once. */
+	heartbeat();
+	arch_service_reset(self);
 }
 
 void service_look(struct cpu *self)
 {
-	if (!heartbeat_is_late() || __atomic_exchange_n(&beat.acting, 1, __ATOMIC_ACQUIRE))
+	if (!is_late() || __atomic_exchange_n(&beat.acting, 1, __ATOMIC_ACQUIRE))
 		return;
-	if (heartbeat_is_late())
+	if (is_late())
 		act_on_silence(self);
 	__atomic_store_n(&beat.acting, 0, __ATOMIC_RELEASE);
 }

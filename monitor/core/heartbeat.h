@@ -14,10 +14,4 @@ void heartbeat(void);
 /* It is not looked at any more. Service CPU. */
 void heartbeat_end(void);
 
-/*
- * True if there was no sign of life for much longer than the service loop takes for a round: the
- * service CPU is stuck, or gone. Any CPU, in any state; takes no lock.
- */
-bool heartbeat_is_late(void);
-
 #endif

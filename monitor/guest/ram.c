@@ -4,8 +4,10 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* Sorted, not adjacent, without the monitor's memory, which splits one range in two. */
-static struct guest_ram ram[GUEST_MAX_RAM + 1];
+/* Sorted, not adjacent; without the monitor's memory and pages, each of which splits one range in
+ * two. */
+#define MAX_HIDDEN 4
+static struct guest_ram ram[GUEST_MAX_RAM + MAX_HIDDEN];
 static u32 nr_ram;
 
 static u64 ram_end(u32 i)
@@ -32,8 +34,7 @@ static int add_ram(u64 base, u64 end)
 	return 0;
 }
 
-/* Take [base, end) out. */
-static void hide_ram(u64 base, u64 end)
+void guest_ram_hide(u64 base, u64 end)
 {
 	for (u32 i = 0; i < nr_ram; i++) {
 		u64 low = ram[i].base, high = ram_end(i);
@@ -43,7 +44,7 @@ static void hide_ram(u64 base, u64 end)
 		ram[i] = (struct guest_ram){low, low < base ? base - low : 0};
 		if (high <= end)
 			continue;
-		if (ram[i].size) {
+		if (ram[i].size && nr_ram < ARRAY_SIZE(ram)) {
 			i++;
 			memmove(&ram[i + 1], &ram[i], (nr_ram - i) * sizeof(ram[0]));
 			nr_ram++;
@@ -69,8 +70,8 @@ int guest_mem_init(const struct guest_ram *map, u32 count, u64 hidden_base, u64 
 			return err;
 	}
 	if (hidden_size)
-		hide_ram(ALIGN_DOWN(hidden_base, PAGE_SIZE),
-			 ALIGN_UP(hidden_base + hidden_size, PAGE_SIZE));
+		guest_ram_hide(ALIGN_DOWN(hidden_base, PAGE_SIZE),
+			       ALIGN_UP(hidden_base + hidden_size, PAGE_SIZE));
 	return 0;
 }
 

@@ -20,6 +20,9 @@ struct guest_ram {
  * once. */
 int guest_mem_init(const struct guest_ram *ram, u32 count, u64 hidden_base, u64 hidden_size);
 
+/* Take the pages in [base, end) out: they are not the guest's. Boot CPU, after guest_mem_init(). */
+void guest_ram_hide(u64 base, u64 end);
+
 /* True if [ipa, ipa + len) is RAM of the guest. Any CPU. */
 bool guest_is_ram(ipa_t ipa, u64 len);
 

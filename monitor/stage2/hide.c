@@ -49,6 +49,18 @@ int hide_from_writes(u64 base, u64 size)
 	return add_range(base, size, base, PT_READ | PT_DEVICE, false);
 }
 
+int hide_replace(u64 base, pa_t pa)
+{
+	return add_range(base, PAGE_SIZE, pa.v, PT_READ | PT_WRITE | PT_EXEC, false);
+}
+
+void hide_each_replaced(void (*fn)(u64 base, u64 end))
+{
+	for (u32 i = 0; i < map.count; i++)
+		if (!map.ranges[i].repeat && map.ranges[i].pa != map.ranges[i].base)
+			fn(map.ranges[i].base, map.ranges[i].end);
+}
+
 int hide_build(void)
 {
 	int err = pgtable_init(&stage2, arch_stage2_format());

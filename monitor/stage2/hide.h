@@ -17,6 +17,14 @@ int hide_device(u64 base, u64 size);
 /* The guest may read this device memory; writes to it exit. Errors as above. */
 int hide_from_writes(u64 base, u64 size);
 
+/*
+ * The guest reads, writes and executes the page at pa, which the caller fills, in the place of the
+ * one at base. Errors as above.
+ */
+int hide_replace(u64 base, pa_t pa);
+/* Calls fn for each range that hide_replace() has taken. */
+void hide_each_replaced(void (*fn)(u64 base, u64 end));
+
 /* Build the guest's stage 2 with all ranges hidden so far. -ENOMEM, -EINVAL. */
 int hide_build(void);
 

@@ -64,6 +64,13 @@ static void hidden_memory_is_not_ram(void **state)
 	assert_int_equal(guest_mem_init(map, 2, 0x200000, 0x100000), 0);
 	assert_false(is_ram(0x280000, 1));
 	assert_true(is_ram(0xfffff, 1));
+	/* pages of the monitor's elsewhere */
+	guest_ram_hide(0, 0x1000);
+	guest_ram_hide(0xf000, 0x10000);
+	assert_false(is_ram(0xfff, 1));
+	assert_true(is_ram(0x1000, 0xe000));
+	assert_false(is_ram(0xefff, 2));
+	assert_true(is_ram(0x10000, 0x1000));
 }
 
 static void bad_maps_are_refused(void **state)

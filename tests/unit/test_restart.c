@@ -255,20 +255,39 @@ static void a_sign_of_life_is_missed(void **state)
 	fake_time_set(0, 0);
 	heartbeat();
 	look_at(900000);
-	assert_int_equal(fake_service_interrupts(), 0);
-	look_at(LATE);
-	look_at(LATE + 100000);
-	assert_int_equal(fake_service_interrupts(), 1);
 	assert_int_equal(fake_service_resets(), 0);
-	look_at(LATE + 300000);
-	look_at(LATE + 400000);
+	look_at(LATE);
+	/* it has as long to begin as it had to show itself */
+	look_at(LATE + 900000);
 	assert_int_equal(fake_service_resets(), 1);
+	look_at(2 * LATE + 1);
+	assert_int_equal(fake_service_resets(), 2);
 	heartbeat(); /* it is back, and fails again */
 	look_at(3 * LATE);
-	assert_int_equal(fake_service_interrupts(), 2);
+	assert_int_equal(fake_service_resets(), 2);
+	look_at(4 * LATE);
+	assert_int_equal(fake_service_resets(), 3);
 	heartbeat_end();
 	look_at(9 * LATE);
-	assert_int_equal(fake_service_interrupts(), 2);
+	assert_int_equal(fake_service_resets(), 3);
+}
+
+/* A CPU that stays off for good says so from the reset on: nobody looks at it again. */
+static void end_of_service(void)
+{
+	heartbeat_end();
+}
+
+static void what_ends_for_good_is_left_alone(void **state)
+{
+	(void)state;
+	fake_guest_stop();
+	fake_on_service_reset(end_of_service);
+	fake_time_set(0, 0);
+	heartbeat();
+	look_at(LATE);
+	look_at(9 * LATE);
+	assert_int_equal(fake_service_resets(), 1);
 }
 
 static void begin_next_life(void)
@@ -322,11 +341,11 @@ static void a_long_pause_is_no_failure(void **state)
 	heartbeat();
 	assert_int_equal(pause_begin(&p, 5000000), 0);
 	look_at(4 * LATE);
-	assert_int_equal(fake_service_interrupts(), 0);
+	assert_int_equal(fake_service_resets(), 0);
 	look_at(5200000);
-	assert_int_equal(fake_service_interrupts(), 0);
+	assert_int_equal(fake_service_resets(), 0);
 	look_at(5400000);
-	assert_int_equal(fake_service_interrupts(), 1);
+	assert_int_equal(fake_service_resets(), 1);
 	pause_end(&p);
 	heartbeat_end();
 }
@@ -336,11 +355,17 @@ static void a_long_pause_is_no_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(the_redirects_stay),	  UNIT(a_lost_switch_is_taken_up),
-		UNIT(two_lost_switches),	  UNIT(a_plan_is_forgotten),
-		UNIT(the_pause_is_ended),	  UNIT(a_sign_of_life_is_missed),
-		UNIT(a_long_pause_is_no_failure), UNIT(an_answer_is_kept),
-		UNIT(a_message_is_served_again),  UNIT(who_waits_for_a_lock_looks),
+		UNIT(the_redirects_stay),
+		UNIT(a_lost_switch_is_taken_up),
+		UNIT(two_lost_switches),
+		UNIT(a_plan_is_forgotten),
+		UNIT(the_pause_is_ended),
+		UNIT(a_sign_of_life_is_missed),
+		UNIT(what_ends_for_good_is_left_alone),
+		UNIT(a_long_pause_is_no_failure),
+		UNIT(an_answer_is_kept),
+		UNIT(a_message_is_served_again),
+		UNIT(who_waits_for_a_lock_looks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

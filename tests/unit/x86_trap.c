@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "arch/upcalls.h"
-#include "core/heartbeat.h"
 #include "lib/errno.h"
 #include "lib/types.h"
 #include "../../arch/x86/hv.h"
@@ -27,8 +26,6 @@ static jmp_buf ended;
 static int interrupt; /* the vector that was taken for an interrupt, or -1 */
 static u32 nmis;
 static bool in_machine_check, goes_on_after_it; /* MCIP, RIPV */
-static bool late;
-static const char *restarted;
 
 /* isr.S: an instruction that may fault, and what is at the addresses that trap.c knows */
 __asm__(".pushsection .data\n"
@@ -53,14 +50,9 @@ bool machine_check(void)
 	return goes_on_after_it;
 }
 
-bool heartbeat_is_late(void)
-{
-	return late;
-}
-
 bool service_restarts(const char *why)
 {
-	restarted = why;
+	(void)why;
 	return true;
 }
 
@@ -99,9 +91,7 @@ static int setup(void **state)
 	(void)state;
 	interrupt = -1;
 	nmis = 0;
-	nmi = late = in_machine_check = goes_on_after_it = false;
-	restarted = NULL;
-	arch.host.stack_top = 0x2000;
+	nmi = in_machine_check = goes_on_after_it = false;
 	return 0;
 }
 
@@ -174,28 +164,6 @@ static void nmis_are_nmis(void **state)
 	assert_int_equal(interrupt, -1);
 }
 
-/* Its stack is as after a call, and nothing of the handler's remains. */
-static void one_that_is_late_restarts(void **state)
-{
-	struct trap_frame f = {
-		.vector = VEC_NMI, .rflags = RFLAGS_FIXED | RFLAGS_IF, .rip = (u64)idle_halt_insn};
-
-	(void)state;
-	nmi = late = true;
-	assert_true(goes_on(&f));
-	assert_int_equal(nmis, 0);
-	assert_string_equal(restarted, "it was stuck");
-	assert_ptr_equal(f.rip, service_restart);
-	assert_int_equal(f.rsp, 0x2000 - 8);
-	assert_int_equal(f.rflags, RFLAGS_FIXED);
-	/* guest CPUs have no heartbeat */
-	f.rip = (u64)idle_halt_insn;
-	cpus[0].state = CPU_GUEST;
-	assert_true(goes_on(&f));
-	cpus[0].state = CPU_SERVICE;
-	assert_int_equal(nmis, 1);
-}
-
 static void an_instruction_that_may_fault_fails(void **state)
 {
 	struct trap_frame f = {.vector = VEC_GP, .rflags = RFLAGS_FIXED, .rip = (u64)may_fail};
@@ -219,7 +187,6 @@ int main(void)
 		T(elsewhere_it_is_an_exception),
 		T(a_machine_check_is_none),
 		T(nmis_are_nmis),
-		T(one_that_is_late_restarts),
 		T(an_instruction_that_may_fault_fails),
 	};
 

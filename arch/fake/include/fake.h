@@ -46,7 +46,6 @@ struct fake_view {
 void fake_set_view(struct cpu *c, const struct fake_view *view);
 
 u64 fake_kicks(const struct cpu *c);
-u32 fake_service_interrupts(void);
 u32 fake_service_resets(void);
 /* What a reset of the service CPU does beside being counted, until fake_reset(). NULL: nothing. */
 void fake_on_service_reset(void (*begin)(void));
