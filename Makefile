@@ -18,6 +18,7 @@ include mk/deps.mk
 include mk/image.mk
 include mk/unit.mk
 include mk/mutants.mk
+include mk/fuzz.mk
 include mk/guest.mk
 include mk/qemu.mk
 include mk/bochs.mk

@@ -95,6 +95,7 @@ part() { # name
 		stage build all -
 		stage lint lint -
 		stage unit check-unit counts
+		stage fuzz check-fuzz -
 		stage model check-model counts
 		stage mutants check-mutants counts
 		;;
@@ -120,6 +121,7 @@ part() { # name
 		;;
 	long)
 		minutes=
+		stage fuzz 'check-fuzz FUZZ_SECONDS=3600' -
 		stage counts check-counts counts
 		stage arm64 'check-arm64-long ARCH=arm64' counts
 		stage intel 'check-intel-long VENDOR=intel' counts

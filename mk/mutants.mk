@@ -7,12 +7,13 @@ MUTANT_SRC := $(shell grep -lE 'MUTATION\($(MUTATE)\)' -r monitor \
 # of a program that tests an architecture: the rest of its sources
 mutant_archive = $(if $(filter $(1),$(UNIT_ANYWHERE)),$(call anywhere_archive,$(1)))
 
+$(MUTANTS)/$(MUTATE)/test_tls: UNIT_LIBS := -lssl -lcrypto
 $(MUTANTS)/$(MUTATE)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a $(MUTANT_SRC)
 	@mkdir -p $(@D)
 	@test -n "$(MUTANT_SRC)" || { echo "nothing is left out with MUTATE=$(MUTATE)"; exit 1; }
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(INCLUDES) -Iarch/fake/include $(UNIT_CPPFLAGS) -DSUTURE_MUTATE_$(MUTATE) \
 		$(MUTANT_SRC) $(filter %.o,$^) $(if $(filter $(RIG_TESTS),$*),$(ENGINE_RIG)) \
-		$(call mutant_archive,$*) $(filter %.a,$^) -lcmocka -lunicorn -o $@
+		$(call mutant_archive,$*) $(filter %.a,$^) -lcmocka -lunicorn $(UNIT_LIBS) -o $@
 
 MUTANT_TESTS := $(sort $(shell awk '!/^\#/ && NF { print "$(UNIT)/" $$2 }' tests/unit/mutants.txt))
 

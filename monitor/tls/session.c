@@ -8,6 +8,7 @@
 #include "tls/config.h"
 #include "core/log.h"
 #include "lib/format.h"
+#include "lib/mutate.h"
 #include "lib/string.h"
 #include "lwip/priv/altcp_priv.h"
 #include "mbedtls/oid.h"
@@ -90,7 +91,8 @@ static void release_session(struct session *s)
 		pbuf_free(s->rx);
 	if (s->held)
 		pbuf_free(s->held);
-	mbedtls_ssl_free(&s->ssl);
+	if (!MUTATION(session_memory))
+		mbedtls_ssl_free(&s->ssl);
 	s->rx = s->held = NULL;
 	s->used = false;
 }

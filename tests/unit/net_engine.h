@@ -72,6 +72,9 @@ static void release(void *ctx, void *p, size_t size)
 /* The guest's bundles are taken, from the next engine_setup() on. */
 static bool guest_may_apply;
 
+/* What was allocated before, as the memory of TLS, stays over engine_setup(). */
+static bool keep_machine;
+
 static u64 pool_at_setup; /* the table of the checkpoint's blocks, which stays */
 
 static inline u64 pool_pages(void)
@@ -121,7 +124,8 @@ static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 					     .budget_max_us = 2000,
 					     .machine = SUTURE_MACHINE_X86_64};
 
-	fake_reset(2);
+	if (!keep_machine)
+		fake_reset(2);
 	checkpoint_forget();
 	checkpoint_free(checkpoint_alloc(1), 1);
 	pool_at_setup = pool_pages();

@@ -12,6 +12,7 @@
 #include "lwip/ip.h"
 #include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
+#include "lwip/stats.h"
 #include "lwip/tcp.h"
 #include "lwip/timeouts.h"
 #include <setjmp.h>
@@ -24,6 +25,7 @@
 
 static struct netif netif;
 static u8 heap[MEM_SIZE + 64] __attribute__((aligned(8)));
+static bool over_tls; /* what start_lwip() has the API speak */
 
 struct client {
 	struct tcp_pcb *pcb;
@@ -111,7 +113,7 @@ static inline int start_lwip(void **state)
 	netif_set_default(&netif);
 	netif_set_up(&netif);
 	netif_set_link_up(&netif);
-	return http_listen(engine, PORT, false);
+	return http_listen(engine, PORT, over_tls);
 }
 
 static u64 clock_step = 100; /* by which each look at the clock advances it */
@@ -132,10 +134,12 @@ static inline void client_send(struct client *c)
 	tcp_output(c->pcb);
 }
 
+static u32 settle_rounds = 2000;
+
 /* Let frames and timers run until nothing moves any more. */
 static inline void settle(struct client *c)
 {
-	for (int i = 0; i < 2000; i++) {
+	for (u32 i = 0; i < settle_rounds; i++) {
 		if (c && c->pcb && c->connected && c->out_len)
 			client_send(c);
 		poll_wire();
@@ -259,6 +263,22 @@ static inline void vanish(struct client *c)
 	settle(NULL);
 }
 
+/* The host is gone: it sends nothing any more, no reset either. */
+static inline void lose(struct client *c, u8 host)
+{
+	vanished[host] = true;
+	tcp_err(c->pcb, NULL);
+	tcp_abandon(c->pcb, 0);
+	c->pcb = NULL;
+	settle(NULL);
+	vanished[host] = false;
+}
+
+static inline u32 used_by_lwip(void)
+{
+	return (u32)lwip_stats.mem.used;
+}
+
 static inline void assert_answer(const struct client *c, const char *part)
 {
 	if (!strstr(c->in, part))
@@ -309,7 +329,7 @@ static inline int teardown(void **state)
 
 /* ---- uploads ---- */
 
-static u8 body[3 << 20];
+static u8 body[3 << 20] __attribute__((unused));
 
 static inline void begin_upload_from(struct client *c, u8 host, size_t size, const char *more)
 {

@@ -5,7 +5,6 @@
  */
 #include "tcp_rig.h"
 #include "core/log.h"
-#include "lwip/stats.h"
 
 #define OPERATOR 15
 #define ATTACKER 20
@@ -259,17 +258,6 @@ static void a_trickled_upload_ends(void **state)
 
 /* ---- connections ---- */
 
-/* The host is gone: it sends nothing any more, no reset either. */
-static void lose(struct client *c, u8 host)
-{
-	vanished[host] = true;
-	tcp_err(c->pcb, NULL);
-	tcp_abandon(c->pcb, 0);
-	c->pcb = NULL;
-	settle(NULL);
-	vanished[host] = false;
-}
-
 static void half_open_connections_give_way(void **state)
 {
 	u32 served = 0;
@@ -319,11 +307,6 @@ static void drop(struct client *c, u32 i)
 		vanish(c);
 	else
 		lose(c, host);
-}
-
-static u32 used_by_lwip(void)
-{
-	return (u32)lwip_stats.mem.used;
 }
 
 static void a_thousand_leave_nothing(void **state)

@@ -4,22 +4,16 @@
  * openssl's.
  */
 #include "fake.h"
+#include "keys_rig.h"
 #include "lib/errno.h"
 #include "mbedtls/platform_util.h"
 #include "tls/keys.h"
 #include "tls/platform.h"
 #include "tls/tls.h"
 #include "tls/trust.h"
-#include <openssl/ec.h>
 #include <openssl/ecdsa.h>
-#include <openssl/pem.h>
 #include <openssl/sha.h>
-#include <openssl/x509v3.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <time.h>
-#include <cmocka.h>
 
 #define NOW 1800000000u
 
@@ -27,28 +21,9 @@ static char why[640];
 static BIO *text; /* what is to be loaded */
 static EVP_PKEY *own, *authority, *signer;
 
-static X509 *certificate(EVP_PKEY *key, const char *constraints)
-{
-	X509 *c = X509_new();
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, constraints);
-
-	X509_set_version(c, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(c), 7);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC, (u8 *)"x", -1, -1,
-				   0);
-	X509_set_issuer_name(c, X509_get_subject_name(c));
-	X509_gmtime_adj(X509_getm_notBefore(c), 0);
-	X509_gmtime_adj(X509_getm_notAfter(c), 86400);
-	X509_set_pubkey(c, key);
-	X509_add_ext(c, e, -1);
-	X509_EXTENSION_free(e);
-	assert_true(X509_sign(c, authority, EVP_sha256()) > 0);
-	return c;
-}
-
 static void put_certificate(EVP_PKEY *key, const char *constraints)
 {
-	X509 *c = certificate(key, constraints);
+	X509 *c = certificate_of(key, authority, NULL, constraints);
 
 	assert_int_equal(PEM_write_bio_X509(text, c), 1);
 	X509_free(c);
