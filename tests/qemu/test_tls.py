@@ -219,6 +219,25 @@ def test_aborted_handshakes(guest, keys, measured):
              f"of TLS, {before[1]} in all")
 
 
+def test_greedy(guest, keys):
+    """A client that asks as fast as it can gets 429 above its share; one with another certificate is served."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(keys / "ca.pem")
+    context.load_cert_chain(keys / "read.pem", keys / "read.key")
+    count, answers = 400, b""
+    with socket.create_connection(("127.0.0.1", guest.port), 20) as tcp, \
+            context.wrap_socket(tcp, server_hostname="127.0.0.1") as tls:
+        tls.sendall(b"HEAD /v1/patches HTTP/1.1\r\nHost: a\r\n\r\n" * count)
+        assert operate(guest, keys, "admin", "status")[0] == 0
+        while answers.count(b"\r\n\r\n") < count:
+            answers += tls.recv(65536)
+    refusals = answers.count(b"HTTP/1.1 429 ")
+    assert 100 <= count - refusals and refusals, answers[-400:]
+    _, _, metrics = curl(guest, keys, "admin", "/metrics")
+    assert f'suture_http_over_limit_total{{limit="requests"}} {refusals}\n' in metrics
+    wait_until(lambda: curl(guest, keys, "read", "/v1/status")[1] == 200)
+
+
 # ---- which bundles are taken ----
 
 def changed(bundle, path, change):
