@@ -10,7 +10,16 @@
 #define MTRR_VALID	   (1ull << 11)
 #define MIB		   (1ull << 20)
 
-struct mtrr_state memory_types;
+static struct mtrr_state states[2];
+const struct mtrr_state *memory_types = &states[0];
+
+void memory_types_set(const struct mtrr_state *s)
+{
+	struct mtrr_state *other = &states[memory_types == &states[0]];
+
+	*other = *s;
+	__atomic_store_n(&memory_types, other, __ATOMIC_RELEASE);
+}
 
 /* eight ranges of 64 KiB, 16 of 16 KiB, 64 of 4 KiB; eight in a register */
 static const struct {

@@ -22,8 +22,14 @@ struct mtrr_state {
 	} range[MTRR_PAIRS];
 };
 
-/* Those that stage 2 has its types from. Read by any CPU; of the boot CPU, then the service CPU. */
-extern struct mtrr_state memory_types;
+/*
+ * Those that stage 2 has its types from; never NULL. Any CPU may read them while the service CPU
+ * sets others: it copies them to where the last ones but one were, which a guest's next change, a
+ * turn of the service CPU later, is the first to overwrite. Set by the boot CPU, then the service
+ * CPU.
+ */
+extern const struct mtrr_state *memory_types;
+void memory_types_set(const struct mtrr_state *s);
 
 /* What these registers say; read() has their values, that of MTRRcap too. Any CPU. */
 void mtrr_decode(struct mtrr_state *s, u64 (*read)(u32 msr));

@@ -32,8 +32,8 @@ bool memory_types_follow(const struct mtrr_state *now)
 	int err;
 
 	if (now->on) {
-		add_differences(&memory_types, now);
-		memory_types = *now;
+		add_differences(memory_types, now);
+		memory_types_set(now);
 	}
 	if (due.begin == due.end)
 		return false;

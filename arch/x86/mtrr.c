@@ -37,9 +37,10 @@ static void keep_values(u32 first, u32 count)
 
 void mtrr_init(void)
 {
+	struct mtrr_state types = {.default_type = TYPE_WB};
 	u64 capability;
 
-	memory_types = (struct mtrr_state){.default_type = TYPE_WB};
+	memory_types_set(&types);
 	if (!(cpuid(1, 0).edx & FN1_EDX_MTRR))
 		return;
 	capability = rdmsr(MSR_MTRR_CAP);
@@ -50,7 +51,8 @@ void mtrr_init(void)
 		keep_values(0x268, 8);
 	}
 	keep_values(MSR_MTRR_DEFAULT, 1);
-	mtrr_decode(&memory_types, guests_value);
+	mtrr_decode(&types, guests_value);
+	memory_types_set(&types);
 }
 
 void mtrr_note(u32 msr, u64 value)

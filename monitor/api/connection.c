@@ -293,7 +293,7 @@ static void begin_request(struct connection *c)
 		cut_off(c);
 		return;
 	}
-	c->route = api_route(&c->rq, &r);
+	c->route = connection_is_over_limit(c, &r) ? NULL : api_route(&c->rq, &r);
 	if (!c->route) {
 		if (c->rq.content_length || c->rq.chunked)
 			c->last = true;

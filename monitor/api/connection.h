@@ -65,6 +65,12 @@ err_t connection_check_time(struct connection *c);
  */
 bool connection_gives_way(const struct connection *c);
 
+/*
+ * Has the client's certificate its share of connections or requests already (http.c)? Then *r is
+ * the answer. One of its other connections may have given way to this one.
+ */
+bool connection_is_over_limit(struct connection *c, struct api_reply *r);
+
 /* Open a connection on this pcb, for requests about e. */
 void connection_open(struct connection *c, struct altcp_pcb *pcb, struct engine *e);
 

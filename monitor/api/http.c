@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/http.h"
 #include "api/connection.h"
+#include "api/limits.h"
 #include "lib/errno.h"
+#include "lib/mutate.h"
+#include "lib/string.h"
 #include "lwip/altcp_tcp.h"
 #include "tls/tls.h"
 
 #define CONNECTIONS 16
 #define PER_ADDRESS (CONNECTIONS / 2)
+/* An address can be shared, by a host from which several people operate: */
+#define PER_CERTIFICATE (CONNECTIONS / 4)
 
 static struct connection connections[CONNECTIONS];
+static u64 over_places, over_requests;
 
 #define END (connections + CONNECTIONS)
 
@@ -59,14 +65,24 @@ static bool goes_first(const struct connection *c, const struct connection *than
 	return n > m || (n == m && c->begun_us < than->begun_us);
 }
 
-/* End a connection that gives way: of this address, or 0: of any. NULL: none does. */
-static struct connection *make_place(u32 address)
+/* Do both belong to clients with one certificate? */
+static bool is_same_client(const struct connection *c, const struct connection *other)
+{
+	const u8 *mine = tls_certificate(c->pcb), *theirs = tls_certificate(other->pcb);
+
+	return mine && theirs && !memcmp(mine, theirs, SHA256_SIZE);
+}
+
+/* End a connection that gives way: of this address, or 0: of any; of the client of `of`, but not
+ * that one, or NULL: of any. NULL: none does. */
+static struct connection *make_place(u32 address, const struct connection *of)
 {
 	struct connection *first = NULL;
 
 	for (struct connection *c = connections; c < END; c++)
 		if (c->state != FREE && (!address || c->address == address) &&
-		    connection_gives_way(c) && (!first || goes_first(c, first)))
+		    (!of || (c != of && is_same_client(c, of))) && connection_gives_way(c) &&
+		    (!first || goes_first(c, first)))
 			first = c;
 	if (first)
 		connection_end(first);
@@ -80,11 +96,45 @@ static struct connection *make_place(u32 address)
 static struct connection *find_place(u32 address)
 {
 	if (count_from(address) >= PER_ADDRESS)
-		return make_place(address);
+		return make_place(address, NULL);
 	for (struct connection *c = connections; c < END; c++)
 		if (c->state == FREE)
 			return c;
-	return make_place(0);
+	return make_place(0, NULL);
+}
+
+/* Connections of this client that may still ask for something. */
+static u32 count_of(const struct connection *of)
+{
+	u32 n = 0;
+
+	for (const struct connection *c = connections; c < END; c++)
+		n += c->state != FREE && c->state != LINGER && is_same_client(c, of);
+	return n;
+}
+
+bool connection_is_over_limit(struct connection *c, struct api_reply *r)
+{
+	const u8 *certificate = tls_certificate(c->pcb);
+
+	if (!certificate)
+		return false;
+	if (count_of(c) > PER_CERTIFICATE && !MUTATION(place_limit) && !make_place(0, c)) {
+		over_places++;
+		c->last = true;
+		api_error(r, 429, -EAGAIN,
+			  "'%s' has %u connections already: close one, or try again in a moment",
+			  tls_name(c->pcb), PER_CERTIFICATE);
+		return true;
+	}
+	if (!limits_take(certificate)) {
+		over_requests++;
+		api_error(r, 429, -EAGAIN,
+			  "'%s' asks too often: %u times at once and %u times a second are served",
+			  tls_name(c->pcb), LIMITS_AT_ONCE, LIMITS_PER_SECOND);
+		return true;
+	}
+	return false;
 }
 
 static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
@@ -144,7 +194,8 @@ void http_stats(struct http_stats *s)
 {
 	struct answer_counts answers = connection_answers();
 
-	*s = (struct http_stats){answers.good, answers.refused, answers.failed, 0};
+	*s = (struct http_stats){answers.good, answers.refused, answers.failed, 0,
+				 over_places,  over_requests};
 	for (const struct connection *c = connections; c < END; c++)
 		s->connections += c->state != FREE;
 }

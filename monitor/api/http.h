@@ -19,6 +19,8 @@ int http_listen(struct engine *e, u16 port, bool tls);
 struct http_stats {
 	u64 good, refused, failed; /* answers with status 2xx, 4xx, 5xx */
 	u32 connections;	   /* open now */
+	/* of `refused`: the client's certificate has had its share of places, or of requests */
+	u64 over_places, over_requests;
 };
 void http_stats(struct http_stats *s);
 

@@ -223,6 +223,10 @@ static void show_net(struct out *o)
 	metric_sample(o, "http_requests_total", "status", "2xx", h.good);
 	metric_sample(o, "http_requests_total", "status", "4xx", h.refused);
 	metric_sample(o, "http_requests_total", "status", "5xx", h.failed);
+	metric_family(o, "http_over_limit_total", "counter",
+		      "Requests refused because their certificate had its share.");
+	metric_sample(o, "http_over_limit_total", "limit", "connections", h.over_places);
+	metric_sample(o, "http_over_limit_total", "limit", "requests", h.over_requests);
 	metric_value(o, "http_connections", "gauge", "Connections that are open.", h.connections);
 }
 

@@ -22,6 +22,7 @@ static const char *status_text(u16 status)
 		{413, "Content Too Large"},
 		{415, "Unsupported Media Type"},
 		{417, "Expectation Failed"},
+		{429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"},
 		{500, "Internal Server Error"},
 		{503, "Service Unavailable"},
@@ -44,20 +45,20 @@ size_t http_headers(char *buf, size_t size, const struct api_reply *r, bool keep
 
 	for (u32 i = 0; i < sizeof(head); i++)
 		format(chain + 2 * i, sizeof(chain) - 2 * i, "%02x", head[i]);
-	len = format(buf, size,
-		     "HTTP/1.1 %u %s\r\n"
-		     "Server: suture/%s\r\n"
-		     "Content-Type: %s\r\n"
-		     "Content-Length: %zu\r\n"
-		     "Cache-Control: no-store\r\n"
-		     "Suture-Audit: %llu %s\r\n"
-		     "%s%s%s%s%s%s"
-		     "Connection: %s\r\n\r\n",
-		     r->status, status_text(r->status), MONITOR_VERSION, r->type, r->out.len, seq,
-		     chain, *r->location ? "Location: " : "", r->location,
-		     *r->location ? "\r\n" : "", r->allow ? "Allow: " : "",
-		     r->allow ? r->allow : "", r->allow ? "\r\n" : "",
-		     keep_alive ? "keep-alive" : "close");
+	len = format(
+		buf, size,
+		"HTTP/1.1 %u %s\r\n"
+		"Server: suture/%s\r\n"
+		"Content-Type: %s\r\n"
+		"Content-Length: %zu\r\n"
+		"Cache-Control: no-store\r\n"
+		"Suture-Audit: %llu %s\r\n"
+		"%s%s%s%s%s%s%s"
+		"Connection: %s\r\n\r\n",
+		r->status, status_text(r->status), MONITOR_VERSION, r->type, r->out.len, seq, chain,
+		*r->location ? "Location: " : "", r->location, *r->location ? "\r\n" : "",
+		r->allow ? "Allow: " : "", r->allow ? r->allow : "", r->allow ? "\r\n" : "",
+		r->status == 429 ? "Retry-After: 1\r\n" : "", keep_alive ? "keep-alive" : "close");
 
 	return MIN((size_t)len, size - 1);
 }

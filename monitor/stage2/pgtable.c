@@ -295,9 +295,19 @@ static void write_leaf(struct pgtable *s, u64 *leaf, u64 ipa, u64 pa, u32 level,
 	arch_write_entry(leaf, value);
 }
 
+/* With the type that this memory has now, where the format knows types. */
+static u32 with_type(const struct pgtable *s, u64 pa, u32 attrs)
+{
+	u64 end;
+
+	if (!s->format->memory_type || !(attrs & PT_EXEC))
+		return attrs;
+	return (attrs & ~PT_DEVICE) | s->format->memory_type(pa, &end);
+}
+
 void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs)
 {
-	write_leaf(s, leaf, ipa.v, pa.v, 0, attrs);
+	write_leaf(s, leaf, ipa.v, pa.v, 0, with_type(s, pa.v, attrs));
 }
 
 /* ---- memory types ---- */
@@ -347,12 +357,12 @@ void pgtable_retype(struct pgtable *s, u64 begin, u64 end)
 {
 	for (u64 at = begin, next; at < end; at = next) {
 		struct pt_walk w;
-		u64 pa, type_end;
+		u64 pa;
 
 		if (!leaf_of(s, &at, &next, &w))
 			continue;
 		pa = pa_of_leaf(s, &w);
 		write_leaf(s, entry_at(w.table_pa, w.index), at, pa, w.level,
-			   (w.attrs & ~PT_DEVICE) | s->format->memory_type(pa, &type_end));
+			   with_type(s, pa, w.attrs));
 	}
 }

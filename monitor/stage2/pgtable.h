@@ -59,9 +59,10 @@ int pgtable_lookup(const struct pgtable *s, ipa_t ipa, struct pt_walk *w);
 u64 *pgtable_leaf(const struct pgtable *s, ipa_t ipa);
 /*
  * Point that leaf at pa with attrs, which the format can express (0: at nothing): one store, after
- * the old leaf was taken out of all TLBs if the format asks for that. Idempotent, also when another
- * CPU did one half of it. With all guest CPUs paused, or before they run; they flush before they go
- * on.
+ * the old leaf was taken out of all TLBs if the format asks for that. One that allows execution
+ * gets the type of its memory, which may have changed since attrs were read. Idempotent, also when
+ * another CPU did one half of it. With all guest CPUs paused, or before they run; they flush before
+ * they go on.
  */
 void pgtable_write_leaf(struct pgtable *s, u64 *leaf, ipa_t ipa, pa_t pa, u32 attrs);
 

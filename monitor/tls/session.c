@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "lib/format.h"
 #include "lib/mutate.h"
+#include "lib/sha256.h"
 #include "lib/string.h"
 #include "lwip/priv/altcp_priv.h"
 #include "mbedtls/oid.h"
@@ -37,6 +38,7 @@ static struct session {
 	u16 pending;	   /* bytes of the record that TCP has not taken; 0: there is none */
 	enum tls_role role;
 	char name[NAME_SIZE];
+	u8 certificate[SHA256_SIZE]; /* its fingerprint */
 } sessions[SESSIONS];
 
 /* ---- what mbedTLS reads and writes ---- */
@@ -212,6 +214,7 @@ static void know_client(struct session *s)
 	s->role = TLS_ROLE_NONE;
 	if (!c)
 		return;
+	sha256(c->raw.p, c->raw.len, s->certificate);
 	subject_part(c, OID(MBEDTLS_OID_AT_CN), s->name, sizeof(s->name));
 	subject_part(c, OID(MBEDTLS_OID_AT_ORG_UNIT), unit, sizeof(unit));
 	for (enum tls_role r = TLS_ROLE_READ; r <= TLS_ROLE_ADMIN; r++)
@@ -540,6 +543,13 @@ enum tls_role tls_role(const struct altcp_pcb *conn)
 	const struct session *s = session_of(conn);
 
 	return s ? s->role : TLS_ROLE_ADMIN;
+}
+
+const u8 *tls_certificate(const struct altcp_pcb *conn)
+{
+	const struct session *s = session_of(conn);
+
+	return s && s->established ? s->certificate : NULL;
 }
 
 const char *tls_name(const struct altcp_pcb *conn)

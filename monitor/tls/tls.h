@@ -47,6 +47,12 @@ struct altcp_pcb *tls_listen(struct altcp_pcb *tcp);
 enum tls_role tls_role(const struct altcp_pcb *conn);
 const char *tls_name(const struct altcp_pcb *conn);
 
+/*
+ * SHA-256 of the client's certificate, which lives as long as the connection. NULL: there is none,
+ * or the handshake is under way.
+ */
+const u8 *tls_certificate(const struct altcp_pcb *conn);
+
 void tls_count_refusal(enum tls_refusal why);
 /* What a counter counts, as its label in /metrics. */
 const char *tls_refusal_name(enum tls_refusal why);

@@ -144,6 +144,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	} else {
 		visit(what, data + 1, size - 1);
 	}
+	pass(SECOND / 10); /* for the limit of requests */
 	poll_wire();
 	if (connections() || tls_memory().used != tls_idle)
 		abort();

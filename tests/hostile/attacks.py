@@ -119,7 +119,7 @@ def flood_of_calls(h):
     h.guest.check(f"for n in $(seq 40); do {calls} || exit; done")
 
 
-@attack("x86-svm", "arm64-virt")
+@attack("x86-svm", "x86-vmx", "arm64-virt")
 def calls_of_nobody(h):
     """The agent's own calls, by a kernel that has none, about memory that is none or is hidden."""
     h.run_each(f"k {CALLS | number:x} {a:x} {b:x} {b:x}" for number in range(16)

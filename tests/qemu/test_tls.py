@@ -20,6 +20,7 @@ from test_sign import suture
 from waiting import wait_until
 
 ROLES = ("read", "operate", "admin")
+OWN_EXITS = ("irqchip", "wait")  # of an idle guest
 
 
 pytestmark = pytest.mark.qemu("whose clock can be set")
@@ -217,6 +218,53 @@ def test_aborted_handshakes(guest, keys, measured):
     assert count // 2 < within <= count
     measured(f"{count} aborted, {within} of them within the handshake; memory with one client: {before[0]} bytes "
              f"of TLS, {before[1]} in all")
+
+
+def guest_disturbed(guest, keys):
+    """(pauses, exits) of the guest so far, without the exits that an idle guest makes by itself."""
+    _, _, text = curl(guest, keys, "read", "/metrics")
+    exits = {(cpu, which): int(n) for cpu, which, n in
+             re.findall(r'suture_exits_total\{cpu="(\d+)",class="(\w+)"\} (\d+)', text) if which not in OWN_EXITS}
+    assert exits
+    return re.search(r"^suture_pauses_total (\d+)", text, re.MULTILINE)[1], exits
+
+
+def test_guest_is_left_alone(guest, keys, tmp_path, measured):
+    """Handshakes, and an upload of 1 MiB, cost the guest neither an exit nor a pause."""
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * (1 << 20))
+    before = guest_disturbed(guest, keys)
+    for _ in range(10):
+        assert curl(guest, keys, "read", "/v1/status")[1] == 200
+    start = time.monotonic()
+    _, status, out = curl(guest, keys, "operate", "/v1/patches", "-H", "Content-Type: application/octet-stream",
+                          "--data-binary", f"@{large}")
+    took = time.monotonic() - start
+    assert status == 400, out  # it was taken whole, and is no bundle
+    assert guest_disturbed(guest, keys) == before
+    guest.load_agent()  # which calls the monitor
+    guest.check("rmmod suture")
+    assert guest_disturbed(guest, keys) != before
+    measured(f"upload of 1 MiB over TLS, with its handshake: {took:.2f} s")
+
+
+def test_greedy(guest, keys):
+    """A client that asks as fast as it can gets 429 above its share; one with another certificate is served."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(keys / "ca.pem")
+    context.load_cert_chain(keys / "read.pem", keys / "read.key")
+    count, answers = 400, b""
+    with socket.create_connection(("127.0.0.1", guest.port), 20) as tcp, \
+            context.wrap_socket(tcp, server_hostname="127.0.0.1") as tls:
+        tls.sendall(b"HEAD /v1/patches HTTP/1.1\r\nHost: a\r\n\r\n" * count)
+        assert operate(guest, keys, "admin", "status")[0] == 0
+        while answers.count(b"\r\n\r\n") < count:
+            answers += tls.recv(65536)
+    refusals = answers.count(b"HTTP/1.1 429 ")
+    assert 100 <= count - refusals and refusals, answers[-400:]
+    _, _, metrics = curl(guest, keys, "admin", "/metrics")
+    assert f'suture_http_over_limit_total{{limit="requests"}} {refusals}\n' in metrics
+    wait_until(lambda: curl(guest, keys, "read", "/v1/status")[1] == 200)
 
 
 # ---- which bundles are taken ----

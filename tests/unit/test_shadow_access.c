@@ -3,6 +3,7 @@
 #include "shadow_rig.h"
 #include "arch/barrier.h"
 #include "arch/time.h"
+#include "arch/upcalls.h"
 #include "core/cpu.h"
 #include "core/log.h"
 #include "core/pause.h"
@@ -178,6 +179,47 @@ static void cpus_take_turns(void **state)
 	check_world();
 }
 
+static u64 device_from, device_to;
+
+static u32 changed_type(u64 pa, u64 *end)
+{
+	bool in = pa >= device_from && pa < device_to;
+
+	*end = in ? device_to : pa < device_from ? device_from : UINT64_MAX;
+	return in ? PT_DEVICE : 0;
+}
+
+/* The guest changes the type of a page's memory while it is shadowed: from then on it has that. */
+static void the_type_changes_meanwhile(void **state)
+{
+	struct redirect r = redirect_at(1, 2, 100, 5);
+
+	(void)state;
+	fake_stage2_format()->memory_type = changed_type;
+	device_from = device_to = world.ipa[2];
+	add(&r);
+	device_to += PAGE_SIZE;
+	assert_int_equal(stage2_retype(device_from, device_to), 0);
+	check_world(); /* the copy is the monitor's memory */
+	fake_become(&cpus[1]);
+	cpus[1].state = CPU_GUEST;
+	assert_int_equal(shadow_access_begin(IPA(world.ipa[2] + 7)), 0);
+	assert_int_equal(attrs_of(2), RWX | PT_DEVICE);
+	execute(2, 7, 0xaa);
+	shadow_access_end();
+	cpus[1].state = CPU_PARKED;
+	fake_become(&cpus[0]);
+	check_world();
+	plan_begin();
+	assert_int_equal(shadow_plan_remove(world.plan, 1), 0);
+	assert_int_equal(plan_carry_out(), 0);
+	model_remove(1);
+	assert_int_equal(attrs_of(2), RWX | PT_DEVICE);
+	device_to = device_from;
+	assert_int_equal(stage2_retype(world.ipa[2], world.ipa[2] + PAGE_SIZE), 0);
+	check_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +228,7 @@ int main(void)
 		TEST(scatter_over_many_pages),
 		TEST(nothing_is_shadowed_any_more),
 		TEST(cpus_take_turns),
+		TEST(the_type_changes_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

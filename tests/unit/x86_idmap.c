@@ -71,15 +71,16 @@ static void test_map(void **state)
 static void test_borders(void **state)
 {
 	const u64 top = (5ull << 32) + 0x12200000, hole = (6ull << 32) + 0x40000000;
+	struct mtrr_state types = {.on = true, .default_type = TYPE_WB, .count = 1};
 	struct pgtable s;
 	struct idmap m = {0};
 
 	(void)state;
 	npt_init(top);
-	memory_types = (struct mtrr_state){.on = true, .default_type = TYPE_WB, .count = 1};
-	memory_types.range[0].base = hole;
-	memory_types.range[0].mask = ~0x1fffffull;
-	memory_types.range[0].size = 0x200000;
+	types.range[0].base = hole;
+	types.range[0].mask = ~0x1fffffull;
+	types.range[0].size = 0x200000;
+	memory_types_set(&types);
 	assert_int_equal(pgtable_init(&s, arch_stage2_format()), 0);
 	assert_int_equal(idmap_build(&m, &s, LIMIT, ALL), 0);
 	for (u64 at = 1ull << 32; at < 8ull << 32; at += 0x200000) {
@@ -95,7 +96,8 @@ static void test_borders(void **state)
 		assert_false(start < hole + 0x200000 && hole + 0x200000 < start + size);
 	}
 	npt_init(0);
-	memory_types = (struct mtrr_state){0};
+	types = (struct mtrr_state){0};
+	memory_types_set(&types);
 	pgtable_destroy(&s);
 }
 

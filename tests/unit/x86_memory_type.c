@@ -143,10 +143,11 @@ static void registers_are_read(void **state)
 static void types_of_leaves(void **state)
 {
 	const struct pt_format *f = ept_format();
+	const struct mtrr_state now = usual();
 	u64 end;
 
 	(void)state;
-	memory_types = usual();
+	memory_types_set(&now);
 	ept_init(0, false, PT_SPLIT_LIVE);
 	assert_int_equal(f->memory_type(0, &end), 0);
 	assert_int_equal(end, 640 * KIB);
@@ -217,7 +218,7 @@ static void changes_of_the_guest(void **state)
 	u64 end;
 
 	(void)state;
-	memory_types = usual();
+	memory_types_set(&now);
 	changes = 0;
 	assert_false(memory_types_follow(&now));
 	assert_int_equal(changes, 0);

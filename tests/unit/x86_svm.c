@@ -47,6 +47,15 @@ void host_set_debugctl(u64 value)
 	debugctl = value;
 }
 
+static u32 steps_done;
+
+void vcpu_step_done(struct cpu *c, bool completed)
+{
+	steps_done++;
+	c->arch->step = STEP_NONE;
+	hv->step_end(c, completed);
+}
+
 void vcpu_inject_fault(struct cpu *c, u8 vector, bool has_error, u32 error)
 {
 	assert_false(has_error || error);
@@ -246,6 +255,44 @@ static void a_step_is_of_one_instruction(void **state)
 	}
 }
 
+/*
+ * The delivery of an event that writes to a shadowed page is the step: what it saves is the guest's
+ * flags, and the kick behind it ends the step. Delivered twice, since its frame is in two pages.
+ */
+static void a_step_with_an_event(void **state)
+{
+	const u64 irq = 0x30 | EVENT_VALID;
+
+	(void)state;
+	steps_done = 0;
+	arch.vcpu.rflags = RFLAGS_FIXED | RFLAGS_IF;
+	arch.vcpu.event = irq;
+	arch.step = STEP_SHADOWED;
+	hv->step_begin(self);
+	assert_int_equal(arch.vcpu.rflags, RFLAGS_FIXED | RFLAGS_IF);
+	assert_int_equal(kicks, 1);
+	interrupted = irq;
+	hv->run(self);
+	assert_int_equal(entered_with, irq);
+	svm_delivered(self);
+	assert_int_equal(steps_done, 0);
+	interrupted = 0;
+	hv->run(self);
+	assert_int_equal(entered_with, irq);
+	svm_of(self)->guest->rflags = RFLAGS_FIXED; /* the handler's */
+	svm_delivered(self);
+	assert_int_equal(steps_done, 1);
+	assert_int_equal(svm_of(self)->guest->intercept_exceptions, 0);
+	/* one of an instruction ends with its #DB */
+	arch.vcpu.rflags = RFLAGS_FIXED;
+	arch.step = STEP_SHADOWED;
+	hv->step_begin(self);
+	assert_int_equal(arch.vcpu.rflags, RFLAGS_FIXED | RFLAGS_TF);
+	svm_delivered(self);
+	assert_int_equal(steps_done, 1);
+	assert_int_equal(kicks, 1);
+}
+
 static void which_processors_need_a_barrier(void **state)
 {
 	const u32 ibpb = 1u << 12;
@@ -306,6 +353,7 @@ int main(void)
 		T(skipped),
 		T(nmi_window),
 		T(a_step_is_of_one_instruction),
+		T(a_step_with_an_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

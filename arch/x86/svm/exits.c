@@ -9,6 +9,7 @@ typedef enum exit_class (*exit_handler)(struct cpu *c);
 static enum exit_class on_nmi(struct cpu *c)
 {
 	svm_open_window();
+	svm_delivered(c);
 	return nmi_exit(c);
 }
 

@@ -30,7 +30,7 @@ static u32 npt_memory_type(u64 pa, u64 *end)
 		*end = ALIGN_DOWN(pa, piece) + piece;
 		return 0;
 	}
-	mtrr_type(&memory_types, pa, end);
+	mtrr_type(READ_ONCE(memory_types), pa, end);
 	if (pa < top_mem2)
 		*end = MIN(*end, top_mem2);
 	return 0;

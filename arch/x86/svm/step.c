@@ -7,6 +7,9 @@
  * A single step sets TF in the guest's RFLAGS. Interrupts stay pending: the monitor's IF, which is
  * clear, masks them (15.21.1). Exceptions exit, so that the step also ends if the instruction
  * faults.
+ *
+ * An event that is injected comes first, and its delivery is the step: it would save TF, clear it
+ * and go on. A kick ends it instead, whose exit follows the delivery (15.20).
  */
 void svm_step_begin(struct cpu *c)
 {
@@ -23,7 +26,17 @@ void svm_step_begin(struct cpu *c)
 	s->stepped_debugctl = host_debugctl();
 	if (s->stepped_debugctl & DEBUGCTL_BTF)
 		host_set_debugctl(s->stepped_debugctl & ~DEBUGCTL_BTF);
-	c->arch->vcpu.rflags |= RFLAGS_TF;
+	s->delivers = c->arch->vcpu.event;
+	if (s->delivers)
+		arch_kick(c);
+	else
+		c->arch->vcpu.rflags |= RFLAGS_TF;
+}
+
+void svm_delivered(struct cpu *c)
+{
+	if (c->arch->step && svm_of(c)->delivers && !c->arch->vcpu.event)
+		vcpu_step_done(c, true);
 }
 
 void svm_iret(struct cpu *c)

@@ -17,6 +17,7 @@ struct svm_cpu {
 	u64 stepped_dr6, stepped_debugctl;
 	bool nmi_blocked; /* the guest is in its NMI handler */
 	bool over_iret;	  /* the current single step executes its IRET */
+	bool delivers;	  /* the current single step delivers an event */
 };
 
 static inline struct svm_cpu *svm_of(const struct cpu *c)
@@ -42,6 +43,9 @@ void svm_catch_cpuid(struct cpu *c);
 /* step.c: step_begin() and step_end() of hv.h. */
 void svm_step_begin(struct cpu *c);
 void svm_step_end(struct cpu *c, bool completed);
+
+/* A kick has arrived, which ends a single step that has delivered its event. */
+void svm_delivered(struct cpu *c);
 
 /* The guest is about to leave its NMI handler by IRET: NMIs stay blocked until it has completed. */
 void svm_iret(struct cpu *c);

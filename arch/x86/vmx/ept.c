@@ -17,7 +17,7 @@
 /* EPT ignores the MTRRs: the leaf has their type, and the guest's PAT is combined with it. */
 static u32 type_at(u64 pa, u64 *end)
 {
-	return mtrr_type(&memory_types, pa, end) == TYPE_WB ? 0 : PT_DEVICE;
+	return mtrr_type(READ_ONCE(memory_types), pa, end) == TYPE_WB ? 0 : PT_DEVICE;
 }
 
 static u32 ept_memory_type(u64 pa, u64 *end)
