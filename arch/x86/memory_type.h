@@ -24,9 +24,9 @@ struct mtrr_state {
 
 /*
  * Those that stage 2 has its types from; never NULL. Any CPU may read them while the service CPU
- * sets others: it copies them to where the last ones but one were, which a guest's next change, a
- * turn of the service CPU later, is the first to overwrite. Set by the boot CPU, then the service
- * CPU.
+ * sets others, since there are two buffers: the former one stays as it is until the next change,
+ * which comes a round of the service loop later at the earliest. Set by the boot CPU, then the
+ * service CPU.
  */
 extern const struct mtrr_state *memory_types;
 void memory_types_set(const struct mtrr_state *s);

@@ -13,8 +13,9 @@
 extern const char trampoline_start[], trampoline_halt[];
 
 /*
- * The vectors, by INIT's IDTR: base 0, limit 3ffh. Then the stack, by INIT's SS:SP: 0000:0000, from
- * which the first push wraps to the end of the segment.
+ * The vectors, since INIT sets the base of the IDTR to 0 (APM vol. 2, "Processor Initialization
+ * State"). Then the stack, since it sets SS:SP to 0000:0000, from which the first push wraps to the
+ * end of the segment.
  */
 static const u64 pages[] = {0, 0xf000};
 static u8 *guests[ARRAY_SIZE(pages)]; /* what the guest has in their place; NULL: nothing */

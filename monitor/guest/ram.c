@@ -44,6 +44,7 @@ void guest_ram_hide(u64 base, u64 end)
 		ram[i] = (struct guest_ram){low, low < base ? base - low : 0};
 		if (high <= end)
 			continue;
+		/* Without room the lower part is left out too: less RAM is safe. */
 		if (ram[i].size && nr_ram < ARRAY_SIZE(ram)) {
 			i++;
 			memmove(&ram[i + 1], &ram[i], (nr_ram - i) * sizeof(ram[0]));
