@@ -57,9 +57,10 @@ REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kd
 
 # `make check` has fewer rounds of these tests; check-counts of check-long, and check-qemu, have all
 SHORT_COUNTS := SUTURE_ROUNDS=60 SUTURE_KEXECS=1 SUTURE_KDUMPS=2 SUTURE_PAUSES=2000 SUTURE_STEPS=30 \
-	SUTURE_APPLIES=30 SUTURE_FAULTS=9 SUTURE_ABORTS=60
+	SUTURE_APPLIES=30 SUTURE_FAULTS=9 SUTURE_ABORTS=60 SUTURE_POWERCUTS=1
 COUNT_TESTS := test_restart.py test_mixture.py test_kexec.py test_kdump.py test_life.py::test_nothing_lost \
-	test_differential.py test_patch.py::test_hundred test_tls.py::test_aborted_handshakes
+	test_differential.py test_patch.py::test_hundred test_tls.py::test_aborted_handshakes \
+	test_desired.py::test_power_cuts
 # and omits tests whose result others imply: test_boot.py boots with as many CPUs; of the places where
 # the service CPU dies eight remain; test_same_as_linux takes more steps
 SHORT_LEFT_OUT := test_boots.py test_differential.py::test_alone \

@@ -20,7 +20,7 @@ from waiting import wait_until
 
 pytestmark = pytest.mark.x86("not run on arm64 yet")
 
-POWERCUTS = int(os.environ.get("SUTURE_POWERCUTS", "0"))
+POWERCUTS = int(os.environ.get("SUTURE_POWERCUTS", "50"))
 DESIRED = os.path.join(os.path.dirname(HELPER), "suture-desired")
 PATCHED = "this has been live patched"
 FOLDER = "/etc/suture/patches.d"
@@ -193,7 +193,6 @@ def whole_bundles(guest):
     assert all(re.fullmatch(r"\d{4}-\w+\.sut|\w+\.(trying|locked)", name) for name in left), left
 
 
-@pytest.mark.skipif(not POWERCUTS, reason="SUTURE_POWERCUTS is not set")
 def test_power_cuts(boot, tmp_path, bundles, keys, measured):
     """At random moments while bundles are enabled, replaced, disabled, applied and reverted: the next boot
     comes up, has whole bundles, and a patch of which it says so or none."""
