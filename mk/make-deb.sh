@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The Debian packages of this tree, in build/deb; the monitor's has the images of both architectures.
 set -eu
-unset MAKEFLAGS MAKELEVEL MFLAGS
+unset MAKEFLAGS MAKELEVEL MFLAGS GUEST SUTURE_PLATFORM
 
 log=build/logs/deb.log
 rm -rf build/deb
