@@ -84,7 +84,7 @@ INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_of
 INTEL_LONG_TESTS := "test_boots.py::test_boots[1-single]" "test_boots.py::test_boots[2-single]" \
 	test_mixture.py test_hide.py test_hostile.py::test_gains_nothing test_hostile.py::test_ends_itself test_msr.py::test_memory_types \
 	test_text.py::test_key_and_call_beside test_text.py::test_key_inside test_text.py::test_module_loaded \
-	"test_kexec.py::test_kexec[alive-same-place]" test_kdump.py
+	"test_kexec.py::test_kexec[alive-same-place]" test_kdump.py test_life.py::test_reboot
 
 check-qemu-intel: $(QEMU_NEEDS)
 	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)
