@@ -111,7 +111,8 @@ ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test
 	$(call of,test_kselftest,sample sample_callbacks sample_shadow) \
 	$(call of,test_life,agent_again end_that_is_none module_unload reboot) \
 	$(call of,test_mishaps,helper_hangs init_ends_late init_too_long memory_full) \
-	$(call of,test_kexec,kexec_in_transition kexec_one_cpu)
+	$(call of,test_kexec,kexec_in_transition kexec_one_cpu) \
+	$(call of,test_payload_text,swap_alone_is_taken swapped_declaration kprobe_in_code changed_code)
 ARM64_LEFT_OUT += $(patsubst %,"test_boots.py::test_machines[%]",cortex-a72-acpi cortex-a72-dt \
 	neoverse-n1-acpi max-acpi max-dt) \
 	$(patsubst %,"test_kexec.py::test_kexec[%]",alive-random alive-same-place dead-same-place) \

@@ -55,7 +55,6 @@ SUTURE_CONF = {
     "gateway": "10.0.2.2",
     "port": str(API_PORT),
     "insecure": "yes",
-    "compare_text": "yes" if os.environ.get("SUTURE_COMPARE_TEXT") else None,
     "log_level": "info",
     **PLATFORM.conf,
 }

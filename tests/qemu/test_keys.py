@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where the monitor's keys are, with a firmware that keeps its variables on flash, and an EFI system partition that the
+guest's root can mount: what root writes there is not taken at the next boot."""
+
+import os
+import shutil
+
+import pytest
+
+from images import kernel_module
+from machine import PLATFORM
+from test_boot import EFIVARFS, MOUNT_VARIABLES, VARIABLES
+from test_disk import DRIVERS, MODULES, drivers
+from test_sign import suture
+from test_tls import curl, operate, refused
+from waiting import wait_until
+
+pytestmark = pytest.mark.qemu("for a flash with variables")
+
+FAT = ("fs/nls/nls_cp437.ko", "fs/nls/nls_ascii.ko", "fs/fat/fat.ko", "fs/fat/vfat.ko")
+MOUNT_ESP = " ; ".join([*(f"[ ! -e /drivers/{f} ] || insmod /drivers/{f}" for f in map(os.path.basename, DRIVERS + FAT)),
+                        "mkdir /esp", "mount -t vfat /dev/vda /esp"])
+
+
+def make_keys(folder):
+    status, out = suture("keys", str(folder), "127.0.0.1")
+    assert status == 0, out
+    return folder
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return make_keys(tmp_path / "keys")
+
+
+@pytest.fixture
+def machine(boot, tmp_path):
+    """A function that boots a guest with this file as keys.pem, whose root mounts the ESP, and efivarfs."""
+    def start(pem, **options):
+        flash = tmp_path / "vars.fd"
+        shutil.copyfile(PLATFORM.variables, flash)
+        fat = {f"/drivers/{os.path.basename(f)}": kernel_module(os.path.join(MODULES, f)) for f in FAT}
+        guest = boot(reboot=True, conf={"insecure": None}, esp={"/EFI/suture/keys.pem": str(pem)},
+                     files={**EFIVARFS, **drivers(), **{name: file for name, file in fat.items() if file}},
+                     qemu=["-drive", f"if=pflash,unit=1,format=raw,file={flash}"], **options)
+        guest.check(f"{MOUNT_VARIABLES} ; {MOUNT_ESP}")
+        return guest
+
+    return start
+
+
+def reboot(guest, count):
+    guest.check("umount /esp; sync")
+    guest.send("reboot -f")
+    guest.wait_ready(count=count)
+    guest.check("true")  # its answer has what the firmware wrote to this line
+    guest.check(f"{MOUNT_VARIABLES} ; {MOUNT_ESP}")
+
+
+def lines_of(key):
+    """What of a private key can be looked for."""
+    return key.read_text().splitlines()[1:-1]
+
+
+def found(guest, key):
+    """Where the guest's root finds a part of this private key: its disk, the ESP as files, the firmware's variables."""
+    words = " ".join(f"-e '{line}'" for line in lines_of(key))
+    places = {"disk": "/dev/vda", "ESP": "$(find /esp -type f)", "variables": f"$(find {VARIABLES} -type f)"}
+    guest.check("echo 3 >/proc/sys/vm/drop_caches")
+    return {name for name, files in places.items() if guest.shell(f"cat {files} | grep -aqF {words}", 60).status == 0}
+
+
+def test_guest_does_not_replace_keys(machine, keys, demo, tmp_path):
+    """Root finds no private key, and has its own authority, server and signer taken neither as the first ones nor
+    beside them."""
+    def signed(by):
+        path = str(tmp_path / "signed.sut")
+        assert suture("sign", demo, "--key", str(by / "signer.key"), "-o", path)[0] == 0
+        return path
+
+    guest = machine(keys / "keys.pem")
+    guest.wait_log(r"keys.pem: taken into the firmware's variables, and removed", 1)
+    assert curl(guest, keys, "read", "/v1/status")[1] == 200
+    assert guest.shell("ls /esp/EFI/suture").out == "suture.conf"
+    assert found(guest, keys / "monitor.key") == set()
+    assert "suture" not in guest.check(f"ls {VARIABLES}").lower()
+
+    attackers = make_keys(tmp_path / "attackers")
+    guest.check(f"cat >/esp/EFI/suture/keys.pem <<'END'\n{(attackers / 'keys.pem').read_text()}END")
+    reboot(guest, 2)
+    guest.wait_log(r"keys.pem: not taken, since this machine has keys", 1)
+    assert found(guest, attackers / "monitor.key") == {"disk", "ESP"}  # it would have been found
+    assert found(guest, keys / "monitor.key") == set()
+
+    assert curl(guest, keys, "operate", "/v1/status")[1] == 200
+    # neither is the monitor theirs, nor their client the monitor's
+    assert operate(guest, attackers, "admin", "status")[0] == 3
+    before = refused(guest, keys)["untrusted"]
+    assert curl(guest, attackers, "admin", "/v1/status", "-k")[0]
+    assert refused(guest, keys)["untrusted"] == before + 1
+    guest.load_agent()
+    wait_until(lambda: '"agent": true' in operate(guest, keys, "read", "--json", "status")[1])
+    status, out = operate(guest, keys, "operate", "apply", signed(attackers))
+    assert status == 1 and "does not trust" in out, out
+    status, out = operate(guest, keys, "operate", "apply", signed(keys))
+    assert status == 0 and "demo applied" in out, out
