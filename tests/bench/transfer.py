@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An apply of a large bundle over plain HTTP, over TLS with client certificates, and without the comparison
-of the payload's text: the same bundle, one machine after the other."""
+"""An apply of a large bundle over plain HTTP and over TLS with client certificates, and one of a small bundle with
+and without the comparison of the payload's text: one machine after the other."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ import subprocess
 import time
 
 from machine import SUTURE, GuestError, Machine
-from patches import make_patch
+from patches import example, make_patch
 
 BUNDLE_BYTES = 1 << 20
-ROUNDS = 7  # the first one warms up the emulator and does not count
+ROUNDS = 16  # the first one warms up the emulator and does not count
 CPUS = 3
 
 CODE = f"""
@@ -58,21 +58,47 @@ def large_bundle(folder):
     return make_patch(folder, "ballast", CODE, {None: {"cmdline_proc_show": "new_show"}})
 
 
-def apply_often(folder, door, bundle):
-    """(ms, ms of the emulator's CPU time): the median and the least."""
-    guest, took, cpu = door.machine(folder), [], []
+def apply_often(guest, door, bundle):
+    """(ms, ms of the emulator's CPU time): medians."""
+    took, cpu = [], []
+    for _ in range(ROUNDS):
+        before, start = guest.cpu_seconds(), time.monotonic()
+        door.suture(guest, "apply", bundle)
+        took.append((time.monotonic() - start) * 1000)
+        cpu.append((guest.cpu_seconds() - before) * 1000)
+        door.suture(guest, "revert", os.path.splitext(os.path.basename(bundle))[0])
+    return statistics.median(took[1:]), statistics.mean(cpu[1:])
+
+
+def through(folder, door, *bundles):
+    guest = door.machine(folder)
     try:
         guest.start().wait_ready(timeout=300)
         guest.load_agent()
-        for _ in range(ROUNDS):
-            before, start = guest.cpu_seconds(), time.monotonic()
-            door.suture(guest, "apply", bundle)
-            took.append((time.monotonic() - start) * 1000)
-            cpu.append((guest.cpu_seconds() - before) * 1000)
-            door.suture(guest, "revert", "ballast")
+        return [apply_often(guest, door, bundle) for bundle in bundles]
     finally:
         guest.stop()
-    return statistics.median(took[1:]), min(cpu[1:])
+
+
+def add_pair(table, title, names, usual, other):
+    """Rows of two ways to apply the same bundle: the usual one, and another."""
+    for name, (ms, cpu) in zip(names, (usual, other)):
+        table.add(f"apply of {title}, {name}", ms, "ms", note=f"{cpu:.0f} ms of the emulator's CPU time")
+    table.add(f"apply of {title}, {names[1]}, times {names[0]}", other[0] / usual[0], "",
+              note=f"of the emulator's CPU time {other[1] / usual[1]:.2f}")
+
+
+def compare_doors(table, folder):
+    large, small = large_bundle(folder), example(folder, "demo")
+    keys = os.path.join(folder, "keys")
+    shutil.rmtree(keys, ignore_errors=True)
+    run(SUTURE, "keys", keys, "127.0.0.1")
+    run(SUTURE, "sign", large, "--key", os.path.join(keys, "signer.key"), "--days", "1")
+    plain_large, plain_small = through(folder, Door("plain"), large, small)
+    tls_large, = through(folder, Door("tls", {"insecure": None}, keys), large)
+    uncompared, = through(folder, Door("uncompared", {"compare_text": "no"}), small)
+    add_pair(table, f"a bundle of {os.path.getsize(large) / 2**20:.2g} MiB", ("plain HTTP", "TLS"), plain_large, tls_large)
+    add_pair(table, "examples/demo", ("compare_text=no", "compare_text=yes"), uncompared, plain_small)
 
 
 def transfers(table, folder):
@@ -81,19 +107,3 @@ def transfers(table, folder):
         compare_doors(table, folder)
     except (GuestError, OSError) as failed:
         table.fail("apply of a large bundle over TLS", failed)
-
-
-def compare_doors(table, folder):
-    bundle, keys = large_bundle(folder), os.path.join(folder, "keys")
-    shutil.rmtree(keys, ignore_errors=True)
-    run(SUTURE, "keys", keys, "127.0.0.1")
-    run(SUTURE, "sign", bundle, "--key", os.path.join(keys, "signer.key"), "--days", "1")
-    found = {door.name: apply_often(folder, door, bundle) for door in
-             (Door("plain"), Door("uncompared", {"compare_text": "no"}), Door("tls", {"insecure": None}, keys))}
-    what = f"apply of a bundle of {os.path.getsize(bundle) / 2**20:.2g} MiB, {CPUS} CPUs"
-    plain = found["plain"]
-    table.add(f"{what}, plain HTTP", plain[0], "ms", note=f"{plain[1]:.0f} ms of the emulator's CPU time")
-    for name, title in (("tls", "over TLS"), ("uncompared", "plain HTTP, with compare_text=no")):
-        table.add(f"{what}, {title}", found[name][0], "ms", note=f"{found[name][1]:.0f} ms of the emulator's CPU time")
-        table.add(f"{what}, {title}, times plain HTTP", found[name][0] / plain[0], "",
-                  note=f"of the emulator's CPU time {found[name][1] / plain[1]:.2f}")
