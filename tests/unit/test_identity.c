@@ -263,7 +263,7 @@ static void refuses_other_certificates(void **state)
 			"no authority of the monitor's");
 		REFUSED(put_certificate_of(own, own, "CA:TRUE", -400, 500),
 			"no authority of the monitor's");
-		REFUSED(put_certificate_of(own, authority, "CA:FALSE", -400, -1), "has expired");
+		REFUSED(put_certificate_of(own, authority, "CA:FALSE", -400, -100), "has expired");
 		REFUSED(put_certificate_of(own, authority, "CA:FALSE", 100, 500), "not valid yet");
 		REFUSED((put_certificate_of(own, authority, "CA:FALSE", -400, 500),
 			 put_authority()),
@@ -275,8 +275,8 @@ static void refuses_other_certificates(void **state)
 		put_certificate_of(own, authority, "CA:FALSE", -500, 500);
 		assert_int_equal(boot(), 0);
 	}
-	REFUSED(put_certificate_of(own, authority, "CA:FALSE", -500, 600), "not newer");
-	REFUSED(put_certificate_of(own, authority, "CA:FALSE", -501, 600), "not newer");
+	REFUSED(put_certificate_of(own, authority, "CA:FALSE", -560, 600), "not newer");
+	REFUSED(put_certificate_of(own, authority, "CA:FALSE", -900, 600), "not newer");
 	EVP_PKEY_free(large);
 }
 
