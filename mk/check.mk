@@ -79,18 +79,18 @@ check-qemu-amd: $(QEMU_NEEDS) kselftest
 		$(filter-out $(REST_TESTS),$(ALL_TESTS))
 
 # What make check runs on VMX, where Bochs is slower than QEMU; check-intel-long has what else passes there
-INTEL_TESTS := test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
+INTEL_TESTS := test_hide.py test_mixture.py "test_kdump.py::test_kdump[alive]" test_text.py::test_key_and_call_beside \
+	test_text.py::test_key_inside test_text.py::test_module_loaded test_hostile.py::test_gains_nothing \
+	test_hostile.py::test_ends_itself test_vmx.py "test_boot.py::test_smp[2]" test_boot.py::test_cpu_offline_online \
 	test_patch.py::test_apply_and_revert test_patch.py::test_unexported \
-	test_patch.py::test_module_object test_patch.py::test_blocker
+	test_patch.py::test_module_object test_patch.py::test_blocker test_msr.py::test_memory_types
 INTEL_LONG_TESTS := "test_boots.py::test_boots[1-single]" "test_boots.py::test_boots[2-single]" \
-	test_mixture.py test_hide.py test_hostile.py::test_gains_nothing test_hostile.py::test_ends_itself test_msr.py::test_memory_types \
-	test_text.py::test_key_and_call_beside test_text.py::test_key_inside test_text.py::test_module_loaded \
-	"test_kexec.py::test_kexec[alive-same-place]" test_kdump.py
+	test_mixture.py "test_kexec.py::test_kexec[alive-same-place]" test_kdump.py test_life.py::test_reboot
 
 check-qemu-intel: $(QEMU_NEEDS)
-	@$(call PYTEST,900,$(SHORT_COUNTS)) $(INTEL_TESTS)
+	@$(call PYTEST,1200,$(SHORT_COUNTS) SUTURE_ROUNDS=30 SUTURE_KDUMPS=1) $(INTEL_TESTS)
 
-## check-intel-long  what passes on VMX and is not in make check, 20 boots, 200 rounds (VENDOR=intel)
+## check-intel-long  on VMX 20 boots with 1 and with 2 CPUs, 200 rounds, kernels that are replaced (VENDOR=intel)
 .PHONY: check-intel-long
 check-intel-long: $(QEMU_NEEDS)
 	@$(call PYTEST,14400,SUTURE_ROUNDS=200 SUTURE_BOOTS=20 SUTURE_KEXECS=1 SUTURE_KDUMPS=1) $(INTEL_LONG_TESTS)
@@ -111,8 +111,9 @@ ARM64_LEFT_OUT := test_api.py test_callbacks.py test_clones.py test_dead.py test
 		modules no_image warnings wrong_image) \
 	$(call of,test_kselftest,sample sample_callbacks sample_shadow) \
 	$(call of,test_life,agent_again end_that_is_none module_unload reboot) \
-	$(call of,test_mishaps,helper_hangs init_ends_late init_too_long memory_full) \
-	$(call of,test_kexec,kexec_in_transition kexec_one_cpu)
+	$(call of,test_mishaps,helper_hangs init_ends_late init_too_long memory_full) test_keys.py::test_own_key \
+	$(call of,test_kexec,kexec_in_transition kexec_one_cpu) \
+	$(call of,test_payload_text,swap_alone_is_taken swapped_declaration kprobe_in_code changed_code)
 ARM64_LEFT_OUT += $(patsubst %,"test_boots.py::test_machines[%]",cortex-a72-acpi cortex-a72-dt \
 	neoverse-n1-acpi max-acpi max-dt) \
 	$(patsubst %,"test_kexec.py::test_kexec[%]",alive-random alive-same-place dead-same-place) \

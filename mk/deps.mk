@@ -41,7 +41,8 @@ MBEDTLS_SRC := $(addprefix $(DEPS)/mbedtls/library/,$(addsuffix .c,aes asn1parse
 	platform_util poly1305 psa_crypto psa_crypto_aead psa_crypto_cipher psa_crypto_client \
 	psa_crypto_driver_wrappers_no_static psa_crypto_ecp psa_crypto_hash psa_crypto_mac psa_crypto_rsa \
 	psa_crypto_slot_management psa_util sha256 ssl_ciphersuites ssl_client ssl_debug_helpers_generated \
-	ssl_msg ssl_tls ssl_tls13_generic ssl_tls13_keys ssl_tls13_server x509 x509_crt))
+	ssl_msg ssl_tls ssl_tls13_generic ssl_tls13_keys ssl_tls13_server x509 x509_create x509_crt x509write \
+	x509write_csr))
 MBEDTLS_CPPFLAGS := -isystem $(DEPS)/mbedtls/include '-DMBEDTLS_CONFIG_FILE=<suture_mbedtls.h>' \
 	-Imonitor/tls/port
 

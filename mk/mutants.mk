@@ -8,6 +8,7 @@ MUTANT_SRC := $(shell grep -lE 'MUTATION\($(MUTATE)\)' -r monitor \
 mutant_archive = $(if $(filter $(1),$(UNIT_ANYWHERE)),$(call anywhere_archive,$(1)))
 
 $(MUTANTS)/$(MUTATE)/test_tls: UNIT_LIBS := -lssl -lcrypto
+$(MUTANTS)/$(MUTATE)/test_identity: UNIT_LIBS := -lcrypto
 $(MUTANTS)/$(MUTATE)/%: $(UNIT)/fake/tests/unit/%.o $(UNIT)/fake/libsuture.a $(MUTANT_SRC)
 	@mkdir -p $(@D)
 	@test -n "$(MUTANT_SRC)" || { echo "nothing is left out with MUTATE=$(MUTATE)"; exit 1; }

@@ -95,7 +95,7 @@ $(UNIT)/test_refs: $(REFS_RIG)
 $(UNIT)/test_kallsyms: $(KALLSYMS_RIG)
 $(UNIT)/test_image $(UNIT)/test_refs: UNIT_LIBS := -lelf -larchive
 # openssl's keys, certificates and signatures
-$(UNIT)/test_keys $(UNIT)/test_audit: UNIT_LIBS := -lcrypto
+$(UNIT)/test_keys $(UNIT)/test_identity $(UNIT)/test_audit: UNIT_LIBS := -lcrypto
 $(UNIT)/test_tls: UNIT_LIBS := -lssl -lcrypto
 -include $(CTL_RIG:.o=.d) $(REFS_RIG:.o=.d) $(KALLSYMS_RIG:.o=.d)
 

@@ -9,6 +9,7 @@
 #include "arch/time.h"
 #include "arch/upcalls.h"
 #include "boot/boot.h"
+#include "core/audit.h"
 #include "core/checkpoint.h"
 #include "core/heartbeat.h"
 #include "core/log.h"
@@ -28,6 +29,7 @@
 #include "restart.h"
 #include "stage2/shadow.h"
 #include "tls/keys.h"
+#include "tls/platform.h"
 #include "tls/tls.h"
 
 /* Intervals between attempts at a switch: most functions are free at once; for the others the
@@ -177,6 +179,12 @@ static void op_unwatch(void *ctx)
 	check_ahead_forget();
 }
 
+static void op_ended(void *ctx, const char *what)
+{
+	(void)ctx;
+	audit_add(tls_utc(), "monitor", what, AUDIT_NO_ANSWER);
+}
+
 static u64 op_now(void *ctx)
 {
 	(void)ctx;
@@ -230,6 +238,7 @@ static struct engine *make_engine(const struct boot_info *bi)
 		.unwatch = op_unwatch,
 		.panic_suspected = op_panic_suspected,
 		.build_id = op_build_id,
+		.ended = op_ended,
 		.now_us = op_now,
 		.alloc = op_alloc,
 		.free = op_free,

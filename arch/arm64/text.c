@@ -326,3 +326,16 @@ bool arch_text_site_fits(const struct text_site *s)
 	}
 	return false;
 }
+
+bool arch_text_is_probe(const u8 *text, u64 at, u64 size)
+{
+	u64 from = ALIGN_DOWN(at, INSN_LEN);
+
+	return at < size && size - from >= INSN_LEN && insn_is_breakpoint(insn_at(text + from));
+}
+
+bool arch_text_counts_calls(const u8 code[TEXT_CALLED_LEN])
+{
+	(void)code;
+	return false;
+}

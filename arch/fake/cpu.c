@@ -23,7 +23,7 @@ static struct {
 	struct arch_cpu cpus[MAX_CPUS];
 	u64 real_start_us;
 	u64 time_us, step_us; /* while frozen */
-	bool frozen, wake, stop;
+	bool frozen, wake, stop, no_random;
 	u32 resets;	     /* of the service CPU */
 	void (*begin)(void); /* at its reset */
 	void (*guest)(struct cpu *c);
@@ -234,9 +234,14 @@ _Noreturn void arch_machine_reset(void)
 	abort();
 }
 
+void fake_random_set(bool good)
+{
+	machine.no_random = !good;
+}
+
 bool arch_random_is_good(void)
 {
-	return true;
+	return !machine.no_random;
 }
 
 int arch_random(void *buf, size_t len)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The fake's modules: one kind of relocation, no veneers, and no places that its kernel writes to.
+/* The fake's modules: relocations of data (1) and of calls (2), no veneers, and no places that its
+ * kernel writes to.
  */
 #include "arch/text.h"
 #include "lib/errno.h"
@@ -8,9 +9,9 @@
 int arch_text_field(u32 type, u64 at, const u8 code[TEXT_FIELD_MAX], struct text_field *f)
 {
 	(void)at;
-	*f = (struct text_field){.size = 8, .bits = ~0ull, .known = ~0ull};
+	*f = (struct text_field){.size = 8, .bits = ~0ull, .known = ~0ull, .is_code = type == 2};
 	memcpy(&f->value, code, sizeof(f->value));
-	return type == 1 ? 0 : -EOPNOTSUPP;
+	return type == 1 || type == 2 ? 0 : -EOPNOTSUPP;
 }
 
 u64 arch_text_veneer(const u8 code[TEXT_VENEER_LEN], u64 at)
@@ -42,4 +43,14 @@ bool arch_text_site_fits(const struct text_site *s)
 {
 	(void)s;
 	return false;
+}
+
+bool arch_text_is_probe(const u8 *text, u64 at, u64 size)
+{
+	return at < size && text[at] == 0xcc;
+}
+
+bool arch_text_counts_calls(const u8 code[TEXT_CALLED_LEN])
+{
+	return code[0] == 0x65;
 }

@@ -467,3 +467,17 @@ bool arch_text_site_fits(const struct text_site *s)
 	}
 	return false;
 }
+
+bool arch_text_is_probe(const u8 *text, u64 at, u64 size)
+{
+	return at < size && (text[at] == INT3 || text[at] == JMP_REL);
+}
+
+/* SAR QWORD PTR GS:[...], 5: arch/x86/kernel/callthunks.c. The value of a call is 4 less than its
+ * target. */
+bool arch_text_counts_calls(const u8 code[TEXT_CALLED_LEN])
+{
+	static const u8 gs_sar[] = {0x65, 0x48, 0xc1};
+
+	return !memcmp(code + 4, gs_sar, sizeof(gs_sar)) && (code[7] == 0x3c || code[7] == 0x3d);
+}

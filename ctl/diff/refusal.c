@@ -9,6 +9,10 @@
 #define LOG_MAX	 ((size_t)4 << 20)
 #define WORD_MAX 128u
 
+#define NO_REDIRECT                                                                                \
+	"notrace or entry code cannot be replaced, it has no place for a redirect: change its "    \
+	"callers, or what it calls"
+
 /* In a line of the output: a word stands between `before` and `behind`. */
 static const struct reason {
 	const char *before, *prefix, *behind; /* prefix: what the word begins with */
@@ -16,10 +20,10 @@ static const struct reason {
 } reasons[] = {
 	{"changed section ", ".init", " not selected",
 	 "__init code or data changes, which has run and is gone in a running kernel: what it "
-	 "X"},
+	 "should have done can be done by a callback"},
 	{"changed section ", ".rela.init", " not selected",
 	 "__init code or data changes, which has run and is gone in a running kernel: what it "
-	 "X"},
+	 "should have done can be done by a callback"},
 	{"changed section ", ".exit", " not selected",
 	 "__exit code changes, which cannot be replaced"},
 	{"changed section ", ".rela.exit", " not selected",
@@ -36,6 +40,10 @@ static const struct reason {
 	 "the initial value of a variable changes, and the running kernel has the variable "
 	 "already: "
 	 "set it in a callback of a patch that is written by hand"},
+	{"changed section ", ".noinstr.text", " not selected", NO_REDIRECT},
+	{"changed section ", ".rela.noinstr.text", " not selected", NO_REDIRECT},
+	{"changed section ", ".entry.text", " not selected", NO_REDIRECT},
+	{"changed section ", ".rela.entry.text", " not selected", NO_REDIRECT},
 	{"changed section ", "__param", " not selected",
 	 "a module parameter changes, which the running kernel has read already"},
 	{"changed section ", "", " not selected",
@@ -50,10 +58,8 @@ static const struct reason {
 	 "it moves to another section, as code or data that is freed after boot, or read-only"},
 	{"reference to static local variable ", "", " in ",
 	 "the function no longer uses its static variable, whose value it has to go on with"},
-	{"function ", "", " doesn't have patchable function entry",
-	 "it cannot be replaced: it is notrace or entry code, and has no place for a redirect"},
-	{"function ", "", " has no fentry/mcount call",
-	 "it cannot be replaced: it is notrace or entry code, and has no place for a redirect"},
+	{"function ", "", " doesn't have patchable function entry", NO_REDIRECT},
+	{"function ", "", " has no fentry/mcount call", NO_REDIRECT},
 	{"Found a jump label at ", "", ", using key",
 	 "it uses a static key of a module, or one that is not in the kernel's table of symbols, "
 	 "in a "

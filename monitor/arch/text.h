@@ -99,4 +99,19 @@ u32 arch_text_site_len(const struct text_site *s);
 /* Is `now` one of the values that the kernel gives to the site by this entry? */
 bool arch_text_site_fits(const struct text_site *s);
 
+/*
+ * Does the instruction that the byte at offset `at` of a module's text is part of look as a
+ * kprobe's: a breakpoint or, optimized, a jump? For messages: others may write the same. `size`:
+ * bytes of text.
+ */
+bool arch_text_is_probe(const u8 *text, u64 at, u64 size);
+
+#define TEXT_CALLED_LEN 8u
+
+/*
+ * Does a call whose field has a value, from which on memory is `code`, lead to what the kernel puts
+ * in front of functions to count calls (x86: retbleed=stuff)? For messages.
+ */
+bool arch_text_counts_calls(const u8 code[TEXT_CALLED_LEN]);
+
 #endif

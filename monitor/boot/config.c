@@ -301,6 +301,7 @@ int config_parse(struct config *c, const char *text, size_t len, char *why, size
 		.memory = 64 << 20,
 		.log_level = LOG_INFO,
 		.guest_may_disable = true,
+		.compare_text = true,
 		.service_cpu = -1,
 		.pause_budget_us = 1000,
 		.pause_limit_us = 50000,

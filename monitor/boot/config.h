@@ -24,7 +24,7 @@ struct config {
 	bool guest_patches;	/* guest_patches=yes */
 	bool guest_may_disable; /* guest_may_disable=no : the guest's sysfs files only show */
 	bool guest_may_apply;	/* guest_may_apply=yes : bundles that the guest offers are taken */
-	bool compare_text;	/* compare_text=yes : refuse text that is not the bundle's */
+	bool compare_text;	/* compare_text=no : take text that is not the bundle's */
 	u64 memory;		/* memory=64M : for the monitor, 16M to 1G */
 	u32 log_level;		/* log_level=error|warn|info|debug */
 	u64 debug_port; /* debug_port=0x402 : where a copy of the log goes, 0 none; the architecture

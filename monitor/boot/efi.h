@@ -69,10 +69,13 @@ void reason_forget(struct boot *b);
 
 /* ---- file.c: the volume that suture.efi was loaded from ---- */
 
-/* Read a whole file into memory that the caller frees with FreePool(). */
+/* Read a whole file into memory that the caller frees with FreePool(); a byte is free behind it. */
 int file_read(struct boot *b, const char *path, size_t max, void **data, size_t *size);
 
 bool file_exists(struct boot *b, const char *path);
+
+/* Make a file of this, in the place of what is there. */
+int file_write(struct boot *b, const char *path, const void *data, size_t size);
 
 /* Write zeros over a file, and remove it. */
 int file_wipe(struct boot *b, const char *path);
@@ -140,6 +143,12 @@ void clock_read(struct boot *b);
  * yet. Without them the monitor starts all the same, and says why it does not listen.
  */
 void keys_fetch(struct boot *b);
+
+/*
+ * After core_init(), in the copy: the monitor makes its key if it has an authority and none, asks
+ * for a certificate by a file on the ESP, and takes the one that it finds there.
+ */
+void keys_tend(struct boot *b);
 
 /* ---- nic.c ---- */
 

@@ -138,6 +138,7 @@ static int start_core(struct boot *b)
 	err = IN_COPY(b, core_init)(b->info, why, sizeof(why));
 	if (err)
 		return fail(b, err, "%s", why);
+	keys_tend(b);
 	return 0;
 }
 

@@ -116,6 +116,25 @@ int file_wipe(struct boot *b, const char *path)
 	return status ? fail(b, -EIO, "%s: cannot be removed: %s", path, efi_error(status)) : 0;
 }
 
+int file_write(struct boot *b, const char *path, const void *data, size_t size)
+{
+	EFI_FILE_HANDLE file;
+	EFI_STATUS status;
+	UINTN n = size;
+
+	if (file_exists(b, path) && file_wipe(b, path))
+		return -EIO;
+	status = open_file(b, path, EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE | EFI_FILE_MODE_CREATE,
+			   &file);
+	if (!status) {
+		status = file->Write(file, &n, (void *)(uintptr_t)data);
+		if (!status)
+			status = file->Flush(file);
+		file->Close(file);
+	}
+	return status ? fail(b, -EIO, "%s: cannot be written: %s", path, efi_error(status)) : 0;
+}
+
 static u16 node_size(const EFI_DEVICE_PATH *node)
 {
 	return (u16)(node->Length[0] | node->Length[1] << 8);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Requests that change something: records in a chain of hashes, so that none can be left out, put
- * in or changed without it being seen by who knows a later hash. The chain of a record is SHA-256
- * of the chain before it (zeros before the first) and the record's text. Service CPU. A new life of
- * the service CPU goes on with the chain; a boot begins anew.
+ * Requests that change something, and how they ended: records in a chain of hashes, so that none
+ * can be left out, put in or changed without it being seen by who knows a later hash. The chain of
+ * a record is SHA-256 of the chain before it (zeros before the first) and the record's text.
+ * Service CPU. A new life of the service CPU goes on with the chain; a boot begins anew.
  */
 #ifndef CORE_AUDIT_H
 #define CORE_AUDIT_H
@@ -19,9 +19,12 @@ struct audit_record {
 	u8 chain[SHA256_SIZE];
 };
 
+#define AUDIT_NO_ANSWER 0u
+
 /*
  * Add a record: at that time (seconds since 1970, 0: not known) `who` asked for `what`, and was
- * answered with that HTTP status. What is not printable becomes '?'.
+ * answered with that HTTP status; AUDIT_NO_ANSWER: `what` is how something ended. What is not
+ * printable becomes '?'.
  */
 void audit_add(u64 utc, const char *who, const char *what, u16 status);
 

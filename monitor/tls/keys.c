@@ -4,6 +4,7 @@
 #include "lib/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "mbedtls/pem.h"
 #include "mbedtls/pk.h"
 #include "mbedtls/sha256.h"
 #include "mbedtls/x509_crt.h"
@@ -35,10 +36,13 @@ struct reader {
 
 /* ---- the kinds of blocks ---- */
 
-/* The public half in DER, at the end of der; returns its length, or a negative error of mbedTLS. */
-static int public_der(const mbedtls_pk_context *key, u8 der[DER_MAX])
+/* SHA-256 of the public half in DER. */
+static int hash_public(const mbedtls_pk_context *key, u8 hash[KEYS_HASH_SIZE])
 {
-	return mbedtls_pk_write_pubkey_der(key, der, DER_MAX);
+	u8 der[DER_MAX];
+	int len = mbedtls_pk_write_pubkey_der(key, der, DER_MAX); /* at the end of der */
+
+	return len > 0 && !mbedtls_sha256(der + DER_MAX - len, (size_t)len, hash, 0) ? 0 : -ENOMEM;
 }
 
 static bool is_usable(const mbedtls_pk_context *key)
@@ -61,28 +65,25 @@ static int read_private(struct reader *r)
 static int read_signer(struct reader *r)
 {
 	struct signer *s = &keys.signers[keys.nr_signers];
-	u8 der[DER_MAX], hash[32];
-	int len;
+	u8 hash[KEYS_HASH_SIZE];
 
 	if (keys.nr_signers == KEYS_SIGNERS_MAX)
 		return refuse(r, "there are more than %u keys that sign bundles", KEYS_SIGNERS_MAX);
 	if (mbedtls_pk_parse_public_key(&s->key, (u8 *)block, r->block_size) || !is_usable(&s->key))
 		return refuse(r, "public key number %u is not one on P-256", keys.nr_signers + 1);
-	len = public_der(&s->key, der);
-	if (len <= 0 || mbedtls_sha256(der + DER_MAX - len, (size_t)len, hash, 0))
+	if (hash_public(&s->key, hash))
 		return refuse(r, "no memory for the keys");
 	memcpy(s->id, hash, sizeof(s->id));
 	keys.nr_signers++;
 	return 0;
 }
 
-static bool is_own(const mbedtls_x509_crt *c)
+bool keys_is_own(const struct mbedtls_x509_crt *c)
 {
-	u8 a[DER_MAX], b[DER_MAX];
-	int n = keys.has_own ? public_der(&keys.own, a) : 0;
-	int m = n > 0 ? public_der(&c->pk, b) : 0;
+	u8 a[KEYS_HASH_SIZE], b[KEYS_HASH_SIZE];
 
-	return n > 0 && n == m && !memcmp(a + DER_MAX - n, b + DER_MAX - n, (size_t)n);
+	return keys.has_own && !hash_public(&keys.own, a) && !hash_public(&c->pk, b) &&
+	       !memcmp(a, b, sizeof(a));
 }
 
 static int read_certificate(struct reader *r)
@@ -92,7 +93,7 @@ static int read_certificate(struct reader *r)
 
 	mbedtls_x509_crt_init(&c);
 	err = mbedtls_x509_crt_parse(&c, (u8 *)block, r->block_size);
-	to = is_own(&c) ? &keys.own_certificate : &keys.issuers;
+	to = keys_is_own(&c) ? &keys.own_certificate : &keys.issuers;
 	if (!err && to == &keys.issuers && !mbedtls_x509_crt_get_ca_istrue(&c))
 		err = refuse(r, "a certificate is neither for the monitor's private key nor of a "
 				"certificate authority");
@@ -156,7 +157,7 @@ static int read_pass(struct reader *r, const char *pem, size_t size, u32 pass)
 	return err;
 }
 
-static void forget_all(void)
+void keys_forget(void)
 {
 	mbedtls_pk_free(&keys.own);
 	mbedtls_x509_crt_free(&keys.own_certificate);
@@ -171,15 +172,87 @@ int keys_load(const char *pem, size_t size, char *why, size_t why_size)
 	struct reader r = {why, why_size, 0};
 	int err = 0;
 
-	forget_all();
+	keys_forget();
 	if (size > BOOT_KEYS_MAX)
 		return refuse(&r, "more than %u bytes", BOOT_KEYS_MAX);
 	for (u32 pass = 0; pass < 2 && !err; pass++)
 		err = read_pass(&r, pem, size, pass);
 	memset(block, 0, sizeof(block));
 	if (err)
-		forget_all();
+		keys_forget();
 	return err;
+}
+
+int keys_make_own(void)
+{
+	const mbedtls_pk_info_t *kind = mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY);
+
+	if (mbedtls_pk_setup(&keys.own, kind) ||
+	    mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(keys.own), tls_random,
+				NULL)) {
+		mbedtls_pk_free(&keys.own);
+		return -ENOMEM;
+	}
+	keys.has_own = true;
+	return 0;
+}
+
+int keys_own_hash(u8 hash[KEYS_HASH_SIZE])
+{
+	return hash_public(&keys.own, hash);
+}
+
+/* ---- the text, written ---- */
+
+struct writer {
+	char *pem;
+	size_t size, len;
+	int err; /* of mbedTLS: the first one */
+};
+
+/* What is left of the text, for a block of which mbedTLS writes a terminating zero, too. */
+static u8 *room_left(const struct writer *w)
+{
+	return (u8 *)w->pem + w->len;
+}
+
+static void end_block(struct writer *w, int err)
+{
+	w->err = err;
+	if (!err)
+		w->len += strlen(w->pem + w->len);
+}
+
+static void put_certificates(struct writer *w, const mbedtls_x509_crt *c)
+{
+	size_t n;
+
+	for (; c && c->version && !w->err; c = c->next)
+		end_block(w, mbedtls_pem_write_buffer(
+				     "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n",
+				     c->raw.p, c->raw.len, room_left(w), w->size - w->len, &n));
+}
+
+int keys_write(char *pem, size_t size)
+{
+	struct writer w = {.pem = pem, .size = size};
+
+	*pem = 0;
+	if (keys.has_own)
+		end_block(&w, mbedtls_pk_write_key_pem(&keys.own, room_left(&w), size));
+	put_certificates(&w, &keys.own_certificate);
+	put_certificates(&w, &keys.issuers);
+	for (u32 i = 0; i < keys.nr_signers && !w.err; i++)
+		end_block(&w, mbedtls_pk_write_pubkey_pem(&keys.signers[i].key, room_left(&w),
+							  size - w.len));
+	return w.err ? -ENOSPC : (int)w.len;
+}
+
+/* ---- what there is ---- */
+
+bool keys_has_own(void)
+{
+	return keys.has_own;
 }
 
 bool keys_can_serve(const char **lacking)

@@ -11,6 +11,7 @@
 #include <suture/bundle.h>
 
 #define KEYS_SIGNERS_MAX 8u
+#define KEYS_HASH_SIZE	 32
 
 struct mbedtls_pk_context;
 struct mbedtls_x509_crt;
@@ -21,10 +22,27 @@ struct mbedtls_x509_crt;
  */
 int keys_load(const char *pem, size_t size, char *why, size_t why_size);
 
+/* Have none; harmless if there are none. */
+void keys_forget(void);
+
+/*
+ * All of them as such a text, with a terminating zero. Its length without that; -ENOSPC. The text
+ * has the private key: the caller keeps it from the guest.
+ */
+int keys_write(char *pem, size_t size);
+
+/* Make a private key, where there is none. 0; -ENOMEM. */
+int keys_make_own(void);
+bool keys_has_own(void);
+/* SHA-256 of its public half in DER. 0; -ENOMEM. */
+int keys_own_hash(u8 hash[KEYS_HASH_SIZE]);
+/* Is it a certificate for the private key? */
+bool keys_is_own(const struct mbedtls_x509_crt *c);
+
 /* Can they serve TLS? If not, *lacking says what is not there. */
 bool keys_can_serve(const char **lacking);
 
-/* Only if they can. */
+/* Empty ones if there are none. */
 struct mbedtls_pk_context *keys_own(void);
 struct mbedtls_x509_crt *keys_own_certificate(void);
 struct mbedtls_x509_crt *keys_client_issuers(void);

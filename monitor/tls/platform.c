@@ -20,6 +20,7 @@
 
 static struct {
 	bool ready;
+	void *heap;
 	u64 utc_s; /* at arch_time_us() == 0; 0: not known */
 	mbedtls_ctr_drbg_context drbg;
 } platform;
@@ -149,26 +150,40 @@ struct tls_memory tls_memory(void)
 	return m;
 }
 
+static void free_heap(void)
+{
+	mbedtls_memory_buffer_alloc_free();
+	pool_free(platform.heap, HEAP_PAGES);
+}
+
 int tls_platform_init(const struct boot_info *bi)
 {
-	void *heap;
 	int err;
 
 	if (platform.ready)
 		return 0;
-	heap = pool_alloc(HEAP_PAGES);
-	if (!heap)
+	platform.heap = pool_alloc(HEAP_PAGES);
+	if (!platform.heap)
 		return -ENOMEM;
 	platform.utc_s = bi->utc_s;
-	mbedtls_memory_buffer_alloc_init(heap, HEAP_PAGES * PAGE_SIZE);
+	mbedtls_memory_buffer_alloc_init(platform.heap, HEAP_PAGES * PAGE_SIZE);
 	err = seed_generator(bi);
 	if (!err && psa_crypto_init() != PSA_SUCCESS)
 		err = -ENOMEM;
 	if (err) {
-		mbedtls_memory_buffer_alloc_free();
-		pool_free(heap, HEAP_PAGES);
+		free_heap();
 		return err;
 	}
 	platform.ready = true;
 	return 0;
+}
+
+void tls_platform_end(void)
+{
+	if (!platform.ready)
+		return;
+	mbedtls_psa_crypto_free();
+	mbedtls_ctr_drbg_free(&platform.drbg);
+	free_heap();
+	platform.ready = false;
 }

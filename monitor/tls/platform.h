@@ -10,10 +10,13 @@
 
 /*
  * Give mbedTLS its memory, and seed its generator (CTR_DRBG, NIST SP 800-90A) with the processor's
- * random numbers and the firmware's. Once in a life of the service CPU. 0; -ENOMEM; -EIO: there are
+ * random numbers and the firmware's. Nothing if that was done. 0; -ENOMEM; -EIO: there are
  * no random numbers good enough for keys.
  */
 int tls_platform_init(const struct boot_info *bi);
+
+/* Give it all back; then it may be begun anew. Nothing of mbedTLS is in use. */
+void tls_platform_end(void);
 
 /* Random bytes of that generator: mbedTLS's f_rng; ctx is not used. 0, or an error of mbedTLS. */
 int tls_random(void *ctx, unsigned char *buf, size_t len);

@@ -27,6 +27,7 @@ from operations import Crowd, livepatch_often, patch_often, seconds, settle  # n
 from patches import LIVEPATCH, TEST_MODULES, example, make_patch  # noqa: E402
 from picture import draw  # noqa: E402
 from table import Table, write_section  # noqa: E402
+from transfer import transfers  # noqa: E402
 
 START = time.monotonic()
 ALL_TASKS, ALL_CPUS = "10 1000 10000", "3 1"
@@ -34,8 +35,7 @@ TASKS = [int(n) for n in os.environ.get("SUTURE_BENCH_TASKS", ALL_TASKS).split()
 CPUS = [int(n) for n in os.environ.get("SUTURE_BENCH_CPUS", ALL_CPUS).split()]
 ROUNDS = 5  # of apply and revert with few tasks; the median counts
 FEW = 1000  # up to so many tasks are few
-IDLE_SECONDS = 20
-SETTLE_SECONDS = 10
+IDLE_SECONDS, SETTLE_SECONDS = 20, 10
 EXECS = 20
 BOOTS_ONLY = PLATFORM.emulator == "Bochs"
 BOOTS = 1 if BOOTS_ONLY else 3  # Bochs does the same each time
@@ -353,7 +353,8 @@ def measure_all(table, folder):
         try:
             machines.append(measure(table, folder, patches, cpus))
         except (GuestError, OSError) as failed:
-            table.add(f"the rest of {cpus} CPUs", None, "", bar=0, note=str(failed).split("\n", maxsplit=1)[0])
+            table.fail(f"the rest of {cpus} CPUs", failed)
+    transfers(table, os.path.join(folder, "transfers"))
     return machines
 
 

@@ -14,6 +14,10 @@ class Table:
                           "holds": None if bar is None else value is not None and value <= bar,
                           "note": note})
 
+    def fail(self, name, error):
+        """What could not be measured."""
+        self.add(name, None, "", bar=0, note=str(error).split("\n", maxsplit=1)[0])
+
     def text(self):
         lines = [("figure", "value", "bar", "holds", "Linux's livepatch", "ratio", "")]
         for row in self.rows:

@@ -9,6 +9,7 @@
 
 import contextlib
 import difflib
+import fnmatch
 import os
 import re
 import subprocess
@@ -39,12 +40,15 @@ def read_diffs(short=False, kind="diff"):
 
 def paths(table, which):
     files = {fix["file"] for fix in table["fix"]}
-    more = {name for diff in read_diffs() for name in diff["files"]} | \
-        {diff["file"] for diff in read_diffs(kind="refused") if which == "running"}
+    refused = read_diffs(kind="refused")
+    more = {name for diff in read_diffs() + refused for name in diff.get("files", ())} | \
+        {diff["file"] for diff in refused if "file" in diff and which == "running"}
     # private headers are those of the kernel that runs; each pattern must match something
     folders = {os.path.dirname(name) if name.startswith("drivers/") else name.split("/")[0]
                for name in files}
     headers = {f"{folder}/*.h" for folder in folders} if which == "running" else set()
+    # tar finds a file only once
+    more = {name for name in more if not any(fnmatch.fnmatch(name, header) for header in headers)}
     return sorted(files | more | headers)
 
 
@@ -137,28 +141,38 @@ def build_diff(table, diff, folder, guest):
     end = os.times()
     seconds = end.children_user + end.children_system - start.children_user - start.children_system
     print(f"{diff['name']}: {seconds:.1f} s of CPU time")
-    missing = [one for one in diff["replaces"] if not replaces(text, *one.split(": "))]
+    functions = diff["replaces"] + diff.get("also", []) + diff.get("new", [])
+    missing = [one for one in functions if not replaces(text, *one.split(": "))]
     return f"{diff['name']}:\n{text}{' '.join(missing)}" if status or missing else ""
+
+
+def write_change(diff, path):
+    """Returns whether the file has what is to be changed."""
+    with open(os.path.join(RUNNING, diff["file"])) as f:
+        old = f.read()
+    new, count = re.subn(diff["find"], diff["put"], old, count=1)
+    with open(path, "w") as f:
+        f.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True),
+                                          f"a/{diff['file']}", f"b/{diff['file']}"))
+    return count
 
 
 def refuse_diff(table, diff, folder, guest):
     """Returns what went wrong, or nothing."""
     patch, bundle = (os.path.join(folder, f"{diff['name']}.{end}") for end in ("patch", "sut"))
-    with open(os.path.join(RUNNING, diff["file"])) as f:
-        old = f.read()
-    new, count = re.subn(diff["find"], diff["put"], old, count=1)
-    with open(patch, "w") as f:
-        f.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True),
-                                          f"a/{diff['file']}", f"b/{diff['file']}"))
+    if "files" in diff:
+        write_diff(diff, patch)
+    elif not write_change(diff, patch):
+        return f"{diff['name']}: not found in {diff['file']}"
     status, text = suture_build(table, patch, bundle, guest)
-    if count and status and not os.path.exists(bundle) and re.search(diff["why"], text):
+    if status and not os.path.exists(bundle) and re.search(diff["why"], text):
         return ""
-    return f"{diff['name']}: found {count} times, exit code {status}:\n{text}"
+    return f"{diff['name']}: exit code {status}:\n{text}"
 
 
 def replaces(text, target, name):
-    """Whether `suture build` has said that it does."""
-    return re.search(rf"^{target}:[^;\n]*[ ,]{re.escape(name)}[,; ]", text, re.M)
+    """Whether `suture build` has said that the patch has it."""
+    return re.search(rf"^{target}:[^\n]*[ ,]{re.escape(name)}[,; ]", text, re.M)
 
 
 def diffs(table, folder, guest, short):

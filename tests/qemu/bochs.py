@@ -60,6 +60,7 @@ class Bochs:
     kernel: str
     cmdline: str
     conf: dict
+    resets: tuple
     architecture: str = "x86"
     kinds: frozenset = frozenset({"x86", "vmx"})
     cpu_model: str = "corei7_haswell_4770"

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -54,7 +55,6 @@ SUTURE_CONF = {
     "gateway": "10.0.2.2",
     "port": str(API_PORT),
     "insecure": "yes",
-    "compare_text": "yes" if os.environ.get("SUTURE_COMPARE_TEXT") else None,
     "log_level": "info",
     **PLATFORM.conf,
 }
@@ -82,8 +82,10 @@ def free_port():
 
 
 def end_with_parent():
-    """In the child, before exec: a test run that is killed leaves no emulator behind."""
+    """In the child, before exec: a test run that is killed leaves no emulator behind, and an emulator that logs
+    without end does not fill the disk."""
     pr_set_pdeathsig = 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 30, 8 << 30))
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 

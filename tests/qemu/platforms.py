@@ -46,6 +46,7 @@ class Qemu:
     log        where the monitor writes its log: QEMU's arguments, {file} in them is the file; none:
                its debug port is the console.
     conf       keys of suture.conf that only this machine has.
+    resets     ways in which its kernel can reset it, of /sys/kernel/reboot/type; none: there is one.
     emulator   its name; ends_at_reset: without Machine's `reboot`; demo_cpus: the guest's CPUs in
                `make demo`; patience: factor for the time that a wait may take.
     """
@@ -73,6 +74,7 @@ class Qemu:
     devices: tuple
     log: tuple
     conf: dict
+    resets: tuple
 
     emulator = "QEMU"
     ends_at_reset = True
@@ -170,6 +172,7 @@ X86_SVM = Qemu(
     devices=(),
     log=("-debugcon", "file:{file}", "-global", "isa-debugcon.iobase=0x402"),
     conf={"debug_port": "0x402"},
+    resets=("acpi", "triple", "kbd", "pci", "efi"),
 )
 
 ARM64_VIRT = Qemu(
@@ -204,6 +207,8 @@ ARM64_VIRT = Qemu(
     devices=("-device", "virtio-rng-pci,addr=6"),
     log=(),
     conf={"debug_port": "0x9000000"},
+    # PSCI
+    resets=(),
 )
 
 X86_VMX = Bochs(
@@ -212,6 +217,8 @@ X86_VMX = Bochs(
     # Bochs interprets each instruction: what takes long and does not matter here is left out
     cmdline="no_timer_check quiet mitigations=off nokaslr cryptomgr.notests tsc=reliable",
     conf={"debug_port": "0xe9"},
+    # after the others, which reset its devices too, the firmware does not start; without Suture neither
+    resets=("kbd",),
 )
 
 PLATFORMS = {platform.name: platform for platform in [X86_SVM, ARM64_VIRT, X86_VMX]}

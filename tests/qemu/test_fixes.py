@@ -25,7 +25,6 @@ TOOLS = "bridge", "genl", "ip", "tc"
 # of the guest's modules, what the exercises need beside those that are patched
 HELPERS = "dummy", "veth", "loop", "tls", "lzo_rle", "sch_ingress", "cls_matchall", "sch_pie"
 FOR_EXERCISES = ("bonding",)
-TARGETS = sorted({fix["object"] for fix in FIXES.values()} - {"vmlinux"})
 
 # busybox has commands of the same names, which can do less
 COMMANDS = "".join(f'{tool}() {{ /usr/sbin/{tool} "$@"; }}\n' for tool in TOOLS)
@@ -81,9 +80,17 @@ def dependencies(name):
     return list(dict.fromkeys(found))
 
 
-def guest_files():
+def modules_of(fix):
+    """The modules that it is for."""
+    return [name for name in fix.get("objects", [fix.get("object")]) if name != "vmlinux"]
+
+
+TARGETS = sorted({name for fix in FIXES.values() for name in modules_of(fix)})
+
+
+def guest_files(targets):
     files = {"/lib/modules/mixture.ko": MIXTURE}
-    for name in (*HELPERS, *FOR_EXERCISES, *TARGETS):
+    for name in (*HELPERS, *FOR_EXERCISES, *targets):
         for needed in (*dependencies(name), name):
             files[f"/lib/modules/{needed}.ko"] = module_file(needed)
     for tool in TOOLS:
@@ -147,12 +154,13 @@ class Guest:
 
     def original(self, fix):
         """The kernel's behaviour without the fix."""
-        target = fix["object"]
         if "before" not in fix:
             return
-        self.load(target) if target != "vmlinux" else None
+        for name in modules_of(fix):
+            self.load(name)
         assert self.exercise(fix) == fix["before"], fix["name"]
-        self.unload(target) if target != "vmlinux" else None
+        for name in modules_of(fix):
+            self.unload(name)
 
     def complaints(self):
         return complaints(self.machine, STALLS, "INFO: task")
@@ -166,11 +174,10 @@ def start_load(machine):
                       "renice -n 19 $!")
 
 
-@pytest.fixture(scope="module")
-def guest(boot_module):
+def boot_guest(boot_module, targets):
     if GUEST != TABLE["guest"]:
         pytest.fail(f"GUEST={GUEST} is not the kernel that lacks the fixes: make check-fixes")
-    machine = boot_module(cpus=2, files=guest_files(), cmdline="secretmem.enable=1")
+    machine = boot_module(cpus=2, files=guest_files(targets), cmdline="secretmem.enable=1")
     machine.load_agent()
     assert TABLE["running"] in machine.check("uname -v")
     guest = Guest(machine)
@@ -180,6 +187,11 @@ def guest(boot_module):
     machine.check("insmod /lib/modules/mixture.ko")
     start_load(machine)
     return guest
+
+
+@pytest.fixture(scope="module")
+def guest(boot_module):
+    return boot_guest(boot_module, TARGETS)
 
 
 def test_original(guest):
@@ -206,17 +218,16 @@ def test_apply(guest, measured):
 def test_fix(guest, name, measured):
     """The new functions run, in a module also after it was reloaded."""
     fix = FIXES[name]
-    target = fix["object"]
-    comes = target != "vmlinux"
-    for _ in range(2 if comes else 1):
-        if comes:
+    modules = modules_of(fix)
+    for _ in range(2 if modules else 1):
+        for target in modules:
             guest.load(target)
         before, out, after = guest.hits(fix), guest.exercise(fix), guest.hits(fix)
         if "after" in fix:
             assert out == fix["after"]
         for function in fix.get("reached", before):
             assert after[function] > before[function], (function, out)
-        if comes:
+        for target in modules:
             guest.unload(target)
     counts = ", ".join(f"{function} {count}" for function, count in after.items())
     if fix.get("before") != fix.get("after"):

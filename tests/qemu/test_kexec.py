@@ -20,10 +20,8 @@ DISK, DRIVERS, UNLOADED = {
     "QEMU": ("vda", ["virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_legacy_dev",
                      "virtio/virtio_pci_modern_dev", "virtio/virtio_pci", "block/virtio_blk"],
              ["virtio_blk", "virtio_pci"]),
-    # its ACPI tables name no PCI bus: the controller is found at its old ports, by a driver whose
-    # unload oopses (6.1)
-    "Bochs": ("sda", ["scsi/scsi_common", "scsi/scsi_mod", "ata/libata", "ata/pata_legacy", "scsi/sd_mod"],
-              ["sd_mod"]),
+    "Bochs": ("sda", ["scsi/scsi_common", "scsi/scsi_mod", "ata/libata", "ata/ata_piix", "scsi/sd_mod"],
+              ["sd_mod", "ata_piix"]),
 }[PLATFORM.emulator]
 # what the guest needs to read its EFI system partition, in the order of loading
 READERS = {os.path.basename(name): kernel_module(os.path.join(MODULES, f"{name}.ko"))

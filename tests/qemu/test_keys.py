@@ -2,13 +2,16 @@
 """Where the monitor's keys are, with a firmware that keeps its variables on flash, and an EFI system partition that the
 guest's root can mount: what root writes there is not taken at the next boot."""
 
+import hashlib
 import os
+import re
 import shutil
+import ssl
 
 import pytest
 
-from images import kernel_module
-from machine import PLATFORM
+from images import kernel_module, run
+from machine import GUEST_IP, PLATFORM
 from test_boot import EFIVARFS, MOUNT_VARIABLES, VARIABLES
 from test_disk import DRIVERS, MODULES, drivers
 from test_sign import suture
@@ -104,3 +107,49 @@ def test_guest_does_not_replace_keys(machine, keys, demo, tmp_path):
     assert status == 1 and "does not trust" in out, out
     status, out = operate(guest, keys, "operate", "apply", signed(keys))
     assert status == 0 and "demo applied" in out, out
+
+
+# ---- a key of its own ----
+
+def issue(keys, request, folder):
+    """What the authority's owner does with the request, by openssl alone: (its certificate in PEM, DER)."""
+    (folder / "request.pem").write_text(request)
+    run("openssl", "x509", "-req", "-in", folder / "request.pem", "-CA", keys / "ca.pem", "-CAkey", keys / "ca.key",
+        "-days", "30", "-copy_extensions", "copy", "-out", folder / "cert.pem")
+    pem = (folder / "cert.pem").read_text()
+    return pem, ssl.PEM_cert_to_DER_cert(pem)
+
+
+def served(guest, keys):
+    """The certificate that the monitor shows to a client."""
+    out = run("openssl", "s_client", "-connect", f"127.0.0.1:{guest.port}", "-verify_ip", GUEST_IP, "-CAfile", keys / "ca.pem", "-cert",
+              keys / "read.pem", "-key", keys / "read.key", input=b"").decode()
+    assert "Verification: OK" in out
+    return ssl.PEM_cert_to_DER_cert(re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", out, re.S)[0])
+
+
+def test_own_key(machine, keys, tmp_path):
+    """Without a private key in keys.pem the monitor makes one, which no file ever has, and serves when the authority has
+    signed its request; a newer certificate takes the place of that one."""
+    (tmp_path / "public.pem").write_text((keys / "ca.pem").read_text() + (keys / "signer.pub").read_text())
+    guest = machine(tmp_path / "public.pem")
+    guest.wait_log("not listening: the keys have no certificate for the private key", 30, name="monitor.log")
+    said = guest.wait_log("SHA-256 of its public key: ([0-9a-f]{64})", 1)[1]
+    request = guest.check("cat /esp/EFI/suture/request.pem")
+    (tmp_path / "r").write_text(request)
+    public = run("openssl", "req", "-in", tmp_path / "r", "-verify", "-noout", "-pubkey").decode()
+    (tmp_path / "p").write_text(public[public.index("-----BEGIN"):])
+    assert hashlib.sha256(run("openssl", "pkey", "-pubin", "-in", tmp_path / "p", "-outform", "DER")).hexdigest() == said
+
+    first, first_der = issue(keys, request, tmp_path)
+    guest.check(f"cat >/esp/EFI/suture/cert.pem <<'END'\n{first}END")
+    reboot(guest, 2)
+    guest.wait_log("cert.pem: taken into the firmware's variables, and removed", 1)
+    assert guest.check("ls /esp/EFI/suture") == "suture.conf"
+    assert served(guest, keys) == first_der
+    assert curl(guest, keys, "read", "/v1/status", "-k")[1] == 200  # not by the name that is in it
+
+    newer, newer_der = issue(keys, request, tmp_path)
+    guest.check(f"cat >/esp/EFI/suture/cert.pem <<'END'\n{newer}END")
+    reboot(guest, 3)
+    assert served(guest, keys) == newer_der != first_der

@@ -93,8 +93,6 @@ def test_module_unload(boot, sleepy):
 
 # ---- reboot, power-off ----
 
-WAYS = ["acpi", "triple", "kbd", "pci", "efi"]  # of /sys/kernel/reboot/type; arm64 has PSCI alone
-
 @pytest.mark.parametrize("deaf", [False, True], ids=["alive", "dead"])
 def test_reboot(boot, demo, deaf):
     """The machine reboots with a patch applied, whether the agent is notified or not."""
@@ -104,8 +102,8 @@ def test_reboot(boot, demo, deaf):
         apply(guest, demo)
         if deaf:
             deafen(guest)
-        if PLATFORM.architecture == "x86":
-            way = WAYS[(2 * deaf + n) % len(WAYS)]
+        if PLATFORM.resets:
+            way = PLATFORM.resets[(2 * deaf + n) % len(PLATFORM.resets)]
             guest.check(f"echo {way} >/sys/kernel/reboot/type")
         guest.send("reboot -f")
         guest.wait_ready(count=n + 2)

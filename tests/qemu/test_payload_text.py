@@ -9,9 +9,8 @@ import struct
 import pytest
 
 from machine import BUILD, GUEST, PLATFORM
-from patches import apply, make_patch, revert
+from patches import CONFIG, apply, make_patch, revert
 
-pytestmark = pytest.mark.x86("the comparison has not been seen in a guest of arm64")
 SCRIBBLE = os.path.join(BUILD, "guest", f"{GUEST}-modules", "scribble.ko")
 SWAP = os.path.join(BUILD, "guest", PLATFORM.architecture, "bin", "swap")
 HELPER = "/sys/module/suture/parameters/helper"
@@ -89,7 +88,7 @@ def bundle(bundles):
 
 @pytest.fixture(scope="module")
 def machine(boot_module):
-    machine = boot_module(conf={"compare_text": "yes"}, files={"/lib/modules/scribble.ko": SCRIBBLE, "/bin/swap": SWAP})
+    machine = boot_module(files={"/lib/modules/scribble.ko": SCRIBBLE, "/bin/swap": SWAP})
     machine.load_agent()
     return machine
 
@@ -139,6 +138,22 @@ def test_swapped_declaration(guest, bundle):
     result = swapped(guest, bundle, Payload(bundle).swapped_functions())
     assert result.status == 1, result
     assert re.search(r"declares the new '\w+' at 0x[0-9a-f]+, where the bundle has something else", result.out), result
+
+
+def test_kprobe_in_code(guest, bundle):
+    """One that waits for the module: the refusal names it, and how to go on."""
+    tracing = "/sys/kernel/tracing"
+    # behind the site of ftrace, which has its own way of probing
+    offset = 12 if PLATFORM.architecture == "arm64" else 9 if "CONFIG_X86_KERNEL_IBT=y" in CONFIG else 5
+    guest.check(f"mount -t tracefs none {tracing} 2>/dev/null; "
+                f"echo 'p:inside shows:second_show+{offset}' >{tracing}/kprobe_events && "
+                f"echo 1 >{tracing}/events/kprobes/inside/enable")
+    result = guest.suture("apply", bundle)
+    guest.check(f"echo 0 >{tracing}/events/kprobes/inside/enable; echo >{tracing}/kprobe_events")
+    assert result.status == 1, result
+    assert "a kprobe does this; remove it (/sys/kernel/debug/kprobes/list has all) and try again" in result.out, result
+    apply(guest, bundle)
+    revert(guest, "shows")
 
 
 def test_changed_code(guest, bundle):

@@ -334,6 +334,7 @@ def test_audit(guest, keys):
     assert status == 0, out
     assert re.search(r" 404 'admin' DELETE /v1/patches/none\n", out), out
     assert re.search(r" 202 'operate' POST /v1/patches demo sha256 [0-9a-f]{64}\n", out), out
+    assert re.search(r" 0 'monitor' END demo applied attempts [1-9]\d* pause_max_us [1-9]\d* sha256 [0-9a-f]{64}\n", out), out
     head = re.search(r"head (\d+ [0-9a-f]{64})", out)[1]
     assert f"Suture-Audit: {head}" in curl(guest, keys, "read", "/v1/log", "-D", "-")[2]
 

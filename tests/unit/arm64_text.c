@@ -105,13 +105,26 @@ static void keys_and_tracers(void **state)
 		fits(tracer, entry, 8, ops, WORDS(0x12345678, 0xffff8000, NOP, MOV_X9, bl), 20));
 }
 
+static void causes(void **state)
+{
+	/* BRK of kprobes, and of BUG() */
+	const u8 *code = WORDS(NOP, 0xd4200080, 0xd4210000);
+
+	(void)state;
+	assert_false(arch_text_is_probe(code, 0, 12));
+	assert_true(arch_text_is_probe(code, 4, 12));
+	assert_true(arch_text_is_probe(code, 7, 12));
+	assert_false(arch_text_is_probe(code, 7, 7));
+	assert_false(arch_text_is_probe(code, 8, 12));
+	assert_false(arch_text_counts_calls(code));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(relocations),
-		cmocka_unit_test(veneers),
-		cmocka_unit_test(alternatives),
-		cmocka_unit_test(keys_and_tracers),
+		cmocka_unit_test(relocations),	cmocka_unit_test(veneers),
+		cmocka_unit_test(alternatives), cmocka_unit_test(keys_and_tracers),
+		cmocka_unit_test(causes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,6 +345,13 @@ static int rig_panic_suspected(void *ctx)
 	return rig->halted;
 }
 
+static void rig_ended(void *ctx, const char *what)
+{
+	struct rig *rig = ctx;
+
+	format(rig->ended, sizeof(rig->ended), "%s", what);
+}
+
 static u64 rig_now(void *ctx)
 {
 	return ((struct rig *)ctx)->now_us;
@@ -422,6 +429,7 @@ void rig_engine(struct rig *rig, const struct engine_config *config)
 		.watching = rig_watching,
 		.unwatch = rig_unwatch,
 		.panic_suspected = rig_panic_suspected,
+		.ended = rig_ended,
 		.now_us = rig_now,
 		.alloc = rig_alloc,
 		.free = rig_free,

@@ -80,6 +80,7 @@ struct rig_payload {
 struct rig {
 	struct engine *e;
 	u64 now_us;
+	char ended[320]; /* the last end that the engine told */
 	u8 build_id[20];
 	const char *version; /* of bundles; NULL: 1.2 */
 	struct rig_module modules[RIG_MODULES];

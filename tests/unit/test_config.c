@@ -45,7 +45,7 @@ static void defaults(void **state)
 	assert_false(c.insecure || c.require || c.hide || c.guest_patches);
 	assert_true(c.guest_may_disable);
 	assert_false(c.guest_may_apply);
-	assert_false(c.compare_text);
+	assert_true(c.compare_text);
 }
 
 static void every_key(void **state)
@@ -65,7 +65,7 @@ static void every_key(void **state)
 			       "guest_patches=yes\n"
 			       "guest_may_disable=no\n"
 			       "guest_may_apply=yes\n"
-			       "compare_text=yes\n"
+			       "compare_text=no\n"
 			       "memory=1G\n"
 			       "log_level=debug\n"
 			       "debug_port=0x402\n"
@@ -87,7 +87,7 @@ static void every_key(void **state)
 	assert_true(c.guest_patches);
 	assert_false(c.guest_may_disable);
 	assert_true(c.guest_may_apply);
-	assert_true(c.compare_text);
+	assert_false(c.compare_text);
 	assert_int_equal(c.memory, 1 << 30);
 	assert_int_equal(c.log_level, 3);
 	assert_int_equal(c.debug_port, 0x402);

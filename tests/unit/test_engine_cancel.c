@@ -10,6 +10,7 @@ static void test_cancel_apply(void **state)
 	start_blocked(rig);
 	settle(rig, 33 * S);
 	rig_clear(rig);
+	assert_string_equal(rig->ended, "");
 	assert_int_equal(cancel(rig, "fix"), 0);
 	assert_false(info(rig, "fix").stuck);
 	assert_int_equal(cancel(rig, "fix"), -EBUSY);
@@ -22,6 +23,7 @@ static void test_cancel_apply(void **state)
 	assert_int_equal(i.phase, PHASE_FAILED);
 	assert_int_equal(i.error, -ECANCELED);
 	assert_string_equal(i.why, "cancelled by the operator");
+	assert_text(rig->ended, "END fix failed ECANCELED attempts ");
 	assert_int_equal(rig->switches, 0);
 	assert_int_equal(rig_payload(rig, "fix")->state, ABSENT);
 	assert_int_equal(cancel(rig, "fix"), -ENOENT);

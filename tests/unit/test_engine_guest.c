@@ -170,6 +170,7 @@ static void test_below(void **state)
 	assert_int_equal(revert_below(rig, "fix", false), 0);
 	settle(rig, 100);
 	assert_phase(rig, "fix", PHASE_DISABLED);
+	assert_text(rig->ended, "END fix disabled attempts 1 pause_max_us ");
 	assert_int_equal(count_redirects(rig), 0);
 	assert_int_equal(rig->switches, 2);
 	assert_true(info(rig, "fix").revert.from_below);

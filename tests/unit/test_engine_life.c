@@ -15,11 +15,14 @@ static void test_life(void **state)
 
 	assert_int_equal(upload(rig, &fix), 0);
 	assert_phase(rig, "fix", PHASE_UPLOADED);
+	assert_string_equal(rig->ended, "");
 	assert_int_equal(engine_agent_bye(rig->e), 0);
 	engine_agent_hello(rig->e);
 	settle(rig, 100);
 	i = info(rig, "fix");
 	assert_int_equal(i.phase, PHASE_APPLIED);
+	assert_text(rig->ended, "END fix applied attempts 1 pause_max_us ");
+	assert_text(rig->ended, " sha256 ");
 	assert_string_equal(i.version, "1.2");
 	assert_true(i.from_bundle);
 	assert_int_equal(i.error, 0);
@@ -44,6 +47,7 @@ static void test_life(void **state)
 	      "fix: post_unpatch_callback: vmlinux", "livepatch: 'fix': unpatching complete");
 	i = info(rig, "fix");
 	assert_int_equal(i.phase, PHASE_REVERTED);
+	assert_text(rig->ended, "END fix reverted attempts 1 pause_max_us ");
 	assert_int_equal(i.error, 0);
 	assert_int_equal(i.revert.attempts, 1);
 	assert_int_equal(count_redirects(rig), 0);

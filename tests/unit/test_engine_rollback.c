@@ -69,14 +69,18 @@ static void test_one_switch(void **state)
 	assert_phase(rig, "two", PHASE_APPLIED);
 	assert_text(info(rig, "one").why, "patch 'all', which had replaced it, was rolled back");
 	assert_phase(rig, "all", PHASE_REVERTED);
+	assert_text(rig->ended, "END all reverted attempts 1 pause_max_us ");
 	assert_int_equal(rig_payload(rig, "all")->state, ABSENT);
 	assert_int_equal(query(rig, "one").stack_order, 1);
 	assert_int_equal(query(rig, "two").stack_order, 2);
 	assert_int_equal(query(rig, "one").enabled, 1);
 	/* they are held again, and go as ever, with their callbacks */
 	assert_int_equal(rmmod_payload(rig, "one"), -EBUSY);
+	/* what the guest does is no request */
+	rig->ended[0] = 0;
 	assert_int_equal(disable(rig, "two"), 0);
 	settle(rig, 100);
+	assert_string_equal(rig->ended, "");
 	assert_int_equal(runs(rig, "vmlinux", "g"), version(rig, "one", 1));
 	assert_int_equal(revert(rig, "one"), 0);
 	settle(rig, 100);

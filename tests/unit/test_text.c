@@ -12,7 +12,8 @@
 #define FIRST_REF  8u
 #define SECOND_REF 40u
 #define FUNC	   16u /* where the new function is */
-#define ABS64	   1u  /* the fake's relocation */
+#define ABS64	   1u  /* the fake's relocations */
+#define CALL64	   2u
 
 enum { S_NULL, S_TEXT, S_RELA, S_INIT, S_SYMTAB, S_STRTAB, NR_SECTIONS };
 enum { SYM_NULL, SYM_CALLEE, NR_SYMBOLS };
@@ -152,6 +153,30 @@ static void every_byte(void **state)
 	assert_differs("the guest has code at 0xffffffff81008041, where the bundle has none");
 }
 
+/* What a guest does to a payload's code itself is named, with the way out. */
+static void named_causes(void **state)
+{
+	static const u8 counts[] = {0x65};
+	u8 *text = syn_at(TEXT);
+	u64 value = CALLEE + 4 - 10;
+
+	(void)state;
+	text[2] = 0xcc;
+	assert_differs(
+		"03 in the bundle: a kprobe does this; remove it (/sys/kernel/debug/kprobes/list");
+	load();
+	/* it has written over a reference, too */
+	bundle.manifest.nr_symbols = 1;
+	memset(text + FIRST_REF - 1, 0xcc, 5);
+	assert_differs("which the bundle does not: a kprobe does this");
+	load();
+	file.relocs[1].info = (u64)SYM_CALLEE << 32 | CALL64;
+	memcpy(text + FIRST_REF, &value, 8);
+	memcpy(syn_at(value), counts, sizeof(counts));
+	assert_differs("which the bundle does not: the kernel counts calls; boot it with another "
+		       "value of retbleed=");
+}
+
 /* Both references lead elsewhere, to code too. */
 static void another_symbol(void **state)
 {
@@ -236,6 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_same, begin, teardown),
 		cmocka_unit_test_setup_teardown(every_byte, begin, teardown),
+		cmocka_unit_test_setup_teardown(named_causes, begin, teardown),
 		cmocka_unit_test_setup_teardown(another_symbol, begin, teardown),
 		cmocka_unit_test_setup_teardown(the_declaration, begin, teardown),
 		cmocka_unit_test_setup_teardown(unmapped_text, begin, teardown),

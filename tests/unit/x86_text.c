@@ -162,12 +162,27 @@ static void keys_and_calls(void **state)
 			   BYTES(0x90, 0x90, 0x90, 0xc3), 4));
 }
 
+static void causes(void **state)
+{
+	const u8 *code = BYTES(0x55, 0xcc, 0xe9, 0x90);
+
+	(void)state;
+	assert_false(arch_text_is_probe(code, 0, 4));
+	assert_true(arch_text_is_probe(code, 1, 4));
+	assert_true(arch_text_is_probe(code, 2, 4));
+	assert_false(arch_text_is_probe(code, 2, 2));
+	/* SAR QWORD PTR GS:[0x1234], 5, which the call of a value 4 less leads to */
+	assert_true(arch_text_counts_calls(
+		BYTES(0x90, 0x90, 0x90, 0x90, 0x65, 0x48, 0xc1, 0x3c, 0x25, 0x34, 0x12)));
+	assert_false(arch_text_counts_calls(BYTES(0x90, 0x90, 0x90, 0x90, 0x65, 0x48, 0x8b, 0x3c)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(relocations),	  cmocka_unit_test(retpolines),
 		cmocka_unit_test(returns),	  cmocka_unit_test(alternatives),
-		cmocka_unit_test(keys_and_calls),
+		cmocka_unit_test(keys_and_calls), cmocka_unit_test(causes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,9 @@ void fake_reset(u32 guest_cpus);
 /* Freeze time at us; each reading then advances it by step, which may be 0. */
 void fake_time_set(u64 us, u64 step);
 
+/* Has the processor random numbers that are good enough for keys? It has at first. */
+void fake_random_set(bool good);
+
 /* ---- CPUs ---- */
 
 /* Set the result of arch_vcpu_context(c). */

@@ -207,6 +207,7 @@ int engine_revert_below(struct engine *e, const char *name, bool force, char *wh
 		return r;
 	log_limited(LOG_OPERATOR, LOG_WARN, "patch '%s': revert from below asked for%s", name,
 		    force ? ", by force" : "");
+	p->asked = &p->revert;
 	p->error = 0;
 	p->why[0] = 0;
 	p->stuck = false;

@@ -54,14 +54,13 @@ struct engine_ops {
 	bool (*is_text)(void *ctx, bool module, u64 va, u64 len);
 	/* The build-id that the monitor read from the guest's memory; NULL while it knows none. */
 	const u8 *(*build_id)(void *ctx, u32 *len);
-	/*
-	 * Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine
-	 * asks for none, and looks at all tasks in each pause.
-	 */
+	/* Watching: is the agent's watch on (guest_watch_id())? Unwatch: end it. NULL: the engine
+	 * asks for none, and looks at all tasks in each pause. */
 	bool (*watching)(void *ctx);
 	void (*unwatch)(void *ctx);
 	/* panic_suspected(): 1, 0 or negative errno; NULL: it is never suspected. */
 	int (*panic_suspected)(void *ctx);
+	void (*ended)(void *ctx, const char *what); /* what a request began: one line; or NULL */
 	u64 (*now_us)(void *ctx);
 	void *(*alloc)(void *ctx, size_t size); /* zeroed; NULL when out */
 	void (*free)(void *ctx, void *p, size_t size);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Making the engine, and its list of patches. */
+#include "core/audit.h"
 #include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
+#include "lib/mutate.h"
 #include "lib/string.h"
 #include "patch/engine/types.h"
 
@@ -181,6 +183,26 @@ bool patch_is_older(const struct patch *p, const struct patch *than)
 	return p;
 }
 
+/* What a guest does by itself is not told: it could displace the records of requests. */
+static void tell_end(struct patch *p)
+{
+	const struct transition_report *r = p->asked;
+	char what[AUDIT_TEXT], hash[AUDIT_HASH] = "";
+
+	/* failed without an error: engine_forget(), on the way to the end */
+	if (!r || (p->phase == PHASE_FAILED && !p->error) ||
+	    (!patch_is_finished(p) && p->phase != PHASE_APPLIED && p->phase != PHASE_DISABLED))
+		return;
+	p->asked = NULL;
+	if (p->from_bundle)
+		audit_hash(hash, p->digest);
+	format(what, sizeof(what), "END %s %s%s%s attempts %u pause_max_us %llu%s", p->name,
+	       patch_phase_name(p->phase), p->error ? " " : "",
+	       p->error ? errno_name(p->error) : "", r->attempts, r->pause_max_us, hash);
+	if (p->ops->ended && !MUTATION(end_is_told))
+		p->ops->ended(p->ops->ctx, what);
+}
+
 void patch_set_phase(struct patch *p, enum patch_phase phase)
 {
 	if (p->phase != phase)
@@ -189,6 +211,7 @@ void patch_set_phase(struct patch *p, enum patch_phase phase)
 	if (p->phase != phase)
 		p->changed_us = p->ops->now_us(p->ops->ctx);
 	p->phase = phase;
+	tell_end(p);
 	if (patch_is_finished(p))
 		patch_free_bundle(p);
 }

@@ -145,6 +145,7 @@ int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size
 		return -ENOMEM;
 	}
 	p->from_bundle = p->has_bundle = p->loading = true;
+	p->asked = &p->apply;
 	p->bundle = *b;
 	p->cves = cves;
 	p->nr_cves = b->manifest.nr_cves;
@@ -267,6 +268,7 @@ int engine_revert(struct engine *e, const char *name, char *why, size_t why_size
 	if (r)
 		return r;
 	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': revert asked for", name);
+	p->asked = patch_is_finished(p) ? NULL : &p->revert;
 	p->unload = true;
 	p->disabled_by[0] = 0;
 	p->error = 0;
@@ -321,6 +323,7 @@ int engine_cancel(struct engine *e, const char *name, char *why, size_t why_size
 	if (r)
 		return r;
 	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': cancel asked for", name);
+	p->asked = e->target_on ? &p->apply : &p->revert;
 	p->todo = TODO_REVERSE;
 	p->stuck = false;
 	p->error = 0;

@@ -141,6 +141,7 @@ int engine_rollback(struct engine *e, const char *name, char *why, size_t why_si
 		return r;
 	log_limited(LOG_OPERATOR, LOG_INFO, "patch '%s': rollback asked for", name);
 	p->revert = (struct transition_report){0};
+	p->asked = &p->revert;
 	p->error = 0;
 	p->why[0] = 0;
 	p->unload = true;

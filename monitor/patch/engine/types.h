@@ -156,6 +156,8 @@ struct patch {
 	bool strict;			     /* refuse it if it has clones or uncalled functions */
 
 	struct transition_report apply, revert;
+	/* Of these, that of what a request began and did not end yet; NULL: none did. */
+	const struct transition_report *asked;
 };
 
 /*
@@ -272,7 +274,7 @@ void patch_free_bundle(struct patch *p);
 void engine_move_last(struct engine *e, struct patch *p);
 /* Is p, another patch, below it in the stack? A replacement replaces older patches only. */
 bool patch_is_older(const struct patch *p, const struct patch *than);
-/* A finished one has no bundle any more. */
+/* A finished one has no bundle any more. The end of what a request began is told by ops->ended. */
 void patch_set_phase(struct patch *p, enum patch_phase phase);
 /* Set error and why. The first of an operation stays, since later errors follow from it. */
 void patch_blame(struct patch *p, int error, const char *fmt, ...) __printf_like(3, 4);

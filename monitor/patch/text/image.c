@@ -22,6 +22,20 @@ int text_refuse(struct text_image *im, int err, const char *fmt, ...)
 	return err;
 }
 
+#define PROBE_BYTES 5u /* that a kprobe writes, at most */
+
+const char *text_probe_words(const struct text_image *im, u64 at, u64 len, const u8 *own,
+			     u64 in_front)
+{
+	u64 before = MIN(in_front, (u64)PROBE_BYTES - 1);
+
+	for (u64 i = at - before; i < at + len; i++)
+		if (*(own + i - at) != im->now[i] && arch_text_is_probe(im->now, i, im->span))
+			return ": a kprobe does this; remove it "
+			       "(/sys/kernel/debug/kprobes/list has all) and try again";
+	return "";
+}
+
 /* ---- the layout: kernel/module/main.c, layout_sections() ---- */
 
 static bool is_sized_at_load(const char *name)

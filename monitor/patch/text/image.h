@@ -44,6 +44,14 @@ struct text_image {
 /* Make `why` one line, and return the error. */
 int text_refuse(struct text_image *im, int err, const char *fmt, ...) __printf_like(3, 4);
 
+/*
+ * What to say of a kprobe, if a byte of the declared text from offset `at` on, or one of the same
+ * instruction before it, differs as if by one; else "". own: the file's bytes at `at`, of which
+ * `in_front` are before it.
+ */
+const char *text_probe_words(const struct text_image *im, u64 at, u64 len, const u8 *own,
+			     u64 in_front);
+
 /* Lay out the sections, and read the references. im->q, why and why_size are set. -ENOEXEC, -ENOMEM
  * with `why`; text_close() also after a failure. */
 int text_open(struct text_image *im);

@@ -242,6 +242,7 @@ static int next_group(struct text_image *im, const struct table *t, struct group
 static int judge_group(struct text_image *im, const struct table *t, const struct group *g)
 {
 	u8 *now = im->now + (g->place - im->q->start);
+	const char *words = "";
 	struct text_site s;
 	struct look l;
 
@@ -249,6 +250,7 @@ static int judge_group(struct text_image *im, const struct table *t, const struc
 		if (open_entry(im, t, at, &l, &s))
 			continue;
 		s.len = MIN(g->len, s.left);
+		words = text_probe_words(im, g->place - im->q->start, s.len, s.own, 0);
 		if (!arch_text_site_fits(&s))
 			continue;
 		memcpy(now, s.own, s.len);
@@ -256,8 +258,8 @@ static int judge_group(struct text_image *im, const struct table *t, const struc
 	}
 	return text_refuse(im, -EBADMSG,
 			   "the guest's kernel has at %#llx, which %s names, none of "
-			   "the values that it gives it",
-			   g->place, t->t->section);
+			   "the values that it gives it%s",
+			   g->place, t->t->section, words);
 }
 
 static void mark_group(struct text_image *im, const struct group *g)

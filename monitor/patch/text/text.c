@@ -31,6 +31,18 @@ static int read_text(struct text_image *im)
 
 /* ---- relocations outside of sites ---- */
 
+/* What may be the cause of a wrong field, for people. */
+static const char *reference_words(const struct text_field *f, const char *otherwise)
+{
+	u8 code[TEXT_CALLED_LEN];
+
+	if (f->is_code && !guest_read(GVA(f->value), code, sizeof(code)) &&
+	    arch_text_counts_calls(code))
+		return ": the kernel counts calls; boot it with another value of retbleed= than "
+		       "stuff, or the monitor with compare_text=no";
+	return otherwise;
+}
+
 static int judge_ref(struct text_image *im, const struct text_ref *r, bool judge)
 {
 	struct elf_section s = elf_section(&im->elf, r->section);
@@ -50,10 +62,12 @@ static int judge_ref(struct text_image *im, const struct text_ref *r, bool judge
 	if (!f.size)
 		return 0;
 	if (!text_agrees(im, r, &f, !judge) && judge)
-		return text_refuse(im, -EBADMSG,
-				   "the payload's text at %#llx refers to %#llx, "
-				   "which the bundle does not",
-				   at, f.value);
+		return text_refuse(
+			im, -EBADMSG,
+			"the payload's text at %#llx refers to %#llx, "
+			"which the bundle does not%s",
+			at, f.value,
+			reference_words(&f, text_probe_words(im, from, 1, own, r->offset)));
 	for (u32 i = 0; judge && i < f.size; i++) {
 		u8 bits = (u8)(f.bits >> 8 * i);
 
@@ -99,9 +113,10 @@ static int judge_section(struct text_image *im, const struct elf_section *s, u64
 		if (own[i] != now[i])
 			return text_refuse(im, -EBADMSG,
 					   "the payload's text at %#llx (%s+%#llx) "
-					   "is %02x in the guest, %02x in the bundle",
+					   "is %02x in the guest, %02x in the bundle%s",
 					   im->q->start + from + i, elf_section_name(&im->elf, s),
-					   i, now[i], own[i]);
+					   i, now[i], own[i],
+					   text_probe_words(im, from + i, 1, own + i, i));
 	return 0;
 }
 

@@ -61,9 +61,12 @@ int tls_platform_snprintf(char *buf, size_t size, const char *fmt, ...);
 #define MBEDTLS_PK_PARSE_C
 #define MBEDTLS_PK_WRITE_C
 #define MBEDTLS_PEM_PARSE_C
+#define MBEDTLS_PEM_WRITE_C
 #define MBEDTLS_BASE64_C
 #define MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_CRT_PARSE_C
+#define MBEDTLS_X509_CREATE_C
+#define MBEDTLS_X509_CSR_WRITE_C
 #define MBEDTLS_X509_REMOVE_INFO
 #define MBEDTLS_TEST_SW_INET_PTON /* its own parser of addresses */
 
