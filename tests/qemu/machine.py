@@ -7,13 +7,10 @@ output stays in the machine's log folder (console.log, monitor.log, shell.log, q
 """
 
 import base64
-import ctypes
 import json
 import os
 import re
-import resource
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -23,6 +20,7 @@ import urllib.request
 
 import images
 import platforms
+from process import end_with_parent, free_port
 from qmp import Qmp
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -73,20 +71,6 @@ class Result:
 
     def __repr__(self):
         return f"status {self.status}: {self.out!r}"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def end_with_parent():
-    """In the child, before exec: a test run that is killed leaves no emulator behind, and an emulator that logs
-    without end does not fill the disk."""
-    pr_set_pdeathsig = 1
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 30, 8 << 30))
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 class Machine:

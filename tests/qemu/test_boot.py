@@ -12,7 +12,8 @@ import pytest
 
 from complaints import STALLS, complaints
 import images
-from machine import BUILD, CPU, GUEST, KERNEL_CMDLINE, PLATFORM, free_port
+from machine import BUILD, CPU, GUEST, KERNEL_CMDLINE, PLATFORM
+from process import free_port
 
 
 def acpi_table(guest, name):
