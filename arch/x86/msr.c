@@ -24,11 +24,11 @@ static int get_tsc(struct cpu *c, u32 msr, u64 *value)
 	return 0;
 }
 
-static void intercept(enum msr_when when);
+static void intercept(bool tsc_moved);
 
 static void move_tsc(struct cpu *c, u64 offset)
 {
-	intercept(TSC_MOVED);
+	intercept(true);
 	c->arch->tsc_offset = offset;
 }
 
@@ -257,8 +257,9 @@ const struct msr_rule msr_rules[] = {
 	/* reads as locked with VMX, SMX and SGX off (SDM vol. 3, "Enabling and Entering VMX
 	 * Operation") */
 	{ONE(MSR_FEATURE_CONTROL), MIRROR, REFUSE, ALWAYS, get_feature_control, NULL},
-	/* a write moves the counter (SDM vol. 3, "IA32_TSC_ADJUST Support") */
-	{ONE(MSR_TSC_ADJUST), EMULATE, EMULATE, ALWAYS, get_tsc_adjust, set_tsc_adjust},
+	/* a write moves the counter (SDM vol. 3, "IA32_TSC_ADJUST Support"); an idle Linux reads it
+	 * once a second on each CPU */
+	{ONE(MSR_TSC_ADJUST), EMULATE, EMULATE, READ_TSC_MOVED, get_tsc_adjust, set_tsc_adjust},
 	/* would change the processor below the monitor, and of the service CPU not (SDM vol. 3,
 	 * "Microcode Update Loader") */
 	{ONE(MSR_BIOS_UPDT_TRIG), MICROCODE},
@@ -336,19 +337,28 @@ static const struct msr_rule *find_rule(u32 msr)
 	return NULL;
 }
 
-static void intercept(enum msr_when when)
+bool msr_exits(const struct msr_rule *r, bool write, bool tsc_moved)
+{
+	bool now = tsc_moved || r->when == ALWAYS || (write && r->when == READ_TSC_MOVED);
+
+	return now && (write ? r->write : r->read) != PASS;
+}
+
+static void intercept(bool tsc_moved)
 {
 	for (u32 i = 0; i < nr_msr_rules; i++) {
 		const struct msr_rule *r = &msr_rules[i];
+		bool read = msr_exits(r, false, tsc_moved), write = msr_exits(r, true, tsc_moved);
 
-		for (u32 msr = r->first; msr <= r->last && r->when == when; msr++)
-			hv->intercept_msr(msr, r->read != PASS, r->write != PASS);
+		/* what exits always is not touched again while guests run */
+		for (u32 msr = r->first; msr <= r->last && (!tsc_moved || r->when != ALWAYS); msr++)
+			hv->intercept_msr(msr, read, write);
 	}
 }
 
 void msr_init(void)
 {
-	intercept(ALWAYS);
+	intercept(false);
 }
 
 /* ---- exits ---- */

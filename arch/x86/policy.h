@@ -42,7 +42,8 @@ struct cpuid cpuid_filter(u32 leaf, u32 subleaf, struct cpuid raw, u64 cr4);
 /* The time from which accesses with a policy other than PASS exit. */
 enum msr_when {
 	ALWAYS,
-	TSC_MOVED, /* once a guest has set a time stamp counter */
+	TSC_MOVED,	/* once a guest has set a time stamp counter */
+	READ_TSC_MOVED, /* reads as TSC_MOVED, writes always */
 };
 
 struct msr_rule {
@@ -56,6 +57,8 @@ struct msr_rule {
 /* In ascending order. MSRs that are not listed pass. */
 extern const struct msr_rule msr_rules[];
 extern const u32 nr_msr_rules;
+/* Whether a read, or a write, of the rule's MSRs exits, before or after a guest set a counter. */
+bool msr_exits(const struct msr_rule *r, bool write, bool tsc_moved);
 
 /* ---- cr.c ---- */
 
