@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* --callbacks FILE.c: what a patch made of a diff does around the switch. */
+/* --callbacks FILE: what a patch made of a diff does around the switch. */
 #ifndef CTL_DIFF_CALLBACKS_H
 #define CTL_DIFF_CALLBACKS_H
 

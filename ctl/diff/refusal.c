@@ -15,16 +15,16 @@
 
 #define INIT_GONE                                                                                  \
 	"__init code or data changes, which has run and is gone in a running kernel: leave it "    \
-	"out of the diff, and do what it should have done in a callback (--callbacks FILE.c)"
+	"out of the diff, and do what it should have done in a callback (--callbacks FILE)"
 #define VALUE_THERE                                                                                \
 	"the initial value of a variable changes, and the running kernel has the variable "        \
-	"already: leave it out of the diff, and set it in a callback (--callbacks FILE.c)"
+	"already: leave it out of the diff, and set it in a callback (--callbacks FILE)"
 #define TABLE_THERE                                                                                \
 	"a constant table or value changes, and the running kernel has it already: leave it out "  \
 	"of the diff, and change the functions that the table names, or that read the value"
 #define PARAMETER                                                                                  \
 	"a module parameter changes or is new, and the running kernel has read the parameters "    \
-	"already: leave it out of the diff; a callback (--callbacks FILE.c) can set its variable"
+	"already: leave it out of the diff; a callback (--callbacks FILE) can set its variable"
 
 /* In a line of the output: a word stands between `before` and `behind`. */
 static const struct reason {

@@ -320,7 +320,7 @@ def test_compressed_module(tmp_path):
 def test_callbacks_of_a_diff(tmp_path):
     """A file that has none is refused before anything else is done."""
     diff = tmp_path / "fix.patch"
-    diff.write_text("--- a/kernel/fork.c\n+++ b/kernel/fork.c\n")
+    diff.write_text("--- a/{0}\n+++ b/{0}\n".format("kernel/fork.c"))
     own = tmp_path / "own.c"
     options = ["--callbacks", str(own), "--vmlinuz", KERNEL, "--modules", MODULES]
 
