@@ -5,7 +5,7 @@
 #include "ctl.h"
 #include "diff.h"
 #include "fetch.h"
-#include "headers.h"
+#include "kbuild.h"
 #include "kernel.h"
 #include "lifetime.h"
 #include "pack.h"
@@ -28,36 +28,6 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* The agent's livepatch header, by what this command is: installed, or in a source tree's
- * build/ctl/. */
-#define INSTALLED_INCLUDE "../share/suture/include"
-#define TREE_INCLUDE	  "../../guest-agent/include"
-
-static bool is_file(const char *dir, const char *name)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
-	       !stat(path, &st) && S_ISREG(st.st_mode);
-}
-
-static int find_include(char *path, size_t size)
-{
-	const char *given = getenv("SUTURE_INCLUDE");
-
-	if (given)
-		snprintf(path, size, "%s", given);
-	else
-		run_find_own(path, size, TREE_INCLUDE, INSTALLED_INCLUDE);
-	if (!is_file(path, "linux/livepatch.h"))
-		return fail(EX_BAD_USAGE,
-			    "the agent's linux/livepatch.h is not in %s: install the "
-			    "whole package or set SUTURE_INCLUDE",
-			    path);
-	return EX_DONE;
-}
 
 /* The one name in dir that ends with `suffix`, malloced with the path; NULL if none, or several. */
 static char *only_file(const char *dir, const char *suffix)
@@ -83,13 +53,11 @@ static char *only_file(const char *dir, const char *suffix)
 }
 
 struct build {
-	const char *kernel; /* headers */
-	const char *work;   /* folder */
-	struct headers headers;
-	char include[PATH_MAX]; /* the agent's headers */
-	char *ko;		/* the module with debug information, malloced */
-	bool mismatch;		/* modpost found section mismatches */
-	bool of_diff;		/* new functions are the kernel's: so are their prototypes */
+	const char *work; /* folder */
+	struct kbuild kbuild;
+	char *ko;      /* the module with debug information, malloced */
+	bool mismatch; /* modpost found section mismatches */
+	bool of_diff;  /* new functions are the kernel's: so are their prototypes */
 };
 
 /*
@@ -98,61 +66,24 @@ struct build {
  */
 static int build_module(const char *dir, struct build *b)
 {
-	char log[PATH_MAX], source[PATH_MAX], copy[PATH_MAX], m[PATH_MAX], nostdinc[2 * PATH_MAX],
-		from[PATH_MAX], symvers[2 * PATH_MAX], arch[32], cross[96];
-	const char *kernel = b->kernel, *work = b->work, *include = b->include;
+	char log[PATH_MAX], source[PATH_MAX], copy[PATH_MAX], from[PATH_MAX];
 	const char *cp[] = {"cp", "-rL", "--", from, copy, NULL};
-	const char *make[] = {
-		"make", "-C", kernel, m, nostdinc, "CONFIG_DEBUG_INFO_BTF_MODULES=",
-		/* For the new functions' prototypes; it does not go into the bundle. */
-		"KCFLAGS=-g",
-		/* Unexported symbols are resolved when the payload is loaded. */
-		"KBUILD_MODPOST_WARN=1", symvers, "modules", arch,
-		/* this machine's own compiler is left to kbuild: the last argument then */
-		NULL, NULL};
-	int r = find_include(b->include, sizeof(b->include));
+	int r;
 
-	if (r)
-		return r;
 	if (!realpath(dir, source))
 		return fail(EX_BAD_USAGE, "%s: %s", dir, strerror(errno));
-	if (!is_file(source, "Kbuild") && !is_file(source, "Makefile"))
+	if (!kbuild_has_file(source, "Kbuild") && !kbuild_has_file(source, "Makefile"))
 		return fail(EX_BAD_USAGE,
 			    "%s: no Kbuild file in it: write one with 'obj-m := NAME.o'", dir);
-	if (!is_file(kernel, "Makefile"))
-		return fail(EX_BAD_USAGE,
-			    "%s: not kernel headers: install linux-headers for the target and name "
-			    "them with --kernel",
-			    kernel);
-	r = headers_read(&b->headers, kernel);
-	if (r)
-		return r;
-	snprintf(arch, sizeof(arch), "ARCH=%s", b->headers.arch);
-	snprintf(cross, sizeof(cross), "CROSS_COMPILE=%s", b->headers.cross_compile);
-	if (*b->headers.cross_compile)
-		make[sizeof(make) / sizeof(make[0]) - 2] = cross;
-	if (snprintf(copy, sizeof(copy), "%s/src", work) >= (int)sizeof(copy) ||
-	    snprintf(m, sizeof(m), "M=%s/src", work) >= (int)sizeof(m) ||
-	    snprintf(log, sizeof(log), "%s/log", work) >= (int)sizeof(log) ||
+	if (snprintf(copy, sizeof(copy), "%s/src", b->work) >= (int)sizeof(copy) ||
+	    snprintf(log, sizeof(log), "%s/log", b->work) >= (int)sizeof(log) ||
 	    snprintf(from, sizeof(from), "%s/.", source) >= (int)sizeof(from))
 		return fail(EX_BAD_USAGE, "%s: path too long", dir);
-	/*
-	 * NOSTDINC_FLAGS comes before the kernel's own include folders; nothing else does. Kernels
-	 * before 5.16 keep the compiler's folder there (<stdarg.h>), which make finds, once it
-	 * knows its compiler.
-	 */
-	snprintf(nostdinc, sizeof(nostdinc),
-		 "NOSTDINC_FLAGS=-nostdinc -I%s "
-		 "-isystem $(if $(CC),$(shell $(CC) -print-file-name=include))",
-		 include);
-	/* The agent's exports; kernels with modversions compare their checksums. */
-	snprintf(symvers, sizeof(symvers), "KBUILD_EXTRA_SYMBOLS=%s/Module.symvers", include);
 	if (mkdir(copy, 0700) || run(cp, log))
 		return fail(EX_FAILED, "%s: cannot copy it to %s", dir, copy);
-	if (run(make, log)) {
-		buildlog_show(log);
-		return fail(EX_FAILED, "%s: kbuild failed: see above", dir);
-	}
+	r = kbuild_make(&b->kbuild, copy, "modules", log, dir);
+	if (r)
+		return r;
 	b->mismatch = buildlog_show_warnings(log);
 	b->ko = only_file(copy, ".ko");
 	if (!b->ko)
@@ -225,8 +156,8 @@ static void check_against_kernel(const struct build *b, const struct kernel *k,
 
 	if (k->image.data && k->image.machine != payload->machine)
 		verdict_fatal(v, "the headers are for %s, and %s is of another architecture",
-			      b->headers.arch, k->image.path);
-	snprintf(path, sizeof(path), "%s/Module.symvers", b->include);
+			      b->kbuild.headers.arch, k->image.path);
+	snprintf(path, sizeof(path), "%s/Module.symvers", b->kbuild.include);
 	exports_read(&agent, path);
 	if (!k->image.data)
 		verdict_note(v,
@@ -315,31 +246,27 @@ static int find_source(const struct options *o, const struct build *b, const str
 		       char *const *args, char dir[PATH_MAX])
 {
 	char work[PATH_MAX];
-	struct headers h;
-	int r;
 
-	if (!o->nr_diffs == !args[0])
-		return fail(EX_BAD_USAGE, "build needs either a folder with livepatch source, or "
-					  "--diff FILE");
 	if (!o->nr_diffs) {
 		snprintf(dir, PATH_MAX, "%s", args[0]);
 		return EX_DONE;
 	}
-	r = headers_read(&h, b->kernel);
 	snprintf(work, sizeof(work), "%s/diff", b->work);
 	snprintf(dir, PATH_MAX, "%s/source", b->work);
-	if (!r && mkdir(work, 0700))
-		r = fail(EX_FAILED, "%s: %s", work, strerror(errno));
-	return r ? r : diff_make_source(dir, o, k, &h, b->kernel, work);
+	if (mkdir(work, 0700))
+		return fail(EX_FAILED, "%s: %s", work, strerror(errno));
+	return diff_make_source(dir, o, k, &b->kbuild, work);
 }
 
 static int build_bundle(const struct options *o, char **args, const char *kernel, const char *work)
 {
-	struct build b = {.kernel = kernel, .work = work, .of_diff = o->nr_diffs};
+	struct build b = {.work = work, .of_diff = o->nr_diffs};
 	struct kernel k = {0};
 	char dir[PATH_MAX];
 	int r = kernel_open(&k, o, kernel);
 
+	if (!r)
+		r = kbuild_open(&b.kbuild, kernel);
 	if (!r)
 		r = find_source(o, &b, &k, args, dir);
 	if (!r)
@@ -362,6 +289,13 @@ int cmd_build(const struct options *given, char **args)
 
 	if (!o.output)
 		return fail(EX_BAD_USAGE, "build needs -o FILE for the bundle");
+	if (!o.nr_diffs == !args[0])
+		return fail(EX_BAD_USAGE, "build needs either a folder with livepatch source, or "
+					  "--diff FILE");
+	if (o.callbacks && !o.nr_diffs)
+		return fail(EX_BAD_USAGE,
+			    "--callbacks is for --diff; a folder has its callbacks in "
+			    "its own source");
 	if (!mkdtemp(work))
 		return fail(EX_FAILED, "%s: %s", work, strerror(errno));
 	uname(&u);

@@ -60,8 +60,9 @@ struct options {
 	unsigned nr_modules;
 	const char *diffs[DIFFS]; /* build: source diffs */
 	unsigned nr_diffs;
-	const char *source; /* build: the kernel's source, for the diffs */
-	bool no_check;	    /* build: a payload that does not fit causes warnings, not errors */
+	const char *source;    /* build: the kernel's source, for the diffs */
+	const char *callbacks; /* build: a C file, for the diffs */
+	bool no_check;	       /* build: a payload that does not fit causes warnings, not errors */
 	const char *version, *description; /* build */
 	struct cves cves;		   /* build: --cve */
 	struct params params;		   /* build: --param */

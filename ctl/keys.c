@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 
 #define DAY	     86400L
-#define DEFAULT_DAYS 825
+#define DEFAULT_DAYS 800 /* with the day before: browsers refuse servers above 825 */
 #define SERIAL_BYTES 16
 #define SAN_MAX	     1024
 

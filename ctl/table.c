@@ -231,6 +231,8 @@ const struct option_row option_rows[] = {
 	 CALL(add_modules)},
 	{"diff", 0, "FILE", " build ", "a source diff, instead of DIR; as often as needed",
 	 CALL(add_diff)},
+	{"callbacks", 0, "FILE", " build ", "for --diff: a C file with callbacks and states",
+	 TEXT(callbacks)},
 	{"source", 0, "DIR|DEB", " build ", "for --diff: the source that the kernel was built from",
 	 TEXT(source)},
 	{"debug", 0, "VMLINUX", " build ", "vmlinux with debug information", TEXT(debug)},

@@ -62,8 +62,8 @@ COUNT_TESTS := test_restart.py test_mixture.py test_kexec.py test_kdump.py test_
 	test_differential.py test_patch.py::test_hundred test_tls.py::test_aborted_handshakes \
 	test_desired.py::test_power_cuts
 # and omits tests whose result others imply: test_boot.py boots with as many CPUs; of the places where
-# the service CPU dies eight remain; test_same_as_linux takes more steps
-SHORT_LEFT_OUT := test_boots.py test_differential.py::test_alone \
+# the service CPU dies eight remain; test_same_as_linux takes more steps. test_testssl takes minutes
+SHORT_LEFT_OUT := test_boots.py test_differential.py::test_alone test_tls.py::test_testssl \
 	$(patsubst %,"test_fault.py::test_service_cpu_dies[%]",apply-before-pause apply-after-pause \
 	apply-after-check apply-first-leaf apply-before-end revert-prepare revert-before-pause \
 	revert-after-pause revert-after-check revert-first-leaf revert-before-end revert-after-end)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The command judges bundles with the monitor's own parser, built for the host.
-CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/boot/config.c monitor/lib/errno.c \
+CTL_SRC := $(call sources,ctl) monitor/patch/bundle.c monitor/patch/floor.c monitor/patch/version.c monitor/boot/config.c monitor/lib/errno.c \
 	$(call sources,monitor/lib)
 CTL_OBJ := $(call objects,build/ctl/obj,$(CTL_SRC))
 CTL_CPPFLAGS := -D_GNU_SOURCE $(INCLUDES) -Iarch/fake/include

@@ -31,10 +31,10 @@ FOREIGN_FUNCTIONS = set("""
     cpu_clear_ignne cpu_physical_memory_is_clean cpu_set_fpus notdirty_write pre_handler_kretprobe release_task
     tb_gen_code tb_page_add tlb_set_dirty
 """.split())
-# lwIP's, QEMU's, the compiler's, and Linux's where no folder is named
+# lwIP's, QEMU's, the compiler's, what suture build writes, and Linux's where no folder is named
 FOREIGN_FILES = set("""
     accel/tcg/cputlb.c apps/http/httpd.c core.c lwip/arch.h lwip/opt.h modpost.c moduleparam.h opt.h orc_types.h stdarg.h
-    svm_helper.c transition.c
+    own-callbacks.c patch-source.c svm_helper.c transition.c
 """.split())
 
 

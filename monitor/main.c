@@ -248,6 +248,7 @@ static struct engine *make_engine(const struct boot_info *bi)
 		.guest_may_disable = bi->config.guest_may_disable,
 		.guest_may_apply = bi->config.guest_may_apply,
 		.compare_text = bi->config.compare_text,
+		.floors = &bi->config.floors,
 		.retry_us = RETRY_US,
 		.retry_max_us = RETRY_MAX_US,
 		.budget_us = bi->config.pause_budget_us,

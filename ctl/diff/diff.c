@@ -6,14 +6,17 @@
  */
 #include "../diff.h"
 #include "../ctl.h"
+#include "../kbuild.h"
 #include "../run.h"
 #include "../unpack.h"
+#include "callbacks.h"
 #include "convert.h"
 #include "dependents.h"
 #include "differ.h"
 #include "payload_source.h"
 #include "source.h"
 #include "structures.h"
+#include "summary.h"
 #include "symtab.h"
 #include "tree.h"
 
@@ -30,7 +33,9 @@
 struct build {
 	const struct options *o;
 	const struct kernel *k;
-	const char *headers, *work, *folder;
+	const struct kbuild *kbuild;
+	const char *work, *folder;
+	struct callbacks callbacks;
 	char differ[PATH_MAX];
 	struct tree tree;
 	struct source_files files;
@@ -214,7 +219,7 @@ static int compare(struct build *b, const struct match *m, const struct object_f
 	int r;
 
 	snprintf(symbols, sizeof(symbols), "%s/symbols-%zu", b->work, n);
-	snprintf(exports, sizeof(exports), "%s/Module.symvers", b->headers);
+	snprintf(exports, sizeof(exports), "%s/Module.symvers", b->kbuild->kernel);
 	snprintf(output, sizeof(output), "%s/output-%zu.o", b->work, n);
 	snprintf(log, sizeof(log), "%s/log", b->work);
 	r = symtab_write(symbols, m->target, &original->ko, &patched->ko);
@@ -276,9 +281,9 @@ static int run_tool(const struct build *b, const char *const argv[])
 	return fail(EX_FAILED, "%s failed: see %s", argv[0], log);
 }
 
-static int link_objects(struct build *b)
+static int link_objects(struct build *b, const char *to)
 {
-	char ld[96], objcopy[96], linked[PATH_MAX], to[PATH_MAX];
+	char ld[96], objcopy[96], linked[PATH_MAX];
 	const char *link[DEPENDENTS_MAX + 8] = {ld, "-r", "-o", linked};
 	const char *strip[] = {objcopy,
 			       "-g",
@@ -293,31 +298,15 @@ static int link_objects(struct build *b)
 	snprintf(ld, sizeof(ld), "%sld", b->tree.cross);
 	snprintf(objcopy, sizeof(objcopy), "%sobjcopy", b->tree.cross);
 	snprintf(linked, sizeof(linked), "%s/linked.o", b->work);
-	snprintf(to, sizeof(to), "%s/functions.o_shipped", b->folder);
 	for (size_t i = 0; i < b->nr_changes; i++)
 		link[i + 4] = b->linked[i];
 	r = run_tool(b, link);
 	return r ? r : run_tool(b, strip);
 }
 
-static void summary(const struct build *b)
-{
-	for (size_t i = 0; i < b->nr_changes; i++) {
-		const struct changes *c = &b->changes[i];
-
-		printf("%s:", c->object);
-		for (size_t k = 0; k < c->nr_functions; k++)
-			printf("%s %s%s", k ? "," : " replaces", c->functions[k].name,
-			       c->functions[k].added ? " (which alone changed)" : "");
-		for (size_t k = 0; k < c->nr_new; k++)
-			printf("%s %s", k ? "," : "; new:", c->new_names[k]);
-		printf("; %u symbols that are not exported\n", c->references);
-	}
-}
-
 static int make_payload(struct build *b)
 {
-	char name[56];
+	char name[56], functions[PATH_MAX];
 	int r;
 
 	if (!b->nr_changes)
@@ -325,11 +314,14 @@ static int make_payload(struct build *b)
 	find_name(b->o->output, name);
 	if (mkdir(b->folder, 0700))
 		return fail(EX_FAILED, "%s: %s", b->folder, strerror(errno));
-	r = link_objects(b);
+	snprintf(functions, sizeof(functions), "%s/new-functions.o_shipped", b->folder);
+	r = link_objects(b, functions);
 	if (!r)
-		r = payload_source_write(b->folder, name, b->changes, b->nr_changes);
+		r = callbacks_check(&b->callbacks, functions);
 	if (!r)
-		summary(b);
+		r = payload_source_write(b->folder, name, b->changes, b->nr_changes, &b->callbacks);
+	if (!r)
+		summary_print(b->changes, b->nr_changes, &b->callbacks);
 	return r;
 }
 
@@ -352,23 +344,25 @@ static int check_kernel(const struct kernel *k)
 }
 
 int diff_make_source(const char *folder, const struct options *o, const struct kernel *k,
-		     const struct headers *h, const char *headers, const char *work)
+		     const struct kbuild *kbuild, const char *work)
 {
 	static struct build b;
 	int r = check_kernel(k);
 
 	b = (struct build){.o = o,
 			   .k = k,
-			   .headers = headers,
+			   .kbuild = kbuild,
 			   .work = work,
 			   .folder = folder,
 			   .tree = {.lock = -1}};
+	if (!r && o->callbacks)
+		r = callbacks_read(&b.callbacks, o->callbacks, k, kbuild, work);
 	if (!r)
 		r = differ_prepare(b.differ, sizeof(b.differ), k);
 	if (!r)
 		r = source_read(&b.files, o);
 	if (!r)
-		r = tree_open(&b.tree, o, k, h, headers);
+		r = tree_open(&b.tree, o, k, &kbuild->headers, kbuild->kernel);
 	if (!r)
 		r = find_objects(&b);
 	if (!r)
@@ -387,6 +381,7 @@ int diff_make_source(const char *folder, const struct options *o, const struct k
 	for (size_t i = 0; i < b.nr_changes; i++)
 		changes_free(&b.changes[i]);
 	dependents_free(&b.objects);
+	callbacks_free(&b.callbacks);
 	source_free(&b.files);
 	return r;
 }

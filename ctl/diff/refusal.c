@@ -13,39 +13,41 @@
 	"notrace or entry code cannot be replaced, it has no place for a redirect: change its "    \
 	"callers, or what it calls"
 
+#define INIT_GONE                                                                                  \
+	"__init code or data changes, which has run and is gone in a running kernel: leave it "    \
+	"out of the diff, and do what it should have done in a callback (--callbacks FILE)"
+#define VALUE_THERE                                                                                \
+	"the initial value of a variable changes, and the running kernel has the variable "        \
+	"already: leave it out of the diff, and set it in a callback (--callbacks FILE)"
+#define TABLE_THERE                                                                                \
+	"a constant table or value changes, and the running kernel has it already: leave it out "  \
+	"of the diff, and change the functions that the table names, or that read the value"
+#define PARAMETER                                                                                  \
+	"a module parameter changes or is new, and the running kernel has read the parameters "    \
+	"already: leave it out of the diff; a callback (--callbacks FILE) can set its variable"
+
 /* In a line of the output: a word stands between `before` and `behind`. */
 static const struct reason {
 	const char *before, *prefix, *behind; /* prefix: what the word begins with */
 	const char *why;
 } reasons[] = {
-	{"changed section ", ".init", " not selected",
-	 "__init code or data changes, which has run and is gone in a running kernel: what it "
-	 "should have done can be done by a callback"},
-	{"changed section ", ".rela.init", " not selected",
-	 "__init code or data changes, which has run and is gone in a running kernel: what it "
-	 "should have done can be done by a callback"},
+	{"changed section ", ".init", " not selected", INIT_GONE},
+	{"changed section ", ".rela.init", " not selected", INIT_GONE},
 	{"changed section ", ".exit", " not selected",
 	 "__exit code changes, which cannot be replaced"},
 	{"changed section ", ".rela.exit", " not selected",
 	 "__exit code changes, which cannot be replaced"},
-	{"data section ", "", " selected for inclusion",
-	 "the initial value of a variable changes, and the running kernel has the variable "
-	 "already: "
-	 "set it in a callback of a patch that is written by hand"},
-	{"changed section ", ".data", " not selected",
-	 "the initial value of a variable changes, and the running kernel has the variable "
-	 "already: "
-	 "set it in a callback of a patch that is written by hand"},
-	{"changed section ", ".rela.data", " not selected",
-	 "the initial value of a variable changes, and the running kernel has the variable "
-	 "already: "
-	 "set it in a callback of a patch that is written by hand"},
+	{"data section ", "", " selected for inclusion", VALUE_THERE},
+	{"changed section ", ".data", " not selected", VALUE_THERE},
+	{"changed section ", ".rela.data", " not selected", VALUE_THERE},
 	{"changed section ", ".noinstr.text", " not selected", NO_REDIRECT},
 	{"changed section ", ".rela.noinstr.text", " not selected", NO_REDIRECT},
 	{"changed section ", ".entry.text", " not selected", NO_REDIRECT},
 	{"changed section ", ".rela.entry.text", " not selected", NO_REDIRECT},
-	{"changed section ", "__param", " not selected",
-	 "a module parameter changes, which the running kernel has read already"},
+	{"changed section ", "__param", " not selected", PARAMETER},
+	{"changed section ", ".rela__param", " not selected", PARAMETER},
+	{"changed section ", ".rodata.", " not selected", TABLE_THERE},
+	{"changed section ", ".rela.rodata.", " not selected", TABLE_THERE},
 	{"changed section ", "", " not selected",
 	 "data changes that no function of the change uses: the running kernel has it already"},
 	{"changed section ", "", " is part of a section group",
@@ -91,10 +93,10 @@ static bool find_word(const struct reason *r, const char *line, char word[WORD_M
 /* The name of the function or variable that has the section for itself; else the section's. */
 static const char *without_section(const char *word)
 {
-	static const char *const starts[] = {".init.text.", ".init.data.", ".exit.text.",
-					     ".data.",	    ".bss.",	   ".text."};
+	static const char *const starts[] = {".init.text.", ".init.data.", ".exit.text.", ".data.",
+					     ".bss.",	    ".text.",	   ".rodata."};
 
-	if (!strncmp(word, ".rela.", 6))
+	if (!strncmp(word, ".rela", 5))
 		word += 5;
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
 		size_t n = strlen(starts[i]);

@@ -206,23 +206,35 @@ static void add_reference(struct graph *g, const struct module *m, const struct 
 		add_edge(g, from, section_node(g, target.section));
 }
 
+/* Behind an opcode, which has two bytes at most, a field begins that its relocation fills in. */
+static bool is_relocated(const bool *fields, uint64_t at)
+{
+	return fields[at] || fields[at + 1] || fields[at + 2];
+}
+
 /* Branches that need no relocation: to functions of the same section. */
 static void add_branches(struct graph *g, const struct module *m, uint32_t section)
 {
 	const struct section *s = &m->sections[section];
 	uint64_t size = s->header.sh_size;
+	bool *fields = calloc(size + 2, sizeof(*fields));
 
-	for (uint64_t at = 0; at < size; at += m->arch->insn_align) {
+	g->no_memory |= !fields;
+	for (size_t i = 0; fields && i < m->nr_relocs; i++)
+		if (m->relocs[i].section == section && m->relocs[i].rela->r_offset < size)
+			fields[m->relocs[i].rela->r_offset] = true;
+	for (uint64_t at = 0; fields && at < size; at += m->arch->insn_align) {
 		bool weak;
 		int64_t by = m->arch->branch(s->bytes + at, size - at, &weak);
 		size_t to;
 
-		if (!by)
+		if (!by || is_relocated(fields, at))
 			continue;
 		to = find_node(g, (struct place){section, at + (uint64_t)by});
 		if (to != NO_NODE && (!weak || g->nodes[to].from == at + (uint64_t)by))
 			add_edge(g, find_node(g, (struct place){section, at}), to);
 	}
+	free(fields);
 }
 
 static int by_from(const void *a, const void *b)

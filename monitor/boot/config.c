@@ -17,6 +17,7 @@ struct key {
 	const char *allowed;
 	size_t offset, size;
 	u64 min, max;
+	bool often; /* it may be given several times */
 };
 
 static bool parse_number(const char **s, u64 *v)
@@ -200,6 +201,14 @@ static bool set_gateway(const struct key *k, struct config *c, const char *value
 	return parse_ipv4(&value, &c->gateway) && !*value && c->gateway;
 }
 
+static bool set_floor(const struct key *k, struct config *c, const char *value)
+{
+	struct floor f;
+
+	(void)k;
+	return floor_parse(&f, value) && floors_raise(&c->floors, &f) >= 0;
+}
+
 #define FIELD(f) .offset = offsetof(struct config, f), .size = sizeof(((struct config *)0)->f)
 
 static const struct key keys[] = {
@@ -216,6 +225,8 @@ static const struct key keys[] = {
 	{"guest_may_disable", set_bool, "yes or no", FIELD(guest_may_disable)},
 	{"guest_may_apply", set_bool, "yes or no", FIELD(guest_may_apply)},
 	{"compare_text", set_bool, "yes or no", FIELD(compare_text)},
+	{"floor", set_floor, "a patch's name and a version, for at most 32 patches", FIELD(floors),
+	 .often = true},
 	{"memory", set_memory, "16M to 1G", FIELD(memory), .min = 16 << 20, .max = 1 << 30},
 	{"log_level", set_level, "error, warn, info or debug", FIELD(log_level), .max = LOG_DEBUG},
 	{"debug_port", set_number, "a number, 0 for none", FIELD(debug_port), .max = UINT64_MAX},
@@ -262,7 +273,7 @@ static int parse_line(struct config *c, char *line, u32 number, u32 *seen, char 
 	for (u32 i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (strcmp(line, keys[i].name))
 			continue;
-		if (*seen & 1u << i)
+		if (*seen & 1u << i && !keys[i].often)
 			return format(why, size, "line %u: %s is given twice", number, line);
 		*seen |= 1u << i;
 		struct config good = *c; /* an invalid value must not be stored in part */

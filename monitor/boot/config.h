@@ -7,6 +7,7 @@
 #define BOOT_CONFIG_H
 
 #include "lib/types.h"
+#include "patch/floor.h"
 
 struct config {
 	char next[256];	    /* next=\vmlinuz.efi : path of the next loader on the same volume */
@@ -25,8 +26,10 @@ struct config {
 	bool guest_may_disable; /* guest_may_disable=no : the guest's sysfs files only show */
 	bool guest_may_apply;	/* guest_may_apply=yes : bundles that the guest offers are taken */
 	bool compare_text;	/* compare_text=no : take text that is not the bundle's */
-	u64 memory;		/* memory=64M : for the monitor, 16M to 1G */
-	u32 log_level;		/* log_level=error|warn|info|debug */
+	struct floors
+		floors; /* floor=NAME VERSION, several; floors.c adds those of earlier boots */
+	u64 memory;	/* memory=64M : for the monitor, 16M to 1G */
+	u32 log_level;	/* log_level=error|warn|info|debug */
 	u64 debug_port; /* debug_port=0x402 : where a copy of the log goes, 0 none; the architecture
 			 * knows what is there (x86: an I/O port) and up to where it may be */
 	s64 service_cpu;     /* service_cpu=last (-1) or a CPU's hardware ID (APIC ID, MPIDR) */

@@ -136,6 +136,23 @@ void seed_fetch(struct boot *b);
 /* The firmware's clock (UTC) into b->info; nothing if it has none. */
 void clock_read(struct boot *b);
 
+/* ---- variable.c: variables that only boot services reach (UEFI 2.10, 8.2) ---- */
+
+#define KEYS_VARIABLE	((CHAR16 *)L"SutureKeys")
+#define FLOORS_VARIABLE ((CHAR16 *)L"SutureFloors")
+
+/* *size: of data, then of what it has. */
+EFI_STATUS variable_read(struct boot *b, CHAR16 *name, void *data, UINTN *size);
+EFI_STATUS variable_store(struct boot *b, CHAR16 *name, void *data, UINTN size);
+
+/* ---- floors.c ---- */
+
+/*
+ * The floors of b->info->config become those of all boots, which a variable keeps: for each patch
+ * the highest that was ever asked for. Says on the console what cannot be kept.
+ */
+void floors_fetch(struct boot *b);
+
 /* ---- keys.c ---- */
 
 /*

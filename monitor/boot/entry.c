@@ -131,6 +131,7 @@ static int start_core(struct boot *b)
 	seed_fetch(b);
 	clock_read(b);
 	keys_fetch(b);
+	floors_fetch(b);
 	err = memory_fetch_ram(b); /* not final yet, but too many ranges are detected here */
 	if (err)
 		return fail(b, err, "the firmware's memory map has too many pieces");

@@ -15,34 +15,16 @@
 #define CERTIFICATE_PATH "\\EFI\\suture\\cert.pem"
 #define REQUEST_PATH	 "\\EFI\\suture\\request.pem"
 
-static EFI_GUID suture_guid = {
-	0x6f2b8f0d, 0x7d0a, 0x4c5e, {0x9b, 0x31, 0x0c, 0x5a, 0x8e, 0x27, 0xd4, 0x11}};
-static CHAR16 variable[] = {'S', 'u', 't', 'u', 'r', 'e', 'K', 'e', 'y', 's', 0};
-
-static EFI_STATUS read_variable(struct boot *b, void *data, UINTN *size)
-{
-	UINT32 attributes;
-
-	return b->st->RuntimeServices->GetVariable(variable, &suture_guid, &attributes, size, data);
-}
-
 /* True if the keys are in b->info now. */
 static bool fetch_variable(struct boot *b)
 {
 	UINTN size = sizeof(b->info->keys);
-	EFI_STATUS status = read_variable(b, b->info->keys, &size);
+	EFI_STATUS status = variable_read(b, KEYS_VARIABLE, b->info->keys, &size);
 
 	if (status && status != EFI_NOT_FOUND)
 		say(b, "the variable with the keys: %s", efi_error(status));
 	b->info->keys_size = status ? 0 : (u32)size;
 	return status != EFI_NOT_FOUND;
-}
-
-static EFI_STATUS store_variable(struct boot *b, void *data, UINTN size)
-{
-	return b->st->RuntimeServices->SetVariable(
-		variable, &suture_guid, EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS,
-		size, data);
 }
 
 static void import_file(struct boot *b)
@@ -53,7 +35,7 @@ static void import_file(struct boot *b)
 
 	if (file_read(b, KEYS_PATH, sizeof(b->info->keys), &text, &size))
 		return;
-	status = size ? store_variable(b, text, size) : EFI_INVALID_PARAMETER;
+	status = size ? variable_store(b, KEYS_VARIABLE, text, size) : EFI_INVALID_PARAMETER;
 	memset(text, 0, size);
 	b->bs->FreePool(text);
 	if (status) {
@@ -111,7 +93,7 @@ static void tend_identity(struct boot *b, struct identity *id)
 	int err = IN_COPY(b, identity_tend)(b->info, id, why, sizeof(why));
 
 	if (!err && (id->key_made || id->certificate_taken))
-		status = store_variable(b, b->info->keys, b->info->keys_size);
+		status = variable_store(b, KEYS_VARIABLE, b->info->keys, b->info->keys_size);
 	if (err)
 		say(b, "the monitor's keys: %s", *why ? why : errno_name(err));
 	if (status)

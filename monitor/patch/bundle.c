@@ -104,7 +104,7 @@ static int check_signature(struct parser *p)
 
 /* ---- the manifest ---- */
 
-static bool is_name(const char *s, size_t size)
+bool bundle_is_name(const char *s, size_t size)
 {
 	const char *end = memchr(s, 0, size);
 
@@ -131,7 +131,7 @@ static int check_manifest(struct parser *p)
 	if (!m->build_id_len || m->build_id_len > sizeof(m->build_id) ||
 	    !is_zero(m->build_id + m->build_id_len, sizeof(m->build_id) - m->build_id_len))
 		return refuse(p, EBADMSG, "a build-id of %u bytes", m->build_id_len);
-	if (!is_name(m->name, sizeof(m->name)))
+	if (!bundle_is_name(m->name, sizeof(m->name)))
 		return refuse(p, EINVAL,
 			      "the patch's name must be of a-z, 0-9 and _, and shorter "
 			      "than %u",

@@ -28,6 +28,9 @@ struct bundle {
  */
 int bundle_parse(struct bundle *b, const void *data, size_t size, char *why, size_t why_size);
 
+/* Is it a patch's name that ends within `size` bytes? */
+bool bundle_is_name(const char *s, size_t size);
+
 /* Fill b->digest, which names the contents. */
 void bundle_hash(struct bundle *b);
 

@@ -107,37 +107,55 @@ def file_diff(name, pattern):
     return head + "".join(hunk for hunk in hunks if not pattern or re.search(pattern, hunk))
 
 
-def write_diff(diff, path):
-    """The differences of its files, unless they are there already."""
-    text = "".join(file_diff(name, diff.get("hunks", {}).get(name)) for name in diff["files"]).encode()
+def write(path, text):
+    """Unless it is there already."""
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as f:
-        if f.read() == text:
+        if f.read() == text.encode():
             return
     with open(path, "wb") as f:
-        f.write(text)
+        f.write(text.encode())
 
 
-def suture_build(table, patch, bundle, guest):
+def write_diff(diff, path):
+    """The differences of its files."""
+    write(path, "".join(file_diff(name, diff.get("hunks", {}).get(name)) for name in diff["files"]))
+
+
+def suture_build(table, diff, patch, bundle, guest):
     """(exit code, what it printed)"""
+    callbacks = ["--callbacks", callbacks_of(patch)] if "callbacks" in diff else []
     source_deb = os.path.join(TOP, "build", "debs", f"linux-source-6.1_{table['running']}_all.deb")
     done = subprocess.run([SUTURE, "build", "--diff", patch, "--source", source_deb,
                            "--kernel", os.path.join(guest, "kbuild"),
                            "--vmlinuz", os.path.join(guest, "vmlinuz"),
-                           "--modules", os.path.join(guest, "modules", ""), "-o", bundle],
+                           "--modules", os.path.join(guest, "modules", ""), "-o", bundle, *callbacks],
                           env=dict(os.environ, XDG_CACHE_HOME=os.path.join(TOP, "build", "cache")),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200, check=False)
     return done.returncode, done.stdout.decode(errors="replace")
+
+
+def callbacks_of(patch):
+    return os.path.splitext(patch)[0] + ".c"
+
+
+def write_callbacks(diff, patch):
+    """Returns the files that were written."""
+    if "callbacks" not in diff:
+        return []
+    write(callbacks_of(patch), diff["callbacks"])
+    return [callbacks_of(patch)]
 
 
 def build_diff(table, diff, folder, guest):
     """Returns what went wrong, or nothing."""
     patch, bundle = (os.path.join(folder, f"{diff['name']}.{end}") for end in ("patch", "sut"))
     write_diff(diff, patch)
+    callbacks = write_callbacks(diff, patch)
     if os.path.exists(bundle) and os.path.getmtime(bundle) > max(map(os.path.getmtime, (
-            patch, SUTURE, os.path.join(guest, "release")))):
+            patch, SUTURE, os.path.join(guest, "release"), *callbacks))):
         return ""
     start = os.times()
-    status, text = suture_build(table, patch, bundle, guest)
+    status, text = suture_build(table, diff, patch, bundle, guest)
     end = os.times()
     seconds = end.children_user + end.children_system - start.children_user - start.children_system
     print(f"{diff['name']}: {seconds:.1f} s of CPU time")
@@ -164,7 +182,8 @@ def refuse_diff(table, diff, folder, guest):
         write_diff(diff, patch)
     elif not write_change(diff, patch):
         return f"{diff['name']}: not found in {diff['file']}"
-    status, text = suture_build(table, patch, bundle, guest)
+    write_callbacks(diff, patch)
+    status, text = suture_build(table, diff, patch, bundle, guest)
     if status and not os.path.exists(bundle) and re.search(diff["why"], text):
         return ""
     return f"{diff['name']}: exit code {status}:\n{text}"

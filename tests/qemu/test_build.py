@@ -316,6 +316,28 @@ def test_compressed_module(tmp_path):
             "no function 'dummy_no_such' in 'dummy'")
 
 
+@pytest.mark.x86("builds from a diff are for x86-64")
+def test_callbacks_of_a_diff(tmp_path):
+    """A file that has none is refused before anything else is done."""
+    diff = tmp_path / "fix.patch"
+    diff.write_text("--- a/{0}\n+++ b/{0}\n".format("kernel/fork.c"))
+    own = tmp_path / "own.c"
+    options = ["--callbacks", str(own), "--vmlinuz", KERNEL, "--modules", MODULES]
+
+    def build_with(code):
+        own.write_text(f"#include <linux/module.h>\n#include <linux/livepatch.h>\n{code}\n")
+        return suture(f"--diff={diff}", *options)
+
+    refused(suture(f"--diff={diff}", *options), r"own\.c: No such file")
+    refused(build_with("static void __used post_patch_vmlinux(struct klp_object *obj) { }"),
+            r"own\.c: has neither a callback, as int pre_patch_vmlinux\(struct klp_object \*\), nor struct klp_state")
+    refused(build_with("void post_patch_no_such(struct klp_object *obj) { }"),
+            r"post_patch_no_such\(\): there is no module 'no_such'; .* post_patch_vmlinux, post_patch_MODULE")
+    refused(build_with("static int __init begin(void) { return 0; } module_init(begin);"),
+            "has module_init.. or module_exit.., and the patch has its own")
+    refused(suture(str(tmp_path), *options), "--callbacks is for --diff")
+
+
 # ---- which kernel ----
 
 def suture(source, *options):

@@ -46,6 +46,11 @@ def count_calls(machine, diff):
     return {one.split(": ")[1]: calls[f"n{i}"] for i, one in enumerate(diff["replaces"])}
 
 
+def logged(machine):
+    """What callbacks have said (diffs.toml)."""
+    return ",".join(machine.check("dmesg | sed -n 's/.*hhf_callback //p'").split("\n"))
+
+
 def test_original(guest):
     for diff in DIFFS.values():
         guest.original(diff)
@@ -76,6 +81,8 @@ def test_diff(guest, name, measured):
         assert [function for function in calls if not calls[function]] == []
         for module in modules:
             guest.unload(module)
+    if "logged" in diff:
+        assert logged(guest.machine) == diff["logged"][0]
     told = ", ".join(f"{function} {count}" for function, count in calls.items())
     measured(f"{name}: {told}; {diff.get('before', 'not tried')} -> {out}".replace("\n", ", "))
     assert guest.complaints() == ""
@@ -88,6 +95,7 @@ def test_revert(guest, measured):
         revert(guest.machine, name)
     for diff in DIFFS.values():
         guest.original(diff)
+    assert logged(guest.machine) == ",".join(line for diff in DIFFS.values() for line in diff.get("logged", ()))
     assert guest.machine.check("ls /sys/kernel/suture") == ""
     assert guest.complaints() == ""
     measured("rounds of the load: " + ", ".join(f"{name} {n}" for name, n in

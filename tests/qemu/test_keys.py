@@ -43,7 +43,7 @@ def machine(boot, tmp_path):
         flash = tmp_path / "vars.fd"
         shutil.copyfile(PLATFORM.variables, flash)
         fat = {f"/drivers/{os.path.basename(f)}": kernel_module(os.path.join(MODULES, f)) for f in FAT}
-        guest = boot(reboot=True, conf={"insecure": None}, esp={"/EFI/suture/keys.pem": str(pem)},
+        guest = boot(reboot=True, conf={"insecure": None, "floor": "demo 9"}, esp={"/EFI/suture/keys.pem": str(pem)},
                      files={**EFIVARFS, **drivers(), **{name: file for name, file in fat.items() if file}},
                      qemu=["-drive", f"if=pflash,unit=1,format=raw,file={flash}"], **options)
         guest.check(f"{MOUNT_VARIABLES} ; {MOUNT_ESP}")
@@ -75,7 +75,7 @@ def found(guest, key):
 
 def test_guest_does_not_replace_keys(machine, keys, demo, tmp_path):
     """Root finds no private key, and has its own authority, server and signer taken neither as the first ones nor
-    beside them."""
+    beside them. Nor does the floor of a patch go with its line in suture.conf."""
     def signed(by):
         path = str(tmp_path / "signed.sut")
         assert suture("sign", demo, "--key", str(by / "signer.key"), "-o", path)[0] == 0
@@ -90,7 +90,9 @@ def test_guest_does_not_replace_keys(machine, keys, demo, tmp_path):
 
     attackers = make_keys(tmp_path / "attackers")
     guest.check(f"cat >/esp/EFI/suture/keys.pem <<'END'\n{(attackers / 'keys.pem').read_text()}END")
+    guest.check("sed -i /^floor=/d /esp/EFI/suture/suture.conf")
     reboot(guest, 2)
+    assert "floor" not in guest.check("cat /esp/EFI/suture/suture.conf")
     guest.wait_log(r"keys.pem: not taken, since this machine has keys", 1)
     assert found(guest, attackers / "monitor.key") == {"disk", "ESP"}  # it would have been found
     assert found(guest, keys / "monitor.key") == set()
@@ -106,6 +108,8 @@ def test_guest_does_not_replace_keys(machine, keys, demo, tmp_path):
     status, out = operate(guest, keys, "operate", "apply", signed(attackers))
     assert status == 1 and "does not trust" in out, out
     status, out = operate(guest, keys, "operate", "apply", signed(keys))
+    assert status == 1 and "this machine's floor for it is '9'" in out, out
+    status, out = operate(guest, keys, "operate", "apply", "--allow-downgrade", signed(keys))
     assert status == 0 and "demo applied" in out, out
 
 

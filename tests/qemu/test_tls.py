@@ -3,6 +3,7 @@
 and where the keys are. One machine for all."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -218,6 +219,39 @@ def test_aborted_handshakes(guest, keys, measured):
     assert count // 2 < within <= count
     measured(f"{count} aborted, {within} of them within the handshake; memory with one client: {before[0]} bytes "
              f"of TLS, {before[1]} in all")
+
+
+# what testssl.sh rates above LOW here, and why it is so
+EXCEPTIONS = {
+    "cert_revocation": "a private authority has neither CRL nor OCSP: certificates expire, or the authority is changed",
+    "security_headers": "they are for pages in browsers; the API answers JSON, and text for Prometheus",
+    "engine_problem": "of testssl.sh itself: Debian's openssl has no GOST",
+}
+
+
+def test_testssl(guest, keys, tmp_path, measured):
+    """testssl.sh rates nothing above LOW but what is listed. It knows no client's certificate, so its openssl is given one."""
+    client = tmp_path / "openssl"
+    client.write_text(f"""#!/bin/sh
+[ "$1" = s_client ] || exec openssl "$@"
+shift
+exec openssl s_client -cert {keys}/read.pem -key {keys}/read.key "$@"
+""")
+    client.chmod(0o755)
+    report = tmp_path / "report.json"
+    start = time.monotonic()
+    done = subprocess.run(["testssl", "--openssl", client, "--add-ca", keys / "ca.pem", "--warnings", "batch", "--quiet", "--color", "0",
+                           "--nodns", "none", "--connect-timeout", "20", "--openssl-timeout", "20", "--jsonfile", report,
+                           f"https://127.0.0.1:{guest.port}/v1/status"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200)
+    findings = {finding["id"]: finding for finding in json.loads(report.read_text())}
+    bad = [f for f in findings.values() if f["severity"] not in ("OK", "INFO", "LOW") and f["id"] not in EXCEPTIONS]
+    assert not bad, (bad, done.stdout.decode())
+    # it has seen the monitor, and has come to its end
+    for name, finding in (("TLS1_3", "offered"), ("TLS1_2", "not offered"), ("cert_chain_of_trust", "passed"),
+                          ("HTTP_status_code", "200"), ("RC4", "not vulnerable")):
+        assert findings[name]["finding"].startswith(finding), findings[name]
+    measured(f"testssl.sh: {len(findings)} findings in {time.monotonic() - start:.0f} s")
 
 
 def guest_disturbed(guest, keys):

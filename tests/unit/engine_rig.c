@@ -446,6 +446,7 @@ void rig_start_retry(struct rig *rig, u64 retry_us, u64 retry_max_us)
 	struct engine_config config = {
 		.guest_patches = true,
 		.guest_may_disable = true,
+		.floors = &rig->floors,
 		.retry_us = retry_us,
 		.retry_max_us = retry_max_us,
 		.budget_us = 1000,

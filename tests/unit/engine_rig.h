@@ -18,6 +18,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "patch/engine/engine.h"
+#include "patch/floor.h"
 
 #define VMLINUX	     0xffffffff81000000ull
 #define VMLINUX_SIZE 0x1000000ull
@@ -83,6 +84,7 @@ struct rig {
 	char ended[320]; /* the last end that the engine told */
 	u8 build_id[20];
 	const char *version; /* of bundles; NULL: 1.2 */
+	struct floors floors;
 	struct rig_module modules[RIG_MODULES];
 	u32 clones;		       /* of each function in a coming module */
 	u32 more_clones, clones_short; /* in the message; callers that each lacks */

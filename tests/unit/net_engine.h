@@ -14,6 +14,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "patch/engine/engine.h"
+#include "patch/floor.h"
 #include <stdio.h>
 
 /* The result and the report of the next attempt to switch. */
@@ -72,6 +73,9 @@ static void release(void *ctx, void *p, size_t size)
 /* The guest's bundles are taken, from the next engine_setup() on. */
 static bool guest_may_apply;
 
+/* Of the engine. */
+static struct floors floors;
+
 /* What was allocated before, as the memory of TLS, stays over engine_setup(). */
 static bool keep_machine;
 
@@ -117,6 +121,7 @@ static void engine_setup_own(bool guest_patches, bool guest_may_disable)
 	const struct engine_config config = {.guest_patches = guest_patches,
 					     .guest_may_disable = guest_may_disable,
 					     .guest_may_apply = guest_may_apply,
+					     .floors = &floors,
 					     .compare_text = true,
 					     .retry_us = 10,
 					     .retry_max_us = 10,

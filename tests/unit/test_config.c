@@ -9,6 +9,7 @@
 #include "document.h"
 #include "boot/config.h"
 #include "lib/errno.h"
+#include "lib/format.h"
 #include "lib/string.h"
 
 static struct config c;
@@ -46,6 +47,7 @@ static void defaults(void **state)
 	assert_true(c.guest_may_disable);
 	assert_false(c.guest_may_apply);
 	assert_true(c.compare_text);
+	assert_int_equal(c.floors.count, 0);
 }
 
 static void every_key(void **state)
@@ -66,6 +68,9 @@ static void every_key(void **state)
 			       "guest_may_disable=no\n"
 			       "guest_may_apply=yes\n"
 			       "compare_text=no\n"
+			       "floor=fix 1.2\n"
+			       "floor=other\t3\n"
+			       "floor=fix 1.10\n"
 			       "memory=1G\n"
 			       "log_level=debug\n"
 			       "debug_port=0x402\n"
@@ -88,6 +93,9 @@ static void every_key(void **state)
 	assert_false(c.guest_may_disable);
 	assert_true(c.guest_may_apply);
 	assert_false(c.compare_text);
+	assert_int_equal(c.floors.count, 2);
+	assert_string_equal(floors_version(&c.floors, "fix"), "1.10");
+	assert_string_equal(floors_version(&c.floors, "other"), "3");
 	assert_int_equal(c.memory, 1 << 30);
 	assert_int_equal(c.log_level, 3);
 	assert_int_equal(c.debug_port, 0x402);
@@ -154,6 +162,9 @@ static void bad_values(void **state)
 		{"memory=15M", "16M to 1G"},
 		{"memory=2G", "16M to 1G"},
 		{"memory=64MB", "16M to 1G"},
+		{"floor=fix", "a patch's name and a version"},
+		{"floor=fix 1 2", "a patch's name and a version"},
+		{"floor=a-fix 1", "a patch's name and a version"},
 		{"log_level=all", "error, warn, info or debug"},
 		{"debug_port=com1", "a number, 0 for none"},
 		{"service_cpu=first", "last or the hardware ID of a CPU"},
@@ -252,6 +263,21 @@ static void lengths(void **state)
 	assert_int_equal(parse(text), -EINVAL);
 }
 
+static void too_many_floors(void **state)
+{
+	static char text[2048];
+
+	(void)state;
+	strcpy(text, "next=\\a\n");
+	for (u32 i = 0; i <= FLOORS_MAX; i++)
+		format(text + strlen(text), 32, "floor=fix%u 1\n", i);
+	assert_int_equal(parse(text), -EINVAL);
+	assert_string_equal(why,
+			    "line 34: floor=fix32 1: a patch's name and a version, for at most 32 "
+			    "patches expected");
+	assert_int_equal(c.floors.count, FLOORS_MAX);
+}
+
 static void odd_bytes(void **state)
 {
 	static const char zero[] = "next=\\a\ncmdline=a\0b\n";
@@ -296,6 +322,7 @@ int main(void)
 		cmocka_unit_test(a_bad_value_leaves_the_default),
 		cmocka_unit_test(checks_across_keys),
 		cmocka_unit_test(lengths),
+		cmocka_unit_test(too_many_floors),
 		cmocka_unit_test(odd_bytes),
 		cmocka_unit_test(keys_are_documented),
 	};

@@ -292,6 +292,21 @@ static void test_held_by_alternative(void **state)
 	}
 }
 
+/*
+ * The field of a jump out of the payload is zero, as if it led to what follows; functions that the
+ * compiler takes for cold follow each other without a gap.
+ */
+static void test_follows_behind_a_jump(void **state)
+{
+	(void)state;
+	taken("extern int new(void), kernel(void);\n"
+	      "asm(\".text;.type kernel, @function;kernel: jmp printk_;.size kernel, . - "
+	      "kernel;\"\n"
+	      "    \".type new, @function;new: jmp m_func;.size new, . - new;\");\n" TWO_OBJECTS);
+	assert_int_equal(late_count(&kernel, "m", "m_func"), 1);
+	assert_false(is_held(&kernel, "m"));
+}
+
 /* A module that is no object of the patch. */
 static void test_held_other(void **state)
 {
@@ -325,6 +340,7 @@ int main(void)
 		TEST(test_follows),
 		TEST(test_absent),
 		TEST(test_follows_through_data),
+		TEST(test_follows_behind_a_jump),
 		TEST(test_held_by_vmlinux),
 		TEST(test_held_by_shared),
 		TEST(test_held_by_call),

@@ -140,6 +140,21 @@ static void strict_upload(void **state)
 	assert_has("\"clones\":[]");
 }
 
+/* The operator's word is stronger than the floor. */
+static void upload_below_the_floor(void **state)
+{
+	size_t size = make_bundle(bundle, "fix", 100);
+
+	(void)state;
+	floors = (struct floors){1, {{"fix", "p"}}};
+	agent_arrives();
+	assert_int_equal(upload(bundle, size), 409);
+	assert_has("floor for it is 'p': an operator's --allow-downgrade");
+	assert_int_equal(request("GET", "/v1/patches/fix"), 404);
+	assert_int_equal(upload_strictly(bundle, size, "0&downgrade=1"), 202);
+	floors.count = 0;
+}
+
 /* What is refused for a patch that is not there, and for one that is only uploaded. */
 static void upload_and_refuse(const char *path)
 {
@@ -264,6 +279,7 @@ int main(void)
 		T(refuses_bundles),
 		T(accepts_a_bundle_once),
 		T(strict_upload),
+		T(upload_below_the_floor),
 		T(cancels_a_transition),
 		T(rolls_back),
 		T(reverts_from_below),

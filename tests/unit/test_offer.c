@@ -156,6 +156,18 @@ static void without_a_signature(void **state)
 	assert_int_equal(pages_kept(), 0);
 }
 
+static void below_the_floor(void **state)
+{
+	(void)state;
+	floors = (struct floors){1, {{"fix", "p"}}}; /* the bundle is of version "one" */
+	assert_int_equal(send_all(), -EEXIST);
+	assert_non_null(strstr(reply.text, "floor for it is 'p'"));
+	assert_true(nothing_is_known());
+	assert_int_equal(pages_kept(), 0);
+	floors.count = 0;
+	assert_int_equal(send_all(), 0);
+}
+
 static void of_another_kernel(void **state)
 {
 	(void)state;
@@ -280,6 +292,7 @@ int main(void)
 		cmocka_unit_test_prestate_setup_teardown(only_if_the_operator_permits_it, setup,
 							 teardown, &(bool){true}),
 		offer_test(without_a_signature),
+		offer_test(below_the_floor),
 		offer_test(of_another_kernel),
 		offer_test(malformed),
 		offer_test(what_is_not_completed),

@@ -57,11 +57,30 @@ static void refuses_older_versions(void **state)
 	assert_int_equal(check(rig, "1.8"), 0);
 }
 
+static void refuses_below_the_floor(void **state)
+{
+	struct rig *rig = *state;
+	struct floor f;
+
+	assert_true(floor_parse(&f, "fix 1.10"));
+	assert_int_equal(floors_raise(&rig->floors, &f), 1);
+	assert_int_equal(check(rig, "1.9"), -EEXIST);
+	assert_why(rig, "version '1.9' of patch 'fix', and this machine's floor for it is '1.10': "
+			"an operator's --allow-downgrade takes an older one");
+	assert_int_equal(check(rig, ""), -EEXIST);
+	assert_int_equal(check(rig, "1.10"), 0);
+	assert_int_equal(check(rig, "2"), 0);
+	/* of that patch alone */
+	strcpy(rig->floors.list[0].name, "fix_2");
+	assert_int_equal(check(rig, "1.9"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(orders_versions),
 		cmocka_unit_test_setup_teardown(refuses_older_versions, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(refuses_below_the_floor, rig_setup, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

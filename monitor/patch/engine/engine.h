@@ -71,6 +71,7 @@ struct engine_config {
 	bool guest_patches;	      /* accept patches without a bundle */
 	bool guest_may_disable;	      /* accept engine_set() */
 	bool guest_may_apply;	      /* its bundles are uploads too; the caller looks at it */
+	const struct floors *floors;  /* they outlive the engine; NULL: none */
 	bool compare_text;	      /* refuse a payload whose text is not its bundle's */
 	u64 retry_us, retry_max_us;   /* to the next attempt: at first, and the limit of doubling */
 	u64 budget_us, budget_max_us; /* of a pause: first attempt, and the limit it grows to */
@@ -95,9 +96,9 @@ const struct engine_config *engine_config(const struct engine *e);
 int engine_upload(struct engine *e, struct bundle *b, char *why, size_t why_size);
 
 /*
- * Is its version at least that of the patch of this name that the engine has a record of? -EEXIST
- * with `why`: it is older. A patch that failed does not count. Only records know versions: what
- * engine_clear() has forgotten, or a reboot, is not compared.
+ * Is its version at least that of the patch of this name that the engine has a record of, and its
+ * floor? -EEXIST with `why`: it is older. A patch that failed does not count. What engine_clear()
+ * has forgotten, or a reboot, is compared with the floor alone.
  */
 int engine_check_version(struct engine *e, const struct bundle *b, char *why, size_t why_size);
 

@@ -3,8 +3,10 @@
 #include "core/log.h"
 #include "lib/errno.h"
 #include "lib/format.h"
+#include "lib/mutate.h"
 #include "lib/string.h"
 #include "patch/engine/types.h"
+#include "patch/floor.h"
 #include "patch/version.h"
 
 #define why_line(...) format(why, why_size, __VA_ARGS__)
@@ -97,12 +99,20 @@ static int copy_cves(struct engine *e, const struct bundle *b, char (**cves)[SUT
 
 int engine_check_version(struct engine *e, const struct bundle *b, char *why, size_t why_size)
 {
-	const struct patch *p = engine_find(e, b->manifest.name);
+	const char *name = b->manifest.name;
+	const struct patch *p = engine_find(e, name);
+	const char *least = e->config.floors ? floors_version(e->config.floors, name) : NULL;
 	char version[sizeof(p->version)];
 
+	copy_text(version, sizeof(version), bundle_string(b, b->manifest.version), sizeof(version));
+	if (least && version_compare(version, least) < 0 && !MUTATION(version_floor)) {
+		why_line("the bundle has version '%s' of patch '%s', and this machine's floor for "
+			 "it is '%s': an operator's --allow-downgrade takes an older one",
+			 version, name, least);
+		return -EEXIST;
+	}
 	if (!p || !p->from_bundle || p->phase == PHASE_FAILED)
 		return 0;
-	copy_text(version, sizeof(version), bundle_string(b, b->manifest.version), sizeof(version));
 	if (version_compare(version, p->version) >= 0)
 		return 0;
 	why_line("the bundle has version '%s' of patch '%s', and '%s' has been here: "
