@@ -34,7 +34,7 @@ struct text_image {
 	struct text_known
 		*known; /* of each section, then of each symbol, then of each kind of site */
 	u8 *now;	/* the guest's memory; what was judged is replaced by the file's */
-	u8 *judged;	/* of each byte: it belongs to a site */
+	u8 *judged;	/* of each byte: 0, or what sites.c knows of the site that it belongs to */
 	void *memory;
 	size_t pages;
 };

@@ -6,6 +6,9 @@
 #include "lib/string.h"
 #include "patch/text/image.h"
 
+/* Of a byte, in text_image.judged: it belongs to a site; a table has judged it. */
+enum { OPEN = 1, SETTLED = 2 };
+
 /* A site while the architecture looks at it. */
 struct look {
 	struct text_image *im;
@@ -28,7 +31,9 @@ static bool place_of(const struct look *l, u32 reference, u32 *section, u64 *off
 	return l->refs[reference] && text_target(l->im, l->refs[reference], section, offset);
 }
 
-/* The field of a reference within the bytes that are compared: copy it from memory if it is right.
+/*
+ * The field of a reference within the bytes that are compared: as memory has it if that is right,
+ * else another value than that. A place that another table has settled has the file's bytes.
  */
 static void take_field(const struct text_site *s, const struct text_ref *r, u32 at, u8 *buf,
 		       u32 len)
@@ -36,9 +41,13 @@ static void take_field(const struct text_site *s, const struct text_ref *r, u32 
 	struct text_image *im = LOOK(s)->im;
 	struct text_field f;
 
-	if (text_field(im, r, s->at + at, s->now + at, s->left - at, &f) || f.size > len - at ||
-	    !text_agrees(im, r, &f, true))
+	if (im->judged[s->at + at - im->q->start] == SETTLED)
 		return;
+	if (text_field(im, r, s->at + at, s->now + at, s->left - at, &f) || f.size > len - at ||
+	    !text_agrees(im, r, &f, true)) {
+		buf[at] = (u8)~s->now[at];
+		return;
+	}
 	for (u32 i = 0; i < f.size; i++) {
 		u8 bits = (u8)(f.bits >> 8 * i);
 
@@ -239,10 +248,13 @@ static int next_group(struct text_image *im, const struct table *t, struct group
 	return 0;
 }
 
-static int judge_group(struct text_image *im, const struct table *t, const struct group *g)
+/*
+ * Give a place that has a value of this table's the file's bytes. One that has none may have that
+ * of another table: on x86 an alternative of a paravirtual call stands in .parainstructions, too.
+ */
+static void settle_group(struct text_image *im, const struct table *t, const struct group *g)
 {
-	u8 *now = im->now + (g->place - im->q->start);
-	const char *words = "";
+	u64 place = g->place - im->q->start;
 	struct text_site s;
 	struct look l;
 
@@ -250,24 +262,47 @@ static int judge_group(struct text_image *im, const struct table *t, const struc
 		if (open_entry(im, t, at, &l, &s))
 			continue;
 		s.len = MIN(g->len, s.left);
-		words = text_probe_words(im, g->place - im->q->start, s.len, s.own, 0);
 		if (!arch_text_site_fits(&s))
 			continue;
-		memcpy(now, s.own, s.len);
-		return 0;
+		memcpy(im->now + place, s.own, s.len);
+		memset(im->judged + place, SETTLED, s.len);
+		return;
 	}
-	return text_refuse(im, -EBADMSG,
-			   "the guest's kernel has at %#llx, which %s names, none of "
-			   "the values that it gives it%s",
-			   g->place, t->t->section, words);
+}
+
+static bool is_settled(const struct text_image *im, const struct group *g)
+{
+	for (u32 i = 0; i < g->len; i++)
+		if (im->judged[g->place - im->q->start + i] != SETTLED)
+			return false;
+	return true;
+}
+
+/* 0 if a table has settled the place; -EBADMSG with `why`. */
+static int confirm_group(struct text_image *im, const struct table *t, const struct group *g)
+{
+	struct text_site s;
+	struct look l;
+
+	if (is_settled(im, g))
+		return 0;
+	open_entry(im, t, g->from, &l, &s);
+	return text_refuse(
+		im, -EBADMSG,
+		"the guest's kernel has at %#llx, which %s names, none of "
+		"the values that it gives it%s",
+		g->place, t->t->section,
+		text_probe_words(im, g->place - im->q->start, MIN(g->len, s.left), s.own, 0));
 }
 
 static void mark_group(struct text_image *im, const struct group *g)
 {
-	memset(im->judged + (g->place - im->q->start), 1, g->len);
+	memset(im->judged + (g->place - im->q->start), OPEN, g->len);
 }
 
-static int walk_table(struct text_image *im, const struct table *t, bool judge)
+enum pass { MARK, SETTLE, CONFIRM };
+
+static int walk_table(struct text_image *im, const struct table *t, enum pass pass)
 {
 	struct group g = {0};
 	int r = t->entry ? 0
@@ -280,15 +315,17 @@ static int walk_table(struct text_image *im, const struct table *t, bool judge)
 		r = next_group(im, t, &g);
 		if (r || !g.len)
 			break;
-		if (judge)
-			r = judge_group(im, t, &g);
-		else
+		if (pass == MARK)
 			mark_group(im, &g);
+		else if (pass == SETTLE)
+			settle_group(im, t, &g);
+		else
+			r = confirm_group(im, t, &g);
 	}
 	return r;
 }
 
-static int walk_tables(struct text_image *im, bool judge)
+static int walk_tables(struct text_image *im, enum pass pass)
 {
 	struct table t;
 	u32 count;
@@ -297,16 +334,18 @@ static int walk_tables(struct text_image *im, bool judge)
 
 	for (u32 i = 0; !r && i < count; i++)
 		if (find_table(im, &tables[i], &t))
-			r = walk_table(im, &t, judge);
+			r = walk_table(im, &t, pass);
 	return r;
 }
 
 int text_mark_sites(struct text_image *im)
 {
-	return walk_tables(im, false);
+	return walk_tables(im, MARK);
 }
 
 int text_judge_sites(struct text_image *im)
 {
-	return walk_tables(im, true);
+	int r = walk_tables(im, SETTLE);
+
+	return r ? r : walk_tables(im, CONFIRM);
 }
