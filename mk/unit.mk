@@ -138,7 +138,7 @@ check-unit: $(UNIT_TESTS) $(GROWTH_TESTS) $(UNICORN_TESTS)
 # The engine against its model, deeper than check-unit goes, and so without sanitizers.
 MODEL := build/model
 MODEL_SRC := $(wildcard tests/unit/engine_*.c monitor/patch/engine/*.c monitor/lib/*.c) \
-	monitor/patch/bundle.c monitor/patch/floor.c monitor/patch/version.c
+	monitor/core/audit.c monitor/patch/bundle.c monitor/patch/floor.c monitor/patch/version.c
 $(MODEL)/%: tests/unit/%.c $(MODEL_SRC) $(wildcard tests/unit/engine_*.h monitor/patch/*.h monitor/patch/engine/*.h) mk/unit.mk
 	@mkdir -p $(@D)
 	@echo "CC $@"
