@@ -14,6 +14,8 @@ SOURCES = ["*.c", "*.h", "*.S", "*.py", "*.sh", "*.mk", "Makefile"]
 REASONS = {
     "arch/arm64/redirect.c":
         "one plan: places, the veneer and pieces of one redirect, which share the state of the plan",
+    "arch/x86/msr.c":
+        "one table: the policy of each MSR, and what reads and writes it for the guest",
     "arch/x86/redirect.c":
         "one plan: instructions, places and pieces of one redirect, which share the state of the plan",
     "arch/x86/text.c":

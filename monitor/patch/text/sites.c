@@ -281,18 +281,19 @@ static bool is_settled(const struct text_image *im, const struct group *g)
 /* 0 if a table has settled the place; -EBADMSG with `why`. */
 static int confirm_group(struct text_image *im, const struct table *t, const struct group *g)
 {
+	const char *words = "";
 	struct text_site s;
 	struct look l;
 
 	if (is_settled(im, g))
 		return 0;
-	open_entry(im, t, g->from, &l, &s);
-	return text_refuse(
-		im, -EBADMSG,
-		"the guest's kernel has at %#llx, which %s names, none of "
-		"the values that it gives it%s",
-		g->place, t->t->section,
-		text_probe_words(im, g->place - im->q->start, MIN(g->len, s.left), s.own, 0));
+	if (!open_entry(im, t, g->from, &l, &s))
+		words = text_probe_words(im, g->place - im->q->start, MIN(g->len, s.left), s.own,
+					 0);
+	return text_refuse(im, -EBADMSG,
+			   "the guest's kernel has at %#llx, which %s names, none of "
+			   "the values that it gives it%s",
+			   g->place, t->t->section, words);
 }
 
 static void mark_group(struct text_image *im, const struct group *g)
