@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The fake's modules: relocations of data (1) and of calls (2), no veneers, and no places that its
- * kernel writes to.
+/*
+ * The fake's modules: relocations of data (1) and of calls (2), no veneers, and two tables of
+ * places that its kernel writes to: it puts a0h, or a1h, before the eight bytes of a reference.
  */
 #include "arch/text.h"
 #include "lib/errno.h"
@@ -27,22 +28,31 @@ u32 arch_text_filler(const u8 *code, size_t left, u64 at)
 	return left && !code[0];
 }
 
+static const struct text_table tables[] = {
+	{".first_sites", 0, 8, 0, false, false},
+	{".second_sites", 1, 8, 0, false, false},
+};
+
 const struct text_table *arch_text_tables(u32 *count)
 {
-	*count = 0;
-	return NULL;
+	*count = ARRAY_SIZE(tables);
+	return tables;
 }
+
+#define SITE_LEN 9u
 
 u32 arch_text_site_len(const struct text_site *s)
 {
-	(void)s;
-	return 0;
+	return MIN(s->left, SITE_LEN);
 }
 
 bool arch_text_site_fits(const struct text_site *s)
 {
-	(void)s;
-	return false;
+	u8 own[SITE_LEN];
+
+	if (!s->expect(s, 0, own, s->len))
+		return false;
+	return s->now[0] == 0xa0 + s->kind || !memcmp(own, s->now, s->len);
 }
 
 bool arch_text_is_probe(const u8 *text, u64 at, u64 size)

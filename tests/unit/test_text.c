@@ -15,8 +15,21 @@
 #define ABS64	   1u  /* the fake's relocations */
 #define CALL64	   2u
 
-enum { S_NULL, S_TEXT, S_RELA, S_INIT, S_SYMTAB, S_STRTAB, NR_SECTIONS };
-enum { SYM_NULL, SYM_CALLEE, NR_SYMBOLS };
+/* the tables of sites come last: only one test has them */
+enum {
+	S_NULL,
+	S_TEXT,
+	S_RELA,
+	S_INIT,
+	S_SYMTAB,
+	S_STRTAB,
+	S_FIRST,
+	S_FIRST_RELA,
+	S_SECOND,
+	S_SECOND_RELA,
+	NR_SECTIONS
+};
+enum { SYM_NULL, SYM_CALLEE, SYM_TEXT, NR_SYMBOLS };
 
 struct elf_header {
 	u8 ident[16];
@@ -33,6 +46,8 @@ static struct file {
 	u8 text[TEXT_SIZE];
 	struct elf_reloc relocs[2];
 	struct elf_symbol symbols[NR_SYMBOLS];
+	u8 sites[2][8];
+	struct elf_reloc site_relocs[2];
 	char strings[64];
 } file;
 
@@ -60,7 +75,7 @@ static void make_file(void)
 	memcpy(file.header.ident, ident, sizeof(ident));
 	file.header.shoff = offsetof(struct file, sections);
 	file.header.shentsize = sizeof(struct elf_section);
-	file.header.shnum = NR_SECTIONS;
+	file.header.shnum = S_FIRST;
 	file.header.shstrndx = S_STRTAB;
 	memcpy(file.strings, "\0.text\0.init.text", 18);
 	put_section(S_TEXT, 1, ELF_ALLOC | ELF_EXEC, file.text, sizeof(file.text));
@@ -151,6 +166,41 @@ static void every_byte(void **state)
 	text[TEXT_SIZE - 1]--;
 	text[TEXT_SIZE + 1]++;
 	assert_differs("the guest has code at 0xffffffff81008041, where the bundle has none");
+}
+
+static void add_table(u32 section, const char *name, u32 at)
+{
+	u32 n = (section - S_FIRST) / 2;
+
+	memcpy(file.strings + at, name, strlen(name) + 1);
+	put_section(section, 1, ELF_ALLOC, file.sites[n], sizeof(file.sites[n]));
+	put_section(section + 1, ELF_RELA, 0, &file.site_relocs[n], sizeof(file.site_relocs[n]));
+	file.sections[section].name = at;
+	file.sections[section + 1].info = section;
+	file.site_relocs[n] = (struct elf_reloc){0, (u64)SYM_TEXT << 32 | ABS64, FIRST_REF - 1};
+	file.symbols[SYM_TEXT].section = S_TEXT;
+	file.header.shnum = NR_SECTIONS;
+}
+
+/* A place that two tables name may have a value of either, and else what the file has, relocated.
+ */
+static void two_tables(void **state)
+{
+	u8 *text = syn_at(TEXT);
+
+	(void)state;
+	add_table(S_FIRST, ".first_sites", 20);
+	add_table(S_SECOND, ".second_sites", 40);
+	assert_int_equal(look(), 0);
+	text[FIRST_REF - 1] = 0xa0;
+	assert_int_equal(look(), 0);
+	text[FIRST_REF - 1] = 0xa1;
+	assert_int_equal(look(), 0);
+	text[FIRST_REF - 1] = 0xa2;
+	assert_differs("at 0xffffffff81008007, which .first_sites names, none of the values");
+	load();
+	memcpy(text + FIRST_REF, file.text + FIRST_REF, 8);
+	assert_differs("at 0xffffffff81008007, which .first_sites names, none of the values");
 }
 
 /* What a guest does to a payload's code itself is named, with the way out. */
@@ -261,6 +311,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_same, begin, teardown),
 		cmocka_unit_test_setup_teardown(every_byte, begin, teardown),
+		cmocka_unit_test_setup_teardown(two_tables, begin, teardown),
 		cmocka_unit_test_setup_teardown(named_causes, begin, teardown),
 		cmocka_unit_test_setup_teardown(another_symbol, begin, teardown),
 		cmocka_unit_test_setup_teardown(the_declaration, begin, teardown),
