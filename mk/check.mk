@@ -48,9 +48,10 @@ LONG_TESTS := test_mixture.py test_kexec.py test_unwind.py test_kdump.py test_fa
 	test_mishaps.py test_patch.py test_kselftest.py test_life.py test_differential.py test_text.py \
 	test_check.py test_probes.py
 # test_fixes.py and test_diffs.py need another kernel (check-fixes), test_disk.py a disk (check-disk), test_packages.py
-# packages (check-deb), test_vmx.py Bochs (check-intel); test_races.py shows an open fault (check-races)
+# packages (check-deb), test_system.py a disk with them (check-system), test_vmx.py Bochs (check-intel); test_races.py
+# shows an open fault (check-races)
 ALL_TESTS := $(LONG_TESTS) $(filter-out $(LONG_TESTS) test_fixes.py test_diffs.py test_disk.py test_packages.py test_races.py \
-	test_vmx.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
+	test_system.py test_vmx.py,$(notdir $(sort $(wildcard tests/qemu/test_*.py))))
 TESTS ?= $(ALL_TESTS)
 REST_TESTS := test_fault.py test_restart.py test_gone.py test_mishaps.py test_kdump.py test_agent.py test_api.py test_build.py test_dead.py test_sick.py \
 	test_terminal.py test_command.py test_install.py test_readme.py test_hostile.py
@@ -138,7 +139,8 @@ check-arm64-long: $(QEMU_NEEDS) kselftest
 # what make check leaves out, by machine; of Intel all that runs
 .PHONY: test-lists
 test-lists:
-	@printf 'AMD long %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_diffs.py test_disk.py test_races.py
+	@printf 'AMD long %s\n' $(MULTI_TESTS) $(SHORT_LEFT_OUT) test_diffs.py test_disk.py test_packages.py test_races.py \
+		test_system.py
 	@printf 'arm64 long %s\n' $(ARM64_LEFT_OUT)
 	@printf 'Intel check %s\n' $(INTEL_TESTS)
 	@printf 'Intel long %s\n' $(INTEL_LONG_TESTS)

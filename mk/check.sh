@@ -133,6 +133,8 @@ part() { # name
 		stage diffs check-diffs counts
 		stage races check-races counts
 		stage disk check-disk counts
+		stage packages check-deb counts
+		stage system check-system counts
 		stage soak soak counts
 		;;
 	*)

@@ -62,6 +62,15 @@ check-deb: deb guest
 	@mk/setup.sh dkms
 	@$(call PYTEST,900) test_packages.py
 
+## check-system  a Debian disk with the packages: trial boot, first patch, upgrade, removal (20 minutes)
+.PHONY: check-system
+SYSTEM := build/guest/disk/system.img
+check-system: deb $(QEMU_NEEDS)
+	@mk/setup.sh fdisk
+	@mk/next-deb.sh
+	@mk/system.sh $(SYSTEM) build/deb build/next/build/deb ctl/guest/guest-shell
+	@$(call PYTEST,3600) -n 0 -s test_system.py
+
 ## deb           Debian packages in build/deb, looked at by lintian
 .PHONY: deb
 deb: $(SETUP)

@@ -83,13 +83,14 @@ class Machine:
     cmdline   more words for the kernel's command line.
     files     {path in the guest: file of the host, or bytes}: added to the initramfs.
     esp       {path on the ESP: file of the host, or bytes}: added to the ESP.
+    disk      a disk that it boots as it is, with no ESP of ours, and writes to. QEMU only.
     agent     put the agent module and its helper into the guest.
     qemu      more arguments for QEMU; {sockets} in them is a folder for sockets.
     reboot    let the machine reset itself; otherwise a reset ends QEMU (Bochs: what is not a triple fault does not).
     """
 
     def __init__(self, logs, cpus=1, native=False, conf=None, cpu=CPU, thread="single",
-                 memory="1G", cmdline="", files=None, esp=None, agent=True, qemu=(), reboot=False):
+                 memory="1G", cmdline="", files=None, esp=None, agent=True, qemu=(), reboot=False, disk=None):
         self.logs = logs
         self.cpus = cpus
         self.native = native
@@ -104,6 +105,7 @@ class Machine:
         self.agent = agent
         self.qemu = list(qemu)
         self.reboot = reboot
+        self.disk = disk
         self.process = None
         self.port = None
         self.shell_socket = None

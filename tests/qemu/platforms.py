@@ -110,6 +110,10 @@ class Qemu:
         if machine.native:
             return ["-kernel", machine.kernel, "-initrd", machine.make_initrd(),
                     "-append", machine.native_cmdline()]
+        if machine.disk:
+            # without bootindex the firmware's own boot order holds
+            return ["-drive", f"if=none,id=disk,format=raw,file={machine.disk}",
+                    "-device", "virtio-blk-pci,drive=disk,addr=3"]
         return ["-drive", f"if=none,id=esp,format=raw,file={machine.make_esp({})}",
                 "-device", "virtio-blk-pci,drive=esp,addr=3,bootindex=1"]
 
