@@ -77,8 +77,8 @@ def test_from_installation_to_removal(machine, tmp_path, bundles, measured):
     bundle = example(bundles, "demo")
     assert suture("sign", bundle, "--key", str(keys / "signer.key"))[0] == 0
     guest = machine()
-    put(guest, keys / "keys.pem", "/root/keys.pem")
-    put(guest, bundle, "/root/demo.sut")
+    put(guest, keys / "keys.pem", "/srv/keys.pem")
+    put(guest, bundle, "/srv/demo.sut")
 
     # by GRUB's entry, as after Debian's installer; the first boot made it
     guest = reboot(guest, machine)
@@ -90,7 +90,7 @@ def test_from_installation_to_removal(machine, tmp_path, bundles, measured):
     assert "AMD SVM with nested paging" in checked and f"nic={PLATFORM.nic}" in checked
 
     # the trial
-    guest.check(f"suture-install install --keys /root/keys.pem nic={PLATFORM.nic} ip=10.0.2.15/24 guest_may_apply=yes",
+    guest.check(f"suture-install install --keys /srv/keys.pem nic={PLATFORM.nic} ip=10.0.2.15/24 guest_may_apply=yes",
                 timeout=120)
     assert first(guest) == entries(guest)["debian"]
     guest = reboot(guest, machine)
@@ -103,7 +103,7 @@ def test_from_installation_to_removal(machine, tmp_path, bundles, measured):
     status, out = operate(guest, keys, "operate", "apply", bundle)
     assert status == 0, out
     assert guest.check("cat /proc/cmdline") == PATCHED
-    guest.check("suture enable /root/demo.sut")
+    guest.check("suture enable /srv/demo.sut")
     guest = reboot(guest, machine)
     assert guest.check("cat /proc/cmdline") == PATCHED
     assert "in force" in operate(guest, keys, "read", "list")[1]
