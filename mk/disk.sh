@@ -30,7 +30,7 @@ fi
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 rm -f "$image" "$image.tmp"
-export system kernel shell root image
+export system kernel shell root image here
 # the files belong to root in the image, also if another user makes it
 fakeroot sh -eu <<'END'
 tar -xf "$system" -C "$root" --exclude=./dev/*
@@ -39,22 +39,7 @@ mkdir -p "$root/lib/modules/$release"
 cp -r "$kernel/modules/." "$root/lib/modules/$release/"
 rm -f "$root/lib/modules/$release/build" "$root/lib/modules/$release/source"
 depmod -b "$root" "$release"
-install -m 755 "$shell" "$root/usr/local/sbin/guest-shell"
-units=$root/etc/systemd/system
-mkdir -p "$units/graphical.target.wants"
-cat >"$units/guest-shell.service" <<-UNIT
-	[Unit]
-	Description=Shell of the tests
-	After=multi-user.target
-	[Service]
-	ExecStart=/usr/local/sbin/guest-shell
-	SendSIGHUP=yes
-UNIT
-ln -s ../guest-shell.service "$units/graphical.target.wants/"
-# a login prompt on the console would hang up the tests' line
-ln -s /dev/null "$units/serial-getty@ttyS0.service"
-echo guest >"$root/etc/hostname"
-: >"$root/etc/machine-id"
+"$here/put-shell.sh" "$root" "$shell"
 echo 'LABEL=debian / ext4 defaults 0 0' >"$root/etc/fstab"
 mke2fs -q -t ext4 -L debian -d "$root" "$image.tmp" 1G
 END

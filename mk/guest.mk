@@ -145,7 +145,7 @@ $(INITRAMFS): ctl/guest/initramfs.sh ctl/guest/init ctl/guest/guest-shell $(GUES
 
 # a Debian system on a disk, with the modules of the guest's kernel
 DISK := build/guest/disk/$(GUEST).img
-$(DISK): mk/disk.sh mk/apt.sh ctl/guest/guest-shell $(GUEST_DIR)/release
+$(DISK): mk/disk.sh mk/put-shell.sh mk/apt.sh ctl/guest/guest-shell $(GUEST_DIR)/release
 	@echo "DISK $@"
 	@mk/disk.sh $@ $(GUEST_DIR) ctl/guest/guest-shell
 

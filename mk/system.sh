@@ -53,28 +53,14 @@ if ! mmdebstrap --variant=minbase \
 	exit 1
 fi
 
-export shell work image
+export shell work image here
 # the files belong to root in the image, also if another user makes it
 fakeroot sh -eu <<'END'
 root=$work/root
 mkdir "$root"
 tar -xf "$work/system.tar" -C "$root" --exclude='./dev/*'
-install -m 755 "$shell" "$root/usr/local/sbin/guest-shell"
-units=$root/etc/systemd/system
-mkdir -p "$units/graphical.target.wants" "$root/boot/efi"
-cat >"$units/guest-shell.service" <<-UNIT
-	[Unit]
-	Description=Shell of the tests
-	After=multi-user.target
-	[Service]
-	ExecStart=/usr/local/sbin/guest-shell
-	SendSIGHUP=yes
-UNIT
-ln -s ../guest-shell.service "$units/graphical.target.wants/"
-# a login prompt on the console would hang up the tests' line
-ln -s /dev/null "$units/serial-getty@ttyS0.service"
-echo guest >"$root/etc/hostname"
-: >"$root/etc/machine-id"
+"$here/put-shell.sh" "$root" "$shell"
+mkdir -p "$root/boot/efi"
 cat >"$root/etc/fstab" <<-TABLE
 	LABEL=debian / ext4 defaults 0 1
 	LABEL=ESP /boot/efi vfat umask=0077 0 1
